@@ -1,0 +1,81 @@
+"""What we know, as data: generators, fuels, mains, layers, facts and land use, each row cited."""
+
+from functools import cache
+from importlib.resources import files
+from typing import TypeVar
+
+from pydantic import BaseModel, RootModel
+
+from geo.config import parse
+from geo.model import Carrying, Fact, Fuel, Frozen, Generator, LandUse, Layer
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class _CarryingTable(Frozen):
+    source: str
+    main: tuple[Carrying, ...]
+
+
+class _FactTable(Frozen):
+    fact: tuple[Fact, ...]
+
+
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _table(model: type[M], name: str) -> dict[str, M]:
+    """Read a TOML file of named tables, each of which is a `model` whose id is its name."""
+    raw = parse(RootModel[dict[str, dict[str, object]]], _text(name), f"geo/catalogue/{name}").root
+    return {key: model.model_validate({"id": key, **row}) for key, row in raw.items()}
+
+
+@cache
+def generators() -> dict[str, Generator]:
+    """Return every generator by id."""
+    return _table(Generator, "generators.toml")
+
+
+@cache
+def fuels() -> dict[str, Fuel]:
+    """Return every fuel by id."""
+    return _table(Fuel, "fuels.toml")
+
+
+@cache
+def layers() -> dict[str, Layer]:
+    """Return every layer by id."""
+    return _table(Layer, "layers.toml")
+
+
+@cache
+def carrying() -> tuple[Carrying, ...]:
+    """Return the capacity of a mile of main by diameter and pressure class."""
+    return parse(_CarryingTable, _text("carrying.toml"), "geo/catalogue/carrying.toml").main
+
+
+@cache
+def facts() -> tuple[Fact, ...]:
+    """Return every published column, in the order in which lists give them."""
+    return parse(_FactTable, _text("facts.toml"), "geo/catalogue/facts.toml").fact
+
+
+@cache
+def land_use() -> tuple[LandUse, ...]:
+    """Return every land-use table, by file name."""
+    folder = files(__package__).joinpath("land_use")
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".toml"))
+    return tuple(
+        parse(LandUse, _text(f"land_use/{name}"), f"geo/catalogue/land_use/{name}")
+        for name in names
+    )
+
+
+def files_text() -> dict[str, str]:
+    """Return the text of every catalogue file by name: what the catalogue's digest is made of."""
+    root = files(__package__)
+    names = sorted(item.name for item in root.iterdir() if item.name.endswith(".toml"))
+    texts = {name: _text(name) for name in names}
+    land = sorted(i.name for i in root.joinpath("land_use").iterdir() if i.name.endswith(".toml"))
+    return texts | {f"land_use/{name}": _text(f"land_use/{name}") for name in land}

@@ -1,0 +1,55 @@
+"""Turn the text of a TOML file into a model, naming every fault at once."""
+
+import difflib
+import tomllib
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from geo.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse(model: type[M], text: str, where: str) -> M:
+    """Read `text` (TOML) as `model`; `where` is the file's name, for the message.
+
+    Raises ConfigError with all faults of the file: key, value, and the nearest known key.
+    """
+    doing = f"reading {where}"
+    try:
+        return model.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(doing, f"not valid TOML: {error}", "mend the line it names") from error
+    except ValidationError as error:
+        faults = "; ".join(_fault(model, dict(one)) for one in error.errors(include_url=False))
+        remedy = "correct the key or value named above; `padfinder check` shows every file's faults"
+        raise ConfigError(doing, faults, remedy) from error
+
+
+def _fault(model: type[BaseModel], error: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "(whole file)"
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(error["loc"][-1]), _field_names(model), n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"unknown key {key!r}{hint}"
+    if error["type"] == "missing":
+        return f"key {key!r} is missing"
+    return f"{key} = {error['input']!r}: {error['msg']}"
+
+
+def _field_names(model: type[BaseModel]) -> set[str]:
+    """Return every key that this model or a model inside it knows."""
+    names: set[str] = set()
+
+    def walk(schema: Any) -> None:
+        if isinstance(schema, dict):
+            names.update(schema.get("properties", {}))
+            for value in schema.values():
+                walk(value)
+        elif isinstance(schema, list):
+            for value in schema:
+                walk(value)
+
+    walk(model.model_json_schema())
+    return names

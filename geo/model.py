@@ -1,0 +1,356 @@
+"""The words of the house, as frozen models: what we know, what we want, and what a layer is.
+
+Units end each name. Every model forbids keys it does not know, so a misspelt key is an error.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, Self
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from affine import Affine
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Criterion = Literal["grid", "fuel", "pad", "noise"]
+PressureClass = Literal["low", "medium", "high"]
+UseClass = Literal["residential", "mixed", "commercial", "industrial", "exempt", "vacant"]
+ZoneClass = Literal["residential", "mixed", "commercial", "industrial", "open_space", "special"]
+ReceptorClass = Literal[
+    "home", "school", "day_care", "hospital", "clinic", "elderly", "hotel", "worship", "park"
+]
+
+CRITERIA: tuple[Criterion, ...] = ("grid", "fuel", "pad", "noise")
+LIMITING: tuple[Literal["pad", "noise", "fuel"], ...] = ("pad", "noise", "fuel")
+
+
+class Frozen(BaseModel):
+    """A model that cannot be changed once made, and takes no key that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ---------------------------------------------------------------------------------------------
+# What we know (geo/catalogue)
+
+
+class Generator(Frozen):
+    """One machine: its rating, body and rated sound level with the distance it holds at."""
+
+    id: str
+    title: str
+    power_kw: Positive
+    length_m: Positive
+    width_m: Positive
+    mass_kg: Positive
+    level_dba: Positive
+    level_distance_m: Positive
+    source: str
+
+
+class Storage(Frozen):
+    """One size of tank: what it holds, its body, and its separation to buildings and lot lines."""
+
+    capacity_gal: Positive
+    length_m: Positive
+    width_m: Positive
+    separation_m: NotNegative
+    source: str
+
+
+class Fuel(Frozen):
+    """What a generator can burn, in the fuel's own trade unit."""
+
+    id: str
+    title: str
+    unit: Literal["scfh", "gal/h"]
+    demand_per_machine: Positive
+    delivery: Literal["main", "storage"]
+    storage: tuple[Storage, ...] = ()
+    source: str
+
+
+class Carrying(Frozen):
+    """What a mile of empty main carries, by nominal diameter and pressure class."""
+
+    pressure_class: PressureClass
+    diameter_in: Positive
+    capacity_scfh: Positive
+
+
+class Use(Frozen):
+    """What a land-use code means: its class, and who lives or learns there."""
+
+    title: str
+    use_class: UseClass = Field(alias="class")
+    receptor: ReceptorClass | None = None
+
+
+class Zone(Frozen):
+    """What a zoning code means."""
+
+    title: str
+    zone_class: ZoneClass = Field(alias="class")
+
+
+class LandUse(Frozen):
+    """The codes of one jurisdiction and scheme. A code that is not here is `unclassified`."""
+
+    jurisdiction: str
+    scheme: str
+    source: str
+    use: dict[str, Use] = {}
+    zone: dict[str, Zone] = {}
+
+
+class Column(Frozen):
+    """One column of a layer: its type, its unit, and what it may hold."""
+
+    title: str
+    type: Literal["string", "float", "integer", "boolean", "date"]
+    unit: str | None = None
+    required: bool = False
+    nullable: bool = True
+    values: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class Layer(Frozen):
+    """The role that a source fills: geometry kinds and columns. A raster has no columns."""
+
+    id: str
+    title: str
+    geometry: tuple[Literal["point", "line", "polygon", "raster"], ...]
+    key: str | None = None
+    unit: str | None = None
+    columns: dict[str, Column] = {}
+
+    @property
+    def is_raster(self) -> bool:
+        """Whether the layer is a grid of values rather than a table."""
+        return "raster" in self.geometry
+
+
+class Fact(Frozen):
+    """One published column: the reader's title, its unit and how many decimals it is given."""
+
+    name: str
+    title: str
+    group: Literal["result", "site", "grid", "fuel", "pad", "noise", "score", "provenance"]
+    unit: str | None = None
+    decimals: int | None = None
+    note: str = ""
+
+
+# ---------------------------------------------------------------------------------------------
+# What we want (flows/markets, flows/plans)
+
+
+class Market(Frozen):
+    """An area with one metric frame and its sources."""
+
+    id: str
+    title: str
+    crs: str
+    time_zone: str
+    jurisdiction: str
+    plan: str
+    sources: tuple[str, ...]
+    local_noise_rule: str | None = None
+    note: str = ""
+
+
+class Sites(Frozen):
+    """Who is a site: which uses, which zones where the use does not say, and how large."""
+
+    classes: tuple[UseClass, ...] = ("commercial", "industrial", "mixed")
+    zones: tuple[ZoneClass, ...] = ("commercial", "industrial", "mixed")
+    minimum_area_m2: NotNegative = 0.0
+    zone_share_minimum: Share = 0.5
+
+
+class GridPlan(Frozen):
+    """How the grid's gap is judged."""
+
+    feeder_reach_m: NotNegative
+    substation_reach_m: NotNegative
+    power_factor: Annotated[float, Field(gt=0, le=1)]
+    goal: Literal["bridge", "headroom"] = "bridge"
+
+
+class FuelPlan(Frozen):
+    """How far fuel may be fetched, and how much of a main is taken to be free."""
+
+    main_reach_m: NotNegative
+    sign_reach_m: NotNegative
+    usable_share: Share
+    propane_autonomy_days: Positive
+
+
+class PadPlan(Frozen):
+    """The clearances that decide what ground is left."""
+
+    setback_m: NotNegative
+    building_clearance_m: NotNegative
+    aisle_m: NotNegative
+    exclusions: tuple[str, ...]
+
+
+class NoisePlan(Frozen):
+    """The plan's own limit, and how far to look for someone who hears it."""
+
+    limit_dba: Positive
+    receptors: tuple[ReceptorClass, ...]
+    report_reach_m: NotNegative = 0.0
+
+
+class AssumedMain(Frozen):
+    """The main that is assumed where there is a sign of one but no record of it."""
+
+    diameter_in: Positive
+    pressure_class: PressureClass
+
+
+class Assume(Frozen):
+    """Named missing facts that the plan takes as given; every row that uses one says so."""
+
+    main_at_sign: AssumedMain | None = None
+    main_size: AssumedMain | None = None
+    bare_parcel: bool = False
+    own_dwelling_at_m: Positive | None = None
+
+
+class Ramp(Frozen):
+    """A straight line from 0 to 1 in the fact's own unit, and how much it counts."""
+
+    weight: NotNegative
+    zero_at: float
+    one_at: float
+
+    @model_validator(mode="after")
+    def _must_rise_or_fall(self) -> Self:
+        if self.zero_at == self.one_at:
+            raise ValueError(f"zero_at and one_at are both {self.zero_at}: no ramp between them")
+        return self
+
+
+class Score(Frozen):
+    """One ramp per criterion. Weights are relative."""
+
+    grid: Ramp
+    fuel: Ramp
+    pad: Ramp
+    noise: Ramp
+
+    @model_validator(mode="after")
+    def _must_weigh(self) -> Self:
+        if not any(ramp.weight for ramp in (self.grid, self.fuel, self.pad, self.noise)):
+            raise ValueError("every weight is 0: nothing would be scored")
+        return self
+
+
+class Lever(Frozen):
+    """One thing that could be done to carry more: it changes one rule, and sizing runs again."""
+
+    title: str
+    relieves: Literal["pad", "noise"]
+    barrier_db: NotNegative = 0.0
+    building_clearance_m: NotNegative | None = None
+    setback_m: NotNegative | None = None
+    source: str
+
+
+class Plan(Frozen):
+    """What we would deploy in a market, what must hold, and what counts how much."""
+
+    id: str
+    title: str
+    generator: str
+    fuels: Annotated[tuple[str, ...], Field(min_length=1)]
+    target_kw: Positive
+    cap: Annotated[int, Field(ge=1, le=100)]
+    spares: Annotated[int, Field(ge=0)] = 0
+    derate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    sites: Sites
+    grid: GridPlan
+    fuel: FuelPlan
+    pad: PadPlan
+    noise: NoisePlan
+    assume: Assume = Assume()
+    score: Score
+    levers: dict[str, Lever] = {}
+
+
+# ---------------------------------------------------------------------------------------------
+# What passes between the rooms
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A grid of values in the market's frame or its own: `values` is float, NaN where nodata."""
+
+    values: np.ndarray
+    transform: Affine
+    crs: str
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a plan asks of the store: who is a site, and how far each layer matters (metres)."""
+
+    sites: Sites
+    receptors: tuple[ReceptorClass, ...]
+    reach_m: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Screening:
+    """What leaves the store: the sites, what lies near enough to matter, and each coverage.
+
+    `layers` holds a frame per vector layer that the market has (absent key: no such layer), in
+    the market's metric frame; `coverage` the area inside which absence is a fact (None: unknown).
+    """
+
+    sites: gpd.GeoDataFrame
+    layers: dict[str, gpd.GeoDataFrame]
+    coverage: dict[str, shapely.Geometry | None]
+    rasters: dict[str, Raster] = field(default_factory=dict)
+
+
+class SourceLine(Frozen):
+    """What a reader is told of one source: where it is from, how old, and what was done to it."""
+
+    id: str
+    layer: str
+    title: str
+    publisher: str
+    licence: str
+    attribution: str
+    vintage: str
+    rows: int
+    notes: tuple[str, ...] = ()
+
+
+class Report(Frozen):
+    """What a run says of itself. It holds no wall-clock time: the same inputs, the same report."""
+
+    market_id: str
+    market_title: str
+    plan_id: str
+    plan_title: str
+    run_id: str
+    plan_digest: str
+    program_version: str
+    parcels_in: int
+    sites: int
+    set_aside: dict[str, int]
+    unclassified: dict[str, int]
+    counts: dict[str, dict[str, int]]
+    first_lines: tuple[str, ...]
+    assumptions: tuple[str, ...]
+    sources: tuple[SourceLine, ...]
