@@ -1,0 +1,204 @@
+"""Read every TOML file and hold each to the others: all faults at once."""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+from zoneinfo import available_timezones
+
+import pyproj
+
+from data.source import From, Source
+from flows import settings
+from flows.settings import Where
+from geo import catalogue
+from geo.config import parse
+from geo.errors import ConfigError, PadfinderError
+from geo.measure import factor
+from geo.model import Column, LandUse, Market, Plan
+
+T = TypeVar("T")
+
+
+def faults(where: Where) -> list[PadfinderError]:
+    """Return every fault of every TOML file: catalogue, sources, land use, plans and markets."""
+    found: list[PadfinderError] = []
+    for read in (
+        catalogue.generators,
+        catalogue.fuels,
+        catalogue.layers,
+        catalogue.carrying,
+        catalogue.facts,
+    ):
+        _try(read, found)
+    if found:
+        return found  # the rest is held to the catalogue, which must be whole first
+    sources = _read_all("sources", settings.load_source, where, found)
+    plans = _read_all("plans", settings.load_plan, where, found)
+    markets = _read_all("markets", settings.load_market, where, found)
+    tables: list[LandUse] = []
+    for toml in settings.texts("land_use", where).values():
+        table = _try(functools.partial(parse, LandUse, toml.text, toml.shown), found)
+        tables += [table] if table is not None else []
+    for shown, source in sources.items():
+        found += _source_faults(source, shown)
+    for shown, plan in plans.items():
+        found += _plan_faults(plan, shown)
+    source_names = set(settings.texts("sources", where))
+    plan_names = set(settings.texts("plans", where))
+    readable = {source.id for source in sources.values()}
+    for shown, market in markets.items():
+        found += _market_faults(market, shown, source_names, plan_names, tables)
+        if readable.issuperset(market.sources):
+            _try(functools.partial(settings.load_sources, market, where), found)
+    return found
+
+
+def files_read(where: Where) -> int:
+    """Return how many TOML files there are to check."""
+    kinds: tuple[settings.Kind, ...] = ("markets", "plans", "sources", "land_use")
+    tables = [name for name in catalogue.files_text() if not name.startswith("land_use/")]
+    return len(tables) + sum(len(settings.texts(kind, where)) for kind in kinds)
+
+
+def _read_all(
+    kind: settings.Kind,
+    load: Callable[[str, Where], T],
+    where: Where,
+    found: list[PadfinderError],
+) -> dict[str, T]:
+    """Return each file of a kind that can be read, by the name that messages give it."""
+    read = {
+        toml.shown: _try(functools.partial(load, name, where), found)
+        for name, toml in settings.texts(kind, where).items()
+    }
+    return {shown: one for shown, one in read.items() if one is not None}
+
+
+def _try(read: Callable[[], T], found: list[PadfinderError]) -> T | None:
+    try:
+        return read()
+    except PadfinderError as error:
+        found.append(error)
+        return None
+
+
+def _source_faults(source: Source, shown: str) -> Iterator[ConfigError]:
+    def fault(wrong: str, remedy: str) -> ConfigError:
+        return ConfigError(f"reading {shown}", wrong, remedy)
+
+    layers = catalogue.layers()
+    if source.layer not in layers:
+        yield fault(f"layer = {source.layer!r} is not a layer", f"use one of {', '.join(layers)}")
+        return
+    columns = layers[source.layer].columns
+    joined = source.join.columns if source.join else {}
+    counted = {source.join.count_as} if source.join and source.join.count_as else set()
+    given: dict[str, From] = source.columns | joined
+    for name, origin in given.items():
+        if name not in columns:
+            yield fault(
+                f"columns.{name} is no column of the layer {source.layer!r}",
+                f"use one of {', '.join(columns)}",
+            )
+            continue
+        yield from (
+            fault(wrong, remedy) for wrong, remedy in _column_faults(name, origin, columns[name])
+        )
+    for name, column in columns.items():
+        if column.required and name not in given.keys() | counted:
+            yield fault(
+                f"columns.{name} is missing: the layer {source.layer!r} requires it",
+                f"say which of the source's columns it comes from: [columns.{name}]",
+            )
+    for crs in (source.fetch.crs, source.coverage.crs):
+        if crs is not None and not _is_crs(crs):
+            yield fault(f"crs = {crs!r} is not known", "write it as EPSG:2249")
+
+
+def _column_faults(name: str, origin: From, column: Column) -> Iterator[tuple[str, str]]:
+    words = [*origin.map.values(), *([origin.other] if origin.other else [])]
+    if isinstance(origin.value, str) and column.values:
+        words.append(origin.value)
+    for word in words:
+        if column.values and word not in column.values:
+            yield (
+                f"columns.{name} gives {word!r}",
+                f"use one of {', '.join(column.values)}",
+            )
+    if origin.unit is not None:
+        if column.unit is None:
+            yield f"columns.{name}.unit = {origin.unit!r}, but it has no unit", "leave unit out"
+            return
+        try:
+            factor(origin.unit, column.unit)
+        except ConfigError as error:
+            yield f"columns.{name}.unit = {origin.unit!r}: {error.wrong}", error.remedy
+
+
+def _plan_faults(plan: Plan, shown: str) -> Iterator[ConfigError]:
+    kinds = catalogue.layers()["exclusions"].columns["kind"].values
+    for key, names, known in (
+        ("generator", (plan.generator,), tuple(catalogue.generators())),
+        ("fuels", plan.fuels, tuple(catalogue.fuels())),
+        ("pad.exclusions", plan.pad.exclusions, kinds),
+    ):
+        for name in names:
+            if name not in known:
+                yield ConfigError(
+                    f"reading {shown}",
+                    f"{key} = {name!r} is not in the catalogue",
+                    f"use one of {', '.join(known)}",
+                )
+
+
+def _market_faults(
+    market: Market, shown: str, sources: set[str], plans: set[str], tables: list[LandUse]
+) -> Iterator[ConfigError]:
+    def fault(wrong: str, remedy: str) -> ConfigError:
+        return ConfigError(f"reading {shown}", wrong, remedy)
+
+    for name in market.sources:
+        if name not in sources:
+            yield fault(
+                f"sources names {name!r}, and there is no such source",
+                f"correct it, or add {name}.toml to a folder that `sources` in padfinder.toml "
+                "names",
+            )
+    if market.plan not in plans:
+        yield fault(
+            f"plan = {market.plan!r}, and there is no such plan",
+            f"use one of {', '.join(sorted(plans))}",
+        )
+    if market.time_zone not in available_timezones():
+        yield fault(
+            f"time_zone = {market.time_zone!r} is not known", "write it as America/New_York"
+        )
+    if not _is_crs(market.crs):
+        yield fault(f"crs = {market.crs!r} is not known", "write it as EPSG:26986")
+    elif not _is_metric(market.crs):
+        yield fault(
+            f"crs = {market.crs!r} is not a projected frame in metres",
+            "use the state plane or UTM zone in metres, such as EPSG:26986",
+        )
+    jurisdictions = {table.jurisdiction for table in tables}
+    if market.jurisdiction not in jurisdictions:
+        yield fault(
+            f"jurisdiction = {market.jurisdiction!r} has no land-use table",
+            f"use one of {', '.join(sorted(jurisdictions))}, or add a table to a folder that "
+            "`land_use` in padfinder.toml names",
+        )
+
+
+def _is_crs(text: str) -> bool:
+    try:
+        pyproj.CRS(text)
+    except pyproj.exceptions.CRSError:
+        return False
+    return True
+
+
+def _is_metric(text: str) -> bool:
+    crs = pyproj.CRS(text)
+    # Web Mercator is in "metres" that are half as long again at these latitudes.
+    units = {axis.unit_conversion_factor for axis in crs.axis_info}
+    return crs.is_projected and units == {1.0} and crs.to_epsg() != 3857

@@ -1,0 +1,97 @@
+"""One whole night of a market: refresh every source, then publish."""
+
+import datetime as dt
+import json
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows import outcome, settings
+from flows.outcome import Outcome
+from flows.publish import Published, publish_market
+from flows.refresh import night_of, pull_all
+from geo.errors import PadfinderError
+
+
+@flow(name="nightly", flow_run_name="nightly {market}")
+def nightly(
+    market: str = "demo",
+    night: str | None = None,
+    plan: str | None = None,
+    *,
+    stale_ok: bool = False,
+) -> Published:
+    """Refresh `market`, then publish it by `plan` (the market's own) as of `night` (ISO date).
+
+    Where a source fails, nothing is published and its error is raised: last night's map stays. With
+    `stale_ok`, the last good snapshot stands in for each source that failed.
+    """
+    started = dt.datetime.now(dt.UTC)
+    where = settings.read()
+    known = settings.load_market(market, where)
+    settings.load_plan(plan or known.plan, where)  # a fault there ends the night before any pull
+    when = night_of(known, night).isoformat()
+    outcomes, errors = pull_all(market, when)
+    ours = all(isinstance(error, PadfinderError) for error in errors.values())
+    if errors and not (stale_ok and ours):
+        raise outcome.combined(errors, market)
+    published = publish_market(market, plan, when)
+    create_markdown_artifact(
+        key=f"padfinder-{market}".replace("_", "-"),
+        markdown=_page(published, outcomes),
+        description=f"{known.title}: the first rows, and what is stale",
+    )
+    runs = where.var / "runs" / known.id
+    runs.mkdir(parents=True, exist_ok=True)
+    (runs / f"{published.report.run_id}.json").write_text(
+        json.dumps(
+            {
+                "run_id": published.report.run_id,
+                "market": known.id,
+                "night": when,
+                "started": started.isoformat(timespec="seconds"),
+                "finished": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+                "published": str(published.folder),
+                "seconds": published.seconds,
+                "sources": [one.model_dump() for one in outcomes],
+                "stale": sorted(errors),
+            },
+            indent=1,
+        )
+        + "\n",
+        "utf-8",
+    )
+    return published
+
+
+def _page(published: Published, outcomes: list[Outcome]) -> str:
+    """Return the night in Markdown: what is stale, then the first rows."""
+    report = published.report
+    stale = [f"- **{one.source_id}** ({one.kind}): {one.error}" for one in outcomes if one.error]
+    rows = [
+        f"| {row.rank} | {row.call} | {_cell(row.address or row.site_id)} | {_cell(row.sentence)} |"
+        for row in published.top
+    ]
+    return "\n".join(
+        [
+            f"# {report.market_title}: {report.plan_title}",
+            "",
+            *report.first_lines,
+            "",
+            f"{report.sites:,} sites of {report.parcels_in:,} parcels. Run {report.run_id}.",
+            "",
+            "## Stale sources",
+            "",
+            *(stale or ["None: every source was pulled tonight."]),
+            "",
+            "## First rows",
+            "",
+            "| rank | call | site | |",
+            "|---|---|---|---|",
+            *rows,
+        ]
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,217 @@
+"""Publish a market's night: screen and rank what the store holds, write map and lists, swap."""
+
+import datetime as dt
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from data import select, store
+from flows import settings
+from flows.progress import step
+from flows.refresh import night_of
+from flows.settings import Where
+from geo import rank, screen
+from geo.errors import StoreError
+from geo.model import Frozen, Market, Plan, Report
+from maps import export, ranked
+
+FIRST_LINES = 20
+DAY_S = 24 * 3600
+
+
+class Top(Frozen):
+    """One of the first rows, for the terminal and the artifact."""
+
+    rank: int
+    call: str
+    site_id: str
+    address: str | None
+    sentence: str
+
+
+class Published(Frozen):
+    """What was published: where, the report of the run, its first rows, and how long it took."""
+
+    folder: Path
+    report: Report
+    top: tuple[Top, ...]
+    seconds: dict[str, float]
+
+
+@flow(name="publish", flow_run_name="publish {market}")
+def publish(market: str = "demo", plan: str | None = None, night: str | None = None) -> Published:
+    """Screen `market` by `plan` (the market's own) as of `night` (ISO date) and publish it."""
+    return publish_market(market, plan, night)
+
+
+@task(name="publish", task_run_name="publish {market}", cache_policy=NO_CACHE)
+def publish_market(market: str, plan: str | None, night: str | None) -> Published:
+    """Screen, rank, write whole and swap in; what stood there before stays until the swap."""
+    where = settings.read()
+    known = settings.load_market(market, where)
+    wanted = settings.load_plan(plan or known.plan, where)
+    when = night_of(known, night)
+    seconds: dict[str, float] = {}
+    night_ = _screened(known, wanted, when, where, seconds)
+    drawing = select.drawing(settings.store_path(known, where), known, when)
+    with step("Writing map and lists", seconds) as say:
+        folder = _write_and_swap(night_, drawing, where.var / "published" / known.id)
+        say(str(folder))
+    first = night_.ranking.head(FIRST_LINES)
+    top = tuple(
+        Top(
+            rank=int(row.rank),
+            call=row.call,
+            site_id=row.site_id,
+            address=row.address if isinstance(row.address, str) else None,
+            sentence=row.sentence,
+        )
+        for row in first[["rank", "call", "site_id", "address", "sentence"]].itertuples()
+    )
+    return Published(folder=folder, report=night_.report, top=top, seconds=seconds)
+
+
+@dataclass(frozen=True)
+class _Night:
+    ranking: gpd.GeoDataFrame
+    report: Report
+    aside: pd.DataFrame
+
+
+def _screened(
+    market: Market, plan: Plan, night: dt.date, where: Where, seconds: dict[str, float]
+) -> _Night:
+    path = settings.store_path(market, where)
+    sources = settings.load_sources(market, where)
+    land_use = settings.load_land_use(where)
+    snapshots = _snapshots(path, market, night)
+    with step("Selecting sites", seconds) as say:
+        needs = screen.needs(market, plan)
+        selected = select.select(path, market, needs, land_use, night)
+        sites = len(selected.screening.sites)
+        aside = sum(selected.set_aside.values())
+        if selected.parcels_in != sites + aside:
+            raise StoreError(
+                f"accounting for the parcels of {market.id}",
+                f"{selected.parcels_in} parcels in, but {sites} sites and {aside} set aside",
+                "report this as a fault of the program: every parcel must be accounted for",
+            )
+        say(f"{sites:,} of {selected.parcels_in:,} parcels")
+    with step("Screening", seconds):
+        facts = screen.screen(selected.screening, market, plan)
+    with step("Ranking", seconds):
+        ranking = rank.rank(facts, market, plan)
+    lines = select.vintages(path, market, night)
+    version = settings.program_version()
+    said = {
+        "snapshots": snapshots,
+        "sources": [source.model_dump(mode="json") for source in sources],
+        "market": market.model_dump(mode="json"),
+        "plan": plan.model_dump(mode="json", by_alias=True),
+        "catalogue": settings.catalogue_digest(where),
+        "version": version,
+    }
+    run_id = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+    report = Report(
+        market_id=market.id,
+        market_title=market.title,
+        plan_id=plan.id,
+        plan_title=plan.title,
+        run_id=run_id,
+        plan_digest=settings.plan_digest(plan),
+        program_version=version,
+        parcels_in=selected.parcels_in,
+        sites=sites,
+        set_aside=selected.set_aside,
+        unclassified=selected.unclassified,
+        counts=rank.counts(ranking),
+        first_lines=(*rank.first_lines(selected.screening, plan, market), *selected.notes),
+        assumptions=rank.assumptions(plan, market),
+        sources=lines,
+    )
+    ranking = ranking.assign(
+        run_id=report.run_id,
+        plan_digest=report.plan_digest,
+        vintage="; ".join(f"{line.id} {line.vintage}" for line in lines),
+    )
+    return _Night(ranking, report, selected.aside)
+
+
+def _snapshots(path: Path, market: Market, night: dt.date) -> dict[str, str]:
+    """Return the digest of each source's snapshot as of `night`.
+
+    Raises StoreError where there is no store, or a source has never been pulled.
+    """
+    if not path.is_file():
+        raise StoreError(
+            f"opening the store of market {market.id}",
+            f"there is no {path}",
+            f"run `padfinder refresh --market {market.id}` first",
+        )
+    with store.open_store(path, read_only=True) as opened:
+        table = opened.snapshots(night)
+    digests = dict(zip(table["source_id"], table["digest"].astype(str), strict=True))
+    absent = [source for source in market.sources if source not in digests]
+    if absent:
+        raise StoreError(
+            f"publishing market {market.id} as of {night}",
+            f"no snapshot of {', '.join(absent)} in {path}",
+            f"run `padfinder refresh --market {market.id}`, and mend what it names",
+        )
+    return {source: digests[source] for source in sorted(market.sources)}
+
+
+def _write_and_swap(night: _Night, drawing: dict[str, gpd.GeoDataFrame], published: Path) -> Path:
+    """Write every file into a new folder, then point `published` at it in one step.
+
+    `published` is a symbolic link into a folder beside it, which keeps one previous night.
+    """
+    nights = published.parent / f".{published.name}"
+    nights.mkdir(parents=True, exist_ok=True)
+    for broken_off in nights.glob("new-*"):
+        if time.time() - broken_off.stat().st_mtime > DAY_S:  # else another run may be writing it
+            shutil.rmtree(broken_off, ignore_errors=True)
+    new = Path(tempfile.mkdtemp(dir=nights, prefix="new-"))
+    try:
+        export.write(night.ranking, night.report, new)
+        page = ranked.draw(night.ranking, drawing, night.report)
+        (new / "map.html").write_text(page, "utf-8", newline="\n")
+        night.aside.to_csv(new / "set_aside.csv", index=False, lineterminator="\n")
+        (new / "report.json").write_text(
+            night.report.model_dump_json(indent=1) + "\n", "utf-8", newline="\n"
+        )
+        new.chmod(0o755)
+        numbers = [int(path.name) for path in nights.iterdir() if path.name.isdigit()]
+        whole = nights / f"{max(numbers, default=0) + 1:06d}"
+        new.rename(whole)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    link = nights / "link"
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(whole, published.parent))
+    link.replace(published)
+    for old in sorted(path for path in nights.iterdir() if path.name.isdigit())[:-2]:
+        shutil.rmtree(old)
+    return published
+
+
+def published_folder(market: Market, where: Where) -> Path:
+    """Return the folder of the market's last published night. Raises PadfinderError."""
+    folder = where.var / "published" / market.id
+    if not folder.is_dir():
+        raise StoreError(
+            f"looking for what was published for market {market.id}",
+            f"there is no {folder}",
+            f"run `padfinder nightly --market {market.id}` first",
+        )
+    return folder

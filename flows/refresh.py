@@ -1,0 +1,117 @@
+"""Pull every source of a market into its store: one task per source."""
+
+import datetime as dt
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from data import pull
+from flows import outcome, settings
+from flows.outcome import Outcome
+from flows.progress import step
+from geo.errors import ConfigError, SourceDown
+from geo.model import Market
+
+
+def _is_down(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether trying again may help: only where the source did not answer."""
+    return isinstance(state.result(raise_on_failure=False), SourceDown)
+
+
+@task(
+    name="pull",
+    task_run_name="pull {source_id}",
+    cache_policy=NO_CACHE,
+    retry_condition_fn=_is_down,
+)
+def pull_source(source_id: str, market: str, night: str) -> Outcome:
+    """Pull one source and put it into the store, as of `night` (ISO date)."""
+    where = settings.read()
+    known = settings.load_market(market, where)
+    source = settings.load_source(source_id, where)
+    folder = settings.files_folder(known, (source,), where)
+    store = settings.store_path(known, where)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with step(f"Pulling {source_id}") as say:
+        got = pull.refresh(source, known, folder, store, dt.date.fromisoformat(night))
+        say(f"{got.rows:,} rows, {'new snapshot' if got.changed else 'unchanged'}")
+    return Outcome(
+        source_id=source_id,
+        layer=source.layer,
+        night=night,
+        changed=got.changed,
+        rows_in=got.rows_in,
+        rows=got.rows,
+        seconds=round(got.seconds, 3),
+        notes=got.notes,
+    )
+
+
+@flow(name="refresh", flow_run_name="refresh {market}")
+def refresh(market: str = "demo", night: str | None = None) -> list[Outcome]:
+    """Pull every source of `market` as of `night` (ISO date; today in the market's time zone).
+
+    One source's failure does not stop the others. Raises the error of the source that failed, or
+    one error that names them all.
+    """
+    outcomes, errors = pull_all(market, night)
+    if errors:
+        raise outcome.combined(errors, market)
+    return outcomes
+
+
+def pull_all(market: str, night: str | None) -> tuple[list[Outcome], dict[str, Exception]]:
+    """Return each source's outcome, and the errors of those that failed by source id.
+
+    The store takes one writer, so the sources go one after the other.
+    """
+    where = settings.read()
+    known = settings.load_market(market, where)
+    sources = settings.load_sources(known, where)
+    with step("Looking for the files"):
+        settings.files_folder(known, sources, where)
+    when = night_of(known, night)
+    tried = pull_source.with_options(
+        retries=len(where.retry_delays_s), retry_delay_seconds=list(where.retry_delays_s)
+    )
+    outcomes: list[Outcome] = []
+    errors: dict[str, Exception] = {}
+    for source in sources:
+        state = tried(source.id, market, when.isoformat(), return_state=True)
+        got = state.result(raise_on_failure=False)
+        if isinstance(got, Outcome):
+            outcomes.append(got)
+            continue
+        if not isinstance(got, Exception):
+            raise TypeError(f"pulling {source.id} ended in {state}")
+        errors[source.id] = got
+        outcomes.append(
+            Outcome(
+                source_id=source.id,
+                layer=source.layer,
+                night=when.isoformat(),
+                error=str(got),
+                kind=type(got).__name__,
+            )
+        )
+    outcome.remember(tuple(outcomes), where.var / "runs" / known.id)
+    return outcomes, errors
+
+
+def night_of(market: Market, night: str | None) -> dt.date:
+    """Return the night that is meant: the ISO date given, else today in the market's time zone.
+
+    Raises ConfigError for a text that is no date.
+    """
+    if night is None:
+        return dt.datetime.now(ZoneInfo(market.time_zone)).date()
+    try:
+        return dt.date.fromisoformat(night)
+    except ValueError as error:
+        raise ConfigError(
+            "reading the night", f"{night!r} is not a date", "write it as 2026-03-31"
+        ) from error

@@ -1,0 +1,146 @@
+"""Print what a night gave: the accounting, the counts, the first rows, one site, the sources."""
+
+import csv
+import datetime as dt
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from data import store
+from flows import outcome, settings
+from flows.publish import Published
+from flows.refresh import night_of
+from flows.settings import Where
+from geo import catalogue
+from geo.errors import StoreError
+from geo.model import Market
+
+SHOWN_ROWS = 5
+# A source whose snapshot was last seen longer ago than this is called stale.
+STALE_DAYS = 3
+
+
+def published(night: Published) -> None:
+    """Print the accounting, verdict and gap counts, first rows, and where map and list are."""
+    console = Console(highlight=False, soft_wrap=True)
+    report = night.report
+    console.print(f"{report.market_title}: {report.plan_title}", markup=False)
+    for line in report.first_lines:
+        console.print(f"  {line}", markup=False)
+    table = Table("Parcels", "", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    table.add_row("in", f"{report.parcels_in:,}")
+    for rule, count in report.set_aside.items():
+        table.add_row(f"  set aside: {rule}", f"{count:,}")
+    table.add_row("sites", f"{report.sites:,}")
+    console.print(table)
+    total = report.sites + sum(report.set_aside.values())
+    console.print(f"{report.parcels_in:,} parcels in = {total:,} accounted for")
+    for name, counts in report.counts.items():
+        if name in {"verdict", "gap_class"}:
+            said = ", ".join(f"{value} {count:,}" for value, count in counts.items())
+            console.print(f"{name}: {said}", markup=False)
+    if report.unclassified:
+        codes = ", ".join(f"{code} ({count:,})" for code, count in report.unclassified.items())
+        console.print(f"use codes in no table: {codes}", markup=False)
+    for row in night.top[:SHOWN_ROWS]:
+        place = row.address or row.site_id
+        console.print(f"{row.rank}. {place} [{row.call}] {row.sentence}", markup=False)
+    console.print(f"Map:  {night.folder / 'map.html'}", markup=False)
+    console.print(f"List: {night.folder / 'ranked.csv'} (and .xlsx, .parquet, .gpkg)", markup=False)
+
+
+def explained(folder: Path, market: Market, site: str) -> bool:
+    """Print all that is known of one site, or the rule that set it aside; False for neither.
+
+    Reads the published files alone. Raises StoreError where nothing was published.
+    """
+    path = folder / "ranked.parquet"
+    if not path.is_file():
+        raise StoreError(
+            f"looking for what was published for market {market.id}",
+            f"there is no {path}",
+            f"run `padfinder nightly --market {market.id}` first",
+        )
+    names = [fact.name for fact in catalogue.facts()]
+    held = set(pq.read_schema(path).names)
+    ranking = pq.read_table(path, columns=[name for name in names if name in held]).to_pandas()
+    wanted = site.strip().casefold()
+    console = Console(highlight=False, soft_wrap=True)
+    for column in ("site_id", "address"):
+        rows = ranking[ranking[column].astype("string").str.casefold() == wanted]
+        if len(rows):
+            for _, row in rows.iterrows():
+                _print_site(console, row)
+            return True
+    with (folder / "set_aside.csv").open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            if wanted in {line["parcel_id"].casefold(), line["address"].casefold()}:
+                console.print(f"{line['parcel_id']} {line['address']}", markup=False)
+                console.print(f"Not a site. Set aside: {line['rule']}", markup=False)
+                return True
+    return False
+
+
+def _print_site(console: Console, row: pd.Series) -> None:
+    console.print(f"{row['site_id']}: {row['sentence']}", markup=False)
+    group = ""
+    for fact in catalogue.facts():
+        if fact.name not in row.index:
+            continue
+        if fact.group != group:
+            group = fact.group
+            console.print(f"\n{group}", markup=False)
+        value = row[fact.name]
+        unknown = value is None or (not isinstance(value, str) and pd.isna(value))
+        shown = "unknown" if unknown else f"{_number(value)} {fact.unit or ''}".rstrip()
+        console.print(f"  {fact.title}: {shown}", markup=False)
+
+
+def _number(value: object) -> str:
+    return f"{value:,.10g}" if isinstance(value, float) else str(value)
+
+
+def sources(market: Market, where: Where) -> None:
+    """Print each of the market's sources: age, rows, licence and health."""
+    console = Console(highlight=False)
+    last = outcome.recalled(where.var / "runs" / market.id)
+    today = night_of(market, None)
+    path = settings.store_path(market, where)
+    held: dict[str, dict[str, object]] = {}
+    if path.is_file():
+        with store.open_store(path, read_only=True) as opened:
+            table = opened.snapshots()
+        held = {str(row["source_id"]): dict(row) for row in table.to_dict("records")}
+    table = Table("source", "layer", "rows", "data of", "last seen", "licence", "health")
+    for source in settings.load_sources(market, where):
+        snapshot = held.get(source.id)
+        rows = f"{snapshot['rows']:,}" if snapshot else "-"
+        seen = _date(snapshot["last_seen"]) if snapshot else None
+        tried = last.get(source.id)
+        table.add_row(
+            source.id,
+            source.layer,
+            rows,
+            f"{source.vintage} ({(today - source.vintage).days} days)",
+            str(seen) if seen else "never",
+            source.licence,
+            _health(seen, today, tried),
+        )
+    console.print(table)
+
+
+def _health(seen: dt.date | None, today: dt.date, tried: outcome.Outcome | None) -> str:
+    if tried is not None and tried.error is not None:
+        return f"failing ({tried.kind}, {tried.night})"
+    if seen is None:
+        return "never pulled"
+    age = (today - seen).days
+    return f"stale ({age} days)" if age > STALE_DAYS else "good"
+
+
+def _date(value: object) -> dt.date:
+    return pd.Timestamp(str(value)).date()
