@@ -160,7 +160,6 @@ class Market(Frozen):
     jurisdiction: str
     plan: str
     sources: tuple[str, ...]
-    local_noise_rule: str | None = None
     note: str = ""
 
 
@@ -189,6 +188,7 @@ class FuelPlan(Frozen):
     sign_reach_m: NotNegative
     usable_share: Share
     propane_autonomy_days: Positive
+    storage_as_far_as_m: NotNegative
 
 
 class PadPlan(Frozen):
@@ -257,8 +257,9 @@ class Lever(Frozen):
     """One thing that could be done to carry more: it changes one rule, and sizing runs again."""
 
     title: str
-    relieves: Literal["pad", "noise"]
+    relieves: Literal["pad", "noise", "fuel"]
     barrier_db: NotNegative = 0.0
+    usable_share: Share | None = None
     building_clearance_m: NotNegative | None = None
     setback_m: NotNegative | None = None
     source: str

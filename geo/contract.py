@@ -1,0 +1,92 @@
+"""Hold a table to the layer that it fills, and name every fault at once."""
+
+from collections.abc import Callable, Iterator
+
+import geopandas as gpd
+import pandas as pd
+
+from geo.errors import ContractError
+from geo.model import Column, Layer
+
+GEOMETRY_TYPES: dict[str, frozenset[str]] = {
+    "point": frozenset({"Point"}),
+    "line": frozenset({"LineString", "MultiLineString", "LinearRing"}),
+    "polygon": frozenset({"Polygon", "MultiPolygon"}),
+}
+
+_HOLDS: dict[str, Callable[[pd.Series], bool]] = {
+    "string": lambda values: pd.api.types.is_string_dtype(values.dtype),
+    "float": lambda values: pd.api.types.is_float_dtype(values.dtype),
+    "integer": lambda values: pd.api.types.is_integer_dtype(values.dtype),
+    "boolean": lambda values: pd.api.types.is_bool_dtype(values.dtype),
+    "date": lambda values: pd.api.types.is_datetime64_dtype(values.dtype),
+}
+
+
+def check(frame: gpd.GeoDataFrame, layer: Layer, source_id: str) -> None:
+    """Hold `frame` to `layer`: columns, types, nulls, values, bounds, geometry kinds and CRS.
+
+    The frame must be in a projected CRS in metres; a null geometry is not a fault here, since the
+    source's own declaration says how many it may have. Raises ContractError with every fault, in
+    the layer's column order, each with the first values that show it.
+    """
+    faults = [*_crs_faults(frame), *_geometry_faults(frame, layer)]
+    for name, column in layer.columns.items():
+        if name not in frame.columns:
+            if column.required:
+                faults.append(f"column {name!r} is missing")
+            continue
+        faults += [f"column {name!r} {fault}" for fault in _column_faults(frame[name], column)]
+    extra = [str(n) for n in frame.columns if n not in layer.columns and n != frame.geometry.name]
+    if extra:
+        faults.append(f"columns {extra} are not of the layer")
+    if faults:
+        raise ContractError(
+            f"holding source {source_id!r} to layer {layer.id!r}",
+            "; ".join(faults),
+            f"correct the columns in data/sources/{source_id}.toml, or the file that it reads",
+        )
+
+
+def _crs_faults(frame: gpd.GeoDataFrame) -> Iterator[str]:
+    if frame.crs is None:
+        yield "the geometry has no CRS"
+    elif frame.crs.is_geographic:
+        yield f"the geometry is in degrees ({frame.crs.name})"
+    elif any(axis.unit_conversion_factor != 1 for axis in frame.crs.axis_info[:2]):
+        yield f"the geometry is in {frame.crs.axis_info[0].unit_name} ({frame.crs.name}), not metres"
+
+
+def _geometry_faults(frame: gpd.GeoDataFrame, layer: Layer) -> Iterator[str]:
+    allowed = frozenset[str]().union(*(GEOMETRY_TYPES.get(kind, ()) for kind in layer.geometry))
+    found = frame.geometry.geom_type.dropna().value_counts()
+    for kind, count in sorted(found.items()):
+        if kind not in allowed:
+            wanted = " or ".join(layer.geometry)
+            yield f"{count} of {len(frame)} rows are a {kind}, the layer takes {wanted}"
+
+
+def _column_faults(values: pd.Series, column: Column) -> Iterator[str]:
+    known = values.dropna()
+    if not _HOLDS[column.type](values) and not (known.empty and column.nullable):
+        yield f"is {values.dtype}, not {column.type}"
+        return
+    if not column.nullable and len(known) < len(values):
+        yield f"is null in {len(values) - len(known)} of {len(values)} rows"
+    if column.values:
+        outside = known[~known.isin(column.values)]
+        if len(outside):
+            yield (
+                f"holds {_shown(outside)} in {len(outside)} rows, none of {list(column.values)}"
+            )
+    if column.minimum is not None and bool((below := known < column.minimum).any()):
+        yield f"is below {column.minimum:g} in {below.sum()} rows ({_shown(known[below])})"
+    if column.maximum is not None and bool((above := known > column.maximum).any()):
+        yield f"is above {column.maximum:g} in {above.sum()} rows ({_shown(known[above])})"
+
+
+def _shown(values: pd.Series) -> str:
+    """Return up to three different values, sorted, as text."""
+    different = sorted(set(values.tolist()))
+    more = ", ..." if len(different) > 3 else ""
+    return ", ".join(repr(value) for value in different[:3]) + more

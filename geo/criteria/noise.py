@@ -1,0 +1,270 @@
+"""How loud n running machines are where somebody hears them.
+
+Plain for now: a point source over hard ground, level = rated level - 20 lg(distance / rated
+distance), the energy sum of every running machine at its true place, at the nearest point of every
+receptor within reach. No screening, no ground, no air.
+"""
+
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from geo.model import Generator, Plan
+from geo.near import inside, shapes_of, within
+
+FLOOR_M = 1.0
+SPACING_M = 5.0  # between the points of a parcel that are tried for its quietest spot
+
+
+@dataclass(frozen=True)
+class Hearers:
+    """Who hears each site: pairs of a site and a receptor, sorted by site.
+
+    `certain` is False for a stand-in at the edge of the receptor layer: somebody may live just
+    beyond it, so it counts at worst and not at best. `own_at_m` is the distance the plan assumes to
+    homes on the site itself whose place is not known (NaN: none); `own_unknown` marks sites whose
+    own homes are known of but neither placed nor assumed; `evidence` is per site.
+    """
+
+    site: np.ndarray
+    shape: np.ndarray
+    receptor_id: np.ndarray
+    receptor_class: np.ndarray
+    receptor_name: np.ndarray
+    certain: np.ndarray
+    own_at_m: np.ndarray
+    own_unknown: np.ndarray
+    evidence: np.ndarray
+    known: bool
+
+
+def reach_m(generator: Generator, plan: Plan) -> float:
+    """Return how far the plan's cap can be heard above the limit: rated distance x sqrt(cap x 10^(d/10)).
+
+    Worked: 25 machines of 69 dB(A) at 7 m against 69 dB(A): 7 x sqrt(25) = 35 m.
+    """
+    over_db = generator.level_dba - plan.noise.limit_dba
+    running = max(plan.cap - plan.spares, 1)
+    return generator.level_distance_m * float(np.sqrt(running * 10 ** (over_db / 10)))
+
+
+def hearers(
+    sites: gpd.GeoDataFrame,
+    layers: dict[str, gpd.GeoDataFrame],
+    coverage: dict[str, shapely.Geometry | None],
+    generator: Generator,
+    plan: Plan,
+) -> Hearers:
+    """Return who could hear each site: every receptor within reach, its own homes, the layer's edge."""
+    shapes = shapes_of(sites)
+    reach = max(reach_m(generator, plan), plan.noise.report_reach_m)
+    receptors = layers.get("receptors")
+    parts: list[pd.DataFrame] = []
+    evidence = np.full(len(sites), "receptors", dtype=object)
+    if receptors is None:
+        evidence[:] = "no layer"
+    else:
+        site, other = within(shapes, shapes_of(receptors), reach)
+        rows = receptors.iloc[other]
+        own = rows["site_id"].to_numpy() == sites["site_id"].to_numpy()[site]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "site": site,
+                    "shape": shapes_of(rows),
+                    "receptor_id": rows["receptor_id"].to_numpy(),
+                    "receptor_class": rows["receptor_class"].to_numpy(),
+                    "receptor_name": rows["name"].to_numpy(),
+                    "certain": True,
+                }
+            )[~own]
+        )
+        area = coverage.get("receptors")
+        near_edge = np.flatnonzero(~inside(shapes, area, reach))
+        if area is not None:
+            beyond = shapely.difference(shapely.buffer(shapes[near_edge], reach), area)
+        else:
+            beyond = shapes[near_edge]
+        parts.append(_stand_in(near_edge, beyond, "edge of layer", certain=False))
+        evidence[near_edge] = "edge of layer"
+
+    own = sites["own_dwelling"].to_numpy(dtype=bool)
+    buildings = shapes_of(layers.get("buildings"))
+    home, building = within(shapes, buildings, 0.0)
+    overlap = shapely.area(shapely.intersection(shapes[home], buildings[building]))
+    here = own[home] & (overlap > 0.5 * shapely.area(buildings[building]))
+    parts.append(_stand_in(home[here], buildings[building[here]], "own dwelling", certain=True))
+    unplaced = own.copy()
+    unplaced[home[here]] = False
+    assumed = plan.assume.own_dwelling_at_m
+    evidence[unplaced & (evidence == "receptors")] = "own dwelling"
+    table = pd.concat(parts, ignore_index=True).sort_values("site", kind="stable")
+    return Hearers(
+        **{name: table[name].to_numpy() for name in parts[0].columns},
+        own_at_m=np.where(unplaced & (assumed is not None), assumed or np.nan, np.nan),
+        own_unknown=unplaced & (assumed is None),
+        evidence=evidence,
+        known=receptors is not None,
+    )
+
+
+def exposure(heard: Hearers, sites: int, *, worst: bool) -> np.ndarray:
+    """Return per site the shape to keep away from: all who hear it. None where nobody does."""
+    counted = heard.certain | worst
+    together = np.full(sites, None, dtype=object)
+    if counted.any():
+        shapely.geometrycollections(
+            heard.shape[counted], indices=heard.site[counted].astype(np.intp), out=together
+        )
+    return together
+
+
+def level_dba(distance_m: np.ndarray, running: np.ndarray, generator: Generator) -> np.ndarray:
+    """Return the level of `running` machines at one place, `distance_m` away (floored at 1 m).
+
+    Worked: 4 machines of 69 dB(A) at 7 m, heard at 14 m: 69 + 6.02 - 6.02 = 69.0 dB(A).
+    """
+    away = np.maximum(distance_m, FLOOR_M)
+    spread = 20 * np.log10(away / generator.level_distance_m)
+    with np.errstate(divide="ignore"):
+        return np.asarray(generator.level_dba - spread + 10 * np.log10(running))
+
+
+def allowed(distance_m: np.ndarray, limit_dba: float, generator: Generator, cap: int) -> np.ndarray:
+    """Return the most running machines at one place that hold the limit at `distance_m`.
+
+    Worked: at 20 m against 69 dB(A): floor((20 / 7)^2) = 8 machines.
+    """
+    away = np.maximum(np.where(np.isnan(distance_m), np.inf, distance_m), FLOOR_M)
+    energy = 10 ** ((limit_dba - generator.level_dba) / 10)
+    most = np.floor((away / generator.level_distance_m) ** 2 * energy + 1e-9)
+    return np.minimum(most, cap).astype(int)
+
+
+def quietest_m(shapes: np.ndarray, loudness: np.ndarray) -> np.ndarray:
+    """Return per parcel the distance from its quietest spot to those who hear it; inf where nobody."""
+    points, of = shapely.get_coordinates(
+        shapely.segmentize(shapes, SPACING_M), return_index=True
+    )
+    inner = shapely.get_coordinates(shapely.point_on_surface(shapes))
+    spot = np.concatenate((points, inner))
+    site = np.concatenate((of, np.arange(len(shapes))))
+    away = shapely.distance(shapely.points(spot), loudness[site])
+    best = pd.Series(np.where(np.isnan(away), np.inf, away)).groupby(site).max()
+    return best.reindex(range(len(shapes)), fill_value=np.inf).to_numpy()
+
+
+def judge(
+    placed: pd.DataFrame,
+    machine: tuple[np.ndarray, ...],
+    block: np.ndarray,
+    heard: Hearers,
+    generator: Generator,
+    *,
+    worst: bool,
+) -> pd.DataFrame:
+    """Return for each placement the level at its governing receptor, and which that is.
+
+    `placed` has columns site, x, y, length_m, width_m; `machine` is (placement, x, y) of every
+    running machine; `block` the pads' outlines. Columns: level_dba, hearer (position in `heard`,
+    -1: nobody, -2: homes on the site at the plan's distance), receptor_distance_m, floored.
+    """
+    counted = np.flatnonzero(heard.certain | worst)
+    site_of = heard.site[counted]
+    site = placed["site"].to_numpy()
+    first, last = np.searchsorted(site_of, site, "left"), np.searchsorted(site_of, site, "right")
+    times = last - first
+    pair_place = np.repeat(np.arange(len(placed)), times)
+    nth = np.arange(len(pair_place)) - np.repeat(np.cumsum(times) - times, times)
+    pair_heard = counted[np.repeat(first, times) + nth]
+
+    centre = shapely.points(placed["x"], placed["y"])
+    away = shapely.distance(centre[pair_place], heard.shape[pair_heard])
+    half = np.hypot(placed["length_m"], placed["width_m"]).to_numpy() / 2
+    nearest = pd.Series(away).groupby(pair_place).transform("min").to_numpy()
+    # Farther than this, no machine of the block is nearer than the farthest is to the nearest one.
+    matters = away <= nearest + 2 * half[pair_place] + 1e-6
+    pair_place, pair_heard = pair_place[matters], pair_heard[matters]
+
+    answer = pd.DataFrame(
+        {
+            "level_dba": np.nan,
+            "hearer": -1,
+            "receptor_distance_m": np.nan,
+            "floored": False,
+        },
+        index=np.arange(len(placed)),
+    )
+    running = np.bincount(machine[0], minlength=len(placed))
+    best = _levels(pair_place, pair_heard, centre, block, machine, running, heard, generator)
+    answer.loc[best.index, best.columns] = best
+    own = heard.own_at_m[site]
+    own_level = level_dba(own, running, generator)
+    louder = ~np.isnan(own) & ~(answer["level_dba"].to_numpy() >= own_level)
+    answer.loc[louder, "level_dba"] = own_level[louder]
+    answer.loc[louder, "hearer"] = -2
+    answer.loc[louder, "receptor_distance_m"] = own[louder]
+    answer.loc[louder, "floored"] = False
+    return answer
+
+
+def _levels(
+    pair_place: np.ndarray,
+    pair_heard: np.ndarray,
+    centre: np.ndarray,
+    block: np.ndarray,
+    machine: tuple[np.ndarray, ...],
+    running: np.ndarray,
+    heard: Hearers,
+    generator: Generator,
+) -> pd.DataFrame:
+    """Return the loudest pair of each placement, at the receptor's points nearest centre and block."""
+    shape = heard.shape[pair_heard]
+    receiver = np.concatenate(
+        [
+            shapely.get_coordinates(shapely.get_point(shapely.shortest_line(origin, shape), 1))
+            for origin in (centre[pair_place], block[pair_place])
+        ]
+    )
+    pair = np.tile(np.arange(len(pair_place)), 2)
+    count = running[pair_place[pair]]
+    start = np.concatenate(([0], np.cumsum(running)))[:-1][pair_place[pair]]
+    each = np.repeat(np.arange(len(pair)), count)
+    nth = np.arange(len(each)) - np.repeat(np.cumsum(count) - count, count)
+    at = np.repeat(start, count) + nth
+    away = np.hypot(machine[1][at] - receiver[each, 0], machine[2][at] - receiver[each, 1])
+    energy = np.bincount(each, 1 / np.maximum(away, FLOOR_M) ** 2, minlength=len(pair))
+    nearest = np.full(len(pair), np.inf)
+    np.minimum.at(nearest, each, away)
+    with np.errstate(divide="ignore"):
+        level = generator.level_dba + 10 * np.log10(generator.level_distance_m**2 * energy)
+    table = pd.DataFrame(
+        {
+            "place": pair_place[pair],
+            "hearer": pair_heard[pair],
+            "level_dba": level,
+            "receptor_distance_m": nearest,
+            "floored": nearest < FLOOR_M,
+        }
+    )
+    table = table.sort_values(
+        ["place", "level_dba", "hearer"], ascending=[True, False, True], kind="stable"
+    )
+    return table.drop_duplicates("place").set_index("place")
+
+
+def _stand_in(site: np.ndarray, shapes: np.ndarray, named: str, *, certain: bool) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "site": site,
+            "shape": shapes,
+            "receptor_id": None,
+            "receptor_class": named,
+            "receptor_name": None,
+            "certain": certain,
+        }
+    )
+    return frame[~shapely.is_empty(shapes)]

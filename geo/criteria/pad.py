@@ -1,0 +1,345 @@
+"""The ground on each site where a pad may stand, and where a block of n machines fits on it.
+
+A block is a rectangle of rows and columns of machines with a service aisle between and around them,
+turned along one of the parcel's own edges. Plain for now: one block per site, the longest few edge
+directions, one setback for every yard.
+"""
+
+from dataclasses import dataclass, replace
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from geo import fit
+from geo.model import Generator, Plan
+from geo.near import gather, inside, shapes_of, within
+
+DIRECTIONS = 3
+CIRCLE_TOLERANCE_M = 0.05
+MITRE = {"join_style": "mitre", "mitre_limit": 2.0}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Buildable ground per site, and the same turned along each direction that is tried.
+
+    `facts` has a row per site: ground_area_m2, open_area_m2, pad_evidence, bare. `turned` holds the
+    ground of site `site_of[i]` moved by `origin[site]` and turned by `degrees[i]`.
+    """
+
+    shapes: np.ndarray
+    origin: np.ndarray
+    radius_m: np.ndarray
+    site_of: np.ndarray
+    degrees: np.ndarray
+    turned: np.ndarray
+    facts: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Block:
+    """The body of n machines in rows and columns: `length_m` along the columns."""
+
+    rows: int
+    columns: int
+    length_m: float
+    width_m: float
+
+
+def ground(
+    sites: gpd.GeoDataFrame,
+    layers: dict[str, gpd.GeoDataFrame],
+    coverage: dict[str, shapely.Geometry | None],
+    plan: Plan,
+) -> Ground:
+    """Return each parcel less setbacks, less buildings grown by their clearance, less exclusions.
+
+    Where the building layer does not reach, the parcel is taken bare, `pad_evidence` says so, and
+    `open_area_m2` bounds the pad by lot area less floor area over storeys, where those are on
+    record. Worked: a 20 by 30 m parcel with 3 m setbacks leaves 14 by 24 = 336 m2.
+    """
+    parcels = shapes_of(sites)
+    count = len(parcels)
+    inner = shapely.buffer(parcels, -plan.pad.setback_m, **MITRE)
+    buildings = shapes_of(layers.get("buildings"))
+    clearance = plan.pad.building_clearance_m
+    site, building = within(inner, buildings, clearance)
+    in_the_way = [(site, shapely.buffer(buildings[building], clearance, **MITRE))]
+    excluded = layers.get("exclusions")
+    if excluded is not None:
+        shapes = shapes_of(excluded[excluded["kind"].isin(plan.pad.exclusions)])
+        site, exclusion = within(inner, shapes, 0.0)
+        in_the_way.append((site, shapes[exclusion]))
+    blocked = gather(
+        np.concatenate([shapes for _, shapes in in_the_way]),
+        np.concatenate([site for site, _ in in_the_way]),
+        count,
+    )
+    left = _areas(shapely.difference(inner, blocked))
+
+    known = inside(parcels, coverage.get("buildings"), 0.0) & ("buildings" in layers)
+    facts = pd.DataFrame(
+        {
+            "pad_evidence": np.where(known, "buildings", "bare parcel"),
+            "bare": ~known,
+            "ground_area_m2": shapely.area(left),
+            "open_area_m2": _open_area_m2(sites),
+        },
+        index=sites.index,
+    )
+    return _turned(left, parcels, facts)
+
+
+def chosen(ground: Ground, sites: np.ndarray) -> Ground:
+    """Return the ground of the chosen sites (ascending positions) alone."""
+    place = np.full(len(ground.shapes), -1)
+    place[sites] = np.arange(len(sites))
+    kept = place[ground.site_of] >= 0
+    return Ground(
+        shapes=ground.shapes[sites],
+        origin=ground.origin[sites],
+        radius_m=ground.radius_m[sites],
+        site_of=place[ground.site_of[kept]],
+        degrees=ground.degrees[kept],
+        turned=ground.turned[kept],
+        facts=ground.facts.iloc[sites],
+    )
+
+
+def shrunk(ground: Ground, by_m: np.ndarray) -> Ground:
+    """Return the same ground with every clearance of a site larger by `by_m` (below 0: smaller)."""
+    shapes = _areas(shapely.buffer(ground.shapes, -by_m, **MITRE))
+    of = ground.site_of
+    return replace(
+        ground,
+        shapes=shapes,
+        radius_m=ground.radius_m - by_m,
+        turned=fit.turn(shapes[of], ground.origin[of], ground.degrees),
+    )
+
+
+def blocks(count: int, generator: Generator, aisle_m: float) -> list[Block]:
+    """Return every layout of `count` machines in full columns, the squarest first.
+
+    Worked: 4 machines of 0.9144 by 1.524 m with 0.9144 m aisles, 2 by 2: 4.572 by 5.7912 m.
+    """
+    found = []
+    for rows in range(1, count + 1):
+        columns = -(-count // rows)
+        if rows > 1 and columns == -(-count // (rows - 1)):
+            continue  # a row more for the same columns is only a larger block
+        length = columns * generator.width_m + (columns + 1) * aisle_m
+        width = rows * generator.length_m + (rows + 1) * aisle_m
+        found.append(Block(rows, columns, length, width))
+    return sorted(found, key=lambda block: (np.hypot(block.length_m, block.width_m), block.rows))
+
+
+def fits(ground: Ground, count: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
+    """Say for each site whether a block of `count` machines (one number per site) fits its ground."""
+    sites = np.arange(len(ground.shapes))
+    answer = np.zeros(len(sites), dtype=bool)
+    layouts = {int(n): blocks(int(n), generator, plan.pad.aisle_m) for n in np.unique(count)}
+    area = shapely.area(ground.shapes)
+    open_area = ground.facts["open_area_m2"].to_numpy()
+    bare = ground.facts["bare"].to_numpy()
+    unsure = np.zeros(len(sites), dtype=bool)
+    for n, options in layouts.items():
+        half = np.hypot(options[0].length_m, options[0].width_m) / 2
+        least = min(block.length_m * block.width_m for block in options)
+        side = min(min(block.length_m, block.width_m) for block in options)
+        here = (count == n) & (area >= least - fit.TOLERANCE_M * 100)
+        # On a bare parcel the record of floor area and storeys still bounds the room.
+        here &= ~(bare & (open_area < least))
+        answer |= here & (ground.radius_m >= half)
+        widest = 2 * (ground.radius_m + CIRCLE_TOLERANCE_M)
+        unsure |= here & (ground.radius_m < half) & (widest >= side)
+    if unsure.any():
+        asked = sites[unsure]
+        found = _places(ground, asked, count[asked], layouts)
+        answer[asked[np.unique(found["query"])]] = True
+    return answer
+
+
+def candidates(
+    ground: Ground,
+    sites: np.ndarray,
+    count: np.ndarray,
+    loudness: np.ndarray,
+    generator: Generator,
+    plan: Plan,
+    most: int,
+) -> pd.DataFrame:
+    """Return up to `most` placements for each query (site, count), the quietest first.
+
+    `loudness` is per site the shape from which to keep away (None where nobody hears). The answer
+    has a row per placement: query, site, count, x, y (the block's centre, market frame), degrees
+    (its length, counter-clockwise from east), rows, columns, length_m, width_m.
+    """
+    layouts = {int(n): blocks(int(n), generator, plan.pad.aisle_m) for n in np.unique(count)}
+    found = _places(ground, sites, count, layouts)
+    area = np.asarray(found.pop("area"), dtype=object)
+    rows = pd.DataFrame(found)
+    corner, of = shapely.get_coordinates(area, return_index=True)
+    middle = shapely.get_coordinates(shapely.point_on_surface(area))
+    spot = np.concatenate((middle, corner))
+    row = np.concatenate((np.arange(len(area)), of))
+    table = rows.iloc[row].reset_index(drop=True)
+    direction = table["direction"].to_numpy()
+    table["site"] = sites[table["query"]]
+    origin = ground.origin[table["site"]]
+    angle = np.radians(ground.degrees[direction])
+    x, y = spot.T
+    table["x"] = np.round(x * np.cos(angle) - y * np.sin(angle) + origin[:, 0], 4)
+    table["y"] = np.round(x * np.sin(angle) + y * np.cos(angle) + origin[:, 1], 4)
+    table["degrees"] = ground.degrees[direction] + np.where(table.pop("across"), 90.0, 0.0)
+    away = shapely.distance(shapely.points(table["x"], table["y"]), loudness[table["site"]])
+    table["away_m"] = np.round(np.where(np.isnan(away), np.inf, away), 3)
+    table = table.sort_values(["query", "away_m", "x", "y", "degrees"], ascending=[1, 0, 1, 1, 1])
+    table = table.drop_duplicates(["query", "x", "y", "degrees"])
+    table = table[table.groupby("query").cumcount() < most]
+    return table.drop(columns=["direction", "away_m"]).reset_index(drop=True)
+
+
+def machines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
+    """Return each machine's centre: (placement, x, y), in placement order, row by row.
+
+    Worked: one machine stands at its block's centre.
+    """
+    count = placed["count"].to_numpy()
+    of = np.repeat(np.arange(len(placed)), count)
+    nth = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count)
+    at = placed.iloc[of]
+    aisle = plan.pad.aisle_m
+    column, row = nth % at["columns"].to_numpy(), nth // at["columns"].to_numpy()
+    along = aisle + generator.width_m / 2 + column * (generator.width_m + aisle)
+    across = aisle + generator.length_m / 2 + row * (generator.length_m + aisle)
+    along = along - at["length_m"].to_numpy() / 2
+    across = across - at["width_m"].to_numpy() / 2
+    angle = np.radians(at["degrees"].to_numpy())
+    x = at["x"].to_numpy() + along * np.cos(angle) - across * np.sin(angle)
+    y = at["y"].to_numpy() + along * np.sin(angle) + across * np.cos(angle)
+    return of, x, y
+
+
+def outlines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
+    """Return per placement its block (Polygon) and its machines (MultiPolygon)."""
+    length, width = placed["length_m"].to_numpy(), placed["width_m"].to_numpy()
+    block = _rectangles(placed["x"], placed["y"], length, width, placed["degrees"])
+    of, x, y = machines(placed, generator, plan)
+    turned = placed["degrees"].to_numpy()[of]
+    each = np.ones(len(of))
+    body = _rectangles(x, y, generator.width_m * each, generator.length_m * each, turned)
+    group = np.full(len(placed), None, dtype=object)
+    shapely.multipolygons(body, indices=of, out=group)
+    return block, group
+
+
+def _rectangles(
+    x: np.ndarray, y: np.ndarray, length: np.ndarray, width: np.ndarray, degrees: np.ndarray
+) -> np.ndarray:
+    x, y, angle = np.asarray(x), np.asarray(y), np.radians(np.asarray(degrees))
+    corners = []
+    for along, across in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+        dx, dy = along * length / 2, across * width / 2
+        corners.append(
+            np.column_stack(
+                (
+                    x + dx * np.cos(angle) - dy * np.sin(angle),
+                    y + dx * np.sin(angle) + dy * np.cos(angle),
+                )
+            )
+        )
+    return np.asarray(shapely.polygons(np.stack(corners, axis=1)))
+
+
+def _places(
+    ground: Ground, sites: np.ndarray, count: np.ndarray, layouts: dict[int, list[Block]]
+) -> dict[str, np.ndarray]:
+    """Return where the squarest block that fits can have its centre, for each query and direction."""
+    first = np.searchsorted(ground.site_of, np.arange(len(ground.shapes) + 1))
+    of_site = np.diff(first)
+    open_queries = np.flatnonzero(of_site[sites] > 0)
+    found: dict[str, list[np.ndarray]] = {
+        name: []
+        for name in (
+            "query direction across rows columns length_m width_m count area".split()
+        )
+    }
+    most = max((len(options) for options in layouts.values()), default=0)
+    for rank in range(most):
+        open_queries = open_queries[[rank < len(layouts[int(n)]) for n in count[open_queries]]]
+        if not len(open_queries):
+            break
+        block = [layouts[int(n)][rank] for n in count[open_queries]]
+        size = np.array([(b.length_m, b.width_m, b.rows, b.columns) for b in block])
+        # A block whose short side is wider than the ground's inscribed circle cannot fit.
+        widest = 2 * (ground.radius_m[sites[open_queries]] + CIRCLE_TOLERANCE_M)
+        can = size[:, :2].min(axis=1) <= widest
+        asked, size = open_queries[can], size[can]
+        times = of_site[sites[asked]]
+        query = np.repeat(asked, times)
+        nth = np.arange(len(query)) - np.repeat(np.cumsum(times) - times, times)
+        direction = np.repeat(first[sites[asked]], times) + nth
+        each = np.repeat(size, times, axis=0)
+        square = np.zeros(0, dtype=np.intp)
+        for across in (False, True):
+            length, width = (each[:, 1], each[:, 0]) if across else (each[:, 0], each[:, 1])
+            area = fit.centres(ground.turned[direction], length, width)
+            hit = np.flatnonzero(~shapely.is_empty(area))
+            square = np.concatenate((square, query[hit]))
+            found["query"].append(query[hit])
+            found["direction"].append(direction[hit])
+            found["across"].append(np.full(len(hit), across))
+            found["rows"].append(each[hit, 2].astype(int))
+            found["columns"].append(each[hit, 3].astype(int))
+            found["length_m"].append(each[hit, 0])
+            found["width_m"].append(each[hit, 1])
+            found["count"].append(count[query[hit]].astype(int))
+            found["area"].append(area[hit])
+        open_queries = np.setdiff1d(open_queries, square)
+    empty = np.empty(0, dtype=np.intp)
+    return {name: np.concatenate(parts) if parts else empty for name, parts in found.items()}
+
+
+def _turned(shapes: np.ndarray, parcels: np.ndarray, facts: pd.DataFrame) -> Ground:
+    site_of, degrees = fit.directions(parcels, DIRECTIONS)
+    room = ~shapely.is_empty(shapes)
+    kept = room[site_of]
+    site_of, degrees = site_of[kept], degrees[kept]
+    origin = np.zeros((len(shapes), 2))
+    if len(shapes):
+        origin = shapely.get_coordinates(shapely.point_on_surface(parcels))
+    radius = np.zeros(len(shapes))
+    circle = shapely.maximum_inscribed_circle(shapes[room], tolerance=CIRCLE_TOLERANCE_M)
+    # The circle found is at most its tolerance short of the largest.
+    radius[room] = shapely.length(circle)
+    return Ground(
+        shapes=shapes,
+        origin=origin,
+        radius_m=radius,
+        site_of=site_of,
+        degrees=degrees,
+        turned=fit.turn(shapes[site_of], origin[site_of], degrees),
+        facts=facts,
+    )
+
+
+def _areas(shapes: np.ndarray) -> np.ndarray:
+    """Keep the polygons of each shape, dropping the points and lines that cutting leaves."""
+    parts, of = shapely.get_parts(shapes, return_index=True)
+    area = shapely.area(parts) > fit.TOLERANCE_M
+    kept = np.full(len(shapes), shapely.Polygon(), dtype=object)
+    if area.any():
+        shapely.multipolygons(parts[area], indices=of[area], out=kept)
+    return kept
+
+
+def _open_area_m2(sites: gpd.GeoDataFrame) -> np.ndarray:
+    """Lot area less building footprint (floor area over storeys); NaN where not on record."""
+    floor = sites["building_area_m2"].to_numpy(dtype=float)
+    storeys = sites["storeys"].to_numpy(dtype=float)
+    footprint = np.where(floor == 0, 0.0, floor / np.where(storeys > 0, storeys, np.nan))
+    lot = sites["lot_area_m2"].to_numpy(dtype=float)
+    return np.clip(lot - footprint, 0.0, None)

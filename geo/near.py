@@ -1,0 +1,87 @@
+"""Nearest and within, for tables of shapes in one metric frame. Ties fall to the first row."""
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+
+def nearest(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> pd.DataFrame:
+    """Return for each shape its nearest other within `reach_m`.
+
+    `shapes` and `others` are arrays of geometries in one metric frame. The answer has a row per
+    shape, in order: `other` (position, -1 where none is in reach) and `distance_m` (NaN there).
+    Where several are equally near, the first of them in `others` is taken.
+
+    Worked: a point 3 m east and 4 m north of another is 5 m away.
+    """
+    found = np.full(len(shapes), -1)
+    distance = np.full(len(shapes), np.nan)
+    if len(others):
+        tree = shapely.STRtree(others)
+        (shape, other), metres = tree.query_nearest(
+            shapes, max_distance=np.nextafter(reach_m, np.inf), return_distance=True
+        )
+        order = np.lexsort((other, shape))
+        first = order[np.unique(shape[order], return_index=True)[1]]
+        found[shape[first]], distance[shape[first]] = other[first], metres[first]
+    return pd.DataFrame({"other": found, "distance_m": distance})
+
+
+def within(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return every pair (shape, other) no more than `reach_m` apart, by shape, then by other."""
+    if not len(others) or not len(shapes):
+        return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
+    shape, other = shapely.STRtree(others).query(shapes, predicate="dwithin", distance=reach_m)
+    order = np.lexsort((other, shape))
+    return shape[order], other[order]
+
+
+def gather(shapes: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """Unite the shapes of each group; the answer has one geometry per group, empty where none.
+
+    `group` gives each shape's group, 0 to `groups` - 1, in any order.
+    """
+    united = np.full(groups, shapely.GeometryCollection(), dtype=object)
+    if len(shapes):
+        order = np.argsort(group, kind="stable")
+        together = united.copy()
+        shapely.geometrycollections(shapes[order], indices=group[order], out=together)
+        present = np.unique(group)
+        united[present] = shapely.union_all(together[present, None], axis=1)
+    return united
+
+
+def inside(shapes: np.ndarray, area: shapely.Geometry | None, reach_m: float) -> np.ndarray:
+    """Say for each shape whether everything within `reach_m` of it lies inside `area`.
+
+    An unknown area (None) covers nothing: absence there is never a fact.
+    """
+    if area is None:
+        return np.zeros(len(shapes), dtype=bool)
+    shapely.prepare(area)
+    covered = shapely.covers(area, shapes)
+    clear = shapely.distance(shapes, shapely.boundary(area)) >= reach_m
+    return np.asarray(covered & clear)
+
+
+def compass(from_points: np.ndarray, to_points: np.ndarray) -> np.ndarray:
+    """Name the direction from each point to its other, in eight winds.
+
+    Worked: from (0, 0) to (1, 1) is `north-east`.
+    """
+    winds = np.array(
+        ["north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west"]
+    )
+    dx = shapely.get_x(to_points) - shapely.get_x(from_points)
+    dy = shapely.get_y(to_points) - shapely.get_y(from_points)
+    bearing = np.degrees(np.arctan2(dx, dy)) % 360
+    known = ~np.isnan(bearing)
+    named = np.full(len(bearing), None, dtype=object)
+    named[known] = winds[(((bearing[known] + 22.5) // 45) % 8).astype(int)]
+    return named
+
+
+def shapes_of(frame: gpd.GeoDataFrame | None) -> np.ndarray:
+    """Return a layer's geometries as an array, empty where the market has no such layer."""
+    return np.empty(0, dtype=object) if frame is None else np.asarray(frame.geometry.array)

@@ -1,0 +1,260 @@
+"""Turn facts into opinions: verdict, score with worst and best, call, and the order of the sites.
+
+A site's score moves only when its own facts or the plan move: scores are straight ramps in real
+units, never relative to the other sites.
+"""
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from geo import catalogue, sentence
+from geo.model import CRITERIA, Generator, Market, Plan, Ramp, Screening
+from geo.screen import absent, fuels_of, generator_of
+
+VERDICTS = ("fit", "unknown", "unfit")
+# What one machine more needs, roughly, in each criterion's unit: makes slacks comparable.
+SLACK_UNIT_DB, SLACK_UNIT_M = 3.0, 1.524
+HIGH, MEDIUM = 0.85, 0.5
+
+
+def rank(facts: gpd.GeoDataFrame, market: Market, plan: Plan) -> gpd.GeoDataFrame:
+    """Judge and order the sites: the ranking, one row per site, best first, RangeIndex.
+
+    Order: verdict, worst score, known share, power served, n_lo, smallest slack, id. Numbers are
+    rounded as the catalogue says before they are compared, so that the list sorts as it reads.
+    """
+    generator = generator_of(plan)
+    ranking = facts.copy()
+    ranking["fuel_title"] = ranking["fuel"].map({one.id: one.title for one in fuels_of(plan)})
+    ranking["verdict"] = np.select(
+        [ranking["n_lo"] >= 1, ranking["n_hi"] == 0], ["fit", "unfit"], "unknown"
+    )
+    _power(ranking, generator, plan)
+    _scores(ranking, plan)
+    ranking["smallest_slack"] = np.nanmin(
+        np.column_stack(
+            (
+                (ranking["fuel_slack"] / ranking["fuel_demand"]).fillna(np.inf),
+                (ranking["noise_slack_db"] / SLACK_UNIT_DB).fillna(np.inf),
+                (ranking["pad_slack_m"] / SLACK_UNIT_M).fillna(np.inf),
+            )
+        ),
+        axis=1,
+    )
+    ranking["smallest_slack"] = ranking["smallest_slack"].where(
+        np.isfinite(ranking["smallest_slack"])
+    )
+    ranking = rounded(ranking)
+    ranking["noise_unsure"] = ranking["margin_best_db"] > ranking["margin_worst_db"]
+    _words(ranking, generator, plan)
+    ranking = _ordered(ranking)
+    ranking["rank"] = np.arange(1, len(ranking) + 1)
+    names = [fact.name for fact in catalogue.facts()]
+    shapes = ["geometry", "block", "machines"]
+    kept = [name for name in names if name in ranking.columns]
+    return gpd.GeoDataFrame(ranking[kept + shapes], geometry="geometry", crs=facts.crs)
+
+
+def rounded(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Round every fact to the decimals that the catalogue gives it."""
+    decimals = {
+        fact.name: fact.decimals
+        for fact in catalogue.facts()
+        if fact.decimals is not None and fact.name in frame.columns
+    }
+    frame = frame.copy()
+    for name, places in decimals.items():
+        # Adding 0.0 turns -0.0 into 0.0, which would print as "-0.0".
+        frame[name] = pd.to_numeric(frame[name]).round(places) + 0
+    return frame
+
+
+def counts(ranking: gpd.GeoDataFrame) -> dict[str, dict[str, int]]:
+    """Count the ranking by each opinion and evidence, and by how many machines the sites carry."""
+    columns = (
+        "verdict", "call", "gap_class", "binding", "grid_evidence", "fuel_evidence",
+        "noise_evidence", "pad_evidence", "fuel", "n_lo", "n_hi",
+    )  # fmt: skip
+    return {
+        name: {str(key): int(n) for key, n in ranking[name].value_counts().sort_index().items()}
+        for name in columns
+    }
+
+
+def first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str, ...]:
+    """Say what a reader must know before the first row."""
+    lines = [market.note] if market.note else []
+    missing = absent(given, plan)
+    if "grid" in missing:
+        lines.append("Grid capacity is not published here: ranked on siting only.")
+    if "fuel" in missing:
+        lines.append("No gas mains are mapped here: fuel weighs nothing.")
+    if "noise" in missing:
+        lines.append("No neighbours are mapped here: noise is not known anywhere.")
+    if "buildings" not in given.layers:
+        lines.append("No building footprints here: the fit was tested against the bare parcel.")
+    limit = f"{plan.noise.limit_dba:g} dB(A)"
+    lines.append(f"Noise is held to {limit} only: no local rule given.")
+    return tuple(lines)
+
+
+def assumptions(plan: Plan) -> tuple[str, ...]:
+    """List what the plan takes as given, for the reader."""
+    machine = generator_of(plan)
+    lines = [
+        f"{machine.title}: {machine.power_kw:g} kW, {machine.level_dba:g} dB(A) at "
+        f"{machine.level_distance_m:g} m ({machine.source})",
+        f"Noise spreads over hard ground with nothing in the way, from {machine.title} to the "
+        "nearest point of each neighbour's lot.",
+        f"{plan.fuel.usable_share:.0%} of what a gas main carries when empty is taken to be free; "
+        "public data cannot show spare capacity.",
+        f"Setback {plan.pad.setback_m:g} m from every lot line, {plan.pad.building_clearance_m:g} m "
+        f"to buildings, {plan.pad.aisle_m:g} m service aisles.",
+        f"MVA count as MW at power factor {plan.grid.power_factor:g}.",
+        f"Derated to {plan.derate:.0%} of {machine.power_kw:g} kW; {plan.spares} spares.",
+        f"Propane tanks last {plan.fuel.propane_autonomy_days:g} days between deliveries, and "
+        f"score like a main {plan.fuel.storage_as_far_as_m:g} m away.",
+    ]
+    taken = plan.assume
+    if taken.main_at_sign is not None:
+        main = taken.main_at_sign
+        lines.append(
+            f"Where leaks or stations show a gas main: {main.diameter_in:g} in, "
+            f"{main.pressure_class} pressure."
+        )
+    if taken.main_size is not None:
+        main = taken.main_size
+        lines.append(
+            f"Where a main's size or class is missing: {main.diameter_in:g} in, "
+            f"{main.pressure_class} pressure."
+        )
+    if taken.bare_parcel:
+        lines.append("Where buildings are not mapped, none stands in the way.")
+    if taken.own_dwelling_at_m is not None:
+        lines.append(f"Homes on a site itself stand {taken.own_dwelling_at_m:g} m from the pad.")
+    lines += [f"Lever, {lever.title}: {lever.source}" for lever in plan.levers.values()]
+    return tuple(lines)
+
+
+def ramp(values: pd.Series, line: Ramp) -> pd.Series:
+    """Return 0 at `zero_at`, 1 at `one_at`, straight between and flat beyond. NaN stays NaN.
+
+    Worked: zero at 120 m, one at 0 m: 30 m scores 0.75.
+    """
+    return ((values - line.zero_at) / (line.one_at - line.zero_at)).clip(0, 1)
+
+
+def _power(ranking: gpd.GeoDataFrame, generator: Generator, plan: Plan) -> None:
+    each = generator.power_kw * plan.derate
+    for end in ("lo", "hi"):
+        running = (ranking[f"n_{end}"] - plan.spares).clip(lower=0)
+        ranking[f"power_{end}_kw"] = running * each
+    by_grid = plan.target_kw - ranking["shortfall_hi_kw"]
+    ranking["power_served_kw"] = (by_grid + ranking["power_lo_kw"]).clip(upper=plan.target_kw)
+    ranking["covers_gap"] = np.select(
+        [
+            ranking["gap_class"] == "covered",
+            (ranking["n_lo"] >= ranking["needed_hi"]),
+            (ranking["n_hi"] < ranking["needed_lo"]),
+        ],
+        ["no gap", "yes", "no"],
+        "not known",
+    )
+
+
+def _scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
+    worst, best = {}, {}
+    if plan.grid.goal == "bridge":
+        closed = [
+            ranking[[f"shortfall_{end}_kw", f"power_{end}_kw"]].min(axis=1) / plan.target_kw
+            for end in ("lo", "hi")
+        ]
+        worst["grid"], best["grid"] = (ramp(share, plan.score.grid) for share in closed)
+    else:
+        known = ranking["load_headroom_kw"].where(~ranking["headroom_is_bound"])
+        score = ramp(known, plan.score.grid)
+        worst["grid"], best["grid"] = score.fillna(0.0), score.fillna(1.0)
+    stored = ranking["fuel_evidence"] == "storage"
+    away = ranking["main_distance_m"].where(~stored, plan.fuel.storage_as_far_as_m)
+    reached = ramp(away, plan.score.fuel)
+    worst["fuel"] = reached.where(ranking["fuel_n_lo"] > 0, 0.0)
+    best["fuel"] = reached.fillna(1.0).where(ranking["fuel_n_hi"] > 0, 0.0)
+    worst["pad"] = ramp(ranking["pad_lo"], plan.score.pad)
+    best["pad"] = ramp(ranking["pad_n"], plan.score.pad)
+    worst["noise"] = ramp(ranking["margin_worst_db"], plan.score.noise)
+    best["noise"] = ramp(ranking["margin_best_db"], plan.score.noise)
+
+    weightless = set(str(ranking["weightless"].iloc[0]).split())
+    weight = {
+        name: 0.0 if name in weightless else getattr(plan.score, name).weight for name in CRITERIA
+    }
+    total = sum(weight.values())
+    for name in CRITERIA:
+        counted = weight[name] > 0
+        ranking[f"score_{name}"] = worst[name] if counted else np.nan
+        ranking[f"score_{name}_best"] = best[name] if counted else np.nan
+    low = sum(weight[name] * worst[name] for name in CRITERIA)
+    high = sum(weight[name] * best[name] for name in CRITERIA)
+    sure = {
+        "grid": ranking["shortfall_lo_kw"] == ranking["shortfall_hi_kw"],
+        "fuel": ranking["fuel_n_lo"] == ranking["fuel_n_hi"],
+        "pad": ranking["pad_lo"] == ranking["pad_n"],
+        "noise": ranking["margin_worst_db"] == ranking["margin_best_db"],
+    }
+    known = sum(weight[name] * sure[name].astype(float) for name in CRITERIA)
+    ranking["score"], ranking["score_best"] = 100 * low / total, 100 * high / total
+    ranking["known_share"] = known / total
+
+
+def _words(ranking: gpd.GeoDataFrame, generator: Generator, plan: Plan) -> None:
+    gap_matters = "grid" not in str(ranking["weightless"].iloc[0]).split()
+    assumed = ranking["assumed"].notna()
+    short = (ranking["gap_class"] == "short") | (not gap_matters)
+    ranking["call"] = np.select(
+        [
+            (ranking["verdict"] == "unfit") | (ranking["gap_class"] == "covered"),
+            (ranking["verdict"] == "fit") & short & ~assumed,
+        ],
+        ["no", "yes"],
+        "check first",
+    )
+    grade = np.select(
+        [(ranking["known_share"] >= HIGH) & ~assumed, ranking["known_share"] >= MEDIUM],
+        ["high", "medium"],
+        "low",
+    )
+    share = (100 * ranking["known_share"]).round().astype(int).astype(str)
+    ranking["confidence"] = [
+        f"{word} ({percent} % known{', with assumptions' if taken else ''})"
+        for word, percent, taken in zip(grade, share, assumed, strict=True)
+    ]
+    rows = ranking.drop(columns=["geometry", "block", "machines"]).to_dict("records")
+    power_kw = generator.power_kw * plan.derate
+    ranking["limit_text"] = [sentence.limit(row, plan) for row in rows]
+    ranking["lift_text"] = [sentence.lift(row, plan) for row in rows]
+    ranking["sentence"] = [sentence.sentence(row, plan, power_kw) for row in rows]
+    ranking["binding_set"] = ranking["binding_set"].astype(object)
+
+
+def _ordered(ranking: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    place = {name: number for number, name in enumerate(VERDICTS)}
+    keys = pd.DataFrame(
+        {
+            "verdict": ranking["verdict"].map(place),
+            "score": -ranking["score"],
+            "known_share": -ranking["known_share"],
+            "power_served_kw": -ranking["power_served_kw"],
+            "n_lo": -ranking["n_lo"],
+            "smallest_slack": -ranking["smallest_slack"].fillna(-np.inf),
+            "site_id": ranking["site_id"],
+        }
+    )
+    order = keys.sort_values(list(keys.columns), kind="stable").index
+    return ranking.loc[order].reset_index(drop=True)
+
+
+def ordered_by_id_alone(ranking: gpd.GeoDataFrame) -> int:
+    """Count the sites that share every key of the order but the id with their neighbour."""
+    keys = ["verdict", "score", "known_share", "power_served_kw", "n_lo", "smallest_slack"]
+    return int(ranking.duplicated(keys, keep=False).sum())

@@ -1,0 +1,259 @@
+"""Screen the sites of a market for a plan: what to ask of the store, and the facts of each site."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from geo import catalogue, size
+from geo.criteria import fuel, grid, noise
+from geo.errors import ConfigError
+from geo.model import Fuel, Generator, Lever, Market, Needs, Plan, Screening
+from geo.raster import at_points
+
+T = TypeVar("T")
+
+
+def needs(market: Market, plan: Plan) -> Needs:
+    """Say what a plan asks of the store: who is a site, and how far each layer matters to one.
+
+    The reach follows from the plan's cap, the loudest source, the lowest limit and the largest
+    separation, so that nothing that could change an answer is left behind.
+    """
+    generator = generator_of(plan)
+    separations = [tank.separation_m for one in fuels_of(plan) for tank in one.storage]
+    clearance = max([plan.pad.building_clearance_m, *separations])
+    reach = {
+        "substations": plan.grid.substation_reach_m,
+        "feeders": plan.grid.feeder_reach_m,
+        "mains": plan.fuel.main_reach_m,
+        "gas_signs": plan.fuel.sign_reach_m,
+        "receptors": max(noise.reach_m(generator, plan), plan.noise.report_reach_m),
+        "buildings": clearance,
+        "exclusions": 0.0,
+        "elevation": 0.0,
+        "ambient": 0.0,
+    }
+    return Needs(sites=plan.sites, receptors=plan.noise.receptors, reach_m=reach)
+
+
+def generator_of(plan: Plan) -> Generator:
+    """Return the plan's generator. Raises ConfigError where the catalogue does not know it."""
+    return _known(catalogue.generators(), plan.generator, "generator", plan)
+
+
+def fuels_of(plan: Plan) -> list[Fuel]:
+    """Return the plan's fuels in its order. Raises ConfigError for one that is not known."""
+    return [_known(catalogue.fuels(), name, "fuel", plan) for name in plan.fuels]
+
+
+def _known(table: dict[str, T], name: str, what: str, plan: Plan) -> T:
+    if name not in table:
+        raise ConfigError(
+            f"reading plan {plan.id!r}",
+            f"{what} {name!r} is not in the catalogue",
+            f"use one of {', '.join(table)}",
+        )
+    return table[name]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What each site carries on its best fuel, with the supply behind it."""
+
+    deployed: pd.DataFrame
+    supply: pd.DataFrame
+    fuel: np.ndarray
+    n_by_fuel: np.ndarray
+    ladder: list[str]
+
+
+def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
+    """Return the facts of every site, one row each, in the order of `given.sites`.
+
+    Nothing is judged here: verdict, score and rank are opinions (`geo.rank`). Geometry is in the
+    market's metric frame; columns as in the catalogue's facts, with the worst and best that the
+    ranking needs.
+    """
+    generator = generator_of(plan)
+    sites = given.sites.reset_index(drop=True)
+    if sites.empty:
+        raise ConfigError(
+            f"screening {market.title}",
+            "no parcel of the market is a site under this plan",
+            f"widen [sites] in plan {plan.id!r}: classes, zones or minimum_area_m2",
+        )
+    found = size.siting(sites, given.layers, given.coverage, generator, plan)
+    choice = _best_fuel(given, sites, found, plan)
+    described = size.describe(sites, found, choice.deployed, generator, plan)
+    gap = grid.gap(sites, given.layers, given.coverage, plan)
+    facts = pd.concat([sites, gap, choice.supply, choice.deployed, described], axis=1)
+    power_kw = generator.power_kw
+    facts["needed_lo"] = grid.needed(facts["shortfall_lo_kw"], power_kw, plan)
+    facts["needed_hi"] = grid.needed(facts["shortfall_hi_kw"], power_kw, plan)
+    facts["fuel"], facts["fuel_ladder"] = choice.fuel, choice.ladder
+    _fuel_slack(facts, plan)
+    facts = facts.join(_lifted(given, sites, found, choice, plan))
+    facts["assumed"] = _assumed(facts, found, plan)
+    facts["pad_lo"] = found.pad_lo
+    facts["noise_rule"] = noise_rule(plan)
+    facts["weightless"] = " ".join(absent(given, plan))
+    middle = shapely.point_on_surface(np.asarray(sites.geometry.array))
+    for layer, name in (("elevation", "elevation_m"), ("ambient", "ambient_dba")):
+        raster = given.rasters.get(layer)
+        facts[name] = at_points(raster, middle) if raster is not None else np.nan
+    lon_lat = gpd.GeoSeries(middle, crs=sites.crs).to_crs("EPSG:4326")
+    facts["lat"], facts["lon"] = lon_lat.y, lon_lat.x
+    return gpd.GeoDataFrame(facts, geometry="geometry", crs=sites.crs)
+
+
+def _best_fuel(
+    given: Screening, sites: gpd.GeoDataFrame, found: size.Siting, plan: Plan
+) -> _Choice:
+    """Size every fuel; take the first of the plan's that surely carries one generator.
+
+    Where none surely does, take the one that may carry most, the plan's first among equals.
+    """
+    supplies, deployments = [], []
+    for one in fuels_of(plan):
+        supply = fuel.supply(
+            sites, given.layers, given.coverage, one, catalogue.carrying(), plan
+        )
+        supplies.append(supply.assign(fuel_unit=one.unit, fuel_demand=one.demand_per_machine))
+        deployments.append(size.deploy(found, supply, plan))
+    lo = np.column_stack([deployed["n_lo"] for deployed in deployments])
+    hi = np.column_stack([deployed["n_hi"] for deployed in deployments])
+    # argmax takes the first of equals, which is the plan's preference.
+    best = np.where((lo > 0).any(axis=1), (lo > 0).argmax(axis=1), hi.argmax(axis=1))
+    titles = [one.title for one in fuels_of(plan)]
+    return _Choice(
+        deployed=_chosen(deployments, best),
+        supply=_chosen(supplies, best),
+        fuel=np.array(plan.fuels, dtype=object)[best],
+        n_by_fuel=lo,
+        ladder=[_ladder(titles, a, b) for a, b in zip(lo.tolist(), hi.tolist(), strict=True)],
+    )
+
+
+def _chosen(tables: list[pd.DataFrame], which: np.ndarray) -> pd.DataFrame:
+    """Take each row from the table that `which` names."""
+    stacked = pd.concat(tables, keys=range(len(tables)))
+    rows = pd.MultiIndex.from_arrays([which, tables[0].index])
+    return stacked.loc[rows].droplevel(0)
+
+
+def _ladder(titles: list[str], lo: list[int], hi: list[int]) -> str:
+    order = sorted(range(len(titles)), key=lambda i: (-lo[i], -hi[i], i))
+    return "; ".join(
+        f"{titles[i]} {lo[i]}" if lo[i] == hi[i] else f"{titles[i]} {lo[i]} to {hi[i]}"
+        for i in order
+    )
+
+
+def _fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
+    running = (facts["n_lo"] - plan.spares).clip(lower=0)
+    facts["fuel_slack"] = facts["fuel_capacity"] - running * facts["fuel_demand"]
+    facts.loc[facts["fuel_slack"] < 0, "fuel_slack"] = np.nan
+    lacking = (running + 1) * facts["fuel_demand"] - facts["fuel_capacity"]
+    facts["fuel_short_by"] = lacking.where((lacking > 0) & (facts["n_lo"] < plan.cap))
+
+
+def _lifted(
+    given: Screening,
+    sites: gpd.GeoDataFrame,
+    found: size.Siting,
+    choice: _Choice,
+    plan: Plan,
+) -> pd.DataFrame:
+    """Size again under each of the plan's levers, where it relieves what limits a site.
+
+    `lift_lever` is the lever (or the other fuel) that lets a site carry most, `lift_n` how many.
+    """
+    before = choice.deployed["n_lo"].to_numpy()
+    # Another fuel is a lever too.
+    best_n = choice.n_by_fuel.max(axis=1)
+    fuels = np.array(plan.fuels, dtype=object)[choice.n_by_fuel.argmax(axis=1)]
+    best_name = np.where(best_n > before, fuels, None)
+    stops = choice.deployed["binding_set"].to_numpy()
+    for name, lever in plan.levers.items():
+        asked = np.flatnonzero([lever.relieves in what for what in stops])
+        if not len(asked):
+            continue
+        after = _under(lever, given, sites, found, choice, asked, plan)
+        better = after > best_n[asked]
+        best_n[asked[better]] = after[better]
+        best_name[asked[better]] = name
+    lifted = best_n > before
+    return pd.DataFrame(
+        {"lift_lever": best_name, "lift_n": np.where(lifted, best_n, np.nan)}, index=sites.index
+    )
+
+
+def _under(
+    lever: Lever,
+    given: Screening,
+    sites: gpd.GeoDataFrame,
+    found: size.Siting,
+    choice: _Choice,
+    asked: np.ndarray,
+    plan: Plan,
+) -> np.ndarray:
+    """Return n_lo of the asked sites under one lever, on the fuel they already have."""
+    if lever.relieves == "fuel":
+        after = np.zeros(len(sites), dtype=int)
+        for one in fuels_of(plan):
+            supply = fuel.supply(
+                sites, given.layers, given.coverage, one, catalogue.carrying(), plan,
+                usable_share=lever.usable_share,
+            )
+            same = choice.fuel == one.id
+            after[same] = size.deploy(found, supply, plan)["n_lo"].to_numpy()[same]
+        return after[asked]
+    changes = {
+        key: value
+        for key in ("building_clearance_m", "setback_m")
+        if (value := getattr(lever, key)) is not None
+    }
+    eased = plan.model_copy(update={"pad": plan.pad.model_copy(update=changes)})
+    some = sites.iloc[asked].reset_index(drop=True)
+    again = size.siting(
+        some, given.layers, given.coverage, generator_of(plan), eased, lever.barrier_db
+    )
+    supply = choice.supply.iloc[asked].reset_index(drop=True)
+    return size.deploy(again, supply, plan)["n_lo"].to_numpy()
+
+
+def _assumed(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> list[str | None]:
+    """List what the plan took as given on each row."""
+    bare = found.ground.facts["bare"].to_numpy() & plan.assume.bare_parcel
+    own = ~np.isnan(found.heard.own_at_m)
+    texts = []
+    for gas, is_bare, is_own in zip(facts["fuel_assumed"], bare, own, strict=True):
+        parts = [gas] if isinstance(gas, str) else []
+        if is_bare:
+            parts.append("no building in the way: none are mapped")
+        if is_own:
+            parts.append(f"homes on the site {plan.assume.own_dwelling_at_m:g} m from the pad")
+        texts.append("; ".join(parts) or None)
+    return texts
+
+
+def noise_rule(plan: Plan) -> str:
+    """Name the limit that the rows are held to."""
+    return f"{plan.noise.limit_dba:g} dB(A) only: no local rule given"
+
+
+def absent(given: Screening, plan: Plan) -> list[str]:
+    """Name the criteria whose layers the market does not have at all: they weigh nothing."""
+    names = []
+    if not grid.published(given.layers):
+        names.append("grid")
+    piped = all(one.delivery == "main" for one in fuels_of(plan))
+    if piped and not ({"mains", "gas_signs"} & set(given.layers)):
+        names.append("fuel")
+    if "receptors" not in given.layers:
+        names.append("noise")
+    return names

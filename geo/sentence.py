@@ -1,0 +1,209 @@
+"""Say in plain words what a site carries, what limits it and what would lift it.
+
+Rows in, text out. The reader's words: carries, gap, what limits it; never the code's.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from geo.model import Plan
+
+WHO = {
+    "home": "a home",
+    "school": "a school",
+    "day_care": "a day-care centre",
+    "hospital": "a hospital",
+    "clinic": "a clinic",
+    "elderly": "a home for the elderly",
+    "hotel": "a hotel",
+    "worship": "a place of worship",
+    "park": "a park",
+    "own dwelling": "the homes on the site",
+    "edge of layer": "the edge of what is mapped",
+}
+FUEL_UNKNOWN = {
+    "main of unknown size": "the size or pressure of the gas main",
+    "sign of a main": "whether a gas main is in the street, and its size",
+    "edge of layer": "where the gas mains run: they are not mapped this far",
+    "no layer": "where the gas mains run: nobody has published them",
+}
+NOISE_UNKNOWN = {
+    "edge of layer": "who lives beyond the edge of what is mapped",
+    "own dwelling": "where on the lot its own homes are",
+    "no layer": "who lives nearby: no neighbours are mapped",
+}
+
+Row = dict[str, Any]
+
+
+def ordinal(number: int) -> str:
+    """Return a count as a place: 1st, 2nd, 3rd, 4th, 11th, 21st."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
+
+
+def power(kw: float) -> str:
+    """Return a power as a reader says it: 800 kW, 1 MW, 1.2 MW.
+
+    Worked: 1200 kW is "1.2 MW".
+    """
+    return f"{kw:g} kW" if kw < 1000 else f"{round(kw / 1000, 2):g} MW"  # noqa: PLR2004 - 1 MW
+
+
+def machines(count: int) -> str:
+    """Return "1 generator" or "6 generators"."""
+    return f"{count} generator{'' if count == 1 else 's'}"
+
+
+def limit(row: Row, plan: Plan) -> str:
+    """Say in a few words what limits the site."""
+    if row["binding"] == "cap":
+        return f"nothing: the plan stops at {plan.cap}"
+    parts = [_LIMITS[name](row) for name in str(row["binding_set"]).split(" and ")]
+    return "; ".join(parts)
+
+
+def lift(row: Row, plan: Plan) -> str | None:
+    """Say what would let the site carry more: a lever that does, or what is worth finding out."""
+    parts = []
+    lever = row["lift_lever"]
+    if isinstance(lever, str):
+        known = plan.levers.get(lever)
+        title = known.title if known else f"{lever.replace('_', ' ')} instead"
+        parts.append(f"{title}: {machines(int(row['lift_n']))}")
+    unknown = unknowns(row)
+    if row["n_hi"] > row["n_lo"] and unknown:
+        parts.append(f"finding out {' and '.join(unknown)}: up to {int(row['n_hi'])}")
+    return "; ".join(parts) or None
+
+
+def unknowns(row: Row) -> list[str]:
+    """List what is not known and stands between the worst and the best answer."""
+    found = []
+    if row["fuel_n_lo"] < row["fuel_n_hi"]:
+        what = FUEL_UNKNOWN.get(row["fuel_evidence"], "whether buildings leave room for the tank")
+        found.append(what)
+    if row["noise_evidence"] in NOISE_UNKNOWN and row["noise_unsure"]:
+        found.append(NOISE_UNKNOWN[row["noise_evidence"]])
+    if row["pad_lo"] < row["pad_n"]:
+        found.append("where the buildings stand")
+    return found
+
+
+def sentence(row: Row, plan: Plan, power_kw: float) -> str:
+    """Say in one or two plain sentences what the site carries and what the grid leaves."""
+    text = f"{_carries(row, plan, power_kw)} {_grid(row, plan)}"
+    if isinstance(row["assumed"], str):
+        text += f" Assumed: {row['assumed']}."
+    return text
+
+
+def _carries(row: Row, plan: Plan, power_kw: float) -> str:
+    lo, hi, fuel = int(row["n_lo"]), int(row["n_hi"]), row["fuel_title"]
+    if hi == 0:
+        return f"Carries none ({limit(row, plan)})."
+    if lo == 0:
+        return (
+            f"Carries up to {machines(hi)} ({power(hi * power_kw)}) on {fuel}, or none: "
+            f"not known is {' and '.join(unknowns(row))}."
+        )
+    size = power(lo * power_kw)
+    more = f", up to {hi} at best" if hi > lo else ""
+    return f"Carries {machines(lo)} ({size}) on {fuel}{more}; {_next(row, plan)}."
+
+
+def _next(row: Row, plan: Plan) -> str:
+    lo = int(row["n_lo"])
+    a_next = f"{'an' if lo + 1 in (8, 11, 18) else 'a'} {ordinal(lo + 1)}"
+    if row["binding"] == "cap":
+        return f"the plan stops at {plan.cap}"
+    if row["binding"] == "noise" and _known(row["level_next_dba"]):
+        where = _hearer(row)
+        return f"{a_next} would reach {row['level_next_dba']:.1f} dB(A) at {where}"
+    if row["binding"] == "pad":
+        return f"{a_next} finds no room: {_no_room(row)}"
+    if row["binding"] == "fuel":
+        return f"{a_next} would need more fuel: {_fuel_limit(row)}"
+    return f"{a_next} is stopped by {limit(row, plan)}"
+
+
+def _hearer(row: Row) -> str:
+    who = WHO.get(row["receptor_class"], "the nearest neighbour")
+    if not _known(row["receptor_distance_m"]):
+        return who
+    wind = f" {row['receptor_direction']}" if isinstance(row["receptor_direction"], str) else ""
+    return f"{who} {row['receptor_distance_m']:.1f} m{wind}"
+
+
+def _noise_limit(row: Row) -> str:
+    if row["noise_evidence"] in ("own dwelling", "no layer") and row["noise_unsure"]:
+        return f"noise: not known is {NOISE_UNKNOWN[row['noise_evidence']]}"
+    if row["noise_n"] == 0 and _known(row["margin_worst_db"]):
+        over = -float(row["margin_worst_db"])
+        who = WHO.get(row["receptor_class"], "the nearest neighbour")
+        return f"noise: one generator is {over:.1f} dB too loud at {who}, wherever it stands"
+    return f"noise at {_hearer(row)}"
+
+
+def _no_room(row: Row) -> str:
+    if row["pad_lo"] < row["pad_n"]:
+        return "where the buildings stand is not known"
+    if row["ground_area_m2"] == 0:
+        return "setbacks, buildings and exclusions leave no ground"
+    if _known(row["pad_short_by_m"]):
+        return f"clearances are {row['pad_short_by_m']:.1f} m short"
+    if row["pad_evidence"] == "bare parcel" and _known(row["open_area_m2"]):
+        return f"the building on record leaves {row['open_area_m2']:.0f} m2 of the lot"
+    return "clearances leave too little ground"
+
+
+def _fuel_limit(row: Row) -> str:
+    evidence = row["fuel_evidence"]
+    if row["fuel_n_lo"] < row["fuel_n_hi"] and evidence in FUEL_UNKNOWN:
+        return f"not known is {FUEL_UNKNOWN[evidence]}"
+    if evidence == "no main":
+        return "no gas main within reach"
+    if evidence == "storage":
+        if not _known(row["storage_gal"]):
+            return "no propane tank fits with its separation distances"
+        return f"a {row['storage_gal']:.0f} gal tank is the largest that fits"
+    if not _known(row["fuel_capacity"]):
+        return "gas"
+    have = f"{row['fuel_capacity']:,.0f} {row['fuel_unit']}"
+    size, pressure = row["main_diameter_in"], row["main_pressure_class"]
+    if _known(size) and isinstance(pressure, str):
+        where = f"the {size:g} in {pressure}-pressure main {row['main_distance_m']:.0f} m away"
+    else:
+        where = "the main"
+    return f"{where} spares {have}"
+
+
+def _grid(row: Row, plan: Plan) -> str:
+    target = power(plan.target_kw)
+    lo, hi = float(row["shortfall_lo_kw"]), float(row["shortfall_hi_kw"])
+    if row["gap_class"] == "covered":
+        return f"The grid already carries {target}."
+    if row["gap_class"] == "unknown":
+        if row["grid_evidence"] == "substation":
+            return f"Whether the grid carries {target} here is not known: its substation could."
+        return f"What the grid can carry here is not known; the target is {target}."
+    if lo == hi:
+        return f"The grid leaves {target} short by {power(lo)}: {row['needed_lo']:.0f} needed."
+    count = (
+        f"{row['needed_lo']:.0f} needed"
+        if row["needed_lo"] == row["needed_hi"]
+        else f"{row['needed_lo']:.0f} to {row['needed_hi']:.0f} needed"
+    )
+    return f"The grid leaves {target} short by at least {power(lo)}: {count}."
+
+
+def _known(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+_LIMITS: dict[str, Callable[[Row], str]] = {
+    "pad": lambda row: f"room: {_no_room(row)}",
+    "noise": _noise_limit,
+    "fuel": lambda row: f"fuel: {_fuel_limit(row)}",
+}
