@@ -1,0 +1,99 @@
+"""Make the assessor's parcel table from the lots, with the faults that such tables have."""
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from data.demo import recipe
+from data.demo.recipe import MESS_PER_20_000
+from geo.measure import factor
+
+Array = np.ndarray
+TITLES = {
+    "101": "ONE FAM", "104": "TWO FAM", "111": "APT 4-8 UNITS", "102": "CONDO", "130": "VACANT RES LAND",
+    "013": "STORE W/ APTS", "300": "HOTEL/INN", "316": "COMM WHSE", "325": "STORE", "326": "REST/BAR",
+    "332": "AUTO REPAIR", "337": "PARKING LOT", "340": "OFFICE BLD", "390": "VACANT COMM LAND",
+    "400": "FACTORY", "401": "IND WHSE", "404": "R&D FACILITY", "440": "VACANT IND LAND",
+    "900": "TOWN PARK", "931": "TOWN BLDG", "934": "SCHOOL", "953": "HOSPITAL", "960": "CHURCH",
+    "975": "RAILROAD",
+}
+
+
+def table(
+    lots: gpd.GeoDataFrame,
+    buildings: gpd.GeoDataFrame,
+    ways: gpd.GeoDataFrame,
+    rng: np.random.Generator,
+) -> gpd.GeoDataFrame:
+    """Return the parcel rows with the assessor's own columns and units, faults and all."""
+    floor = buildings.area * buildings.storeys
+    floor_m2 = floor.groupby(buildings.lot).sum().reindex(range(len(lots))).to_numpy()
+    storeys = buildings.groupby("lot").storeys.max().reindex(range(len(lots))).to_numpy()
+    recorded_m2 = lots.area.to_numpy() * np.exp(rng.normal(0, 0.012, len(lots)))
+    number = lots.groupby("block").cumcount().to_numpy() + 1
+    rows = gpd.GeoDataFrame(
+        {
+            "MAP_PAR_ID": [
+                f"{cell:03d}-{block:05d}-{n:03d}"
+                for cell, block, n in zip(lots.cell, lots.block, number, strict=True)
+            ],
+            "POLY_TYPE": "FEE",
+            "USE_CODE": lots.use.to_numpy(),
+            "USE_DESCRI": lots.use.map(TITLES).to_numpy(),
+            "SITE_ADDRE": [f"{n} {s.upper()}" for n, s in zip(lots.number, lots.street, strict=True)],
+            "CITY": recipe.TOWN.upper(),
+            "LOT_SIZE": (recorded_m2 * factor("m2", "acre")).round(3),
+            "BLDG_AREA": (floor_m2 * factor("m2", "ft2")).round(0),
+            "STORIES": [f"{n:.0f}" if n == n else "" for n in storeys],
+            "RECORD_COU": 1,
+        },
+        geometry=lots.geometry.to_numpy(),
+    )
+    rows = _spoil(rows, lots.block.to_numpy(), rng)
+    between = gpd.GeoDataFrame(
+        {"POLY_TYPE": ways.kind, "CITY": recipe.TOWN.upper()}, geometry=ways.geometry
+    )
+    between.loc[between.POLY_TYPE == "RAIL_ROW", ["USE_CODE", "USE_DESCRI"]] = ["975", "RAILROAD"]
+    return pd.concat([rows, between], ignore_index=True)
+
+
+def _spoil(rows: gpd.GeoDataFrame, block: Array, rng: np.random.Generator) -> gpd.GeoDataFrame:
+    """Put the faults in, each on lots of its own."""
+    free = np.ones(len(rows), dtype=bool)
+    size = len(rows) / 20_000
+
+    def pick(fault: str, among: Array) -> Array:
+        found = np.flatnonzero(among & free)
+        wanted = min(max(1, round(MESS_PER_20_000[fault] * size)), len(found))
+        chosen = np.sort(rng.choice(found, wanted, replace=False))
+        free[chosen] = False
+        return chosen
+
+    use = rows.USE_CODE.to_numpy()
+    homes, trade = np.isin(use, ("101", "104")), np.char.startswith(use.astype(str), "3")
+    # Two pieces under one id: the next lot of the same block belongs to the same owner.
+    follows = np.append((block[1:] == block[:-1]) & (use[1:] == use[:-1]), False)
+    first = pick("second_piece", follows & (homes | trade))
+    second = first + 1
+    free[second] = False
+    rows.loc[second, "MAP_PAR_ID"] = rows.loc[first, "MAP_PAR_ID"].to_numpy()
+    corners = shapely.get_num_coordinates(rows.geometry.to_numpy()) == 5
+    for at in pick("bow_tie", corners & (homes | trade)):
+        ring = shapely.get_coordinates(rows.geometry[at])
+        rows.loc[at, "geometry"] = shapely.Polygon(ring[[0, 2, 1, 3, 0]])
+    rows.loc[pick("unknown_use", trade), ["USE_CODE", "USE_DESCRI"]] = ["3V9", "SEE CARD"]
+    rows.loc[pick("no_use", homes | trade), ["USE_CODE", "USE_DESCRI"]] = [None, None]
+    rows.loc[pick("no_id", homes), "MAP_PAR_ID"] = None
+    rows.loc[pick("no_geometry", homes), "geometry"] = None
+    condos = np.concatenate(
+        [pick("condo", use == "102"), pick("office_condo", use == "340")]
+    )
+    units = rng.integers(*(int(n) for n in recipe.CONDO_UNITS), len(condos), endpoint=True)
+    stacked = rows.loc[np.repeat(condos, units)].copy()
+    unit = stacked.groupby(level=0).cumcount() + 1
+    stacked["MAP_PAR_ID"] += "." + unit.astype(str).str.zfill(2)
+    stacked["SITE_ADDRE"] += " UNIT " + unit.astype(str)
+    stacked["BLDG_AREA"] = (stacked["BLDG_AREA"] / np.repeat(units, units)).round(0)
+    rows = pd.concat([rows.drop(index=condos), stacked], ignore_index=True)
+    return rows.sort_values(["MAP_PAR_ID", "SITE_ADDRE"], kind="stable", ignore_index=True)

@@ -1,0 +1,140 @@
+"""What is drawn over the lots: zoning, the town's line, flood and wetland, and who hears."""
+
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from data.demo import recipe
+from data.demo.layout import Layout
+from data.demo.recipe import DISTRICTS
+
+Array = np.ndarray
+RECEPTORS = {"934": "school", "953": "hospital", "300": "hotel", "960": "worship", "900": "park"}
+FIRST_NAMES = (
+    "Ashby", "Bancroft", "Clara Barton", "Millbrook", "Emerson", "Fuller", "Goddard", "Hawthorne",
+    "Meadowbrook", "Northgate", "Old Mill", "Prescott", "Quarry Hill", "Riverside", "Thoreau",
+    "Union", "Valley", "Whitman",
+)
+LAST_NAMES = {
+    "school": "School", "hospital": "Hospital", "hotel": "Inn", "worship": "Church", "park": "Park"
+}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The areas of the town: its line, what gas and feeders are published for, and its county."""
+
+    town: shapely.Geometry
+    gas: shapely.Geometry
+    hosting: shapely.Geometry
+    county: shapely.Geometry
+
+
+def ground(layout: Layout, lots: gpd.GeoDataFrame) -> Ground:
+    """Return the areas that the layers cover, in the town's own frame."""
+    cells = layout.cells.geometry.to_numpy()[np.unique(lots.cell)]
+    town = shapely.union_all(shapely.buffer(cells, 70.0, quad_segs=4)).simplify(5.0)
+    town = shapely.Polygon(max(shapely.get_parts(town), key=shapely.area).exterior)
+    half_x, half_y = layout.frame.half_m
+    west, east = recipe.GAS_TERRITORY
+    gas = town.buffer(400).intersection(
+        shapely.box(west * half_x, -9 * half_y, east * half_x, 9 * half_y)
+    )
+    left, right, low, high = recipe.HOSTING_AREA
+    hosting = town.buffer(100).intersection(
+        shapely.box(left * half_x, low * half_y, right * half_x, high * half_y)
+    )
+    return Ground(town, gas, hosting, shapely.box(*town.buffer(6_000).bounds))
+
+
+def zoning(layout: Layout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return the zoning districts. Their lines follow streets, or miss the lots behind a strip."""
+    cells = layout.cells.loc[np.unique(lots.cell)]
+    whole = cells.geometry.to_numpy()
+    zone_of = {name: district.zone for name, district in DISTRICTS.items()}
+    deep = recipe.ARTERIAL_M / 2 + recipe.STRIP_DEPTH_M + cells.zone_shift_m.to_numpy()
+    homes = cells.district.isin(["suburb", "courts", "old_town"]).to_numpy()
+    business = homes & (cells.strip | cells.main_street).to_numpy()
+    roads = shapely.union_all(layout.arterials.geometry.to_numpy())
+    strip = np.full(len(cells), shapely.Polygon(), dtype=object)
+    near = business & shapely.dwithin(whole, roads, 90.0)
+    strip[near] = shapely.intersection(shapely.buffer(roads, deep[near]), whole[near])
+    green = layout.blocks[layout.blocks.district.eq("park") & layout.blocks.index.isin(lots.block)]
+    rest = shapely.difference(whole, strip)
+    parks = shapely.union_all(shapely.buffer(green.geometry.to_numpy(), 4.0))
+    zones = pd.DataFrame(
+        {
+            "zone": [
+                *cells.district.map(zone_of),
+                *np.where(cells.main_street[near], "MX", "B-1"),
+            ],
+            "shape": [*shapely.difference(rest, parks), *shapely.difference(strip[near], parks)],
+        }
+    )
+    rows = [("OS", parks)]
+    rows += [(name, shapely.union_all(part.to_numpy())) for name, part in zones.groupby("zone").shape]
+    table = gpd.GeoDataFrame(
+        {"zone": [name for name, _ in rows]}, geometry=[shape for _, shape in rows]
+    ).explode(ignore_index=True)
+    return table[(table.geom_type == "Polygon") & (table.area > 30)].reset_index(drop=True)
+
+
+def rights_of_way(layout: Layout, lots: gpd.GeoDataFrame, town: shapely.Geometry) -> gpd.GeoDataFrame:
+    """Return the ground between the lots: streets, the river, the railway. Column: kind."""
+    blocks = layout.blocks.loc[np.unique(lots.block)]
+    water = layout.river.buffer(recipe.RIVER_M / 2).intersection(town)
+    rail = layout.rail.buffer(recipe.RAIL_M / 2).intersection(town).difference(water)
+    taken = shapely.union(water, rail)
+    streets = []
+    for cell, part in blocks.groupby("cell"):
+        whole = layout.cells.geometry[cell]
+        built = shapely.union_all(shapely.buffer(part.geometry.to_numpy(), 0.0))
+        around = shapely.intersection(whole, shapely.buffer(built, 12.0, quad_segs=2))
+        streets.append(shapely.difference(shapely.difference(around, built), taken))
+    rows = [("ROW", shape) for shape in streets] + [("WATER", water), ("RAIL_ROW", rail)]
+    table = gpd.GeoDataFrame(
+        {"kind": [kind for kind, _ in rows]}, geometry=[shape for _, shape in rows]
+    )
+    return table[~table.is_empty].reset_index(drop=True)
+
+
+def flood(layout: Layout, town: shapely.Geometry) -> shapely.Geometry:
+    """Return the flood zone: wider on one bank of the river than on the other, then the other."""
+    x, y = shapely.get_coordinates(layout.river).T
+    swing = np.sin(x / (430 * max(layout.frame.scale, 0.4)))
+    low = np.column_stack([x, y - 42 - 34 * swing])
+    high = np.column_stack([x, y + 42 - 34 * swing])
+    return shapely.Polygon(np.vstack([low, high[::-1]])).buffer(0).intersection(town)
+
+
+def wetland(layout: Layout, town: shapely.Geometry, rng: np.random.Generator) -> Array:
+    """Return marshes: a few blotches along the river."""
+    line = layout.river.intersection(town)
+    count = max(2, round(9 * layout.frame.scale))
+    middle = shapely.get_coordinates(
+        shapely.line_interpolate_point(line, rng.uniform(0.04, 0.96, count), normalized=True)
+    )
+    middle += rng.choice([-1, 1], (count, 1)) * rng.uniform(20, 60, (count, 1)) * [[0, 1]]
+    angle = np.linspace(0, 2 * np.pi, 26)[:-1]
+    wobble = 1 + 0.22 * np.sin(3 * angle + rng.uniform(0, 6, (count, 1)))
+    size = rng.uniform(28, 75, (count, 1)) * wobble
+    rings = middle[:, None, :] + np.stack([1.7 * size * np.cos(angle), size * np.sin(angle)], axis=2)
+    return np.asarray(shapely.intersection(shapely.polygons(rings), town))
+
+
+def receptors(lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return schools, the hospital, inns and churches as points, parks as their ground."""
+    found = lots[lots.use.isin(RECEPTORS)].copy()
+    kind = found.use.map(RECEPTORS)
+    order = np.arange(len(found))
+    first = np.array(FIRST_NAMES)[order % len(FIRST_NAMES)]
+    shapes = np.where(
+        kind == "park", found.geometry, shapely.point_on_surface(found.geometry.to_numpy())
+    )
+    return gpd.GeoDataFrame(
+        {"kind": kind.to_numpy(), "name": [f"{a} {LAST_NAMES[b]}" for a, b in zip(first, kind, strict=True)]},
+        geometry=shapes,
+    )

@@ -1,0 +1,355 @@
+"""What the made-up town of Millbrook is made of: the tables that every other module reads.
+
+Everything here may be turned: the town changes, the rules that build it do not. Metres, unless a
+name says otherwise. Places are given in the town's own frame: (0, 0) is its middle, x runs from
+-1 (west end) to 1 (east end) and y from -1 (south edge) to 1 (north edge).
+"""
+
+from dataclasses import dataclass
+
+PARCELS = 20_000
+SEED = 1846
+
+CRS = "EPSG:26986"
+MIDDLE_M = (155_000.0, 883_000.0)
+# Half the length and half the width of the valley that 20,000 parcels fill.
+HALF_M = (4_750.0, 2_150.0)
+TOWN = "Millbrook"
+
+Span = tuple[float, float]
+Main = tuple[float, float | None, str | None]
+
+
+@dataclass(frozen=True)
+class District:
+    """How one kind of neighbourhood is laid out, used and built on.
+
+    `lot_m2` spans the lots' areas, `block_m` is a block's depth and length between street centres,
+    `cover` the share of the lot that its building takes; `uses` and `mains` are weights: a main is
+    (weight, diameter in inches, pressure class), with None for what is not on record, and 0 for
+    no main at all.
+    """
+
+    zone: str
+    uses: dict[str, float]
+    lot_m2: Span
+    depth_m: float
+    block_m: Span
+    street_m: float
+    cover: Span
+    storeys: Span
+    front_m: Span
+    side_m: float = 1.0
+    courts: float = 0.0
+    mains: tuple[Main, ...] = ()
+
+
+HOUSE_MAINS: tuple[Main, ...] = (
+    (3, 2, "medium"),
+    (3, 4, "medium"),
+    (2, 2, "low"),
+    (1, 4, "low"),
+    (2, 0, None),
+)
+OLD_MAINS: tuple[Main, ...] = (
+    (4, 4, "medium"),
+    (3, 6, "medium"),
+    (2, 8, "low"),
+    (2, 6, "low"),
+    (1.5, 4, None),
+    (1, None, None),
+    (1, 0, None),
+)
+WORK_MAINS: tuple[Main, ...] = (
+    (3, 4, "medium"),
+    (3, 4, "high"),
+    (3, 6, "medium"),
+    (2, 8, "medium"),
+    (1, 2, "high"),
+    (1.5, 6, None),
+    (1.5, 0, None),
+)
+
+DISTRICTS: dict[str, District] = {
+    "centre": District(
+        zone="MX",
+        uses={"325": 34, "326": 12, "340": 20, "013": 13, "337": 12, "300": 1, "111": 5, "931": 3},
+        lot_m2=(260, 900),
+        depth_m=28,
+        block_m=(72, 120),
+        street_m=13,
+        cover=(0.30, 0.92),
+        storeys=(2, 4),
+        front_m=(0, 2),
+        side_m=0.3,
+        mains=OLD_MAINS,
+    ),
+    "main_street": District(
+        zone="MX",
+        uses={"325": 36, "326": 16, "340": 14, "013": 16, "332": 5, "337": 8, "390": 3},
+        lot_m2=(350, 1400),
+        depth_m=45,
+        block_m=(80, 160),
+        street_m=14,
+        cover=(0.25, 0.75),
+        storeys=(1, 3),
+        front_m=(0, 3),
+        mains=OLD_MAINS,
+    ),
+    "strip": District(
+        zone="B-1",
+        uses={"325": 34, "326": 16, "332": 18, "340": 16, "316": 5, "337": 4, "390": 6},
+        lot_m2=(1100, 4200),
+        depth_m=60,
+        block_m=(80, 160),
+        street_m=14,
+        cover=(0.15, 0.45),
+        storeys=(1, 2),
+        front_m=(6, 22),
+        mains=WORK_MAINS,
+    ),
+    "old_town": District(
+        zone="R-2",
+        uses={"104": 40, "101": 30, "111": 14, "102": 9, "130": 2, "013": 0.6, "325": 1.2, "960": 0.5},
+        lot_m2=(300, 720),
+        depth_m=30,
+        block_m=(74, 170),
+        street_m=13,
+        cover=(0.22, 0.42),
+        storeys=(2, 3),
+        front_m=(2, 5),
+        mains=HOUSE_MAINS,
+    ),
+    "suburb": District(
+        zone="R-1",
+        uses={"101": 91, "104": 3, "130": 3, "102": 1, "960": 0.2, "325": 0.15},
+        lot_m2=(560, 1150),
+        depth_m=34,
+        block_m=(82, 230),
+        street_m=14,
+        cover=(0.12, 0.24),
+        storeys=(1, 2),
+        front_m=(6, 10),
+        side_m=2.0,
+        mains=HOUSE_MAINS,
+    ),
+    "courts": District(
+        zone="R-1",
+        uses={"101": 95, "130": 4, "102": 1},
+        lot_m2=(700, 1500),
+        depth_m=42,
+        block_m=(128, 165),
+        street_m=14,
+        cover=(0.10, 0.22),
+        storeys=(1, 2),
+        front_m=(7, 12),
+        side_m=2.5,
+        courts=0.85,
+        mains=HOUSE_MAINS,
+    ),
+    "business_park": District(
+        zone="B-2",
+        uses={"340": 42, "404": 14, "316": 22, "390": 9, "300": 3, "337": 4, "325": 4},
+        lot_m2=(3500, 17000),
+        depth_m=95,
+        block_m=(215, 330),
+        street_m=18,
+        cover=(0.18, 0.42),
+        storeys=(1, 4),
+        front_m=(14, 32),
+        side_m=6.0,
+        mains=WORK_MAINS,
+    ),
+    "mills": District(
+        zone="I-2",
+        uses={"400": 30, "401": 24, "316": 12, "332": 12, "440": 8, "340": 8, "404": 4},
+        lot_m2=(900, 9000),
+        depth_m=55,
+        block_m=(125, 230),
+        street_m=13,
+        cover=(0.40, 0.88),
+        storeys=(1, 5),
+        front_m=(0, 5),
+        side_m=1.0,
+        mains=WORK_MAINS,
+    ),
+    "works": District(
+        zone="I-1",
+        uses={"401": 34, "400": 20, "332": 16, "316": 12, "404": 6, "440": 9, "337": 3},
+        lot_m2=(1300, 8000),
+        depth_m=65,
+        block_m=(145, 260),
+        street_m=16,
+        cover=(0.22, 0.62),
+        storeys=(1, 2),
+        front_m=(5, 16),
+        side_m=2.5,
+        mains=WORK_MAINS,
+    ),
+    "plant": District(
+        zone="I-1",
+        uses={"400": 70, "401": 30},
+        lot_m2=(22_000, 42_000),
+        depth_m=200,
+        block_m=(240, 330),
+        street_m=16,
+        cover=(0.25, 0.5),
+        storeys=(1, 2),
+        front_m=(15, 30),
+        side_m=8.0,
+        mains=WORK_MAINS,
+    ),
+    # Whole blocks set into the neighbourhoods: see BLOCKS.
+    "park": District(
+        zone="OS",
+        uses={"900": 1},
+        lot_m2=(1e6, 2e6),
+        depth_m=1e4,
+        block_m=(80, 200),
+        street_m=14,
+        cover=(0, 0),
+        storeys=(1, 1),
+        front_m=(5, 5),
+    ),
+    "school": District(
+        zone="R-1",
+        uses={"934": 1},
+        lot_m2=(1e6, 2e6),
+        depth_m=1e4,
+        block_m=(80, 200),
+        street_m=14,
+        cover=(0.16, 0.28),
+        storeys=(1, 3),
+        front_m=(12, 25),
+        side_m=6.0,
+    ),
+    "hospital": District(
+        zone="R-2",
+        uses={"953": 1},
+        lot_m2=(1e6, 2e6),
+        depth_m=1e4,
+        block_m=(80, 200),
+        street_m=14,
+        cover=(0.3, 0.4),
+        storeys=(4, 6),
+        front_m=(10, 20),
+        side_m=5.0,
+    ),
+}
+
+# Where each district lies: (district, x, y, reach along x, reach along y), the first that holds.
+PLACES: tuple[tuple[str, float, float, float, float], ...] = (
+    ("mills", -0.15, -0.23, 0.17, 0.15),
+    ("plant", -0.62, -0.42, 0.05, 0.13),
+    ("works", -0.56, -0.36, 0.18, 0.14),
+    ("works", 0.38, -0.30, 0.20, 0.12),
+    ("business_park", -0.60, 0.52, 0.14, 0.20),
+    ("business_park", 0.86, 0.12, 0.09, 0.26),
+    ("business_park", 0.48, 0.50, 0.08, 0.16),
+    ("old_town", 0.0, 0.05, 0.30, 0.62),
+    ("old_town", -0.78, 0.02, 0.08, 0.22),
+)
+# The rest of the town is suburb; this share of its neighbourhoods is laid out around courts.
+COURTS_SHARE = 0.42
+CENTRE = (0.02, 0.13)
+CENTRE_RADIUS_M = 330.0
+RING_M = 68.0
+
+# One block in so many of a neighbourhood, of at least so many square metres.
+BLOCKS: tuple[tuple[str, tuple[str, ...], float, float], ...] = (
+    ("school", ("suburb", "courts", "old_town"), 110.0, 8_000.0),
+    ("park", ("suburb", "courts", "old_town"), 30.0, 5_000.0),
+)
+HOSPITAL = (0.16, 0.38)
+
+# The roads that leave the centre: bearing in degrees from east, and the curve they take.
+ARTERIALS: tuple[tuple[str, float, float], ...] = (
+    ("Main Street", 4.0, 0.10),
+    ("Worcester Road", 176.0, -0.12),
+    ("Hill Road", 72.0, 0.20),
+    ("North Road", 128.0, -0.22),
+    ("Depot Road", 262.0, 0.12),
+    ("Quarry Road", 318.0, 0.22),
+    ("Ferry Road", 212.0, -0.15),
+    ("Lake Road", 32.0, -0.18),
+)
+ARTERIAL_M = 22.0
+STRIP_DEPTH_M = 46.0
+STRIP_SHARE = 0.40
+MAIN_STREET_REACH = 0.20
+
+RIVER_M = 48.0
+RAIL_M = 18.0
+
+STREET_NAMES = (
+    "Acorn Adams Alder Ashby Aspen Baker Barrett Beech Birch Blossom Bowman Bridge Brook Canal Cedar "
+    "Chapel Chestnut Clay Clover Coburn Cooper Cottage Crescent Cutler Dale Dudley Dyer Eaton Elm "
+    "Fairview Fern Field Fisk Forest Foundry Franklin Fuller Garden Garfield Gates Glen Granite Grove "
+    "Hale Harvest Hawthorn Hazel Hemlock Heron Hickory Highland Holly Howe Hunter Ivy Jasper Juniper "
+    "Keyes Kingsley Knoll Larch Laurel Lincoln Linden Locust Lowell Lyman Maple Marsh Mason Meadow "
+    "Merriam Mill Mulberry Myrtle Nichols Oak Orchard Osgood Parker Pearl Pine Pleasant Plum Pond Poplar "
+    "Prescott Prospect Quail Reed Ridge Rowan Russell Sawyer School Shaw Spring Spruce Stearns Stone "
+    "Sumner Sycamore Tanner Thorn Union Vale Vine Walnut Warren Water Weaver Webster Wheeler Willow "
+    "Winter Wood Wyman Yarrow"
+).split()
+STREET_KINDS = ("Street", "Avenue", "Lane", "Road", "Way", "Terrace")
+
+
+# ---------------------------------------------------------------------------------------------
+# Power and gas
+
+@dataclass(frozen=True)
+class Substation:
+    """A substation as its utility's list prints it: text, with what a hand typed."""
+
+    id: str
+    name: str
+    status: str
+    at: tuple[float, float]
+    voltage: str
+    firm: str
+    peak: str
+    committed: str
+
+
+SUBSTATIONS: tuple[Substation, ...] = (
+    Substation("MB-01", "Mill Pond", "In Service", (-0.12, -0.06), "115", "40,000", "38,200", "1,800"),
+    Substation("MB-02", "Northgate", "In Service", (-0.52, 0.40), "115", "25,000", "26,400", "900"),
+    Substation("MB-03", "Old Quarry", "in service", (-0.02, 0.74), "115", "60,000", "31,500", "4,000"),
+    Substation("MB-04", "West Yard", "In Service", (-0.80, -0.22), "69", "n/a", "n/a", ""),
+    Substation("MB-05", "Canal Street", "Retired", (0.03, -0.02), "23", "12,000", "0", "0"),
+    Substation("MB-06", "Depot", "In Service", (0.02, -0.48), "69", "20,000", "18,600", "800"),
+    Substation("MB-07", "Eastfield", "Planned", (0.80, 0.30), "115", "50,000", "TBD", ""),
+)
+
+# The share of the town, along x, that the gas company which publishes its mains serves.
+GAS_TERRITORY = (-1.5, 0.60)
+# The part of the town, as a box in shares, whose utility publishes what its feeders can carry.
+HOSTING_AREA = (-0.34, 0.76, -0.22, 1.5)
+# What a feeder can still carry: (weight, least MW, most MW); None where nothing is published.
+FEEDER_MW: tuple[tuple[float, float | None, float | None], ...] = (
+    (10, -1.8, -0.05),
+    (6, 0.0, 0.0),
+    (24, 0.05, 0.45),
+    (26, 0.45, 0.98),
+    (22, 1.05, 5.0),
+    (12, None, None),
+)
+# How much of a street, of those with and without a main on record, has had a leak reported.
+SIGN_SHARES = {"main": 0.10, "no_main": 0.30, "elsewhere": 0.45}
+MATERIALS = {"low": ("CI", "CI", "BS"), "medium": ("PE", "PE", "CS"), "high": ("CS", "PE")}
+
+# ---------------------------------------------------------------------------------------------
+# The mess: how many rows of 20,000 are wrong in each way (at least one each in a small town)
+
+MESS_PER_20_000 = {
+    "bow_tie": 9,
+    "no_geometry": 3,
+    "no_id": 5,
+    "second_piece": 14,
+    "unknown_use": 16,
+    "no_use": 40,
+    "condo": 70,
+    "office_condo": 6,
+}
+CONDO_UNITS: Span = (2, 14)
