@@ -76,9 +76,7 @@ def _column_faults(values: pd.Series, column: Column) -> Iterator[str]:
     if column.values:
         outside = known[~known.isin(column.values)]
         if len(outside):
-            yield (
-                f"holds {_shown(outside)} in {len(outside)} rows, none of {list(column.values)}"
-            )
+            yield (f"holds {_shown(outside)} in {len(outside)} rows, none of {list(column.values)}")
     if column.minimum is not None and bool((below := known < column.minimum).any()):
         yield f"is below {column.minimum:g} in {below.sum()} rows ({_shown(known[below])})"
     if column.maximum is not None and bool((above := known > column.maximum).any()):

@@ -2,7 +2,8 @@
 
 A rectangle turned along a direction fits with its centre at c if and only if c lies in the shape
 and no edge of the shape crosses the rectangle: c is outside the Minkowski sum of each edge and the
-rectangle. That sum is a hexagon, so the places where it fits are the shape less its edges' hexagons.
+rectangle. That sum is a hexagon, so the rectangle fits where the shape is free of its edges'
+hexagons.
 """
 
 import numpy as np

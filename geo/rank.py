@@ -18,7 +18,7 @@ SLACK_UNIT_DB, SLACK_UNIT_M = 3.0, 1.524
 HIGH, MEDIUM = 0.85, 0.5
 
 
-def rank(facts: gpd.GeoDataFrame, market: Market, plan: Plan) -> gpd.GeoDataFrame:
+def rank(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     """Judge and order the sites: the ranking, one row per site, best first, RangeIndex.
 
     Order: verdict, worst score, known share, power served, n_lo, smallest slack, id. Numbers are
@@ -103,18 +103,29 @@ def assumptions(plan: Plan) -> tuple[str, ...]:
     """List what the plan takes as given, for the reader."""
     machine = generator_of(plan)
     lines = [
-        f"{machine.title}: {machine.power_kw:g} kW, {machine.level_dba:g} dB(A) at "
-        f"{machine.level_distance_m:g} m ({machine.source})",
-        f"Noise spreads over hard ground with nothing in the way, from {machine.title} to the "
-        "nearest point of each neighbour's lot.",
-        f"{plan.fuel.usable_share:.0%} of what a gas main carries when empty is taken to be free; "
-        "public data cannot show spare capacity.",
-        f"Setback {plan.pad.setback_m:g} m from every lot line, {plan.pad.building_clearance_m:g} m "
-        f"to buildings, {plan.pad.aisle_m:g} m service aisles.",
+        (
+            f"{machine.title}: {machine.power_kw:g} kW, {machine.level_dba:g} dB(A) at "
+            f"{machine.level_distance_m:g} m ({machine.source})"
+        ),
+        (
+            "Noise spreads over hard ground with nothing in the way, to the nearest point of each "
+            "neighbour's lot."
+        ),
+        (
+            f"{plan.fuel.usable_share:.0%} of what a gas main carries when empty is taken to be "
+            "free; public data cannot show spare capacity."
+        ),
+        (
+            f"Setback {plan.pad.setback_m:g} m from every lot line, "
+            f"{plan.pad.building_clearance_m:g} m to buildings, "
+            f"{plan.pad.aisle_m:g} m service aisles."
+        ),
         f"MVA count as MW at power factor {plan.grid.power_factor:g}.",
         f"Derated to {plan.derate:.0%} of {machine.power_kw:g} kW; {plan.spares} spares.",
-        f"Propane tanks last {plan.fuel.propane_autonomy_days:g} days between deliveries, and "
-        f"score like a main {plan.fuel.storage_as_far_as_m:g} m away.",
+        (
+            f"Propane tanks last {plan.fuel.propane_autonomy_days:g} days between deliveries, and "
+            f"score like a main {plan.fuel.storage_as_far_as_m:g} m away."
+        ),
     ]
     taken = plan.assume
     if taken.main_at_sign is not None:

@@ -17,7 +17,7 @@ from geo.raster import at_points
 T = TypeVar("T")
 
 
-def needs(market: Market, plan: Plan) -> Needs:
+def needs(plan: Plan) -> Needs:
     """Say what a plan asks of the store: who is a site, and how far each layer matters to one.
 
     The reach follows from the plan's cap, the loudest source, the lowest limit and the largest
@@ -119,9 +119,7 @@ def _best_fuel(
     """
     supplies, deployments = [], []
     for one in fuels_of(plan):
-        supply = fuel.supply(
-            sites, given.layers, given.coverage, one, catalogue.carrying(), plan
-        )
+        supply = fuel.supply(sites, given.layers, given.coverage, one, catalogue.carrying(), plan)
         supplies.append(supply.assign(fuel_unit=one.unit, fuel_demand=one.demand_per_machine))
         deployments.append(size.deploy(found, supply, plan))
     lo = np.column_stack([deployed["n_lo"] for deployed in deployments])
@@ -176,7 +174,8 @@ def _lifted(
     # Another fuel is a lever too.
     best_n = choice.n_by_fuel.max(axis=1)
     fuels = np.array(plan.fuels, dtype=object)[choice.n_by_fuel.argmax(axis=1)]
-    best_name = np.where(best_n > before, fuels, None)
+    fuels[best_n <= before] = None
+    best_name = fuels
     stops = choice.deployed["binding_set"].to_numpy()
     for name, lever in plan.levers.items():
         asked = np.flatnonzero([lever.relieves in what for what in stops])
@@ -206,12 +205,17 @@ def _under(
         after = np.zeros(len(sites), dtype=int)
         for one in fuels_of(plan):
             supply = fuel.supply(
-                sites, given.layers, given.coverage, one, catalogue.carrying(), plan,
+                sites,
+                given.layers,
+                given.coverage,
+                one,
+                catalogue.carrying(),
+                plan,
                 usable_share=lever.usable_share,
             )
             same = choice.fuel == one.id
             after[same] = size.deploy(found, supply, plan)["n_lo"].to_numpy()[same]
-        return after[asked]
+        return np.asarray(after[asked])
     changes = {
         key: value
         for key in ("building_clearance_m", "setback_m")
@@ -223,7 +227,7 @@ def _under(
         some, given.layers, given.coverage, generator_of(plan), eased, lever.barrier_db
     )
     supply = choice.supply.iloc[asked].reset_index(drop=True)
-    return size.deploy(again, supply, plan)["n_lo"].to_numpy()
+    return np.asarray(size.deploy(again, supply, plan)["n_lo"])
 
 
 def _assumed(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> list[str | None]:

@@ -48,7 +48,7 @@ def power(kw: float) -> str:
 
     Worked: 1200 kW is "1.2 MW".
     """
-    return f"{kw:g} kW" if kw < 1000 else f"{round(kw / 1000, 2):g} MW"  # noqa: PLR2004 - 1 MW
+    return f"{kw:g} kW" if kw < 1000 else f"{round(kw / 1000, 2):g} MW"
 
 
 def machines(count: int) -> str:

@@ -317,8 +317,9 @@ def _runner_up(
     reached = waived[np.arange(len(lead)), lead]
     others = np.where(np.arange(3) == lead[:, None], cap + 1, alone)
     second = np.array(LIMITING, dtype=object)[others.argmin(axis=1)]
-    answer = np.where(reached >= cap, "cap", second)
-    return np.where(np.isin(binding, LIMITING), answer, None)
+    answer: np.ndarray = np.where(reached >= cap, "cap", second).astype(object)
+    answer[~np.isin(binding, LIMITING)] = None
+    return answer
 
 
 def _pad_slack(found: Siting, count: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, RootModel
 
 from geo.config import parse
-from geo.model import Carrying, Fact, Fuel, Frozen, Generator, LandUse, Layer
+from geo.model import Carrying, Fact, Frozen, Fuel, Generator, LandUse, Layer
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -59,7 +59,7 @@ def supply(
 def capacity_scfh(
     diameter_in: pd.Series, pressure_class: pd.Series, carrying: tuple[Carrying, ...]
 ) -> pd.Series:
-    """Return what each main carries when empty: the table's row of its class and the next size down.
+    """Return what each main carries when empty: the table's row of its class, next size down.
 
     NaN where size or class is missing, or where the main is smaller than the table's smallest.
     """
@@ -99,7 +99,8 @@ def _by_main(
 
     signs = nearest(shapes, shapes_of(layers.get("gas_signs")), plan.fuel.sign_reach_m)
     signed = (signs["other"] >= 0).to_numpy()
-    facts.loc[signed, ["fuel_evidence", "fuel_n_hi"]] = ["sign of a main", plan.cap]
+    facts.loc[signed, "fuel_evidence"] = "sign of a main"
+    facts.loc[signed, "fuel_n_hi"] = plan.cap
     facts.loc[signed, "main_distance_m"] = signs.loc[signed, "distance_m"].to_numpy()
     size = pd.Series(np.nan, index=sites.index)
     pressure = pd.Series(None, index=sites.index, dtype=object)
@@ -176,7 +177,9 @@ def _by_storage(
             fits[spots[~shapely.is_empty(places)]] = True
         usable = tank.capacity_gal * FILL_SHARE
         facts.loc[fits, "storage_gal"] = tank.capacity_gal
-        facts.loc[fits, "fuel_capacity"] = usable / (HOURS_PER_DAY * plan.fuel.propane_autonomy_days)
+        facts.loc[fits, "fuel_capacity"] = usable / (
+            HOURS_PER_DAY * plan.fuel.propane_autonomy_days
+        )
         facts.loc[fits, "fuel_n_hi"] = min(int(usable // per_machine), plan.cap)
     facts["fuel_n_lo"] = facts["fuel_n_hi"]
     if "buildings" not in layers:

@@ -76,7 +76,8 @@ def needed(shortfall_kw: pd.Series, power_kw: float, plan: Plan) -> pd.Series:
     Worked: 850 kW short, 200 kW each, one spare: 5 + 1 = 6. Nothing short needs none.
     """
     count = np.ceil(shortfall_kw / (power_kw * plan.derate)) + plan.spares
-    return count.where(shortfall_kw > 0, 0).astype(int)
+    answer: pd.Series = count.where(shortfall_kw > 0, 0).astype(int)
+    return answer
 
 
 def _by_substation(

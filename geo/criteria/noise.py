@@ -42,7 +42,9 @@ class Hearers:
 
 
 def reach_m(generator: Generator, plan: Plan) -> float:
-    """Return how far the plan's cap can be heard above the limit: rated distance x sqrt(cap x 10^(d/10)).
+    """Return how far the plan's cap can be heard above the limit.
+
+    Rated distance x sqrt(running machines x 10^((rated level - limit) / 10)).
 
     Worked: 25 machines of 69 dB(A) at 7 m against 69 dB(A): 7 x sqrt(25) = 35 m.
     """
@@ -58,7 +60,7 @@ def hearers(
     generator: Generator,
     plan: Plan,
 ) -> Hearers:
-    """Return who could hear each site: every receptor within reach, its own homes, the layer's edge."""
+    """Return who could hear each site: receptors within reach, its own homes, the layer's edge."""
     shapes = shapes_of(sites)
     reach = max(reach_m(generator, plan), plan.noise.report_reach_m)
     receptors = layers.get("receptors")
@@ -145,10 +147,8 @@ def allowed(distance_m: np.ndarray, limit_dba: float, generator: Generator, cap:
 
 
 def quietest_m(shapes: np.ndarray, loudness: np.ndarray) -> np.ndarray:
-    """Return per parcel the distance from its quietest spot to those who hear it; inf where nobody."""
-    points, of = shapely.get_coordinates(
-        shapely.segmentize(shapes, SPACING_M), return_index=True
-    )
+    """Return per parcel how far its quietest spot is from those who hear it; inf where nobody."""
+    points, of = shapely.get_coordinates(shapely.segmentize(shapes, SPACING_M), return_index=True)
     inner = shapely.get_coordinates(shapely.point_on_surface(shapes))
     spot = np.concatenate((points, inner))
     site = np.concatenate((of, np.arange(len(shapes))))
@@ -183,7 +183,7 @@ def judge(
 
     centre = shapely.points(placed["x"], placed["y"])
     away = shapely.distance(centre[pair_place], heard.shape[pair_heard])
-    half = np.hypot(placed["length_m"], placed["width_m"]).to_numpy() / 2
+    half = np.hypot(placed["length_m"].to_numpy(), placed["width_m"].to_numpy()) / 2
     nearest = pd.Series(away).groupby(pair_place).transform("min").to_numpy()
     # Farther than this, no machine of the block is nearer than the farthest is to the nearest one.
     matters = away <= nearest + 2 * half[pair_place] + 1e-6
@@ -221,7 +221,7 @@ def _levels(
     heard: Hearers,
     generator: Generator,
 ) -> pd.DataFrame:
-    """Return the loudest pair of each placement, at the receptor's points nearest centre and block."""
+    """Return the loudest pair per placement, at the points nearest its centre and its block."""
     shape = heard.shape[pair_heard]
     receiver = np.concatenate(
         [
@@ -267,4 +267,5 @@ def _stand_in(site: np.ndarray, shapes: np.ndarray, named: str, *, certain: bool
             "certain": certain,
         }
     )
-    return frame[~shapely.is_empty(shapes)]
+    there: pd.DataFrame = frame.loc[~shapely.is_empty(shapes)]
+    return there

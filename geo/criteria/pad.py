@@ -18,7 +18,18 @@ from geo.near import gather, inside, shapes_of, within
 
 DIRECTIONS = 3
 CIRCLE_TOLERANCE_M = 0.05
-MITRE = {"join_style": "mitre", "mitre_limit": 2.0}
+PLACE_COLUMNS = (
+    "query",
+    "direction",
+    "across",
+    "rows",
+    "columns",
+    "length_m",
+    "width_m",
+    "count",
+    "area",
+)
+MITRE: dict[str, object] = {"join_style": "mitre", "mitre_limit": 2.0}
 
 
 @dataclass(frozen=True)
@@ -137,7 +148,7 @@ def blocks(count: int, generator: Generator, aisle_m: float) -> list[Block]:
 
 
 def fits(ground: Ground, count: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
-    """Say for each site whether a block of `count` machines (one number per site) fits its ground."""
+    """Say for each site whether a block of so many machines (one number per site) fits."""
     sites = np.arange(len(ground.shapes))
     answer = np.zeros(len(sites), dtype=bool)
     layouts = {int(n): blocks(int(n), generator, plan.pad.aisle_m) for n in np.unique(count)}
@@ -196,7 +207,9 @@ def candidates(
     table["degrees"] = ground.degrees[direction] + np.where(table.pop("across"), 90.0, 0.0)
     away = shapely.distance(shapely.points(table["x"], table["y"]), loudness[table["site"]])
     table["away_m"] = np.round(np.where(np.isnan(away), np.inf, away), 3)
-    table = table.sort_values(["query", "away_m", "x", "y", "degrees"], ascending=[1, 0, 1, 1, 1])
+    table = table.sort_values(
+        ["query", "away_m", "x", "y", "degrees"], ascending=[True, False, True, True, True]
+    )
     table = table.drop_duplicates(["query", "x", "y", "degrees"])
     table = table[table.groupby("query").cumcount() < most]
     return table.drop(columns=["direction", "away_m"]).reset_index(drop=True)
@@ -225,8 +238,8 @@ def machines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np
 
 def outlines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
     """Return per placement its block (Polygon) and its machines (MultiPolygon)."""
-    length, width = placed["length_m"].to_numpy(), placed["width_m"].to_numpy()
-    block = _rectangles(placed["x"], placed["y"], length, width, placed["degrees"])
+    columns = ("x", "y", "length_m", "width_m", "degrees")
+    block = _rectangles(*(placed[name].to_numpy() for name in columns))
     of, x, y = machines(placed, generator, plan)
     turned = placed["degrees"].to_numpy()[of]
     each = np.ones(len(of))
@@ -239,7 +252,7 @@ def outlines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np
 def _rectangles(
     x: np.ndarray, y: np.ndarray, length: np.ndarray, width: np.ndarray, degrees: np.ndarray
 ) -> np.ndarray:
-    x, y, angle = np.asarray(x), np.asarray(y), np.radians(np.asarray(degrees))
+    angle = np.radians(degrees)
     corners = []
     for along, across in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
         dx, dy = along * length / 2, across * width / 2
@@ -257,16 +270,11 @@ def _rectangles(
 def _places(
     ground: Ground, sites: np.ndarray, count: np.ndarray, layouts: dict[int, list[Block]]
 ) -> dict[str, np.ndarray]:
-    """Return where the squarest block that fits can have its centre, for each query and direction."""
+    """Return where the squarest block that fits may be centred, per query and direction."""
     first = np.searchsorted(ground.site_of, np.arange(len(ground.shapes) + 1))
     of_site = np.diff(first)
     open_queries = np.flatnonzero(of_site[sites] > 0)
-    found: dict[str, list[np.ndarray]] = {
-        name: []
-        for name in (
-            "query direction across rows columns length_m width_m count area".split()
-        )
-    }
+    found: dict[str, list[np.ndarray]] = {name: [] for name in PLACE_COLUMNS}
     most = max((len(options) for options in layouts.values()), default=0)
     for rank in range(most):
         open_queries = open_queries[[rank < len(layouts[int(n)]) for n in count[open_queries]]]
@@ -342,4 +350,4 @@ def _open_area_m2(sites: gpd.GeoDataFrame) -> np.ndarray:
     storeys = sites["storeys"].to_numpy(dtype=float)
     footprint = np.where(floor == 0, 0.0, floor / np.where(storeys > 0, storeys, np.nan))
     lot = sites["lot_area_m2"].to_numpy(dtype=float)
-    return np.clip(lot - footprint, 0.0, None)
+    return np.asarray(np.clip(lot - footprint, 0.0, None))
