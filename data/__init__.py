@@ -1,0 +1,1 @@
+"""Pull, conform, store, select: the only room that knows the network and the database."""

@@ -54,7 +54,8 @@ def _crs_faults(frame: gpd.GeoDataFrame) -> Iterator[str]:
     elif frame.crs.is_geographic:
         yield f"the geometry is in degrees ({frame.crs.name})"
     elif any(axis.unit_conversion_factor != 1 for axis in frame.crs.axis_info[:2]):
-        yield f"the geometry is in {frame.crs.axis_info[0].unit_name} ({frame.crs.name}), not metres"
+        unit = frame.crs.axis_info[0].unit_name
+        yield f"the geometry is in {unit} ({frame.crs.name}), not metres"
 
 
 def _geometry_faults(frame: gpd.GeoDataFrame, layer: Layer) -> Iterator[str]:
@@ -73,7 +74,7 @@ def _column_faults(values: pd.Series, column: Column) -> Iterator[str]:
         return
     if not column.nullable and len(known) < len(values):
         yield f"is null in {len(values) - len(known)} of {len(values)} rows"
-    if column.values:
+    if column.values:  # noqa: PD011 (a pydantic field, not a frame's)
         outside = known[~known.isin(column.values)]
         if len(outside):
             yield (f"holds {_shown(outside)} in {len(outside)} rows, none of {list(column.values)}")

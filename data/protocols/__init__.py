@@ -1,0 +1,1 @@
+"""How each kind of place is read: one module per protocol."""

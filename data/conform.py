@@ -1,0 +1,468 @@
+"""Make a source's rows into a layer's: columns, units, keys, shapes and frame, counting each act.
+
+Pure: tables in, tables out. Nothing is dropped or mended without a note that says how many.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+from shapely.geometry import box
+
+from data.protocols.file import numbers, want
+from data.source import From, Source
+from geo.errors import ConfigError, ContractError, SourceChanged
+from geo.measure import convert
+from geo.model import Column, Layer, Market, Raster
+
+# How far beyond the area of use of the market's CRS a row may lie, as a share of its extent.
+FRAME_MARGIN = 0.25
+
+DTYPES: dict[str, Any] = {
+    "string": "str",
+    "float": "float64",
+    "integer": "Int64",
+    "boolean": "boolean",
+    "date": "datetime64[us]",
+}
+_TRUTHS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """A layer's rows in the market's frame, in an order that the source's own does not change."""
+
+    frame: gpd.GeoDataFrame
+    rows_in: int
+    coverage: shapely.Geometry | None
+    notes: tuple[str, ...]
+
+
+def conform(
+    table: gpd.GeoDataFrame,
+    source: Source,
+    layer: Layer,
+    market: Market,
+    *,
+    file: str,
+    joined: pd.DataFrame | None = None,
+    area: gpd.GeoDataFrame | None = None,
+) -> Conformed:
+    """Return `table` as `layer`, in the market's metric frame.
+
+    `joined` is the rows of the declared join's file as text; `area` the polygons of the declared
+    coverage file in any CRS; `file` is the source's file name, for messages. Raises ConfigError
+    for a column that the layer does not have, SourceChanged for one that the file does not have
+    or too few rows, ContractError for values and shapes that the source's declaration rules out.
+    """
+    _known_columns(source, layer)
+    rows_in = len(table)
+    if rows_in == 0:
+        raise _changed(source, file, f"{file} is an empty layer: 0 rows")
+    _columns_there(table, source, file)
+    rows, notes = _kept(table, source, file)
+    values: dict[str, pd.Series] = {}
+    for name, origin in source.columns.items():
+        values[name], said = _column(rows, name, origin, layer.columns[name], source, file)
+        notes += said
+    if source.join is not None and joined is not None:
+        more, said = _joined(rows, joined, source, layer)
+        values |= more
+        notes += said
+    shapes, said = _shapes(rows, source, layer, market, file)
+    notes += said
+    columns = {
+        name: values.get(name, pd.Series(None, index=rows.index, dtype=DTYPES[column.type]))
+        for name, column in layer.columns.items()
+        if name in values or not column.required
+    }
+    frame = gpd.GeoDataFrame(columns, index=rows.index, geometry=shapes, crs=market.crs)
+    frame, said = _placed(frame, source, layer, file)
+    notes += said
+    _row_count(len(frame), source, file)
+    frame = _sorted(frame, layer)
+    return Conformed(frame, rows_in, _coverage(frame, source, market, area), tuple(notes))
+
+
+def check_raster(raster: Raster, source: Source, market: Market, *, file: str) -> shapely.Geometry:
+    """Return the box around a grid's values in the market's frame.
+
+    Raises ContractError for a grid that lies outside the frame.
+    """
+    known = np.isfinite(raster.values)
+    rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
+    corners = [
+        raster.transform * (column, row)
+        for column in (columns[0], columns[-1] + 1)
+        for row in (rows[0], rows[-1] + 1)
+    ]
+    x, y = np.array(corners).T
+    around = box(x.min(), y.min(), x.max(), y.max())
+    placed = gpd.GeoSeries([around], crs=raster.crs).segmentize(
+        max(x.max() - x.min(), y.max() - y.min()) / 20
+    )
+    shapes = placed.to_crs(market.crs)
+    _in_frame(shapes, source, market, file, raster.crs)
+    shape: shapely.Geometry = shapes.iloc[0]
+    return shape
+
+
+# ---------------------------------------------------------------------------------------------
+# Rows and columns
+
+
+def _known_columns(source: Source, layer: Layer) -> None:
+    joined = list(source.join.columns) if source.join else []
+    counted = [source.join.count_as] if source.join and source.join.count_as else []
+    for name in [*source.columns, *joined, *counted]:
+        if name in layer.columns:
+            continue
+        near = get_close_matches(name, list(layer.columns), n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else f" (it has {list(layer.columns)})"
+        raise ConfigError(
+            f"reading data/sources/{source.id}.toml",
+            f"layer {layer.id!r} has no column {name!r}{hint}",
+            "name a column of geo/catalogue/layers.toml",
+        )
+
+
+def _columns_there(table: gpd.GeoDataFrame, source: Source, file: str) -> None:
+    named = [origin.column for origin in source.columns.values() if origin.column]
+    named += [*source.where, *source.drop]
+    if source.join is not None:
+        named.append(source.join.to)
+    have = [str(name) for name in table.columns if name != table.geometry.name]
+    want(named, have, file, source.id)
+
+
+def _kept(table: gpd.GeoDataFrame, source: Source, file: str) -> tuple[gpd.GeoDataFrame, list[str]]:
+    """Return the rows that `where` and `drop` leave; an empty text in either means missing."""
+    notes, rows = [], table
+    for name, wanted in source.where.items():
+        keep = _text(rows[name]).fillna("").isin(wanted)
+        if not keep.any():
+            found = sorted(_text(rows[name]).dropna().unique())[:12]
+            raise _changed(source, file, f"no row has {name} in {list(wanted)}; it holds {found}")
+        if not keep.all():
+            notes.append(f"{_many(int((~keep).sum()), 'row')} left out: other {name}")
+        rows = rows[keep]
+    for name, unwanted in source.drop.items():
+        out = _text(rows[name]).fillna("").isin(unwanted)
+        if out.any():
+            notes.append(f"{_many(int(out.sum()), 'row')} left out: {name} is {_or(unwanted)}")
+        rows = rows[~out]
+    return rows, notes
+
+
+def _column(
+    rows: pd.DataFrame, name: str, origin: From, column: Column, source: Source, file: str
+) -> tuple[pd.Series, list[str]]:
+    """Return one column of the layer, in its type and unit, and what was not readable."""
+    if origin.column is None:
+        held = str(origin.value) if column.type == "string" else origin.value
+        constant = pd.Series([held] * len(rows), index=rows.index)
+        return _typed(constant, origin, column, source)[0], []
+    raw = rows[origin.column]
+    text = _text(raw)
+    missing = {str(marker).strip() for marker in origin.missing}
+    known = text.notna() & ~text.isin(missing)
+    notes: list[str] = []
+    if origin.map:
+        unlisted = known & ~text.isin(list(origin.map))
+        if unlisted.any() and origin.other is None:
+            raise ContractError(
+                f"reading {file} for source {source.id!r}",
+                f"column {origin.column!r} holds {_counted(text[unlisted])}, which the map of "
+                f"{name} does not list",
+                f"add them to columns.{name}.map in data/sources/{source.id}.toml, or give other",
+            )
+        raw = text.map(origin.map).where(~unlisted, origin.other).where(known)
+    else:
+        raw = raw.where(known)
+    values, unread = _typed(raw, origin, column, source)
+    if column.type == "float":
+        # A marker such as -9999 is meant as a number: -9999.0 is the same marker.
+        markers = [float(m) for m in origin.missing if _is_number(m)]
+        factor = convert(1.0, origin.unit, column.unit) if origin.unit and column.unit else 1.0
+        values = values.where(~values.isin([marker * factor for marker in markers]))
+    if count := int(unread.sum()):
+        what = "date" if column.type == "date" else "number"
+        samples = sorted(set(text[unread]))[:3]
+        if count > source.expect.unreadable_share_max * len(rows):
+            raise ContractError(
+                f"reading {file} for source {source.id!r}",
+                f"column {origin.column!r}: {count} of {len(rows)} rows are not a {what}, such as "
+                f"{_or(samples)}",
+                f"list what means missing in columns.{name}.missing, or raise "
+                f"expect.unreadable_share_max in data/sources/{source.id}.toml",
+            )
+        notes.append(f"{origin.column}: {_many(count, f'unreadable {what}')}, taken as missing")
+    return values, notes
+
+
+def _typed(
+    raw: pd.Series, origin: From, column: Column, source: Source
+) -> tuple[pd.Series, pd.Series]:
+    """Return `raw` in the column's type and unit, and which rows could not be read."""
+    none = pd.Series(False, index=raw.index)
+    if column.type == "string":
+        return _text(raw), none
+    if column.type == "date":
+        if pd.api.types.is_datetime64_any_dtype(raw.dtype):
+            dates = raw.dt.tz_localize(None)
+        else:
+            dates = pd.to_datetime(
+                _text(raw), format=origin.date_format or "ISO8601", errors="coerce", utc=True
+            ).dt.tz_localize(None)
+        return dates.astype(DTYPES["date"]), _text(raw).notna() & dates.isna()
+    if column.type == "boolean":
+        truths = _text(raw).str.lower().map(_TRUTHS)
+        return truths.astype("boolean"), _text(raw).notna() & truths.isna()
+    values = numbers(raw, source.fetch.decimal)
+    unread = raw.notna() & values.isna()
+    if origin.unit and column.unit:
+        values = convert(values, origin.unit, column.unit)
+    if column.type == "integer":
+        return values.round().astype("Int64"), unread
+    return values, unread
+
+
+def _joined(
+    rows: gpd.GeoDataFrame, joined: pd.DataFrame, source: Source, layer: Layer
+) -> tuple[dict[str, pd.Series], list[str]]:
+    """Return the joined columns, one value to a row, and how many rows found no partner."""
+    join = source.join
+    if join is None:
+        return {}, []
+    named = [origin.column for origin in join.columns.values() if origin.column]
+    want([join.key, *named], list(joined.columns), join.path, source.id)
+    keys = joined[join.key].str.strip()
+    to = _text(rows[join.to])
+    notes: list[str] = []
+    found: dict[str, pd.Series] = {}
+    for name, origin in join.columns.items():
+        column = layer.columns[name]
+        values, said = _column(joined, name, origin, column, source, join.path)
+        notes += said
+        groups = values.groupby(keys)
+        # sum of nothing is nothing, not zero
+        folded = groups.sum(min_count=1) if origin.fold == "sum" else groups.agg(origin.fold)
+        found[name] = to.map(folded).astype(DTYPES[column.type])
+    counts = to.map(keys.value_counts())
+    if join.count_as:
+        found[join.count_as] = counts.astype("Int64")
+    several = int((counts > 1).sum())
+    if several:
+        notes.append(f"{_many(several, 'row')} with several rows of {join.path}, folded into one")
+    if alone := int(counts.isna().sum()):
+        notes.append(f"{_many(alone, 'row')} without a row of {join.path}")
+    if left := int((~keys.isin(set(to.dropna()))).sum()):
+        notes.append(f"{_many(left, 'row')} of {join.path} without a partner")
+    return found, notes
+
+
+# ---------------------------------------------------------------------------------------------
+# Shapes
+
+
+def _shapes(
+    rows: gpd.GeoDataFrame, source: Source, layer: Layer, market: Market, file: str
+) -> tuple[gpd.GeoSeries, list[str]]:
+    """Return valid two-dimensional shapes in the market's frame; null where there is none."""
+    notes: list[str] = []
+    shapes = rows.geometry.to_numpy(copy=True)
+    if (high := shapely.has_z(shapes)).any():
+        shapes = shapely.force_2d(shapes)
+        notes.append(f"heights of {_many(int(high.sum()), 'shape')} dropped")
+    invalid = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
+    if invalid.any():
+        if (broken := ~np.isfinite(shapely.bounds(shapes)).all(axis=1) & invalid).any():
+            shapes[broken] = None
+            notes.append(f"{_many(int(broken.sum()), 'shape')} without finite coordinates")
+            invalid &= ~broken
+        mended = shapely.make_valid(shapes[invalid])
+        shapes[invalid] = [_only_polygons(one) for one in mended] if _is_area(layer) else mended
+        if invalid.any():
+            notes.append(f"{_many(int(invalid.sum()), 'invalid ring')} repaired")
+    shapes[shapely.is_empty(shapes)] = None
+    placed = gpd.GeoSeries(shapes, index=rows.index, crs=source.fetch.crs).to_crs(market.crs)
+    _in_frame(placed, source, market, file, source.fetch.crs)
+    again = placed.to_numpy(copy=True)
+    # Reprojection rounds: a sliver that was just valid may not be after it.
+    worse = ~shapely.is_valid(again) & ~shapely.is_missing(again)
+    if worse.any() and _is_area(layer):
+        again[worse] = [_only_polygons(one) for one in shapely.make_valid(again[worse])]
+        again[shapely.is_empty(again)] = None
+    return gpd.GeoSeries(again, index=rows.index, crs=market.crs), notes
+
+
+def _placed(
+    frame: gpd.GeoDataFrame, source: Source, layer: Layer, file: str
+) -> tuple[gpd.GeoDataFrame, list[str]]:
+    """Count null geometry, and split points of several parts into rows of their own."""
+    notes: list[str] = []
+    nulls = frame.geometry.isna()
+    count = int(nulls.sum())
+    if count > source.expect.null_geometry_share_max * len(frame):
+        raise ContractError(
+            f"reading {file} for source {source.id!r}",
+            f"null geometry in {count} of {len(frame)} rows, more than the share of "
+            f"{source.expect.null_geometry_share_max:g} that is expected",
+            f"mend the file, or raise expect.null_geometry_share_max in "
+            f"data/sources/{source.id}.toml",
+        )
+    if count and layer.id == "parcels":
+        # Kept: every parcel is accounted for, and select sets these aside by rule.
+        notes.append(f"{_many(count, 'row')} without geometry")
+    elif count:
+        notes.append(f"{_many(count, 'row')} without geometry dropped")
+        frame = frame[~nulls]
+    many = frame.geometry.geom_type == "MultiPoint"
+    if many.any():
+        before = len(frame)
+        split = frame.explode(index_parts=False)
+        if len(split) > before:
+            notes.append(f"{before} rows of several points are {len(split)} rows of one")
+        frame = split
+    return frame, notes
+
+
+def _in_frame(
+    shapes: gpd.GeoSeries, source: Source, market: Market, file: str, declared: str
+) -> None:
+    """Raise ContractError where shapes lie outside the area that the market's CRS is made for."""
+    left, bottom, right, top = frame_bounds(market.crs)
+    bounds = shapes[shapes.notna()].bounds.to_numpy()
+    low = np.array([left, bottom, left, bottom])
+    high = np.array([right, top, right, top])
+    inside = ((bounds >= low) & (bounds <= high)).all(axis=1)
+    if inside.all():
+        return
+    first = bounds[~inside][0]
+    at = f"({first[0]:.0f}, {first[1]:.0f})" if np.isfinite(first).all() else "infinity"
+    raise ContractError(
+        f"reading {file} for source {source.id!r}",
+        f"wrong CRS or coordinates elsewhere: {int((~inside).sum())} of {len(bounds)} shapes, read "
+        f"as {declared}, fall outside market {market.id!r} ({market.crs}), the first at {at} m",
+        f"set fetch.crs in data/sources/{source.id}.toml to what the coordinates are really in "
+        "(feet or metres, x before y), or the market's crs if the source is of another place",
+    )
+
+
+@cache
+def frame_bounds(crs: str) -> tuple[float, float, float, float]:
+    """Return the area of use of `crs` with its margin: left, bottom, right, top in its own unit."""
+    frame = pyproj.CRS.from_user_input(crs)
+    use = frame.area_of_use
+    if use is None:
+        return (-np.inf, -np.inf, np.inf, np.inf)
+    across = pyproj.Transformer.from_crs("EPSG:4326", frame, always_xy=True)
+    left, bottom, right, top = across.transform_bounds(*use.bounds, densify_pts=21)
+    wide, high = (right - left) * FRAME_MARGIN, (top - bottom) * FRAME_MARGIN
+    return (left - wide, bottom - high, right + wide, top + high)
+
+
+def _coverage(
+    frame: gpd.GeoDataFrame, source: Source, market: Market, area: gpd.GeoDataFrame | None
+) -> shapely.Geometry | None:
+    """Return the area inside which absence is a fact, in the market's frame."""
+    kind = source.coverage.kind
+    shapes = frame.geometry[frame.geometry.notna()]
+    if kind == "file" and area is not None:
+        placed = area.geometry.to_crs(market.crs)
+        _in_frame(placed, source, market, str(source.coverage.path), str(area.crs))
+        whole = shapely.union_all(shapely.make_valid(placed.to_numpy()))
+        return shapely.normalize(_only_polygons(whole))
+    if kind == "bounds":
+        return box(*shapes.total_bounds)
+    if kind == "hull":
+        return shapely.normalize(shapely.convex_hull(shapely.GeometryCollection(list(shapes))))
+    return None
+
+
+def _is_area(layer: Layer) -> bool:
+    return layer.geometry == ("polygon",)
+
+
+def _only_polygons(shape: shapely.Geometry) -> shapely.Geometry:
+    """Return the polygons of what `make_valid` leaves: a bow tie's stray lines are not ground."""
+    if shape.geom_type in {"Polygon", "MultiPolygon"}:
+        return shape
+    parts = shapely.get_parts(shapely.get_parts(shape))
+    return shapely.union_all([part for part in parts if part.geom_type == "Polygon"])
+
+
+# ---------------------------------------------------------------------------------------------
+# Order and words
+
+
+def _sorted(frame: gpd.GeoDataFrame, layer: Layer) -> gpd.GeoDataFrame:
+    """Order rows by what they hold, so that a shuffled file gives the same snapshot."""
+    keys = pd.DataFrame({"shape": frame.geometry.to_wkb(hex=True)}, index=frame.index)
+    names = [name for name in layer.columns if name in frame.columns]
+    for name in names:
+        keys[name] = frame[name].astype("str")
+    first = [layer.key] if layer.key in names else []
+    keys.index = pd.RangeIndex(len(keys))
+    order = keys.sort_values([*first, "shape", *names], kind="stable", na_position="last").index
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def _row_count(rows: int, source: Source, file: str) -> None:
+    expect = source.expect
+    if rows < expect.rows_min:
+        raise _changed(source, file, f"{rows} rows are left, at least {expect.rows_min} expected")
+    if expect.rows_max is not None and rows > expect.rows_max:
+        raise _changed(source, file, f"{rows} rows are left, at most {expect.rows_max} expected")
+
+
+def _changed(source: Source, file: str, wrong: str) -> SourceChanged:
+    return SourceChanged(
+        f"reading {file} for source {source.id!r}",
+        wrong if file in wrong else f"{file}: {wrong}",
+        f"look at the file; if it is right, change data/sources/{source.id}.toml to say so",
+    )
+
+
+def _text(values: pd.Series) -> pd.Series:
+    """Return values as text without blanks around it; whole numbers have no decimals."""
+    if pd.api.types.is_float_dtype(values.dtype):
+        whole = values.notna() & (values % 1 == 0) & (values.abs() < 2**53)
+        text = values.astype("object").where(values.notna())
+        text[whole] = values[whole].astype("int64").astype("str")
+    else:
+        text = values.astype("object").where(values.notna())
+    text = text.map(str, na_action="ignore").astype("str").str.strip()
+    return text.where(text != "")
+
+
+def _is_number(marker: str | float) -> bool:
+    try:
+        float(marker)
+    except ValueError:
+        return False
+    return True
+
+
+def _counted(values: pd.Series) -> str:
+    found = values.value_counts().sort_index()
+    shown = ", ".join(f"{value!r} in {count} rows" for value, count in found.head(8).items())
+    return shown + (f" and {len(found) - 8} more" if len(found) > 8 else "")
+
+
+def _or(values: Sequence[str]) -> str:
+    return " or ".join(repr(value) for value in values)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -1,0 +1,197 @@
+"""Take one source from where it stands into the store: pull, conform, contract, put."""
+
+import datetime as dt
+import hashlib
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import geopandas as gpd
+
+from data import conform, http
+from data.protocols import file as file_protocol
+from data.protocols import raster as raster_protocol
+from data.source import Fetch, Source
+from data.store import Content, Put, open_store
+from geo import catalogue, contract
+from geo.errors import ConfigError
+from geo.model import Layer, Market
+
+# Raised when conforming changes what it makes of the same files, so that they are conformed again.
+CONFORM_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What became of one source on one night. `seconds` is wall-clock: for the log alone."""
+
+    source_id: str
+    snapshot_id: int
+    changed: bool
+    rows_in: int
+    rows: int
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def refresh(source: Source, market: Market, files: Path, store: Path, night: dt.date) -> Pulled:
+    """Pull one source of a market into its store, unless it is as it stood.
+
+    `files` is the folder that file sources are named in. Raises the PadfinderError of whatever is
+    wrong; the store is then as it was. Only SourceDown is worth trying again.
+    """
+    began = time.perf_counter()
+    layer = _layer(source)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-") as folder:
+        raw = _raw(source, files, Path(folder))
+        raw_digest = _digest_of(raw)
+        declared = declaration_digest(source, layer, market)
+        with open_store(store) as opened:
+            stood = opened.unchanged(source.id, raw_digest, declared, night)
+            if stood is not None:
+                history = opened.snapshots(night, [source.id]).iloc[0]
+                return _pulled(
+                    source,
+                    stood,
+                    int(history["rows_in"]),
+                    tuple(history["notes"]),
+                    time.perf_counter() - began,
+                )
+        content = _conformed(source, layer, market, raw, raw_digest, declared)
+        with open_store(store) as opened:
+            put = opened.put(content, night, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return _pulled(source, put, content.rows_in, content.notes, seconds)
+
+
+def declaration_digest(source: Source, layer: Layer, market: Market) -> str:
+    """Return the digest of all that says how a source's files are to be read."""
+    parts = [source.model_dump_json(), layer.model_dump_json(), market.crs, str(CONFORM_VERSION)]
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def _layer(source: Source) -> Layer:
+    known = catalogue.layers()
+    if source.layer not in known:
+        raise ConfigError(
+            f"reading data/sources/{source.id}.toml",
+            f"layer = {source.layer!r} is no layer",
+            f"use one of {', '.join(known)}",
+        )
+    layer = known[source.layer]
+    if layer.is_raster != (source.fetch.protocol == "raster"):
+        raise ConfigError(
+            f"reading data/sources/{source.id}.toml",
+            f"fetch.protocol = {source.fetch.protocol!r} does not fill layer {layer.id!r}",
+            f"use protocol {'raster' if layer.is_raster else 'file'!r}, or another layer",
+        )
+    return layer
+
+
+def _raw(source: Source, files: Path, folder: Path) -> tuple[Path, ...]:
+    """Return the files that the source is made of: its own first, then join and coverage."""
+    own = _fetched(source.fetch, source.id, files, folder)
+    beside = []
+    if source.join is not None:
+        beside.append(_found(files, source.join.path, source.id, "join.path"))
+    if source.coverage.kind == "file":
+        if source.coverage.path is None:
+            raise ConfigError(
+                f"reading data/sources/{source.id}.toml",
+                'coverage.kind = "file" has no path',
+                "give coverage.path, or another kind",
+            )
+        beside.append(_found(files, source.coverage.path, source.id, "coverage.path"))
+    return (own, *beside)
+
+
+def _fetched(fetch: Fetch, source_id: str, files: Path, folder: Path) -> Path:
+    if fetch.path is not None:
+        return _found(files, fetch.path, source_id, "fetch.path")
+    address = fetch.url or ""
+    to = folder / (Path(urlsplit(address).path).name or "answer")
+    http.download([address, *fetch.fallback_urls], to, source_id=source_id)
+    return to
+
+
+def _found(files: Path, path: str, source_id: str, key: str) -> Path:
+    place = files / path
+    if place.is_file():
+        return place
+    raise ConfigError(
+        f"pulling source {source_id!r}",
+        f"{key} = {path!r}: there is no file {place}",
+        "put the file there, or set PADFINDER_FILES (or files in padfinder.toml) to the folder "
+        "that holds it",
+    )
+
+
+def _digest_of(raw: tuple[Path, ...]) -> str:
+    digests = []
+    for path in raw:
+        with path.open("rb") as file:
+            digests.append([path.name, hashlib.file_digest(file, "sha256").hexdigest()])
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+def _conformed(
+    source: Source,
+    layer: Layer,
+    market: Market,
+    raw: tuple[Path, ...],
+    raw_digest: str,
+    declared: str,
+) -> Content:
+    own = raw[0]
+    area = _area(source, raw[-1]) if source.coverage.kind == "file" else None
+    if layer.is_raster:
+        grid = raster_protocol.read(own, source, layer)
+        box = conform.check_raster(grid, source, market, file=own.name)
+        known = source.coverage.kind != "none"
+        return Content(
+            source=source,
+            raw_digest=raw_digest,
+            declaration_digest=declared,
+            rows_in=grid.values.size,
+            crs=grid.crs,
+            coverage=box if known else None,
+            notes=(),
+            raw=raw,
+            raster=grid,
+        )
+    table, said = file_protocol.read(own, source)
+    joined = None
+    if source.join is not None:
+        joined = file_protocol.read_table(
+            raw[1], source.id, source.join.encoding, source.join.delimiter
+        )
+    made = conform.conform(table, source, layer, market, file=own.name, joined=joined, area=area)
+    contract.check(made.frame, layer, source.id)
+    return Content(
+        source=source,
+        raw_digest=raw_digest,
+        declaration_digest=declared,
+        rows_in=made.rows_in,
+        crs=market.crs,
+        coverage=made.coverage,
+        notes=said + made.notes,
+        raw=raw,
+        frame=made.frame,
+    )
+
+
+def _area(source: Source, path: Path) -> gpd.GeoDataFrame:
+    """Read the polygons of the coverage file, in its own or the declared CRS."""
+    crs = source.coverage.crs or source.fetch.crs
+    fetch = Fetch(protocol="file", path=path.name, crs=crs)
+    return file_protocol.read(path, source.model_copy(update={"fetch": fetch}))[0]
+
+
+def _pulled(
+    source: Source, put: Put, rows_in: int, notes: tuple[str, ...], seconds: float
+) -> Pulled:
+    return Pulled(source.id, put.snapshot_id, put.changed, rows_in, put.rows, notes, seconds)

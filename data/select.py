@@ -1,0 +1,631 @@
+"""Pick the sites, and what lies near enough to matter to them, inside the store.
+
+Most parcels are homes: they leave the database only as receptors within reach of a site.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import geopandas as gpd
+import pandas as pd
+import shapely
+
+from data.source import registry
+from data.store import Store, open_store, to_frame
+from geo import catalogue
+from geo.errors import StoreError
+from geo.model import LandUse, Layer, Market, Needs, Screening, SourceLine
+
+# Kinds of polygon that assessors draw and that nobody owns as a lot (MassGIS level 3 and others).
+NOT_LAND = ("ROW", "PRIV_ROW", "RAIL_ROW", "WATER")
+# A lot is split where its largest zone holds less than this share of what is zoned of it.
+SPLIT_BELOW = 0.98
+
+STACKED = "stacked on another parcel"
+PIECE = "another piece of a repeated id"
+TOO_SMALL = "smaller than the plan's minimum"
+# The first that applies sets a parcel aside.
+RULES: tuple[str, ...] = (
+    "no geometry",
+    "not land",
+    "no assessor id",
+    STACKED,
+    PIECE,
+    "residential use",
+    "exempt use",
+    "mixed use",
+    "commercial use",
+    "industrial use",
+    "vacant use in a zone that is not for sites",
+    "missing use in a zone that is not for sites",
+    "unclassified use in a zone that is not for sites",
+    "vacant use in no zone",
+    "missing use in no zone",
+    "unclassified use in no zone",
+    TOO_SMALL,
+)
+
+SITE_COLUMNS = [
+    "site_id",
+    "address",
+    "city",
+    "use_code",
+    "use_title",
+    "use_class",
+    "site_because",
+    "zone_code",
+    "zone_class",
+    "zone_share",
+    "zone_split",
+    "lot_area_m2",
+    "recorded_area_m2",
+    "building_area_m2",
+    "storeys",
+    "record_count",
+    "stacked_count",
+    "piece_count",
+    "own_dwelling",
+]
+_TEXTS = [
+    "site_id",
+    "address",
+    "city",
+    "use_code",
+    "use_title",
+    "use_class",
+    "site_because",
+    "zone_code",
+    "zone_class",
+]
+_NUMBERS = ["zone_share", "recorded_area_m2", "building_area_m2", "storeys", "record_count"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a plan asks of a market: the screening, and what became of every other parcel.
+
+    `aside` holds parcel_id, address and rule of every parcel set aside; `set_aside` counts them by
+    rule, in the order of the rules; `unclassified` counts the parcels of each use code that no
+    land-use table lists. parcels_in = sites + the sum of set_aside.
+    """
+
+    screening: Screening
+    parcels_in: int
+    set_aside: dict[str, int]
+    aside: pd.DataFrame
+    unclassified: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def select(
+    store: Path, market: Market, needs: Needs, land_use: tuple[LandUse, ...], night: dt.date
+) -> Selection:
+    """Return the sites of `market` as of `night`, and each layer within its reach of one.
+
+    Only layers named in `needs.reach_m` are loaded. Every frame is in the market's metric frame,
+    ordered by key. Raises StoreError where the store has no parcels or no zoning.
+    """
+    with open_store(store, read_only=True) as opened:
+        con = opened.spatial()
+        stood = opened.snapshots(night, market.sources)
+        _must_have(set(stood["layer"]), market, night)
+        _codes(con, land_use)
+        _parcels(opened, market, night)
+        _grounds(con)
+        _zones(opened, market, night)
+        _decide(con, needs)
+        sites = _sites(con, market)
+        aside, counts = _aside(con)
+        parcels_in = _count(con, "select count(*) from parcel")
+        if parcels_in != len(sites) + sum(counts.values()):
+            raise StoreError(
+                f"selecting the sites of market {market.id!r}",
+                f"{parcels_in} parcels went in, {len(sites)} sites and {counts} came out",
+                "report this: a parcel has gone astray",
+            )
+        layers = _near(opened, market, needs, night)
+        reached = [name for name in needs.reach_m if catalogue.layers()[name].is_raster]
+        rasters = {
+            name: opened.raster(name, night, market.sources)
+            for name in reached
+            if name in set(stood["layer"])
+        }
+        unclassified = dict(
+            con.execute(
+                "select use_code, count(*) from parcel where use_state = 'unclassified' "
+                "group by use_code order by use_code"
+            ).fetchall()
+        )
+        notes = _notes(con, stood, market, night)
+        wanted = {*layers, *rasters, "parcels", "zoning"}
+        coverage = _coverages(stood, market, wanted)
+    return Selection(
+        Screening(sites, layers, coverage, rasters),
+        parcels_in,
+        counts,
+        aside,
+        unclassified,
+        notes,
+    )
+
+
+def drawing(store: Path, market: Market, night: dt.date) -> dict[str, gpd.GeoDataFrame]:
+    """Return every vector layer whole, for the map; `parcels` are the land, with `use_class`."""
+    drawn: dict[str, gpd.GeoDataFrame] = {}
+    with open_store(store, read_only=True) as opened:
+        con = opened.spatial()
+        stood = opened.snapshots(night, market.sources)
+        for name, layer in catalogue.layers().items():
+            if layer.is_raster or name not in set(stood["layer"]):
+                continue
+            if name != "parcels":
+                drawn[name] = opened.layer(name, night, market.sources)
+                continue
+            _codes(con, catalogue.land_use())
+            _parcels(opened, market, night)
+            land = con.sql(
+                "select parcel_id, address, city, use_code, use_title, use_class, geometry "
+                "from parcel where coalesce(rule, '') not in ('no geometry', 'not land') "
+                "order by ord"
+            )
+            drawn[name] = to_frame(land, market.crs)
+    return drawn
+
+
+def vintages(store: Path, market: Market, night: dt.date) -> tuple[SourceLine, ...]:
+    """Return what a reader is told of each source that stood on `night`, in the market's order."""
+    with open_store(store, read_only=True) as opened:
+        stood = opened.snapshots(night, market.sources)
+    return tuple(
+        SourceLine(
+            id=row["source_id"],
+            layer=row["layer"],
+            title=row["title"],
+            publisher=row["publisher"],
+            licence=row["licence"],
+            attribution=row["attribution"],
+            vintage=f"{row['vintage']:%Y-%m-%d}",
+            rows=row["row_count"],
+            notes=tuple(row["notes"]),
+        )
+        for row in stood.to_dict("records")
+    )
+
+
+# ---------------------------------------------------------------------------------------------
+# Who is a site
+
+
+def _must_have(have: set[str], market: Market, night: dt.date) -> None:
+    missing = [name for name in ("parcels", "zoning") if name not in have]
+    if missing:
+        raise StoreError(
+            f"selecting the sites of market {market.id!r}",
+            f"no source in flows/markets/{market.id}.toml fills layer {' or '.join(missing)} with "
+            f"a snapshot on or before {night}",
+            f"name a source of layer {missing[0]!r} in flows/markets/{market.id}.toml (zoning "
+            "decides where the use of a parcel does not), then run padfinder refresh",
+        )
+
+
+def _codes(con: duckdb.DuckDBPyConnection, land_use: tuple[LandUse, ...]) -> None:
+    """Make the tables `use_code` and `zone_code` of what the codes mean."""
+    con.execute(
+        "create temp table use_code (jurisdiction varchar, scheme varchar, code varchar, "
+        "title varchar, class varchar, receptor varchar)"
+    )
+    con.execute(
+        "create temp table zone_code (jurisdiction varchar, scheme varchar, code varchar, "
+        "title varchar, class varchar)"
+    )
+    for table in land_use:
+        place = (table.jurisdiction, table.scheme)
+        uses = [
+            (*place, code, use.title, use.use_class, use.receptor)
+            for code, use in table.use.items()
+        ]
+        zones = [(*place, code, zone.title, zone.zone_class) for code, zone in table.zone.items()]
+        if uses:
+            con.executemany("insert into use_code values (?, ?, ?, ?, ?, ?)", uses)
+        if zones:
+            con.executemany("insert into zone_code values (?, ?, ?, ?, ?)", zones)
+
+
+def _take(opened: Store, layer: Layer, market: Market, night: dt.date, name: str) -> None:
+    """Make the temporary table `name` of a layer's rows, numbered in `ord`."""
+    relation = opened.relation(layer, night, market.sources)
+    if relation is None:
+        raise StoreError(
+            f"reading layer {layer.id!r} of market {market.id!r}", "it has no rows", "refresh it"
+        )
+    # The names are this program's own; nothing in them comes from a source.
+    opened.con.execute(
+        f"create temp table {name} as select row_number() over "  # noqa: S608
+        f"(order by source_order, row_number) as ord, * from ({relation.sql_query()})"
+    )
+
+
+def _parcels(opened: Store, market: Market, night: dt.date) -> None:
+    """Make the table `parcel`: every parcel with what its use means and the first rules."""
+    _take(opened, catalogue.layers()["parcels"], market, night, "given")
+    opened.con.execute(
+        """
+        create temp table parcel as
+        select given.ord, nullif(trim(parcel_id), '') as parcel_id, given.jurisdiction, address,
+            city, given.use_code, coalesce(code.title, use_title) as use_title,
+            code.class as use_class, code.receptor as receptor,
+            case when given.use_code is null then 'missing'
+                when code.code is null then 'unclassified' else code.class end as use_state,
+            recorded_area_m2, building_area_m2, storeys, record_count, geometry,
+            case when geometry is null or st_isempty(geometry) then 'no geometry'
+                when upper(trim(polygon_kind)) in (select unnest(?)) then 'not land'
+                when nullif(trim(parcel_id), '') is null then 'no assessor id' end as rule
+        from given left join use_code as code on code.jurisdiction = given.jurisdiction
+            and code.scheme = use_scheme and code.code = given.use_code
+        order by ord
+        """,
+        [list(NOT_LAND)],
+    )
+
+
+def _grounds(con: duckdb.DuckDBPyConnection) -> None:
+    """Fold stacked parcels and dissolve repeated ids: one row of `ground` to a lot.
+
+    Sums are taken in the parcels' order, so that they do not depend on the number of cores.
+    """
+    con.execute(
+        """
+        create temp table stack as
+        select ord, first_value(ord) over (
+            partition by jurisdiction, st_aswkb(st_normalize(geometry)) order by parcel_id, ord
+        ) as head
+        from parcel where rule is null
+        """
+    )
+    con.execute(
+        """
+        create temp table plot as
+        select head, count(*) as stacked_count,
+            first(use_code order by use_class is null, parcel_id, ord) as use_code,
+            first(use_title order by use_class is null, parcel_id, ord) as use_title,
+            first(use_state order by use_class is null, parcel_id, ord) as use_state,
+            case when bool_or(use_class = 'residential')
+                    and bool_or(use_class in ('commercial', 'industrial')) then 'mixed'
+                else first(use_class order by use_class is null, parcel_id, ord) end as use_class,
+            coalesce(bool_or(receptor in ('home', 'elderly')), false) as own_dwelling,
+            sum(record_count) as record_count,
+            sum(building_area_m2 order by ord) as building_area_m2,
+            max(storeys) as storeys
+        from stack join parcel using (ord) group by head
+        """
+    )
+    con.execute(
+        """
+        create temp table piece as
+        select ord, first_value(ord) over (
+            partition by jurisdiction, parcel_id order by ord) as head
+        from parcel where ord in (select head from plot)
+        """
+    )
+    con.execute(
+        """
+        create temp table whole as
+        select head, count(*) as piece_count,
+            case when count(*) = 1 then first(geometry)
+                else st_union_agg(geometry order by ord) end as geometry
+        from piece join parcel using (ord) group by head
+        """
+    )
+    # The tax rows behind a repeated id are the same for each piece, so the first piece's count.
+    con.execute(
+        """
+        create temp table ground as
+        select piece.head as ord, first(parcel.parcel_id order by piece.ord) as parcel_id,
+            first(parcel.jurisdiction order by piece.ord) as jurisdiction,
+            first(parcel.address order by parcel.address is null, piece.ord) as address,
+            first(parcel.city order by parcel.city is null, piece.ord) as city,
+            first(parcel.recorded_area_m2 order by parcel.recorded_area_m2 is null, piece.ord)
+                as recorded_area_m2,
+            first(plot.use_code order by plot.use_class is null, piece.ord) as use_code,
+            first(plot.use_title order by plot.use_class is null, piece.ord) as use_title,
+            first(plot.use_class order by plot.use_class is null, piece.ord) as use_class,
+            first(plot.use_state order by plot.use_class is null, piece.ord) as use_state,
+            first(plot.record_count order by plot.record_count is null, piece.ord)
+                as record_count,
+            first(plot.building_area_m2 order by plot.building_area_m2 is null, piece.ord)
+                as building_area_m2,
+            first(plot.storeys order by plot.storeys is null, piece.ord) as storeys,
+            sum(plot.stacked_count) as stacked_count, bool_or(own_dwelling) as own_dwelling
+        from piece join plot on plot.head = piece.ord join parcel on parcel.ord = piece.ord
+        group by piece.head
+        """
+    )
+    con.execute(
+        """
+        create temp table lot as
+        select ground.*, piece_count, geometry, st_area(geometry) as lot_area_m2
+        from ground join whole on whole.head = ground.ord order by ord
+        """
+    )
+
+
+def _zones(opened: Store, market: Market, night: dt.date) -> None:
+    """Make `zoned`: for each lot, its largest zone by overlap and the shares."""
+    _take(opened, catalogue.layers()["zoning"], market, night, "zone")
+    opened.con.execute(
+        """
+        create temp table overlap as
+        select lot.ord as ord, zone.ord as zone_ord, zone.zone_code,
+            code.class as zone_class,
+            st_area(st_intersection(lot.geometry, zone.geometry)) as area_m2
+        from lot join zone on st_intersects(lot.geometry, zone.geometry)
+            left join zone_code as code on code.jurisdiction = zone.jurisdiction
+                and code.scheme = zone.zone_scheme and code.code = zone.zone_code
+        """
+    )
+    opened.con.execute(
+        """
+        create temp table share as
+        select ord, zone_code, zone_class, sum(area_m2 order by zone_ord) as area_m2
+        from overlap where area_m2 > 0 group by ord, zone_code, zone_class
+        """
+    )
+
+
+def _decide(con: duckdb.DuckDBPyConnection, needs: Needs) -> None:
+    """Make `decided`: each lot with its zone and the rule that sets it aside, if any."""
+    rules = needs.sites
+    con.execute(
+        """
+        create temp table decided as
+        with zoned as (
+            select ord, first(zone_code order by area_m2 desc, zone_code) as zone_code,
+                first(zone_class order by area_m2 desc, zone_code) as zone_class,
+                max(area_m2) as largest_m2, sum(area_m2 order by zone_code) as zoned_m2,
+                coalesce(sum(area_m2 order by zone_code)
+                    filter (zone_class in (select unnest($zones))), 0) as site_m2
+            from share group by ord
+        ), used as (
+            select lot.*, zone_code, zone_class, zoned_m2, site_m2,
+                least(largest_m2 / lot_area_m2, 1) as zone_share,
+                largest_m2 < $split * zoned_m2 as zone_split,
+                use_class is not null and use_class in (select unnest($classes)) as by_use
+            from lot left join zoned using (ord)
+        )
+        select *,
+            case when by_use then 'use' else 'zoning' end as site_because,
+            case when not by_use and use_class is not null and use_class <> 'vacant'
+                    then use_class || ' use'
+                when not by_use and zoned_m2 is null then use_state || ' use in no zone'
+                when not by_use and site_m2 < $share * lot_area_m2
+                    then use_state || ' use in a zone that is not for sites'
+                when lot_area_m2 < $minimum then $too_small end as rule
+        from used
+        """,
+        {
+            "zones": list(rules.zones),
+            "classes": list(rules.classes),
+            "split": SPLIT_BELOW,
+            "share": rules.zone_share_minimum,
+            "minimum": rules.minimum_area_m2,
+            "too_small": TOO_SMALL,
+        },
+    )
+    con.execute(
+        "create temp table site as select parcel_id as site_id, * from decided "
+        "where rule is null order by parcel_id, ord"
+    )
+
+
+def _sites(con: duckdb.DuckDBPyConnection, market: Market) -> gpd.GeoDataFrame:
+    columns = ", ".join([*SITE_COLUMNS, "geometry"])
+    relation = con.sql(f"select {columns} from site order by site_id, ord")  # noqa: S608 (ours)
+    sites = to_frame(relation, market.crs)
+    twice = sites.loc[sites["site_id"].duplicated(), "site_id"].unique()
+    if len(twice):
+        raise StoreError(
+            f"selecting the sites of market {market.id!r}",
+            f"assessor ids {list(twice[:5])} stand in several jurisdictions",
+            "make the ids of one of the parcel sources different, by declaring another column",
+        )
+    types = dict.fromkeys(_TEXTS, "str") | dict.fromkeys(_NUMBERS, "float64")
+    types |= dict.fromkeys(("stacked_count", "piece_count"), "int64")
+    sites["zone_split"] = sites["zone_split"].astype("boolean").fillna(value=False).astype("bool")
+    return gpd.GeoDataFrame(sites.astype(types))
+
+
+def _aside(con: duckdb.DuckDBPyConnection) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return each parcel set aside with its rule, in the parcels' order, and the counts."""
+    aside = con.execute(
+        """
+        select parcel.parcel_id, parcel.address,
+            case when parcel.rule is not null then parcel.rule
+                when stack.head <> parcel.ord then $stacked
+                when piece.head <> parcel.ord then $piece
+                else decided.rule end as rule
+        from parcel left join stack using (ord) left join piece using (ord)
+            left join decided using (ord)
+        where decided.ord is null or decided.rule is not null
+        order by parcel.ord
+        """,
+        {"stacked": STACKED, "piece": PIECE},
+    ).df()
+    aside = aside.astype(dict.fromkeys(("parcel_id", "address", "rule"), "str"))
+    found = aside["rule"].value_counts().to_dict()
+    strange = sorted({str(rule) for rule in found} - set(RULES))
+    if strange:
+        raise StoreError("counting the parcels set aside", f"{strange} are no rules", "report this")
+    return aside, {rule: int(found[rule]) for rule in RULES if rule in found}
+
+
+# ---------------------------------------------------------------------------------------------
+# What lies near
+
+
+def _near(
+    opened: Store, market: Market, needs: Needs, night: dt.date
+) -> dict[str, gpd.GeoDataFrame]:
+    """Return each vector layer that the market has, cut to what lies within reach of a site."""
+    con, near = opened.con, dict[str, gpd.GeoDataFrame]()
+    have = set(opened.snapshots(night, market.sources)["layer"])
+    for name, reach_m in sorted(needs.reach_m.items()):
+        layer = catalogue.layers()[name]
+        if layer.is_raster or name in {"parcels", "zoning"}:
+            continue
+        if name == "receptors":
+            near[name] = _receptors(opened, market, needs, night, have=name in have)
+        elif name in have:
+            _take(opened, layer, market, night, f"near_{name}")
+            columns = ", ".join(["source_id", *layer.columns, "geometry"])
+            near[name] = to_frame(
+                con.sql(
+                    f"select {columns} from near_{name} "  # noqa: S608 (the catalogue's names)
+                    f"where ord in ({_within(f'near_{name}', reach_m)}) order by ord"
+                ),
+                market.crs,
+                layer,
+            )
+    return near
+
+
+def _within(table: str, reach_m: float) -> str:
+    """Return the query for the `ord` of rows of `table` within `reach_m` of some site.
+
+    The site's box, widened by the reach, is what the spatial join indexes; the distance decides.
+    """
+    reach = repr(float(reach_m))
+    return (
+        f"select near.ord from {table} as near join "  # noqa: S608 (a table's name and a number)
+        f"(select geometry, st_makeenvelope(st_xmin(geometry) - {reach}, "
+        f"st_ymin(geometry) - {reach}, st_xmax(geometry) + {reach}, "
+        f"st_ymax(geometry) + {reach})::geometry as around from site) as reached "
+        f"on st_intersects(near.geometry::geometry, reached.around) "
+        f"where st_distance(near.geometry, reached.geometry) <= {reach}"
+    )
+
+
+def _receptors(
+    opened: Store, market: Market, needs: Needs, night: dt.date, *, have: bool
+) -> gpd.GeoDataFrame:
+    """Return who hears: the parcels whose use has people in it, and the receptor layer's rows."""
+    con, layer = opened.con, catalogue.layers()["receptors"]
+    con.execute(
+        """
+        create temp table hearer as
+        select min(parcel.ord) as ord, parcel.parcel_id, parcel.jurisdiction, receptor,
+            first(address order by address is null, parcel.ord) as name,
+            case when count(distinct st_aswkb(geometry)) = 1
+                then first(geometry order by parcel.ord)
+                else st_union_agg(geometry order by parcel.ord) end as geometry
+        from (
+            select *, row_number() over (
+                partition by jurisdiction, receptor, st_aswkb(st_normalize(geometry))
+                order by parcel_id, ord) as turn
+            from parcel
+            where receptor in (select unnest(?))
+                and coalesce(rule, 'no assessor id') = 'no assessor id'
+        ) as parcel
+        where turn = 1
+        group by coalesce(parcel_id, 'parcel ' || ord), parcel_id, jurisdiction, receptor
+        """,
+        [list(needs.receptors)],
+    )
+    con.execute(
+        """
+        create temp table near_hearer as
+        select ord, case when count(*) over (partition by parcel_id) = 1 then parcel_id
+                else coalesce(parcel_id || ' ', 'parcel ' || ord || ' ') || receptor end
+                as receptor_id,
+            receptor as receptor_class, name, site_id, geometry
+        from (
+            select hearer.*, site.site_id from hearer
+                left join stack on stack.ord = hearer.ord
+                left join piece on piece.ord = stack.head
+                left join site on site.ord = piece.head
+        )
+        """
+    )
+    if have:
+        _take(opened, layer, market, night, "heard")
+        con.execute(
+            """
+            create temp table near_heard as
+            select ord, source_id || '/' || (row_number + 1) as receptor_id, receptor_class, name,
+                null::varchar as site_id, geometry
+            from heard where receptor_class in (select unnest(?))
+            """,
+            [list(needs.receptors)],
+        )
+    tables = ["near_hearer", *(["near_heard"] if have else [])]
+    parts = [
+        f"select receptor_id, receptor_class, name, site_id, geometry from {table} "  # noqa: S608
+        f"where ord in ({_within(table, needs.reach_m['receptors'])})"
+        for table in tables
+    ]
+    frame = to_frame(con.sql(f"{' union all '.join(parts)} order by receptor_id"), market.crs)
+    texts = ("receptor_id", "receptor_class", "name", "site_id")
+    return gpd.GeoDataFrame(frame.astype(dict.fromkeys(texts, "str")))
+
+
+def _coverages(
+    stood: pd.DataFrame, market: Market, wanted: set[str]
+) -> dict[str, shapely.Geometry | None]:
+    """Return where absence is a fact, per layer, in the market's frame; None where nowhere is."""
+    covered = {name: _coverage(stood, name, market) for name in sorted(wanted)}
+    if "receptors" in covered:
+        # Homes come from the parcels: beyond them nobody is known to listen.
+        parcels, others = covered["parcels"], covered["receptors"]
+        if "receptors" not in set(stood["layer"]) or others is None:
+            covered["receptors"] = parcels
+        elif parcels is not None:
+            covered["receptors"] = shapely.intersection(parcels, others)
+        else:
+            covered["receptors"] = None
+    return covered
+
+
+def _coverage(stood: pd.DataFrame, layer: str, market: Market) -> shapely.Geometry | None:
+    parts = stood.loc[stood["layer"] == layer, "coverage"]
+    absent = [one for one in _absent(stood, market) if one[1] == layer]
+    if absent or parts.empty or parts.isna().any():
+        return None
+    return shapely.normalize(shapely.union_all([shapely.from_wkb(bytes(one)) for one in parts]))
+
+
+def _absent(stood: pd.DataFrame, market: Market) -> list[tuple[str, str | None]]:
+    """Return the market's sources without a snapshot, each with its layer where that is known."""
+    missing = [one for one in market.sources if one not in set(stood["source_id"])]
+    known = registry() if missing else {}
+    return [(one, known[one].layer if one in known else None) for one in missing]
+
+
+def _notes(
+    con: duckdb.DuckDBPyConnection, stood: pd.DataFrame, market: Market, night: dt.date
+) -> tuple[str, ...]:
+    notes = [
+        f"source {source_id} has no snapshot on or before {night}"
+        for source_id, _ in _absent(stood, market)
+    ]
+    codes = con.execute(
+        "select use_code, count(*) from parcel where use_state = 'unclassified' "
+        "group by use_code order by use_code"
+    ).fetchall()
+    if codes:
+        many = sum(count for _, count in codes)
+        shown = ", ".join(f"{code} ({count})" for code, count in codes)
+        notes.append(f"{many} parcels have a use code that no land-use table lists: {shown}")
+    zones = con.execute(
+        "select zone_code, count(distinct ord) from share where zone_class is null "
+        "group by zone_code order by zone_code"
+    ).fetchall()
+    if zones:
+        shown = ", ".join(f"{code} ({count})" for code, count in zones)
+        notes.append(f"lots in a zone that no land-use table lists: {shown}")
+    return tuple(notes)
+
+
+def _count(con: duckdb.DuckDBPyConnection, query: str) -> int:
+    found = con.execute(query).fetchone()
+    return int(found[0]) if found else 0
