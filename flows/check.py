@@ -1,7 +1,7 @@
 """Read every TOML file and hold each to the others: all faults at once."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 from zoneinfo import available_timezones
 
@@ -18,17 +18,19 @@ from geo.model import Column, LandUse, Market, Plan
 
 T = TypeVar("T")
 
+CATALOGUE: tuple[Callable[[], object], ...] = (
+    catalogue.generators,
+    catalogue.fuels,
+    catalogue.layers,
+    catalogue.carrying,
+    catalogue.facts,
+)
+
 
 def faults(where: Where) -> list[PadfinderError]:
     """Return every fault of every TOML file: catalogue, sources, land use, plans and markets."""
     found: list[PadfinderError] = []
-    for read in (
-        catalogue.generators,
-        catalogue.fuels,
-        catalogue.layers,
-        catalogue.carrying,
-        catalogue.facts,
-    ):
+    for read in CATALOGUE:
         _try(read, found)
     if found:
         return found  # the rest is held to the catalogue, which must be whole first
@@ -51,6 +53,41 @@ def faults(where: Where) -> list[PadfinderError]:
         if readable.issuperset(market.sources):
             _try(functools.partial(settings.load_sources, market, where), found)
     return found
+
+
+def ready(
+    market: str, plan: str | None, where: Where
+) -> tuple[Market, Plan, tuple[Source, ...], tuple[LandUse, ...]]:
+    """Return what one run reads, held together: the market, its plan, sources and land use.
+
+    `plan` is the market's own where None. Raises a ConfigError that names every fault at once.
+    """
+    found: list[PadfinderError] = []
+    for read in CATALOGUE:
+        read()
+    known = settings.load_market(market, where)
+    wanted = settings.load_plan(plan or known.plan, where)
+    sources = settings.load_sources(known, where)
+    tables = settings.load_land_use(where)
+    for source in sources:
+        found += _source_faults(source, settings.texts("sources", where)[source.id].shown)
+    found += _plan_faults(wanted, settings.texts("plans", where)[wanted.id].shown)
+    found += _market_faults(
+        known,
+        settings.texts("markets", where)[known.id].shown,
+        {source.id for source in sources},
+        set(settings.texts("plans", where)),
+        tables,
+    )
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        raise ConfigError(
+            f"reading what a night of {market} needs",
+            "".join(f"\n  - {fault.doing}: {fault.wrong}; {fault.remedy}" for fault in found),
+            "mend each; `padfinder check` shows every file's faults",
+        )
+    return known, wanted, sources, tables
 
 
 def files_read(where: Where) -> int:
@@ -90,7 +127,10 @@ def _source_faults(source: Source, shown: str) -> Iterator[ConfigError]:
     if source.layer not in layers:
         yield fault(f"layer = {source.layer!r} is not a layer", f"use one of {', '.join(layers)}")
         return
-    columns = layers[source.layer].columns
+    layer = layers[source.layer]
+    # A grid has one value in each cell, in the layer's unit.
+    cell = {"value": Column(title=layer.title, type="float", unit=layer.unit)}
+    columns = cell if layer.is_raster else layer.columns
     joined = source.join.columns if source.join else {}
     counted = {source.join.count_as} if source.join and source.join.count_as else set()
     given: dict[str, From] = source.columns | joined
@@ -152,7 +192,7 @@ def _plan_faults(plan: Plan, shown: str) -> Iterator[ConfigError]:
 
 
 def _market_faults(
-    market: Market, shown: str, sources: set[str], plans: set[str], tables: list[LandUse]
+    market: Market, shown: str, sources: set[str], plans: set[str], tables: Iterable[LandUse]
 ) -> Iterator[ConfigError]:
     def fault(wrong: str, remedy: str) -> ConfigError:
         return ConfigError(f"reading {shown}", wrong, remedy)

@@ -12,6 +12,7 @@ from flows import settings
 from flows.outcome import EXIT_CODES
 from flows.progress import terminal
 from geo.errors import ConfigError, PadfinderError
+from geo.model import Market
 
 EPILOG = (
     "Exit codes: 0 done; 1 a fault of the program; 2 the command line; 3 a TOML file or setting; "
@@ -82,7 +83,7 @@ def nightly(
     verbose: Verbose = False,
 ) -> None:
     """Run one whole night: refresh every source, then publish map and lists."""
-    _prepare(verbose)
+    _prepare(market, plan, night, verbose=verbose)
     from flows import nightly as flow
     from flows import show
 
@@ -94,7 +95,7 @@ def refresh(
     market: MarketName = settings.DEMO, night: Night = None, verbose: Verbose = False
 ) -> None:
     """Pull every source of a market into its store."""
-    _prepare(verbose)
+    _prepare(market, None, night, verbose=verbose)
     from flows import refresh as flow
 
     outcomes = flow.refresh(market, night)
@@ -110,7 +111,7 @@ def publish(
     verbose: Verbose = False,
 ) -> None:
     """Screen and rank what the store holds, and publish map and lists."""
-    _prepare(verbose)
+    _prepare(market, plan, night, verbose=verbose)
     from flows import publish as flow
     from flows import show
 
@@ -157,8 +158,7 @@ def sources(market: MarketName = settings.DEMO) -> None:
 @app.command(epilog="Example: padfinder schedule --market demo")
 def schedule(market: MarketName = settings.DEMO, verbose: Verbose = False) -> None:
     """Serve the nightly run at 02:00 in the market's time zone, until stopped."""
-    _prepare(verbose)
-    known = settings.load_market(market, settings.read())
+    known = _prepare(market, None, None, verbose=verbose)
     from prefect.schedules import Cron
 
     from flows import nightly as flow
@@ -172,13 +172,17 @@ def schedule(market: MarketName = settings.DEMO, verbose: Verbose = False) -> No
     )
 
 
-def _prepare(verbose: bool) -> None:
-    """Set what Prefect reads when it is first imported; what the user has set stays.
+def _prepare(market: str, plan: str | None, night: str | None, *, verbose: bool) -> Market:
+    """Read all that the command needs, so that its faults show at once; then set up Prefect.
 
-    Its folder stands under var/, so that nothing is asked of the home folder, and its own log
-    is silent unless asked for: the errors say what is to be said.
+    Prefect reads its settings when first imported; what the user has set stays. Its folder stands
+    under var/, so that nothing is asked of the home folder, and its own log is silent unless asked
+    for: the errors say what is to be said.
     """
-    home = settings.read().var / "prefect"
+    where = settings.read()
+    known = checking.ready(market, plan, where)[0]
+    settings.night_of(known, night)
+    home = where.var / "prefect"
     home.mkdir(parents=True, exist_ok=True)
     wanted = {
         "PREFECT_HOME": str(home),
@@ -192,6 +196,7 @@ def _prepare(verbose: bool) -> None:
         wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
+    return known
 
 
 def _say_error(text: str) -> None:

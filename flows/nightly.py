@@ -7,9 +7,10 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows import outcome, settings
-from flows.outcome import Outcome
-from flows.publish import Published, publish_market
-from flows.refresh import night_of, pull_all
+from flows.check import ready
+from flows.outcome import Published
+from flows.publish import publish_market
+from flows.refresh import pull_all
 from geo.errors import PadfinderError
 
 
@@ -28,17 +29,17 @@ def nightly(
     """
     started = dt.datetime.now(dt.UTC)
     where = settings.read()
-    known = settings.load_market(market, where)
-    settings.load_plan(plan or known.plan, where)  # a fault there ends the night before any pull
-    when = night_of(known, night).isoformat()
+    known = ready(market, plan, where)[0]  # a fault there ends the night before any pull
+    when = settings.night_of(known, night).isoformat()
     outcomes, errors = pull_all(market, when)
     ours = all(isinstance(error, PadfinderError) for error in errors.values())
     if errors and not (stale_ok and ours):
         raise outcome.combined(errors, market)
-    published = publish_market(market, plan, when)
+    stale = tuple(f"{name}: {error}" for name, error in errors.items())
+    published = publish_market(market, plan, when).model_copy(update={"stale": stale})
     create_markdown_artifact(
         key=f"padfinder-{market}".replace("_", "-"),
-        markdown=_page(published, outcomes),
+        markdown=_page(published),
         description=f"{known.title}: the first rows, and what is stale",
     )
     runs = where.var / "runs" / known.id
@@ -64,10 +65,10 @@ def nightly(
     return published
 
 
-def _page(published: Published, outcomes: list[Outcome]) -> str:
+def _page(published: Published) -> str:
     """Return the night in Markdown: what is stale, then the first rows."""
     report = published.report
-    stale = [f"- **{one.source_id}** ({one.kind}): {one.error}" for one in outcomes if one.error]
+    stale = ["- " + line.replace("\n", " ") for line in published.stale]
     rows = [
         f"| {row.rank} | {row.call} | {_cell(row.address or row.site_id)} | {_cell(row.sentence)} |"
         for row in published.top

@@ -1,4 +1,4 @@
-"""What became of each source in a refresh, and the one error that many failures add up to."""
+"""What became of a night: of each source, of the publishing, and the error failures add up to."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from geo.errors import (
     SourceDown,
     StoreError,
 )
-from geo.model import Frozen
+from geo.model import Frozen, Report
 
 # What decides the kind of many failures, and their exit codes: worst first.
 EXIT_CODES: dict[type[PadfinderError], int] = {
@@ -38,6 +38,29 @@ class Outcome(Frozen):
     notes: tuple[str, ...] = ()
     error: str | None = None
     kind: str | None = None
+
+
+class Top(Frozen):
+    """One of the first rows, for the terminal and the artifact."""
+
+    rank: int
+    call: str
+    site_id: str
+    address: str | None
+    sentence: str
+
+
+class Published(Frozen):
+    """What was published: where, the run's report, its first rows, the seconds each step took.
+
+    `stale` names each source for which an earlier snapshot stood in, and why.
+    """
+
+    folder: Path
+    report: Report
+    top: tuple[Top, ...]
+    seconds: dict[str, float]
+    stale: tuple[str, ...] = ()
 
 
 def combined(errors: dict[str, Exception], market: str) -> Exception:

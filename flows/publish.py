@@ -16,36 +16,19 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from data import select, store
+from data.source import Source
 from flows import settings
+from flows.check import ready
+from flows.outcome import Published, Top
 from flows.progress import step
-from flows.refresh import night_of
 from flows.settings import Where
 from geo import rank, screen
 from geo.errors import StoreError
-from geo.model import Frozen, Market, Plan, Report
+from geo.model import LandUse, Market, Plan, Report
 from maps import export, ranked
 
 FIRST_LINES = 20
 DAY_S = 24 * 3600
-
-
-class Top(Frozen):
-    """One of the first rows, for the terminal and the artifact."""
-
-    rank: int
-    call: str
-    site_id: str
-    address: str | None
-    sentence: str
-
-
-class Published(Frozen):
-    """What was published: where, the report of the run, its first rows, and how long it took."""
-
-    folder: Path
-    report: Report
-    top: tuple[Top, ...]
-    seconds: dict[str, float]
 
 
 @flow(name="publish", flow_run_name="publish {market}")
@@ -58,16 +41,15 @@ def publish(market: str = "demo", plan: str | None = None, night: str | None = N
 def publish_market(market: str, plan: str | None, night: str | None) -> Published:
     """Screen, rank, write whole and swap in; what stood there before stays until the swap."""
     where = settings.read()
-    known = settings.load_market(market, where)
-    wanted = settings.load_plan(plan or known.plan, where)
-    when = night_of(known, night)
+    known, wanted, sources, land_use = ready(market, plan, where)
+    when = settings.night_of(known, night)
     seconds: dict[str, float] = {}
-    night_ = _screened(known, wanted, when, where, seconds)
+    made = _screened(known, wanted, sources, land_use, when, where, seconds)
     drawing = select.drawing(settings.store_path(known, where), known, when)
     with step("Writing map and lists", seconds) as say:
-        folder = _write_and_swap(night_, drawing, where.var / "published" / known.id)
+        folder = _write_and_swap(made, drawing, where.var / "published" / known.id)
         say(str(folder))
-    first = night_.ranking.head(FIRST_LINES)
+    first = made.ranking.head(FIRST_LINES)
     top = tuple(
         Top(
             rank=int(row.rank),
@@ -78,7 +60,7 @@ def publish_market(market: str, plan: str | None, night: str | None) -> Publishe
         )
         for row in first[["rank", "call", "site_id", "address", "sentence"]].itertuples()
     )
-    return Published(folder=folder, report=night_.report, top=top, seconds=seconds)
+    return Published(folder=folder, report=made.report, top=top, seconds=seconds)
 
 
 @dataclass(frozen=True)
@@ -89,14 +71,18 @@ class _Night:
 
 
 def _screened(
-    market: Market, plan: Plan, night: dt.date, where: Where, seconds: dict[str, float]
+    market: Market,
+    plan: Plan,
+    sources: tuple[Source, ...],
+    land_use: tuple[LandUse, ...],
+    night: dt.date,
+    where: Where,
+    seconds: dict[str, float],
 ) -> _Night:
     path = settings.store_path(market, where)
-    sources = settings.load_sources(market, where)
-    land_use = settings.load_land_use(where)
     snapshots = _snapshots(path, market, night)
     with step("Selecting sites", seconds) as say:
-        needs = screen.needs(market, plan)
+        needs = screen.needs(plan)
         selected = select.select(path, market, needs, land_use, night)
         sites = len(selected.screening.sites)
         aside = sum(selected.set_aside.values())
@@ -110,7 +96,7 @@ def _screened(
     with step("Screening", seconds):
         facts = screen.screen(selected.screening, market, plan)
     with step("Ranking", seconds):
-        ranking = rank.rank(facts, market, plan)
+        ranking = rank.rank(facts, plan)
     lines = select.vintages(path, market, night)
     version = settings.program_version()
     said = {
@@ -135,8 +121,8 @@ def _screened(
         set_aside=selected.set_aside,
         unclassified=selected.unclassified,
         counts=rank.counts(ranking),
-        first_lines=(*rank.first_lines(selected.screening, plan, market), *selected.notes),
-        assumptions=rank.assumptions(plan, market),
+        first_lines=(*rank.first_lines(selected.screening, market, plan), *selected.notes),
+        assumptions=rank.assumptions(plan),
         sources=lines,
     )
     ranking = ranking.assign(

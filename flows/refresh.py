@@ -2,7 +2,6 @@
 
 import datetime as dt
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -11,10 +10,10 @@ from prefect.tasks import Task
 
 from data import pull
 from flows import outcome, settings
+from flows.check import ready
 from flows.outcome import Outcome
 from flows.progress import step
-from geo.errors import ConfigError, SourceDown
-from geo.model import Market
+from geo.errors import SourceDown
 
 
 def _is_down(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -70,11 +69,10 @@ def pull_all(market: str, night: str | None) -> tuple[list[Outcome], dict[str, E
     The store takes one writer, so the sources go one after the other.
     """
     where = settings.read()
-    known = settings.load_market(market, where)
-    sources = settings.load_sources(known, where)
+    known, _, sources, _ = ready(market, None, where)
     with step("Looking for the files"):
         settings.files_folder(known, sources, where)
-    when = night_of(known, night)
+    when = settings.night_of(known, night)
     tried = pull_source.with_options(
         retries=len(where.retry_delays_s), retry_delay_seconds=list(where.retry_delays_s)
     )
@@ -100,18 +98,3 @@ def pull_all(market: str, night: str | None) -> tuple[list[Outcome], dict[str, E
         )
     outcome.remember(tuple(outcomes), where.var / "runs" / known.id)
     return outcomes, errors
-
-
-def night_of(market: Market, night: str | None) -> dt.date:
-    """Return the night that is meant: the ISO date given, else today in the market's time zone.
-
-    Raises ConfigError for a text that is no date.
-    """
-    if night is None:
-        return dt.datetime.now(ZoneInfo(market.time_zone)).date()
-    try:
-        return dt.date.fromisoformat(night)
-    except ValueError as error:
-        raise ConfigError(
-            "reading the night", f"{night!r} is not a date", "write it as 2026-03-31"
-        ) from error

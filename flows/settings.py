@@ -4,6 +4,7 @@ A user's own markets, plans, sources and land-use tables stand in folders that p
 a file there takes the place of the built-in one of the same name.
 """
 
+import datetime as dt
 import difflib
 import hashlib
 import os
@@ -17,6 +18,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
@@ -217,6 +219,21 @@ def files_folder(market: Market, sources: tuple[Source, ...], where: Where) -> P
 def store_path(market: Market, where: Where) -> Path:
     """Return where the market's store stands."""
     return where.var / "store" / f"{market.id}.duckdb"
+
+
+def night_of(market: Market, night: str | None) -> dt.date:
+    """Return the night that is meant: the ISO date given, else today in the market's time zone.
+
+    Raises ConfigError for a text that is no date.
+    """
+    if night is None:
+        return dt.datetime.now(ZoneInfo(market.time_zone)).date()
+    try:
+        return dt.date.fromisoformat(night)
+    except ValueError as error:
+        raise ConfigError(
+            "reading the night", f"{night!r} is not a date", "write it as 2026-03-31"
+        ) from error
 
 
 def program_version() -> str:

@@ -11,8 +11,7 @@ from rich.table import Table
 
 from data import store
 from flows import outcome, settings
-from flows.publish import Published
-from flows.refresh import night_of
+from flows.outcome import Published
 from flows.settings import Where
 from geo import catalogue
 from geo.errors import StoreError
@@ -21,6 +20,8 @@ from geo.model import Market
 SHOWN_ROWS = 5
 # A source whose snapshot was last seen longer ago than this is called stale.
 STALE_DAYS = 3
+# Narrower than this, the table of sources cannot be read: it is then left to the terminal to wrap.
+WIDTH = 150
 
 
 def published(night: Published) -> None:
@@ -49,6 +50,8 @@ def published(night: Published) -> None:
     for row in night.top[:SHOWN_ROWS]:
         place = row.address or row.site_id
         console.print(f"{row.rank}. {place} [{row.call}] {row.sentence}", markup=False)
+    for line in night.stale:
+        console.print(f"stale: {line}", markup=False, style="yellow")
     console.print(f"Map:  {night.folder / 'map.html'}", markup=False)
     console.print(f"List: {night.folder / 'ranked.csv'} (and .xlsx, .parquet, .gpkg)", markup=False)
 
@@ -107,28 +110,34 @@ def _number(value: object) -> str:
 def sources(market: Market, where: Where) -> None:
     """Print each of the market's sources: age, rows, licence and health."""
     console = Console(highlight=False)
+    console.width = max(console.width, WIDTH)
     last = outcome.recalled(where.var / "runs" / market.id)
-    today = night_of(market, None)
+    today = settings.night_of(market, None)
     path = settings.store_path(market, where)
     held: dict[str, dict[str, object]] = {}
     if path.is_file():
         with store.open_store(path, read_only=True) as opened:
             table = opened.snapshots()
         held = {str(row["source_id"]): dict(row) for row in table.to_dict("records")}
-    table = Table("source", "layer", "rows", "data of", "last seen", "licence", "health")
+    table = Table(box=None, pad_edge=False)
+    for name in ("source", "layer", "rows", "data of", "days old", "last seen", "health"):
+        right = name in {"rows", "days old"}
+        table.add_column(name, no_wrap=True, justify="right" if right else "left")
+    table.add_column("licence")
     for source in settings.load_sources(market, where):
         snapshot = held.get(source.id)
-        rows = f"{snapshot['rows']:,}" if snapshot else "-"
+        rows = f"{snapshot['row_count']:,}" if snapshot else "-"
         seen = _date(snapshot["last_seen"]) if snapshot else None
         tried = last.get(source.id)
         table.add_row(
             source.id,
             source.layer,
             rows,
-            f"{source.vintage} ({(today - source.vintage).days} days)",
+            str(source.vintage),
+            f"{(today - source.vintage).days:,}",
             str(seen) if seen else "never",
-            source.licence,
             _health(seen, today, tried),
+            source.licence,
         )
     console.print(table)
 

@@ -1,0 +1,282 @@
+"""Bad input: a clear message, an exit code, nothing half-written, and last night's map stays."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import pytest
+
+from data.store import open_store
+from flows import cli
+from geo import catalogue
+from tests.flows import hamlet
+from tests.flows.conftest import Ran
+
+CONFIG, CONTRACT, CHANGED = 3, 4, 6
+
+
+@dataclass(frozen=True)
+class State:
+    """All that bad input must leave as it was."""
+
+    published: str
+    store: str
+    files: frozenset[str]
+
+
+def state(town: Path) -> State:
+    digest = hashlib.sha256()
+    for name, content in hamlet.digests(town / "var/published/hamlet"):
+        digest.update(f"{name}\0".encode() + content)
+    with open_store(town / "var/store/hamlet.duckdb", read_only=True) as store:
+        table = store.history()[["snapshot_id", "source_id", "digest", "row_count"]]
+        tables = [row[0] for row in store.con.execute("show tables").fetchall()]
+    kept = frozenset(
+        path.relative_to(town).as_posix()
+        for folder in ("published", "store")
+        for path in (town / "var" / folder).rglob("*")
+    )
+    return State(digest.hexdigest(), table.to_csv() + str(tables), kept)
+
+
+@pytest.fixture
+def refused(town, padfinder) -> Callable[..., Ran]:
+    """Return a check: tonight's run is refused with a message, and leaves everything as it was."""
+
+    def check(code: int, *words: str) -> Ran:
+        before = state(town)
+        ran = padfinder(town, "nightly", "--market", "hamlet", "--night", "2026-04-01")
+        said = " ".join(ran.err.split())
+        assert ran.code == code, ran.err
+        for word in (*words, "What to do:"):
+            assert word in said, f"{word!r} is not in: {said}"
+        assert "Traceback" not in ran.err
+        assert state(town) == before
+        return ran
+
+    return check
+
+
+def spoil(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("own/markets/hamlet.toml", "title", "titel", ("'titel'", "'title'")),
+        ("own/plans/hamlet.toml", "setback_m", "setbak_m", ("setbak_m", "'setback_m'")),
+        ("own/sources/hamlet_zoning.toml", "licence", "license", ("'license'", "'licence'")),
+        ("own/sources/hamlet_zoning.toml", "zone_code", "zone_cod", ("zone_cod", "zone_code")),
+        ("own/land_use/hamlet.toml", "scheme", "sceme", ("'sceme'", "'scheme'")),
+        ("padfinder.toml", "markets", "market", ("'market'", "'markets'")),
+    ],
+)
+def test_misspelt_key(town, refused, file, old, new, words):
+    spoil(town / file, old, new)
+    refused(CONFIG, Path(file).name, *words)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("generators.toml", "power_kw", "power_kv"),
+        ("fuels.toml", "delivery", "delivry"),
+        ("layers.toml", "nullable", "nulable"),
+        ("carrying.toml", "diameter_in", "diameter"),
+        ("facts.toml", "group", "grp"),
+    ],
+)
+def test_misspelt_key_in_the_catalogue(refused, monkeypatch, name, old, new):
+    read = catalogue._text
+    monkeypatch.setattr(
+        catalogue,
+        "_text",
+        lambda file: read(file).replace(old, new, 1) if file == name else read(file),
+    )
+    tables = (
+        catalogue.generators,
+        catalogue.fuels,
+        catalogue.layers,
+        catalogue.carrying,
+        catalogue.facts,
+    )
+    for table in tables:
+        table.cache_clear()
+    try:
+        refused(CONFIG, name, new)
+    finally:
+        monkeypatch.undo()
+        for table in tables:
+            table.cache_clear()
+
+
+def test_broken_toml(town, refused):
+    spoil(town / "own/markets/hamlet.toml", "sources = [", "sources = ")
+    refused(CONFIG, "hamlet.toml", "not valid TOML")
+
+
+def test_value_out_of_range(town, refused):
+    spoil(town / "own/plans/hamlet.toml", "derate = 1.0", "derate = 1.5")
+    refused(CONFIG, "hamlet.toml", "derate = 1.5")
+
+
+def test_unknown_source_is_named_with_its_market(town, refused):
+    spoil(town / "own/markets/hamlet.toml", "hamlet_mains", "hamlet_manes")
+    refused(CONFIG, "hamlet_manes", "hamlet_mains")
+
+
+def test_missing_file(town, refused):
+    (town / "files/hamlet/mains.geojson").unlink()
+    refused(CONFIG, "mains.geojson", "hamlet_mains", "PADFINDER_FILES")
+
+
+def test_empty_layer(town, refused):
+    path = town / "files/hamlet/substations.geojson"
+    document = hamlet.geojson(path)
+    path.write_text(json.dumps(document | {"features": []}), "utf-8")
+    refused(CHANGED, "substations.geojson", "hamlet_substations", "0 features")
+
+
+def test_empty_file(town, refused):
+    (town / "files/hamlet/substations.geojson").write_bytes(b"")
+    refused(CHANGED, "substations.geojson", "hamlet_substations")
+
+
+def test_truncated_geojson(town, refused, real_files):
+    cut = (real_files / "truncated-substations.geojson").read_bytes()
+    (town / "files/hamlet/substations.geojson").write_bytes(cut)
+    refused(CHANGED, "substations.geojson", "hamlet_substations", "cut off")
+
+
+def test_truncated_in_mid_feature(town, refused):
+    path = town / "files/hamlet/parcels.geojson"
+    path.write_bytes(path.read_bytes()[:-5000])
+    refused(CHANGED, "parcels.geojson", "hamlet_parcels", "cut off")
+
+
+def test_wrong_crs_in_the_file(town, refused):
+    """The file says feet, the declaration says degrees: neither is believed."""
+    path = town / "files/hamlet/mains.geojson"
+    frame = gpd.read_file(path).to_crs("EPSG:2249")
+    path.unlink()
+    frame.to_file(path, engine="pyogrio")
+    refused(CONTRACT, "mains.geojson", "EPSG:2249", "EPSG:4326", "fetch.crs")
+
+
+def test_wrong_crs_in_the_declaration(town, refused):
+    """Degrees read as metres fall outside the market."""
+    path = town / "files/hamlet/mains.geojson"
+    document = hamlet.geojson(path)
+    document.pop("crs", None)
+    path.write_text(json.dumps(document), "utf-8")
+    spoil(town / "own/sources/hamlet_mains.toml", "EPSG:4326", "EPSG:32619")
+    refused(CONTRACT, "mains.geojson", "EPSG:32619", "fetch.crs")
+
+
+def test_no_crs_in_the_file(town, refused):
+    """Metres that say nothing of their frame, under a declaration of degrees."""
+    path = town / "files/hamlet/mains.geojson"
+    frame = gpd.read_file(path).to_crs(hamlet.CRS)
+    document = json.loads(frame.to_json(drop_id=True))
+    document.pop("crs", None)
+    path.write_text(json.dumps(document), "utf-8")
+    refused(CONTRACT, "mains.geojson", "hamlet_mains", "EPSG:4326", "fetch.crs")
+
+
+def test_no_crs_in_the_declaration(town, refused):
+    spoil(town / "own/sources/hamlet_mains.toml", 'crs = "EPSG:4326"\n', "")
+    refused(CONFIG, "hamlet_mains.toml", "'fetch.crs' is missing")
+
+
+def test_market_frame_that_is_not_metric(town, refused):
+    spoil(town / "own/markets/hamlet.toml", "EPSG:26986", "EPSG:2249")
+    refused(CONFIG, "hamlet.toml", "EPSG:2249", "metres")
+
+
+def test_null_geometry(town, refused):
+    path = town / "files/hamlet/mains.geojson"
+    document = hamlet.geojson(path)
+    document["features"][0]["geometry"] = None
+    path.write_text(json.dumps(document), "utf-8")
+    refused(CONTRACT, "mains.geojson", "hamlet_mains", "null geometry in 1 of 8")
+
+
+def test_parcels_without_zoning_source(town, refused):
+    spoil(town / "own/markets/hamlet.toml", '"hamlet_zoning", ', "")
+    refused(CONFIG, "market hamlet", "'zoning'", "add a source")
+
+
+def test_parcels_without_zoning_file(town, refused):
+    (town / "files/hamlet/zoning.geojson").unlink()
+    refused(CONFIG, "zoning.geojson", "hamlet_zoning")
+
+
+def test_column_that_went_away(town, refused):
+    path = town / "files/hamlet/parcels.geojson"
+    path.write_text(path.read_text("utf-8").replace('"use"', '"use_cd"'), "utf-8")
+    refused(CHANGED, "parcels.geojson", "'use'", "'use_cd'")
+
+
+def test_source_that_shrank(town, refused):
+    path = town / "files/hamlet/parcels.geojson"
+    document = hamlet.geojson(path)
+    document["features"] = document["features"][:100]
+    path.write_text(json.dumps(document), "utf-8")
+    refused(CHANGED, "hamlet_parcels", "100 rows, 300 the last time")
+
+
+def test_no_folder_of_files(town, refused):
+    spoil(town / "padfinder.toml", 'files = "files"\n', "")
+    refused(CONFIG, "market hamlet", "PADFINDER_FILES")
+
+
+def test_every_failure_is_named(town, refused):
+    """A failing source does not hide another."""
+    (town / "files/hamlet/mains.geojson").unlink()
+    (town / "files/hamlet/buildings.geojson").write_bytes(b"{")
+    refused(CONFIG, "2 sources failed", "mains.geojson", "buildings.geojson")
+
+
+def test_disk_trouble_while_writing_leaves_last_night(town, padfinder, monkeypatch):
+    """Publishing writes whole, then swaps: a fault in between leaves the last night."""
+    spoil(town / "own/plans/hamlet.toml", "target_kw = 1000", "target_kw = 1200")
+    before = state(town)
+
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("flows.publish.ranked.draw", full)
+    ran = padfinder(town, "publish", "--market", "hamlet", "--night", "2026-04-01")
+    assert ran.code == cli.UNEXPECTED
+    assert "No space left on device" in ran.err
+    assert state(town) == before
+
+
+def test_stale_ok_publishes_with_the_last_good_snapshot(town, padfinder):
+    (town / "files/hamlet/mains.geojson").write_bytes(b"{")
+    refused = padfinder(town, "nightly", "-m", "hamlet", "--night", "2026-04-01")
+    assert refused.code == CHANGED
+    ran = padfinder(town, "nightly", "-m", "hamlet", "--night", "2026-04-01", "--stale-ok")
+    assert ran.code == 0, ran.err
+    assert "stale: hamlet_mains: " in ran.out
+    runs = sorted((town / "var/runs/hamlet").glob("*.json"))
+    report = next(json.loads(path.read_text()) for path in runs if path.name != "sources.json")
+    assert report["stale"] == ["hamlet_mains"]
+    assert padfinder(town, "sources", "-m", "hamlet").out.count("failing") == 1
+
+
+def test_check_names_all_faults_at_once(town, padfinder):
+    spoil(town / "own/markets/hamlet.toml", "title", "titel")
+    spoil(town / "own/plans/hamlet.toml", "natural_gas", "naturel_gas")
+    spoil(town / "own/sources/hamlet_mains.toml", "inches", "inchs")
+    spoil(town / "own/sources/hamlet_zoning.toml", "licence", "license")
+    ran = padfinder(town, "check")
+    assert ran.code == CONFIG
+    for word in ("'titel'", "naturel_gas", "'license'"):
+        assert word in ran.err
