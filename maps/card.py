@@ -1,0 +1,243 @@
+"""What a reader is told of one site: every fact in the reader's words, grouped.
+
+The map's cards and `padfinder explain` both print what stands here, so they cannot differ.
+A missing fact is "not known", never 0.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+
+from geo.catalogue import facts, fuels
+from geo.config import parse
+from geo.errors import ContractError
+from geo.measure import convert
+from geo.model import Fact, Frozen
+
+NOT_KNOWN = "not known"
+NOT_ENGINEERING = "Screening is not engineering."
+NOT_SCREENED = (
+    "an air permit for continuous engines",
+    "zoning permission for the use",
+    "interconnection and gas-utility consent",
+    "the lease",
+)
+# Facts whose values are codes: an underscore in them is a space to the reader.
+CODED = frozenset(
+    "verdict gap_class binding runner_up fuel lift_lever use_class zone_class receptor_class "
+    "grid_evidence fuel_evidence pad_evidence noise_evidence fuel_ladder call".split()
+)
+WHOLE_FEET = 20.0
+
+
+class Words(Frozen):
+    """Everything in words.toml."""
+
+    verdict: dict[str, str]
+    gap_class: dict[str, str]
+    binding: dict[str, str]
+    grid_evidence: dict[str, str]
+    fuel_evidence: dict[str, str]
+    pad_evidence: dict[str, str]
+    noise_evidence: dict[str, str]
+    absent: dict[str, str]
+    groups: dict[str, str]
+    evidence: dict[str, str]
+    layers: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fact on a card: the reader's title, the value with its unit, and what it means."""
+
+    name: str
+    title: str
+    text: str
+    known: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Facts that belong together, and how they are known (None: not a matter of evidence)."""
+
+    id: str
+    title: str
+    evidence: str | None
+    rows: tuple[Row, ...]
+
+
+@cache
+def words() -> Words:
+    """Return the reader's words.
+
+    Raises ConfigError with every fault of words.toml at once.
+    """
+    text = files(__package__).joinpath("words.toml").read_text(encoding="utf-8")
+    return parse(Words, text, "maps/words.toml")
+
+
+def require(columns: Sequence[str]) -> None:
+    """Hold a ranking's columns to the catalogue; the three of provenance may come later.
+
+    Raises ContractError that names every fact that is not there.
+    """
+    missing = [f.name for f in facts() if f.group != "provenance" and f.name not in columns]
+    if missing:
+        raise ContractError(
+            "reading the ranking",
+            f"no column for the facts {', '.join(missing)} of geo/catalogue/facts.toml",
+            "have geo.rank.rank write them (NaN or None where not known)",
+        )
+
+
+def shown(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
+    """Return each fact's text per row, unit included, in catalogue order; None: not known.
+
+    Lengths and areas are given in feet first, since the readers think in feet; metres follow.
+    Raises ContractError when a fact has no column.
+    """
+    require(list(ranking.columns))
+    here = [fact for fact in facts() if fact.name in ranking.columns]
+    return {fact.name: _texts(fact, ranking) for fact in here}
+
+
+def absent(name: str) -> str:
+    """Return what a missing value of a fact is called.
+
+    >>> absent("load_headroom_kw")
+    'not known'
+    """
+    return words().absent.get(name, NOT_KNOWN)
+
+
+def card(row: pd.Series) -> tuple[Group, ...]:
+    """Return the groups of one site's card; `row` is one row of a ranking.
+
+    Raises ContractError when a fact has no column.
+    """
+    texts = {name: values[0] for name, values in shown(_one(row)).items()}
+    groups = words().groups
+    made = []
+    for key, title in groups.items():
+        rows = tuple(
+            _row(fact, texts[fact.name])
+            for fact in facts()
+            if fact.name in texts and fact.group == key
+        )
+        source = words().evidence.get(key)
+        known = None if source is None else texts[source] or absent(source)
+        if rows:
+            made.append(Group(key, title, known, rows))
+    return tuple(made)
+
+
+def text(row: pd.Series) -> str:
+    """Return one site's card as plain text, for `padfinder explain`."""
+    groups = card(row)
+    value = {one.name: one.text for group in groups for one in group.rows}
+    place = ", ".join(value[name] for name in ("address", "city") if value[name] != NOT_KNOWN)
+    lines = [
+        f"{place or 'Address not known'} ({value['site_id']})",
+        f"Rank {value['rank']} · call: {value['call']} · score {value['score']}",
+        "",
+        value["sentence"],
+    ]
+    width = max(len(one.title) for group in groups for one in group.rows)
+    for group in groups:
+        lines += ["", group.title + (f" (known from: {group.evidence})" if group.evidence else "")]
+        lines += [f"  {one.title:<{width}}  {one.text}" for one in group.rows]
+    lines += ["", f"{NOT_ENGINEERING} Not screened: {'; '.join(NOT_SCREENED)}."]
+    return "\n".join(_one_line(line) for line in lines) + "\n"
+
+
+def _one(row: pd.Series) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series([value]) for name, value in row.items()})
+
+
+def _one_line(line: str) -> str:
+    # A source's text may hold a line break or an escape code; a terminal must not obey it.
+    return "".join(char if char.isprintable() else " " for char in line)
+
+
+def _row(fact: Fact, value: str | None) -> Row:
+    said = absent(fact.name) if value is None else value
+    return Row(fact.name, fact.title, said, value is not None, fact.note)
+
+
+def _texts(fact: Fact, ranking: pd.DataFrame) -> list[str | None]:
+    values = ranking[fact.name]
+    known = values.notna().to_numpy()
+    if fact.decimals is None:
+        say = _say(fact.name)
+        return [say(v) if k else None for v, k in zip(values, known, strict=True)]
+    numbers = pd.to_numeric(values).to_numpy(dtype=float, na_value=np.nan)
+    known = known & np.isfinite(numbers)
+    # Adding 0 turns a rounded -0.0 into 0.0.
+    rounded = np.round(np.where(known, numbers, 0.0), fact.decimals) + 0.0
+    if fact.unit == "fuel unit":
+        unit = ranking["fuel_unit"].where(ranking["fuel_unit"].notna(), "").astype(str)
+        both = zip(rounded.tolist(), unit, known, strict=True)
+        return [f"{v:,.{fact.decimals}f} {u}".rstrip() if k else None for v, u, k in both]
+    form = _form(fact.unit, fact.decimals)
+    return [form(v) if k else None for v, k in zip(rounded.tolist(), known, strict=True)]
+
+
+def _form(unit: str | None, decimals: int) -> Callable[[float], str]:
+    """Return what writes a number in a unit, the reader's feet first."""
+
+    def feet(value: float) -> str:
+        foot = convert(value, "m", "ft")
+        small = abs(foot) < WHOLE_FEET
+        return f"{foot:,.{1 if small else 0}f} ft ({value:,.{decimals}f} m)"
+
+    def square_feet(value: float) -> str:
+        return f"{convert(value, 'm2', 'ft2'):,.0f} sq ft ({value:,.0f} m²)"
+
+    def plain(value: float) -> str:
+        said = f"{value:,.{decimals}f}"
+        return said.rstrip("0").rstrip(".") if "." in said else said
+
+    special: dict[str | None, Callable[[float], str]] = {
+        "m": feet,
+        "m2": square_feet,
+        "share": lambda value: f"{100 * value:.{max(decimals - 2, 0)}f} %",
+        "deg": lambda value: f"{value:.{decimals}f}°",
+        "in": lambda value: f"{plain(value)} in",
+        "generators": lambda value: f"{value:,.0f} generator{'' if value == 1 else 's'}",
+        None: plain,
+    }
+    return special.get(unit, lambda value: f"{value:,.{decimals}f} {unit}")
+
+
+def _say(name: str) -> Callable[[object], str]:
+    """Return what puts a text, a truth or a date into the reader's words."""
+    known = words()
+    table: Mapping[str, str] = {}
+    if name == "fuel":
+        table = {fuel.id: fuel.title for fuel in fuels().values()}
+    elif name in {"binding", "runner_up"}:
+        table = known.binding
+    elif name in Words.model_fields and name not in {"absent", "groups", "evidence", "layers"}:
+        table = getattr(known, name)
+
+    def say(value: object) -> str:
+        if isinstance(value, bool | np.bool_):
+            return "yes" if value else "no"
+        if isinstance(value, date | np.datetime64):
+            return f"{pd.Timestamp(value):%Y-%m-%d}"
+        said = str(value)
+        if name in {"binding", "runner_up"}:
+            parts = re.split(r"\s*(?:\+|,|\band\b)\s*", said)
+            return " and ".join(table.get(part, part) for part in parts)
+        if name in CODED:
+            said = table.get(said, NOT_KNOWN if said == "unknown" else said.replace("_", " "))
+        return said
+
+    return say

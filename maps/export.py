@@ -1,0 +1,427 @@
+"""The ranking as files that people open: CSV, Excel, GeoParquet and GeoPackage.
+
+Every file holds the same rows in rank order. The reader's columns come first, under the reader's
+names; then every fact of the catalogue under its code name, including those that the reader's
+columns repeat, so that a program finds each where the catalogue says.
+
+* "Carries (generators)", "Carries (MW)" and "Gap (MW)" are a number where it is certain, a text
+  such as "0 to 12" where a missing fact leaves it open, and "not known" where nothing bounds it.
+  A spreadsheet sorts the numbers first, then the texts by their lower end, "not known" last. The
+  columns `n_lo`, `n_hi`, `shortfall_lo_kw` and `shortfall_hi_kw` hold the plain numbers.
+* A missing value is "not known" among the reader's columns of CSV and Excel, an empty cell among
+  the facts, and null in GeoParquet and GeoPackage. It is never 0.
+* CSV is UTF-8 with a byte-order mark (Excel needs it to see UTF-8), RFC 4180 with CRLF. A text
+  that begins with = + - @, a tab or a return, which a spreadsheet could run as a formula, gets a
+  leading apostrophe there. Excel, GeoParquet and GeoPackage keep such text as it came: their
+  cells are typed, and text is never run.
+* GeoPackage ignores the case of a column's name, so there a fact whose name differs from a
+  reader's only by case (rank, call, address, city, confidence) stands once, under the reader's.
+* No file holds the time at which it was written: the same ranking gives the same bytes.
+"""
+
+import csv
+import io
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+import xlsxwriter
+
+from geo.catalogue import facts
+from geo.measure import convert
+from geo.model import Report
+from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, absent, require, shown
+
+READER_COLUMNS = (
+    "Rank", "Call", "Address", "City", "Current use", "Lot sq ft", "Building sq ft",
+    "Carries (generators)", "Carries (MW)", "Gap (MW)", "Covers gap", "Best fuel",
+    "What limits it", "What would lift it", "In a sentence", "Confidence", "Assessor id",
+    "Map link", "Latitude", "Longitude",
+)  # fmt: skip
+FIXED = datetime(2000, 1, 1, tzinfo=UTC)
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+EXCEL_URLS = 65_000
+EXCEL_TEXT = 32_767
+EXCEL_URL_LENGTH = 2_000
+# What a column's cells look like in Excel, and how wide it is (in characters).
+EXCEL_LOOK = {
+    "Rank": ("0", 7), "Call": ("", 11), "Address": ("", 28), "City": ("", 16),
+    "Current use": ("", 26), "Lot sq ft": ("#,##0", 12), "Building sq ft": ("#,##0", 14),
+    "Carries (generators)": ("0", 12), "Carries (MW)": ("0.0##", 11), "Gap (MW)": ("0.0##", 11),
+    "Covers gap": ("", 11), "Best fuel": ("", 13), "What limits it": ("", 44),
+    "What would lift it": ("", 40), "In a sentence": ("", 90), "Confidence": ("", 12),
+    "Assessor id": ("", 16), "Map link": ("", 24), "Latitude": ("0.000000", 12),
+    "Longitude": ("0.000000", 12),
+}  # fmt: skip
+
+
+def write(ranking: gpd.GeoDataFrame, report: Report, folder: Path) -> None:
+    """Write ranked.csv, ranked.xlsx, ranked.parquet and ranked.gpkg into `folder`.
+
+    Raises ContractError when the ranking lacks a fact of the catalogue.
+    """
+    whole = table(ranking)
+    (folder / "ranked.csv").write_bytes(csv_bytes(whole))
+    (folder / "ranked.xlsx").write_bytes(xlsx_bytes(whole, report))
+    _write_parquet(whole, ranking, folder / "ranked.parquet")
+    _write_gpkg(whole, ranking, folder / "ranked.gpkg")
+
+
+def map_link(site_ids: pd.Series, map_name: str = "map.html") -> pd.Series:
+    """Return the link that opens each site's card, such as map.html#12-3%2F4."""
+    return site_ids.astype(str).map(lambda one: f"{map_name}#{quote(one, safe='')}")
+
+
+def reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
+    """Return the twenty columns of the reader, in order, one row per row of the ranking.
+
+    Missing texts are None and missing numbers NaN. The three that may be a range hold a float or
+    int where certain and a text where not (see the module). Raises ContractError when a fact has
+    no column.
+    """
+    require(list(ranking.columns))
+    said = shown(ranking)
+
+    def text(name: str) -> pd.Series:
+        return pd.Series(said[name], dtype=object, index=ranking.index)
+
+    def number(name: str) -> pd.Series:
+        return pd.to_numeric(ranking[name]).astype(float)
+
+    def words(name: str, short: str) -> pd.Series:
+        return text(name).where(text(name).notna(), text(short))
+
+    n_lo, n_hi = number("n_lo"), number("n_hi")
+    # A parcel without a headroom has a gap somewhere between 0 and the target: that is not known.
+    known_gap = number("load_headroom_kw").notna()
+    gap_lo = number("shortfall_lo_kw").where(known_gap)
+    gap_hi = number("shortfall_hi_kw").where(known_gap)
+    made = {
+        "Rank": number("rank").astype("Int64"),
+        "Call": text("call"),
+        "Address": text("address"),
+        "City": text("city"),
+        "Current use": words("use_title", "use_class"),
+        "Lot sq ft": convert(number("lot_area_m2"), "m2", "ft2").round(0),
+        "Building sq ft": convert(number("building_area_m2"), "m2", "ft2").round(0),
+        "Carries (generators)": _span(n_lo, n_hi, 0),
+        "Carries (MW)": _span(power_mw(n_lo, ranking), power_mw(n_hi, ranking), 3),
+        "Gap (MW)": _span(gap_lo / 1000, gap_hi / 1000, 3),
+        "Covers gap": text("covers_gap"),
+        "Best fuel": text("fuel"),
+        "What limits it": words("limit_text", "binding"),
+        "What would lift it": words("lift_text", "lift_lever"),
+        "In a sentence": text("sentence"),
+        "Confidence": text("confidence"),
+        "Assessor id": text("site_id"),
+        "Map link": map_link(ranking["site_id"], map_name),
+        "Latitude": number("lat"),
+        "Longitude": number("lon"),
+    }
+    made["What would lift it"] = made["What would lift it"].fillna(absent("lift_text"))
+    return pd.DataFrame(made, index=ranking.index)[list(READER_COLUMNS)]
+
+
+def power_mw(count: pd.Series, ranking: pd.DataFrame) -> pd.Series:
+    """Return the power (MW) of so many generators, read off the ranking's own rows.
+
+    Power rises by the same step with each machine (spares add none), so two rows of the ranking
+    that carry different numbers give the line. With one such number no spares are taken to be
+    installed; with none, the power of a machine is not known: NaN for all but 0 generators.
+    """
+    n = pd.to_numeric(ranking["n_lo"]).astype(float)
+    kw = pd.to_numeric(ranking["power_lo_kw"]).astype(float)
+    pairs = pd.DataFrame({"n": n, "kw": kw})[(kw > 0) & (n > 0)].sort_values(["n", "kw"])
+    none = count.where(count == 0) * 0.0
+    if pairs.empty:
+        return none
+    first, last = pairs.iloc[0], pairs.iloc[-1]
+    spread = last["n"] - first["n"]
+    step = (last["kw"] - first["kw"]) / spread if spread else last["kw"] / last["n"]
+    base = last["kw"] - step * last["n"]
+    running = (base + step * count).clip(lower=0) / 1000
+    return running.where(count > 0, none)
+
+
+def table(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
+    """Return the reader's columns, then `verdict`, `score` and every other fact by its code name.
+
+    Numbers are rounded to the fact's decimals. A fact of provenance that the ranking does not
+    have is left out. Raises ContractError when any other fact has no column.
+    """
+    names = [fact.name for fact in facts() if fact.name in ranking.columns]
+    named = {fact.name: fact for fact in facts()}
+    coded = {}
+    for name in names:
+        decimals = named[name].decimals
+        values = ranking[name]
+        if decimals is not None:
+            numbers = pd.to_numeric(values).astype(float).round(decimals) + 0.0
+            whole = numbers.where(np.isfinite(numbers))
+            values = whole.astype("Int64") if decimals == 0 else whole
+        coded[name] = values
+    reader = reader_columns(ranking, map_name)
+    return pd.concat([reader, pd.DataFrame(coded, index=ranking.index)], axis=1)
+
+
+def csv_bytes(whole: pd.DataFrame) -> bytes:
+    """Return a table as CSV that Excel opens right and that cannot run as a formula."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(whole.columns)
+    columns = [[_csv_cell(v) for v in _cells(whole, i)] for i in range(whole.shape[1])]
+    writer.writerows(zip(*columns, strict=True))
+    return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8")
+
+
+def xlsx_bytes(whole: pd.DataFrame, report: Report) -> bytes:
+    """Return a table as an Excel workbook, with a second sheet that says what it is."""
+    out = io.BytesIO()
+    options = {
+        "in_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_numbers": False,
+        "strings_to_urls": False,
+    }
+    with xlsxwriter.Workbook(out, options) as book:
+        book.set_properties(
+            {
+                "title": f"{report.market_title}: {report.plan_title}",
+                "comments": f"Run {report.run_id}",
+                "created": FIXED.replace(tzinfo=None),
+            }
+        )
+        _ranked_sheet(book, whole)
+        _about_sheet(book, report)
+    return out.getvalue()
+
+
+def _span(lo: pd.Series, hi: pd.Series, decimals: int) -> pd.Series:
+    """Return a number where lo and hi agree, 'lo to hi' where not, 'not known' where missing."""
+
+    def one(low: float, high: float) -> object:
+        if np.isnan(low) or np.isnan(high):
+            return NOT_KNOWN
+        low, high = round(low, decimals) + 0.0, round(high, decimals) + 0.0
+        if low != high:
+            return f"{low:g} to {high:g}"
+        return int(low) if decimals == 0 else low
+
+    both = zip(lo.tolist(), hi.tolist(), strict=True)
+    return pd.Series([one(low, high) for low, high in both], dtype=object, index=lo.index)
+
+
+def _cells(whole: pd.DataFrame, position: int) -> list[Any]:
+    """Return a column's cells as str, int, float, bool or (a fact that is missing) None."""
+    missing = NOT_KNOWN if position < len(READER_COLUMNS) else None
+    values = whole.iloc[:, position]
+    return [missing if pd.isna(value) else _plain(value) for value in values.tolist()]
+
+
+def _plain(value: object) -> str | int | float | bool:
+    if isinstance(value, date | np.datetime64):
+        return f"{pd.Timestamp(value):%Y-%m-%d}"
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, bool | int | float) else str(value)
+
+
+def _csv_cell(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+    return repr(value)
+
+
+def _ranked_sheet(book: xlsxwriter.Workbook, whole: pd.DataFrame) -> None:
+    sheet = book.add_worksheet("Ranked sites")
+    head = book.add_format(
+        {"bold": True, "text_wrap": True, "valign": "top", "bg_color": "#173f77",
+         "font_color": "#ffffff", "border": 0}
+    )  # fmt: skip
+    fact_head = book.add_format(
+        {"bold": True, "text_wrap": True, "valign": "top", "bg_color": "#e6e9ee"}
+    )
+    formats = {
+        look: book.add_format({"num_format": look} if look else {})
+        for look in ("", "0", "#,##0", "0.0##", "0.000000", "0.0###")
+    }
+    wrapped = book.add_format({"text_wrap": True, "valign": "top"})
+    linked = book.add_format({"font_color": "#1f4e9e", "underline": 1})
+    sheet.set_row(0, 32)
+    for position, name in enumerate(whole.columns):
+        reader = position < len(READER_COLUMNS)
+        decimals = _decimals(name)
+        plain = {None: "", 0: "0", 6: "0.000000"}.get(decimals, "0.0###")
+        look, width = EXCEL_LOOK[name] if reader else (plain, min(max(len(name) + 2, 9), 24))
+        cell = wrapped if name in {"In a sentence"} else formats[look]
+        sheet.set_column(position, position, width)
+        sheet.write_string(0, position, name, head if reader else fact_head)
+        link = name == "Map link" and len(whole) <= EXCEL_URLS
+        for at, value in enumerate(_cells(whole, position), start=1):
+            if value is None:
+                continue
+            if isinstance(value, bool):
+                sheet.write_boolean(at, position, value, cell)
+            elif isinstance(value, str):
+                kept = value if len(value) <= EXCEL_TEXT else value[: EXCEL_TEXT - 1] + "…"
+                if link and len(kept) <= EXCEL_URL_LENGTH:
+                    sheet.write_url(at, position, f"external:{kept}", linked, kept)
+                else:
+                    sheet.write_string(at, position, kept, cell)
+            else:
+                sheet.write_number(at, position, value, cell)
+    sheet.freeze_panes(1, 3)
+    sheet.autofilter(0, 0, max(len(whole), 1), whole.shape[1] - 1)
+
+
+def _decimals(name: str) -> int | None:
+    return next((fact.decimals for fact in facts() if fact.name == name), None)
+
+
+def _about_sheet(book: xlsxwriter.Workbook, report: Report) -> None:
+    sheet = book.add_worksheet("About")
+    bold = book.add_format({"bold": True, "font_size": 13, "font_color": "#173f77"})
+    strong = book.add_format({"bold": True, "bg_color": "#e6e9ee"})
+    wrap = book.add_format({"text_wrap": True, "valign": "top"})
+    sheet.set_column(0, 0, 34)
+    sheet.set_column(1, 6, 30)
+    at = 0
+
+    def line(values: tuple[object, ...], look: Any = None) -> None:
+        nonlocal at
+        for column, value in enumerate(values):
+            if isinstance(value, int):
+                sheet.write_number(at, column, value, look)
+            else:
+                sheet.write_string(at, column, str(value)[:EXCEL_TEXT], look)
+        at += 1
+
+    line((f"{report.market_title}: {report.plan_title}",), bold)
+    for said in (
+        *report.first_lines,
+        f"{NOT_ENGINEERING} Not screened: {'; '.join(NOT_SCREENED)}.",
+    ):
+        line((said,))
+    at += 1
+    line(("Assumptions",), bold)
+    for said in report.assumptions:
+        line((said,))
+    at += 1
+    line(("What the columns mean",), bold)
+    line(("Column", "In words", "Unit", "Note"), strong)
+    for fact in facts():
+        line((fact.name, fact.title, fact.unit or "", fact.note), wrap)
+    at += 1
+    line(("Sources",), bold)
+    line(
+        ("Title", "Publisher", "Layer", "Vintage", "Rows", "Licence and attribution", "Notes"),
+        strong,
+    )
+    for one in report.sources:
+        rights = f"{one.licence}. {one.attribution}"
+        line((one.title, one.publisher, one.layer, one.vintage, one.rows, rights,
+              "; ".join(one.notes)), wrap)  # fmt: skip
+    at += 1
+    line(("Accounting",), bold)
+    for name, count in accounting(report):
+        line((name, count))
+    at += 1
+    for name, said in (("Run", report.run_id), ("Plan digest", report.plan_digest),
+                       ("Program version", report.program_version)):  # fmt: skip
+        line((name, said))
+
+
+def accounting(report: Report) -> tuple[tuple[str, int], ...]:
+    """Return where every parcel went: parcels in, sites, and each rule that set others aside."""
+    return (
+        ("Parcels in", report.parcels_in),
+        ("Sites ranked", report.sites),
+        *((f"Set aside: {rule}", count) for rule, count in report.set_aside.items()),
+        *((f"Use code not in the table: {code}", n) for code, n in report.unclassified.items()),
+    )
+
+
+def _typed(whole: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with one type per column: ranges as text, codes and dates as text."""
+    made = whole.copy()
+    for position, name in enumerate(made.columns):
+        values = made.iloc[:, position]
+        if name in {"Carries (generators)", "Carries (MW)", "Gap (MW)"}:
+            made.isetitem(position, values.map(lambda v: v if isinstance(v, str) else f"{v:g}"))
+        elif values.dtype == object or isinstance(values.dtype, pd.StringDtype):
+            kinds = {type(v) for v in values if not pd.isna(v)}
+            if kinds and kinds <= {bool, np.bool_}:
+                made.isetitem(position, values.astype("boolean"))
+            else:
+                text = [None if pd.isna(v) else str(_plain(v)) for v in values]
+                made.isetitem(position, pd.Series(text, index=made.index, dtype="str"))
+    return made
+
+
+def _write_parquet(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -> None:
+    """Write GeoParquet 1.1 (WKB, bbox covering), in rank order rather than along a curve."""
+    shapes = {
+        name: gpd.GeoSeries(ranking[name], crs=ranking.crs, index=ranking.index)
+        for name in ("machines", "block", "geometry")
+        if name in ranking.columns
+    }
+    frame = pd.concat([_typed(whole), pd.DataFrame(shapes, index=ranking.index)], axis=1)
+    gpd.GeoDataFrame(frame, geometry="geometry", crs=ranking.crs).to_parquet(
+        path,
+        index=False,
+        compression="zstd",
+        geometry_encoding="WKB",
+        schema_version="1.1.0",
+        write_covering_bbox=True,
+    )
+
+
+def _write_gpkg(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -> None:
+    """Write the layers sites, machines and block; the file's dates are fixed."""
+    typed = _typed(whole)
+    reader = {name.lower() for name in READER_COLUMNS}
+    kept = [
+        i
+        for i, name in enumerate(typed.columns)
+        if i < len(READER_COLUMNS) or name.lower() not in reader
+    ]
+    columns = typed.iloc[:, kept]
+    brief = typed[["Rank", "Assessor id", "Address", "Carries (generators)", "verdict"]]
+    path.unlink(missing_ok=True)
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{FIXED:%Y-%m-%dT%H:%M:%S.000Z}"})
+    try:
+        for layer, shape, said in (
+            ("sites", "geometry", columns),
+            ("machines", "machines", brief),
+            ("block", "block", brief),
+        ):
+            if shape not in ranking.columns:
+                continue
+            there = ranking[shape].notna().to_numpy()
+            shapes = _multi(ranking[shape][there].to_numpy())
+            frame = gpd.GeoDataFrame(
+                said[there].reset_index(drop=True), geometry=shapes, crs=ranking.crs
+            )
+            pyogrio.write_dataframe(
+                frame, path, layer=layer, driver="GPKG", geometry_type="MultiPolygon"
+            )
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+
+
+def _multi(shapes: np.ndarray) -> np.ndarray:
+    """Return polygons as multipolygons, since a GeoPackage layer holds one kind."""
+    single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
+    made = shapes.copy()
+    made[single] = shapely.multipolygons(shapes[single], indices=np.arange(single.sum()))
+    return made

@@ -1,0 +1,84 @@
+"""Shapes and tables as small JSON that is safe inside a page."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import shapely
+from shapely import GeometryType
+
+POLYGON_KINDS = (GeometryType.POLYGON, GeometryType.MULTIPOLYGON)
+LINE_KINDS = (GeometryType.LINESTRING, GeometryType.LINEARRING, GeometryType.MULTILINESTRING)
+POINT_KINDS = (GeometryType.POINT, GeometryType.MULTIPOINT)
+
+
+def script_json(value: object) -> str:
+    """Return JSON that can stand inside <script>, whatever its texts hold.
+
+    Every < > & and { of a text, and everything beyond ASCII (so U+2028 too), is a \\u escape:
+    no text can end the script, open a comment or be taken for a template's expression.
+
+    >>> script_json(["</script>", "{{ 7 * 7 }}"])
+    '["\\\\u003c/script\\\\u003e","\\\\u007b\\\\u007b 7 * 7 }}"]'
+    """
+    plain = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for char in "<>&":
+        plain = plain.replace(char, f"\\u{ord(char):04x}")
+    # Outside texts a brace is followed by a quote or by its own end, so these are inside texts.
+    for opening in ("{{", "{%", "{#"):
+        plain = plain.replace(opening, opening.replace("{", "\\u007b"))
+    return plain
+
+
+def coded(texts: Sequence[str | None]) -> dict[str, list[Any]]:
+    """Return texts as their distinct values `v` and each row's place among them `i` (-1: None)."""
+    values: dict[str, int] = {}
+    places = [-1 if one is None else values.setdefault(one, len(values)) for one in texts]
+    return {"v": list(values), "i": places}
+
+
+def parts_of(shapes: np.ndarray, kinds: tuple[GeometryType, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the single parts of the given kinds, and which shape each is of.
+
+    Collections are opened; missing and empty shapes have no parts.
+    """
+    parts, of = shapely.get_parts(shapes, return_index=True)
+    nested = shapely.get_type_id(parts) == GeometryType.GEOMETRYCOLLECTION
+    if nested.any():
+        inner, inner_of = parts_of(parts[nested], kinds)
+        parts = np.concatenate([parts[~nested], inner])
+        of = np.concatenate([of[~nested], of[nested][inner_of]])
+    keep = np.isin(shapely.get_type_id(parts), kinds) & ~shapely.is_empty(parts)
+    order = np.argsort(of[keep], kind="stable")
+    return parts[keep][order], of[keep][order]
+
+
+def packed(
+    parts: np.ndarray, of: np.ndarray, count: int, *, digits: int = 6
+) -> dict[str, list[int] | int | str]:
+    """Return parts of one kind (degrees, lon lat) as whole numbers that a page can unpack.
+
+    `of` says, ascending, to which of `count` features each part belongs. `xy` holds each
+    coordinate in units of 10^-digits degrees as the step from the one before it; `size` the
+    points of each ring or line, `rings` the rings of each polygon, `parts` those of each feature.
+    A ring's last point, which repeats its first, is left out.
+    """
+    made: dict[str, list[int] | int | str] = {"digits": digits}
+    made["parts"] = np.bincount(of, minlength=count).tolist()
+    if len(parts) and shapely.get_type_id(parts[0]) in POLYGON_KINDS:
+        lines, polygon = shapely.get_rings(parts, return_index=True)
+        made["rings"] = np.bincount(polygon, minlength=len(parts)).tolist()
+        made["kind"] = "polygon"
+    else:
+        lines = parts
+        point = not len(parts) or shapely.get_type_id(parts[0]) in POINT_KINDS
+        made["kind"] = "point" if point else "line"
+    xy, line = shapely.get_coordinates(lines, return_index=True)
+    if made["kind"] == "polygon":
+        last = np.append(line[1:] != line[:-1], True) if len(line) else np.empty(0, dtype=bool)
+        xy, line = xy[~last], line[~last]
+    whole = np.rint(xy * 10**digits).astype(np.int64)
+    made["xy"] = np.diff(whole, axis=0, prepend=0).ravel().tolist() if len(whole) else []
+    made["size"] = np.bincount(line, minlength=len(lines)).tolist()
+    return made

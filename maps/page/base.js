@@ -1,0 +1,79 @@
+// What every part of the page uses. Whatever comes from a source reaches the page through
+// textContent alone, so it is text and never markup.
+const padfinder = {
+  thin: 1,
+
+  read(id) {
+    return JSON.parse(document.getElementById(id).textContent);
+  },
+
+  // An element with a class, a text and children.
+  el(tag, name, text, children) {
+    const made = document.createElement(tag);
+    if (name) made.className = name;
+    if (text !== undefined && text !== null) made.textContent = text;
+    for (const child of children || []) if (child) made.append(child);
+    return made;
+  },
+
+  // The value of a coded column at a row; null where not known.
+  at(column, row) {
+    const place = column.i[row];
+    return place < 0 ? null : column.v[place];
+  },
+
+  // Packed shapes (see maps/pack.py) as GeoJSON features; `i` is each feature's number.
+  unpack(pack, more) {
+    const scale = 10 ** pack.digits;
+    let k = 0, x = 0, y = 0, line = 0, polygon = 0;
+    const point = () => {
+      x += pack.xy[k++];
+      y += pack.xy[k++];
+      return [x / scale, y / scale];
+    };
+    const run = () => {
+      const made = [];
+      for (let n = pack.size[line++]; n > 0; n--) made.push(point());
+      return made;
+    };
+    const rings = () => {
+      const made = [];
+      for (let n = pack.rings[polygon++]; n > 0; n--) made.push(run());
+      return made;
+    };
+    const [one, type] = { point: [() => run()[0], "MultiPoint"], line: [run, "MultiLineString"],
+      polygon: [rings, "MultiPolygon"] }[pack.kind];
+    const features = [];
+    pack.parts.forEach((count, i) => {
+      if (!count) return;
+      const coordinates = [];
+      for (let n = count; n > 0; n--) coordinates.push(one());
+      const lone = pack.kind === "point" && count === 1;
+      features.push({ type: "Feature", properties: { i, ...more }, geometry:
+        lone ? { type: "Point", coordinates: coordinates[0] } : { type, coordinates } });
+    });
+    return { type: "FeatureCollection", features };
+  },
+
+  // A site's look: filled by its score, outlined by its verdict.
+  siteLook(feature) {
+    const { data, at } = padfinder;
+    const i = feature.properties.i;
+    const line = data.outline[at(data.verdict, i)];
+    return { color: line.colour, weight: line.width * padfinder.thin, dashArray: line.dash || null, opacity: 1,
+      fillColor: at(data.fill, i), fillOpacity: line.fill_opacity };
+  },
+
+  // Bind a tooltip of plain lines to each feature of a layer.
+  tip(id) {
+    return (feature, layer) => {
+      const tips = padfinder.shapes[id].tips;
+      if (!tips) return;
+      layer.bindTooltip(() => {
+        const lines = padfinder.at(tips, feature.properties.i) || "";
+        return padfinder.el("div", "pf-tip", null,
+          lines.split("\n").map((line) => padfinder.el("div", "", line)));
+      }, { sticky: true, opacity: 1 });
+    };
+  },
+};

@@ -1,0 +1,130 @@
+"""How the map looks, as data, and the colour of a score."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from geo.config import parse
+from geo.model import Frozen, NotNegative, Share
+
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+Dash = Annotated[str, Field(pattern=r"^(\d+( \d+)*)?$")]
+MEANINGFUL_STOPS = 2
+
+
+class Stop(Frozen):
+    """One point of the score's colour line."""
+
+    at: float
+    colour: Colour
+
+
+class ScoreStyle(Frozen):
+    """The fill of a score: straight lines between stops, and a colour for one not known."""
+
+    unknown: Colour
+    stops: tuple[Stop, ...]
+
+    @model_validator(mode="after")
+    def _must_climb(self) -> Self:
+        at = [stop.at for stop in self.stops]
+        if len(at) < MEANINGFUL_STOPS or at != sorted(set(at)):
+            raise ValueError(f"stops at {at}: give at least two, each higher than the one before")
+        return self
+
+
+class Outline(Frozen):
+    """How a verdict is told apart."""
+
+    title: str
+    colour: Colour
+    width: NotNegative
+    dash: Dash = ""
+    fill_opacity: Share
+
+
+class Backdrop(Frozen):
+    """Every parcel, tinted by its use class."""
+
+    line: Colour
+    line_width: NotNegative
+    unclassified: Colour
+    fill: dict[str, Colour]
+
+
+class Ground(Frozen):
+    """Streets, water, rail and boundaries."""
+
+    colour: Colour
+    width: NotNegative
+    casing: Colour | None = None
+    fill: Colour | None = None
+    dash: Dash = ""
+
+
+class LayerStyle(Frozen):
+    """A layer that the reader can switch."""
+
+    title: str
+    symbol: Literal["area", "line", "dot", "square"]
+    colour: Colour
+    width: NotNegative
+    show: bool
+    fill: Colour | None = None
+    fill_opacity: Share = 1.0
+    dash: Dash = ""
+    radius: NotNegative = 4.0
+
+
+class Style(Frozen):
+    """Everything in style.toml."""
+
+    score: ScoreStyle
+    verdict: dict[Literal["fit", "unknown", "unfit"], Outline]
+    backdrop: Backdrop
+    ground: dict[str, Ground]
+    layers: dict[str, LayerStyle]
+
+
+@cache
+def style() -> Style:
+    """Return the map's style.
+
+    Raises ConfigError with every fault of style.toml at once.
+    """
+    text = files(__package__).joinpath("style.toml").read_text(encoding="utf-8")
+    return parse(Style, text, "maps/style.toml")
+
+
+def channels(colours: list[str]) -> np.ndarray:
+    """Return red, green and blue (n x 3, 0 to 255) of colours given as #rrggbb.
+
+    >>> channels(["#ff8000"]).tolist()
+    [[255.0, 128.0, 0.0]]
+    """
+    return np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], dtype=float)
+
+
+def luminance(colours: list[str]) -> np.ndarray:
+    """Return the relative luminance (0 to 1) of each colour, after WCAG 2.2."""
+    share = channels(colours) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return np.asarray(linear @ np.array([0.2126, 0.7152, 0.0722]))
+
+
+def fills(scores: np.ndarray, look: ScoreStyle) -> np.ndarray:
+    """Return the fill (#rrggbb) of each score; `look.unknown` where the score is NaN.
+
+    A score beyond the first or last stop takes that stop's colour.
+    """
+    at = np.array([stop.at for stop in look.stops])
+    ends = channels([stop.colour for stop in look.stops])
+    known = ~np.isnan(scores)
+    safe = np.where(known, scores, at[0])
+    rgb = np.column_stack([np.interp(safe, at, ends[:, i]) for i in range(3)])
+    whole = np.rint(rgb).astype(int) @ np.array([65536, 256, 1])
+    hexes = np.array([f"#{value:06x}" for value in whole.tolist()], dtype=object)
+    return np.where(known, hexes, look.unknown)
