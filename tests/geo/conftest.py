@@ -1,0 +1,119 @@
+"""Small hand-made towns for the criteria: metres, EPSG:26986, near (0, 0)."""
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+from geo.config import parse
+from geo.model import Market, Plan, Screening
+
+CRS = "EPSG:26986"
+ROOT = Path(__file__).parents[2]
+EVERYWHERE = shapely.box(-10_000, -10_000, 10_000, 10_000)
+
+
+@pytest.fixture(scope="session")
+def plan():
+    text = (ROOT / "flows/plans/default.toml").read_text(encoding="utf-8")
+    return parse(Plan, text, "flows/plans/default.toml")
+
+
+@pytest.fixture(scope="session")
+def market():
+    text = (ROOT / "flows/markets/demo.toml").read_text(encoding="utf-8")
+    return parse(Market, text, "flows/markets/demo.toml")
+
+
+@pytest.fixture(scope="session")
+def sites():
+    return make_sites
+
+
+@pytest.fixture(scope="session")
+def layer():
+    return make_layer
+
+
+@pytest.fixture(scope="session")
+def town():
+    return make_town
+
+
+def make_sites(shapes, **columns):
+    """Return a sites frame as the store gives it: one row per shape."""
+    count = len(shapes)
+    frame = gpd.GeoDataFrame(
+        {
+            "site_id": [f"S{number:05d}" for number in range(count)],
+            "address": "1 Main Street",
+            "city": "Millbrook",
+            "use_code": "325",
+            "use_title": "Shop",
+            "use_class": "commercial",
+            "site_because": "use",
+            "zone_code": "B-1",
+            "zone_class": "commercial",
+            "zone_share": 1.0,
+            "zone_split": False,
+            "recorded_area_m2": np.nan,
+            "building_area_m2": np.nan,
+            "storeys": np.nan,
+            "record_count": 1,
+            "stacked_count": 1,
+            "piece_count": 1,
+            "own_dwelling": False,
+        },
+        geometry=list(shapes),
+        crs=CRS,
+        index=range(count),
+    )
+    frame["lot_area_m2"] = frame.area
+    for name, values in columns.items():
+        frame[name] = values
+    return frame
+
+
+def make_layer(shapes, **columns):
+    """Return a layer's frame: geometry and the columns given."""
+    return gpd.GeoDataFrame(columns, geometry=list(shapes), crs=CRS, index=range(len(shapes)))
+
+
+def make_town(shapes, *, homes=(), buildings=(), mains=None, coverage=EVERYWHERE, **sites):
+    """Return a Screening with the layers that a test names; homes and buildings are shapes."""
+    layers = {
+        "receptors": make_layer(
+            homes,
+            receptor_id=[f"H{number}" for number in range(len(homes))],
+            receptor_class="home",
+            name=None,
+            site_id=None,
+        ),
+        "buildings": make_layer(buildings, height_m=5.0),
+    }
+    layers["mains"] = mains if mains is not None else make_mains([])
+    return Screening(
+        sites=make_sites(shapes, **sites),
+        layers=layers,
+        coverage=dict.fromkeys(layers, coverage),
+    )
+
+
+def make_mains(rows):
+    """Return gas mains from (shape, diameter_in, pressure_class)."""
+    shapes, sizes, classes = zip(*rows, strict=True) if rows else ((), (), ())
+    return make_layer(
+        shapes,
+        main_id=[f"M{number}" for number in range(len(shapes))],
+        diameter_in=pd.Series(sizes, dtype=float),
+        pressure_class=pd.Series(classes, dtype=object),
+        material="PE",
+    )
+
+
+@pytest.fixture(scope="session")
+def mains():
+    return make_mains

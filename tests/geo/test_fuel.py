@@ -1,0 +1,152 @@
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+from geo import catalogue
+from geo.criteria import fuel
+from geo.model import Assume, AssumedMain
+
+GAS, PROPANE = catalogue.fuels()["natural_gas"], catalogue.fuels()["propane"]
+AREA = {"mains": shapely.box(-9000, -9000, 9000, 9000)}
+STREET = shapely.LineString([(-100, -20), (100, -20)])
+
+
+def one(sites, plan, which=GAS, coverage=AREA, shape=None, **layers):
+    here = sites([shapely.box(0, 0, 40, 40) if shape is None else shape])
+    return fuel.supply(here, layers, coverage, which, catalogue.carrying(), plan).iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("inches", "pressure", "empty_scfh"),
+    [
+        (4, "high", 80_200),
+        (4, "low", 2_350),
+        (2, "high", 12_900),
+        (8, "medium", 207_200),
+        (5, "high", 80_200),
+        (12, "low", 14_300),
+    ],
+)
+def test_a_main_carries_what_the_table_says_of_its_size_or_the_next_below(
+    sites, mains, plan, inches, pressure, empty_scfh
+):
+    row = one(sites, plan, mains=mains([(STREET, inches, pressure)]))
+    usable = empty_scfh * 0.25
+    assert row["fuel_capacity"] == usable
+    assert row["fuel_n_lo"] == row["fuel_n_hi"] == min(usable // 2000, plan.cap)
+    assert (row["fuel_evidence"], row["main_distance_m"]) == ("main", 20)
+
+
+@pytest.mark.parametrize(("inches", "pressure"), [(np.nan, "high"), (6, None), (1.25, "high")])
+def test_a_main_of_unknown_size_or_class_is_a_bracket_not_a_zero(
+    sites, mains, plan, inches, pressure
+):
+    row = one(sites, plan, mains=mains([(STREET, inches, pressure)]))
+    assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (0, plan.cap)
+    assert np.isnan(row["fuel_capacity"])
+    known_but_small = inches == 1.25
+    assert row["fuel_evidence"] == ("main" if known_but_small else "main of unknown size")
+
+
+def test_the_plan_may_assume_a_size_and_the_row_says_so(sites, mains, plan):
+    assume = Assume(main_size=AssumedMain(diameter_in=4, pressure_class="high"))
+    taken = plan.model_copy(update={"assume": assume})
+    row = one(sites, taken, mains=mains([(STREET, np.nan, "medium")]))
+    # The class is on record and stays: 34 100 x 0.25 / 2000 = 4.26.
+    assert row["fuel_n_lo"] == row["fuel_n_hi"] == 4
+    assert "4 in" in row["fuel_assumed"]
+
+
+def test_no_main_is_a_fact_only_inside_the_layer(sites, mains, plan):
+    empty = mains([])
+    assert one(sites, plan, mains=empty)[["fuel_n_lo", "fuel_n_hi"]].tolist() == [0, 0]
+    edge = {"mains": shapely.box(-50, -50, 50, 50)}
+    row = one(sites, plan, coverage=edge, mains=empty)
+    assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (0, plan.cap)
+    assert row["fuel_evidence"] == "edge of layer"
+    assert one(sites, plan, coverage={})["fuel_evidence"] == "no layer"
+
+
+def test_a_leak_in_the_street_is_a_sign_of_a_main(sites, mains, layer, plan):
+    leaks = layer(shapely.points([[10.0, -15.0]]), sign="leak_report")
+    row = one(sites, plan, mains=mains([]), gas_signs=leaks)
+    assert (row["fuel_evidence"], row["fuel_n_lo"], row["fuel_n_hi"]) == ("sign of a main", 0, 25)
+    assume = Assume(main_at_sign=AssumedMain(diameter_in=4, pressure_class="high"))
+    taken = plan.model_copy(update={"assume": assume})
+    row = one(sites, taken, mains=mains([]), gas_signs=leaks)
+    assert row["fuel_n_lo"] == row["fuel_n_hi"] == 10
+    assert "4 in, high pressure" in row["fuel_assumed"]
+
+
+def test_a_known_main_outweighs_a_sign(sites, mains, layer, plan):
+    leaks = layer(shapely.points([[10.0, -5.0]]), sign="leak_report")
+    row = one(sites, plan, mains=mains([(STREET, 2, "high")]), gas_signs=leaks)
+    assert (row["fuel_evidence"], row["fuel_n_lo"]) == ("main", 1)
+
+
+@pytest.mark.parametrize(
+    ("side_m", "tank_gal", "machines"),
+    [
+        # 12 000 gal needs 12.2 + 2 x 15.24 = 42.7 m; 9600 / (22.6 x 24 x 3) = 5.9.
+        (43, 12_000, 5),
+        # 6500 gal needs 9.8 + 30.48 = 40.3 m; 5200 / 1627 = 3.2.
+        (41, 6_500, 3),
+        # 2000 gal needs 7.3 + 15.24 = 22.6 m, and holds less than three days for one.
+        (23, 2_000, 0),
+        # 1000 gal: 4.9 + 15.24 = 20.2 m, 1.1 + 15.24 = 16.4 m.
+        (20.3, 1_000, 0),
+    ],
+)
+def test_propane_counts_where_the_tank_and_its_distances_fit(
+    sites, layer, plan, side_m, tank_gal, machines
+):
+    nothing = layer([], height_m=[])
+    square = shapely.box(0, 0, side_m, side_m)
+    row = one(sites, plan, PROPANE, shape=square, buildings=nothing)
+    assert (row["storage_gal"], row["fuel_n_lo"], row["fuel_n_hi"]) == (tank_gal, machines, machines)
+
+
+def test_no_tank_fits_a_small_lot(sites, layer, plan):
+    row = one(sites, plan, PROPANE, shape=shapely.box(0, 0, 15, 15), buildings=layer([], height_m=[]))
+    assert np.isnan(row["storage_gal"])
+    assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (0, 0)
+
+
+def test_a_building_pushes_the_tank_off(sites, layer, plan):
+    square = shapely.box(0, 0, 60, 60)
+    middle = layer([shapely.box(25, 25, 35, 35)], height_m=[5.0])
+    free = one(sites, plan, PROPANE, shape=square, buildings=layer([], height_m=[]))
+    taken = one(sites, plan, PROPANE, shape=square, buildings=middle)
+    assert free["storage_gal"] == 30_000
+    # 25 m to the wall: 15.24 m from line and wall leaves nothing, 7.62 m from each 9.76 m.
+    assert taken["storage_gal"] == 2_000
+
+
+def test_on_a_bare_parcel_the_tank_is_only_a_best_case(sites, plan):
+    row = one(sites, plan, PROPANE, shape=shapely.box(0, 0, 60, 60))
+    assert row["fuel_n_lo"] == 0
+    assert row["fuel_n_hi"] == 14  # 24 000 / 1627.2 = 14.7
+
+
+def test_more_demand_never_raises_the_machines_that_a_main_carries(sites, mains, plan):
+    table = mains([(STREET, 4, "high")])
+    here = sites([shapely.box(0, 0, 40, 40)])
+    counts = []
+    for demand in (500, 1750, 2000, 2650, 9000, 30_000):
+        hungry = GAS.model_copy(update={"demand_per_machine": float(demand)})
+        got = fuel.supply(here, {"mains": table}, AREA, hungry, catalogue.carrying(), plan)
+        counts.append(int(got["fuel_n_lo"].iloc[0]))
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] == plan.cap
+    assert counts[-1] == 0
+
+
+def test_shuffled_mains_change_nothing(sites, mains, plan):
+    rows = [(shapely.LineString([(-100, -20 - n), (100, -20 - n)]), 2 + 2 * (n % 4), "low") for n in range(8)]
+    table = mains(rows)
+    here = sites([shapely.box(60 * n, 0, 60 * n + 40, 40) for n in range(5)])
+    again = table.sample(frac=1, random_state=7)
+    first = fuel.supply(here, {"mains": table}, AREA, GAS, catalogue.carrying(), plan)
+    second = fuel.supply(here, {"mains": again}, AREA, GAS, catalogue.carrying(), plan)
+    pd.testing.assert_frame_equal(first, second)
