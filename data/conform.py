@@ -102,7 +102,7 @@ def check_raster(raster: Raster, source: Source, market: Market, *, file: str) -
     known = np.isfinite(raster.values)
     rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
     corners = [
-        raster.transform * (column, row)
+        raster.transform @ (column, row)
         for column in (columns[0], columns[-1] + 1)
         for row in (rows[0], rows[-1] + 1)
     ]

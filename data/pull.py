@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import geopandas as gpd
-
 from data import conform, http
 from data.protocols import file as file_protocol
 from data.protocols import raster as raster_protocol
@@ -147,7 +145,6 @@ def _conformed(
     declared: str,
 ) -> Content:
     own = raw[0]
-    area = _area(source, raw[-1]) if source.coverage.kind == "file" else None
     if layer.is_raster:
         grid = raster_protocol.read(own, source, layer)
         box = conform.check_raster(grid, source, market, file=own.name)
@@ -163,6 +160,9 @@ def _conformed(
             raw=raw,
             raster=grid,
         )
+    area = None
+    if source.coverage.kind == "file":
+        area = file_protocol.read_area(raw[-1], source, source.coverage.crs, source.fetch.crs)
     table, said = file_protocol.read(own, source)
     joined = None
     if source.join is not None:
@@ -182,13 +182,6 @@ def _conformed(
         raw=raw,
         frame=made.frame,
     )
-
-
-def _area(source: Source, path: Path) -> gpd.GeoDataFrame:
-    """Read the polygons of the coverage file, in its own or the declared CRS."""
-    crs = source.coverage.crs or source.fetch.crs
-    fetch = Fetch(protocol="file", path=path.name, crs=crs)
-    return file_protocol.read(path, source.model_copy(update={"fetch": fetch}))[0]
 
 
 def _pulled(

@@ -114,7 +114,7 @@ def select(
         _codes(con, land_use)
         _parcels(opened, market, night)
         _grounds(con)
-        _zones(opened, market, night)
+        _zones(opened, market, needs, night)
         _decide(con, needs)
         sites = _sites(con, market)
         aside, counts = _aside(con)
@@ -351,8 +351,8 @@ def _grounds(con: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _zones(opened: Store, market: Market, night: dt.date) -> None:
-    """Make `zoned`: for each lot, its largest zone by overlap and the shares."""
+def _zones(opened: Store, market: Market, needs: Needs, night: dt.date) -> None:
+    """Make `share`: the square metres of each zone in each lot that its use does not set aside."""
     _take(opened, catalogue.layers()["zoning"], market, night, "zone")
     opened.con.execute(
         """
@@ -360,10 +360,14 @@ def _zones(opened: Store, market: Market, night: dt.date) -> None:
         select lot.ord as ord, zone.ord as zone_ord, zone.zone_code,
             code.class as zone_class,
             st_area(st_intersection(lot.geometry, zone.geometry)) as area_m2
-        from lot join zone on st_intersects(lot.geometry, zone.geometry)
+        from (
+            select ord, geometry from lot
+            where use_class is null or use_class = 'vacant' or use_class in (select unnest(?))
+        ) as lot join zone on st_intersects(lot.geometry, zone.geometry)
             left join zone_code as code on code.jurisdiction = zone.jurisdiction
                 and code.scheme = zone.zone_scheme and code.code = zone.zone_code
-        """
+        """,
+        [list(needs.sites.classes)],
     )
     opened.con.execute(
         """

@@ -41,6 +41,20 @@ def read(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]
     return gpd.GeoDataFrame(frame.set_crs(declared, allow_override=True)), notes
 
 
+def read_area(path: Path, source: Source, crs: str | None, otherwise: str) -> gpd.GeoDataFrame:
+    """Read polygons in the declared `crs`; without one, in the file's own, or else `otherwise`."""
+    fetch = source.fetch.model_copy(update={"path": path.name, "member": None, "crs": otherwise})
+    beside = source.model_copy(update={"fetch": fetch})
+    if path.suffix.lower() in {".parquet", ".geoparquet"}:
+        frame, own = _read_parquet(path, beside)
+    else:
+        frame, own, _ = _read_ogr(path, beside)
+    if crs is None and own is not None:
+        return gpd.GeoDataFrame(frame.set_crs(own, allow_override=True))
+    declared = same_crs(own, crs or otherwise, path.name, source.id)
+    return gpd.GeoDataFrame(frame.set_crs(declared, allow_override=True))
+
+
 def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.DataFrame:
     """Read a CSV with every value as text; an empty value is missing. Raises SourceChanged."""
     # utf-8-sig reads plain UTF-8 too, and keeps a byte-order mark out of the first column's name.
