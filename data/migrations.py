@@ -17,6 +17,7 @@ def _first(con: duckdb.DuckDBPyConnection) -> None:
             digest varchar not null,
             raw_digest varchar not null,
             declaration_digest varchar not null,
+            declaration varchar not null,
             raw_file varchar,
             rows_in bigint not null,
             row_count bigint not null,

@@ -12,7 +12,7 @@ import geopandas as gpd
 import pandas as pd
 import shapely
 
-from data.source import registry
+from data.source import Source, registry
 from data.store import Store, open_store, to_frame
 from geo import catalogue
 from geo.errors import StoreError
@@ -188,10 +188,20 @@ def vintages(store: Path, market: Market, night: dt.date) -> tuple[SourceLine, .
             attribution=row["attribution"],
             vintage=f"{row['vintage']:%Y-%m-%d}",
             rows=row["row_count"],
-            notes=tuple(row["notes"]),
+            notes=(*row["notes"], *_said(Source.model_validate_json(row["declaration"]))),
         )
         for row in stood.to_dict("records")
     )
+
+
+def _said(source: Source) -> list[str]:
+    """Return what the source's own declaration tells a reader."""
+    coverage = source.coverage
+    absence = f"absence says nothing: {coverage.reason or 'its coverage is not known'}"
+    return [
+        *([source.note] if source.note else []),
+        *([absence] if coverage.kind == "none" else []),
+    ]
 
 
 # ---------------------------------------------------------------------------------------------

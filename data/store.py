@@ -186,10 +186,8 @@ class Store:
         if stood.empty:
             raise self._absent(name, night)
         snapshot = stood.iloc[0]
-        source = Source.model_validate_json(
-            (self._raw_folder(snapshot) / "source.json").read_text(encoding="utf-8")
-        )
-        kept = self._raw_folder(snapshot) / f"{snapshot['raw_file']}.gz"
+        source = Source.model_validate_json(snapshot["declaration"])
+        kept = self._raw_folder(snapshot) / str(snapshot["raw_file"])
         if not kept.exists():
             raise StoreError(
                 f"reading layer {name!r} of {self.path}",
@@ -197,7 +195,7 @@ class Store:
                 "pull the source again: padfinder refresh",
             )
         with tempfile.TemporaryDirectory() as folder:
-            plain = Path(folder) / str(snapshot["raw_file"])
+            plain = Path(folder) / kept.name.removesuffix(".gz")
             with gzip.open(kept, "rb") as packed, plain.open("wb") as file:
                 shutil.copyfileobj(packed, file)
             return raster_protocol.read(plain, source, catalogue.layers()[name])
@@ -233,7 +231,7 @@ class Store:
         snapshot_id = int(taken[0]) if taken else 0
         covered = content.coverage
         self.con.execute(
-            f"insert into snapshot values ({', '.join('?' * 22)})",  # noqa: S608 (only marks)
+            f"insert into snapshot values ({', '.join('?' * 23)})",  # noqa: S608 (only marks)
             [
                 snapshot_id,
                 source.id,
@@ -241,7 +239,8 @@ class Store:
                 content_digest(content),
                 content.raw_digest,
                 content.declaration_digest,
-                content.raw[0].name if content.raw else None,
+                source.model_dump_json(),
+                _kept_name(0, content.raw[0]) if content.raw else None,
                 content.rows_in,
                 rows,
                 content.crs,
@@ -276,24 +275,21 @@ class Store:
     def _keep_raw(self, content: Content) -> Path | None:
         """Keep the raw files, written whole, then moved in; return the folder if it is new."""
         folder = raw_folder(self.path, content.source.id, content.raw_digest)
-        declaration = content.source.model_dump_json(indent=1)
         if folder.exists():
-            (folder / "source.json").write_text(declaration, encoding="utf-8")
             return None
         folder.parent.mkdir(parents=True, exist_ok=True)
         half = folder.with_name(f"{folder.name}.half")
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir()
         try:
-            for path in content.raw:
+            for number, path in enumerate(content.raw):
                 with (
                     path.open("rb") as plain,
-                    (half / f"{path.name}.gz").open("wb") as file,
+                    (half / _kept_name(number, path)).open("wb") as file,
                     # No name and no time inside: the same raw file packs to the same bytes.
                     gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
                 ):
                     shutil.copyfileobj(plain, packed)
-            (half / "source.json").write_text(declaration, encoding="utf-8")
             half.replace(folder)
         except BaseException:
             shutil.rmtree(half, ignore_errors=True)
@@ -361,6 +357,12 @@ def open_store(path: Path, *, read_only: bool = False) -> Iterator[Store]:
         try:
             _prepare(con, path, read_only=read_only)
             yield Store(con, path)
+        except duckdb.Error as error:
+            raise StoreError(
+                f"asking {path}",
+                str(error).splitlines()[0],
+                "run padfinder refresh; if it stays, move the file away and refresh anew",
+            ) from error
         finally:
             con.close()
 
@@ -424,6 +426,11 @@ def table_name(snapshot_id: int) -> str:
 def raw_folder(store: Path, source_id: str, raw_digest: str) -> Path:
     """Return the folder beside the store that keeps a source's raw files."""
     return store.parent / "raw" / source_id / raw_digest
+
+
+def _kept_name(number: int, path: Path) -> str:
+    """Return what a raw file is kept as; numbered, since two may have one name."""
+    return f"{number}-{path.name}.gz"
 
 
 def to_frame(
