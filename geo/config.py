@@ -16,15 +16,26 @@ def parse(model: type[M], text: str, where: str) -> M:
 
     Raises ConfigError with all faults of the file: key, value, and the nearest known key.
     """
-    doing = f"reading {where}"
     try:
-        return model.model_validate(tomllib.loads(text))
+        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(doing, f"not valid TOML: {error}", "mend the line it names") from error
+        raise ConfigError(
+            f"reading {where}", f"not valid TOML: {error}", "mend the line it names"
+        ) from error
+    return held(model, raw, where)
+
+
+def held(model: type[M], raw: dict[str, Any], where: str) -> M:
+    """Hold what stands in the file `where` to `model`.
+
+    Raises ConfigError with all faults of the file: key, value, and the nearest known key.
+    """
+    try:
+        return model.model_validate(raw)
     except ValidationError as error:
         faults = "; ".join(_fault(model, dict(one)) for one in error.errors(include_url=False))
         remedy = "correct the key or value named above; `padfinder check` shows every file's faults"
-        raise ConfigError(doing, faults, remedy) from error
+        raise ConfigError(f"reading {where}", faults, remedy) from error
 
 
 def _fault(model: type[BaseModel], error: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, RootModel
 
-from geo.config import parse
+from geo.config import held, parse
 from geo.model import Carrying, Fact, Frozen, Fuel, Generator, LandUse, Layer
 
 M = TypeVar("M", bound=BaseModel)
@@ -27,8 +27,10 @@ def _text(name: str) -> str:
 
 def _table(model: type[M], name: str) -> dict[str, M]:
     """Read a TOML file of named tables, each of which is a `model` whose id is its name."""
-    raw = parse(RootModel[dict[str, dict[str, object]]], _text(name), f"geo/catalogue/{name}").root
-    return {key: model.model_validate({"id": key, **row}) for key, row in raw.items()}
+    where = f"geo/catalogue/{name}"
+    raw = parse(RootModel[dict[str, dict[str, object]]], _text(name), where).root
+    rows = {key: {"id": key, **row} for key, row in raw.items()}
+    return held(RootModel[dict[str, model]], rows, where).root  # type: ignore[valid-type]
 
 
 @cache
