@@ -84,10 +84,8 @@ def lay_out(parcels: int, rng: np.random.Generator) -> Layout:
     arterials = _arterials(town)
     cells = _cells(town, rng)
     blocks, streets = _grids(cells, town, rng)
-    for name in ("geometry",):
-        cells[name] = warp(cells.geometry.to_numpy(), town.waves)
-        blocks[name] = warp(blocks.geometry.to_numpy(), town.waves)
-        streets[name] = warp(streets.geometry.to_numpy(), town.waves)
+    for table in (cells, blocks, streets):
+        table["geometry"] = warp(table.geometry.to_numpy(), town.waves)
     water = shapely.union_all(
         [river.buffer(recipe.RIVER_M / 2), rail.buffer(recipe.RAIL_M / 2)]
     )
@@ -290,8 +288,8 @@ def _set_aside_blocks(
         suits = np.isin(district, within) & (area >= least_m2)
         district[suits & (draw < 1 / one_in)] = name
         draw = rng.random(len(blocks))
-    middle = blocks.geometry.distance(shapely.Point(town.place(*recipe.CENTRE)))
-    district[int(middle.argmin())] = "park"
+    # The common, in the middle of the rings: the centre's first block.
+    district[int(np.flatnonzero(district == "centre")[0])] = "park"
     hospital = blocks.geometry.distance(shapely.Point(town.place(*recipe.HOSPITAL)))
     suits = np.isin(district, ("suburb", "courts", "old_town", "park")) & (area > 5000)
     district[int(hospital.where(suits, np.inf).argmin())] = "hospital"

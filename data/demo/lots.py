@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from data.demo import recipe
 from data.demo.layout import Layout
 from data.demo.recipe import DISTRICTS
 
 Array = np.ndarray
-ROUNDS = 11
+ROUNDS = 16
+TRIES = 3
 
 
 def cut(layout: Layout, parcels: int, rng: np.random.Generator) -> gpd.GeoDataFrame:
@@ -74,40 +74,41 @@ def _subdivide(blocks: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDat
     of = table.loc[blocks.district].to_numpy()
     wanted = np.exp(rng.uniform(np.log(of[:, 0]), np.log(of[:, 1])))
     shapes, block = blocks.geometry.to_numpy(), np.arange(len(blocks))
-    done_shapes, done_block = [], []
+    tries = np.zeros(len(blocks), dtype=int)
+    done: list[tuple[Array, Array]] = []
     for step in range(ROUNDS):
-        _, _, _, lengths = _box(shapes)
+        lengths = _box(shapes)[3]
         low, high, depth = of[block].T
         # First the rows, back to back; then the lots of each row.
         rows = (lengths[:, 1] > 1.55 * depth) & (lengths[:, 1] < 3.2 * depth) & (step < 2)
         large = (shapely.area(shapes) > 1.45 * wanted) & (shapely.area(shapes) > 1.7 * low)
-        split = rows | large
-        done_shapes.append(shapes[~split])
-        done_block.append(block[~split])
-        shapes, block, wanted = shapes[split], block[split], wanted[split]
+        split = (rows | large) & (tries < TRIES)
+        done.append((shapes[~split], block[~split]))
+        shapes, block, wanted, tries = shapes[split], block[split], wanted[split], tries[split]
         rows, low, high = rows[split], low[split], high[split]
         if not len(shapes):
             break
-        at = np.where(rows, 0.5, rng.uniform(0.42, 0.58, len(shapes)))
+        # A piece that would not split well in the middle is tried farther and farther from it.
+        swing = 0.08 + 0.07 * tries
+        at = np.where(rows & (tries == 0), 0.5, rng.uniform(0.5 - swing, 0.5 + swing))
         edge = blocks.edge.to_numpy()[block]
-        first = _halves(shapes, at, rows)
-        good = _fronts(first, edge, low)
+        halves = _halves(shapes, at, rows)
+        good = _fronts(halves, edge, low)
         again = np.flatnonzero(~good)
-        second = _halves(shapes[again], at[again], ~rows[again])
-        turned = _fronts(second, edge[again], low[again])
-        for side in (0, 1):
-            first[side][again[turned]] = second[side][turned]
-        good[again[turned]] = True
-        done_shapes.append(shapes[~good])
-        done_block.append(block[~good])
+        turned = _halves(shapes[again], at[again], ~rows[again])
+        better = _fronts(turned, edge[again], low[again])
+        for half, other in zip(halves, turned, strict=True):
+            half[again[better]] = other[better]
+        good[again[better]] = True
         drift = np.exp(rng.normal(0, 0.38, (2, len(shapes))))
-        shapes = np.concatenate([first[0][good], first[1][good]])
-        block = np.tile(block[good], 2)
-        wanted = np.concatenate(
-            [np.clip(wanted * drift[side], low, high)[good] for side in (0, 1)]
-        )
-    shapes = np.concatenate([*done_shapes, shapes])
-    block = np.concatenate([*done_block, block])
+        grown = np.clip(wanted * drift, low, high)
+        shapes = np.concatenate([halves[0][good], halves[1][good], shapes[~good]])
+        wanted = np.concatenate([grown[0][good], grown[1][good], wanted[~good]])
+        tries = np.concatenate([np.zeros(2 * int(good.sum()), dtype=int), tries[~good] + 1])
+        block = np.concatenate([block[good], block[good], block[~good]])
+    done.append((shapes, block))
+    shapes = np.concatenate([piece for piece, _ in done])
+    block = np.concatenate([of_block for _, of_block in done])
     middle = _xy(shapes).round(2)
     order = np.lexsort((middle[:, 1], middle[:, 0], block))
     columns = blocks.loc[block[order], ["cell", "district", "place"]].reset_index(drop=True)
@@ -120,6 +121,8 @@ def _fronts(halves: tuple[Array, Array], edge: Array, low: Array) -> Array:
     for half in halves:
         good &= (shapely.get_type_id(half) == 3) & (shapely.area(half) > 0.55 * low)
         good &= shapely.dwithin(half, edge, 0.05)
+        # Twice the area over the girth is a strip's width: no lot is a mere sliver.
+        good &= 2 * shapely.area(half) / shapely.length(half) > 0.27 * np.sqrt(low)
     return good
 
 

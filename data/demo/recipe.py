@@ -45,40 +45,45 @@ class District:
 
 
 HOUSE_MAINS: tuple[Main, ...] = (
-    (3, 2, "medium"),
-    (3, 4, "medium"),
-    (2, 2, "low"),
-    (1, 4, "low"),
-    (2, 0, None),
+    (2, 2, "medium"),
+    (6, 4, "medium"),
+    (1, 2, "low"),
+    (0.6, 4, "low"),
+    (1.5, 6, "medium"),
+    (0.6, 0, None),
 )
 OLD_MAINS: tuple[Main, ...] = (
-    (4, 4, "medium"),
+    (5, 4, "medium"),
     (3, 6, "medium"),
     (2, 8, "low"),
-    (2, 6, "low"),
-    (1.5, 4, None),
-    (1, None, None),
-    (1, 0, None),
+    (1.5, 6, "low"),
+    (1.2, 8, "medium"),
+    (0.7, 4, None),
+    (0.5, None, None),
+    (0.5, 0, None),
 )
 WORK_MAINS: tuple[Main, ...] = (
     (3, 4, "medium"),
     (3, 4, "high"),
-    (3, 6, "medium"),
+    (2, 6, "medium"),
     (2, 8, "medium"),
+    (2, 8, "high"),
     (1, 2, "high"),
-    (1.5, 6, None),
-    (1.5, 0, None),
+    (0.7, 8, "low"),
+    (0.8, 6, None),
+    (0.5, None, None),
+    (0.7, 0, None),
 )
 
 DISTRICTS: dict[str, District] = {
     "centre": District(
         zone="MX",
-        uses={"325": 34, "326": 12, "340": 20, "013": 13, "337": 12, "300": 1, "111": 5, "931": 3},
+        uses={"325": 36, "326": 14, "340": 24, "013": 6, "337": 14, "300": 1, "111": 2, "931": 3},
         lot_m2=(260, 900),
         depth_m=28,
         block_m=(72, 120),
         street_m=13,
-        cover=(0.30, 0.92),
+        cover=(0.18, 0.56),
         storeys=(2, 4),
         front_m=(0, 2),
         side_m=0.3,
@@ -86,12 +91,12 @@ DISTRICTS: dict[str, District] = {
     ),
     "main_street": District(
         zone="MX",
-        uses={"325": 36, "326": 16, "340": 14, "013": 16, "332": 5, "337": 8, "390": 3},
+        uses={"325": 36, "326": 16, "340": 14, "013": 14, "332": 7, "337": 9, "390": 4},
         lot_m2=(350, 1400),
         depth_m=45,
         block_m=(80, 160),
         street_m=14,
-        cover=(0.25, 0.75),
+        cover=(0.20, 0.60),
         storeys=(1, 3),
         front_m=(0, 3),
         mains=OLD_MAINS,
@@ -99,7 +104,7 @@ DISTRICTS: dict[str, District] = {
     "strip": District(
         zone="B-1",
         uses={"325": 34, "326": 16, "332": 18, "340": 16, "316": 5, "337": 4, "390": 6},
-        lot_m2=(1100, 4200),
+        lot_m2=(800, 3200),
         depth_m=60,
         block_m=(80, 160),
         street_m=14,
@@ -110,7 +115,7 @@ DISTRICTS: dict[str, District] = {
     ),
     "old_town": District(
         zone="R-2",
-        uses={"104": 40, "101": 30, "111": 14, "102": 9, "130": 2, "013": 0.6, "325": 1.2, "960": 0.5},
+        uses={"104": 40, "101": 30, "111": 14, "102": 9, "130": 2, "013": 0.4, "325": 0.5, "960": 0.3},
         lot_m2=(300, 720),
         depth_m=30,
         block_m=(74, 170),
@@ -167,7 +172,7 @@ DISTRICTS: dict[str, District] = {
         depth_m=55,
         block_m=(125, 230),
         street_m=13,
-        cover=(0.40, 0.88),
+        cover=(0.40, 0.85),
         storeys=(1, 5),
         front_m=(0, 5),
         side_m=1.0,
@@ -240,9 +245,9 @@ DISTRICTS: dict[str, District] = {
 # Where each district lies: (district, x, y, reach along x, reach along y), the first that holds.
 PLACES: tuple[tuple[str, float, float, float, float], ...] = (
     ("mills", -0.15, -0.23, 0.17, 0.15),
-    ("plant", -0.62, -0.42, 0.05, 0.13),
+    ("plant", -0.72, -0.44, 0.07, 0.17),
     ("works", -0.56, -0.36, 0.18, 0.14),
-    ("works", 0.38, -0.30, 0.20, 0.12),
+    ("works", 0.38, -0.31, 0.22, 0.14),
     ("business_park", -0.60, 0.52, 0.14, 0.20),
     ("business_park", 0.86, 0.12, 0.09, 0.26),
     ("business_park", 0.48, 0.50, 0.08, 0.16),
@@ -257,8 +262,8 @@ RING_M = 68.0
 
 # One block in so many of a neighbourhood, of at least so many square metres.
 BLOCKS: tuple[tuple[str, tuple[str, ...], float, float], ...] = (
-    ("school", ("suburb", "courts", "old_town"), 110.0, 8_000.0),
-    ("park", ("suburb", "courts", "old_town"), 30.0, 5_000.0),
+    ("school", ("suburb", "courts", "old_town"), 40.0, 8_000.0),
+    ("park", ("suburb", "courts", "old_town"), 34.0, 5_000.0),
 )
 HOSPITAL = (0.16, 0.38)
 
@@ -274,24 +279,14 @@ ARTERIALS: tuple[tuple[str, float, float], ...] = (
     ("Lake Road", 32.0, -0.18),
 )
 ARTERIAL_M = 22.0
-STRIP_DEPTH_M = 46.0
-STRIP_SHARE = 0.40
+STRIP_DEPTH_M = 36.0
+STRIP_SHARE = 0.60
 MAIN_STREET_REACH = 0.20
 
 RIVER_M = 48.0
 RAIL_M = 18.0
 
-STREET_NAMES = (
-    "Acorn Adams Alder Ashby Aspen Baker Barrett Beech Birch Blossom Bowman Bridge Brook Canal Cedar "
-    "Chapel Chestnut Clay Clover Coburn Cooper Cottage Crescent Cutler Dale Dudley Dyer Eaton Elm "
-    "Fairview Fern Field Fisk Forest Foundry Franklin Fuller Garden Garfield Gates Glen Granite Grove "
-    "Hale Harvest Hawthorn Hazel Hemlock Heron Hickory Highland Holly Howe Hunter Ivy Jasper Juniper "
-    "Keyes Kingsley Knoll Larch Laurel Lincoln Linden Locust Lowell Lyman Maple Marsh Mason Meadow "
-    "Merriam Mill Mulberry Myrtle Nichols Oak Orchard Osgood Parker Pearl Pine Pleasant Plum Pond Poplar "
-    "Prescott Prospect Quail Reed Ridge Rowan Russell Sawyer School Shaw Spring Spruce Stearns Stone "
-    "Sumner Sycamore Tanner Thorn Union Vale Vine Walnut Warren Water Weaver Webster Wheeler Willow "
-    "Winter Wood Wyman Yarrow"
-).split()
+STREET_NAMES = ["Acorn", "Adams", "Alder", "Ashby", "Aspen", "Baker", "Barrett", "Beech", "Birch", "Blossom", "Bowman", "Bridge", "Brook", "Canal", "Cedar", "Chapel", "Chestnut", "Clay", "Clover", "Coburn", "Cooper", "Cottage", "Crescent", "Cutler", "Dale", "Dudley", "Dyer", "Eaton", "Elm", "Fairview", "Fern", "Field", "Fisk", "Forest", "Foundry", "Franklin", "Fuller", "Garden", "Garfield", "Gates", "Glen", "Granite", "Grove", "Hale", "Harvest", "Hawthorn", "Hazel", "Hemlock", "Heron", "Hickory", "Highland", "Holly", "Howe", "Hunter", "Ivy", "Jasper", "Juniper", "Keyes", "Kingsley", "Knoll", "Larch", "Laurel", "Lincoln", "Linden", "Locust", "Lowell", "Lyman", "Maple", "Marsh", "Mason", "Meadow", "Merriam", "Mill", "Mulberry", "Myrtle", "Nichols", "Oak", "Orchard", "Osgood", "Parker", "Pearl", "Pine", "Pleasant", "Plum", "Pond", "Poplar", "Prescott", "Prospect", "Quail", "Reed", "Ridge", "Rowan", "Russell", "Sawyer", "School", "Shaw", "Spring", "Spruce", "Stearns", "Stone", "Sumner", "Sycamore", "Tanner", "Thorn", "Union", "Vale", "Vine", "Walnut", "Warren", "Water", "Weaver", "Webster", "Wheeler", "Willow", "Winter", "Wood", "Wyman", "Yarrow"]
 STREET_KINDS = ("Street", "Avenue", "Lane", "Road", "Way", "Terrace")
 
 
@@ -315,17 +310,25 @@ class Substation:
 SUBSTATIONS: tuple[Substation, ...] = (
     Substation("MB-01", "Mill Pond", "In Service", (-0.12, -0.06), "115", "40,000", "38,200", "1,800"),
     Substation("MB-02", "Northgate", "In Service", (-0.52, 0.40), "115", "25,000", "26,400", "900"),
-    Substation("MB-03", "Old Quarry", "in service", (-0.02, 0.74), "115", "60,000", "31,500", "4,000"),
+    Substation("MB-03", "Old Quarry", "in service", (-0.08, 0.74), "115", "60,000", "31,500", "4,000"),
     Substation("MB-04", "West Yard", "In Service", (-0.80, -0.22), "69", "n/a", "n/a", ""),
     Substation("MB-05", "Canal Street", "Retired", (0.03, -0.02), "23", "12,000", "0", "0"),
-    Substation("MB-06", "Depot", "In Service", (0.02, -0.48), "69", "20,000", "18,600", "800"),
+    Substation("MB-06", "Depot", "In Service", (-0.05, -0.50), "69", "20,000", "18,600", "800"),
     Substation("MB-07", "Eastfield", "Planned", (0.80, 0.30), "115", "50,000", "TBD", ""),
 )
 
 # The share of the town, along x, that the gas company which publishes its mains serves.
-GAS_TERRITORY = (-1.5, 0.60)
+GAS_TERRITORY = (-1.5, 0.40)
+# Neighbourhoods inside it that were never piped: (x, y, reach along x, reach along y).
+NOT_PIPED: tuple[tuple[float, float, float, float], ...] = (
+    (-0.27, -0.25, 0.075, 0.15),
+    (-0.64, -0.40, 0.09, 0.20),
+    (0.12, 0.20, 0.085, 0.17),
+)
+# Mains were laid by patches of about this size.
+PATCH_M = 230.0
 # The part of the town, as a box in shares, whose utility publishes what its feeders can carry.
-HOSTING_AREA = (-0.34, 0.76, -0.22, 1.5)
+HOSTING_AREA = (-0.30, 0.76, -0.22, 1.5)
 # What a feeder can still carry: (weight, least MW, most MW); None where nothing is published.
 FEEDER_MW: tuple[tuple[float, float | None, float | None], ...] = (
     (10, -1.8, -0.05),
@@ -336,7 +339,7 @@ FEEDER_MW: tuple[tuple[float, float | None, float | None], ...] = (
     (12, None, None),
 )
 # How much of a street, of those with and without a main on record, has had a leak reported.
-SIGN_SHARES = {"main": 0.10, "no_main": 0.30, "elsewhere": 0.45}
+SIGN_SHARES = {"main": 0.10, "no_main": 0.03, "elsewhere": 0.36}
 MATERIALS = {"low": ("CI", "CI", "BS"), "medium": ("PE", "PE", "CS"), "high": ("CS", "PE")}
 
 # ---------------------------------------------------------------------------------------------

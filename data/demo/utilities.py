@@ -25,23 +25,29 @@ def mains(
 ) -> gpd.GeoDataFrame:
     """Return the mains on record. Columns: diameter_in, pressure_class, material (NaN or None).
 
-    A neighbourhood is laid with one kind of main, and some of its streets with another. Streets
+    A patch of streets is laid with one kind of main, and some of its streets with another. Streets
     without a main are not there.
     """
     district = _served_as(streets, layout)
+    middle = shapely.get_coordinates(
+        shapely.line_interpolate_point(streets.geometry.to_numpy(), 0.5, normalized=True)
+    )
+    _, patch = np.unique(np.floor(middle / recipe.PATCH_M), axis=0, return_inverse=True)
     size = np.full(len(streets), None, dtype=object)
     pressure = np.full(len(streets), None, dtype=object)
+    same = rng.random(len(streets)) < 0.75
     for name in sorted(set(district)):
         table: tuple[Main, ...] = DISTRICTS[name].mains
         weights = np.array([row[0] for row in table], dtype=float)
-        weights /= weights.sum()
-        of_cell = rng.choice(len(table), len(layout.cells), p=weights)
-        of_street = rng.choice(len(table), len(streets), p=weights)
-        same = rng.random(len(streets)) < 0.72
-        pick = np.where(same, of_cell[streets.cell.to_numpy()], of_street)
+        of_patch = rng.choice(len(table), patch.max() + 1, p=weights / weights.sum())
+        of_street = rng.choice(len(table), len(streets), p=weights / weights.sum())
         chosen = district == name
-        size[chosen] = np.array([row[1] for row in table], dtype=object)[pick[chosen]]
-        pressure[chosen] = np.array([row[2] for row in table], dtype=object)[pick[chosen]]
+        pick = np.where(same, of_patch[patch], of_street)[chosen]
+        size[chosen] = np.array([row[1] for row in table], dtype=object)[pick]
+        pressure[chosen] = np.array([row[2] for row in table], dtype=object)[pick]
+    x, y = layout.frame.shares(middle).T
+    for at_x, at_y, reach_x, reach_y in recipe.NOT_PIPED:
+        size[((x - at_x) / reach_x) ** 2 + ((y - at_y) / reach_y) ** 2 <= 1] = 0
     laid = size != 0
     shapes = shapely.intersection(streets.geometry.to_numpy(), ground.gas)
     laid &= shapely.length(shapes) > 8
