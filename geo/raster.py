@@ -14,7 +14,7 @@ def at_points(raster: Raster, points: np.ndarray) -> np.ndarray:
     """
     found = np.full(len(points), np.nan)
     known = ~shapely.is_empty(points)
-    column, row = ~raster.transform * (shapely.get_x(points[known]), shapely.get_y(points[known]))
+    column, row = ~raster.transform @ (shapely.get_x(points[known]), shapely.get_y(points[known]))
     column, row = np.floor(column).astype(int), np.floor(row).astype(int)
     height, width = raster.values.shape
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)

@@ -69,6 +69,7 @@ class _Choice:
     fuel: np.ndarray
     n_by_fuel: np.ndarray
     ladder: list[str]
+    other: pd.DataFrame
 
 
 def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
@@ -88,9 +89,10 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
         )
     found = size.siting(sites, given.layers, given.coverage, generator, plan)
     choice = _best_fuel(given, sites, found, plan)
-    described = size.describe(sites, found, choice.deployed, generator, plan)
+    described = size.describe(sites, found, choice.deployed)
     gap = grid.gap(sites, given.layers, given.coverage, plan)
-    facts = pd.concat([sites, gap, choice.supply, choice.deployed, described], axis=1)
+    parts = [sites, gap, choice.supply, choice.deployed, choice.other, described]
+    facts = pd.concat(parts, axis=1)
     power_kw = generator.power_kw
     facts["needed_lo"] = grid.needed(facts["shortfall_lo_kw"], power_kw, plan)
     facts["needed_hi"] = grid.needed(facts["shortfall_hi_kw"], power_kw, plan)
@@ -98,7 +100,6 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
     _fuel_slack(facts, plan)
     facts = facts.join(_lifted(given, sites, found, choice, plan))
     facts["assumed"] = _assumed(facts, found, plan)
-    facts["pad_lo"] = found.pad_lo
     facts["noise_rule"] = noise_rule(plan)
     facts["weightless"] = " ".join(absent(given, plan))
     middle = shapely.point_on_surface(np.asarray(sites.geometry.array))
@@ -132,7 +133,23 @@ def _best_fuel(
         supply=_chosen(supplies, best),
         fuel=np.array(plan.fuels, dtype=object)[best],
         n_by_fuel=lo,
+        other=_most_at_best(supplies, hi, titles),
         ladder=[_ladder(titles, a, b) for a, b in zip(lo.tolist(), hi.tolist(), strict=True)],
+    )
+
+
+def _most_at_best(supplies: list[pd.DataFrame], hi: np.ndarray, titles: list[str]) -> pd.DataFrame:
+    """Return the fuel that may carry most at best, how many, and how it is known."""
+    most = hi.argmax(axis=1)
+    evidence = np.column_stack([supply["fuel_evidence"] for supply in supplies])
+    rows = np.arange(len(hi))
+    return pd.DataFrame(
+        {
+            "other_title": np.array(titles, dtype=object)[most],
+            "other_n_hi": hi[rows, most],
+            "other_evidence": evidence[rows, most],
+        },
+        index=supplies[0].index,
     )
 
 
@@ -232,8 +249,8 @@ def _under(
 
 def _assumed(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> list[str | None]:
     """List what the plan took as given on each row."""
-    bare = found.ground.facts["bare"].to_numpy() & plan.assume.bare_parcel
-    own = ~np.isnan(found.heard.own_at_m)
+    bare = found.scene.ground.facts["bare"].to_numpy() & plan.assume.bare_parcel
+    own = ~np.isnan(found.scene.heard.own_at_m)
     texts = []
     for gas, is_bare, is_own in zip(facts["fuel_assumed"], bare, own, strict=True):
         parts = [gas] if isinstance(gas, str) else []

@@ -75,6 +75,9 @@ def lift(row: Row, plan: Plan) -> str | None:
     unknown = unknowns(row)
     if row["n_hi"] > row["n_lo"] and unknown:
         parts.append(f"finding out {' and '.join(unknown)}: up to {int(row['n_hi'])}")
+    elif row["other_n_hi"] > row["n_hi"] and row["other_evidence"] in FUEL_UNKNOWN:
+        what, most = FUEL_UNKNOWN[row["other_evidence"]], int(row["other_n_hi"])
+        parts.append(f"finding out {what}: up to {most} on {row['other_title']}")
     return "; ".join(parts) or None
 
 

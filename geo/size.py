@@ -13,27 +13,46 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from geo import block as blocks
 from geo.criteria import noise, pad
 from geo.model import LIMITING, Generator, Plan
 from geo.near import compass, shapes_of
 
 CANDIDATES = 6  # placements judged in full, of those that keep farthest from who hears them
+CANDIDATES_HARD = 24  # ... where those few do not hold the limit
+MARGINS = (0.92, 1.0, 1.06)  # of the distance at which so many at one point would hold it
 SLACK_MOST_M = 6.4
 SLACK_STEPS = 6  # halvings of it: 0.1 m
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Ground, neighbours and the limit held to, with the shape that each site keeps away from."""
+
+    ground: pad.Ground
+    heard: noise.Hearers
+    limit_dba: float
+    loud_worst: np.ndarray
+    loud_best: np.ndarray
+    generator: Generator
+    plan: Plan
+
+    def loud(self, *, worst: bool) -> np.ndarray:
+        """Return per site who hears it, with those who may stand beyond the edge or without."""
+        return self.loud_worst if worst else self.loud_best
 
 
 @dataclass(frozen=True)
 class Siting:
     """What ground and neighbours allow at each site, before any fuel.
 
-    Installed machines, 0 to the plan's cap: `pad_n` by the ground alone; `place_lo`, `place_hi` by
-    ground and neighbours together, every unknown failing and passing; `noise_n` by the neighbours
-    alone, at the parcel's quietest spot; `pad_known` where the ground is not taken bare.
+    Installed machines, 0 to the plan's cap: `pad_n` by the ground alone, `pad_lo` the same with
+    ground that is only taken as bare failing; `place_lo`, `place_hi` by ground and neighbours
+    together, every unknown failing and passing; `noise_n` by the neighbours alone, at the parcel's
+    quietest spot, `quietest_m` away from them (`quietest_best_m` without the unknown ones).
     """
 
-    ground: pad.Ground
-    heard: noise.Hearers
-    limit_dba: float
+    scene: Scene
     pad_n: np.ndarray
     pad_lo: np.ndarray
     place_lo: np.ndarray
@@ -55,53 +74,43 @@ def siting(
 
     `barrier_db` is what a wall takes off every level (a lever; 0 for none).
     """
-    ground = pad.ground(sites, layers, coverage, plan)
     heard = noise.hearers(sites, layers, coverage, generator, plan)
-    limit = plan.noise.limit_dba + barrier_db
-    everyone = np.arange(len(sites))
-
+    scene = Scene(
+        ground=pad.ground(sites, layers, coverage, plan),
+        heard=heard,
+        limit_dba=plan.noise.limit_dba + barrier_db,
+        loud_worst=noise.exposure(heard, len(sites), worst=True),
+        loud_best=noise.exposure(heard, len(sites), worst=False),
+        generator=generator,
+        plan=plan,
+    )
     pad_n = _largest(
         np.full(len(sites), plan.cap),
-        lambda asked, n: pad.fits(pad.chosen(ground, asked), n, generator, plan),
+        lambda asked, n: pad.fits(pad.chosen(scene.ground, asked), n, generator, plan),
     )
-    loud_lo = noise.exposure(heard, len(sites), worst=True)
-    parcels = shapes_of(sites)
-    quietest = np.fmin(noise.quietest_m(parcels, loud_lo), heard.own_at_m)
-    loud_hi = noise.exposure(heard, len(sites), worst=False)
-    quietest_best = np.fmin(noise.quietest_m(parcels, loud_hi), heard.own_at_m)
-    alone = noise.allowed(quietest, limit, generator, plan.cap)
-    alone = np.where(alone > 0, np.minimum(alone + plan.spares, plan.cap), 0)
-
-    def holds(*, worst: bool) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        loud = loud_lo if worst else loud_hi
-
-        def test(asked: np.ndarray, n: np.ndarray) -> np.ndarray:
-            best = _best_place(ground, heard, loud, asked, n, generator, plan, worst=worst)
-            level = best["level_dba"].reindex(np.arange(len(asked)))
-            placed = best["site"].reindex(np.arange(len(asked))).notna()
-            return np.asarray(placed & ~(level > limit))
-
-        return test
-
-    place_lo = _largest(pad_n, holds(worst=True))
+    place_lo = _largest(pad_n, lambda asked, n: _holds(scene, asked, n, worst=True))
     place_hi = place_lo.copy()
-    unsure = everyone[np.isin(everyone, heard.site[~heard.certain]) & (place_lo < pad_n)]
-    if len(unsure):
-        test = holds(worst=False)
-        place_hi[unsure] = _largest(pad_n[unsure], lambda asked, n: test(unsure[asked], n))
-    place_lo = np.where(heard.own_unknown | (not heard.known), 0, place_lo)
-    if not heard.known:
-        place_hi = pad_n.copy()
-    bare = ground.facts["bare"].to_numpy() & (not plan.assume.bare_parcel)
+    unsure = np.isin(np.arange(len(sites)), heard.site[~heard.certain])
+    edge = np.flatnonzero(unsure & (place_lo < pad_n))
+    place_hi[edge] = _largest(
+        pad_n[edge], lambda asked, n: _holds(scene, edge[asked], n, worst=False)
+    )
+    parcels = shapes_of(sites)
+    quietest, quietest_best = (
+        np.fmin(noise.quietest_m(parcels, loud), heard.own_at_m)
+        for loud in (scene.loud_worst, scene.loud_best)
+    )
+    alone = noise.allowed(quietest, scene.limit_dba, generator, plan.cap)
+    alone = np.maximum(_installed(alone, plan), place_lo)
+    unheard = heard.own_unknown | (not heard.known)
+    bare = scene.ground.facts["bare"].to_numpy() & (not plan.assume.bare_parcel)
     return Siting(
-        ground=ground,
-        heard=heard,
-        limit_dba=limit,
+        scene=scene,
         pad_n=pad_n,
         pad_lo=np.where(bare, 0, pad_n),
-        place_lo=np.where(bare, 0, place_lo),
-        place_hi=place_hi,
-        noise_n=np.where(heard.own_unknown | (not heard.known), 0, np.maximum(alone, place_lo)),
+        place_lo=np.where(bare | unheard, 0, place_lo),
+        place_hi=place_hi if heard.known else pad_n,
+        noise_n=np.where(unheard, 0, alone),
         quietest_m=quietest,
         quietest_best_m=quietest_best,
     )
@@ -155,130 +164,136 @@ def deploy(found: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     )
 
 
-def describe(
-    sites: gpd.GeoDataFrame,
-    found: Siting,
-    deployed: pd.DataFrame,
-    generator: Generator,
-    plan: Plan,
-) -> pd.DataFrame:
+def describe(sites: gpd.GeoDataFrame, found: Siting, deployed: pd.DataFrame) -> pd.DataFrame:
     """Place what each site carries (n_lo, or n_hi where that is 0) and measure slack and deficit.
 
     Slack is what is left at n: decibels below the limit, metres of extra clearance at which n
     still fits. Short by is what n + 1 lacks, in the same units, where that criterion stops it.
     """
+    scene = found.scene
+    heard, generator, plan = scene.heard, scene.generator, scene.plan
     count = deployed["n_lo"].where(deployed["n_lo"] > 0, deployed["n_hi"]).to_numpy()
-    facts = _placed_facts(sites, found, count, generator, plan)
-    facts["pad_slack_m"] = _pad_slack(found, count, generator, plan)
+    below_cap = count < plan.cap
     after = count + 1
-    short = (found.pad_n < after) & (count < plan.cap)
-    facts["pad_short_by_m"] = _pad_short(found, after, short, generator, plan)
+    facts = _placed(sites, scene, count)
+    facts["pad_slack_m"] = _pad_slack(found, count)
+    facts["pad_short_by_m"] = _pad_short(found, after, (found.pad_n < after) & below_cap)
 
-    level_next = noise.level_dba(found.quietest_m, np.maximum(after - plan.spares, 0), generator)
-    fits = np.flatnonzero((found.pad_n >= after) & (count < plan.cap))
-    loud = noise.exposure(found.heard, len(sites), worst=True)
-    best = _best_place(
-        found.ground, found.heard, loud, fits, after[fits], generator, plan, worst=True
-    )
-    level_next[fits[best.index]] = best["level_dba"]
-    level_next = np.where(np.isfinite(level_next) & (count < plan.cap), level_next, np.nan)
-    facts["level_next_dba"] = level_next
-    over = level_next - found.limit_dba
-    facts["noise_short_by_db"] = np.where(over > 0, over, np.nan)
+    running = np.maximum(after - plan.spares, 0)
+    level = noise.level_dba(found.quietest_m, running, generator)
+    fits = np.flatnonzero((found.pad_n >= after) & below_cap)
+    best = _best_place(scene, fits, after[fits], worst=True)
+    level[fits[best.index]] = best["level_dba"]
+    facts["level_next_dba"] = np.where(np.isfinite(level) & below_cap, level, np.nan)
+    over = facts["level_next_dba"] - scene.limit_dba
+    facts["noise_short_by_db"] = over.where(over > 0)
+
     one = np.ones(len(sites))
     # Infinite where nobody is within reach; the published margin is then missing, not large.
-    facts["margin_worst_db"] = found.limit_dba - noise.level_dba(found.quietest_m, one, generator)
-    facts["margin_best_db"] = found.limit_dba - noise.level_dba(
-        found.quietest_best_m, one, generator
-    )
-    unheard = found.heard.own_unknown | (not found.heard.known)
+    for name, away in (("worst", found.quietest_m), ("best", found.quietest_best_m)):
+        facts[f"margin_{name}_db"] = scene.limit_dba - noise.level_dba(away, one, generator)
+    unheard = heard.own_unknown | (not heard.known)
     facts.loc[unheard, ["margin_worst_db", "margin_best_db"]] = [-np.inf, np.inf]
     worst = facts["margin_worst_db"]
     facts["one_machine_margin_db"] = worst.where(np.isfinite(worst))
-    facts["noise_n"] = found.noise_n
-    facts["pad_n"] = found.pad_n
-    facts["noise_evidence"] = found.heard.evidence
-    ground = found.ground.facts
+    facts["noise_n"], facts["pad_n"], facts["pad_lo"] = found.noise_n, found.pad_n, found.pad_lo
+    facts["noise_evidence"] = heard.evidence
     for name in ("ground_area_m2", "open_area_m2", "pad_evidence"):
-        facts[name] = ground[name]
+        facts[name] = scene.ground.facts[name]
     return facts
 
 
-def _placed_facts(
-    sites: gpd.GeoDataFrame,
-    found: Siting,
-    count: np.ndarray,
-    generator: Generator,
-    plan: Plan,
-) -> pd.DataFrame:
+def _placed(sites: gpd.GeoDataFrame, scene: Scene, count: np.ndarray) -> pd.DataFrame:
     asked = np.flatnonzero(count > 0)
-    loud = noise.exposure(found.heard, len(sites), worst=True)
-    best = _best_place(
-        found.ground, found.heard, loud, asked, count[asked], generator, plan, worst=True
-    )
+    best = _best_place(scene, asked, count[asked], worst=True)
     row = asked[best.index]
-    block, machines = pad.outlines(best, generator, plan)
-    facts = pd.DataFrame(index=sites.index)
-    for name, source in {
-        "pad_rows": "rows",
-        "pad_columns": "columns",
-        "pad_length_m": "length_m",
-        "pad_width_m": "width_m",
-        "level_dba": "level_dba",
-        "receptor_distance_m": "receptor_distance_m",
-        "placed_n": "count",
-    }.items():
-        column = np.full(len(sites), np.nan)
-        column[row] = best[source]
-        facts[name] = column
-    bearing = np.full(len(sites), np.nan)
-    bearing[row] = (90.0 - best["degrees"].to_numpy()) % 180.0
-    facts["pad_bearing_deg"] = bearing
-    facts["distance_floored"] = False
-    facts.loc[sites.index[row], "distance_floored"] = best["floored"].to_numpy(dtype=bool)
-    facts["noise_slack_db"] = found.limit_dba - facts["level_dba"]
-
-    parcels = shapes_of(sites)
-    line = np.full(len(sites), np.nan)
-    line[row] = shapely.distance(block, shapely.boundary(parcels[row]))
-    facts["line_distance_m"] = line
-    blocks, bodies = (np.full(len(sites), None, dtype=object) for _ in range(2))
-    blocks[row], bodies[row] = block, machines
-    facts["block"], facts["machines"] = blocks, bodies
+    block, machines = blocks.outlines(best, scene.generator, scene.plan)
+    parcels, heard = shapes_of(sites), scene.heard
 
     hearer = best["hearer"].to_numpy()
-    heard = np.flatnonzero(hearer >= 0)
+    hit = np.flatnonzero(hearer >= 0)
+    who = {
+        name: np.full(len(best), None, dtype=object)
+        for name in ("receptor_id", "receptor_class", "receptor_name", "receptor_direction")
+    }
     for name in ("receptor_id", "receptor_class", "receptor_name"):
-        column = np.full(len(sites), None, dtype=object)
-        column[row[heard]] = getattr(found.heard, name)[hearer[heard]]
-        facts[name] = column
-    own = row[hearer == -2]
-    facts.loc[sites.index[own], "receptor_class"] = "own dwelling"
-    centre = shapely.points(best["x"].to_numpy()[heard], best["y"].to_numpy()[heard])
-    towards = shapely.shortest_line(centre, found.heard.shape[hearer[heard]])
-    wind = np.full(len(sites), None, dtype=object)
-    wind[row[heard]] = compass(centre, shapely.get_point(towards, 1))
-    facts["receptor_direction"] = wind
+        who[name][hit] = getattr(heard, name)[hearer[hit]]
+    who["receptor_class"][hearer == noise.OWN] = "own dwelling"
+    centre = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
+    towards = shapely.shortest_line(centre, heard.shape[hearer[hit]])
+    who["receptor_direction"][hit] = compass(centre, shapely.get_point(towards, 1))
+
+    placed = pd.DataFrame(
+        {
+            "placed_n": best["count"].to_numpy(),
+            "pad_rows": best["rows"].to_numpy(),
+            "pad_columns": best["columns"].to_numpy(),
+            "pad_length_m": best["length_m"].to_numpy(),
+            "pad_width_m": best["width_m"].to_numpy(),
+            "pad_bearing_deg": (90.0 - best["degrees"].to_numpy()) % 180.0,
+            "line_distance_m": shapely.distance(block, shapely.boundary(parcels[row])),
+            "level_dba": best["level_dba"].to_numpy(),
+            "noise_slack_db": scene.limit_dba - best["level_dba"].to_numpy(),
+            "receptor_distance_m": best["receptor_distance_m"].to_numpy(),
+            "distance_floored": best["floored"].to_numpy(dtype=bool),
+            **who,
+            "block": block,
+            "machines": machines,
+        },
+        index=sites.index[row],
+    )
+    facts = placed.reindex(sites.index)
+    facts["distance_floored"] = facts["distance_floored"].eq(other=True)
     return facts
 
 
-def _best_place(
-    ground: pad.Ground,
-    heard: noise.Hearers,
-    loud: np.ndarray,
+def _holds(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> np.ndarray:
+    """Say for each query whether some placement fits the ground and holds the limit."""
+    best = _best_place(scene, sites, count, worst=worst)
+    holds = np.zeros(len(sites), dtype=bool)
+    holds[best.index] = ~(best["level_dba"] > scene.limit_dba)
+    return holds
+
+
+def _best_place(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
+    """Return the quietest judged placement of each query, indexed by the query's position.
+
+    The spots farthest from who hears the site are judged first. Where none of them holds the
+    limit, the search is narrowed to the ground that lies far enough away for so many machines,
+    in every layout: where there is none, no placement can hold it.
+    """
+    best = _judged(scene, sites, count, None, worst=worst)
+    loud = scene.loud(worst=worst)
+    for margin in MARGINS:
+        over = (best["level_dba"] > scene.limit_dba) & (best["hearer"] >= 0)
+        retry = best.index[over].to_numpy()
+        if not len(retry):
+            break
+        away = noise.keep_off_m(count[retry] - scene.plan.spares, scene.limit_dba, scene.generator)
+        keep_off = shapely.buffer(loud[sites[retry]], away * margin, quad_segs=16)
+        found = _judged(scene, sites[retry], count[retry], keep_off, worst=worst)
+        found.index = retry[found.index]
+        better = found["order"] < best.loc[found.index, "order"]
+        best.loc[found.index[better]] = found[better]
+    return best
+
+
+def _judged(
+    scene: Scene,
     sites: np.ndarray,
     count: np.ndarray,
-    generator: Generator,
-    plan: Plan,
+    keep_off: np.ndarray | None,
     *,
     worst: bool,
 ) -> pd.DataFrame:
-    """Return the quietest judged placement of each query, indexed by the query's position."""
-    placed = pad.candidates(ground, sites, count, loud, generator, plan, CANDIDATES)
+    generator, plan = scene.generator, scene.plan
+    loud = scene.loud(worst=worst)
+    most = CANDIDATES if keep_off is None else CANDIDATES_HARD
+    placed = pad.candidates(scene.ground, sites, count, loud, generator, plan, most, keep_off)
     running = placed.assign(count=(placed["count"] - plan.spares).clip(lower=0))
-    machine = pad.machines(running, generator, plan)
-    block = pad.outlines(placed, generator, plan)[0]
-    judged = noise.judge(placed, machine, block, heard, generator, worst=worst)
+    machine = blocks.machines(running, generator, plan)
+    outline = blocks.outlines(placed, generator, plan)[0]
+    judged = noise.judge(placed, machine, outline, scene.heard, generator, worst=worst)
     table = placed.join(judged)
     table["order"] = table["level_dba"].round(6).fillna(-np.inf)
     table = table.sort_values(["query", "order"], kind="stable").drop_duplicates("query")
@@ -322,34 +337,36 @@ def _runner_up(
     return answer
 
 
-def _pad_slack(found: Siting, count: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
+def _pad_slack(found: Siting, count: np.ndarray) -> np.ndarray:
     asked = np.flatnonzero((count > 0) & (count <= found.pad_n))
     slack = np.full(len(count), np.nan)
-    part = pad.chosen(found.ground, asked)
+    part = pad.chosen(found.scene.ground, asked)
     low, high = np.zeros(len(asked)), np.minimum(part.radius_m, SLACK_MOST_M)
     for _ in range(SLACK_STEPS):
         middle = (low + high) / 2
-        passed = pad.fits(pad.shrunk(part, middle), count[asked], generator, plan)
+        passed = _fit(pad.shrunk(part, middle), count[asked], found.scene)
         low, high = np.where(passed, middle, low), np.where(passed, high, middle)
     slack[asked] = low
     return slack
 
 
-def _pad_short(
-    found: Siting, after: np.ndarray, short: np.ndarray, generator: Generator, plan: Plan
-) -> np.ndarray:
+def _pad_short(found: Siting, after: np.ndarray, short: np.ndarray) -> np.ndarray:
     """Metres by which every clearance would have to shrink for n + 1 to fit; NaN beyond 6.4."""
     asked = np.flatnonzero(short)
-    part = pad.chosen(found.ground, asked)
+    part = pad.chosen(found.scene.ground, asked)
     answer = np.full(len(after), np.nan)
     low, high = np.zeros(len(asked)), np.full(len(asked), SLACK_MOST_M)
     ever = np.zeros(len(asked), dtype=bool)
     for step in range(SLACK_STEPS + 1):
         middle = high if step == 0 else (low + high) / 2
-        passed = pad.fits(pad.shrunk(part, -middle), after[asked], generator, plan)
+        passed = _fit(pad.shrunk(part, -middle), after[asked], found.scene)
         if step == 0:
             ever = passed
             continue
         low, high = np.where(passed, low, middle), np.where(passed, middle, high)
     answer[asked[ever]] = high[ever]
     return answer
+
+
+def _fit(ground: pad.Ground, count: np.ndarray, scene: Scene) -> np.ndarray:
+    return pad.fits(ground, count, scene.generator, scene.plan)

@@ -16,7 +16,13 @@ from geo.model import Generator, Plan
 from geo.near import inside, shapes_of, within
 
 FLOOR_M = 1.0
-SPACING_M = 5.0  # between the points of a parcel that are tried for its quietest spot
+NOBODY, OWN = (
+    -1,
+    -2,
+)  # in place of a hearer: nobody in reach; homes on the site, at an assumed place
+# A parcel's quietest spot is sought along its outline and along rings inside it.
+SPACING_M = 4.0
+INSETS_M = (4.0, 12.0, 28.0)
 
 
 @dataclass(frozen=True)
@@ -146,12 +152,28 @@ def allowed(distance_m: np.ndarray, limit_dba: float, generator: Generator, cap:
     return np.minimum(most, cap).astype(int)
 
 
+def keep_off_m(running: np.ndarray, limit_dba: float, generator: Generator) -> np.ndarray:
+    """Return how far the middle of so many machines must be from whoever hears them.
+
+    Exact for machines at one point; a block is louder or quieter by its own size, which is small
+    beside the distance.
+
+    Worked: 4 machines of 69 dB(A) at 7 m against 69 dB(A): 7 x sqrt(4) = 14 m.
+    """
+    over = 10 ** ((generator.level_dba - limit_dba) / 10)
+    return np.asarray(generator.level_distance_m * np.sqrt(np.maximum(running, 0) * over))
+
+
 def quietest_m(shapes: np.ndarray, loudness: np.ndarray) -> np.ndarray:
     """Return per parcel how far its quietest spot is from those who hear it; inf where nobody."""
-    points, of = shapely.get_coordinates(shapely.segmentize(shapes, SPACING_M), return_index=True)
+    rings = [shapes, *(shapely.buffer(shapes, -inset) for inset in INSETS_M)]
+    found = [
+        shapely.get_coordinates(shapely.segmentize(ring, SPACING_M), return_index=True)
+        for ring in rings
+    ]
     inner = shapely.get_coordinates(shapely.point_on_surface(shapes))
-    spot = np.concatenate((points, inner))
-    site = np.concatenate((of, np.arange(len(shapes))))
+    spot = np.concatenate([points for points, _ in found] + [inner])
+    site = np.concatenate([of for _, of in found] + [np.arange(len(shapes))])
     away = shapely.distance(shapely.points(spot), loudness[site])
     best = pd.Series(np.where(np.isnan(away), np.inf, away)).groupby(site).max()
     return best.reindex(range(len(shapes)), fill_value=np.inf).to_numpy()
@@ -170,7 +192,7 @@ def judge(
 
     `placed` has columns site, x, y, length_m, width_m; `machine` is (placement, x, y) of every
     running machine; `block` the pads' outlines. Columns: level_dba, hearer (position in `heard`,
-    -1: nobody, -2: homes on the site at the plan's distance), receptor_distance_m, floored.
+    NOBODY, or OWN for homes on the site at the plan's distance), receptor_distance_m, floored.
     """
     counted = np.flatnonzero(heard.certain | worst)
     site_of = heard.site[counted]
@@ -192,7 +214,7 @@ def judge(
     answer = pd.DataFrame(
         {
             "level_dba": np.nan,
-            "hearer": -1,
+            "hearer": NOBODY,
             "receptor_distance_m": np.nan,
             "floored": False,
         },
@@ -205,7 +227,7 @@ def judge(
     own_level = level_dba(own, running, generator)
     louder = ~np.isnan(own) & ~(answer["level_dba"].to_numpy() >= own_level)
     answer.loc[louder, "level_dba"] = own_level[louder]
-    answer.loc[louder, "hearer"] = -2
+    answer.loc[louder, "hearer"] = OWN
     answer.loc[louder, "receptor_distance_m"] = own[louder]
     answer.loc[louder, "floored"] = False
     return answer

@@ -13,6 +13,7 @@ import pandas as pd
 import shapely
 
 from geo import fit
+from geo.block import Block, blocks
 from geo.model import Generator, Plan
 from geo.near import gather, inside, shapes_of, within
 
@@ -47,16 +48,6 @@ class Ground:
     degrees: np.ndarray
     turned: np.ndarray
     facts: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Block:
-    """The body of n machines in rows and columns: `length_m` along the columns."""
-
-    rows: int
-    columns: int
-    length_m: float
-    width_m: float
 
 
 def ground(
@@ -131,22 +122,6 @@ def shrunk(ground: Ground, by_m: np.ndarray) -> Ground:
     )
 
 
-def blocks(count: int, generator: Generator, aisle_m: float) -> list[Block]:
-    """Return every layout of `count` machines in full columns, the squarest first.
-
-    Worked: 4 machines of 0.9144 by 1.524 m with 0.9144 m aisles, 2 by 2: 4.572 by 5.7912 m.
-    """
-    found = []
-    for rows in range(1, count + 1):
-        columns = -(-count // rows)
-        if rows > 1 and columns == -(-count // (rows - 1)):
-            continue  # a row more for the same columns is only a larger block
-        length = columns * generator.width_m + (columns + 1) * aisle_m
-        width = rows * generator.length_m + (rows + 1) * aisle_m
-        found.append(Block(rows, columns, length, width))
-    return sorted(found, key=lambda block: (np.hypot(block.length_m, block.width_m), block.rows))
-
-
 def fits(ground: Ground, count: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
     """Say for each site whether a block of so many machines (one number per site) fits."""
     sites = np.arange(len(ground.shapes))
@@ -181,15 +156,22 @@ def candidates(
     generator: Generator,
     plan: Plan,
     most: int,
+    keep_off: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Return up to `most` placements for each query (site, count), the quietest first.
 
-    `loudness` is per site the shape from which to keep away (None where nobody hears). The answer
-    has a row per placement: query, site, count, x, y (the block's centre, market frame), degrees
-    (its length, counter-clockwise from east), rows, columns, length_m, width_m.
+    `loudness` is per site the shape from which to keep away (None where nobody hears). Corners of
+    the area where the squarest block that fits can be centred are tried, and a point inside it.
+    With `keep_off`, a shape per query, every layout is tried, and only centres outside it.
+
+    The answer has a row per placement: query, site, count, x, y (the block's centre, market
+    frame), degrees (its length, counter-clockwise from east), rows, columns, length_m, width_m.
     """
     layouts = {int(n): blocks(int(n), generator, plan.pad.aisle_m) for n in np.unique(count)}
-    found = _places(ground, sites, count, layouts)
+    free = None
+    if keep_off is not None:
+        free = _areas(shapely.difference(ground.shapes[sites], keep_off))
+    found = _places(ground, sites, count, layouts, free)
     area = np.asarray(found.pop("area"), dtype=object)
     rows = pd.DataFrame(found)
     corner, of = shapely.get_coordinates(area, return_index=True)
@@ -215,65 +197,23 @@ def candidates(
     return table.drop(columns=["direction", "away_m"]).reset_index(drop=True)
 
 
-def machines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
-    """Return each machine's centre: (placement, x, y), in placement order, row by row.
-
-    Worked: one machine stands at its block's centre.
-    """
-    count = placed["count"].to_numpy()
-    of = np.repeat(np.arange(len(placed)), count)
-    nth = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count)
-    at = placed.iloc[of]
-    aisle = plan.pad.aisle_m
-    column, row = nth % at["columns"].to_numpy(), nth // at["columns"].to_numpy()
-    along = aisle + generator.width_m / 2 + column * (generator.width_m + aisle)
-    across = aisle + generator.length_m / 2 + row * (generator.length_m + aisle)
-    along = along - at["length_m"].to_numpy() / 2
-    across = across - at["width_m"].to_numpy() / 2
-    angle = np.radians(at["degrees"].to_numpy())
-    x = at["x"].to_numpy() + along * np.cos(angle) - across * np.sin(angle)
-    y = at["y"].to_numpy() + along * np.sin(angle) + across * np.cos(angle)
-    return of, x, y
-
-
-def outlines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
-    """Return per placement its block (Polygon) and its machines (MultiPolygon)."""
-    columns = ("x", "y", "length_m", "width_m", "degrees")
-    block = _rectangles(*(placed[name].to_numpy() for name in columns))
-    of, x, y = machines(placed, generator, plan)
-    turned = placed["degrees"].to_numpy()[of]
-    each = np.ones(len(of))
-    body = _rectangles(x, y, generator.width_m * each, generator.length_m * each, turned)
-    group = np.full(len(placed), None, dtype=object)
-    shapely.multipolygons(body, indices=of, out=group)
-    return block, group
-
-
-def _rectangles(
-    x: np.ndarray, y: np.ndarray, length: np.ndarray, width: np.ndarray, degrees: np.ndarray
-) -> np.ndarray:
-    angle = np.radians(degrees)
-    corners = []
-    for along, across in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
-        dx, dy = along * length / 2, across * width / 2
-        corners.append(
-            np.column_stack(
-                (
-                    x + dx * np.cos(angle) - dy * np.sin(angle),
-                    y + dx * np.sin(angle) + dy * np.cos(angle),
-                )
-            )
-        )
-    return np.asarray(shapely.polygons(np.stack(corners, axis=1)))
-
-
 def _places(
-    ground: Ground, sites: np.ndarray, count: np.ndarray, layouts: dict[int, list[Block]]
+    ground: Ground,
+    sites: np.ndarray,
+    count: np.ndarray,
+    layouts: dict[int, list[Block]],
+    free: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return where the squarest block that fits may be centred, per query and direction."""
+    """Return where a block may be centred, per query, direction and layout.
+
+    Without `free`, only the squarest layout that fits; with it (an area per query, in which the
+    centre must lie), every layout.
+    """
     first = np.searchsorted(ground.site_of, np.arange(len(ground.shapes) + 1))
     of_site = np.diff(first)
     open_queries = np.flatnonzero(of_site[sites] > 0)
+    if free is not None:
+        open_queries = open_queries[~shapely.is_empty(free[open_queries])]
     found: dict[str, list[np.ndarray]] = {name: [] for name in PLACE_COLUMNS}
     most = max((len(options) for options in layouts.values()), default=0)
     for rank in range(most):
@@ -291,12 +231,18 @@ def _places(
         nth = np.arange(len(query)) - np.repeat(np.cumsum(times) - times, times)
         direction = np.repeat(first[sites[asked]], times) + nth
         each = np.repeat(size, times, axis=0)
-        square = np.zeros(0, dtype=np.intp)
+        room = ground.turned[direction]
+        if free is not None:
+            origin = ground.origin[sites[query]]
+            allowed = fit.turn(free[query], origin, ground.degrees[direction])
+        placed = np.zeros(0, dtype=np.intp)
         for across in (False, True):
             length, width = (each[:, 1], each[:, 0]) if across else (each[:, 0], each[:, 1])
-            area = fit.centres(ground.turned[direction], length, width)
+            area = fit.centres(room, length, width)
+            if free is not None:
+                area = _areas(shapely.intersection(area, allowed), least_m2=0.0)
             hit = np.flatnonzero(~shapely.is_empty(area))
-            square = np.concatenate((square, query[hit]))
+            placed = np.concatenate((placed, query[hit]))
             found["query"].append(query[hit])
             found["direction"].append(direction[hit])
             found["across"].append(np.full(len(hit), across))
@@ -306,7 +252,8 @@ def _places(
             found["width_m"].append(each[hit, 1])
             found["count"].append(count[query[hit]].astype(int))
             found["area"].append(area[hit])
-        open_queries = np.setdiff1d(open_queries, square)
+        if free is None:
+            open_queries = np.setdiff1d(open_queries, placed)
     empty = np.empty(0, dtype=np.intp)
     return {name: np.concatenate(parts) if parts else empty for name, parts in found.items()}
 
@@ -334,10 +281,10 @@ def _turned(shapes: np.ndarray, parcels: np.ndarray, facts: pd.DataFrame) -> Gro
     )
 
 
-def _areas(shapes: np.ndarray) -> np.ndarray:
+def _areas(shapes: np.ndarray, least_m2: float = 0.001) -> np.ndarray:
     """Keep the polygons of each shape, dropping the points and lines that cutting leaves."""
     parts, of = shapely.get_parts(shapes, return_index=True)
-    area = shapely.area(parts) > fit.TOLERANCE_M
+    area = shapely.area(parts) > least_m2
     kept = np.full(len(shapes), shapely.Polygon(), dtype=object)
     if area.any():
         shapely.multipolygons(parts[area], indices=of[area], out=kept)

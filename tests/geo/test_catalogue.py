@@ -28,7 +28,9 @@ def test_facts_are_named_once_and_say_how_they_are_rounded():
 
 
 def test_a_wider_main_or_a_higher_class_never_carries_less():
-    by_size = {(row.pressure_class, row.diameter_in): row.capacity_scfh for row in catalogue.carrying()}
+    by_size = {
+        (row.pressure_class, row.diameter_in): row.capacity_scfh for row in catalogue.carrying()
+    }
     for pressure in ("low", "medium", "high"):
         flows = [by_size[pressure, inch] for inch in (2, 4, 6, 8)]
         assert flows == sorted(flows)

@@ -74,7 +74,9 @@ corner = st.tuples(st.integers(0, 30), st.integers(0, 30))
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(corner, min_size=3, max_size=12, unique=True), st.integers(1, 14), st.integers(1, 14))
+@given(
+    st.lists(corner, min_size=3, max_size=12, unique=True), st.integers(1, 14), st.integers(1, 14)
+)
 def test_the_centres_are_exactly_those_where_the_rectangle_lies_inside(corners, length, width):
     shape = shapely.make_valid(shapely.convex_hull(shapely.multipoints(corners)))
     notch = translate(shapely.box(0, 0, 4, 7), corners[0][0] - 2, corners[0][1] - 2)

@@ -104,11 +104,17 @@ def test_propane_counts_where_the_tank_and_its_distances_fit(
     nothing = layer([], height_m=[])
     square = shapely.box(0, 0, side_m, side_m)
     row = one(sites, plan, PROPANE, shape=square, buildings=nothing)
-    assert (row["storage_gal"], row["fuel_n_lo"], row["fuel_n_hi"]) == (tank_gal, machines, machines)
+    assert (row["storage_gal"], row["fuel_n_lo"], row["fuel_n_hi"]) == (
+        tank_gal,
+        machines,
+        machines,
+    )
 
 
 def test_no_tank_fits_a_small_lot(sites, layer, plan):
-    row = one(sites, plan, PROPANE, shape=shapely.box(0, 0, 15, 15), buildings=layer([], height_m=[]))
+    row = one(
+        sites, plan, PROPANE, shape=shapely.box(0, 0, 15, 15), buildings=layer([], height_m=[])
+    )
     assert np.isnan(row["storage_gal"])
     assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (0, 0)
 
@@ -143,7 +149,10 @@ def test_more_demand_never_raises_the_machines_that_a_main_carries(sites, mains,
 
 
 def test_shuffled_mains_change_nothing(sites, mains, plan):
-    rows = [(shapely.LineString([(-100, -20 - n), (100, -20 - n)]), 2 + 2 * (n % 4), "low") for n in range(8)]
+    rows = [
+        (shapely.LineString([(-100, -20 - n), (100, -20 - n)]), 2 + 2 * (n % 4), "low")
+        for n in range(8)
+    ]
     table = mains(rows)
     here = sites([shapely.box(60 * n, 0, 60 * n + 40, 40) for n in range(5)])
     again = table.sample(frac=1, random_state=7)

@@ -30,7 +30,10 @@ def substations(layer):
 @pytest.fixture
 def feeders(layer):
     def build(*headroom_kw):
-        lines = [shapely.LineString([(n * 500 - 5, 20), (n * 500 + 15, 20)]) for n in range(len(headroom_kw))]
+        lines = [
+            shapely.LineString([(n * 500 - 5, 20), (n * 500 + 15, 20)])
+            for n in range(len(headroom_kw))
+        ]
         return layer(
             lines,
             feeder_id=[f"F{n}" for n in range(len(lines))],
@@ -57,16 +60,16 @@ def test_a_substation_bounds_the_parcel_from_above(sites, substations, plan):
     assert row["grid_as_of"] == "2026-01-31"
 
 
-def test_plenty_at_the_substation_does_not_prove_that_the_street_is_served(sites, substations, plan):
+def test_plenty_at_the_substation_does_not_prove_that_the_street_is_served(
+    sites, substations, plan
+):
     row = one(sites, plan, substations=substations((60, 20, 0, "in_service")))
     assert (row["shortfall_lo_kw"], row["shortfall_hi_kw"]) == (0, 1000)
     assert row["gap_class"] == "unknown"
 
 
 def test_a_feeder_is_better_evidence_than_a_substation(sites, substations, feeders, plan):
-    row = one(
-        sites, plan, substations=substations((60, 20, 0, "in_service")), feeders=feeders(300)
-    )
+    row = one(sites, plan, substations=substations((60, 20, 0, "in_service")), feeders=feeders(300))
     assert (row["grid_evidence"], row["load_headroom_kw"]) == ("feeder", 300)
     assert row["shortfall_lo_kw"] == row["shortfall_hi_kw"] == 700
     assert not row["headroom_is_bound"]

@@ -25,7 +25,9 @@ def test_every_factor_agrees_with_pint(unit):
     base = BASE[measure.UNITS[unit][0]]
     expected = registry.Quantity(1, PINT[unit]).to(PINT[base]).magnitude
     # Pint's acre is the survey acre; ours says so by its digits too.
-    assert measure.factor(unit, base) == pytest.approx(expected, rel=1e-5 if unit == "acre" else 1e-9)
+    assert measure.factor(unit, base) == pytest.approx(
+        expected, rel=1e-5 if unit == "acre" else 1e-9
+    )
 
 
 def test_a_survey_foot_is_two_millionths_longer_than_an_international_foot():

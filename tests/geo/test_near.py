@@ -34,7 +34,9 @@ def test_nearest_agrees_with_trying_every_pair_and_ties_fall_to_the_first(ours, 
 
 @given(points, points, st.integers(0, 80))
 def test_within_agrees_with_trying_every_pair(ours, theirs, reach):
-    pairs = list(zip(*near.within(shapely.points(ours), shapely.points(theirs), reach), strict=True))
+    pairs = list(
+        zip(*near.within(shapely.points(ours), shapely.points(theirs), reach), strict=True)
+    )
     expected = [
         (i, j)
         for i, (x, y) in enumerate(ours)
@@ -45,7 +47,9 @@ def test_within_agrees_with_trying_every_pair(ours, theirs, reach):
 
 
 def test_gather_unites_each_group_and_leaves_the_others_empty():
-    squares = np.array([shapely.box(0, 0, 2, 2), shapely.box(1, 0, 3, 2), shapely.box(9, 9, 10, 10)])
+    squares = np.array(
+        [shapely.box(0, 0, 2, 2), shapely.box(1, 0, 3, 2), shapely.box(9, 9, 10, 10)]
+    )
     united = near.gather(squares, np.array([2, 2, 0]), 4)
     assert [shapely.area(shape) for shape in united] == [1.0, 0.0, 6.0, 0.0]
 

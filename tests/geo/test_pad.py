@@ -3,7 +3,7 @@ import pytest
 import shapely
 from shapely.affinity import rotate, translate
 
-from geo import catalogue
+from geo import block, catalogue
 from geo.criteria import pad
 
 GX230 = catalogue.generators()["gx230"]
@@ -77,7 +77,9 @@ def test_closed_form_rectangles_take_what_they_take(
 
 def test_an_l_takes_what_its_arms_take(ground_of, plan):
     # Arms 3.3528 m wide and 10 m long hold one row: 10 m is 5 machines (10.0584 m is just over).
-    ell = shapely.Polygon([(0, 0), (10.06, 0), (10.06, 3.3528), (3.3528, 3.3528), (3.3528, 10.06), (0, 10.06)])
+    ell = shapely.Polygon(
+        [(0, 0), (10.06, 0), (10.06, 3.3528), (3.3528, 3.3528), (3.3528, 10.06), (0, 10.06)]
+    )
     assert most(ground_of([ell]), plan) == 5
 
 
@@ -133,17 +135,20 @@ def test_candidates_lie_on_the_ground_and_do_not_overlap(ground_of, plan):
     placed = pad.candidates(ground, sites, count, away, GX230, plan, 4)
     fitting = np.flatnonzero(pad.fits(ground, count, GX230, plan))
     assert set(placed["query"]) == set(fitting)
-    block, machines = pad.outlines(placed, GX230, plan)
+    outline, machines = block.outlines(placed, GX230, plan)
     on = ground.shapes[placed["site"]]
-    assert shapely.covers(shapely.buffer(on, 0.005), block).all()
-    assert shapely.covers(shapely.buffer(block, 0.001), machines).all()
+    assert shapely.covers(shapely.buffer(on, 0.005), outline).all()
+    assert shapely.covers(shapely.buffer(outline, 0.001), machines).all()
     assert (shapely.get_num_geometries(machines) == placed["count"]).all()
     # Machines that overlapped would cover less than their own footprints.
     each = shapely.area(shapely.union_all(machines[:, None], axis=1)) / placed["count"]
     assert each.to_numpy() == pytest.approx(1.524 * 0.9144)
     # The first candidate of each query is the farthest from whom it should keep away.
     far = shapely.distance(shapely.points(placed["x"], placed["y"]), away[placed["site"]])
-    assert (far[placed.groupby("query").head(1).index] >= np.round(placed.assign(f=far).groupby("query")["f"].max(), 2) - 0.01).all()
+    assert (
+        far[placed.groupby("query").head(1).index]
+        >= np.round(placed.assign(f=far).groupby("query")["f"].max(), 2) - 0.01
+    ).all()
 
 
 def test_more_ground_is_what_the_deficit_asks_for(ground_of, plan):

@@ -1,0 +1,205 @@
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geo import catalogue, rank, screen
+from geo.errors import ConfigError
+from geo.model import Ramp
+
+
+def street(mains, *, inches=6, pressure="high", y=-10.0):
+    return mains([(shapely.LineString([(-500, y), (9000, y)]), inches, pressure)])
+
+
+@pytest.fixture
+def ranked(town, market, plan):
+    def build(*shapes, rules=plan, **columns):
+        facts = screen.screen(town(list(shapes), **columns), market, rules)
+        return rank.rank(facts, rules)
+
+    return build
+
+
+LOT = shapely.box(0, 0, 46, 46)
+SMALL = shapely.box(200, 0, 208, 8)
+
+
+@settings(deadline=None)
+@given(st.floats(-1e4, 1e4), st.floats(-100, 100), st.floats(-100, 100))
+def test_a_ramp_is_straight_between_its_ends_and_flat_beyond(value, zero, one):
+    if zero == one:
+        return
+    got = rank.ramp(pd.Series([value]), Ramp(weight=1, zero_at=zero, one_at=one))[0]
+    assert got == pytest.approx(min(max((value - zero) / (one - zero), 0), 1))
+
+
+def test_missing_scores_are_neither_zero_nor_one():
+    assert np.isnan(rank.ramp(pd.Series([np.nan]), Ramp(weight=1, zero_at=0, one_at=1))[0])
+
+
+def test_a_score_is_the_weighted_mean_of_its_ramps(ranked, mains):
+    row = ranked(LOT, mains=street(mains)).iloc[0]
+    # No capacity layer: grid weighs nothing. Main 10 m away: (120 - 10) / 120; ground for 25;
+    # nobody hears it.
+    expected = 100 * (20 * (110 / 120) + 15 * 1 + 25 * 1) / (20 + 15 + 25)
+    assert row["score"] == row["score_best"] == pytest.approx(expected, abs=0.05)
+    assert np.isnan(row["score_grid"])
+    assert row["known_share"] == 1.0
+
+
+def test_verdicts_follow_the_bracket(ranked, mains):
+    fit = ranked(LOT, mains=street(mains)).iloc[0]
+    assert (fit["verdict"], fit["n_lo"], fit["n_hi"]) == ("fit", 25, 25)
+    unfit = ranked(SMALL, mains=street(mains)).iloc[0]
+    assert (unfit["verdict"], unfit["n_hi"]) == ("unfit", 0)
+    # 20 by 20 m takes 25 generators and no propane tank that would last.
+    unknown = ranked(shapely.box(0, 0, 20, 20), mains=street(mains, inches=np.nan)).iloc[0]
+    assert (unknown["verdict"], unknown["n_lo"], unknown["n_hi"]) == ("unknown", 0, 25)
+    assert unknown["score"] < unknown["score_best"]
+    assert unknown["known_share"] == pytest.approx(40 / 60, abs=0.001)
+
+
+def test_the_order_is_verdict_then_score(ranked, mains):
+    ranking = ranked(SMALL, LOT, shapely.box(300, 40, 346, 86), mains=street(mains))
+    assert ranking["verdict"].tolist() == ["fit", "fit", "unfit"]
+    assert ranking["rank"].tolist() == [1, 2, 3]
+    assert ranking["score"].is_monotonic_decreasing
+    assert ranking["site_id"].tolist() == ["S00001", "S00002", "S00000"]
+
+
+def test_a_new_site_never_moves_anothers_score(ranked, mains):
+    alone = ranked(LOT, SMALL, mains=street(mains)).set_index("site_id")
+    other = shapely.box(400, 0, 900, 400)
+    more = ranked(LOT, SMALL, other, mains=street(mains)).set_index("site_id")
+    kept = [name for name in alone.columns if name not in ("rank", "geometry", "block", "machines")]
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(alone.loc[["S00000", "S00001"], kept]),
+        pd.DataFrame(more.loc[["S00000", "S00001"], kept]),
+    )
+
+
+def test_power_served_is_grid_and_generators_up_to_the_target(mains, layer, town, market, plan):
+    given_town = town([LOT], mains=street(mains, inches=2))
+    given_town.layers["feeders"] = layer(
+        [shapely.LineString([(0, -5), (40, -5)])],
+        feeder_id=["F1"],
+        load_headroom_kw=[300.0],
+        as_of=pd.Timestamp("2026-01-01"),
+    )
+    row = rank.rank(screen.screen(given_town, market, plan), plan).iloc[0]
+    # One machine: 12 900 x 0.25 / 2000 = 1.6. Grid 300 + 200 of 1000 kW; 700 short needs four.
+    assert (row["n_lo"], row["power_served_kw"], row["needed_lo"]) == (1, 500, 4)
+    assert (row["gap_class"], row["covers_gap"]) == ("short", "no")
+    assert row["score_grid"] == pytest.approx(0.2)
+    assert row["call"] == "yes"
+    assert "short by 700 kW: 4 needed." in row["sentence"]
+
+
+def test_what_the_grid_already_carries_is_no_call(mains, layer, town, market, plan):
+    given_town = town([LOT], mains=street(mains))
+    given_town.layers["feeders"] = layer(
+        [shapely.LineString([(0, -5), (40, -5)])],
+        feeder_id=["F1"],
+        load_headroom_kw=[1500.0],
+        as_of=pd.Timestamp("2026-01-01"),
+    )
+    row = rank.rank(screen.screen(given_town, market, plan), plan).iloc[0]
+    assert (row["gap_class"], row["covers_gap"], row["call"]) == ("covered", "no gap", "no")
+    assert "The grid already carries 1 MW." in row["sentence"]
+
+
+def test_goal_headroom_scores_headroom_itself(mains, layer, town, market, plan):
+    given_town = town([LOT], mains=street(mains))
+    given_town.layers["feeders"] = layer(
+        [shapely.LineString([(0, -5), (40, -5)])],
+        feeder_id=["F1"],
+        load_headroom_kw=[1500.0],
+        as_of=pd.Timestamp("2026-01-01"),
+    )
+    rules = plan.model_copy(
+        update={
+            "grid": plan.grid.model_copy(update={"goal": "headroom"}),
+            "score": plan.score.model_copy(
+                update={"grid": Ramp(weight=40, zero_at=0, one_at=3000)}
+            ),
+        }
+    )
+    row = rank.rank(screen.screen(given_town, market, rules), rules).iloc[0]
+    assert row["score_grid"] == 0.5
+
+
+def test_a_market_without_capacity_says_so_first(town, market, plan, mains):
+    lines = rank.first_lines(town([LOT], mains=street(mains)), market, plan)
+    assert "Grid capacity is not published here: ranked on siting only." in lines
+    assert "Noise is held to 69 dB(A) only: no local rule given." in lines
+
+
+def test_every_published_fact_but_the_runs_own_is_there(ranked, mains):
+    ranking = ranked(LOT, SMALL, mains=street(mains))
+    names = {fact.name for fact in catalogue.facts() if fact.group != "provenance"}
+    assert names <= set(ranking.columns)
+
+
+def test_numbers_are_rounded_as_the_catalogue_says(ranked, mains):
+    ranking = ranked(LOT, SMALL, mains=street(mains))
+    for fact in catalogue.facts():
+        if fact.decimals is not None and fact.name in ranking:
+            values = pd.to_numeric(ranking[fact.name]).dropna()
+            assert (values == values.round(fact.decimals)).all(), fact.name
+
+
+def test_counts_add_up_to_the_sites(ranked, mains):
+    ranking = ranked(LOT, SMALL, mains=street(mains))
+    for name, counted in rank.counts(ranking).items():
+        assert sum(counted.values()) == len(ranking), name
+
+
+def test_a_plan_that_names_an_unknown_machine_is_refused(plan, town, market):
+    wrong = plan.model_copy(update={"generator": "gx231"})
+    with pytest.raises(ConfigError, match="'gx231' is not in the catalogue"):
+        screen.screen(town([LOT]), market, wrong)
+
+
+def test_a_market_without_a_site_is_refused(plan, town, market):
+    nothing = town([LOT])
+    empty = type(nothing)(nothing.sites.iloc[:0], nothing.layers, nothing.coverage)
+    with pytest.raises(ConfigError, match="no parcel of the market is a site"):
+        screen.screen(empty, market, plan)
+
+
+def test_what_is_assumed_stands_on_the_row(mains, town, market, plan):
+    bare = town([LOT], mains=street(mains))
+    del bare.layers["buildings"]
+    rules = plan.model_copy(update={"assume": plan.assume.model_copy(update={"bare_parcel": True})})
+    row = rank.rank(screen.screen(bare, market, rules), rules).iloc[0]
+    assert row["verdict"] == "fit"
+    assert row["call"] == "check first"
+    assert "no building in the way" in row["assumed"]
+    assert "Assumed: no building in the way" in row["sentence"]
+    assert "with assumptions" in row["confidence"]
+
+
+def test_a_lever_that_helps_is_named_with_what_it_gives(ranked, mains):
+    # 6 by 6 m of ground takes four; a setback of 1 m leaves 10 by 10 m.
+    row = ranked(shapely.box(0, 0, 12, 12), mains=street(mains)).iloc[0]
+    assert (row["n_lo"], row["binding"], row["lift_lever"]) == (4, "pad", "variance")
+    assert row["lift_n"] > 4
+    assert row["lift_text"].startswith("a zoning variance to 1 m from the lot line: ")
+
+
+def test_a_sure_fuel_comes_before_an_unknown_one_that_may_carry_more(ranked, mains):
+    # 46 by 46 m takes a 12 000 gal tank (five machines); the main is there, its size is not known.
+    row = ranked(LOT, mains=street(mains, inches=np.nan)).iloc[0]
+    assert (row["fuel"], row["n_lo"], row["n_hi"]) == ("propane", 5, 5)
+    assert row["fuel_ladder"] == "propane 5; natural gas 0 to 25"
+    assert "the size or pressure of the gas main: up to 25 on natural gas" in row["lift_text"]
+
+
+def test_needs_reach_as_far_as_anything_could_matter(plan):
+    reach = screen.needs(plan).reach_m
+    assert reach["receptors"] == 100  # the plan looks farther than the 35 m that 25 machines reach
+    assert reach["buildings"] == 15.24  # a propane tank's distance, more than the 5 ft of a pad
+    assert reach["mains"] == plan.fuel.main_reach_m

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+
+from geo import sentence
+
+ROW = {
+    "n_lo": 6, "n_hi": 6, "fuel_title": "natural gas", "binding": "noise", "binding_set": "noise",
+    "level_next_dba": 69.5, "receptor_class": "home", "receptor_distance_m": 17.5,
+    "receptor_direction": "north-east", "noise_evidence": "receptors", "noise_unsure": False,
+    "noise_n": 6, "margin_worst_db": 8.0, "pad_lo": 25, "pad_n": 25, "pad_evidence": "buildings",
+    "pad_short_by_m": np.nan, "ground_area_m2": 900.0, "open_area_m2": np.nan,
+    "fuel_n_lo": 10, "fuel_n_hi": 10, "fuel_evidence": "main", "fuel_capacity": 20050.0,
+    "fuel_unit": "scfh", "main_diameter_in": 4.0, "main_pressure_class": "high",
+    "main_distance_m": 12.3, "storage_gal": np.nan, "lift_lever": None, "lift_n": np.nan,
+    "gap_class": "short", "grid_evidence": "feeder", "shortfall_lo_kw": 800.0,
+    "shortfall_hi_kw": 800.0, "needed_lo": 4, "needed_hi": 4, "assumed": None,
+    "other_n_hi": 10, "other_evidence": "main", "other_title": "natural gas",
+}  # fmt: skip
+
+
+def say(plan, **changes):
+    return sentence.sentence(ROW | changes, plan, 200.0)
+
+
+def test_a_noise_bound_site_reads_as_the_house_asks(plan):
+    assert say(plan) == (
+        "Carries 6 generators (1.2 MW) on natural gas; a 7th would reach 69.5 dB(A) at a home "
+        "17.5 m north-east. The grid leaves 1 MW short by 800 kW: 4 needed."
+    )
+
+
+def test_fuel_pad_cap_and_several(plan):
+    fuel = say(plan, n_lo=10, n_hi=10, binding="fuel", binding_set="fuel")
+    assert (
+        "an 11th would need more fuel: the 4 in high-pressure main 12 m away spares 20,050" in fuel
+    )
+    pad = say(plan, binding="pad", binding_set="pad", pad_short_by_m=0.4)
+    assert "a 7th finds no room: clearances are 0.4 m short" in pad
+    cap = say(plan, n_lo=25, n_hi=25, binding="cap", binding_set="cap")
+    assert cap.startswith("Carries 25 generators (5 MW) on natural gas; the plan stops at 25.")
+    several = say(
+        plan,
+        n_lo=0,
+        n_hi=0,
+        binding="several",
+        binding_set="pad and fuel",
+        ground_area_m2=0.0,
+        fuel_evidence="no main",
+        fuel_n_lo=0,
+        fuel_n_hi=0,
+    )
+    assert several.startswith(
+        "Carries none (room: setbacks, buildings and exclusions leave no ground; "
+        "fuel: no gas main within reach)."
+    )
+
+
+def test_what_is_not_known_is_named(plan):
+    text = say(
+        plan,
+        n_lo=0,
+        n_hi=12,
+        fuel_n_lo=0,
+        fuel_n_hi=25,
+        fuel_evidence="main of unknown size",
+        binding="fuel",
+        binding_set="fuel",
+    )
+    assert text.startswith(
+        "Carries up to 12 generators (2.4 MW) on natural gas, or none: not known is the size or "
+        "pressure of the gas main."
+    )
+    lift = sentence.lift(
+        ROW
+        | {
+            "n_lo": 0,
+            "n_hi": 12,
+            "fuel_n_lo": 0,
+            "fuel_n_hi": 25,
+            "fuel_evidence": "main of unknown size",
+        },
+        plan,
+    )
+    assert lift == "finding out the size or pressure of the gas main: up to 12"
+
+
+def test_the_gap_is_said_as_it_is_known(plan):
+    bound = say(
+        plan,
+        grid_evidence="substation",
+        shortfall_lo_kw=50.0,
+        shortfall_hi_kw=1000.0,
+        needed_lo=1,
+        needed_hi=5,
+    )
+    assert bound.endswith("The grid leaves 1 MW short by at least 50 kW: 1 to 5 needed.")
+    assert say(plan, gap_class="covered").endswith("The grid already carries 1 MW.")
+    silent = say(plan, gap_class="unknown", grid_evidence="unpublished")
+    assert silent.endswith("What the grid can carry here is not known; the target is 1 MW.")
+
+
+def test_nobody_reads_the_codes_words(plan):
+    for text in (say(plan), say(plan, binding="fuel", binding_set="fuel"), say(plan, n_lo=0)):
+        for word in ("shortfall", "deployable", "binding", "bracket", "ramp", "nan", "None"):
+            assert word not in text
+
+
+@pytest.mark.parametrize(
+    ("number", "place"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (13, "13th"),
+        (21, "21st"),
+        (22, "22nd"),
+    ],
+)
+def test_ordinals(number, place):
+    assert sentence.ordinal(number) == place
+
+
+def test_powers_are_said_in_the_unit_that_reads():
+    assert [sentence.power(kw) for kw in (50, 800, 1000, 1200, 5000)] == [
+        "50 kW", "800 kW", "1 MW", "1.2 MW", "5 MW",
+    ]  # fmt: skip

@@ -1,0 +1,208 @@
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from shapely.affinity import rotate
+
+from geo import catalogue, size
+from geo.model import Lever
+
+GX230 = catalogue.generators()["gx230"]
+
+
+def sized(town_, plan, fuel_lo=25, fuel_hi=None):
+    """Size a town whose fuel runs so many machines at every site."""
+    found = size.siting(town_.sites, town_.layers, town_.coverage, GX230, plan)
+    count = len(town_.sites)
+    supply = pd.DataFrame(
+        {
+            "fuel_n_lo": np.broadcast_to(fuel_lo, count).copy(),
+            "fuel_n_hi": np.broadcast_to(fuel_lo if fuel_hi is None else fuel_hi, count).copy(),
+        }
+    )
+    return found, size.deploy(found, supply, plan)
+
+
+# A lot of 46 by 46 m leaves 40 by 40 m inside 3 m setbacks: room for any 25. A home's lot so many
+# metres from its east side decides how many may run: with n at one spot, floor((d / 7)^2).
+LOT = shapely.box(0, 0, 46, 46)
+
+
+def home_at(metres):
+    return shapely.box(46 + metres, 0, 66 + metres, 46)
+
+
+def test_nothing_stops_it_but_the_plan(town, plan):
+    _, got = sized(town([LOT]), plan)
+    assert got.iloc[0].tolist() == [25, 25, "cap", "cap", None]
+
+
+def test_the_neighbours_stop_it_and_fuel_is_next(town, plan):
+    small = shapely.box(0, 0, 12, 12)  # 6 by 6 m of ground: four machines
+    near = shapely.box(14, 0, 30, 12)
+    found, got = sized(town([small], homes=[near]), plan, fuel_lo=3)
+    row = got.iloc[0]
+    # The ground takes 4; the farthest corner is 14 m from the home: floor(2^2) = 4 at one point,
+    # but a real block's centre is nearer: (14 - 3 - 1.37) / 7 squared is 1.9, so one.
+    assert found.pad_n.tolist() == [4]
+    assert found.noise_n.tolist() == [4]
+    assert row["n_lo"] == row["n_hi"] == 1
+    assert (row["binding"], row["runner_up"]) == ("pad", "fuel")
+
+
+def test_waiving_noise_alone_gives_most(town, plan):
+    found, got = sized(town([shapely.box(0, 0, 20, 20)], homes=[shapely.box(20, 0, 40, 20)]), plan)
+    # 14 by 14 m of ground takes 25 (13.1 by 10.1); neighbours let floor((20 / 7)^2) = 8 run.
+    assert found.pad_n.tolist() == [25]
+    assert found.noise_n.tolist() == [8]
+    assert got["binding"].tolist() == ["noise"]
+    assert got["runner_up"].tolist() == ["cap"]
+
+
+def test_fuel_binds_and_several_bind(town, plan):
+    _, got = sized(town([LOT]), plan, fuel_lo=6)
+    assert got.iloc[0].tolist() == [6, 6, "fuel", "fuel", "cap"]
+    _, got = sized(town([shapely.box(0, 0, 8, 8)]), plan, fuel_lo=0)
+    # 2 by 2 m of ground takes none and there is no gas: neither waiver helps alone.
+    assert got.iloc[0].tolist() == [0, 0, "several", "pad and fuel", None]
+
+
+def test_unknown_fuel_is_a_bracket(town, plan):
+    _, got = sized(town([LOT]), plan, fuel_lo=0, fuel_hi=25)
+    assert got.iloc[0][["n_lo", "n_hi", "binding"]].tolist() == [0, 25, "fuel"]
+
+
+def test_spares_stand_on_the_pad_but_are_not_heard(town, plan):
+    near = town([LOT], homes=[home_at(0)])
+    spare = plan.model_copy(update={"spares": 2})
+    n = sized(near, plan)[1]["n_lo"].iloc[0]
+    # The block grows with the spares, so up to two more stand there, never fewer.
+    assert n <= sized(near, spare)[1]["n_lo"].iloc[0] <= n + 2
+    assert sized(town([LOT]), spare, fuel_lo=4)[1]["n_lo"].tolist() == [6]
+    assert sized(town([LOT]), spare, fuel_lo=0)[1]["n_lo"].tolist() == [0]
+
+
+def test_no_receptor_layer_is_unknown_not_a_pass(town, plan):
+    bare = town([LOT])
+    del bare.layers["receptors"]
+    _, got = sized(bare, plan)
+    assert got.iloc[0][["n_lo", "n_hi"]].tolist() == [0, 25]
+
+
+def test_the_edge_of_the_layer_is_a_bracket(town, plan):
+    lot = shapely.box(0, 0, 20, 20)
+    edge = shapely.box(-500, -500, 24, 500)  # the layer stops 4 m east of the lot
+    _, got = sized(town([lot], coverage=edge), plan)
+    row = got.iloc[0]
+    assert row["n_hi"] == 25
+    assert 1 <= row["n_lo"] < 25
+    # At worst it is as if somebody lived all along that edge.
+    along = shapely.box(24, -200, 44, 200)
+    assert row["n_lo"] == sized(town([lot], homes=[along]), plan)[1]["n_lo"].iloc[0]
+
+
+def test_no_building_layer_is_unknown_unless_the_plan_takes_the_parcel_as_bare(town, plan):
+    bare = town([LOT])
+    del bare.layers["buildings"]
+    assert sized(bare, plan)[1].iloc[0][["n_lo", "n_hi"]].tolist() == [0, 25]
+    assumed = plan.assume.model_copy(update={"bare_parcel": True})
+    taken = plan.model_copy(update={"assume": assumed})
+    assert sized(bare, taken)[1].iloc[0][["n_lo", "n_hi"]].tolist() == [25, 25]
+
+
+def crowd(count, seed):
+    """Return lots of many shapes in a row, each with a shed and a home somewhere near."""
+    draw = np.random.default_rng(seed)
+    lots, sheds, homes = [], [], []
+    for number in range(count):
+        x, width, height = 150.0 * number, *draw.uniform(9, 45, 2)
+        lot = shapely.box(x, 0, x + width, height)
+        if draw.random() < 0.4:
+            lot = lot.difference(shapely.box(x + width / 2, height / 2, x + width, height))
+        turn = draw.uniform(0, 90)
+        lots.append(rotate(lot, turn, origin=(x, 0)))
+        shed_x, shed_y = x + draw.uniform(0, width), draw.uniform(0, height)
+        shed = shapely.box(
+            shed_x, shed_y, shed_x + draw.uniform(2, 12), shed_y + draw.uniform(2, 12)
+        )
+        sheds.append(rotate(shed, turn, origin=(x, 0)))
+        away = draw.uniform(0, 40)
+        home = shapely.box(x + width + away, -5, x + width + away + 15, 15)
+        homes.append(rotate(home, turn, origin=(x, 0)))
+    return lots, homes, sheds
+
+
+def test_bisection_finds_what_counting_up_finds(town, plan):
+    lots, homes, sheds = crowd(60, 3)
+    some = town(lots, homes=homes, buildings=sheds)
+    found, got = sized(some, plan)
+    everyone = np.arange(len(lots))
+    best = np.zeros(len(lots), dtype=int)
+    for n in range(1, plan.cap + 1):
+        asked = everyone[found.pad_n >= n]
+        best[asked[size._holds(found.scene, asked, np.full(len(asked), n), worst=True)]] = n
+    assert got["n_lo"].tolist() == best.tolist()
+    assert len(set(best)) > 5
+
+
+def test_shuffled_sites_and_neighbours_change_nothing(town, plan):
+    lots, homes, sheds = crowd(25, 5)
+    order = np.random.default_rng(1).permutation(25)
+    _, straight = sized(town(lots, homes=homes, buildings=sheds), plan)
+    shuffled = town(
+        [lots[i] for i in order], homes=homes[::-1], buildings=[sheds[i] for i in order[::-1]]
+    )
+    _, mixed = sized(shuffled, plan)
+    assert mixed["n_lo"].tolist() == straight["n_lo"].to_numpy()[order].tolist()
+    assert mixed["binding"].tolist() == straight["binding"].to_numpy()[order].tolist()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pad": {"setback_m": 5.0}},
+        {"pad": {"building_clearance_m": 4.0}},
+        {"pad": {"aisle_m": 1.5}},
+        {"noise": {"limit_dba": 65.0}},
+    ],
+)
+def test_a_stricter_rule_never_adds_a_machine(town, plan, change):
+    lots, homes, sheds = crowd(40, 11)
+    some = town(lots, homes=homes, buildings=sheds)
+    part, rules = next(iter(change.items()))
+    strict = plan.model_copy(update={part: getattr(plan, part).model_copy(update=rules)})
+    assert (sized(some, strict)[1]["n_lo"] <= sized(some, plan)[1]["n_lo"]).all()
+
+
+def test_what_is_described_is_what_was_sized(town, plan):
+    lots, homes, sheds = crowd(40, 23)
+    some = town(lots, homes=homes, buildings=sheds)
+    found, got = sized(some, plan)
+    facts = size.describe(some.sites, found, got)
+    placed = (got["n_lo"] > 0).to_numpy()
+    assert (facts.loc[placed, "placed_n"] == got.loc[placed, "n_lo"]).all()
+    assert (facts.loc[placed, "noise_slack_db"].dropna() >= 0).all()
+    assert (facts.loc[placed, "pad_slack_m"] >= 0).all()
+    inside = shapely.covers(
+        shapely.buffer(found.scene.ground.shapes[placed], 0.005),
+        facts.loc[placed, "block"].to_numpy(),
+    )
+    assert inside.all()
+    # The level of each placement, again, machine by machine, at the governing home.
+    for row in np.flatnonzero(placed & facts["receptor_id"].notna().to_numpy()):
+        home = homes[int(facts["receptor_id"][row][1:])]
+        centres = [shapely.centroid(one) for one in facts["machines"][row].geoms]
+        upper = 69 + 10 * np.log10(sum(49 / max(home.distance(c), 1) ** 2 for c in centres))
+        level = facts["level_dba"][row]
+        assert upper - 0.7 <= level <= upper + 1e-6
+    stopped = (got["binding"] == "noise").to_numpy()
+    assert stopped.any()
+    assert (facts.loc[stopped, "noise_short_by_db"] > 0).all()
+
+
+def test_a_barrier_lets_more_run(town, plan):
+    some = town([shapely.box(0, 0, 20, 20)], homes=[shapely.box(20, 0, 40, 20)])
+    plain = size.siting(some.sites, some.layers, some.coverage, GX230, plan)
+    walled = size.siting(some.sites, some.layers, some.coverage, GX230, plan, barrier_db=5)
+    assert walled.place_lo[0] > plain.place_lo[0]
+    assert isinstance(next(iter(plan.levers.values())), Lever)
