@@ -30,10 +30,43 @@ NOT_SCREENED = (
 )
 # Facts whose values are codes: an underscore in them is a space to the reader.
 CODED = frozenset(
-    "verdict gap_class binding runner_up fuel lift_lever use_class zone_class receptor_class "
-    "grid_evidence fuel_evidence pad_evidence noise_evidence fuel_ladder call".split()
+    {
+        "verdict",
+        "gap_class",
+        "binding",
+        "runner_up",
+        "fuel",
+        "fuel_ladder",
+        "lift_lever",
+        "use_class",
+        "zone_class",
+        "receptor_class",
+        "grid_evidence",
+        "fuel_evidence",
+        "pad_evidence",
+        "noise_evidence",
+    }
 )
 WHOLE_FEET = 20.0
+# Where no pad was placed, or nobody hears it, there is nothing to know: the card says which.
+NO_PAD, NOBODY = "no pad placed", "nobody within reach"
+OF_THE_PAD = (
+    "pad_rows",
+    "pad_columns",
+    "pad_length_m",
+    "pad_width_m",
+    "pad_bearing_deg",
+    "line_distance_m",
+)
+OF_THE_HEARER = (
+    "level_dba",
+    "noise_slack_db",
+    "receptor_class",
+    "receptor_name",
+    "receptor_id",
+    "receptor_distance_m",
+    "receptor_direction",
+)
 
 
 class Words(Frozen):
@@ -101,11 +134,23 @@ def shown(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
     """Return each fact's text per row, unit included, in catalogue order; None: not known.
 
     Lengths and areas are given in feet first, since the readers think in feet; metres follow.
+    What a pad or its nearest hearer would tell says so where there is neither.
     Raises ContractError when a fact has no column.
     """
     require(list(ranking.columns))
     here = [fact for fact in facts() if fact.name in ranking.columns]
-    return {fact.name: _texts(fact, ranking) for fact in here}
+    texts = {fact.name: _texts(fact, ranking) for fact in here}
+    unplaced = ranking["pad_length_m"].isna()
+    everyone = ranking["noise_evidence"] == "receptors"
+    alone = ~unplaced & everyone & ranking["receptor_class"].isna()
+    for rows, names, said in (
+        (unplaced, (*OF_THE_PAD, *OF_THE_HEARER), NO_PAD),
+        (alone, (*OF_THE_HEARER, "level_next_dba"), NOBODY),
+    ):
+        for name in names:
+            filled = zip(texts[name], rows, strict=True)
+            texts[name] = [said if one is None and row else one for one, row in filled]
+    return texts
 
 
 def absent(name: str) -> str:
@@ -171,12 +216,16 @@ def _row(fact: Fact, value: str | None) -> Row:
     return Row(fact.name, fact.title, said, value is not None, fact.note)
 
 
+def _said(said: str) -> str | None:
+    return None if said == NOT_KNOWN else said
+
+
 def _texts(fact: Fact, ranking: pd.DataFrame) -> list[str | None]:
     values = ranking[fact.name]
     known = values.notna().to_numpy()
     if fact.decimals is None:
         say = _say(fact.name)
-        return [say(v) if k else None for v, k in zip(values, known, strict=True)]
+        return [_said(say(v)) if k else None for v, k in zip(values, known, strict=True)]
     numbers = pd.to_numeric(values).to_numpy(dtype=float, na_value=np.nan)
     known = known & np.isfinite(numbers)
     # Adding 0 turns a rounded -0.0 into 0.0.

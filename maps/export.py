@@ -108,10 +108,10 @@ def reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.Data
         "Address": text("address"),
         "City": text("city"),
         "Current use": words("use_title", "use_class"),
-        "Lot sq ft": convert(number("lot_area_m2"), "m2", "ft2").round(0),
-        "Building sq ft": convert(number("building_area_m2"), "m2", "ft2").round(0),
+        "Lot sq ft": _square_feet(number("lot_area_m2")),
+        "Building sq ft": _square_feet(number("building_area_m2")),
         "Carries (generators)": _span(n_lo, n_hi, 0),
-        "Carries (MW)": _span(power_mw(n_lo, ranking), power_mw(n_hi, ranking), 3),
+        "Carries (MW)": _span(number("power_lo_kw") / 1000, number("power_hi_kw") / 1000, 3),
         "Gap (MW)": _span(gap_lo / 1000, gap_hi / 1000, 3),
         "Covers gap": text("covers_gap"),
         "Best fuel": text("fuel"),
@@ -126,27 +126,6 @@ def reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.Data
     }
     made["What would lift it"] = made["What would lift it"].fillna(absent("lift_text"))
     return pd.DataFrame(made, index=ranking.index)[list(READER_COLUMNS)]
-
-
-def power_mw(count: pd.Series, ranking: pd.DataFrame) -> pd.Series:
-    """Return the power (MW) of so many generators, read off the ranking's own rows.
-
-    Power rises by the same step with each machine (spares add none), so two rows of the ranking
-    that carry different numbers give the line. With one such number no spares are taken to be
-    installed; with none, the power of a machine is not known: NaN for all but 0 generators.
-    """
-    n = pd.to_numeric(ranking["n_lo"]).astype(float)
-    kw = pd.to_numeric(ranking["power_lo_kw"]).astype(float)
-    pairs = pd.DataFrame({"n": n, "kw": kw})[(kw > 0) & (n > 0)].sort_values(["n", "kw"])
-    none = count.where(count == 0) * 0.0
-    if pairs.empty:
-        return none
-    first, last = pairs.iloc[0], pairs.iloc[-1]
-    spread = last["n"] - first["n"]
-    step = (last["kw"] - first["kw"]) / spread if spread else last["kw"] / last["n"]
-    base = last["kw"] - step * last["n"]
-    running = (base + step * count).clip(lower=0) / 1000
-    return running.where(count > 0, none)
 
 
 def table(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
@@ -200,6 +179,10 @@ def xlsx_bytes(whole: pd.DataFrame, report: Report) -> bytes:
         _ranked_sheet(book, whole)
         _about_sheet(book, report)
     return out.getvalue()
+
+
+def _square_feet(areas_m2: pd.Series) -> pd.Series:
+    return convert(areas_m2, "m2", "ft2").round(0).astype("Int64")
 
 
 def _span(lo: pd.Series, hi: pd.Series, decimals: int) -> pd.Series:
@@ -263,7 +246,7 @@ def _ranked_sheet(book: xlsxwriter.Workbook, whole: pd.DataFrame) -> None:
         decimals = _decimals(name)
         plain = {None: "", 0: "0", 6: "0.000000"}.get(decimals, "0.0###")
         look, width = EXCEL_LOOK[name] if reader else (plain, min(max(len(name) + 2, 9), 24))
-        cell = wrapped if name in {"In a sentence"} else formats[look]
+        cell = wrapped if name == "In a sentence" else formats[look]
         sheet.set_column(position, position, width)
         sheet.write_string(0, position, name, head if reader else fact_head)
         link = name == "Map link" and len(whole) <= EXCEL_URLS

@@ -14,13 +14,13 @@ POINT_KINDS = (GeometryType.POINT, GeometryType.MULTIPOINT)
 
 
 def script_json(value: object) -> str:
-    """Return JSON that can stand inside <script>, whatever its texts hold.
+    r"""Return JSON that can stand inside <script>, whatever its texts hold.
 
-    Every < > & and { of a text, and everything beyond ASCII (so U+2028 too), is a \\u escape:
+    Every < > & and { of a text, and everything beyond ASCII (so U+2028 too), is a \u escape:
     no text can end the script, open a comment or be taken for a template's expression.
 
     >>> script_json(["</script>", "{{ 7 * 7 }}"])
-    '["\\\\u003c/script\\\\u003e","\\\\u007b\\\\u007b 7 * 7 }}"]'
+    '["\\u003c/script\\u003e","\\u007b\\u007b 7 * 7 }}"]'
     """
     plain = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for char in "<>&":

@@ -96,7 +96,16 @@ def draw(ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report
     drawn = _add_layers(the_map, ranking, drawing, look, shapes)
     pins.add_to(the_map)
     basemap.add_to(the_map)
-    folium.LayerControl(position="topright", collapsed=False, auto_z_index=False).add_to(the_map)
+    # The switches stand as the layers lie: what is on top comes first, the street map last.
+    for number, child in enumerate(the_map._children.values()):  # noqa: SLF001
+        if isinstance(child, folium.GeoJson):
+            child.options["order"] = number
+    basemap.options["order"] = -1
+    control = folium.LayerControl(
+        position="topright", collapsed=False, auto_z_index=False, sort_layers=True,
+        sort_function=JsCode("padfinder.topFirst"),
+    )  # fmt: skip
+    control.add_to(the_map)
     Part("list").add_to(the_map)
     Part("card", sites=drawn["sites"]).add_to(the_map)
     Part("legend").add_to(the_map)
@@ -224,8 +233,16 @@ def _groups(there: set[str], report: Report) -> list[dict[str, Any]]:
                   for fact in facts() if fact.group == key and fact.name in there]  # fmt: skip
         roles = known.layers.get(key, ())
         sources = [f"{one.title} ({one.vintage})" for one in report.sources if one.layer in roles]
-        made.append({"id": key, "title": title, "facts": listed, "from": "; ".join(sources),
-                     "evidence": known.evidence.get(key), "open": key not in CLOSED_GROUPS})  # fmt: skip
+        made.append(
+            {
+                "id": key,
+                "title": title,
+                "facts": listed,
+                "from": "; ".join(sources),
+                "evidence": known.evidence.get(key),
+                "open": key not in CLOSED_GROUPS,
+            }
+        )
     return [one for one in made if one["facts"]]
 
 
@@ -301,24 +318,38 @@ def _add_ground(
     if streets is not None:
         for kind in ("river",):
             scaled += _add_lines(the_map, streets, kind, look, shapes, quiet)
-    exclusions = _there(drawing, "exclusions", crs)
-    if exclusions is not None:
-        role = exclusions["kind"].map(EXCLUSION_LAYERS)
-        for key in dict.fromkeys(EXCLUSION_LAYERS.values()):
-            parts, _ = parts_of(exclusions.geometry[role == key].to_numpy(), POLYGON_KINDS)
-            if not len(parts):
-                continue
-            one = look.layers[key]
-            pack = _pack(parts, np.zeros(len(parts), dtype=int), 1, crs, metres=SIMPLIFY_M)
-            shapes[key] = {"pack": pack}
-            layer = _geojson(_named(one), show=one.show, control=True, style=_constant(**_look(one)),
-                             **quiet)  # fmt: skip
-            Part("shape", key=key, more={}).add_to(layer)
-            layer.add_to(the_map)
+    for key, areas in _excluded(drawing, crs).items():
+        parts, _ = parts_of(areas, POLYGON_KINDS)
+        if not len(parts):
+            continue
+        one = look.layers[key]
+        pack = _pack(parts, np.zeros(len(parts), dtype=int), 1, crs, metres=SIMPLIFY_M)
+        shapes[key] = {"pack": pack}
+        layer = _geojson(
+            _named(one), show=one.show, control=True, style=_constant(**_look(one)), **quiet
+        )
+        Part("shape", key=key, more={}).add_to(layer)
+        layer.add_to(the_map)
     if streets is not None:
         for kind in ("street", "rail", "boundary"):
             scaled += _add_lines(the_map, streets, kind, look, shapes, quiet)
     return scaled
+
+
+def _excluded(drawing: dict[str, gpd.GeoDataFrame], crs: Any) -> dict[str, np.ndarray]:
+    """Return the areas of the switches for parks, flood, wetland and other exclusions.
+
+    A park is often known only as a neighbour: its area counts as a park all the same.
+    """
+    found: dict[str, np.ndarray] = {}
+    if (exclusions := _there(drawing, "exclusions", crs)) is not None:
+        role = exclusions["kind"].map(EXCLUSION_LAYERS)
+        for key in dict.fromkeys(EXCLUSION_LAYERS.values()):
+            found[key] = exclusions.geometry[role == key].to_numpy()
+    if (receptors := _there(drawing, "receptors", crs)) is not None:
+        parks = receptors.geometry[receptors["receptor_class"] == "park"].to_numpy()
+        found["open_space"] = np.concatenate([found.get("open_space", parks[:0]), parks])
+    return found
 
 
 def _add_lines(
@@ -334,6 +365,11 @@ def _add_lines(
     rows = streets.geometry[streets["kind"] == kind].to_numpy()
     scaled = []
     for kinds, form in ((POLYGON_KINDS, "area"), (LINE_KINDS, "line")):
+        if kind == "boundary":
+            # What lies inside a boundary must stay visible: it is drawn as a line alone.
+            rows = np.where(
+                np.isin(shapely.get_type_id(rows), POLYGON_KINDS), shapely.boundary(rows), rows
+            )
         parts, _ = parts_of(rows, kinds)
         if not len(parts):
             continue
@@ -470,7 +506,8 @@ def _tips(key: str, frame: gpd.GeoDataFrame, title: str) -> list[str]:
         elif column.type == "date":
             said = [f"{v:%Y-%m-%d}" for v in pd.to_datetime(values).where(known, FIXED_DAY)]
         else:
-            said = [str(v).replace("_", " ") if column.values else str(v) for v in values]
+            is_code = bool(column.values)
+            said = [str(v).replace("_", " ") if is_code else str(v) for v in values]
         lines.append([
             f"{column.title}: {one if k else NOT_KNOWN}"
             for one, k in zip(said, known, strict=True)

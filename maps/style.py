@@ -105,7 +105,8 @@ def channels(colours: list[str]) -> np.ndarray:
     >>> channels(["#ff8000"]).tolist()
     [[255.0, 128.0, 0.0]]
     """
-    return np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], dtype=float)
+    parts = [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours]
+    return np.array(parts, dtype=float).reshape(-1, 3)
 
 
 def luminance(colours: list[str]) -> np.ndarray:

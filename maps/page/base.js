@@ -55,6 +55,12 @@ const padfinder = {
     return { type: "FeatureCollection", features };
   },
 
+  // Sort the layer switches from the top of the map down.
+  topFirst(a, b) {
+    const depth = (layer) => layer.options.order ?? Infinity;
+    return depth(a) === depth(b) ? 0 : depth(b) - depth(a);
+  },
+
   // A site's look: filled by its score, outlined by its verdict.
   siteLook(feature) {
     const { data, at } = padfinder;

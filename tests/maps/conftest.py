@@ -65,6 +65,7 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
         "n_lo": n_lo,
         "n_hi": n_hi,
         "power_lo_kw": n_lo * 200,
+        "power_hi_kw": n_hi * 200,
         "power_served_kw": np.minimum(1000, n_lo * 200),
         "gap_class": np.where(
             np.isnan(headroom), "unknown", np.where(short_lo > 0, "short", "covered")
@@ -73,7 +74,7 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
             np.isnan(headroom), None, np.where(n_lo * 200 >= short_hi, "yes", "no")
         ),
         "fuel": np.where(n % 4 == 2, "propane", "natural_gas"),
-        "binding": np.array(["noise", "pad", "fuel", "cap", "pad+noise"])[n % 5],
+        "binding": np.array(["noise", "pad", "fuel", "cap", "several"])[n % 5],
         "limit_text": [
             f"a {k + 1}th would reach 69.5 dB(A) at a home 57 ft north-east" for k in n_lo
         ],
@@ -138,6 +139,7 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
             "lon",
             "lot_area_m2",
             "power_lo_kw",
+            "power_hi_kw",
             "site_because",
         }
         for fact in facts():

@@ -1,0 +1,1 @@
+"""The parts of the page: templates, scripts and style, each read by maps.ranked."""
