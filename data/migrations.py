@@ -46,7 +46,8 @@ STEPS: tuple[tuple[str, Callable[[duckdb.DuckDBPyConnection], None]], ...] = (
 def version(con: duckdb.DuckDBPyConnection) -> int:
     """Return how many steps this store has taken."""
     known = con.execute(
-        "select count(*) from information_schema.tables where table_name = 'migration'"
+        "select count(*) from duckdb_tables() "
+        "where database_name = current_database() and table_name = 'migration'"
     ).fetchone()
     if known is None or known[0] == 0:
         return 0

@@ -108,7 +108,7 @@ def select(
     ordered by key. Raises StoreError where the store has no parcels or no zoning.
     """
     with open_store(store, read_only=True) as opened:
-        con = opened.spatial()
+        con = opened.con
         stood = opened.snapshots(night, market.sources)
         _must_have(set(stood["layer"]), market, night)
         _codes(con, land_use)
@@ -151,11 +151,16 @@ def select(
     )
 
 
-def drawing(store: Path, market: Market, night: dt.date) -> dict[str, gpd.GeoDataFrame]:
-    """Return every vector layer whole, for the map; `parcels` are the land, with `use_class`."""
+def drawing(
+    store: Path, market: Market, night: dt.date, land_use: tuple[LandUse, ...] | None = None
+) -> dict[str, gpd.GeoDataFrame]:
+    """Return every vector layer whole, for the map; `parcels` are the land, with `use_class`.
+
+    `land_use` is the catalogue's unless given.
+    """
     drawn: dict[str, gpd.GeoDataFrame] = {}
     with open_store(store, read_only=True) as opened:
-        con = opened.spatial()
+        con = opened.con
         stood = opened.snapshots(night, market.sources)
         for name, layer in catalogue.layers().items():
             if layer.is_raster or name not in set(stood["layer"]):
@@ -163,7 +168,7 @@ def drawing(store: Path, market: Market, night: dt.date) -> dict[str, gpd.GeoDat
             if name != "parcels":
                 drawn[name] = opened.layer(name, night, market.sources)
                 continue
-            _codes(con, catalogue.land_use())
+            _codes(con, land_use or catalogue.land_use())
             _parcels(opened, market, night)
             land = con.sql(
                 "select parcel_id, address, city, use_code, use_title, use_class, geometry "

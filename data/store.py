@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from types import TracebackType
@@ -28,8 +29,7 @@ from geo import catalogue
 from geo.errors import SourceChanged, StoreError
 from geo.model import Layer, Raster
 
-# One thread of this process at a time: DuckDB shares a database between the connections of a
-# process, and refuses a reader's settings while a writer is open.
+# One thread of this process at a time: a store is attached under one name, for one purpose.
 _ONE_AT_A_TIME = threading.RLock()
 
 
@@ -64,15 +64,6 @@ class Store:
     def __init__(self, con: duckdb.DuckDBPyConnection, path: Path) -> None:
         self.con = con
         self.path = path
-        self._spatial = False
-
-    def spatial(self) -> duckdb.DuckDBPyConnection:
-        """Return the connection with the spatial extension loaded."""
-        # Only where it is needed: the extension is large, and asking what is new needs none.
-        if not self._spatial:
-            load_spatial(self.con)
-            self._spatial = True
-        return self.con
 
     def snapshots(
         self, night: dt.date | None = None, sources: Sequence[str] | None = None
@@ -129,7 +120,6 @@ class Store:
         stood = self._stood(source.id, night)
         if stood is not None:
             _not_shrunk(source, rows, int(stood["row_count"]))
-        self.spatial()
         kept = self._keep_raw(content)
         try:
             with self._transaction(f"storing source {source.id!r}"):
@@ -149,7 +139,6 @@ class Store:
 
         Columns: the layer's, geometry, source_id, source_order and row_number, which order it.
         """
-        self.spatial()
         stood = self.snapshots(night, sources)
         whole: duckdb.DuckDBPyRelation | None = None
         for order, snapshot in enumerate(stood[stood["layer"] == layer.id].to_dict("records")):
@@ -353,10 +342,15 @@ def open_store(path: Path, *, read_only: bool = False) -> Iterator[Store]:
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
     with _ONE_AT_A_TIME:
-        con = _connect(path, read_only=read_only)
+        con = _engine().cursor()
         try:
-            _prepare(con, path, read_only=read_only)
-            yield Store(con, path)
+            _attach(con, path, read_only=read_only)
+            try:
+                _prepare(con, path, read_only=read_only)
+                yield Store(con, path)
+            finally:
+                con.execute("use memory")
+                con.execute("detach store")
         except duckdb.Error as error:
             raise StoreError(
                 f"asking {path}",
@@ -367,19 +361,29 @@ def open_store(path: Path, *, read_only: bool = False) -> Iterator[Store]:
             con.close()
 
 
-def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+@cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    """Return this process's database engine, to which stores are attached one at a time.
+
+    The spatial extension is large, and DuckDB reads all of it to check its signature: an engine
+    for each opening would do so each time.
+    """
+    con = duckdb.connect(
+        ":memory:",
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+    )
+    load_spatial(con)
+    return con
+
+
+def _attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+    place = str(path).replace("'", "''")
     try:
-        return duckdb.connect(
-            str(path),
-            read_only=read_only,
-            config={
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-            },
-        )
+        con.execute(f"attach '{place}' as store{' (read_only)' if read_only else ''}")
+        con.execute("use store")
     except duckdb.Error as error:
         wrong = str(error).splitlines()[0]
-        if "lock" in wrong.lower():
+        if "lock" in wrong.lower() or "already attached" in wrong.lower():
             raise StoreError(
                 f"opening {path}",
                 f"another program holds it ({wrong})",

@@ -1,0 +1,197 @@
+"""Cambridge's real files, with their real defects, against a slow oracle."""
+
+import datetime as dt
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pytest
+
+from data.pull import refresh
+from data.select import drawing, select, vintages
+from data.source import registry
+from geo import catalogue
+from geo.config import parse
+from geo.model import Market, Needs, Plan
+
+ROOT = Path(__file__).parents[2]
+NIGHT = dt.date(2026, 3, 1)
+REACH = {"receptors": 100.0, "substations": 4000.0, "gas_signs": 60.0, "exclusions": 0.0}
+
+
+def read_toml(model, name):
+    return parse(model, (ROOT / name).read_text("utf-8"), name)
+
+
+@pytest.fixture(scope="module")
+def market():
+    return read_toml(Market, "flows/markets/cambridge.toml")
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return read_toml(Plan, "flows/plans/cambridge.toml")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, cambridge_files, market):
+    path = tmp_path_factory.mktemp("cambridge") / "cambridge.duckdb"
+    sources = registry()
+    for source_id in market.sources:
+        refresh(sources[source_id], market, cambridge_files, path, NIGHT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def selection(store, market, plan):
+    needs = Needs(plan.sites, plan.noise.receptors, REACH)
+    return select(store, market, needs, catalogue.land_use(), NIGHT)
+
+
+def test_every_parcel_is_accounted_for(selection, cambridge_files):
+    rows = len(gpd.read_parquet(cambridge_files / "parcels_fy2014.parquet"))
+    assert selection.parcels_in == rows == 13_116
+    assert rows == len(selection.screening.sites) + sum(selection.set_aside.values())
+    assert selection.set_aside["no geometry"] == 1
+    assert selection.set_aside["another piece of a repeated id"] > 0
+    assert selection.unclassified == {"1322": 22}
+
+
+def test_the_real_defects_are_counted(store, market):
+    lines = {line.id: line for line in vintages(store, market, NIGHT)}
+    assert list(lines) == list(market.sources)
+    notes = "; ".join(lines["cambridge_parcels"].notes)
+    for said in ("37 invalid rings repaired", "134 rows without a row of TaxFY14.csv"):
+        assert said in notes
+    assert "10 rows left out: other TYPE" in lines["cambridge_transformer_stations"].notes
+    assert any("absence says nothing" in note for note in lines["cambridge_leaks_open"].notes)
+
+
+def test_every_code_that_occurs_is_in_the_table_but_one(cambridge_files):
+    (table,) = (one for one in catalogue.land_use() if one.jurisdiction == "cambridge_ma")
+    parcels = gpd.read_parquet(cambridge_files / "parcels_fy2014.parquet")["UseCode"]
+    tax = pd.read_csv(cambridge_files / "TaxFY14.csv", encoding="latin-1", dtype=str)["UseCode"]
+    codes = set(parcels.dropna()) | set(tax.dropna())
+    assert codes - set(table.use) == {"1322"}
+    assert set(table.use) <= codes
+    zones = gpd.read_file(cambridge_files / "CDD_ZoningDistricts.geojson")["ZONE_TYPE"]
+    assert set(zones) <= set(table.zone)
+    # a leading zero is another code, with another meaning
+    assert table.use["0101"].use_class == "mixed"
+    assert table.use["101"].use_class == "residential"
+
+
+def test_tax_rows_are_folded_as_pandas_would(selection, cambridge_files):
+    tax = pd.read_csv(cambridge_files / "TaxFY14.csv", encoding="latin-1", dtype=str)
+    area = pd.to_numeric(tax["GrossArea"])
+    area = area.where(area > 0).groupby(tax["ML"].str.strip()).sum(min_count=1) * 0.3048**2
+    sites = selection.screening.sites.set_index("site_id")
+    expected = area.reindex(sites.index)
+    pd.testing.assert_series_equal(
+        sites["building_area_m2"], expected, check_names=False, check_index_type=False
+    )
+    counts = tax["ML"].str.strip().value_counts().reindex(sites.index).astype("float64")
+    pd.testing.assert_series_equal(
+        sites["record_count"], counts, check_names=False, check_index_type=False
+    )
+
+
+def test_sites_agree_with_a_slow_oracle(selection, cambridge_files, plan):
+    """GeoPandas, one lot at a time, straight from the files: a sample of whole lots."""
+    (table,) = (one for one in catalogue.land_use() if one.jurisdiction == "cambridge_ma")
+    lots = gpd.read_parquet(cambridge_files / "parcels_fy2014.parquet")
+    lots = lots[lots["ML"].str.match(r"\d+[A-Z]?-\d+$", na=False)]
+    lots = lots[~lots["ML"].duplicated(keep=False)].to_crs("EPSG:26986")
+    zones = gpd.read_file(cambridge_files / "CDD_ZoningDistricts.geojson").to_crs("EPSG:26986")
+    sites = selection.screening.sites.set_index("site_id")
+    rules = selection.aside.set_index("parcel_id")["rule"]
+    for lot in lots.sample(250, random_state=1).itertuples():
+        shape = lot.geometry if lot.geometry.is_valid else lot.geometry.buffer(0)
+        use = table.use.get(lot.UseCode)
+        share = zones.intersection(shape).area.groupby(zones["ZONE_TYPE"]).sum()
+        good = [z for z in share.index if table.zone[z].zone_class in plan.sites.zones]
+        use_class = use.use_class if use else None
+        by_use = use_class in plan.sites.classes
+        by_zone = use_class in {None, "vacant"} and (
+            share[good].sum() >= plan.sites.zone_share_minimum * shape.area
+        )
+        expected = (by_use or by_zone) and shape.area >= plan.sites.minimum_area_m2
+        assert (lot.ML in sites.index) == expected, (lot.ML, rules.get(lot.ML))
+        if expected:
+            assert sites.loc[lot.ML, "lot_area_m2"] == pytest.approx(shape.area)
+            assert sites.loc[lot.ML, "zone_code"] == share.idxmax()
+            assert sites.loc[lot.ML, "zone_share"] == pytest.approx(
+                min(share.max() / shape.area, 1), abs=1e-6
+            )
+            assert sites.loc[lot.ML, "zone_split"] == (share.max() < 0.98 * share.sum())
+
+
+def test_layers_within_reach_agree_with_a_slow_oracle(selection, cambridge_files):
+    ground = selection.screening.sites.union_all()
+    for name, parts in {
+        "gas_signs": [
+            "gas_leaks_unrepaired2019_cambridge_1mi.geojson",
+            "gas_leaks_repaired2019_cambridge_1mi.geojson",
+        ],
+        "exclusions": ["FEMA_FloodPlains100Year.geojson"],
+    }.items():
+        rows = pd.concat([gpd.read_file(cambridge_files / part) for part in parts])
+        near = rows.to_crs("EPSG:26986").make_valid().distance(ground) <= REACH[name]
+        got = selection.screening.layers[name]
+        if name == "gas_signs":
+            got = got[got["sign"] == "leak_report"]
+        else:
+            got = got[got["kind"] == "flood"]
+        assert len(got) == near.sum() > 0
+
+
+def test_homes_within_reach_agree_with_a_slow_oracle(selection, store, market):
+    (table,) = (one for one in catalogue.land_use() if one.jurisdiction == "cambridge_ma")
+    parcels = drawing(store, market, NIGHT)["parcels"]
+    homes = parcels[
+        parcels["use_code"].map(
+            lambda code: getattr(table.use.get(code), "receptor", None) == "home"
+        )
+    ]
+    near = homes.sindex.query(
+        selection.screening.sites.geometry, predicate="dwithin", distance=REACH["receptors"]
+    )[1]
+    got = selection.screening.layers["receptors"]
+    got = got[got["receptor_class"] == "home"]
+    expected = set(homes.iloc[near]["parcel_id"].dropna())
+    assert expected <= set(got["receptor_id"])
+    assert len(expected) > 5000
+    own = got[got["site_id"].notna()]
+    assert set(own["site_id"]) <= set(selection.screening.sites["site_id"])
+    assert (own["site_id"] == own["receptor_id"]).all()
+
+
+def test_no_capacity_is_made_up(selection):
+    stations = selection.screening.layers["substations"]
+    assert len(stations) == 11 + 4
+    for column in ("firm_capacity_mva", "peak_load_mva", "committed_load_mva"):
+        assert stations[column].isna().all()
+    assert set(stations["status"]) == {"in_service", "unknown"}
+    assert selection.screening.coverage["substations"] is None
+
+
+def test_a_second_night_changes_nothing(store, market, plan, selection, cambridge_files):
+    sources = registry()
+    later = NIGHT + dt.timedelta(days=1)
+    for source_id in ("cambridge_parcels", "cambridge_zoning", "cambridge_flood"):
+        pulled = refresh(sources[source_id], market, cambridge_files, store, later)
+        assert not pulled.changed
+    needs = Needs(plan.sites, plan.noise.receptors, {})
+    again = select(store, market, needs, catalogue.land_use(), later)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(again.screening.sites), pd.DataFrame(selection.screening.sites)
+    )
+    pd.testing.assert_frame_equal(again.aside, selection.aside)
+
+
+def test_licences_are_as_the_files_say():
+    sources = {key: one for key, one in registry().items() if key.startswith("cambridge_")}
+    closed = {key for key, one in sources.items() if not one.redistribute}
+    assert closed == {"cambridge_substations", "cambridge_leaks_open", "cambridge_leaks_repaired"}
+    for key in closed:
+        assert "no licence file" in sources[key].licence

@@ -1,0 +1,267 @@
+"""Each kind of file is read whole and in the declared CRS, or not at all."""
+
+import datetime as dt
+import json
+import zipfile
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+
+from data.protocols import raster
+from data.protocols.file import numbers, read
+from data.pull import refresh
+from geo.catalogue import layers
+from geo.errors import ContractError, SourceChanged
+
+CODES = ["01", "1", "x"]
+
+
+@pytest.fixture
+def rows(square, table):
+    return table([square(0, 0), square(30, 0), square(60, 0)], CODE=CODES, SIZE=[1.5, None, 3.0])
+
+
+def written(rows, folder, kind):
+    path = folder / f"rows.{kind}"
+    if kind == "parquet":
+        rows.to_parquet(path)
+    elif kind == "geojson":
+        rows.to_crs(4326).to_file(path, driver="GeoJSON")
+    elif kind == "gpkg":
+        rows.to_file(path, layer="lots", driver="GPKG")
+        rows.iloc[:1].to_file(path, layer="other", driver="GPKG")
+    elif kind == "zip":
+        rows.to_file(folder / "lots.shp")
+        with zipfile.ZipFile(path, "w") as archive:
+            for part in folder.glob("lots.*"):
+                archive.write(part, part.name)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["parquet", "geojson", "gpkg", "zip"])
+def test_every_kind_gives_the_same_rows(tmp_path, rows, source, kind):
+    path = written(rows, tmp_path, kind)
+    crs = "EPSG:4326" if kind == "geojson" else "EPSG:26986"
+    member = {"gpkg": "lots", "zip": "lots.shp"}.get(kind)
+    frame, _ = read(path, source("parcels", path.name, fetch={"crs": crs, "member": member}))
+    assert frame["CODE"].tolist() == CODES
+    assert frame["SIZE"].isna().tolist() == [False, True, False]
+    # 20 m by 20 m
+    assert frame.to_crs("EPSG:26986").area.to_numpy() == pytest.approx([400.0] * 3, rel=1e-4)
+
+
+def test_a_topojson_takes_the_declared_crs(tmp_path, source):
+    arcs = [[[-71.1, 42.37], [-71.1, 42.371], [-71.099, 42.371], [-71.1, 42.37]]]
+    shape = {"type": "Polygon", "arcs": [[0]], "properties": {"ML": "1-2"}}
+    lots = {"type": "GeometryCollection", "geometries": [shape]}
+    document = {"type": "Topology", "arcs": arcs, "objects": {"lots": lots}}
+    path = tmp_path / "lots.topojson"
+    path.write_text(json.dumps(document), "utf-8")
+    frame, _ = read(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+    assert frame.crs == "EPSG:4326"
+    assert frame["ML"].tolist() == ["1-2"]
+
+
+def test_a_csv_is_text_and_its_dirty_coordinates_are_numbers(tmp_path, source):
+    path = tmp_path / "points.csv"
+    text = (
+        "id;x;y\n007;-8 445 879,449;5 200 000,5\nb;\u22128\u00a0445\u00a0879,4;1,0\nc;n/a;2\nd;;\n"
+    )
+    path.write_text(text, "utf-8")
+    fetch = {"crs": "EPSG:3857", "x": "x", "y": "y", "delimiter": ";", "decimal": ","}
+    frame, notes = read(path, source("substations", path.name, fetch=fetch))
+    assert frame["id"].tolist() == ["007", "b", "c", "d"]
+    assert frame.geometry.x[0] == -8_445_879.449
+    assert frame.geometry.x[1] == -8_445_879.4
+    assert frame.geometry.isna().tolist() == [False, False, True, True]
+    assert notes == ("1 rows with a coordinate that is not a number",)
+
+
+def test_numbers_read_what_people_write():
+    given = pd.Series(["1,234.5", " 7 ", "\u22123", "inf", "abc", None, ""])
+    expected = [1234.5, 7.0, -3.0, np.nan, np.nan, np.nan, np.nan]
+    np.testing.assert_array_equal(numbers(given), expected)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "gpkg", "zip"])
+def test_a_crs_other_than_declared_is_named_with_both(tmp_path, rows, source, kind):
+    path = written(rows, tmp_path, kind)
+    member = "lots" if kind == "gpkg" else None
+    with pytest.raises(ContractError, match="wrong CRS") as caught:
+        read(path, source("parcels", path.name, fetch={"crs": "EPSG:2249", "member": member}))
+    for word in (path.name, "EPSG:26986", "EPSG:2249"):
+        assert word in str(caught.value)
+
+
+def test_a_geojson_is_in_degrees_unless_it_says_or_shows_otherwise(tmp_path, rows, source):
+    path = written(rows, tmp_path, "geojson")
+    with pytest.raises(ContractError, match="wrong CRS"):
+        read(path, source("parcels", path.name))
+    features = json.loads(rows.to_json(drop_id=True))
+    features.pop("crs", None)
+    path.write_text(json.dumps(features), "utf-8")
+    frame, _ = read(path, source("parcels", path.name))
+    assert frame.crs == "EPSG:26986"
+
+
+def test_axis_order_and_ensembles_are_no_difference(tmp_path, rows, source):
+    path = tmp_path / "rows.parquet"
+    rows.to_crs("OGC:CRS84").to_parquet(path)
+    frame, _ = read(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+    assert len(frame) == 3
+
+
+def test_a_shapefile_in_feet_is_known_by_its_label(tmp_path, rows, source):
+    path = written(rows.to_crs(2249), tmp_path, "zip")
+    frame, _ = read(path, source("parcels", path.name, fetch={"crs": "EPSG:2249"}))
+    # 1 US survey foot = 1200/3937 m
+    assert frame.area.iloc[0] == pytest.approx(400 * (3937 / 1200) ** 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "geojson", "gpkg", "zip"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_file_cut_off_gives_no_rows(tmp_path, rows, source, kind, share):
+    path = written(rows, tmp_path, kind)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    crs = "EPSG:4326" if kind == "geojson" else "EPSG:26986"
+    member = "lots" if kind == "gpkg" else None
+    with pytest.raises(SourceChanged) as caught:
+        read(path, source("parcels", path.name, fetch={"crs": crs, "member": member}))
+    assert path.name in str(caught.value)
+    assert "tiny_parcels.toml" in caught.value.remedy
+
+
+def test_a_geojson_cut_after_any_feature_gives_no_rows(tmp_path, rows, source):
+    """GDAL's own reader may take what stands before the cut; nothing of it may pass."""
+    text = written(rows, tmp_path, "geojson").read_text("utf-8")
+    path = tmp_path / "cut.geojson"
+    for end in range(text.index("features"), len(text.rstrip()) - 1, 97):
+        path.write_text(text[:end], "utf-8")
+        with pytest.raises(SourceChanged, match="cut off"):
+            read(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+
+
+def test_the_real_cut_off_file_gives_no_rows(real_files, source):
+    name = "truncated-substations.geojson"
+    with pytest.raises(SourceChanged, match="cut off") as caught:
+        read(real_files / name, source("substations", name, fetch={"crs": "EPSG:4326"}))
+    assert name in str(caught.value)
+    assert "fetch the file again" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("none.geojson", '{"type": "FeatureCollection", "features": []}', "an empty layer"),
+        ("list.geojson", "[]", "not a JSON object"),
+        ("no.csv", "", "is empty"),
+        ("less.csv", "a,b\n1,2\n", "no column 'lon'"),
+        ("ragged.csv", "lon,lat\n1,2\n1,2,3,4\n", "not a readable CSV"),
+        ("what.gpkg", "hello", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, source, name, text, said):
+    (tmp_path / name).write_text(text, "utf-8")
+    fetch = {"crs": "EPSG:4326", "x": "lon", "y": "lat"}
+    with pytest.raises(SourceChanged) as caught:
+        read(tmp_path / name, source("substations", name, fetch=fetch))
+    assert said in caught.value.wrong
+    assert name in str(caught.value)
+
+
+def test_another_encoding_than_declared_is_named(tmp_path, source):
+    (tmp_path / "a.csv").write_bytes("lon,lat,n\n1,2,Caf\u00e9\n".encode("latin-1"))
+    fetch = {"crs": "EPSG:4326", "x": "lon", "y": "lat"}
+    with pytest.raises(SourceChanged, match="is not utf-8 text"):
+        read(tmp_path / "a.csv", source("substations", "a.csv", fetch=fetch))
+    frame, _ = read(
+        tmp_path / "a.csv",
+        source("substations", "a.csv", fetch=fetch | {"encoding": "latin-1"}),
+    )
+    assert frame["n"].tolist() == ["Caf\u00e9"]
+
+
+def grid(path, crs="EPSG:26986", left=232_000, values=((1.0, 2.0), (-9999.0, 4.0))):
+    array = np.array(values, dtype="float32")
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=2,
+        width=2,
+        count=1,
+        dtype="float32",
+        crs=crs,
+        nodata=-9999,
+        transform=Affine(10, 0, left, 0, -10, 901_000),
+    ) as file:
+        file.write(array, 1)
+
+
+def test_a_grid_is_read_with_nodata_as_nan_in_the_layers_unit(tmp_path, source):
+    grid(tmp_path / "dem.tif")
+    said = source(
+        "elevation",
+        "dem.tif",
+        {"value": {"column": "1", "unit": "ft"}},
+        fetch={"protocol": "raster"},
+    )
+    got = raster.read(tmp_path / "dem.tif", said, layers()["elevation"])
+    # 1 ft = 0.3048 m
+    expected = np.array([[0.3048, 2 * 0.3048], [np.nan, 4 * 0.3048]])
+    np.testing.assert_allclose(got.values, expected)
+    assert (got.crs, got.unit) == ("EPSG:26986", "m")
+    assert got.transform @ (0, 0) == (232_000, 901_000)
+
+
+def test_a_grid_in_another_crs_or_cut_off_or_empty_is_named(tmp_path, source):
+    said = source("elevation", "dem.tif", fetch={"protocol": "raster"})
+    path = tmp_path / "dem.tif"
+    grid(path, crs="EPSG:2249")
+    with pytest.raises(ContractError, match="wrong CRS"):
+        raster.read(path, said, layers()["elevation"])
+    grid(path, values=((-9999, -9999), (-9999, -9999)))
+    with pytest.raises(SourceChanged, match="every value is nodata"):
+        raster.read(path, said, layers()["elevation"])
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(SourceChanged, match="cannot be read"):
+        raster.read(path, said, layers()["elevation"])
+
+
+def test_the_real_mislabelled_grid_is_caught(real_files, source, market, tmp_path):
+    """ri_nlcd.tif says feet and lies on a metre grid: declared as either, it does not pass."""
+    name = "ri_nlcd.tif"
+    found = list(real_files.rglob(name))
+    assert found, f"{name} is among the real files"
+    with rasterio.open(found[0]) as file:
+        label = file.crs.to_wkt()
+    rhode_island = market(crs="EPSG:32130")
+    metres = source("elevation", name, fetch={"protocol": "raster", "crs": "EPSG:32130"})
+    with pytest.raises(ContractError, match="wrong CRS"):
+        pull_from(found[0].parent, tmp_path, rhode_island, metres)
+    feet = source("elevation", name, fetch={"protocol": "raster", "crs": label})
+    with pytest.raises(ContractError, match="wrong CRS or coordinates elsewhere"):
+        pull_from(found[0].parent, tmp_path, rhode_island, feet)
+
+
+def pull_from(files, folder, market, source):
+    return refresh(source, market, files, folder / "s.duckdb", dt.date(2026, 3, 1))
+
+
+def test_an_unclosed_ring_is_closed_not_lost(tmp_path, source):
+    ring = [[-71.1, 42.37], [-71.1, 42.371], [-71.099, 42.371]]
+    feature = {"type": "Feature", "properties": {"n": "a"}}
+    feature["geometry"] = {"type": "Polygon", "coordinates": [ring]}
+    path = tmp_path / "ring.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), "utf-8")
+    frame, notes = read(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+    assert len(frame) == 1
+    assert isinstance(frame, gpd.GeoDataFrame)
+    closed = frame.geometry[0]
+    assert closed is None or closed.equals(shapely.Polygon(ring)) or notes

@@ -1,0 +1,132 @@
+"""A source that is down is told from one that has changed, against a real server on loopback."""
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from data.http import download
+from geo.errors import SourceChanged, SourceDown
+
+ANSWERS = {
+    "/good.csv": (200, b"a,b\n1,2\n"),
+    "/broken": (503, b"busy"),
+    "/many": (429, b"slow down"),
+    "/gone": (404, b"not here"),
+    "/page": (200, b"<!DOCTYPE html><html>Sign in</html>"),
+    "/arcgis": (200, b'{"error": {"code": 400, "message": "Invalid query"}}'),
+    "/ogc": (200, b'<?xml version="1.0"?><ows:ExceptionReport/>'),
+    "/empty": (200, b""),
+    "/features": (200, b'{"type": "FeatureCollection", "features": []}'),
+}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/good.csv")
+            self.end_headers()
+            return
+        if self.path == "/slow":
+            self.server.released.wait(5)
+        if self.path == "/cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"a,b\n")
+            return
+        status, body = ANSWERS.get(self.path, (200, b"late"))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.released = threading.Event()
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.released.set()
+        running.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("path", ["/good.csv", "/moved"])
+def test_an_answer_is_written_whole(server, tmp_path, path):
+    to = tmp_path / "got"
+    assert download([server + path], to, source_id="s") == server + path
+    assert to.read_bytes() == ANSWERS["/good.csv"][1]
+
+
+def test_a_body_that_only_looks_like_an_error_is_kept(server, tmp_path):
+    download([server + "/features"], tmp_path / "got", source_id="s")
+    assert (tmp_path / "got").read_bytes() == ANSWERS["/features"][1]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "said"),
+    [
+        ("/broken", SourceDown, "answers 503"),
+        ("/many", SourceDown, "answers 429"),
+        ("/cut", SourceDown, "RemoteProtocolError"),
+        ("/slow", SourceDown, "ReadTimeout"),
+        ("/gone", SourceChanged, "answers 404"),
+        ("/page", SourceChanged, "an HTML page"),
+        ("/arcgis", SourceChanged, "Invalid query"),
+        ("/ogc", SourceChanged, "exception report"),
+        ("/empty", SourceChanged, "an empty body"),
+    ],
+)
+def test_each_failure_has_its_kind_and_leaves_nothing(server, tmp_path, path, kind, said):
+    to = tmp_path / "got"
+    with pytest.raises(kind) as caught:
+        download([server + path], to, source_id="county", timeout_s=0.5)
+    assert said in caught.value.wrong
+    assert server + path in caught.value.wrong
+    assert "county" in str(caught.value)
+    assert not to.exists()
+
+
+def test_a_refused_connection_is_down(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+        with pytest.raises(SourceDown, match="ConnectError"):
+            download([address], tmp_path / "got", source_id="s")
+
+
+def test_the_next_address_stands_in(server, tmp_path):
+    urls = [server + "/broken", server + "/good.csv"]
+    assert download(urls, tmp_path / "got", source_id="s") == urls[1]
+
+
+def test_when_all_fail_each_is_named_and_down_wins(server, tmp_path):
+    urls = [server + "/gone", server + "/broken"]
+    with pytest.raises(SourceDown) as caught:
+        download(urls, tmp_path / "got", source_id="s")
+    assert "404" in caught.value.wrong
+    assert "503" in caught.value.wrong
+
+
+def test_a_source_is_pulled_by_its_address(server, tmp_path, source, market, pull):
+    """The whole way: a CSV behind an address becomes rows, and its raw bytes are kept."""
+    ANSWERS["/leaks.csv"] = (200, b"lon,lat\n-71.10,42.37\n-71.11,42.38\n")
+    leaks = source(
+        "gas_signs",
+        None,
+        {"sign": {"value": "leak_report"}},
+        fetch={"url": server + "/leaks.csv", "x": "lon", "y": "lat", "crs": "EPSG:4326"},
+    )
+    store, (pulled,) = pull(tmp_path, market(leaks.id), leaks)
+    assert (pulled.rows_in, pulled.rows, pulled.changed) == (2, 2, True)
+    (kept,) = (store.parent / "raw" / leaks.id).rglob("*.gz")
+    assert kept.name == "0-leaks.csv.gz"
+    assert [one.name for one in store.parent.iterdir() if one.name.startswith("pull-")] == []

@@ -1,0 +1,301 @@
+"""Who is a site, why not, and what lies near: a street of lots, each for one rule."""
+
+import datetime as dt
+
+import geopandas as gpd
+import pandas as pd
+import pytest
+import shapely
+
+from data.select import RULES, drawing, select, vintages
+from geo.errors import ConfigError, SourceChanged, StoreError
+
+# id, use, kind, floor area, x, y, side. Zone B is x < 1000, R is 1000..2000, beyond is no zone.
+LOTS = [
+    ("shop", "3", None, 100.0, 0, 0, 20),
+    ("mill", "4", None, None, 100, 0, 30),
+    ("homes_above", "M", None, None, 200, 0, 20),
+    ("house", "1", None, None, 130, 0, 20),
+    ("school", "9", None, None, 300, 0, 40),
+    ("vacant_in_b", "V", None, None, 400, 0, 20),
+    ("vacant_in_r", "V", None, None, 1400, 0, 20),
+    ("vacant_outside", "V", None, None, 2400, 0, 20),
+    ("missing_in_b", None, None, None, 500, 0, 20),
+    ("missing_in_r", None, None, None, 1500, 0, 20),
+    ("missing_outside", None, None, None, 2500, 0, 20),
+    ("odd_in_b", "X", None, None, 600, 0, 20),
+    ("odd_in_r", "X", None, None, 1600, 0, 20),
+    ("odd_outside", "X", None, None, 2600, 0, 20),
+    ("small", "3", None, None, 700, 0, 5),
+    ("street", "3", "ROW", None, 740, 0, 20),
+    ("pond", "3", "Water", None, 770, 0, 20),
+    (None, "3", None, None, 800, 0, 20),
+    (" ", "3", None, None, 830, 0, 20),
+    ("split", "3", None, None, 990, 0, 20),
+    ("stack_b", "3", None, 30.0, 860, 0, 20),
+    ("stack_a", "3", None, 50.0, 860, 0, 20),
+    ("stack_c", "1", None, None, 860, 0, 20),
+    ("twice", "3", None, 70.0, 900, 0, 20),
+    ("twice", "3", None, 70.0, 940, 0, 20),
+    ("nowhere", "3", None, None, None, 0, 0),
+    ("far_house", "1", None, None, 1200, 5000, 20),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, square, table):
+    place = tmp_path_factory.mktemp("street")
+    shapes = [None if lot[4] is None else square(*lot[4:7]) for lot in LOTS]
+    columns = {n: [lot[i] for lot in LOTS] for i, n in enumerate(("ID", "USE", "KIND", "FLOOR"))}
+    columns["FLOOR"] = pd.Series(columns["FLOOR"], dtype="float64")
+    table(shapes, **columns).to_parquet(place / "parcels.parquet")
+    zones = [square(-100, -100, 1100, 400), square(1000, -100, 1000, 400)]
+    table(zones, ZONE=["B", "R"]).to_parquet(place / "zoning.parquet")
+    return place
+
+
+@pytest.fixture(scope="module")
+def street(folder, pull, market, parcel_source, zone_source):
+    place = market(parcel_source.id, zone_source.id)
+    return pull(folder, place, parcel_source, zone_source)[0], place
+
+
+def asked(street, needs, land_use, night):
+    store, market = street
+    return select(store, market, needs, land_use, night)
+
+
+def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, needs, land_use, night):
+    got = asked(street, needs(), land_use, night)
+    assert got.screening.sites["site_id"].tolist() == [
+        "homes_above",
+        "mill",
+        "missing_in_b",
+        "odd_in_b",
+        "shop",
+        "split",
+        "stack_a",
+        "twice",
+        "vacant_in_b",
+    ]
+    rules = got.aside.set_index(got.aside["parcel_id"].fillna("-"))["rule"]
+    assert rules.drop(["-", "twice"]).to_dict() == {
+        "nowhere": "no geometry",
+        "street": "not land",
+        "pond": "not land",
+        "stack_b": "stacked on another parcel",
+        "stack_c": "stacked on another parcel",
+        "house": "residential use",
+        "far_house": "residential use",
+        "school": "exempt use",
+        "vacant_in_r": "vacant use in a zone that is not for sites",
+        "missing_in_r": "missing use in a zone that is not for sites",
+        "odd_in_r": "unclassified use in a zone that is not for sites",
+        "vacant_outside": "vacant use in no zone",
+        "missing_outside": "missing use in no zone",
+        "odd_outside": "unclassified use in no zone",
+        "small": "smaller than the plan's minimum",
+    }
+    assert rules["twice"] == "another piece of a repeated id"
+    assert rules["-"].tolist() == ["no assessor id"] * 2
+    assert got.parcels_in == len(LOTS) == 9 + sum(got.set_aside.values())
+    assert list(got.set_aside) == [rule for rule in RULES if rule in got.set_aside]
+    assert got.unclassified == {"X": 3}
+    assert "X (3)" in got.notes[0]
+
+
+def test_the_plan_says_who_is_a_site(street, needs, land_use, night):
+    plain = asked(street, needs(classes=("industrial",), zones=()), land_use, night)
+    assert plain.screening.sites["site_id"].tolist() == ["mill"]
+    assert plain.set_aside["commercial use"] == 4
+    # the stack of shop and home, and the shop with homes above
+    assert plain.set_aside["mixed use"] == 2
+    assert plain.parcels_in == 1 + sum(plain.set_aside.values())
+    large = asked(street, needs(minimum_area_m2=500.0), land_use, night)
+    # 30 m by 30 m, and twice 20 m by 20 m
+    assert large.screening.sites["site_id"].tolist() == ["mill", "twice"]
+
+
+def test_the_columns_of_a_site(street, needs, land_use, night):
+    sites = asked(street, needs(), land_use, night).screening.sites
+    assert sites.crs.to_string() == "EPSG:26986"
+    assert sites.index.equals(pd.RangeIndex(len(sites)))
+    one = sites.set_index("site_id")
+    assert one.loc["shop", "use_title"] == "Shop"
+    assert one["site_because"].to_dict() == {
+        name: "zoning" if name.endswith("_in_b") else "use" for name in one.index
+    }
+    assert one.loc["mill", "lot_area_m2"] == pytest.approx(30 * 30)
+    # half of 20 m on either side of the line between the zones
+    assert one.loc["split", "zone_share"] == pytest.approx(0.5)
+    assert one["zone_split"].to_dict() == {name: name == "split" for name in one.index}
+    assert one["zone_code"].unique().tolist() == ["B"]
+    assert one["zone_class"].unique().tolist() == ["commercial"]
+    assert one["own_dwelling"].to_dict() == {
+        name: name in {"homes_above", "stack_a"} for name in one.index
+    }
+    assert one.loc["stack_a", ["use_class", "stacked_count"]].tolist() == ["mixed", 3]
+    assert one.loc["stack_a", "building_area_m2"] == 50 + 30
+    assert one.loc["twice", ["piece_count", "lot_area_m2"]].tolist() == [2, 2 * 20 * 20]
+    # the tax row behind a repeated id is one, not one to a piece
+    assert one.loc["twice", "building_area_m2"] == 70
+    assert pd.isna(one.loc["mill", "building_area_m2"])
+
+
+def test_receptors_are_those_within_reach_and_know_their_own_site(street, needs, land_use, night):
+    got = asked(street, needs({"receptors": 100.0}), land_use, night).screening
+    heard = got.layers["receptors"].set_index("receptor_id")
+    assert heard["receptor_class"].to_dict() == {
+        "homes_above": "home",
+        "house": "home",
+        "school": "school",
+        "stack_c": "home",
+    }
+    # far_house is 5 km off; the school 60 m from vacant_in_b
+    assert heard["site_id"].fillna("").to_dict() == {
+        "homes_above": "homes_above",
+        "house": "",
+        "school": "",
+        "stack_c": "stack_a",
+    }
+    assert got.coverage["receptors"].equals(got.coverage["parcels"])
+    none = asked(street, needs({"receptors": 0.0}), land_use, night).screening.layers["receptors"]
+    # the house touches the mill's lot, at no distance
+    assert none["receptor_id"].tolist() == ["homes_above", "house", "stack_c"]
+
+
+def test_only_what_is_asked_for_is_loaded(street, needs, land_use, night):
+    screening = asked(street, needs(), land_use, night).screening
+    assert screening.layers == {}
+    assert set(screening.coverage) == {"parcels", "zoning"}
+    reach = dict.fromkeys(("mains", "substations", "elevation"), 100.0)
+    screening = asked(street, needs(reach), land_use, night).screening
+    assert screening.layers == {}
+    assert screening.rasters == {}
+
+
+def test_layers_come_within_their_reach_with_their_coverage(
+    *, street, folder, needs, land_use, pull, market, source, table, point, night
+):
+    store, place = street
+    columns = {"sign": {"value": "leak_report"}}
+    # 60.0 m and 60.5 m from the shop's lot line, and one far off
+    table([point(-60, 5), point(-60.5, 5), point(-900, 0)], A=[1, 2, 3]).to_parquet(
+        folder / "leaks.parquet"
+    )
+    leaks = source("gas_signs", "leaks.parquet", columns, coverage={"kind": "none"}, id="leaks")
+    place = market(*place.sources, leaks.id)
+    pull(folder, place, leaks)
+    got = asked((store, place), needs({"gas_signs": 60.0}), land_use, night).screening
+    assert got.layers["gas_signs"].geometry.x.tolist() == [point(-60, 5).x]
+    assert got.coverage["gas_signs"] is None
+    drawn = drawing(store, place, night, land_use)
+    assert set(drawn) == {"parcels", "zoning", "gas_signs"}
+    assert len(drawn["gas_signs"]) == 3
+    classes = drawn["parcels"].set_index("parcel_id")["use_class"]
+    assert classes["house"] == "residential"
+    assert pd.isna(classes["odd_in_b"])
+    assert {"street", "pond", "nowhere"}.isdisjoint(classes.index)
+
+
+def test_a_source_that_was_never_pulled_is_said_and_covers_nothing(street, needs, land_use, night):
+    store, place = street
+    more = place.model_copy(update={"sources": (*place.sources, "cambridge_roads")})
+    got = asked((store, more), needs({"streets": 10.0}), land_use, night)
+    assert got.notes[0] == f"source cambridge_roads has no snapshot on or before {night}"
+
+
+def test_a_market_without_zoning_is_told_so(
+    tmp_path, folder, pull, market, parcel_source, needs, land_use, night
+):
+    place = market(parcel_source.id)
+    (tmp_path / "parcels.parquet").write_bytes((folder / "parcels.parquet").read_bytes())
+    store, _ = pull(tmp_path, place, parcel_source)
+    with pytest.raises(StoreError) as caught:
+        select(store, place, needs(), land_use, night)
+    for word in ("'tiny'", "flows/markets/tiny.toml", "zoning"):
+        assert word in str(caught.value)
+    with pytest.raises(StoreError, match="parcels or zoning"):
+        select(store, place, needs(), land_use, night - dt.timedelta(days=1))
+
+
+def test_a_missing_file_is_named_with_where_it_was_looked_for(
+    tmp_path, pull, market, parcel_source
+):
+    with pytest.raises(ConfigError) as caught:
+        pull(tmp_path, market(), parcel_source)
+    assert str(tmp_path / "parcels.parquet") in caught.value.wrong
+    assert "PADFINDER_FILES" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"join": {"path": "tax.csv", "key": "A", "to": "ID", "columns": {}}}, "join.path"),
+        ({"coverage": {"kind": "file", "path": "town.geojson"}}, "coverage.path"),
+        ({"coverage": {"kind": "file"}}, "coverage.kind"),
+        ({"layer": "parcel"}, "layer = 'parcel' is no layer"),
+        ({"layer": "elevation"}, "does not fill layer 'elevation'"),
+    ],
+)
+def test_a_declaration_that_cannot_be_followed_is_named(
+    folder, pull, market, parcel_source, fields, said
+):
+    changed = type(parcel_source).model_validate(parcel_source.model_dump() | fields)
+    with pytest.raises(ConfigError, match=said):
+        pull(folder, market(), changed)
+
+
+def test_what_readers_are_told_of_each_source(street, night):
+    store, place = street
+    lines = vintages(store, place, night)
+    assert [line.id for line in lines] == list(place.sources)
+    assert lines[0].rows == len(LOTS)
+    assert lines[0].vintage == "2026-01-01"
+    assert lines[0].notes == ("1 row without geometry",)
+
+
+def test_shuffled_rows_select_to_the_same(
+    *, tmp_path, folder, street, pull, parcel_source, zone_source, needs, land_use, night
+):
+    for name in ("parcels", "zoning"):
+        rows = gpd.read_parquet(folder / f"{name}.parquet").sample(frac=1, random_state=3)
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    store, place = street
+    other, _ = pull(tmp_path, place, parcel_source, zone_source)
+    reach = needs({"receptors": 100.0})
+    one = select(store, place, reach, land_use, night)
+    two = select(other, place, reach, land_use, night)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(one.screening.sites), pd.DataFrame(two.screening.sites)
+    )
+    pd.testing.assert_frame_equal(one.aside, two.aside)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(one.screening.layers["receptors"]),
+        pd.DataFrame(two.screening.layers["receptors"]),
+    )
+
+
+def test_an_id_in_two_jurisdictions_is_refused(
+    *, tmp_path, pull, market, table, square, parcel_source, zone_source, needs, land_use, night
+):
+    columns = {"USE": ["3"], "KIND": [None], "FLOOR": [1.0]}
+    table([square(0, 0)], ID=["7"], **columns).to_parquet(tmp_path / "parcels.parquet")
+    table([square(50, 0)], ID=["7"], **columns).to_parquet(tmp_path / "b.parquet")
+    table([square(-10, -10, 200)], ZONE=["B"]).to_parquet(tmp_path / "zoning.parquet")
+    said = parcel_source.model_dump()
+    said["id"], said["fetch"]["path"] = "b", "b.parquet"
+    said["columns"]["jurisdiction"] = {"value": "other"}
+    other = type(parcel_source).model_validate(said)
+    place = market(parcel_source.id, "b", zone_source.id)
+    store, _ = pull(tmp_path, place, parcel_source, other, zone_source)
+    both = (*land_use, land_use[0].model_copy(update={"jurisdiction": "other"}))
+    with pytest.raises(StoreError, match=r"\['7'\] stand in several jurisdictions"):
+        select(store, place, needs(), both, night)
+
+
+def test_an_empty_layer_never_reaches_the_store(tmp_path, pull, market, parcel_source, table):
+    empty = table([shapely.Point(0, 0)], ID=["a"], USE=["3"], KIND=[None], FLOOR=[1.0]).iloc[:0]
+    empty.to_parquet(tmp_path / "parcels.parquet")
+    with pytest.raises(SourceChanged, match=r"parcels\.parquet is an empty layer"):
+        pull(tmp_path, market(), parcel_source)

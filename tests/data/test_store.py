@@ -1,0 +1,343 @@
+"""What goes into the store comes out, per night; what fails leaves it as it was."""
+
+import datetime as dt
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from data.migrations import STEPS
+from data.store import Content, content_digest, frame_digest, open_store
+from geo.errors import ContractError, SourceChanged, StoreError
+
+COLUMNS = {
+    "substation_id": {"column": "ID"},
+    "status": {"value": "unknown"},
+    "firm_capacity_mva": {"column": "MVA", "unit": "MVA"},
+}
+DAY = dt.timedelta(days=1)
+RECORDED = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
+
+
+@pytest.fixture
+def stations(point, table):
+    def done(*mva):
+        ids = [f"S{number}" for number in range(len(mva))]
+        return table([point(n, 0) for n in range(len(mva))], ID=ids, MVA=list(mva))
+
+    return done
+
+
+def state(folder):
+    """Return every file's bytes but the database's, and the database's own tables."""
+    kept = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {str(path): data for path, data in kept.items() if "duckdb" not in path.name}
+
+
+def test_a_source_goes_through_and_says_what_it_is(tmp_path, source, market, stations, pull, night):
+    stations(1.0, 2.0).to_parquet(tmp_path / "s.parquet")
+    said = source("substations", "s.parquet", COLUMNS)
+    store, (pulled,) = pull(tmp_path, market(said.id), said)
+    assert (pulled.source_id, pulled.changed, pulled.rows_in, pulled.rows) == (said.id, True, 2, 2)
+    with open_store(store, read_only=True) as opened:
+        frame = opened.layer("substations", night)
+        snapshot = opened.snapshots().iloc[0]
+    assert frame["firm_capacity_mva"].tolist() == [1.0, 2.0]
+    assert frame["source_id"].tolist() == [said.id] * 2
+    assert frame.crs.to_string() == "EPSG:26986"
+    assert snapshot["licence"] == "made up"
+    assert snapshot["taken_on"].date() == snapshot["last_seen"].date() == night
+    assert shapely.from_wkb(bytes(snapshot["coverage"])).bounds == tuple(frame.total_bounds)
+    raw = store.parent / "raw" / said.id / snapshot["raw_digest"] / "0-s.parquet.gz"
+    assert gzip.decompress(raw.read_bytes()) == (tmp_path / "s.parquet").read_bytes()
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.none() | RECORDED,
+            st.none() | st.floats(0, 1e9),
+            st.none() | st.dates(dt.date(1900, 1, 1), dt.date(2100, 1, 1)),
+            st.floats(0, 1e6),
+            st.floats(0, 1e6),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_what_goes_in_comes_out(tmp_path_factory, source, rows):
+    names, sizes, dates, x, y = zip(*rows, strict=True)
+    frame = gpd.GeoDataFrame(
+        {
+            "substation_id": pd.Series([str(n) for n in range(len(rows))], dtype="str"),
+            "name": pd.Series(names, dtype="str"),
+            "owner": pd.Series([None] * len(rows), dtype="str"),
+            "status": pd.Series(["unknown"] * len(rows), dtype="str"),
+            "voltage_kv": pd.Series(sizes, dtype="float64"),
+            "firm_capacity_mva": pd.Series([np.nan] * len(rows)),
+            "peak_load_mva": pd.Series(sizes, dtype="float64"),
+            "committed_load_mva": pd.Series(sizes, dtype="float64"),
+            "as_of": pd.Series(pd.to_datetime(pd.Series(dates)), dtype="datetime64[us]"),
+        },
+        geometry=shapely.points(x, y),
+        crs="EPSG:26986",
+    )
+    path = tmp_path_factory.mktemp("store") / "s.duckdb"
+    content = Content(
+        source("substations", "s.csv"), "r", "d", len(rows), "EPSG:26986", None, (), (), frame
+    )
+    with open_store(path) as store:
+        store.put(content, dt.date(2026, 3, 1), 0.0)
+        got = store.layer("substations").drop(columns="source_id")
+    pd.testing.assert_frame_equal(pd.DataFrame(got), pd.DataFrame(frame), check_column_type=False)
+    assert frame_digest(got) == frame_digest(frame)
+
+
+def test_an_unchanged_source_makes_no_new_snapshot(tmp_path, source, market, stations, pull, night):
+    stations(1.0, 2.0).to_parquet(tmp_path / "s.parquet")
+    said = source("substations", "s.parquet", COLUMNS)
+    store, (first,) = pull(tmp_path, market(said.id), said)
+    _, (second,) = pull(tmp_path, market(said.id), said, night=night + DAY)
+    assert (second.changed, second.snapshot_id, second.rows) == (False, first.snapshot_id, 2)
+    assert (second.rows_in, second.notes) == (first.rows_in, first.notes)
+    with open_store(store, read_only=True) as opened:
+        history = opened.history()
+    assert len(history) == 1
+    assert history["taken_on"][0].date() == night
+    assert history["last_seen"][0].date() == night + DAY
+    # another declaration of the same file is another snapshot
+    other = source("substations", "s.parquet", COLUMNS, licence="another")
+    _, (third,) = pull(tmp_path, market(said.id), other, night=night + DAY)
+    assert third.changed
+
+
+def test_layers_are_as_they_stood_on_any_night(tmp_path, source, market, stations, pull, night):
+    said = source("substations", "s.parquet", COLUMNS)
+    for later, mva in enumerate((1.0, 5.0, 1.0)):
+        stations(mva, 2.0).to_parquet(tmp_path / "s.parquet")
+        store, (pulled,) = pull(tmp_path, market(said.id), said, night=night + 10 * later * DAY)
+        assert pulled.changed
+    with open_store(store, read_only=True) as opened:
+        stood = [
+            opened.layer("substations", night + after * DAY)["firm_capacity_mva"][0]
+            for after in (0, 9, 10, 19, 20, 1000)
+        ]
+        assert stood == [1.0, 1.0, 5.0, 5.0, 1.0, 1.0]
+        with pytest.raises(StoreError, match="no source of layer 'substations'"):
+            opened.layer("substations", night - DAY)
+
+
+def test_two_sources_of_a_layer_stand_in_the_markets_order(
+    tmp_path, source, market, stations, pull
+):
+    stations(1.0).to_parquet(tmp_path / "a.parquet")
+    stations(2.0).to_parquet(tmp_path / "b.parquet")
+    one = source("substations", "a.parquet", COLUMNS, id="a")
+    two = source("substations", "b.parquet", COLUMNS, id="b")
+    store, _ = pull(tmp_path, market("b", "a"), one, two)
+    with open_store(store, read_only=True) as opened:
+        assert opened.layer("substations", sources=["b", "a"])["source_id"].tolist() == ["b", "a"]
+        assert opened.layer("substations", sources=["a"])["source_id"].tolist() == ["a"]
+
+
+def test_a_source_that_shrinks_keeps_its_last_snapshot(
+    tmp_path, source, market, stations, pull, night
+):
+    said = source("substations", "s.parquet", COLUMNS, expect={"shrink_share_max": 0.2})
+    stations(*range(10)).to_parquet(tmp_path / "s.parquet")
+    store, _ = pull(tmp_path, market(said.id), said)
+    stations(*range(8)).to_parquet(tmp_path / "s.parquet")
+    assert pull(tmp_path, market(said.id), said, night=night + DAY)[1][0].rows == 8
+    before = state(store.parent)
+    stations(*range(6)).to_parquet(tmp_path / "s.parquet")
+    # 6 of 8 is a loss of a quarter
+    with pytest.raises(SourceChanged, match="6 rows, 8 the last time: a loss of more than 20%"):
+        pull(tmp_path, market(said.id), said, night=night + 2 * DAY)
+    assert state(store.parent) == before
+    with open_store(store, read_only=True) as opened:
+        assert len(opened.layer("substations")) == 8
+        assert opened.snapshots()["last_seen"][0].date() == night + DAY
+
+
+def test_a_fault_anywhere_leaves_the_store_as_it_was(
+    tmp_path, source, market, stations, pull, night, monkeypatch
+):
+    said = source("substations", "s.parquet", COLUMNS)
+    stations(1.0, 2.0).to_parquet(tmp_path / "s.parquet")
+    store, _ = pull(tmp_path, market(said.id), said)
+    before = state(store.parent)
+    stations(-1.0, 2.0).to_parquet(tmp_path / "s.parquet")
+    with pytest.raises(ContractError, match="below 0"):
+        pull(tmp_path, market(said.id), said, night=night + DAY)
+    assert state(store.parent) == before
+
+    def full(*_):
+        raise duckdb.IOException("No space left on device")
+
+    stations(3.0, 2.0).to_parquet(tmp_path / "s.parquet")
+    monkeypatch.setattr("data.store.Store._create", full)
+    with pytest.raises(StoreError, match="No space left"):
+        pull(tmp_path, market(said.id), said, night=night + DAY)
+    monkeypatch.undo()
+    assert state(store.parent) == before
+    with open_store(store, read_only=True) as opened:
+        assert len(opened.history()) == 1
+        tables = opened.con.execute(
+            "select count(*) from duckdb_tables() where database_name = 'store'"
+        ).fetchone()
+        # migration, snapshot and the one snapshot's rows
+        assert tables == (3,)
+
+
+def test_a_grid_comes_out_as_it_went_in(tmp_path, source, market, pull, night):
+    values = np.array([[1, 2, 3], [4, -9999, 6]], dtype="float32")
+    with rasterio.open(
+        tmp_path / "dem.tif",
+        "w",
+        driver="GTiff",
+        height=2,
+        width=3,
+        count=1,
+        dtype="float32",
+        crs="EPSG:26986",
+        nodata=-9999,
+        transform=Affine(10, 0, 232_000, 0, -10, 901_000),
+    ) as file:
+        file.write(values, 1)
+    columns = {"value": {"column": "1", "unit": "ft"}}
+    said = source("elevation", "dem.tif", columns, fetch={"protocol": "raster"})
+    store, (pulled,) = pull(tmp_path, market(said.id), said)
+    # five of six cells hold a value
+    assert (pulled.rows_in, pulled.rows) == (6, 5)
+    (tmp_path / "dem.tif").unlink()
+    with open_store(store, read_only=True) as opened:
+        got = opened.raster("elevation", night)
+        coverage = shapely.from_wkb(bytes(opened.snapshots()["coverage"][0]))
+    expected = np.where(values == -9999, np.nan, values) * 0.3048
+    np.testing.assert_allclose(got.values, expected, rtol=1e-6)
+    assert coverage.area == pytest.approx(30 * 20)
+    with open_store(store) as opened, pytest.raises(StoreError, match="'ambient'"):
+        opened.raster("ambient", night)
+    next((store.parent / "raw").rglob("*.gz")).unlink()
+    with open_store(store) as opened, pytest.raises(StoreError, match="is gone"):
+        opened.raster("elevation", night)
+
+
+def test_the_digest_says_when_anything_differs(source, stations):
+    def digest(frame, **fields):
+        said = source("substations", "s.csv")
+        given = {"raw_digest": "r", "declaration_digest": "d", "coverage": None} | fields
+        return content_digest(
+            Content(said, rows_in=2, crs="EPSG:26986", notes=(), raw=(), frame=frame, **given)
+        )
+
+    same = digest(stations(1.0, 2.0))
+    assert digest(stations(1.0, 2.0)) == same
+    others = [
+        digest(stations(1.0, 2.5)),
+        digest(stations(1.0, np.nan)),
+        digest(stations(1.0, 2.0).iloc[::-1]),
+        digest(stations(1.0, 2.0), raw_digest="x"),
+        digest(stations(1.0, 2.0), declaration_digest="x"),
+        digest(stations(1.0, 2.0), coverage=shapely.box(0, 0, 1, 1)),
+    ]
+    assert len({same, *others}) == 7
+
+
+def test_a_store_from_a_newer_program_is_left_alone(tmp_path):
+    path = tmp_path / "s.duckdb"
+    with open_store(path) as opened:
+        opened.con.execute("insert into migration values (?, 'later')", [len(STEPS) + 1])
+    for read_only in (False, True):
+        with (
+            pytest.raises(StoreError, match=f"at step {len(STEPS) + 1}") as caught,
+            open_store(path, read_only=read_only),
+        ):
+            pass
+        assert "update padfinder" in caught.value.remedy
+
+
+def test_a_step_that_fails_is_not_recorded(tmp_path, monkeypatch):
+    def half(con):
+        con.execute("create table half (a integer)")
+        con.execute("select no_such_column")
+
+    path = tmp_path / "s.duckdb"
+    with open_store(path):
+        pass
+    monkeypatch.setattr("data.migrations.STEPS", (*STEPS, ("half", half)))
+    with pytest.raises(StoreError, match="no_such_column"), open_store(path):
+        pass
+    with pytest.raises(StoreError, match="run padfinder refresh"), open_store(path, read_only=True):
+        pass
+    monkeypatch.undo()
+    with open_store(path, read_only=True) as opened:
+        assert opened.con.execute("select max(step) from migration").fetchone() == (len(STEPS),)
+        found = opened.con.execute("select 1 from duckdb_tables() where table_name = 'half'")
+        assert found.fetchall() == []
+
+
+def test_another_program_that_holds_the_store_is_named(tmp_path):
+    path = tmp_path / "s.duckdb"
+    with open_store(path):
+        pass
+    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match="another program holds it") as caught:
+            open_store(path).__enter__()
+        other.stdin.write("\n")
+        other.stdin.flush()
+        other.wait(30)
+    assert "wait until the other run has ended" in caught.value.remedy
+    with open_store(path):
+        pass
+
+
+def test_no_store_and_no_duckdb_file_are_named(tmp_path):
+    with (
+        pytest.raises(StoreError, match="there is no store yet"),
+        open_store(tmp_path / "none.duckdb", read_only=True),
+    ):
+        pass
+    assert not (tmp_path / "none.duckdb").exists()
+    path = tmp_path / "text.duckdb"
+    path.write_text("this is no database " * 100, "utf-8")
+    with pytest.raises(StoreError, match=r"text\.duckdb"), open_store(path):
+        pass
+
+
+def test_the_same_nights_give_the_same_digests_and_raw_bytes(
+    tmp_path, source, market, stations, pull
+):
+    said = source("substations", "s.parquet", COLUMNS)
+    seen = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        stations(1.0, 2.0).to_parquet(folder / "s.parquet")
+        store, _ = pull(folder, market(said.id), said)
+        with open_store(store, read_only=True) as opened:
+            digest = opened.snapshots()["digest"][0]
+        packed = [p.read_bytes() for p in sorted(Path(store.parent / "raw").rglob("*.gz"))]
+        seen.append((digest, packed))
+    assert seen[0] == seen[1]
