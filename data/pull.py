@@ -5,6 +5,7 @@ import hashlib
 import json
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -43,22 +44,19 @@ def refresh(source: Source, market: Market, files: Path, store: Path, night: dt.
     """
     began = time.perf_counter()
     layer = _layer(source)
-    store.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-") as folder:
-        raw = _raw(source, files, Path(folder))
+    with ExitStack() as done:
+        raw = _raw(source, files, store, done)
         raw_digest = _digest_of(raw)
         declared = declaration_digest(source, layer, market)
-        with open_store(store) as opened:
-            stood = opened.unchanged(source.id, raw_digest, declared, night)
-            if stood is not None:
-                history = opened.snapshots(night, [source.id]).iloc[0]
-                return _pulled(
-                    source,
-                    stood,
-                    int(history["rows_in"]),
-                    tuple(history["notes"]),
-                    time.perf_counter() - began,
-                )
+        # A first night that fails leaves nothing behind, not even an empty store.
+        if store.exists():
+            with open_store(store) as opened:
+                stood = opened.unchanged(source.id, raw_digest, declared, night)
+                if stood is not None:
+                    before = opened.snapshots(night, [source.id]).iloc[0]
+                    rows_in, notes = int(before["rows_in"]), tuple(before["notes"])
+                    seconds = time.perf_counter() - began
+                    return _pulled(source, stood, rows_in, notes, seconds)
         content = _conformed(source, layer, market, raw, raw_digest, declared)
         with open_store(store) as opened:
             put = opened.put(content, night, time.perf_counter() - began)
@@ -90,9 +88,12 @@ def _layer(source: Source) -> Layer:
     return layer
 
 
-def _raw(source: Source, files: Path, folder: Path) -> tuple[Path, ...]:
-    """Return the files that the source is made of: its own first, then join and coverage."""
-    own = _fetched(source.fetch, source.id, files, folder)
+def _raw(source: Source, files: Path, store: Path, done: ExitStack) -> tuple[Path, ...]:
+    """Return the files that the source is made of: its own first, then join and coverage.
+
+    What is fetched stands in a folder beside the store until `done` closes.
+    """
+    own = _fetched(source.fetch, source.id, files, store, done)
     beside = []
     if source.join is not None:
         beside.append(_found(files, source.join.path, source.id, "join.path"))
@@ -107,11 +108,13 @@ def _raw(source: Source, files: Path, folder: Path) -> tuple[Path, ...]:
     return (own, *beside)
 
 
-def _fetched(fetch: Fetch, source_id: str, files: Path, folder: Path) -> Path:
+def _fetched(fetch: Fetch, source_id: str, files: Path, store: Path, done: ExitStack) -> Path:
     if fetch.path is not None:
         return _found(files, fetch.path, source_id, "fetch.path")
     address = fetch.url or ""
-    to = folder / (Path(urlsplit(address).path).name or "answer")
+    store.parent.mkdir(parents=True, exist_ok=True)
+    folder = done.enter_context(tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-"))
+    to = Path(folder) / (Path(urlsplit(address).path).name or "answer")
     http.download([address, *fetch.fallback_urls], to, source_id=source_id)
     return to
 

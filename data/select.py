@@ -286,8 +286,10 @@ def _parcels(opened: Store, market: Market, night: dt.date) -> None:
 
 
 def _grounds(con: duckdb.DuckDBPyConnection) -> None:
-    """Fold stacked parcels and dissolve repeated ids: one row of `ground` to a lot.
+    """Fold stacked parcels and dissolve repeated ids: one row of `lot` to a lot.
 
+    A stack goes by its first id and by the first use that is known; one that holds both homes and
+    business is mixed. Floor areas and tax rows of a stack are summed.
     Sums are taken in the parcels' order, so that they do not depend on the number of cores.
     """
     con.execute(

@@ -203,6 +203,7 @@ def test_a_source_that_was_never_pulled_is_said_and_covers_nothing(street, needs
     more = place.model_copy(update={"sources": (*place.sources, "cambridge_roads")})
     got = asked((store, more), needs({"streets": 10.0}), land_use, night)
     assert got.notes[0] == f"source cambridge_roads has no snapshot on or before {night}"
+    assert "streets" not in got.screening.layers
 
 
 def test_a_market_without_zoning_is_told_so(
@@ -226,6 +227,7 @@ def test_a_missing_file_is_named_with_where_it_was_looked_for(
         pull(tmp_path, market(), parcel_source)
     assert str(tmp_path / "parcels.parquet") in caught.value.wrong
     assert "PADFINDER_FILES" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -299,3 +301,4 @@ def test_an_empty_layer_never_reaches_the_store(tmp_path, pull, market, parcel_s
     empty.to_parquet(tmp_path / "parcels.parquet")
     with pytest.raises(SourceChanged, match=r"parcels\.parquet is an empty layer"):
         pull(tmp_path, market(), parcel_source)
+    assert [path.name for path in tmp_path.iterdir()] == ["parcels.parquet"]
