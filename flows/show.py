@@ -44,9 +44,6 @@ def published(night: Published) -> None:
         if name in {"verdict", "gap_class"}:
             said = ", ".join(f"{value} {count:,}" for value, count in counts.items())
             console.print(f"{name}: {said}", markup=False)
-    if report.unclassified:
-        codes = ", ".join(f"{code} ({count:,})" for code, count in report.unclassified.items())
-        console.print(f"use codes in no table: {codes}", markup=False)
     for row in night.top[:SHOWN_ROWS]:
         place = row.address or row.site_id
         console.print(f"{row.rank}. {place} [{row.call}] {row.sentence}", markup=False)

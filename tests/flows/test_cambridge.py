@@ -1,0 +1,62 @@
+"""Cambridge on its real files: every parcel accounted for, what is not known in the first line."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from flows import cli
+
+
+@pytest.fixture(scope="module")
+def published(cambridge_files, tmp_path_factory):
+    """Return the folder that one night of Cambridge published."""
+    folder = tmp_path_factory.mktemp("cambridge")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PADFINDER_FILES", str(cambridge_files))
+        assert cli.main(["nightly", "--market", "cambridge", "--night", "2026-03-31"]) == 0
+    return folder / "var/published/cambridge"
+
+
+def test_every_parcel_is_accounted_for(published):
+    report = json.loads((published / "report.json").read_text("utf-8"))
+    assert report["parcels_in"] == 13_116
+    assert report["parcels_in"] == report["sites"] + sum(report["set_aside"].values())
+    assert len(pd.read_csv(published / "set_aside.csv")) == sum(report["set_aside"].values())
+    assert sum(report["counts"]["verdict"].values()) == report["sites"]
+
+
+def test_capacity_is_not_published_and_the_first_line_says_so(published):
+    report = json.loads((published / "report.json").read_text("utf-8"))
+    assert "grid capacity is not published here" in report["first_lines"][0].lower()
+    rows = pd.read_parquet(published / "ranked.parquet", columns=["load_headroom_kw", "gap_class"])
+    assert rows["load_headroom_kw"].isna().all()
+    assert set(rows["gap_class"]) == {"unknown"}
+
+
+def test_no_verdict_holds_nearly_all(published):
+    report = json.loads((published / "report.json").read_text("utf-8"))
+    assert max(report["counts"]["verdict"].values()) <= 0.8 * report["sites"]
+
+
+def test_without_the_folder_of_files_the_message_says_what_to_set(tmp_path, padfinder):
+    ran = padfinder(tmp_path, "nightly", "--market", "cambridge")
+    assert ran.code == 3
+    assert "PADFINDER_FILES" in ran.err
+
+
+def test_missing_real_file_is_named(cambridge_files, tmp_path, padfinder, monkeypatch):
+    """The city's folder without its zoning: the message names the file and the source."""
+    files = tmp_path / "files"
+    files.mkdir()
+    for path in cambridge_files.iterdir():
+        if path.name != "CDD_ZoningDistricts.geojson":
+            shutil.copy(path, files / path.name)
+    monkeypatch.setenv("PADFINDER_FILES", str(files))
+    ran = padfinder(tmp_path, "nightly", "--market", "cambridge")
+    assert ran.code == 3
+    assert "CDD_ZoningDistricts.geojson" in ran.err
+    assert "cambridge_zoning" in ran.err
+    assert not (tmp_path / "var/published").exists()

@@ -1,0 +1,72 @@
+"""Bad input on the demo town's own mess: shapefile, CSV and grids, at a small size."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from data import demo
+from data.source import registry
+from flows import cli
+from tests.flows import hamlet
+
+PARCELS = 1_500
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """Return a folder in which one night of a small demo town went well."""
+    folder = tmp_path_factory.mktemp("demo")
+    demo.write(folder / "files/demo", PARCELS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PADFINDER_FILES", "files")
+        assert cli.main(["nightly", "--night", "2026-03-31"]) == 0
+    return folder
+
+
+@pytest.fixture
+def small_demo(finished, tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "town"
+    shutil.copytree(finished, folder, symlinks=True)
+    monkeypatch.setenv("PADFINDER_FILES", "files")
+    return folder
+
+
+def digest(folder: Path) -> str:
+    return hashlib.sha256(repr(list(hamlet.digests(folder))).encode()).hexdigest()
+
+
+def file_of(source: str, town: Path) -> Path:
+    return town / "files/demo" / str(registry()[source].fetch.path)
+
+
+@pytest.mark.parametrize(
+    "source", ["demo_parcels", "demo_substations", "demo_mains", "demo_elevation"]
+)
+@pytest.mark.parametrize("damage", ["missing", "cut off", "no bytes"])
+def test_damaged_file(small_demo, padfinder, source, damage):
+    path = file_of(source, small_demo)
+    whole = path.read_bytes()
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes(whole[: len(whole) // 3] if damage == "cut off" else b"")
+    before = digest(small_demo / "var/published/demo")
+    ran = padfinder(small_demo, "nightly", "--night", "2026-04-01")
+    assert ran.code in {3, 4, 6}, ran.err
+    for word in (path.name, source, "What to do:"):
+        assert word in ran.err
+    assert "Traceback" not in ran.err
+    assert digest(small_demo / "var/published/demo") == before
+    assert not list((small_demo / "var/published").rglob("new-*"))
+
+
+def test_truncated_real_file_as_substations(small_demo, padfinder, real_files):
+    path = file_of("demo_substations", small_demo)
+    shutil.copy(real_files / "truncated-substations.geojson", path)
+    before = digest(small_demo / "var/published/demo")
+    ran = padfinder(small_demo, "nightly", "--night", "2026-04-01")
+    assert ran.code in {4, 6}, ran.err
+    assert path.name in ran.err
+    assert digest(small_demo / "var/published/demo") == before
