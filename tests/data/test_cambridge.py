@@ -10,6 +10,7 @@ import pytest
 from data.pull import refresh
 from data.select import drawing, select, vintages
 from data.source import registry
+from data.store import _engine, frame_digest
 from geo import catalogue
 from geo.config import parse
 from geo.model import Market, Needs, Plan
@@ -195,3 +196,18 @@ def test_licences_are_as_the_files_say():
     assert closed == {"cambridge_substations", "cambridge_leaks_open", "cambridge_leaks_repaired"}
     for key in closed:
         assert "no licence file" in sources[key].licence
+
+
+def test_one_core_gives_what_many_give(store, market, plan, selection):
+    needs = Needs(plan.sites, plan.noise.receptors, REACH)
+    engine = _engine()
+    engine.execute("set threads = 1")
+    try:
+        alone = select(store, market, needs, catalogue.land_use(), NIGHT)
+    finally:
+        engine.execute("reset threads")
+    pairs = [(alone.screening.sites, selection.screening.sites)]
+    pairs += [(alone.screening.layers[name], selection.screening.layers[name]) for name in REACH]
+    for one, many in pairs:
+        assert frame_digest(one) == frame_digest(many)
+    assert alone.aside.equals(selection.aside)
