@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import shapely
 from shapely import GeometryType
 
@@ -41,8 +42,9 @@ def coded(texts: Sequence[str | None]) -> dict[str, list[Any]]:
 def parts_of(shapes: np.ndarray, kinds: tuple[GeometryType, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return the single parts of the given kinds, and which shape each is of.
 
-    Collections are opened; missing and empty shapes have no parts.
+    Collections are opened; missing shapes (None or NaN) and empty ones have no parts.
     """
+    shapes = np.where(pd.isna(shapes), None, shapes)
     parts, of = shapely.get_parts(shapes, return_index=True)
     nested = shapely.get_type_id(parts) == GeometryType.GEOMETRYCOLLECTION
     if nested.any():

@@ -34,6 +34,8 @@ from maps.style import LayerStyle, Style, fills, luminance, style
 SIMPLIFY_M = 0.3
 NEAR_SITE_M = 15.0
 PINS = 25
+TOGETHER = 100
+NAME_APART_M, NAMED_LENGTH_M = 300.0, 60.0
 FIXED_DAY = pd.Timestamp("2000-01-01")
 DARK_INK, LIGHT_INK = "#10202f", "#ffffff"
 MIDDLE_LUMINANCE = 0.28
@@ -81,6 +83,7 @@ def draw(ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report
     """
     look = style()
     data = _data(ranking, report, look)
+    data["streets"] = _street_names(_there(drawing, "streets", ranking.crs))
     shapes: dict[str, dict[str, Any]] = {}
     the_map = _map(ranking)
     Part("data").add_to(the_map)
@@ -90,6 +93,7 @@ def draw(ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report
     )  # fmt: skip
     CustomPane("ground", z_index=250).add_to(the_map)
     CustomPane("above", z_index=450).add_to(the_map)
+    CustomPane("names", z_index=455).add_to(the_map)
     CustomPane("mark", z_index=460).add_to(the_map)
     scaled = _add_ground(the_map, drawing, ranking.crs, look, shapes)
     pins = folium.FeatureGroup(f"Best {PINS} by rank")
@@ -297,27 +301,19 @@ def _add_ground(
     quiet: dict[str, Any] = {"pane": "ground", "interactive": False}
     scaled: list[tuple[folium.GeoJson, float]] = []
     if (parcels := _there(drawing, "parcels", crs)) is not None:
-        tints = {**look.backdrop.fill, "unclassified": look.backdrop.unclassified}
-        names = list(tints)
-        use = parcels["use_class"].where(parcels["use_class"].isin(names), "unclassified")
-        place = pd.Index(names).get_indexer(use)
-        parts, of = parts_of(parcels.geometry.to_numpy(), POLYGON_KINDS)
-        group = place[of]
-        by = np.argsort(group, kind="stable")
-        pack = _pack(parts[by], group[by], len(names), crs, metres=SIMPLIFY_M)
+        pack, colours = _backdrop(parcels, look)
         shapes["parcels"] = {"pack": pack}
         tint = JsCode(
             f"(f) => ({{ color: {json.dumps(look.backdrop.line)}, "
             f"weight: {look.backdrop.line_width}, fillOpacity: 1, "
-            f"fillColor: {json.dumps(list(tints.values()))}[f.properties.i] }})"
+            f"fillColor: {json.dumps(colours)}[f.properties.i] }})"
         )
         layer = _geojson("All parcels, by use", show=True, control=True, style=tint, **quiet)
         Part("shape", key="parcels", more={}).add_to(layer)
         layer.add_to(the_map)
     streets = _there(drawing, "streets", crs)
     if streets is not None:
-        for kind in ("river",):
-            scaled += _add_lines(the_map, streets, kind, look, shapes, quiet)
+        scaled += _add_lines(the_map, streets, "river", look, shapes, quiet)
     for key, areas in _excluded(drawing, crs).items():
         parts, _ = parts_of(areas, POLYGON_KINDS)
         if not len(parts):
@@ -334,6 +330,26 @@ def _add_ground(
         for kind in ("street", "rail", "boundary"):
             scaled += _add_lines(the_map, streets, kind, look, shapes, quiet)
     return scaled
+
+
+def _backdrop(parcels: gpd.GeoDataFrame, look: Style) -> tuple[dict[str, Any], list[str]]:
+    """Return the parcels packed as features of one tint each, and each feature's tint.
+
+    A feature holds up to TOGETHER neighbouring parcels of one use: one each would make a large
+    page, and a browser takes seconds to fill a single shape of thousands of rings.
+    """
+    tints = {**look.backdrop.fill, "unclassified": look.backdrop.unclassified}
+    use = parcels["use_class"].where(parcels["use_class"].isin(list(tints)), "unclassified")
+    parts, of = parts_of(parcels.geometry.to_numpy(), POLYGON_KINDS)
+    shapes = gpd.GeoSeries(parts, crs=parcels.crs)
+    place = pd.Index(list(tints)).get_indexer(use)[of]
+    by = np.lexsort((shapes.hilbert_distance().to_numpy(), place))
+    place = pd.Series(place[by])
+    chunk = place.groupby(place).cumcount() // TOGETHER
+    feature = pd.MultiIndex.from_arrays([place, chunk]).factorize()[0]
+    first = place[~pd.Series(feature).duplicated()]
+    colours = [list(tints.values())[one] for one in first]
+    return _pack(parts[by], feature, len(colours), parcels.crs, metres=SIMPLIFY_M), colours
 
 
 def _excluded(drawing: dict[str, gpd.GeoDataFrame], crs: Any) -> dict[str, np.ndarray]:
@@ -482,6 +498,42 @@ def _add(
 def _by_kind(look: Style) -> str:
     by = {key: _look(look.layers[key]) for key in ("pads", "machines")}
     return f"(f) => ({json.dumps(by)})[f.properties.kind]"
+
+
+def _street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, float, int]]:
+    """Return where street names are written: name, latitude, longitude, turn (degrees clockwise).
+
+    Each name stands at most once in a square of NAME_APART_M, on its longest piece there.
+    """
+    if streets is None or "name" not in streets.columns:
+        return []
+    named = streets[(streets["kind"] == "street") & streets["name"].notna()]
+    lines, of = parts_of(named.geometry.to_numpy(), LINE_KINDS)
+    middle = shapely.line_interpolate_point(lines, 0.5, normalized=True)
+    ends = [
+        shapely.get_coordinates(shapely.line_interpolate_point(lines, at, normalized=True))
+        for at in (0.4, 0.6)
+    ]
+    across = ends[1] - ends[0]
+    turn = -np.degrees(np.arctan2(across[:, 1], across[:, 0]))
+    at = shapely.get_coordinates(middle)
+    degrees = shapely.get_coordinates(gpd.GeoSeries(middle, crs=streets.crs).to_crs(4326))
+    table = pd.DataFrame(
+        {
+            "name": named["name"].astype(str).to_numpy()[of],
+            "lat": degrees[:, 1].round(6),
+            "lon": degrees[:, 0].round(6),
+            # Upright: from -90 to 90, so that no name stands on its head.
+            "turn": np.rint((turn + 90) % 180 - 90).astype(int),
+            "length": shapely.length(lines).round(2),
+            "column": at[:, 0] // NAME_APART_M,
+            "row": at[:, 1] // NAME_APART_M,
+        }
+    )
+    long = table[table["length"] >= NAMED_LENGTH_M]
+    best = long.sort_values(["length", "lat", "lon", "name"], ascending=False, kind="stable")
+    kept = best.drop_duplicates(["name", "column", "row"]).sort_values(["name", "lat", "lon"])
+    return list(kept[["name", "lat", "lon", "turn"]].itertuples(index=False, name=None))
 
 
 def _there(drawing: dict[str, gpd.GeoDataFrame], key: str, crs: Any) -> gpd.GeoDataFrame | None:

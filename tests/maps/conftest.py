@@ -160,7 +160,8 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
         else None
         for i in n
     ]
-    frame["machines"] = gpd.GeoSeries(machines, crs=CRS)
+    # As a ranking comes from a reindexed frame: plain objects, with NaN where there is none.
+    frame["machines"] = pd.Series([np.nan if one is None else one for one in machines])
     frame["block"] = gpd.GeoSeries(np.where(n_lo > 0, block, None), crs=CRS)
     return gpd.GeoDataFrame(frame, geometry=gpd.GeoSeries(geometry, crs=CRS), crs=CRS)
 
