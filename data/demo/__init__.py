@@ -12,6 +12,8 @@ import shapely
 
 from data.demo import assessor, files, grids, land, layout, lots, recipe, utilities
 
+# Each stage draws from a stream of its own: to tune one leaves the others as they are.
+STAGES = ("layout", "lots", "uses", "buildings", "faults", "wetland", "mains", "signs", "feeders")
 PRESSURE_CODES = {"low": "LP", "medium": "IP", "high": "HP"}
 
 
@@ -23,10 +25,12 @@ def write(folder: Path, parcels: int = recipe.PARCELS, seed: int = recipe.SEED) 
     buildings as GeoParquet, ground and noise as GeoTIFF; coverages as GeoJSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    plan = layout.lay_out(parcels, rng)
-    town_lots = lots.cut(plan, parcels, rng)
-    buildings = lots.build(town_lots, rng)
+    streams = np.random.default_rng(seed).spawn(len(STAGES))
+    rng = dict(zip(STAGES, streams, strict=True))
+    plan = layout.lay_out(parcels, rng["layout"])
+    town_lots = lots.cut(plan, parcels, rng["lots"])
+    town_lots["use"] = lots.uses(town_lots, rng["uses"])
+    buildings = lots.build(town_lots, rng["buildings"])
     ground = land.ground(plan, town_lots)
     _write_land(folder, plan, town_lots, buildings, ground, rng)
     _write_utilities(folder, plan, town_lots, ground, rng)
@@ -40,10 +44,10 @@ def _write_land(
     town_lots: gpd.GeoDataFrame,
     buildings: gpd.GeoDataFrame,
     ground: land.Ground,
-    rng: np.random.Generator,
+    rng: dict[str, np.random.Generator],
 ) -> None:
     ways = land.rights_of_way(plan, town_lots, ground.town)
-    rows = assessor.table(town_lots, buildings, ways, rng)
+    rows = assessor.table(town_lots, buildings, ways, rng["faults"])
     rows = rows.set_geometry(files.placed(rows.geometry.to_numpy(), files.FEET))
     files.write_shapefile_zip(rows, folder / "parcels.zip", "M999TaxPar_CY26")
 
@@ -59,12 +63,14 @@ def _write_land(
     )
 
     height_ft = (buildings.height_m / 0.3048).round(1)
-    height_ft[rng.random(len(height_ft)) < 0.05] = np.nan
+    height_ft[rng["faults"].random(len(height_ft)) < 0.05] = np.nan
     footprints = gpd.GeoDataFrame(
         {"STRUCT_ID": [f"B{i:06d}" for i in range(len(buildings))], "HEIGHT_FT": height_ft},
         geometry=files.placed(buildings.geometry.to_numpy()),
     )
-    footprints.to_parquet(folder / "buildings.parquet", compression="zstd", write_covering_bbox=True)
+    footprints.to_parquet(
+        folder / "buildings.parquet", compression="zstd", write_covering_bbox=True
+    )
 
     heard = land.receptors(town_lots)
     files.write_geojson(
@@ -73,7 +79,7 @@ def _write_land(
         folder / "receptors.geojson",
     )
     wet = [land.flood(plan, ground.town)]
-    marsh = [one for one in land.wetland(plan, ground.town, rng) if not one.is_empty]
+    marsh = [one for one in land.wetland(plan, ground.town, rng["wetland"]) if not one.is_empty]
     files.write_geopackage(
         {
             "flood": _frame({"FLD_ZONE": ["AE"] * len(wet)}, wet),
@@ -87,7 +93,9 @@ def _write_land(
     drawn = [*streets.geometry, river, rail, ground.town.exterior]
     kinds = ["street"] * len(streets) + ["river", "rail", "boundary"]
     names = [*streets.name, "Mill River", "Central Valley Railroad", f"Town of {recipe.TOWN}"]
-    files.write_geopackage({"map": _frame({"KIND": kinds, "NAME": names}, drawn)}, folder / "map.gpkg")
+    files.write_geopackage(
+        {"map": _frame({"KIND": kinds, "NAME": names}, drawn)}, folder / "map.gpkg"
+    )
     for name in ("town", "gas", "hosting", "county"):
         files.write_geojson(
             pd.DataFrame({"NAME": [name]}),
@@ -101,10 +109,10 @@ def _write_utilities(
     plan: layout.Layout,
     town_lots: gpd.GeoDataFrame,
     ground: land.Ground,
-    rng: np.random.Generator,
+    rng: dict[str, np.random.Generator],
 ) -> None:
     streets = utilities.served_streets(plan, town_lots)
-    pipes = utilities.mains(streets, plan, ground, rng)
+    pipes = utilities.mains(streets, plan, ground, rng["mains"])
     files.write_geopackage(
         {
             "gas_main": _frame(
@@ -119,7 +127,7 @@ def _write_utilities(
         },
         folder / "gas_mains.gpkg",
     )
-    leaks = utilities.signs(streets, pipes, ground, rng)
+    leaks = utilities.signs(streets, pipes, ground, rng["signs"])
     files.write_csv(
         pd.DataFrame(
             {
@@ -148,7 +156,7 @@ def _write_utilities(
         shapely.points([plan.frame.place(*s.at) for s in stations]),
         folder / "substations.csv",
     )
-    sections = utilities.feeders(streets, plan, ground, rng)
+    sections = utilities.feeders(streets, ground, rng["feeders"])
     files.write_geojson(
         pd.DataFrame(
             {"FEEDER": sections.feeder_id, "LOAD_CAP_MW": sections.load_mw, "UPDATED": "2026-05-01"}

@@ -11,11 +11,29 @@ from geo.measure import factor
 
 Array = np.ndarray
 TITLES = {
-    "101": "ONE FAM", "104": "TWO FAM", "111": "APT 4-8 UNITS", "102": "CONDO", "130": "VACANT RES LAND",
-    "013": "STORE W/ APTS", "300": "HOTEL/INN", "316": "COMM WHSE", "325": "STORE", "326": "REST/BAR",
-    "332": "AUTO REPAIR", "337": "PARKING LOT", "340": "OFFICE BLD", "390": "VACANT COMM LAND",
-    "400": "FACTORY", "401": "IND WHSE", "404": "R&D FACILITY", "440": "VACANT IND LAND",
-    "900": "TOWN PARK", "931": "TOWN BLDG", "934": "SCHOOL", "953": "HOSPITAL", "960": "CHURCH",
+    "101": "ONE FAM",
+    "104": "TWO FAM",
+    "111": "APT 4-8 UNITS",
+    "102": "CONDO",
+    "130": "VACANT RES LAND",
+    "013": "STORE W/ APTS",
+    "300": "HOTEL/INN",
+    "316": "COMM WHSE",
+    "325": "STORE",
+    "326": "REST/BAR",
+    "332": "AUTO REPAIR",
+    "337": "PARKING LOT",
+    "340": "OFFICE BLD",
+    "390": "VACANT COMM LAND",
+    "400": "FACTORY",
+    "401": "IND WHSE",
+    "404": "R&D FACILITY",
+    "440": "VACANT IND LAND",
+    "900": "TOWN PARK",
+    "931": "TOWN BLDG",
+    "934": "SCHOOL",
+    "953": "HOSPITAL",
+    "960": "CHURCH",
     "975": "RAILROAD",
 }
 
@@ -41,11 +59,13 @@ def table(
             "POLY_TYPE": "FEE",
             "USE_CODE": lots.use.to_numpy(),
             "USE_DESCRI": lots.use.map(TITLES).to_numpy(),
-            "SITE_ADDRE": [f"{n} {s.upper()}" for n, s in zip(lots.number, lots.street, strict=True)],
+            "SITE_ADDRE": [
+                f"{n} {s.upper()}" for n, s in zip(lots.number, lots.street, strict=True)
+            ],
             "CITY": recipe.TOWN.upper(),
             "LOT_SIZE": (recorded_m2 * factor("m2", "acre")).round(3),
             "BLDG_AREA": (floor_m2 * factor("m2", "ft2")).round(0),
-            "STORIES": [f"{n:.0f}" if n == n else "" for n in storeys],
+            "STORIES": [f"{n:.0f}" if n > 0 else "" for n in storeys],
             "RECORD_COU": 1,
         },
         geometry=lots.geometry.to_numpy(),
@@ -86,10 +106,9 @@ def _spoil(rows: gpd.GeoDataFrame, block: Array, rng: np.random.Generator) -> gp
     rows.loc[pick("no_use", homes | trade), ["USE_CODE", "USE_DESCRI"]] = [None, None]
     rows.loc[pick("no_id", homes), "MAP_PAR_ID"] = None
     rows.loc[pick("no_geometry", homes), "geometry"] = None
-    condos = np.concatenate(
-        [pick("condo", use == "102"), pick("office_condo", use == "340")]
-    )
-    units = rng.integers(*(int(n) for n in recipe.CONDO_UNITS), len(condos), endpoint=True)
+    condos = np.concatenate([pick("condo", use == "102"), pick("office_condo", use == "340")])
+    least, most = recipe.CONDO_UNITS
+    units = rng.integers(least, most, len(condos), endpoint=True)
     stacked = rows.loc[np.repeat(condos, units)].copy()
     unit = stacked.groupby(level=0).cumcount() + 1
     stacked["MAP_PAR_ID"] += "." + unit.astype(str).str.zfill(2)

@@ -88,13 +88,22 @@ def write_csv(table: pd.DataFrame, shapes: Array, path: Path) -> None:
 
 def write_geotiff(grid: Grid, path: Path) -> None:
     """Write a grid (town frame) as a compressed GeoTIFF where the town stands."""
-    rows, columns = grid.values.shape
+    (rows, columns), t = grid.data.shape, grid.transform
     with rasterio.open(
-        path, "w", driver="GTiff", width=columns, height=rows, count=1, dtype="float32",
-        crs=recipe.CRS, nodata=NODATA, compress="deflate", predictor=3,
-        transform=Affine.translation(*recipe.MIDDLE_M) * grid.transform,
+        path,
+        "w",
+        driver="GTiff",
+        width=columns,
+        height=rows,
+        count=1,
+        dtype="float32",
+        crs=recipe.CRS,
+        nodata=NODATA,
+        compress="deflate",
+        predictor=3,
+        transform=Affine(t.a, t.b, t.c + recipe.MIDDLE_M[0], t.d, t.e, t.f + recipe.MIDDLE_M[1]),
     ) as file:
-        file.write(grid.values, 1)
+        file.write(grid.data, 1)
 
 
 @contextmanager

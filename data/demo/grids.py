@@ -18,9 +18,9 @@ QUIET_DBA = 36.0
 
 @dataclass(frozen=True)
 class Grid:
-    """Values (row 0 north) with their transform in the town's own frame."""
+    """Data (row 0 north) with their transform in the town's own frame."""
 
-    values: Array
+    data: Array
     transform: Affine
 
 
@@ -69,7 +69,7 @@ def ambient(layout: Layout, town: shapely.Geometry) -> Grid:
 
 
 def _spread(power: Array, pixel_m: float) -> Array:
-    """Return the power that arrives at each pixel from all others, falling with distance squared."""
+    """Return the power that arrives at each pixel from all others, falling with distance."""
     size = [2 * n for n in power.shape]
     rows, columns = (np.fft.fftfreq(n, 1 / n) * pixel_m for n in size)
     distance2 = rows[:, None] ** 2 + columns[None, :] ** 2

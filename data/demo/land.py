@@ -14,12 +14,31 @@ from data.demo.recipe import DISTRICTS
 Array = np.ndarray
 RECEPTORS = {"934": "school", "953": "hospital", "300": "hotel", "960": "worship", "900": "park"}
 FIRST_NAMES = (
-    "Ashby", "Bancroft", "Clara Barton", "Millbrook", "Emerson", "Fuller", "Goddard", "Hawthorne",
-    "Meadowbrook", "Northgate", "Old Mill", "Prescott", "Quarry Hill", "Riverside", "Thoreau",
-    "Union", "Valley", "Whitman",
+    "Ashby",
+    "Bancroft",
+    "Clara Barton",
+    "Millbrook",
+    "Emerson",
+    "Fuller",
+    "Goddard",
+    "Hawthorne",
+    "Meadowbrook",
+    "Northgate",
+    "Old Mill",
+    "Prescott",
+    "Quarry Hill",
+    "Riverside",
+    "Thoreau",
+    "Union",
+    "Valley",
+    "Whitman",
 )
 LAST_NAMES = {
-    "school": "School", "hospital": "Hospital", "hotel": "Inn", "worship": "Church", "park": "Park"
+    "school": "School",
+    "hospital": "Hospital",
+    "hotel": "Inn",
+    "worship": "Church",
+    "park": "Park",
 }
 
 
@@ -75,14 +94,19 @@ def zoning(layout: Layout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         }
     )
     rows = [("OS", parks)]
-    rows += [(name, shapely.union_all(part.to_numpy())) for name, part in zones.groupby("zone").shape]
+    rows += [
+        (str(name), shapely.union_all(part.to_numpy()))
+        for name, part in zones.groupby("zone").shape
+    ]
     table = gpd.GeoDataFrame(
         {"zone": [name for name, _ in rows]}, geometry=[shape for _, shape in rows]
     ).explode(ignore_index=True)
     return table[(table.geom_type == "Polygon") & (table.area > 30)].reset_index(drop=True)
 
 
-def rights_of_way(layout: Layout, lots: gpd.GeoDataFrame, town: shapely.Geometry) -> gpd.GeoDataFrame:
+def rights_of_way(
+    layout: Layout, lots: gpd.GeoDataFrame, town: shapely.Geometry
+) -> gpd.GeoDataFrame:
     """Return the ground between the lots: streets, the river, the railway. Column: kind."""
     blocks = layout.blocks.loc[np.unique(lots.block)]
     water = layout.river.buffer(recipe.RIVER_M / 2).intersection(town)
@@ -121,7 +145,9 @@ def wetland(layout: Layout, town: shapely.Geometry, rng: np.random.Generator) ->
     angle = np.linspace(0, 2 * np.pi, 26)[:-1]
     wobble = 1 + 0.22 * np.sin(3 * angle + rng.uniform(0, 6, (count, 1)))
     size = rng.uniform(28, 75, (count, 1)) * wobble
-    rings = middle[:, None, :] + np.stack([1.7 * size * np.cos(angle), size * np.sin(angle)], axis=2)
+    rings = middle[:, None, :] + np.stack(
+        [1.7 * size * np.cos(angle), size * np.sin(angle)], axis=2
+    )
     return np.asarray(shapely.intersection(shapely.polygons(rings), town))
 
 
@@ -135,6 +161,9 @@ def receptors(lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         kind == "park", found.geometry, shapely.point_on_surface(found.geometry.to_numpy())
     )
     return gpd.GeoDataFrame(
-        {"kind": kind.to_numpy(), "name": [f"{a} {LAST_NAMES[b]}" for a, b in zip(first, kind, strict=True)]},
+        {
+            "kind": kind.to_numpy(),
+            "name": [f"{a} {LAST_NAMES[b]}" for a, b in zip(first, kind, strict=True)],
+        },
         geometry=shapes,
     )

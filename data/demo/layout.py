@@ -6,6 +6,7 @@ street stays straight and none cross. All in metres, in the town's own frame abo
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import geopandas as gpd
 import numpy as np
@@ -86,9 +87,7 @@ def lay_out(parcels: int, rng: np.random.Generator) -> Layout:
     blocks, streets = _grids(cells, town, rng)
     for table in (cells, blocks, streets):
         table["geometry"] = warp(table.geometry.to_numpy(), town.waves)
-    water = shapely.union_all(
-        [river.buffer(recipe.RIVER_M / 2), rail.buffer(recipe.RAIL_M / 2)]
-    )
+    water = shapely.union_all([river.buffer(recipe.RIVER_M / 2), rail.buffer(recipe.RAIL_M / 2)])
     blocks = _open_streets(blocks, water, arterials)
     blocks = _set_aside_blocks(blocks, town, rng)
     blocks, courts = _courts(blocks, rng)
@@ -179,7 +178,8 @@ def _grids(
     cells: gpd.GeoDataFrame, town: Frame, rng: np.random.Generator
 ) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
     """Fill each cell with blocks, and return them with the centre lines of their streets."""
-    blocks, streets = [], []
+    blocks: list[gpd.GeoDataFrame] = []
+    streets: list[gpd.GeoDataFrame] = []
     for cell, (district, polygon) in enumerate(zip(cells.district, cells.geometry, strict=True)):
         if district == "centre":
             pieces, lines = _rings(polygon, town)
@@ -212,9 +212,7 @@ def _rows(
         shift = rng.uniform(0, length)
         cuts = np.arange(u.min() - shift, u.max() + length, length * rng.uniform(0.85, 1.15))
         low, high = row * depth, (row + 1) * depth
-        corners = np.array(
-            [[[a, low], [b, low], [b, high], [a, high]] for a, b in zip(cuts, cuts[1:], strict=False)]
-        )
+        corners = np.array([[[a, low], [b, low], [b, high], [a, high]] for a, b in pairwise(cuts)])
         rows.append(corners)
         lines += [[[a, low], [a, high]] for a in cuts]
         lines.append([[u.min(), high], [u.max(), high]])
@@ -242,9 +240,12 @@ def _rings(disc: shapely.Polygon, town: Frame) -> tuple[Array, Array]:
         inner, outer = ring * recipe.RING_M, (ring + 1) * recipe.RING_M
         spokes = 5 * (1 if ring < 2 else 2 if ring < 5 else 3 if ring < 9 else 4)
         cuts = np.linspace(0, 2 * np.pi, spokes + 1) + 0.3
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in pairwise(cuts):
             pieces.append(np.vstack([arc(inner, start, end), arc(outer, end, start)]))
-            lines += [arc(inner, start, end), np.vstack([arc(inner, end, end)[0], arc(outer, end, end)[0]])]
+            lines += [
+                arc(inner, start, end),
+                np.vstack([arc(inner, end, end)[0], arc(outer, end, end)[0]]),
+            ]
     blocks = np.array([shapely.Polygon(piece) for piece in pieces])
     streets = np.array([shapely.LineString(line) for line in lines])
     return shapely.intersection(blocks, disc), streets
@@ -314,7 +315,7 @@ def _courts(
     middle = corner[chosen].mean(axis=1)
     axis = np.where(flip[:, None], -axis, axis)
     stop = middle + axis * rng.uniform(0.02, 0.16, (len(chosen), 1))
-    bend = np.column_stack([-axis[:, 1], axis[:, 0]]) * rng.uniform(-0.07, 0.07, (len(chosen), 1))
+    bend = np.column_stack([-axis[:, 1], axis[:, 0]]) * rng.uniform(-0.035, 0.035, (len(chosen), 1))
     stems = shapely.linestrings(
         np.stack([middle - axis * 0.62, middle - axis * 0.2 + bend, stop], axis=1)
     )
@@ -363,8 +364,10 @@ def _finish_streets(
     """Put all centre lines together, name them, and take out those that end in the river."""
     streets["court"] = False
     roads = gpd.overlay(
-        arterials[["name", "geometry"]], cells.assign(cell=cells.index)[["cell", "geometry"]],
-        how="intersection", keep_geom_type=True,
+        arterials[["name", "geometry"]],
+        cells.assign(cell=cells.index)[["cell", "geometry"]],
+        how="intersection",
+        keep_geom_type=True,
     ).explode(ignore_index=True)
     roads["district"] = "arterial"
     wet = river.buffer(recipe.RIVER_M / 2)
@@ -374,7 +377,9 @@ def _finish_streets(
     minor = minor[minor.length > 12].reset_index(drop=True)
     order = np.arange(len(minor))
     names = np.array(recipe.STREET_NAMES)[order % len(recipe.STREET_NAMES)]
-    kinds = np.array(recipe.STREET_KINDS)[(order // len(recipe.STREET_NAMES)) % len(recipe.STREET_KINDS)]
+    kinds = np.array(recipe.STREET_KINDS)[
+        (order // len(recipe.STREET_NAMES)) % len(recipe.STREET_KINDS)
+    ]
     kinds = np.where(minor.court, "Court", kinds)
     minor["name"] = np.char.add(np.char.add(names, " "), kinds.astype(str))
     roads["court"] = False

@@ -1,4 +1,4 @@
-"""Cut blocks into lots, give each a use and an address, and stand a building on it.
+"""Cut blocks into lots, give each an address and a use, and stand a building on it.
 
 The cutting goes over all pieces of all blocks at once: every round halves those that are still too
 large, across the street line where both halves keep a front on the street.
@@ -18,9 +18,9 @@ TRIES = 3
 
 
 def cut(layout: Layout, parcels: int, rng: np.random.Generator) -> gpd.GeoDataFrame:
-    """Return about `parcels` lots, from the middle of the town outwards, with use and address.
+    """Return about `parcels` lots, from the middle of the town outwards, with their addresses.
 
-    Columns: block, cell, district, place, use, number, street, front_x, front_y, geometry.
+    Columns: block, cell, district, place, number, street, front_x, front_y, geometry.
     """
     blocks = layout.blocks
     lots = _subdivide(blocks, rng)
@@ -31,7 +31,6 @@ def cut(layout: Layout, parcels: int, rng: np.random.Generator) -> gpd.GeoDataFr
     count = np.bincount(lots.block, minlength=len(blocks))[order].cumsum()
     kept = order[: int(np.searchsorted(count, parcels)) + 1]
     lots = lots[lots.block.isin(kept)].sort_values(["block"], kind="stable", ignore_index=True)
-    lots["use"] = _uses(lots, rng)
     return _addresses(lots, layout)
 
 
@@ -126,7 +125,8 @@ def _fronts(halves: tuple[Array, Array], edge: Array, low: Array) -> Array:
     return good
 
 
-def _uses(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
+def uses(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
+    """Return the use code of each lot, drawn from its district's."""
     use = np.empty(len(lots), dtype=object)
     for name, district in DISTRICTS.items():
         chosen = np.flatnonzero(lots.district == name)
@@ -174,9 +174,13 @@ def build(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
     """
     standing = np.flatnonzero(~lots.use.isin(BARE).to_numpy())
     on = lots.iloc[standing]
-    spans = pd.DataFrame(
-        {n: (*d.cover, *d.storeys, *d.front_m, d.side_m) for n, d in DISTRICTS.items()}
-    ).T.loc[on.district].to_numpy()
+    spans = (
+        pd.DataFrame(
+            {n: (*d.cover, *d.storeys, *d.front_m, d.side_m) for n, d in DISTRICTS.items()}
+        )
+        .T.loc[on.district]
+        .to_numpy()
+    )
 
     def between(i: int) -> Array:
         return np.asarray(rng.uniform(spans[:, i], spans[:, i + 1]))
@@ -191,7 +195,9 @@ def build(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
     shape = np.asarray(shapely.intersection(shape, yard))
     parts, index = shapely.get_parts(shape, return_index=True)
     keep = (shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 35)
-    storey_m = np.where(on.use.str.startswith("4"), 5.0, np.where(on.use.str.startswith("3"), 4.0, 3.0))
+    storey_m = np.where(
+        on.use.str.startswith("4"), 5.0, np.where(on.use.str.startswith("3"), 4.0, 3.0)
+    )
     height = storeys * storey_m + rng.uniform(0.5, 3.0, len(on))
     index = index[keep]
     return gpd.GeoDataFrame(
@@ -230,5 +236,7 @@ def _set(
     face = middle + ahead * (depth / 2 - front)[:, None] + aside * slide[:, None]
     half, back = aside * (wide / 2)[:, None], ahead * deep[:, None]
     return np.asarray(
-        shapely.polygons(np.stack([face - half, face + half, face + half - back, face - half - back], axis=1))
+        shapely.polygons(
+            np.stack([face - half, face + half, face + half - back, face - half - back], axis=1)
+        )
     )

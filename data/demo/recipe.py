@@ -45,32 +45,33 @@ class District:
 
 
 HOUSE_MAINS: tuple[Main, ...] = (
-    (2, 2, "medium"),
+    (1.2, 2, "medium"),
     (6, 4, "medium"),
-    (1, 2, "low"),
-    (0.6, 4, "low"),
+    (0.7, 2, "low"),
+    (0.5, 4, "low"),
     (1.5, 6, "medium"),
-    (0.6, 0, None),
+    (0.5, None, None),
+    (0.4, 0, None),
 )
 OLD_MAINS: tuple[Main, ...] = (
     (5, 4, "medium"),
     (3, 6, "medium"),
     (2, 8, "low"),
-    (1.5, 6, "low"),
-    (1.2, 8, "medium"),
-    (0.7, 4, None),
-    (0.5, None, None),
-    (0.5, 0, None),
+    (0.7, 6, "low"),
+    (1.4, 8, "medium"),
+    (0.8, 4, None),
+    (0.6, None, None),
+    (0.4, 0, None),
 )
 WORK_MAINS: tuple[Main, ...] = (
     (3, 4, "medium"),
     (3, 4, "high"),
     (2, 6, "medium"),
     (2, 8, "medium"),
-    (2, 8, "high"),
+    (2.8, 8, "high"),
     (1, 2, "high"),
     (0.7, 8, "low"),
-    (0.8, 6, None),
+    (0.9, 6, None),
     (0.5, None, None),
     (0.7, 0, None),
 )
@@ -79,7 +80,7 @@ DISTRICTS: dict[str, District] = {
     "centre": District(
         zone="MX",
         uses={"325": 36, "326": 14, "340": 24, "013": 6, "337": 14, "300": 1, "111": 2, "931": 3},
-        lot_m2=(260, 900),
+        lot_m2=(330, 1000),
         depth_m=28,
         block_m=(72, 120),
         street_m=13,
@@ -115,7 +116,16 @@ DISTRICTS: dict[str, District] = {
     ),
     "old_town": District(
         zone="R-2",
-        uses={"104": 40, "101": 30, "111": 14, "102": 9, "130": 2, "013": 0.4, "325": 0.5, "960": 0.3},
+        uses={
+            "104": 40,
+            "101": 30,
+            "111": 14,
+            "102": 9,
+            "130": 2,
+            "013": 0.4,
+            "325": 0.5,
+            "960": 0.3,
+        },
         lot_m2=(300, 720),
         depth_m=30,
         block_m=(74, 170),
@@ -286,12 +296,132 @@ MAIN_STREET_REACH = 0.20
 RIVER_M = 48.0
 RAIL_M = 18.0
 
-STREET_NAMES = ["Acorn", "Adams", "Alder", "Ashby", "Aspen", "Baker", "Barrett", "Beech", "Birch", "Blossom", "Bowman", "Bridge", "Brook", "Canal", "Cedar", "Chapel", "Chestnut", "Clay", "Clover", "Coburn", "Cooper", "Cottage", "Crescent", "Cutler", "Dale", "Dudley", "Dyer", "Eaton", "Elm", "Fairview", "Fern", "Field", "Fisk", "Forest", "Foundry", "Franklin", "Fuller", "Garden", "Garfield", "Gates", "Glen", "Granite", "Grove", "Hale", "Harvest", "Hawthorn", "Hazel", "Hemlock", "Heron", "Hickory", "Highland", "Holly", "Howe", "Hunter", "Ivy", "Jasper", "Juniper", "Keyes", "Kingsley", "Knoll", "Larch", "Laurel", "Lincoln", "Linden", "Locust", "Lowell", "Lyman", "Maple", "Marsh", "Mason", "Meadow", "Merriam", "Mill", "Mulberry", "Myrtle", "Nichols", "Oak", "Orchard", "Osgood", "Parker", "Pearl", "Pine", "Pleasant", "Plum", "Pond", "Poplar", "Prescott", "Prospect", "Quail", "Reed", "Ridge", "Rowan", "Russell", "Sawyer", "School", "Shaw", "Spring", "Spruce", "Stearns", "Stone", "Sumner", "Sycamore", "Tanner", "Thorn", "Union", "Vale", "Vine", "Walnut", "Warren", "Water", "Weaver", "Webster", "Wheeler", "Willow", "Winter", "Wood", "Wyman", "Yarrow"]
+STREET_NAMES = [
+    "Acorn",
+    "Adams",
+    "Alder",
+    "Ashby",
+    "Aspen",
+    "Baker",
+    "Barrett",
+    "Beech",
+    "Birch",
+    "Blossom",
+    "Bowman",
+    "Bridge",
+    "Brook",
+    "Canal",
+    "Cedar",
+    "Chapel",
+    "Chestnut",
+    "Clay",
+    "Clover",
+    "Coburn",
+    "Cooper",
+    "Cottage",
+    "Crescent",
+    "Cutler",
+    "Dale",
+    "Dudley",
+    "Dyer",
+    "Eaton",
+    "Elm",
+    "Fairview",
+    "Fern",
+    "Field",
+    "Fisk",
+    "Forest",
+    "Foundry",
+    "Franklin",
+    "Fuller",
+    "Garden",
+    "Garfield",
+    "Gates",
+    "Glen",
+    "Granite",
+    "Grove",
+    "Hale",
+    "Harvest",
+    "Hawthorn",
+    "Hazel",
+    "Hemlock",
+    "Heron",
+    "Hickory",
+    "Highland",
+    "Holly",
+    "Howe",
+    "Hunter",
+    "Ivy",
+    "Jasper",
+    "Juniper",
+    "Keyes",
+    "Kingsley",
+    "Knoll",
+    "Larch",
+    "Laurel",
+    "Lincoln",
+    "Linden",
+    "Locust",
+    "Lowell",
+    "Lyman",
+    "Maple",
+    "Marsh",
+    "Mason",
+    "Meadow",
+    "Merriam",
+    "Mill",
+    "Mulberry",
+    "Myrtle",
+    "Nichols",
+    "Oak",
+    "Orchard",
+    "Osgood",
+    "Parker",
+    "Pearl",
+    "Pine",
+    "Pleasant",
+    "Plum",
+    "Pond",
+    "Poplar",
+    "Prescott",
+    "Prospect",
+    "Quail",
+    "Reed",
+    "Ridge",
+    "Rowan",
+    "Russell",
+    "Sawyer",
+    "School",
+    "Shaw",
+    "Spring",
+    "Spruce",
+    "Stearns",
+    "Stone",
+    "Sumner",
+    "Sycamore",
+    "Tanner",
+    "Thorn",
+    "Union",
+    "Vale",
+    "Vine",
+    "Walnut",
+    "Warren",
+    "Water",
+    "Weaver",
+    "Webster",
+    "Wheeler",
+    "Willow",
+    "Winter",
+    "Wood",
+    "Wyman",
+    "Yarrow",
+]
 STREET_KINDS = ("Street", "Avenue", "Lane", "Road", "Way", "Terrace")
 
 
 # ---------------------------------------------------------------------------------------------
 # Power and gas
+
 
 @dataclass(frozen=True)
 class Substation:
@@ -308,9 +438,13 @@ class Substation:
 
 
 SUBSTATIONS: tuple[Substation, ...] = (
-    Substation("MB-01", "Mill Pond", "In Service", (-0.12, -0.06), "115", "40,000", "38,200", "1,800"),
+    Substation(
+        "MB-01", "Mill Pond", "In Service", (-0.12, -0.06), "115", "40,000", "38,200", "1,800"
+    ),
     Substation("MB-02", "Northgate", "In Service", (-0.52, 0.40), "115", "25,000", "26,400", "900"),
-    Substation("MB-03", "Old Quarry", "in service", (-0.08, 0.74), "115", "60,000", "31,500", "4,000"),
+    Substation(
+        "MB-03", "Old Quarry", "in service", (-0.08, 0.74), "115", "60,000", "31,500", "4,000"
+    ),
     Substation("MB-04", "West Yard", "In Service", (-0.80, -0.22), "69", "n/a", "n/a", ""),
     Substation("MB-05", "Canal Street", "Retired", (0.03, -0.02), "23", "12,000", "0", "0"),
     Substation("MB-06", "Depot", "In Service", (-0.05, -0.50), "69", "20,000", "18,600", "800"),
@@ -318,15 +452,15 @@ SUBSTATIONS: tuple[Substation, ...] = (
 )
 
 # The share of the town, along x, that the gas company which publishes its mains serves.
-GAS_TERRITORY = (-1.5, 0.40)
+GAS_TERRITORY = (-1.5, 0.44)
 # Neighbourhoods inside it that were never piped: (x, y, reach along x, reach along y).
 NOT_PIPED: tuple[tuple[float, float, float, float], ...] = (
     (-0.27, -0.25, 0.075, 0.15),
-    (-0.64, -0.40, 0.09, 0.20),
-    (0.12, 0.20, 0.085, 0.17),
+    (-0.63, -0.39, 0.09, 0.20),
+    (0.13, 0.20, 0.098, 0.19),
 )
-# Mains were laid by patches of about this size.
-PATCH_M = 230.0
+# Mains and feeders were laid by patches of about this size.
+PATCH_M = 170.0
 # The part of the town, as a box in shares, whose utility publishes what its feeders can carry.
 HOSTING_AREA = (-0.30, 0.76, -0.22, 1.5)
 # What a feeder can still carry: (weight, least MW, most MW); None where nothing is published.
@@ -355,4 +489,4 @@ MESS_PER_20_000 = {
     "condo": 70,
     "office_condo": 6,
 }
-CONDO_UNITS: Span = (2, 14)
+CONDO_UNITS = (2, 14)

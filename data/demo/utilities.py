@@ -29,10 +29,7 @@ def mains(
     without a main are not there.
     """
     district = _served_as(streets, layout)
-    middle = shapely.get_coordinates(
-        shapely.line_interpolate_point(streets.geometry.to_numpy(), 0.5, normalized=True)
-    )
-    _, patch = np.unique(np.floor(middle / recipe.PATCH_M), axis=0, return_inverse=True)
+    middle, patch = _patches(streets)
     size = np.full(len(streets), None, dtype=object)
     pressure = np.full(len(streets), None, dtype=object)
     same = rng.random(len(streets)) < 0.75
@@ -52,15 +49,31 @@ def mains(
     shapes = shapely.intersection(streets.geometry.to_numpy(), ground.gas)
     laid &= shapely.length(shapes) > 8
     material = np.array(
-        [recipe.MATERIALS[name][i % len(recipe.MATERIALS[name])] if name else None
-         for i, name in enumerate(pressure)],
+        [
+            recipe.MATERIALS[name][i % len(recipe.MATERIALS[name])] if name else None
+            for i, name in enumerate(pressure)
+        ],
         dtype=object,
     )
     found = gpd.GeoDataFrame(
-        {"street": streets.name, "diameter_in": size, "pressure_class": pressure, "material": material},
+        {
+            "street": streets.name,
+            "diameter_in": size,
+            "pressure_class": pressure,
+            "material": material,
+        },
         geometry=shapes,
     )
     return found[laid].reset_index(drop=True)
+
+
+def _patches(streets: gpd.GeoDataFrame) -> tuple[Array, Array]:
+    """Return each street's middle (n, 2), and the number of the square patch that it is in."""
+    middle = shapely.get_coordinates(
+        shapely.line_interpolate_point(streets.geometry.to_numpy(), 0.5, normalized=True)
+    )
+    _, patch = np.unique(np.floor(middle / recipe.PATCH_M), axis=0, return_inverse=True)
+    return middle, patch.ravel()
 
 
 def _served_as(streets: gpd.GeoDataFrame, layout: Layout) -> Array:
@@ -105,7 +118,7 @@ def signs(
 
 
 def feeders(
-    streets: gpd.GeoDataFrame, layout: Layout, ground: Ground, rng: np.random.Generator
+    streets: gpd.GeoDataFrame, ground: Ground, rng: np.random.Generator
 ) -> gpd.GeoDataFrame:
     """Return a feeder section per street of the published area. Columns: feeder_id, load_mw."""
     table = recipe.FEEDER_MW
@@ -117,9 +130,10 @@ def feeders(
         pick = rng.choice(len(table), count, p=weights / weights.sum())
         return np.asarray(low[pick] + (high - low)[pick] * rng.random(count))
 
-    of_cell, of_street = draw(len(layout.cells)), draw(len(streets))
+    _, patch = _patches(streets)
+    of_patch, of_street = draw(patch.max() + 1), draw(len(streets))
     same = rng.random(len(streets)) < 0.8
-    load_mw = np.where(same, of_cell[streets.cell.to_numpy()], of_street).round(3)
+    load_mw = np.where(same, of_patch[patch], of_street).round(3)
     shapes = shapely.intersection(streets.geometry.to_numpy(), ground.hosting)
     number = streets.groupby("cell").cumcount().to_numpy()
     ids = [f"MB-{cell:03d}-{n:02d}" for cell, n in zip(streets.cell, number, strict=True)]
