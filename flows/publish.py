@@ -45,7 +45,7 @@ def publish_market(market: str, plan: str | None, night: str | None) -> Publishe
     when = settings.night_of(known, night)
     seconds: dict[str, float] = {}
     made = _screened(known, wanted, sources, land_use, when, where, seconds)
-    drawing = select.drawing(settings.store_path(known, where), known, when)
+    drawing = select.drawing(settings.store_path(known, where), known, when, land_use)
     with step("Writing map and lists", seconds) as say:
         folder = _write_and_swap(made, drawing, where.var / "published" / known.id)
         say(str(folder))

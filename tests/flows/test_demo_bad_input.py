@@ -60,13 +60,3 @@ def test_damaged_file(small_demo, padfinder, source, damage):
     assert "Traceback" not in ran.err
     assert digest(small_demo / "var/published/demo") == before
     assert not list((small_demo / "var/published").rglob("new-*"))
-
-
-def test_truncated_real_file_as_substations(small_demo, padfinder, real_files):
-    path = file_of("demo_substations", small_demo)
-    shutil.copy(real_files / "truncated-substations.geojson", path)
-    before = digest(small_demo / "var/published/demo")
-    ran = padfinder(small_demo, "nightly", "--night", "2026-04-01")
-    assert ran.code in {4, 6}, ran.err
-    assert path.name in ran.err
-    assert digest(small_demo / "var/published/demo") == before
