@@ -32,19 +32,7 @@ def rank(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     )
     _power(ranking, generator, plan)
     _scores(ranking, plan)
-    ranking["smallest_slack"] = np.nanmin(
-        np.column_stack(
-            (
-                (ranking["fuel_slack"] / ranking["fuel_demand"]).fillna(np.inf),
-                (ranking["noise_slack_db"] / SLACK_UNIT_DB).fillna(np.inf),
-                (ranking["pad_slack_m"] / SLACK_UNIT_M).fillna(np.inf),
-            )
-        ),
-        axis=1,
-    )
-    ranking["smallest_slack"] = ranking["smallest_slack"].where(
-        np.isfinite(ranking["smallest_slack"])
-    )
+    ranking["smallest_slack"] = _smallest_slack(ranking)
     ranking = rounded(ranking)
     ranking["noise_unsure"] = ranking["margin_best_db"] > ranking["margin_worst_db"]
     _words(ranking, generator, plan)
@@ -191,8 +179,12 @@ def _scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     reached = ramp(away, plan.score.fuel)
     worst["fuel"] = reached.where(ranking["fuel_n_lo"] > 0, 0.0)
     best["fuel"] = reached.fillna(1.0).where(ranking["fuel_n_hi"] > 0, 0.0)
-    worst["pad"] = ramp(ranking["pad_lo"], plan.score.pad)
-    best["pad"] = ramp(ranking["pad_n"], plan.score.pad)
+    bare = ranking["pad_evidence"] == "bare parcel"
+    ground = ranking["ground_area_m2"]
+    # On a bare parcel the record of floor area and storeys still bounds the ground.
+    ground = ground.where(~bare, np.fmin(ground, ranking["open_area_m2"]))
+    best["pad"] = ramp(ground, plan.score.pad)
+    worst["pad"] = best["pad"].where(ranking["pad_lo"] == ranking["pad_n"], 0.0)
     worst["noise"] = ramp(ranking["margin_worst_db"], plan.score.noise)
     best["noise"] = ramp(ranking["margin_best_db"], plan.score.noise)
 
@@ -216,6 +208,26 @@ def _scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     known = sum(weight[name] * sure[name].astype(float) for name in CRITERIA)
     ranking["score"], ranking["score_best"] = 100 * low / total, 100 * high / total
     ranking["known_share"] = known / total
+
+
+def _smallest_slack(ranking: gpd.GeoDataFrame) -> pd.Series:
+    """Return the least slack in units of roughly one machine; below 0, what the first one lacks."""
+    units = {"noise": SLACK_UNIT_DB, "pad": SLACK_UNIT_M, "fuel": ranking["fuel_demand"]}
+    slack = pd.DataFrame(
+        {
+            "noise": ranking["noise_slack_db"] / units["noise"],
+            "pad": ranking["pad_slack_m"] / units["pad"],
+            "fuel": ranking["fuel_slack"] / units["fuel"],
+        }
+    )
+    lacking = pd.DataFrame(
+        {
+            "noise": ranking["noise_short_by_db"] / units["noise"],
+            "pad": ranking["pad_short_by_m"] / units["pad"],
+            "fuel": ranking["fuel_short_by"] / units["fuel"],
+        }
+    )
+    return slack.min(axis=1).where(ranking["n_lo"] > 0, -lacking.max(axis=1))
 
 
 def _words(ranking: gpd.GeoDataFrame, generator: Generator, plan: Plan) -> None:

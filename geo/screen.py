@@ -219,8 +219,10 @@ def _under(
 ) -> np.ndarray:
     """Return n_lo of the asked sites under one lever, on the fuel they already have."""
     if lever.relieves == "fuel":
-        after = np.zeros(len(sites), dtype=int)
+        after = choice.deployed["n_lo"].to_numpy().copy()
         for one in fuels_of(plan):
+            if one.delivery != "main":
+                continue
             supply = fuel.supply(
                 sites,
                 given.layers,

@@ -108,8 +108,7 @@ def _by_main(
 
     mains = layers.get("mains")
     if mains is not None:
-        mains = mains.sort_values("main_id")
-        found = nearest(shapes, shapes_of(mains), reach)
+        found = _nearest_main(shapes, mains, reach, carrying)
         hit = (found["other"] >= 0).to_numpy()
         rows = mains.iloc[found.loc[hit, "other"]]
         for column in ("main_id", "diameter_in", "pressure_class", "material"):
@@ -126,12 +125,37 @@ def _by_main(
         _assume(facts, size, pressure, unsized, plan.assume.main_size, "the size of the main")
 
     usable = capacity_scfh(size, pressure, carrying) * usable_share
+    # A main below the table's smallest carries something, but no more than the smallest does.
+    least_in = min(row.diameter_in for row in carrying)
+    bound = capacity_scfh(size.clip(lower=least_in), pressure, carrying) * usable_share
+    most = np.floor(bound / fuel.demand_per_machine).clip(upper=plan.cap)
+    small = usable.isna() & most.notna()
+    facts.loc[small, "fuel_n_hi"] = most[small].astype(int)
     known = usable.notna()
     facts.loc[known, "fuel_capacity"] = usable[known]
     count = np.floor(usable[known] / fuel.demand_per_machine).clip(upper=plan.cap).astype(int)
     facts.loc[known, "fuel_n_lo"] = count
     facts.loc[known, "fuel_n_hi"] = count
     return facts
+
+
+def _nearest_main(
+    shapes: np.ndarray, mains: gpd.GeoDataFrame, reach_m: float, carrying: tuple[Carrying, ...]
+) -> pd.DataFrame:
+    """Return each site's nearest main.
+
+    Of mains equally near, to a millimetre, the one that carries most; then the lower id.
+    """
+    site, main = within(shapes, shapes_of(mains), reach_m)
+    away = np.round(shapely.distance(shapes[site], shapes_of(mains)[main]), 3)
+    capacity = capacity_scfh(mains["diameter_in"], mains["pressure_class"], carrying).fillna(-1.0)
+    place = mains["main_id"].rank(method="first").to_numpy()
+    order = np.lexsort((place[main], -capacity.to_numpy()[main], away, site))
+    first = order[np.unique(site[order], return_index=True)[1]]
+    found = pd.DataFrame({"other": np.full(len(shapes), -1), "distance_m": np.nan})
+    found.loc[site[first], "other"] = main[first]
+    found.loc[site[first], "distance_m"] = away[first]
+    return found
 
 
 def _assume(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from geo import fit
 from geo.model import Generator, Plan
 from geo.near import inside, shapes_of, within
 
@@ -20,9 +21,8 @@ NOBODY, OWN = (
     -1,
     -2,
 )  # in place of a hearer: nobody in reach; homes on the site, at an assumed place
-# A parcel's quietest spot is sought along its outline and along rings inside it.
-SPACING_M = 4.0
-INSETS_M = (4.0, 12.0, 28.0)
+SPOTS = 250  # about so many places of a parcel are tried for its quietest
+SPACING_M = 1.0
 
 
 @dataclass(frozen=True)
@@ -164,19 +164,59 @@ def keep_off_m(running: np.ndarray, limit_dba: float, generator: Generator) -> n
     return np.asarray(generator.level_distance_m * np.sqrt(np.maximum(running, 0) * over))
 
 
-def quietest_m(shapes: np.ndarray, loudness: np.ndarray) -> np.ndarray:
-    """Return per parcel how far its quietest spot is from those who hear it; inf where nobody."""
-    rings = [shapes, *(shapely.buffer(shapes, -inset) for inset in INSETS_M)]
-    found = [
-        shapely.get_coordinates(shapely.segmentize(ring, SPACING_M), return_index=True)
-        for ring in rings
-    ]
-    inner = shapely.get_coordinates(shapely.point_on_surface(shapes))
-    spot = np.concatenate([points for points, _ in found] + [inner])
-    site = np.concatenate([of for _, of in found] + [np.arange(len(shapes))])
-    away = shapely.distance(shapely.points(spot), loudness[site])
-    best = pd.Series(np.where(np.isnan(away), np.inf, away)).groupby(site).max()
-    return best.reindex(range(len(shapes)), fill_value=np.inf).to_numpy()
+@dataclass(frozen=True)
+class Spots:
+    """Places all over each parcel and how far each is from who hears it, sorted by site.
+
+    `site`, `x`, `y`, `away_m` per spot (inf where nobody hears). Per site `quietest_m` is the
+    farthest of them, and `ceiling_m` what no place of the parcel exceeds.
+    """
+
+    site: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    away_m: np.ndarray
+    quietest_m: np.ndarray
+    ceiling_m: np.ndarray
+
+
+def spots(shapes: np.ndarray, loudness: np.ndarray) -> Spots:
+    """Sample each parcel on a grid along its longest edge, and along its outline.
+
+    The grid is 1 m at the finest and about SPOTS points at the most. A distance changes by no
+    more than one moves, so a place between the spots is no farther away than the farthest spot
+    and the gap between them.
+    """
+    count = len(shapes)
+    step = np.sqrt(shapely.area(shapes) / SPOTS).clip(SPACING_M)
+    of, degrees = fit.directions(shapes, 1)
+    turn = np.zeros(count)
+    turn[of] = degrees
+    origin = shapely.get_coordinates(shapely.point_on_surface(shapes))
+    level = fit.turn(shapes, origin, turn)
+    box = shapely.bounds(level)
+    across = np.ceil((box[:, 2:] - box[:, :2]) / step[:, None]).astype(int) + 1
+    cells = across.prod(axis=1)
+    site = np.repeat(np.arange(count), cells)
+    nth = np.arange(len(site)) - np.repeat(np.cumsum(cells) - cells, cells)
+    column, row = nth % across[site, 0], nth // across[site, 0]
+    grid = box[site, :2] + np.column_stack((column, row)) * step[site, None]
+    shapely.prepare(level)
+    inside = shapely.contains_xy(level[site], grid[:, 0], grid[:, 1])
+    edge, edge_of = shapely.get_coordinates(shapely.segmentize(level, step), return_index=True)
+    site = np.concatenate((site[inside], edge_of))
+    points = fit.turn_back(
+        shapely.points(np.concatenate((grid[inside], edge))), origin[site], turn[site]
+    )
+    order = np.argsort(site, kind="stable")
+    site, points = site[order], points[order]
+    away = shapely.distance(points, loudness[site])
+    away = np.where(np.isnan(away), np.inf, away)
+    quietest = np.zeros(count)
+    np.maximum.at(quietest, site, away)
+    x, y = shapely.get_coordinates(points).T
+    # Half a cell's diagonal from a grid point, or from the outline half way between two of its own.
+    return Spots(site, x, y, away, quietest, quietest + step * (np.sqrt(0.5) + 0.5))
 
 
 def judge(

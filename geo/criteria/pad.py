@@ -156,28 +156,28 @@ def candidates(
     generator: Generator,
     plan: Plan,
     most: int,
-    keep_off: np.ndarray | None = None,
+    spots: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> pd.DataFrame:
     """Return up to `most` placements for each query (site, count), the quietest first.
 
     `loudness` is per site the shape from which to keep away (None where nobody hears). Corners of
     the area where the squarest block that fits can be centred are tried, and a point inside it.
-    With `keep_off`, a shape per query, every layout is tried, and only centres outside it.
+    With `spots` (query, and x and y in the market frame) every layout is tried, there too.
 
     The answer has a row per placement: query, site, count, x, y (the block's centre, market
     frame), degrees (its length, counter-clockwise from east), rows, columns, length_m, width_m.
     """
     layouts = {int(n): blocks(int(n), generator, plan.pad.aisle_m) for n in np.unique(count)}
-    free = None
-    if keep_off is not None:
-        free = _areas(shapely.difference(ground.shapes[sites], keep_off))
-    found = _places(ground, sites, count, layouts, free)
+    found = _places(ground, sites, count, layouts, every=spots is not None)
     area = np.asarray(found.pop("area"), dtype=object)
     rows = pd.DataFrame(found)
     corner, of = shapely.get_coordinates(area, return_index=True)
     middle = shapely.get_coordinates(shapely.point_on_surface(area))
     spot = np.concatenate((middle, corner))
     row = np.concatenate((np.arange(len(area)), of))
+    if spots is not None:
+        inner_row, inner = _spots_inside(ground, sites, rows, area, spots)
+        spot, row = np.concatenate((spot, inner)), np.concatenate((row, inner_row))
     table = rows.iloc[row].reset_index(drop=True)
     direction = table["direction"].to_numpy()
     table["site"] = sites[table["query"]]
@@ -197,23 +197,45 @@ def candidates(
     return table.drop(columns=["direction", "away_m"]).reset_index(drop=True)
 
 
+def _spots_inside(
+    ground: Ground,
+    sites: np.ndarray,
+    rows: pd.DataFrame,
+    area: np.ndarray,
+    spots: tuple[np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spots of each query that lie in an area of it, turned like the area."""
+    query, xy = spots
+    first = np.searchsorted(query, rows["query"], "left")
+    times = np.searchsorted(query, rows["query"], "right") - first
+    row = np.repeat(np.arange(len(rows)), times)
+    nth = np.arange(len(row)) - np.repeat(np.cumsum(times) - times, times)
+    at = xy[np.repeat(first, times) + nth]
+    direction = rows["direction"].to_numpy()[row]
+    dx, dy = (at - ground.origin[sites[rows["query"].to_numpy()[row]]]).T
+    angle = np.radians(ground.degrees[direction])
+    x = dx * np.cos(angle) + dy * np.sin(angle)
+    y = dy * np.cos(angle) - dx * np.sin(angle)
+    shapely.prepare(area)
+    inside = shapely.contains_xy(area[row], x, y)
+    return row[inside], np.column_stack((x[inside], y[inside]))
+
+
 def _places(
     ground: Ground,
     sites: np.ndarray,
     count: np.ndarray,
     layouts: dict[int, list[Block]],
-    free: np.ndarray | None = None,
+    *,
+    every: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Return where a block may be centred, per query, direction and layout.
+    """Return where a block may be centred, per query and direction.
 
-    Without `free`, only the squarest layout that fits; with it (an area per query, in which the
-    centre must lie), every layout.
+    In the squarest layout that fits, or in every layout that does.
     """
     first = np.searchsorted(ground.site_of, np.arange(len(ground.shapes) + 1))
     of_site = np.diff(first)
     open_queries = np.flatnonzero(of_site[sites] > 0)
-    if free is not None:
-        open_queries = open_queries[~shapely.is_empty(free[open_queries])]
     found: dict[str, list[np.ndarray]] = {name: [] for name in PLACE_COLUMNS}
     most = max((len(options) for options in layouts.values()), default=0)
     for rank in range(most):
@@ -232,16 +254,16 @@ def _places(
         direction = np.repeat(first[sites[asked]], times) + nth
         each = np.repeat(size, times, axis=0)
         room = ground.turned[direction]
-        if free is not None:
-            origin = ground.origin[sites[query]]
-            allowed = fit.turn(free[query], origin, ground.degrees[direction])
+        box = shapely.bounds(room)
+        span = box[:, 2:] - box[:, :2] + fit.TOLERANCE_M
         placed = np.zeros(0, dtype=np.intp)
         for across in (False, True):
             length, width = (each[:, 1], each[:, 0]) if across else (each[:, 0], each[:, 1])
-            area = fit.centres(room, length, width)
-            if free is not None:
-                area = _areas(shapely.intersection(area, allowed), least_m2=0.0)
-            hit = np.flatnonzero(~shapely.is_empty(area))
+            # A block longer than the ground's own box, turned alike, cannot fit either.
+            may = np.flatnonzero((length <= span[:, 0]) & (width <= span[:, 1]))
+            places = fit.centres(room[may], length[may], width[may])
+            fits = ~shapely.is_empty(places)
+            hit, area = may[fits], places[fits]
             placed = np.concatenate((placed, query[hit]))
             found["query"].append(query[hit])
             found["direction"].append(direction[hit])
@@ -251,8 +273,8 @@ def _places(
             found["length_m"].append(each[hit, 0])
             found["width_m"].append(each[hit, 1])
             found["count"].append(count[query[hit]].astype(int))
-            found["area"].append(area[hit])
-        if free is None:
+            found["area"].append(area)
+        if not every:
             open_queries = np.setdiff1d(open_queries, placed)
     empty = np.empty(0, dtype=np.intp)
     return {name: np.concatenate(parts) if parts else empty for name, parts in found.items()}
@@ -281,10 +303,10 @@ def _turned(shapes: np.ndarray, parcels: np.ndarray, facts: pd.DataFrame) -> Gro
     )
 
 
-def _areas(shapes: np.ndarray, least_m2: float = 0.001) -> np.ndarray:
+def _areas(shapes: np.ndarray) -> np.ndarray:
     """Keep the polygons of each shape, dropping the points and lines that cutting leaves."""
     parts, of = shapely.get_parts(shapes, return_index=True)
-    area = shapely.area(parts) > least_m2
+    area = shapely.area(parts) > fit.TOLERANCE_M
     kept = np.full(len(shapes), shapely.Polygon(), dtype=object)
     if area.any():
         shapely.multipolygons(parts[area], indices=of[area], out=kept)

@@ -272,9 +272,12 @@ def mains(site: Site, fuel: Fuel) -> list[Supply]:
     plan, cap = site.plan, site.plan.cap
     found = near(site.town, "mains", site.lot, plan.fuel.main_reach_m)
     if found:
-        nearest = min(one["distance_m"] for one in found)
-        tied = [one for one in found if one["distance_m"] <= nearest + 1e-9]
-        return [of_main(one, fuel, plan) for one in tied]
+        # Of mains equally near, to a millimetre, the one that carries most; then the lower id.
+        best = min(
+            found,
+            key=lambda one: (round(one["distance_m"], 3), -carried_scfh(one), one["main_id"]),
+        )
+        return [of_main(best, fuel, plan)]
     if near(site.town, "gas_signs", site.lot, plan.fuel.sign_reach_m):
         return [Supply((0, cap), "sign of a main")]
     if "mains" not in site.town.layers:
@@ -289,13 +292,22 @@ def of_main(main: dict, fuel: Fuel, plan: Plan) -> Supply:
     ids = frozenset([main["main_id"]])
     if missing(main["diameter_in"]) or missing(main["pressure_class"]):
         return Supply((0, plan.cap), "main of unknown size", ids)
-    carried = 0.0
+    n = min(
+        math.floor(carried_scfh(main) * plan.fuel.usable_share / fuel.demand_per_machine), plan.cap
+    )
+    return Supply((n, n), "main", ids)
+
+
+def carried_scfh(main: dict) -> float:
+    """Return what a main carries when empty, -1 where its size or class is missing."""
+    carried = -1.0
+    if missing(main["diameter_in"]) or missing(main["pressure_class"]):
+        return carried
     for row in sorted(catalogue.carrying(), key=lambda one: one.diameter_in):
         same = row.pressure_class == main["pressure_class"]
         if same and row.diameter_in <= main["diameter_in"]:
             carried = row.capacity_scfh
-    n = min(math.floor(carried * plan.fuel.usable_share / fuel.demand_per_machine), plan.cap)
-    return Supply((n, n), "main", ids)
+    return carried
 
 
 def tank(site: Site, fuel: Fuel) -> Supply:

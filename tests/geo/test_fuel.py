@@ -38,15 +38,35 @@ def test_a_main_carries_what_the_table_says_of_its_size_or_the_next_below(
     assert (row["fuel_evidence"], row["main_distance_m"]) == ("main", 20)
 
 
-@pytest.mark.parametrize(("inches", "pressure"), [(np.nan, "high"), (6, None), (1.25, "high")])
+@pytest.mark.parametrize(("inches", "pressure"), [(np.nan, "high"), (6, None)])
 def test_a_main_of_unknown_size_or_class_is_a_bracket_not_a_zero(
     sites, mains, plan, inches, pressure
 ):
     row = one(sites, plan, mains=mains([(STREET, inches, pressure)]))
     assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (0, plan.cap)
     assert np.isnan(row["fuel_capacity"])
-    known_but_small = inches == 1.25
-    assert row["fuel_evidence"] == ("main" if known_but_small else "main of unknown size")
+    assert row["fuel_evidence"] == "main of unknown size"
+
+
+@pytest.mark.parametrize(("pressure", "at_best"), [("high", 1), ("medium", 0), ("low", 0)])
+def test_a_main_below_the_table_carries_no_more_than_its_smallest(
+    sites, mains, plan, pressure, at_best
+):
+    row = one(sites, plan, mains=mains([(STREET, 1.25, pressure)]))
+    # 2 in: 12 900, 5 500 and 380 scfh, a quarter of which runs 1, 0 and 0 machines.
+    assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (0, at_best)
+    assert row["fuel_evidence"] == "main"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_mains_equally_near_the_one_that_carries_more_serves(sites, mains, plan, order):
+    node = (20, -7)
+    rows = [
+        (shapely.LineString([(-80, -30), node]), 2.0, "low"),
+        (shapely.LineString([node, (120, -30)]), 8.0, "high"),
+    ]
+    row = one(sites, plan, mains=mains([rows[i] for i in order]))
+    assert (row["main_diameter_in"], row["fuel_n_lo"]) == (8.0, 25)
 
 
 def test_the_plan_may_assume_a_size_and_the_row_says_so(sites, mains, plan):

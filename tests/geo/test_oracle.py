@@ -312,7 +312,8 @@ def test_machines_stand_in_rows_inside_the_block(drawn, plan):
 def test_levels_follow_from_the_machines_drawn(drawn, plan):
     wrong = []
     for case, machines in drawn:
-        levels = [level for level, _ in case.levels(machines, plan)]
+        at_best = case.got["n_lo"] == 0
+        levels = [level for level, _ in case.levels(machines, plan, surely=at_best)]
         level, got = max(levels, default=math.nan), case.got["level_dba"]
         if got != pytest.approx(level, abs=0.05, nan_ok=True):
             wrong.append(case.say(got, level))
@@ -322,7 +323,7 @@ def test_levels_follow_from_the_machines_drawn(drawn, plan):
 def test_the_governing_neighbour_is_the_one_who_hears_most(drawn, plan):
     wrong = []
     for case, machines in drawn:
-        levels = case.levels(machines, plan)
+        levels = case.levels(machines, plan, surely=case.got["n_lo"] == 0)
         loudest = max((level for level, _ in levels), default=math.nan)
         who = {one.kind for level, one in levels if level > loudest - 0.05}
         if not levels and not oracle.missing(case.got["receptor_class"]):

@@ -42,9 +42,9 @@ def test_missing_scores_are_neither_zero_nor_one():
 
 def test_a_score_is_the_weighted_mean_of_its_ramps(ranked, mains):
     row = ranked(LOT, mains=street(mains)).iloc[0]
-    # No capacity layer: grid weighs nothing. Main 10 m away: (120 - 10) / 120; ground for 25;
-    # nobody hears it.
-    expected = 100 * (20 * (110 / 120) + 15 * 1 + 25 * 1) / (20 + 15 + 25)
+    # No capacity layer: grid weighs nothing. Main 10 m away: (120 - 10) / 120; 40 by 40 m of
+    # ground in 10 000 m2; nobody hears it.
+    expected = 100 * (20 * (110 / 120) + 15 * 0.16 + 25 * 1) / (20 + 15 + 25)
     assert row["score"] == row["score_best"] == pytest.approx(expected, abs=0.05)
     assert np.isnan(row["score_grid"])
     assert row["known_share"] == 1.0
@@ -66,7 +66,7 @@ def test_the_order_is_verdict_then_score(ranked, mains):
     ranking = ranked(SMALL, LOT, shapely.box(300, 40, 346, 86), mains=street(mains))
     assert ranking["verdict"].tolist() == ["fit", "fit", "unfit"]
     assert ranking["rank"].tolist() == [1, 2, 3]
-    assert ranking["score"].is_monotonic_decreasing
+    assert ranking["score"][0] > ranking["score"][1]
     assert ranking["site_id"].tolist() == ["S00001", "S00002", "S00000"]
 
 

@@ -206,3 +206,19 @@ def test_a_barrier_lets_more_run(town, plan):
     walled = size.siting(some.sites, some.layers, some.coverage, GX230, plan, barrier_db=5)
     assert walled.place_lo[0] > plain.place_lo[0]
     assert isinstance(next(iter(plan.levers.values())), Lever)
+
+
+def test_what_is_drawn_at_best_holds_the_limit_where_somebody_really_lives(town, plan):
+    # A home 16 m west; beyond x = 22 nobody is mapped. At best, only the home counts.
+    lot, home = shapely.box(0, 0, 20, 40), shapely.box(-26, 0, -16, 40)
+    some = town([lot], homes=[home])
+    some.coverage["receptors"] = shapely.box(-500, -500, 22, 500)
+    found, got = sized(some, plan, fuel_lo=0, fuel_hi=25)
+    facts = size.describe(some.sites, found, got)
+    assert got["n_lo"].tolist() == [0]
+    assert facts["placed_n"].tolist() == got["n_hi"].tolist()
+    assert facts["level_dba"].iloc[0] <= 69
+    energy = sum(
+        49 / home.distance(shapely.centroid(one)) ** 2 for one in facts["machines"].iloc[0].geoms
+    )
+    assert facts["level_dba"].iloc[0] == pytest.approx(69 + 10 * np.log10(energy), abs=0.3)
