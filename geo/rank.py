@@ -223,7 +223,7 @@ def _smallest_slack(ranking: gpd.GeoDataFrame) -> pd.Series:
     lacking = pd.DataFrame(
         {
             "noise": ranking["noise_short_by_db"] / units["noise"],
-            "pad": ranking["pad_short_by_m"] / units["pad"],
+            "pad": np.fmax(ranking["pad_short_by_m"] / units["pad"], ranking["pad_lack"]),
             "fuel": ranking["fuel_short_by"] / units["fuel"],
         }
     )

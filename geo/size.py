@@ -219,6 +219,7 @@ def describe(sites: gpd.GeoDataFrame, found: Siting, deployed: pd.DataFrame) -> 
     worst = facts["margin_worst_db"]
     facts["one_machine_margin_db"] = worst.where(np.isfinite(worst))
     facts["noise_n"], facts["pad_n"], facts["pad_lo"] = found.noise_n, found.pad_n, found.pad_lo
+    facts["pad_lack"] = pad.lack(scene.ground, shapes_of(sites), generator, plan)
     facts["noise_evidence"] = heard.evidence
     for name in ("ground_area_m2", "open_area_m2", "pad_evidence"):
         facts[name] = scene.ground.facts[name]

@@ -87,7 +87,8 @@ def ground(
             "pad_evidence": np.where(known, "buildings", "bare parcel"),
             "bare": ~known,
             "ground_area_m2": shapely.area(left),
-            "open_area_m2": _open_area_m2(sites),
+            "open_area_m2": _open_area_m2(sites).clip(min=0.0),
+            "open_or_built_over_m2": _open_area_m2(sites),
         },
         index=sites.index,
     )
@@ -195,6 +196,22 @@ def candidates(
     table = table.drop_duplicates(["query", "x", "y", "degrees"])
     table = table[table.groupby("query").cumcount() < most]
     return table.drop(columns=["direction", "away_m"]).reset_index(drop=True)
+
+
+def lack(ground: Ground, parcels: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
+    """Return what each site's ground lacks for one machine, in machines; 0 where it has room.
+
+    For ordering those that carry none. The larger of the area that is missing over one block's,
+    and of the metres by which setbacks alone would have to shrink over the block's short side.
+    """
+    one = blocks(1, generator, plan.pad.aisle_m)[0]
+    need_m2, side_m = one.length_m * one.width_m, min(one.length_m, one.width_m)
+    facts = ground.facts
+    room = np.where(facts["bare"], facts["open_or_built_over_m2"], facts["ground_area_m2"])
+    room = np.fmin(room, facts["ground_area_m2"])
+    circle = shapely.maximum_inscribed_circle(parcels, tolerance=CIRCLE_TOLERANCE_M)
+    narrow = plan.pad.setback_m + side_m / 2 - shapely.length(circle)
+    return np.asarray(np.fmax(np.fmax((need_m2 - room) / need_m2, narrow / side_m), 0.0))
 
 
 def _spots_inside(
@@ -314,9 +331,12 @@ def _areas(shapes: np.ndarray) -> np.ndarray:
 
 
 def _open_area_m2(sites: gpd.GeoDataFrame) -> np.ndarray:
-    """Lot area less building footprint (floor area over storeys); NaN where not on record."""
+    """Lot area less building footprint (floor area over storeys); NaN where not on record.
+
+    Below 0 where the record has more building than lot.
+    """
     floor = sites["building_area_m2"].to_numpy(dtype=float)
     storeys = sites["storeys"].to_numpy(dtype=float)
     footprint = np.where(floor == 0, 0.0, floor / np.where(storeys > 0, storeys, np.nan))
     lot = sites["lot_area_m2"].to_numpy(dtype=float)
-    return np.asarray(np.clip(lot - footprint, 0.0, None))
+    return np.asarray(lot - footprint)

@@ -43,8 +43,8 @@ def test_missing_scores_are_neither_zero_nor_one():
 def test_a_score_is_the_weighted_mean_of_its_ramps(ranked, mains):
     row = ranked(LOT, mains=street(mains)).iloc[0]
     # No capacity layer: grid weighs nothing. Main 10 m away: (120 - 10) / 120; 40 by 40 m of
-    # ground in 10 000 m2; nobody hears it.
-    expected = 100 * (20 * (110 / 120) + 15 * 0.16 + 25 * 1) / (20 + 15 + 25)
+    # ground in 20 000 m2; nobody hears it.
+    expected = 100 * (20 * (110 / 120) + 15 * 0.08 + 25 * 1) / (20 + 15 + 25)
     assert row["score"] == row["score_best"] == pytest.approx(expected, abs=0.05)
     assert np.isnan(row["score_grid"])
     assert row["known_share"] == 1.0
