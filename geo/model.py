@@ -136,13 +136,17 @@ class Layer(Frozen):
 
 
 class Fact(Frozen):
-    """One published column: the reader's title, its unit and how many decimals it is given."""
+    """One published column: the reader's title, its unit and how many decimals it is given.
+
+    `shown` is how many of them a card shows, where fewer.
+    """
 
     name: str
     title: str
     group: Literal["result", "site", "grid", "fuel", "pad", "noise", "score", "provenance"]
     unit: str | None = None
     decimals: int | None = None
+    shown: int | None = None
     note: str = ""
 
 

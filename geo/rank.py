@@ -201,9 +201,10 @@ def _scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     high = sum(weight[name] * best[name] for name in CRITERIA)
     sure = {
         "grid": ranking["shortfall_lo_kw"] == ranking["shortfall_hi_kw"],
-        "fuel": ranking["fuel_n_lo"] == ranking["fuel_n_hi"],
-        "pad": ranking["pad_lo"] == ranking["pad_n"],
-        "noise": ranking["margin_worst_db"] == ranking["margin_best_db"],
+        "fuel": (ranking["fuel_n_lo"] == ranking["fuel_n_hi"]) & ranking["fuel_assumed"].isna(),
+        "pad": ~bare,
+        "noise": (ranking["margin_worst_db"] == ranking["margin_best_db"])
+        & ~ranking["own_assumed"],
     }
     known = sum(weight[name] * sure[name].astype(float) for name in CRITERIA)
     ranking["score"], ranking["score_best"] = 100 * low / total, 100 * high / total

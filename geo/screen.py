@@ -100,6 +100,7 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
     _fuel_slack(facts, plan)
     facts = facts.join(_lifted(given, sites, found, choice, plan))
     facts["assumed"] = _assumed(facts, found, plan)
+    facts["own_assumed"] = ~np.isnan(found.scene.heard.own_at_m)
     facts["noise_rule"] = noise_rule(plan)
     facts["weightless"] = " ".join(absent(given, plan))
     middle = shapely.point_on_surface(np.asarray(sites.geometry.array))
@@ -255,7 +256,7 @@ def _assumed(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> list[str | 
     own = ~np.isnan(found.scene.heard.own_at_m)
     texts = []
     for gas, is_bare, is_own in zip(facts["fuel_assumed"], bare, own, strict=True):
-        parts = [gas] if isinstance(gas, str) else []
+        parts = [gas] if isinstance(gas, str) and gas != fuel.NO_BUILDING else []
         if is_bare:
             parts.append("no building in the way: none are mapped")
         if is_own:

@@ -170,7 +170,7 @@ def _fuel_limit(row: Row) -> str:
     if evidence == "storage":
         if not _known(row["storage_gal"]):
             return "no propane tank fits with its separation distances"
-        return f"a {row['storage_gal']:.0f} gal tank is the largest that fits"
+        return f"a {row['storage_gal']:,.0f} gal tank is the largest that fits"
     if not _known(row["fuel_capacity"]):
         return "gas"
     have = f"{row['fuel_capacity']:,.0f} {row['fuel_unit']}"
@@ -178,7 +178,7 @@ def _fuel_limit(row: Row) -> str:
     if _known(size) and isinstance(pressure, str):
         where = f"the {size:g} in {pressure}-pressure main {row['main_distance_m']:.0f} m away"
     else:
-        where = "the main"
+        where = "the main taken to be there"
     return f"{where} spares {have}"
 
 

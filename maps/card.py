@@ -226,15 +226,16 @@ def _texts(fact: Fact, ranking: pd.DataFrame) -> list[str | None]:
     if fact.decimals is None:
         say = _say(fact.name)
         return [_said(say(v)) if k else None for v, k in zip(values, known, strict=True)]
+    decimals = fact.decimals if fact.shown is None else fact.shown
     numbers = pd.to_numeric(values).to_numpy(dtype=float, na_value=np.nan)
     known = known & np.isfinite(numbers)
     # Adding 0 turns a rounded -0.0 into 0.0.
-    rounded = np.round(np.where(known, numbers, 0.0), fact.decimals) + 0.0
+    rounded = np.round(np.where(known, numbers, 0.0), decimals) + 0.0
     if fact.unit == "fuel unit":
         unit = ranking["fuel_unit"].where(ranking["fuel_unit"].notna(), "").astype(str)
         both = zip(rounded.tolist(), unit, known, strict=True)
-        return [f"{v:,.{fact.decimals}f} {u}".rstrip() if k else None for v, u, k in both]
-    form = _form(fact.unit, fact.decimals)
+        return [f"{v:,.{decimals}f} {u}".rstrip() if k else None for v, u, k in both]
+    form = _form(fact.unit, decimals)
     return [form(v) if k else None for v, k in zip(rounded.tolist(), known, strict=True)]
 
 

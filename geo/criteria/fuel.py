@@ -17,6 +17,7 @@ from geo.near import gather, inside, nearest, shapes_of, within
 HOURS_PER_DAY = 24
 FILL_SHARE = 0.8  # a propane tank is filled to 80 % (NFPA 58 practice), the rest is for expansion
 DIRECTIONS = 3
+NO_BUILDING = "no building in the tank's way"
 FACTS = {
     "fuel_evidence": None,
     "fuel_n_lo": 0,
@@ -209,7 +210,7 @@ def _by_storage(
     if "buildings" not in layers:
         # Against the bare parcel the tank may stand where a building does.
         if plan.assume.bare_parcel:
-            facts.loc[facts["fuel_n_hi"] > 0, "fuel_assumed"] = "no building in the tank's way"
+            facts.loc[facts["fuel_n_hi"] > 0, "fuel_assumed"] = NO_BUILDING
         else:
             facts["fuel_n_lo"] = 0
     return facts

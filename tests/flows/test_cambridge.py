@@ -41,6 +41,21 @@ def test_no_verdict_holds_nearly_all(published):
     assert max(report["counts"]["verdict"].values()) <= 0.8 * report["sites"]
 
 
+def test_hardly_a_site_is_ordered_by_its_id_alone(published):
+    order = ["verdict", "score", "known_share", "power_served_kw", "n_lo", "smallest_slack"]
+    rows = pd.read_parquet(published / "ranked.parquet", columns=order)
+    assert rows.duplicated(keep=False).mean() <= 0.01
+
+
+def test_what_the_plan_assumes_stands_on_the_rows_that_rest_on_it(published):
+    columns = ["fuel_evidence", "fuel", "assumed", "sentence"]
+    rows = pd.read_parquet(published / "ranked.parquet", columns=columns)
+    by_sign = rows[(rows["fuel_evidence"] == "sign of a main") & (rows["fuel"] == "natural_gas")]
+    assert len(by_sign) > 100
+    assert by_sign["assumed"].str.contains("4 in, high pressure").all()
+    assert by_sign["sentence"].str.contains("Assumed: ").all()
+
+
 def test_without_the_folder_of_files_the_message_says_what_to_set(tmp_path, padfinder):
     ran = padfinder(tmp_path, "nightly", "--market", "cambridge")
     assert ran.code == 3

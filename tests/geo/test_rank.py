@@ -179,7 +179,9 @@ def test_what_is_assumed_stands_on_the_row(mains, town, market, plan):
     assert row["call"] == "check first"
     assert "no building in the way" in row["assumed"]
     assert "Assumed: no building in the way" in row["sentence"]
-    assert "with assumptions" in row["confidence"]
+    # What is assumed is not known: 20 (fuel) and 25 (noise) of 60.
+    assert row["known_share"] == 0.75
+    assert row["confidence"] == "medium (75 % known, with assumptions)"
 
 
 def test_a_lever_that_helps_is_named_with_what_it_gives(ranked, mains):

@@ -1,0 +1,63 @@
+"""The demo town at its full size under the default plan: something of every kind to look at."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from flows import cli
+
+KINDS = (
+    "verdict", "gap_class", "binding", "grid_evidence", "fuel_evidence", "noise_evidence",
+    "pad_evidence",
+)  # fmt: skip
+EXPECTED = {
+    "verdict": {"fit", "unfit", "unknown"},
+    "gap_class": {"short", "covered", "unknown"},
+    "binding": {"pad", "noise", "fuel", "several", "cap"},
+    "grid_evidence": {"feeder", "substation", "unpublished", "none"},
+    "fuel_evidence": {
+        "main", "main of unknown size", "sign of a main", "no main", "storage", "edge of layer",
+    },
+    "noise_evidence": {"receptors", "edge of layer", "own dwelling"},
+    "pad_evidence": {"buildings", "bare parcel"},
+}  # fmt: skip
+ORDER = ["verdict", "score", "known_share", "power_served_kw", "n_lo", "smallest_slack"]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Return the folder that one night of the whole demo town published."""
+    folder = tmp_path_factory.mktemp("town")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert cli.main(["nightly", "--night", "2026-03-31"]) == 0
+    return folder / "var/published/demo"
+
+
+@pytest.fixture(scope="module")
+def report(published):
+    return json.loads((published / "report.json").read_text("utf-8"))
+
+
+def test_the_town_has_some_twenty_thousand_parcels_and_a_tenth_are_sites(report):
+    assert 19_000 <= report["parcels_in"] <= 22_000
+    assert 0.08 <= report["sites"] / report["parcels_in"] <= 0.15
+    assert report["parcels_in"] == report["sites"] + sum(report["set_aside"].values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_answer_holds_at_least_two_percent(report, kind):
+    counted = report["counts"][kind]
+    assert set(counted) == EXPECTED[kind]
+    assert min(counted.values()) >= 0.02 * report["sites"], counted
+
+
+def test_no_count_of_generators_holds_over_forty_percent(report):
+    counted = report["counts"]["n_lo"]
+    assert max(counted.values()) <= 0.4 * report["sites"], counted
+
+
+def test_hardly_a_site_is_ordered_by_its_id_alone(published):
+    rows = pd.read_parquet(published / "ranked.parquet", columns=ORDER)
+    assert rows.duplicated(keep=False).mean() <= 0.01
