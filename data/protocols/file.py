@@ -19,6 +19,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from data.source import Source
 from geo.errors import ContractError, SourceChanged
 
+NAMES_SHOWN, NAME_SHOWN = 200, 60
 _BLANKS = "\u0020\u00a0\u2007\u2009\u202f\t"
 
 
@@ -98,11 +99,13 @@ def numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
 def want(names: Sequence[str], have: Sequence[str], file: str, source_id: str) -> None:
     """Raise SourceChanged for every one of `names` that the file lacks, with the nearest names."""
     faults = []
+    # Another kind of file read as a table can have thousands of "columns".
+    some = [str(one)[:NAME_SHOWN] for one in have[:NAMES_SHOWN]]
     for name in dict.fromkeys(names):
         if name in have:
             continue
-        near = get_close_matches(name, list(have), n=3, cutoff=0.5)
-        hint = f" (nearest: {', '.join(map(repr, near))})" if near else f" (it has {list(have)})"
+        near = get_close_matches(name, some, n=3, cutoff=0.5)
+        hint = f" (nearest: {', '.join(map(repr, near))})" if near else f" (it has {some})"
         faults.append(f"no column {name!r}{hint}")
     if faults:
         raise SourceChanged(
