@@ -88,7 +88,7 @@ def siting(
     loud_worst, loud_best = (
         noise.exposure(heard, len(sites), worst=worst) for worst in (True, False)
     )
-    spots = noise.spots(parcels, loud_worst)
+    spots = noise.spots(parcels, loud_worst, heard.reach_m)
     everyone_is_sure = bool(heard.certain.all())
     scene = Scene(
         ground=pad.ground(sites, layers, coverage, plan),
@@ -97,7 +97,7 @@ def siting(
         loud_worst=loud_worst,
         loud_best=loud_best,
         spots_worst=spots,
-        spots_best=spots if everyone_is_sure else noise.spots(parcels, loud_best),
+        spots_best=spots if everyone_is_sure else noise.spots(parcels, loud_best, heard.reach_m),
         generator=generator,
         plan=plan,
     )

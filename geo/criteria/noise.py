@@ -32,7 +32,8 @@ class Hearers:
     `certain` is False for a stand-in at the edge of the receptor layer: somebody may live just
     beyond it, so it counts at worst and not at best. `own_at_m` is the distance the plan assumes to
     homes on the site itself whose place is not known (NaN: none); `own_unknown` marks sites whose
-    own homes are known of but neither placed nor assumed; `evidence` is per site.
+    own homes are known of but neither placed nor assumed; `evidence` is per site. Within `reach_m`
+    of any place on a site everybody is here; farther off they may not be, so nobody counts there.
     """
 
     site: np.ndarray
@@ -45,6 +46,7 @@ class Hearers:
     own_unknown: np.ndarray
     evidence: np.ndarray
     known: bool
+    reach_m: float
 
 
 def reach_m(generator: Generator, plan: Plan) -> float:
@@ -116,6 +118,7 @@ def hearers(
         own_unknown=unplaced & (assumed is None),
         evidence=evidence,
         known=receptors is not None,
+        reach_m=reach,
     )
 
 
@@ -180,8 +183,10 @@ class Spots:
     ceiling_m: np.ndarray
 
 
-def spots(shapes: np.ndarray, loudness: np.ndarray) -> Spots:
+def spots(shapes: np.ndarray, loudness: np.ndarray, reach_m: float) -> Spots:
     """Sample each parcel on a grid along its longest edge, and along its outline.
+
+    Who is farther than `reach_m` from a spot does not count there.
 
     The grid is 1 m at the finest and about SPOTS points at the most. A distance changes by no
     more than one moves, so a place between the spots is no farther away than the farthest spot
@@ -211,7 +216,7 @@ def spots(shapes: np.ndarray, loudness: np.ndarray) -> Spots:
     order = np.argsort(site, kind="stable")
     site, points = site[order], points[order]
     away = shapely.distance(points, loudness[site])
-    away = np.where(np.isnan(away), np.inf, away)
+    away = np.where(away <= reach_m, away, np.inf)
     quietest = np.zeros(count)
     np.maximum.at(quietest, site, away)
     x, y = shapely.get_coordinates(points).T
@@ -250,6 +255,8 @@ def judge(
     # Farther than this, no machine of the block is nearer than the farthest is to the nearest one.
     matters = away <= nearest + 2 * half[pair_place] + 1e-6
     pair_place, pair_heard = pair_place[matters], pair_heard[matters]
+    near = shapely.distance(block[pair_place], heard.shape[pair_heard]) <= heard.reach_m
+    pair_place, pair_heard = pair_place[near], pair_heard[near]
 
     answer = pd.DataFrame(
         {

@@ -162,3 +162,24 @@ def test_a_site_does_not_hear_itself(town, plan):
     given_town.layers["receptors"]["site_id"] = given_town.sites["site_id"].iloc[0]
     heard = noise.hearers(given_town.sites, given_town.layers, given_town.coverage, GX230, plan)
     assert len(heard.site) == 0
+
+
+def test_nobody_counts_farther_off_than_everybody_is_known(town, plan):
+    # A lot 200 m long. The home 60 m beyond its east end is looked at, one 120 m off its west end
+    # is not: from a pad at the west end the first is too far to say that it hears most.
+    lot = shapely.box(0, 0, 200, 20)
+    heard = heard_by(town, plan, shapely.box(260, 0, 280, 20), lots=[lot])
+    assert np.isnan(judge(place(10, 10), heard, plan)["level_dba"])
+    assert judge(place(190, 10), heard, plan)["receptor_distance_m"] == pytest.approx(70)
+    spots = noise.spots(np.array([lot]), noise.exposure(heard, 1, worst=True), heard.reach_m)
+    assert spots.quietest_m.tolist() == [np.inf]
+
+
+def test_the_quietest_spot_is_found_to_within_the_spacing(town, plan):
+    # Homes on both sides of a 40 m square, 10 m off: the middle line is 30 m from each.
+    homes = shapely.box(-20, -20, -10, 60), shapely.box(50, -20, 60, 60)
+    heard = heard_by(town, plan, *homes)
+    loud = noise.exposure(heard, 1, worst=True)
+    found = noise.spots(np.array([shapely.box(0, 0, 40, 40)]), loud, heard.reach_m)
+    assert 30 - noise.SPACING_M * 2.6 <= found.quietest_m[0] <= 30
+    assert found.ceiling_m[0] >= 30

@@ -56,11 +56,14 @@ class Case:
         """Return (level of what is drawn, who hears it), or only of those who surely do.
 
         The edge of a layer is heard at, but not a home that may be anywhere on the site itself.
+        Nobody counts farther off than the plan looks, since not all who live there are known.
         """
+        far_m = plan.noise.report_reach_m
         return [
             (oracle.level_of(one.shape, self.got["block"], machines, plan), one)
             for one in self.site.hearers
-            if one.sure or (one.kind == "edge of layer" and not surely)
+            if (one.sure or (one.kind == "edge of layer" and not surely))
+            and one.shape.distance(self.got["block"]) <= far_m
         ]
 
     def say(self, *what):
