@@ -13,7 +13,18 @@ import shapely
 from data.demo import assessor, files, grids, land, layout, lots, recipe, utilities
 
 # Each stage draws from a stream of its own: to tune one leaves the others as they are.
-STAGES = ("layout", "lots", "uses", "buildings", "faults", "wetland", "mains", "signs", "feeders")
+STAGES = (
+    "layout",
+    "lots",
+    "uses",
+    "buildings",
+    "faults",
+    "wetland",
+    "mains",
+    "signs",
+    "feeders",
+    "village",
+)
 PRESSURE_CODES = {"low": "LP", "medium": "IP", "high": "HP"}
 
 
@@ -30,6 +41,7 @@ def write(folder: Path, parcels: int = recipe.PARCELS, seed: int = recipe.SEED) 
     plan = layout.lay_out(parcels, rng["layout"])
     town_lots = lots.cut(plan, parcels, rng["lots"])
     town_lots["use"] = lots.uses(town_lots, rng["uses"])
+    town_lots["use"] = lots.village(town_lots, plan.frame, rng["village"])
     buildings = lots.build(town_lots, rng["buildings"])
     ground = land.ground(plan, town_lots)
     _write_land(folder, plan, town_lots, buildings, ground, rng)
@@ -62,6 +74,8 @@ def _write_land(
         folder / "zoning.geojson",
     )
 
+    # The table above has the floor area of every building; not every one has a footprint.
+    buildings = buildings[buildings.intersects(ground.footprints)].reset_index(drop=True)
     height_ft = (buildings.height_m / 0.3048).round(1)
     height_ft[rng["faults"].random(len(height_ft)) < 0.05] = np.nan
     footprints = gpd.GeoDataFrame(
@@ -72,7 +86,7 @@ def _write_land(
         folder / "buildings.parquet", compression="zstd", write_covering_bbox=True
     )
 
-    heard = land.receptors(town_lots)
+    heard = land.receptors(town_lots, ground)
     files.write_geojson(
         pd.DataFrame({"TYPE": heard.kind.str.upper(), "NAME": heard.name}),
         heard.geometry.to_numpy(),
@@ -96,7 +110,7 @@ def _write_land(
     files.write_geopackage(
         {"map": _frame({"KIND": kinds, "NAME": names}, drawn)}, folder / "map.gpkg"
     )
-    for name in ("town", "gas", "hosting", "county"):
+    for name in ("town", "gas", "hosting", "footprints", "clerk", "county"):
         files.write_geojson(
             pd.DataFrame({"NAME": [name]}),
             np.array([getattr(ground, name)]),

@@ -44,11 +44,13 @@ LAST_NAMES = {
 
 @dataclass(frozen=True)
 class Ground:
-    """The areas of the town: its line, what gas and feeders are published for, and its county."""
+    """The areas of the town: its line, how far each layer that ends elsewhere goes, its county."""
 
     town: shapely.Geometry
     gas: shapely.Geometry
     hosting: shapely.Geometry
+    footprints: shapely.Geometry
+    clerk: shapely.Geometry
     county: shapely.Geometry
 
 
@@ -66,7 +68,15 @@ def ground(layout: Layout, lots: gpd.GeoDataFrame) -> Ground:
     hosting = town.buffer(100).intersection(
         shapely.box(left * half_x, low * half_y, right * half_x, high * half_y)
     )
-    return Ground(town, gas, hosting, shapely.box(*town.buffer(6_000).bounds))
+    left, right, low, high = recipe.WEST_VILLAGE
+    footprints = town.difference(
+        shapely.box(left * half_x, low * half_y, right * half_x, high * half_y)
+    )
+    clerk = town.intersection(
+        shapely.box(-9 * half_x, -9 * half_y, recipe.CLERKS_LIST_END * half_x, 9 * half_y)
+    )
+    county = shapely.box(*town.buffer(6_000).bounds)
+    return Ground(town, gas, hosting, footprints, clerk, county)
 
 
 def zoning(layout: Layout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -151,8 +161,11 @@ def wetland(layout: Layout, town: shapely.Geometry, rng: np.random.Generator) ->
     return np.asarray(shapely.intersection(shapely.polygons(rings), town))
 
 
-def receptors(lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Return schools, the hospital, inns and churches as points, parks as their ground."""
+def receptors(lots: gpd.GeoDataFrame, ground: Ground) -> gpd.GeoDataFrame:
+    """Return schools, the hospital, inns and churches as points, parks as their ground.
+
+    Those beyond the end of the clerk's list are not there.
+    """
     found = lots[lots.use.isin(RECEPTORS)].copy()
     kind = found.use.map(RECEPTORS)
     order = np.arange(len(found))
@@ -160,10 +173,11 @@ def receptors(lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     shapes = np.where(
         kind == "park", found.geometry, shapely.point_on_surface(found.geometry.to_numpy())
     )
-    return gpd.GeoDataFrame(
+    table = gpd.GeoDataFrame(
         {
             "kind": kind.to_numpy(),
             "name": [f"{a} {LAST_NAMES[b]}" for a, b in zip(first, kind, strict=True)],
         },
         geometry=shapes,
     )
+    return table[table.intersects(ground.clerk)].reset_index(drop=True)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from data.demo.layout import Layout
+from data.demo import recipe
+from data.demo.layout import Frame, Layout
 from data.demo.recipe import DISTRICTS
 
 Array = np.ndarray
@@ -134,6 +135,17 @@ def uses(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
         use[chosen] = rng.choice(list(district.uses), len(chosen), p=weights / weights.sum())
     # A shop with homes above it, or a corner shop, stands on a small lot.
     use[(use == "013") & (lots.area > 1500).to_numpy()] = "325"
+    return use
+
+
+def village(lots: gpd.GeoDataFrame, frame: Frame, rng: np.random.Generator) -> Array:
+    """Return the use codes with a shop below in place of some of the west village's houses."""
+    west, east, south, north = recipe.WEST_VILLAGE
+    x, y = frame.shares(_xy(lots.geometry.to_numpy())).T
+    there = (x > west) & (x < east) & (y > south) & (y < north)
+    houses = np.flatnonzero(there & (lots.district == "old_town") & lots.use.isin(["101", "104"]))
+    use: Array = lots.use.to_numpy(copy=True)
+    use[houses[rng.random(len(houses)) < recipe.VILLAGE_SHOPS_SHARE]] = "013"
     return use
 
 

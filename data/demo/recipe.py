@@ -296,6 +296,14 @@ MAIN_STREET_REACH = 0.20
 RIVER_M = 48.0
 RAIL_M = 18.0
 
+# Where layers end inside the town, so that what is not known shows. The west village, as a box in
+# shares (west, east, south, north), joined the town late: no building of it has a footprint, and
+# this share of its houses have a shop below.
+WEST_VILLAGE = (-1.5, -0.69, -0.25, 0.30)
+VILLAGE_SHOPS_SHARE = 0.09
+# East of this share along x nobody has told the clerk who must not be disturbed.
+CLERKS_LIST_END = 0.88
+
 STREET_NAMES = [
     "Acorn",
     "Adams",

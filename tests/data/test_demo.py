@@ -11,7 +11,8 @@ import rasterio
 import shapely
 
 from data import demo
-from data.demo import recipe
+from data.demo import layout, recipe
+from data.demo import lots as lots_of
 from data.protocols import file, raster
 from data.source import Source, registry
 from geo import catalogue
@@ -211,6 +212,44 @@ def test_buildings_lie_on_lots(town: Path, parcels: gpd.GeoDataFrame) -> None:
     broken = len(parcels[parcels.POLY_TYPE == "FEE"]) - len(whole)
     assert len(buildings) - standing <= 2 * broken
     assert len(buildings) > 0.8 * SMALL
+
+
+def area_of(path: Path) -> shapely.Geometry:
+    return gpd.read_file(path).to_crs(recipe.CRS).geometry.union_all()
+
+
+def test_footprints_stop_at_the_west_village(town: Path, lots: gpd.GeoDataFrame) -> None:
+    whole = area_of(town / "coverage_town.geojson")
+    village = whole.difference(area_of(town / "coverage_footprints.geojson"))
+    # A building across the line is drawn, one beyond it is not.
+    buildings = rows_of(town, "demo_buildings").geometry
+    assert not buildings.within(village.buffer(-0.01)).any()
+    there = lots[lots.within(village)]
+    assert len(there) >= 10
+    assert there.BLDG_AREA.notna().sum() >= 10
+
+
+def test_only_houses_of_the_village_get_a_shop_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "VILLAGE_SHOPS_SHARE", 1.0)
+    frame = layout.Frame(1.0, (1_000.0, 1_000.0), np.empty((0, 4)))
+    x = np.array([-800.0, -800.0, -800.0, 0.0])
+    houses = gpd.GeoDataFrame(
+        {
+            "use": ["101", "102", "101", "104"],
+            "district": ["old_town", "old_town", "suburb", "old_town"],
+        },
+        geometry=shapely.box(x, 0, x + 20, 20),
+    )
+    found = lots_of.village(houses, frame, np.random.default_rng(1))
+    assert list(found) == ["013", "102", "101", "104"]
+
+
+def test_the_clerks_list_ends_short_of_the_town_line(town: Path) -> None:
+    whole = area_of(town / "coverage_town.geojson")
+    listed = area_of(town / "coverage_clerk.geojson")
+    assert 0.9 < listed.area / whole.area < 1
+    told = rows_of(town, "demo_receptors").to_crs(recipe.CRS)
+    assert told.intersects(listed.buffer(0.1)).all()
 
 
 def test_lots_are_of_plausible_size(lots: gpd.GeoDataFrame) -> None:
