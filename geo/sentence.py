@@ -27,6 +27,8 @@ FUEL_UNKNOWN = {
     "sign of a main": "whether a gas main is in the street, and its size",
     "edge of layer": "where the gas mains run: they are not mapped this far",
     "no layer": "where the gas mains run: nobody has published them",
+    "main": "what so small a main carries",
+    "storage": "whether buildings leave room for the tank",
 }
 NOISE_UNKNOWN = {
     "edge of layer": "who lives beyond the edge of what is mapped",
@@ -85,8 +87,7 @@ def unknowns(row: Row) -> list[str]:
     """List what is not known and stands between the worst and the best answer."""
     found = []
     if row["fuel_n_lo"] < row["fuel_n_hi"]:
-        what = FUEL_UNKNOWN.get(row["fuel_evidence"], "whether buildings leave room for the tank")
-        found.append(what)
+        found.append(FUEL_UNKNOWN[row["fuel_evidence"]])
     if row["noise_evidence"] in NOISE_UNKNOWN and row["noise_unsure"]:
         found.append(NOISE_UNKNOWN[row["noise_evidence"]])
     if row["pad_lo"] < row["pad_n"]:
@@ -152,6 +153,8 @@ def _noise_limit(row: Row) -> str:
 def _no_room(row: Row) -> str:
     if row["pad_lo"] < row["pad_n"]:
         return "where the buildings stand is not known"
+    if row["pad_n"] > row["n_lo"]:
+        return "what ground there is lies too near the neighbours"
     if row["ground_area_m2"] == 0:
         return "setbacks, buildings and exclusions leave no ground"
     if _known(row["pad_short_by_m"]):
@@ -191,6 +194,8 @@ def _grid(row: Row, plan: Plan) -> str:
         if row["grid_evidence"] == "substation":
             return f"Whether the grid carries {target} here is not known: its substation could."
         return f"What the grid can carry here is not known; the target is {target}."
+    if lo == hi == plan.target_kw:
+        return f"The grid has nothing left for the {target}: {row['needed_lo']:.0f} needed."
     if lo == hi:
         return f"The grid leaves {target} short by {power(lo)}: {row['needed_lo']:.0f} needed."
     count = (

@@ -34,8 +34,11 @@ def test_fuel_pad_cap_and_several(plan):
     assert (
         "an 11th would need more fuel: the 4 in high-pressure main 12 m away spares 20,050" in fuel
     )
-    pad = say(plan, binding="pad", binding_set="pad", pad_short_by_m=0.4)
+    pad = say(plan, binding="pad", binding_set="pad", pad_short_by_m=0.4, pad_lo=6, pad_n=6)
     assert "a 7th finds no room: clearances are 0.4 m short" in pad
+    # There is room for 25, but not where the neighbours would let them run.
+    near = say(plan, binding="pad", binding_set="pad")
+    assert "a 7th finds no room: what ground there is lies too near the neighbours" in near
     cap = say(plan, n_lo=25, n_hi=25, binding="cap", binding_set="cap")
     assert cap.startswith("Carries 25 generators (5 MW) on natural gas; the plan stops at 25.")
     several = say(
@@ -45,6 +48,8 @@ def test_fuel_pad_cap_and_several(plan):
         binding="several",
         binding_set="pad and fuel",
         ground_area_m2=0.0,
+        pad_lo=0,
+        pad_n=0,
         fuel_evidence="no main",
         fuel_n_lo=0,
         fuel_n_hi=0,
@@ -95,6 +100,8 @@ def test_the_gap_is_said_as_it_is_known(plan):
     )
     assert bound.endswith("The grid leaves 1 MW short by at least 50 kW: 1 to 5 needed.")
     assert say(plan, gap_class="covered").endswith("The grid already carries 1 MW.")
+    nothing = say(plan, shortfall_lo_kw=1000.0, shortfall_hi_kw=1000.0, needed_lo=5, needed_hi=5)
+    assert nothing.endswith("The grid has nothing left for the 1 MW: 5 needed.")
     silent = say(plan, gap_class="unknown", grid_evidence="unpublished")
     assert silent.endswith("What the grid can carry here is not known; the target is 1 MW.")
 
