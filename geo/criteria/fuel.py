@@ -52,7 +52,7 @@ def supply(
     floor(20 050 / 2000) = 10 machines.
     """
     if fuel.delivery == "storage":
-        return _by_storage(sites, layers, fuel, plan)
+        return _by_storage(sites, layers, coverage, fuel, plan)
     share = plan.fuel.usable_share if usable_share is None else usable_share
     return _by_main(sites, layers, coverage, fuel, carrying, plan, share)
 
@@ -178,7 +178,11 @@ def _assume(
 
 
 def _by_storage(
-    sites: gpd.GeoDataFrame, layers: dict[str, gpd.GeoDataFrame], fuel: Fuel, plan: Plan
+    sites: gpd.GeoDataFrame,
+    layers: dict[str, gpd.GeoDataFrame],
+    coverage: dict[str, shapely.Geometry | None],
+    fuel: Fuel,
+    plan: Plan,
 ) -> pd.DataFrame:
     facts = _blank(sites)
     facts["fuel_evidence"] = "storage"
@@ -207,10 +211,10 @@ def _by_storage(
         )
         facts.loc[fits, "fuel_n_hi"] = min(int(usable // per_machine), plan.cap)
     facts["fuel_n_lo"] = facts["fuel_n_hi"]
-    if "buildings" not in layers:
-        # Against the bare parcel the tank may stand where a building does.
-        if plan.assume.bare_parcel:
-            facts.loc[facts["fuel_n_hi"] > 0, "fuel_assumed"] = NO_BUILDING
-        else:
-            facts["fuel_n_lo"] = 0
+    # Against a bare parcel the tank may stand where a building does.
+    bare = ~inside(shapes, coverage.get("buildings"), 0.0) | ("buildings" not in layers)
+    if plan.assume.bare_parcel:
+        facts.loc[bare & (facts["fuel_n_hi"] > 0), "fuel_assumed"] = NO_BUILDING
+    else:
+        facts.loc[bare, "fuel_n_lo"] = 0
     return facts

@@ -323,7 +323,9 @@ def tank(site: Site, fuel: Fuel) -> Supply:
                 # 80 % is as full as a tank may be.
                 n = math.floor(one.capacity_gal * 0.8 / (fuel.demand_per_machine * hours))
                 n = min(n, plan.cap)
-                return Supply((n, n), "storage")
+                # Where buildings are not mapped, one may stand in the tank's way.
+                mapped = inside(site.town, "buildings", site.lot, 0.0)
+                return Supply((n if mapped else 0, n), "storage")
     return Supply((0, 0), "storage")
 
 

@@ -8,7 +8,7 @@ from geo.criteria import fuel
 from geo.model import Assume, AssumedMain
 
 GAS, PROPANE = catalogue.fuels()["natural_gas"], catalogue.fuels()["propane"]
-AREA = {"mains": shapely.box(-9000, -9000, 9000, 9000)}
+AREA = dict.fromkeys(("mains", "buildings"), shapely.box(-9000, -9000, 9000, 9000))
 STREET = shapely.LineString([(-100, -20), (100, -20)])
 
 
@@ -153,6 +153,13 @@ def test_on_a_bare_parcel_the_tank_is_only_a_best_case(sites, plan):
     row = one(sites, plan, PROPANE, shape=shapely.box(0, 0, 60, 60))
     assert row["fuel_n_lo"] == 0
     assert row["fuel_n_hi"] == 14  # 24 000 / 1627.2 = 14.7
+
+
+def test_where_the_building_layer_ends_the_tank_is_only_a_best_case(sites, layer, plan):
+    ends = AREA | {"buildings": shapely.box(-50, -50, 30, 50)}
+    lot = shapely.box(0, 0, 60, 60)
+    row = one(sites, plan, PROPANE, coverage=ends, shape=lot, buildings=layer([], height_m=[]))
+    assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (0, 14)
 
 
 def test_more_demand_never_raises_the_machines_that_a_main_carries(sites, mains, plan):
