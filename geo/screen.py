@@ -134,19 +134,22 @@ def _best_fuel(
         supply=_chosen(supplies, best),
         fuel=np.array(plan.fuels, dtype=object)[best],
         n_by_fuel=lo,
-        other=_most_at_best(supplies, hi, titles),
+        other=_most_at_best(supplies, lo, hi, titles),
         ladder=[_ladder(titles, a, b) for a, b in zip(lo.tolist(), hi.tolist(), strict=True)],
     )
 
 
-def _most_at_best(supplies: list[pd.DataFrame], hi: np.ndarray, titles: list[str]) -> pd.DataFrame:
-    """Return the fuel that may carry most at best, how many, and how it is known."""
+def _most_at_best(
+    supplies: list[pd.DataFrame], lo: np.ndarray, hi: np.ndarray, titles: list[str]
+) -> pd.DataFrame:
+    """Return the fuel that may carry most at best, how many at worst and best, and how known."""
     most = hi.argmax(axis=1)
     evidence = np.column_stack([supply["fuel_evidence"] for supply in supplies])
     rows = np.arange(len(hi))
     return pd.DataFrame(
         {
             "other_title": np.array(titles, dtype=object)[most],
+            "other_n_lo": lo[rows, most],
             "other_n_hi": hi[rows, most],
             "other_evidence": evidence[rows, most],
         },

@@ -70,6 +70,7 @@ def lift(row: Row, plan: Plan) -> str | None:
     """Say what would let the site carry more: a lever that does, or what is worth finding out."""
     parts = []
     lever = row["lift_lever"]
+    sure = row["lift_n"] if _known(row["lift_n"]) else 0
     if isinstance(lever, str):
         known = plan.levers.get(lever)
         title = known.title if known else f"{lever.replace('_', ' ')} instead"
@@ -77,7 +78,7 @@ def lift(row: Row, plan: Plan) -> str | None:
     unknown = unknowns(row)
     if row["n_hi"] > row["n_lo"] and unknown:
         parts.append(f"finding out {' and '.join(unknown)}: up to {int(row['n_hi'])}")
-    elif row["other_n_hi"] > row["n_hi"] and row["other_evidence"] in FUEL_UNKNOWN:
+    elif row["other_n_hi"] > max(row["other_n_lo"], row["n_hi"], sure):
         what, most = FUEL_UNKNOWN[row["other_evidence"]], int(row["other_n_hi"])
         parts.append(f"finding out {what}: up to {most} on {row['other_title']}")
     return "; ".join(parts) or None

@@ -14,7 +14,7 @@ ROW = {
     "main_distance_m": 12.3, "storage_gal": np.nan, "lift_lever": None, "lift_n": np.nan,
     "gap_class": "short", "grid_evidence": "feeder", "shortfall_lo_kw": 800.0,
     "shortfall_hi_kw": 800.0, "needed_lo": 4, "needed_hi": 4, "assumed": None,
-    "other_n_hi": 10, "other_evidence": "main", "other_title": "natural gas",
+    "other_n_lo": 10, "other_n_hi": 10, "other_evidence": "main", "other_title": "natural gas",
 }  # fmt: skip
 
 
@@ -133,3 +133,12 @@ def test_powers_are_said_in_the_unit_that_reads():
     assert [sentence.power(kw) for kw in (50, 800, 1000, 1200, 5000)] == [
         "50 kW", "800 kW", "1 MW", "1.2 MW", "5 MW",
     ]  # fmt: skip
+
+
+def test_another_fuel_is_worth_finding_out_only_where_it_is_not_known(plan):
+    tank = {"other_title": "propane", "other_evidence": "storage", "other_n_hi": 14}
+    assert sentence.lift(ROW | tank | {"other_n_lo": 14}, plan) is None
+    found = sentence.lift(ROW | tank | {"other_n_lo": 0}, plan)
+    assert found == "finding out whether buildings leave room for the tank: up to 14 on propane"
+    more = ROW | tank | {"other_n_lo": 0, "lift_lever": "half_main", "lift_n": 20}
+    assert sentence.lift(more, plan) == "the gas utility confirming half of the main: 20 generators"
