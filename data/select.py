@@ -27,6 +27,7 @@ STACKED = "stacked on another parcel"
 PIECE = "another piece of a repeated id"
 TOO_SMALL = "smaller than the plan's minimum"
 # The first that applies sets a parcel aside.
+KINDS_APART = frozenset({"exclusions", "receptors"})
 RULES: tuple[str, ...] = (
     "no geometry",
     "not land",
@@ -612,7 +613,11 @@ def _coverage(stood: pd.DataFrame, layer: str, market: Market) -> shapely.Geomet
     absent = [one for one in _absent(stood, market) if one[1] == layer]
     if absent or parts.empty or parts.isna().any():
         return None
-    return shapely.normalize(shapely.union_all([shapely.from_wkb(bytes(one)) for one in parts]))
+    areas = [shapely.from_wkb(bytes(one)) for one in parts]
+    # Several utilities share a role and their areas add up; floods and wetland, or schools and
+    # parks, are different things: only where every one of them is mapped is absence a fact.
+    together = shapely.intersection_all if layer in KINDS_APART else shapely.union_all
+    return shapely.normalize(together(areas))
 
 
 def _absent(stood: pd.DataFrame, market: Market) -> list[tuple[str, str | None]]:

@@ -36,7 +36,9 @@ def nightly(
     if errors and not (stale_ok and ours):
         raise outcome.combined(errors, market)
     stale = tuple(f"{name}: {error}" for name, error in errors.items())
-    published = publish_market(market, plan, when).model_copy(update={"stale": stale})
+    published = publish_market(market, plan, when, tuple(sorted(errors))).model_copy(
+        update={"stale": stale}
+    )
     create_markdown_artifact(
         key=f"padfinder-{market}".replace("_", "-"),
         markdown=_page(published),

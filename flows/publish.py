@@ -38,13 +38,15 @@ def publish(market: str = "demo", plan: str | None = None, night: str | None = N
 
 
 @task(name="publish", task_run_name="publish {market}", cache_policy=NO_CACHE)
-def publish_market(market: str, plan: str | None, night: str | None) -> Published:
+def publish_market(
+    market: str, plan: str | None, night: str | None, stale: tuple[str, ...] = ()
+) -> Published:
     """Screen, rank, write whole and swap in; what stood there before stays until the swap."""
     where = settings.read()
     known, wanted, sources, land_use = ready(market, plan, where)
     when = settings.night_of(known, night)
     seconds: dict[str, float] = {}
-    made = _screened(known, wanted, sources, land_use, when, where, seconds)
+    made = _screened(known, wanted, sources, land_use, when, where, seconds, stale)
     drawing = select.drawing(settings.store_path(known, where), known, when, land_use)
     with step("Writing map and lists", seconds) as say:
         folder = _write_and_swap(made, drawing, where.var / "published" / known.id)
@@ -78,6 +80,7 @@ def _screened(
     night: dt.date,
     where: Where,
     seconds: dict[str, float],
+    stale: tuple[str, ...],
 ) -> _Night:
     path = settings.store_path(market, where)
     snapshots = _snapshots(path, market, night)
@@ -106,6 +109,7 @@ def _screened(
         "plan": plan.model_dump(mode="json", by_alias=True),
         "catalogue": settings.catalogue_digest(where),
         "version": version,
+        "stale": stale,
     }
     run_id = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
     report = Report(
@@ -121,7 +125,14 @@ def _screened(
         set_aside=selected.set_aside,
         unclassified=selected.unclassified,
         counts=rank.counts(ranking),
-        first_lines=(*rank.first_lines(selected.screening, market, plan), *selected.notes),
+        first_lines=(
+            *(
+                f"Stale: {source} could not be pulled; its last good rows stand."
+                for source in stale
+            ),
+            *rank.first_lines(selected.screening, market, plan),
+            *selected.notes,
+        ),
         assumptions=rank.assumptions(plan),
         sources=lines,
     )

@@ -52,7 +52,9 @@ def gather(shapes: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     return united
 
 
-def inside(shapes: np.ndarray, area: shapely.Geometry | None, reach_m: float) -> np.ndarray:
+def inside(
+    shapes: np.ndarray, area: shapely.Geometry | None, reach_m: float | np.ndarray
+) -> np.ndarray:
     """Say for each shape whether everything within `reach_m` of it lies inside `area`.
 
     An unknown area (None) covers nothing: absence there is never a fact.

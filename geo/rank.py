@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from geo import catalogue, sentence
+from geo.errors import ConfigError
 from geo.model import CRITERIA, Generator, Market, Plan, Ramp, Screening
 from geo.screen import absent, fuels_of, generator_of
 
@@ -35,7 +36,7 @@ def rank(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     ranking["smallest_slack"] = _smallest_slack(ranking)
     ranking = rounded(ranking)
     ranking["noise_unsure"] = ranking["margin_best_db"] > ranking["margin_worst_db"]
-    _words(ranking, generator, plan)
+    _words(ranking, plan)
     ranking = _ordered(ranking)
     ranking["rank"] = np.arange(1, len(ranking) + 1)
     names = [fact.name for fact in catalogue.facts()]
@@ -80,6 +81,8 @@ def first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str, ...]
         lines.append("No gas mains are mapped here: fuel weighs nothing.")
     if "noise" in missing:
         lines.append("No neighbours are mapped here: noise is not known anywhere.")
+    if plan.pad.exclusions and "exclusions" not in given.layers:
+        lines.append("No flood zones or wetland are mapped here: none was kept clear of.")
     if "buildings" not in given.layers:
         lines.append("No building footprints here: the fit was tested against the bare parcel.")
     limit = f"{plan.noise.limit_dba:g} dB(A)"
@@ -193,6 +196,13 @@ def _scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
         name: 0.0 if name in weightless else getattr(plan.score, name).weight for name in CRITERIA
     }
     total = sum(weight.values())
+    if not total:
+        raise ConfigError(
+            f"scoring by plan {plan.id!r}",
+            f"nothing counts: the market has no layers for {' and '.join(sorted(weightless))}, and "
+            "the plan weighs no other criterion",
+            "give another criterion of [score] a weight above 0",
+        )
     for name in CRITERIA:
         counted = weight[name] > 0
         ranking[f"score_{name}"] = worst[name] if counted else np.nan
@@ -231,7 +241,7 @@ def _smallest_slack(ranking: gpd.GeoDataFrame) -> pd.Series:
     return slack.min(axis=1).where(ranking["n_lo"] > 0, -lacking.max(axis=1))
 
 
-def _words(ranking: gpd.GeoDataFrame, generator: Generator, plan: Plan) -> None:
+def _words(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     gap_matters = "grid" not in str(ranking["weightless"].iloc[0]).split()
     assumed = ranking["assumed"].notna()
     short = (ranking["gap_class"] == "short") | (not gap_matters)
@@ -254,10 +264,9 @@ def _words(ranking: gpd.GeoDataFrame, generator: Generator, plan: Plan) -> None:
         for word, percent, taken in zip(grade, share, assumed, strict=True)
     ]
     rows = ranking.drop(columns=["geometry", "block", "machines"]).to_dict("records")
-    power_kw = generator.power_kw * plan.derate
     ranking["limit_text"] = [sentence.limit(row, plan) for row in rows]
     ranking["lift_text"] = [sentence.lift(row, plan) for row in rows]
-    ranking["sentence"] = [sentence.sentence(row, plan, power_kw) for row in rows]
+    ranking["sentence"] = [sentence.sentence(row, plan) for row in rows]
     ranking["binding_set"] = ranking["binding_set"].astype(object)
 
 

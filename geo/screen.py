@@ -197,9 +197,12 @@ def _lifted(
     fuels = np.array(plan.fuels, dtype=object)[choice.n_by_fuel.argmax(axis=1)]
     fuels[best_n <= before] = None
     best_name = fuels
-    stops = choice.deployed["binding_set"].to_numpy()
+    # A fuel lever can help where fuel stops the next one; any other where the place does and fuel
+    # would run more. Ground and neighbours stop it together more often than apart.
+    fuel_stops = choice.supply["fuel_n_lo"].to_numpy() + plan.spares <= before
+    place_stops = (found.place_lo <= before) & (before < plan.cap) & ~fuel_stops
     for name, lever in plan.levers.items():
-        asked = np.flatnonzero([lever.relieves in what for what in stops])
+        asked = np.flatnonzero(fuel_stops if lever.relieves == "fuel" else place_stops)
         if not len(asked):
             continue
         after = _under(lever, given, sites, found, choice, asked, plan)

@@ -35,6 +35,10 @@ NOISE_UNKNOWN = {
     "own dwelling": "where on the lot its own homes are",
     "no layer": "who lives nearby: no neighbours are mapped",
 }
+PAD_UNKNOWN = {
+    "bare parcel": "where the buildings stand",
+    "edge of layer": "whether floods or wetland reach here: they are not mapped this far",
+}
 
 Row = dict[str, Any]
 
@@ -92,28 +96,28 @@ def unknowns(row: Row) -> list[str]:
     if row["noise_evidence"] in NOISE_UNKNOWN and row["noise_unsure"]:
         found.append(NOISE_UNKNOWN[row["noise_evidence"]])
     if row["pad_lo"] < row["pad_n"]:
-        found.append("where the buildings stand")
+        found.append(PAD_UNKNOWN[row["pad_evidence"]])
     return found
 
 
-def sentence(row: Row, plan: Plan, power_kw: float) -> str:
+def sentence(row: Row, plan: Plan) -> str:
     """Say in one or two plain sentences what the site carries and what the grid leaves."""
-    text = f"{_carries(row, plan, power_kw)} {_grid(row, plan)}"
+    text = f"{_carries(row, plan)} {_grid(row, plan)}"
     if isinstance(row["assumed"], str):
         text += f" Assumed: {row['assumed']}."
     return text
 
 
-def _carries(row: Row, plan: Plan, power_kw: float) -> str:
+def _carries(row: Row, plan: Plan) -> str:
     lo, hi, fuel = int(row["n_lo"]), int(row["n_hi"]), row["fuel_title"]
     if hi == 0:
         return f"Carries none ({limit(row, plan)})."
     if lo == 0:
         return (
-            f"Carries up to {machines(hi)} ({power(hi * power_kw)}) on {fuel}, or none: "
+            f"Carries up to {machines(hi)} ({power(row['power_hi_kw'])}) on {fuel}, or none: "
             f"not known is {' and '.join(unknowns(row))}."
         )
-    size = power(lo * power_kw)
+    size = power(row["power_lo_kw"])
     more = f", up to {hi} at best" if hi > lo else ""
     return f"Carries {machines(lo)} ({size}) on {fuel}{more}; {_next(row, plan)}."
 
@@ -124,7 +128,7 @@ def _next(row: Row, plan: Plan) -> str:
     if row["binding"] == "cap":
         return f"the plan stops at {plan.cap}"
     if row["binding"] == "noise" and _known(row["level_next_dba"]):
-        where = _hearer(row)
+        where = _hearer(row, "next_receptor")
         return f"{a_next} would reach {row['level_next_dba']:.1f} dB(A) at {where}"
     if row["binding"] == "pad":
         return f"{a_next} finds no room: {_no_room(row)}"
@@ -133,12 +137,12 @@ def _next(row: Row, plan: Plan) -> str:
     return f"{a_next} is stopped by {limit(row, plan)}"
 
 
-def _hearer(row: Row) -> str:
-    who = WHO.get(row["receptor_class"], "the nearest neighbour")
-    if not _known(row["receptor_distance_m"]):
+def _hearer(row: Row, which: str = "receptor") -> str:
+    who = WHO.get(row[f"{which}_class"], "the nearest neighbour")
+    away, wind = row[f"{which}_distance_m"], row[f"{which}_direction"]
+    if not _known(away):
         return who
-    wind = f" {row['receptor_direction']}" if isinstance(row["receptor_direction"], str) else ""
-    return f"{who} {row['receptor_distance_m']:.1f} m{wind}"
+    return f"{who} {away:.1f} m{f' {wind}' if isinstance(wind, str) else ''}"
 
 
 def _noise_limit(row: Row) -> str:
@@ -153,7 +157,7 @@ def _noise_limit(row: Row) -> str:
 
 def _no_room(row: Row) -> str:
     if row["pad_lo"] < row["pad_n"]:
-        return "where the buildings stand is not known"
+        return f"not known is {PAD_UNKNOWN[row['pad_evidence']]}"
     if row["pad_n"] > row["n_lo"]:
         return "what ground there is lies too near the neighbours"
     if row["ground_area_m2"] == 0:

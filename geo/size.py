@@ -122,7 +122,9 @@ def siting(
     alone = noise.allowed(quietest, scene.limit_dba, generator, plan.cap)
     alone = np.maximum(_installed(alone, plan), place_lo)
     unheard = heard.own_unknown | (not heard.known)
-    bare = scene.ground.facts["bare"].to_numpy() & (not plan.assume.bare_parcel)
+    ground = scene.ground.facts
+    bare = ground["bare"].to_numpy() & (not plan.assume.bare_parcel)
+    bare |= ~ground["exclusions_known"].to_numpy()
     return Siting(
         scene=scene,
         pad_n=pad_n,
@@ -206,6 +208,11 @@ def describe(sites: gpd.GeoDataFrame, found: Siting, deployed: pd.DataFrame) -> 
     fits = np.flatnonzero((found.pad_n >= after) & below_cap)
     best = _at_worst_or_best(scene, fits, after, sure)
     level[best.index] = best["level_dba"]
+    heard_next = _hearers_of(scene, best).set_index(sites.index[best.index])
+    for name in ("receptor_class", "receptor_distance_m", "receptor_direction"):
+        # Where one more does not fit, the neighbour of what stands is the one to name.
+        facts[f"next_{name}"] = heard_next[name].reindex(sites.index)
+        facts.loc[found.pad_n < after, f"next_{name}"] = facts[name]
     facts["level_next_dba"] = np.where(np.isfinite(level) & below_cap, level, np.nan)
     over = facts["level_next_dba"] - scene.limit_dba
     facts["noise_short_by_db"] = over.where(over > 0)
@@ -232,21 +239,7 @@ def _placed(
     best = _at_worst_or_best(scene, np.flatnonzero(count > 0), count, sure)
     row = best.index.to_numpy()
     block, machines = blocks.outlines(best, scene.generator, scene.plan)
-    parcels, heard = shapes_of(sites), scene.heard
-
-    hearer = best["hearer"].to_numpy()
-    hit = np.flatnonzero(hearer >= 0)
-    who = {
-        name: np.full(len(best), None, dtype=object)
-        for name in ("receptor_id", "receptor_class", "receptor_name", "receptor_direction")
-    }
-    for name in ("receptor_id", "receptor_class", "receptor_name"):
-        who[name][hit] = getattr(heard, name)[hearer[hit]]
-    who["receptor_class"][hearer == noise.OWN] = "own dwelling"
-    centre = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
-    towards = shapely.shortest_line(centre, heard.shape[hearer[hit]])
-    who["receptor_direction"][hit] = compass(centre, shapely.get_point(towards, 1))
-
+    parcels = shapes_of(sites)
     placed = pd.DataFrame(
         {
             "placed_n": best["count"].to_numpy(),
@@ -258,9 +251,8 @@ def _placed(
             "line_distance_m": shapely.distance(block, shapely.boundary(parcels[row])),
             "level_dba": best["level_dba"].to_numpy(),
             "noise_slack_db": scene.limit_dba - best["level_dba"].to_numpy(),
-            "receptor_distance_m": best["receptor_distance_m"].to_numpy(),
             "distance_floored": best["floored"].to_numpy(dtype=bool),
-            **who,
+            **{name: column.to_numpy() for name, column in _hearers_of(scene, best).items()},
             "block": block,
             "machines": machines,
         },
@@ -269,6 +261,23 @@ def _placed(
     facts = placed.reindex(sites.index)
     facts["distance_floored"] = facts["distance_floored"].eq(other=True)
     return facts
+
+
+def _hearers_of(scene: Scene, best: pd.DataFrame) -> pd.DataFrame:
+    """Return who governs each placement, how far off and in which direction."""
+    heard, hearer = scene.heard, best["hearer"].to_numpy()
+    hit = np.flatnonzero(hearer >= 0)
+    who = {
+        name: np.full(len(best), None, dtype=object)
+        for name in ("receptor_id", "receptor_class", "receptor_name", "receptor_direction")
+    }
+    for name in ("receptor_id", "receptor_class", "receptor_name"):
+        who[name][hit] = getattr(heard, name)[hearer[hit]]
+    who["receptor_class"][hearer == noise.OWN] = "own dwelling"
+    centre = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
+    towards = shapely.shortest_line(centre, heard.shape[hearer[hit]])
+    who["receptor_direction"][hit] = compass(centre, shapely.get_point(towards, 1))
+    return pd.DataFrame({**who, "receptor_distance_m": best["receptor_distance_m"].to_numpy()})
 
 
 def _at_worst_or_best(

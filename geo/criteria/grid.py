@@ -94,13 +94,19 @@ def _by_substation(
     facts["grid_evidence"] = np.where(seen, "none", "edge of layer")
     hit = (found["other"] >= 0).to_numpy()
     rows = serving.iloc[found.loc[hit, "other"]]
+    # A nearer one may stand just beyond the edge of the layer: then this one bounds nothing.
+    nearest_known = inside(shapes[hit], coverage, found.loc[hit, "distance_m"].to_numpy())
     left_mva = rows["firm_capacity_mva"] - rows["peak_load_mva"]
     # A substation that does not publish what it has committed still bounds from above.
     left_mva = (left_mva - rows["committed_load_mva"].fillna(0.0)).to_numpy(dtype=float)
+    silent = np.isnan(left_mva)
+    left_mva = np.where(nearest_known, left_mva, np.nan)
     name = rows["name"].fillna(rows["substation_id"]).to_numpy()
     facts.loc[hit, "load_headroom_kw"] = left_mva * 1000 * plan.grid.power_factor
     facts.loc[hit, "headroom_is_bound"] = ~np.isnan(left_mva)
-    facts.loc[hit, "grid_evidence"] = np.where(np.isnan(left_mva), "unpublished", "substation")
+    facts.loc[hit, "grid_evidence"] = np.select(
+        [silent, nearest_known], ["unpublished", "substation"], "edge of layer"
+    )
     facts.loc[hit, "grid_source"] = name
     facts.loc[hit, "grid_distance_m"] = found.loc[hit, "distance_m"].to_numpy()
     facts.loc[hit, "grid_as_of"] = _day(rows["as_of"])

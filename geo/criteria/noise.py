@@ -110,7 +110,8 @@ def hearers(
     unplaced = own.copy()
     unplaced[home[here]] = False
     assumed = plan.assume.own_dwelling_at_m
-    evidence[unplaced & (evidence == "receptors")] = "own dwelling"
+    # Homes of unknown place on the site decide, whoever else may live beyond the edge.
+    evidence[unplaced & ((evidence == "receptors") | (assumed is None))] = "own dwelling"
     table = pd.concat(parts, ignore_index=True).sort_values("site", kind="stable")
     return Hearers(
         **{name: table[name].to_numpy() for name in parts[0].columns},

@@ -60,7 +60,9 @@ def ground(
 
     Where the building layer does not reach, the parcel is taken bare, `pad_evidence` says so, and
     `open_area_m2` bounds the pad by lot area less floor area over storeys, where those are on
-    record. Worked: a 20 by 30 m parcel with 3 m setbacks leaves 14 by 24 = 336 m2.
+    record. Where the exclusions' layer ends, `pad_evidence` is `edge of layer`.
+
+    Worked: a 20 by 30 m parcel with 3 m setbacks leaves 14 by 24 = 336 m2.
     """
     parcels = shapes_of(sites)
     count = len(parcels)
@@ -82,10 +84,16 @@ def ground(
     left = _areas(shapely.difference(inner, blocked))
 
     known = inside(parcels, coverage.get("buildings"), 0.0) & ("buildings" in layers)
+    # A market without any such layer says so in its first lines; one that ends here is unknown.
+    drawn = excluded is None or not plan.pad.exclusions
+    clear = inside(parcels, coverage.get("exclusions"), 0.0) | drawn
     facts = pd.DataFrame(
         {
-            "pad_evidence": np.where(known, "buildings", "bare parcel"),
+            "pad_evidence": np.select(
+                [~clear, known], ["edge of layer", "buildings"], "bare parcel"
+            ),
             "bare": ~known,
+            "exclusions_known": clear,
             "ground_area_m2": shapely.area(left),
             "open_area_m2": _open_area_m2(sites).clip(min=0.0),
             "open_or_built_over_m2": _open_area_m2(sites),

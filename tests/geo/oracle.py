@@ -213,6 +213,9 @@ def gap(site: Site) -> dict[str, object]:
         mva = [best[f"{name}_mva"] for name in ("firm_capacity", "peak_load", "committed_load")]
         if any(missing(value) for value in mva):
             found["grid_evidence"] = "unpublished"
+        elif not inside(site.town, "substations", site.lot, best["distance_m"]):
+            # A nearer one may stand beyond the edge of the layer.
+            found["grid_evidence"] = "edge of layer"
         else:
             headroom = (mva[0] - mva[1] - mva[2]) * 1000 * plan.grid.power_factor
             found |= {

@@ -124,3 +124,14 @@ def test_needed_is_rounded_up_and_spares_come_on_top(plan):
 def test_more_headroom_never_widens_the_gap(sites, feeders, plan, headroom, more):
     before = one(sites, plan, feeders=feeders(headroom))["shortfall_hi_kw"]
     assert one(sites, plan, feeders=feeders(headroom + more))["shortfall_hi_kw"] <= before
+
+
+def test_a_substation_bounds_only_where_no_nearer_one_can_hide(sites, substations, plan):
+    # The layer ends 14 m from the site; the one on record is 990 m off and full.
+    here = sites([shapely.box(0, 0, 10, 10)])
+    area = {"substations": shapely.box(-14, -500, 9000, 500)}
+    full = substations((20, 20, 0, "in_service"))
+    row = grid.gap(here, {"substations": full}, area, plan).iloc[0]
+    assert (row["grid_evidence"], row["gap_class"]) == ("edge of layer", "unknown")
+    assert np.isnan(row["load_headroom_kw"])
+    assert not row["headroom_is_bound"]

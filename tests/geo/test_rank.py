@@ -205,3 +205,34 @@ def test_needs_reach_as_far_as_anything_could_matter(plan):
     assert reach["receptors"] == 100  # the plan looks farther than the 35 m that 25 machines reach
     assert reach["buildings"] == 15.24  # a propane tank's distance, more than the 5 ft of a pad
     assert reach["mains"] == plan.fuel.main_reach_m
+
+
+def test_a_plan_that_weighs_only_what_the_market_lacks_is_refused(mains, town, market, plan):
+    off = {
+        name: getattr(plan.score, name).model_copy(update={"weight": 0.0})
+        for name in ("fuel", "pad", "noise")
+    }
+    rules = plan.model_copy(update={"score": plan.score.model_copy(update=off)})
+    facts = screen.screen(town([LOT], mains=street(mains)), market, rules)
+    with pytest.raises(ConfigError, match="nothing counts: the market has no layers for grid"):
+        rank.rank(facts, rules)
+
+
+def test_the_level_with_one_more_is_at_the_neighbour_who_then_hears_most(mains, town, market, plan):
+    homes = [shapely.box(-40, 0, -14, 20), shapely.box(0, -40, 20, -14.5)]
+    given_town = town([shapely.box(0, 0, 20, 20)], homes=homes, mains=street(mains, y=25.0))
+    row = rank.rank(screen.screen(given_town, market, plan), plan).iloc[0]
+    assert row["binding"] == "noise"
+    assert (
+        f"{row['next_receptor_distance_m']:.1f} m {row['next_receptor_direction']}"
+        in row["sentence"]
+    )
+    assert f"would reach {row['level_next_dba']:.1f} dB(A)" in row["sentence"]
+
+
+def test_spares_are_not_sold_as_power(mains, town, market, plan):
+    rules = plan.model_copy(update={"spares": 1})
+    facts = screen.screen(town([LOT], mains=street(mains, inches=2)), market, rules)
+    row = rank.rank(facts, rules).iloc[0]
+    assert (row["n_lo"], row["power_lo_kw"]) == (2, 200)
+    assert row["sentence"].startswith("Carries 2 generators (200 kW) on natural gas")

@@ -6,7 +6,9 @@ from geo import sentence
 ROW = {
     "n_lo": 6, "n_hi": 6, "fuel_title": "natural gas", "binding": "noise", "binding_set": "noise",
     "level_next_dba": 69.5, "receptor_class": "home", "receptor_distance_m": 17.5,
-    "receptor_direction": "north-east", "noise_evidence": "receptors", "noise_unsure": False,
+    "receptor_direction": "north-east", "next_receptor_class": "home",
+    "next_receptor_distance_m": 17.5, "next_receptor_direction": "north-east",
+    "noise_evidence": "receptors", "noise_unsure": False,
     "noise_n": 6, "margin_worst_db": 8.0, "pad_lo": 25, "pad_n": 25, "pad_evidence": "buildings",
     "pad_short_by_m": np.nan, "ground_area_m2": 900.0, "open_area_m2": np.nan,
     "fuel_n_lo": 10, "fuel_n_hi": 10, "fuel_evidence": "main", "fuel_capacity": 20050.0,
@@ -19,7 +21,9 @@ ROW = {
 
 
 def say(plan, **changes):
-    return sentence.sentence(ROW | changes, plan, 200.0)
+    row = ROW | changes
+    power = {"power_lo_kw": 200.0 * row["n_lo"], "power_hi_kw": 200.0 * row["n_hi"]}
+    return sentence.sentence(row | power, plan)
 
 
 def test_a_noise_bound_site_reads_as_the_house_asks(plan):

@@ -222,3 +222,14 @@ def test_what_is_drawn_at_best_holds_the_limit_where_somebody_really_lives(town,
         49 / home.distance(shapely.centroid(one)) ** 2 for one in facts["machines"].iloc[0].geoms
     )
     assert facts["level_dba"].iloc[0] == pytest.approx(69 + 10 * np.log10(energy), abs=0.3)
+
+
+def test_where_the_flood_layer_ends_the_ground_is_not_known(town, layer, plan):
+    some = town([LOT, shapely.box(60, 0, 106, 46)])
+    some.layers["exclusions"] = layer([], kind=[], name=[])
+    some.coverage["exclusions"] = shapely.box(-500, -500, 50, 500)
+    found, got = sized(some, plan)
+    assert got["n_lo"].tolist() == [25, 0]
+    assert got["n_hi"].tolist() == [25, 25]
+    facts = size.describe(some.sites, found, got)
+    assert facts["pad_evidence"].tolist() == ["buildings", "edge of layer"]
