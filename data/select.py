@@ -557,7 +557,8 @@ def _receptors(
     con.execute(
         """
         create temp table near_hearer as
-        select ord, case when count(*) over (partition by parcel_id) = 1 then parcel_id
+        select ord, case when parcel_id is not null
+                    and count(*) over (partition by parcel_id) = 1 then parcel_id
                 else coalesce(parcel_id || ' ', 'parcel ' || ord || ' ') || receptor end
                 as receptor_id,
             receptor as receptor_class, name, site_id, geometry

@@ -174,6 +174,12 @@ class Store:
         stood = stood[stood["layer"] == name]
         if stood.empty:
             raise self._absent(name, night)
+        if len(stood) > 1:
+            raise StoreError(
+                f"reading layer {name!r} of {self.path}",
+                f"{len(stood)} rasters fill it: {', '.join(sorted(stood['source_id']))}",
+                "name one source of it in the market: rasters are not joined",
+            )
         snapshot = stood.iloc[0]
         source = Source.model_validate_json(snapshot["declaration"])
         kept = self._raw_folder(snapshot) / str(snapshot["raw_file"])

@@ -268,6 +268,8 @@ def test_stale_ok_publishes_with_the_last_good_snapshot(town, padfinder):
     runs = sorted((town / "var/runs/hamlet").glob("*.json"))
     report = next(json.loads(path.read_text()) for path in runs if path.name != "sources.json")
     assert report["stale"] == ["hamlet_mains"]
+    said = json.loads((town / "var/published/hamlet/report.json").read_text())["first_lines"]
+    assert said[0] == "Stale: hamlet_mains could not be pulled; its last good rows stand."
     assert padfinder(town, "sources", "-m", "hamlet").out.count("failing") == 1
 
 
