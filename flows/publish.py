@@ -200,15 +200,3 @@ def _write_and_swap(night: _Night, drawing: dict[str, gpd.GeoDataFrame], publish
     for old in sorted(path for path in nights.iterdir() if path.name.isdigit())[:-2]:
         shutil.rmtree(old)
     return published
-
-
-def published_folder(market: Market, where: Where) -> Path:
-    """Return the folder of the market's last published night. Raises PadfinderError."""
-    folder = where.var / "published" / market.id
-    if not folder.is_dir():
-        raise StoreError(
-            f"looking for what was published for market {market.id}",
-            f"there is no {folder}",
-            f"run `padfinder nightly --market {market.id}` first",
-        )
-    return folder

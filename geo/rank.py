@@ -212,7 +212,7 @@ def _scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     sure = {
         "grid": ranking["shortfall_lo_kw"] == ranking["shortfall_hi_kw"],
         "fuel": (ranking["fuel_n_lo"] == ranking["fuel_n_hi"]) & ranking["fuel_assumed"].isna(),
-        "pad": ~bare,
+        "pad": ranking["pad_evidence"] == "buildings",
         "noise": (ranking["margin_worst_db"] == ranking["margin_best_db"])
         & ~ranking["own_assumed"],
     }
@@ -267,7 +267,6 @@ def _words(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     ranking["limit_text"] = [sentence.limit(row, plan) for row in rows]
     ranking["lift_text"] = [sentence.lift(row, plan) for row in rows]
     ranking["sentence"] = [sentence.sentence(row, plan) for row in rows]
-    ranking["binding_set"] = ranking["binding_set"].astype(object)
 
 
 def _ordered(ranking: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -285,9 +284,3 @@ def _ordered(ranking: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     )
     order = keys.sort_values(list(keys.columns), kind="stable").index
     return ranking.loc[order].reset_index(drop=True)
-
-
-def ordered_by_id_alone(ranking: gpd.GeoDataFrame) -> int:
-    """Count the sites that share every key of the order but the id with their neighbour."""
-    keys = ["verdict", "score", "known_share", "power_served_kw", "n_lo", "smallest_slack"]
-    return int(ranking.duplicated(keys, keep=False).sum())

@@ -236,3 +236,13 @@ def test_spares_are_not_sold_as_power(mains, town, market, plan):
     row = rank.rank(facts, rules).iloc[0]
     assert (row["n_lo"], row["power_lo_kw"]) == (2, 200)
     assert row["sentence"].startswith("Carries 2 generators (200 kW) on natural gas")
+
+
+def test_ground_beyond_the_edge_of_the_flood_layer_is_not_known(mains, layer, town, market, plan):
+    some = town([LOT], mains=street(mains))
+    some.layers["exclusions"] = layer([], kind=[], name=[])
+    some.coverage["exclusions"] = shapely.box(-500, -500, 40, 500)
+    row = rank.rank(screen.screen(some, market, plan), plan).iloc[0]
+    assert (row["verdict"], row["pad_evidence"]) == ("unknown", "edge of layer")
+    # Fuel (20) and noise (25) are known of 60; the ground (15) is not.
+    assert row["known_share"] == 0.75
