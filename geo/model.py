@@ -120,13 +120,18 @@ class Column(Frozen):
 
 
 class Layer(Frozen):
-    """The role that a source fills: geometry kinds and columns. A raster has no columns."""
+    """The role that a source fills: geometry kinds and columns.
+
+    A raster has no columns: `unit`, `minimum` and `maximum` are of its cells' values.
+    """
 
     id: str
     title: str
     geometry: tuple[Literal["point", "line", "polygon", "raster"], ...]
     key: str | None = None
     unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     columns: dict[str, Column] = {}
 
     @property
