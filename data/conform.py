@@ -20,10 +20,12 @@ from data.protocols.file import numbers, want
 from data.source import From, Source
 from geo.errors import ConfigError, ContractError, SourceChanged
 from geo.measure import convert
-from geo.model import Column, Layer, Market, Raster
+from geo.model import Column, Layer, Market
 
 # How far beyond the area of use of the market's CRS a row may lie, as a share of its extent.
 FRAME_MARGIN = 0.25
+
+Bounds = tuple[float, float, float, float]
 
 DTYPES: dict[str, Any] = {
     "string": "str",
@@ -92,29 +94,6 @@ def conform(
     _row_count(len(frame), source, file)
     frame = _sorted(frame, layer)
     return Conformed(frame, rows_in, _coverage(frame, source, market, area), tuple(notes))
-
-
-def check_raster(raster: Raster, source: Source, market: Market, *, file: str) -> shapely.Geometry:
-    """Return the box around a grid's values in the market's frame.
-
-    Raises ContractError for a grid that lies outside the frame.
-    """
-    known = np.isfinite(raster.values)
-    rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
-    corners = [
-        raster.transform @ (column, row)
-        for column in (columns[0], columns[-1] + 1)
-        for row in (rows[0], rows[-1] + 1)
-    ]
-    x, y = np.array(corners).T
-    around = box(x.min(), y.min(), x.max(), y.max())
-    placed = gpd.GeoSeries([around], crs=raster.crs).segmentize(
-        max(x.max() - x.min(), y.max() - y.min()) / 20
-    )
-    shapes = placed.to_crs(market.crs)
-    _in_frame(shapes, source, market, file, raster.crs)
-    shape: shapely.Geometry = shapes.iloc[0]
-    return shape
 
 
 # ---------------------------------------------------------------------------------------------
@@ -360,7 +339,7 @@ def _in_frame(
 
 
 @cache
-def frame_bounds(crs: str) -> tuple[float, float, float, float]:
+def frame_bounds(crs: str) -> Bounds:
     """Return the area of use of `crs` with its margin: left, bottom, right, top in its own unit."""
     frame = pyproj.CRS.from_user_input(crs)
     use = frame.area_of_use

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from data import conform, http
+from data import conform, http, place
+from data.conform import Bounds
 from data.protocols import file as file_protocol
 from data.protocols import raster as raster_protocol
 from data.source import Fetch, Source
@@ -20,7 +21,7 @@ from geo.errors import ConfigError
 from geo.model import Layer, Market
 
 # Raised when conforming changes what it makes of the same files, so that they are conformed again.
-CONFORM_VERSION = 1
+CONFORM_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -47,26 +48,36 @@ def refresh(source: Source, market: Market, files: Path, store: Path, night: dt.
     with ExitStack() as done:
         raw = _raw(source, files, store, done)
         raw_digest = _digest_of(raw)
-        declared = declaration_digest(source, layer, market)
+        parcels: Bounds | None = None
         # A first night that fails leaves nothing behind, not even an empty store.
         if store.exists():
             with open_store(store) as opened:
+                if layer.is_raster:
+                    parcels = opened.bounds("parcels", night, market.sources)
+                declared = declaration_digest(source, layer, market, parcels)
                 stood = opened.unchanged(source.id, raw_digest, declared, night)
                 if stood is not None:
                     before = opened.snapshots(night, [source.id]).iloc[0]
                     rows_in, notes = int(before["rows_in"]), tuple(before["notes"])
                     seconds = time.perf_counter() - began
                     return _pulled(source, stood, rows_in, notes, seconds)
-        content = _conformed(source, layer, market, raw, raw_digest, declared)
+        declared = declaration_digest(source, layer, market, parcels)
+        content = _conformed(source, layer, market, raw, raw_digest, declared, parcels)
         with open_store(store) as opened:
             put = opened.put(content, night, time.perf_counter() - began)
     seconds = time.perf_counter() - began
     return _pulled(source, put, content.rows_in, content.notes, seconds)
 
 
-def declaration_digest(source: Source, layer: Layer, market: Market) -> str:
-    """Return the digest of all that says how a source's files are to be read."""
+def declaration_digest(source: Source, layer: Layer, market: Market, parcels: Bounds | None) -> str:
+    """Return the digest of all that says how a source's files are to be read.
+
+    `parcels` are the bounds that a grid is held against: where the parcels come later, or move,
+    the same grid is looked at again.
+    """
     parts = [source.model_dump_json(), layer.model_dump_json(), market.crs, str(CONFORM_VERSION)]
+    if parcels is not None:
+        parts.append(" ".join(f"{one:.0f}" for one in parcels))
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
@@ -146,11 +157,12 @@ def _conformed(
     raw: tuple[Path, ...],
     raw_digest: str,
     declared: str,
+    parcels: Bounds | None,
 ) -> Content:
     own = raw[0]
     if layer.is_raster:
         grid = raster_protocol.read(own, source, layer)
-        box = conform.check_raster(grid, source, market, file=own.name)
+        around = place.check(grid, source, layer, market, file=own.name, parcels=parcels)
         known = source.coverage.kind != "none"
         return Content(
             source=source,
@@ -158,7 +170,7 @@ def _conformed(
             declaration_digest=declared,
             rows_in=grid.values.size,
             crs=grid.crs,
-            coverage=box if known else None,
+            coverage=around if known else None,
             notes=(),
             raw=raw,
             raster=grid,

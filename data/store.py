@@ -166,6 +166,22 @@ class Store:
         ordered = relation.order("source_order, row_number")
         return to_frame(ordered, self._crs(name, night, sources), layer)
 
+    def bounds(
+        self, name: str, night: dt.date | None = None, sources: Sequence[str] | None = None
+    ) -> tuple[float, float, float, float] | None:
+        """Return left, bottom, right, top of a layer's shapes, in its CRS: None where none has any.
+
+        Asked of the database, so that a million parcels stay in it.
+        """
+        relation = self.relation(catalogue.layers()[name], night, sources)
+        if relation is None:
+            return None
+        found = relation.aggregate(
+            "min(st_xmin(geometry)), min(st_ymin(geometry)), "
+            "max(st_xmax(geometry)), max(st_ymax(geometry))"
+        ).fetchone()
+        return found if found and found[0] is not None else None
+
     def raster(
         self, name: str, night: dt.date | None = None, sources: Sequence[str] | None = None
     ) -> Raster:

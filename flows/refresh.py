@@ -78,7 +78,8 @@ def pull_all(market: str, night: str | None) -> tuple[list[Outcome], dict[str, E
     )
     outcomes: list[Outcome] = []
     errors: dict[str, Exception] = {}
-    for source in sources:
+    # Grids last: they are held against the parcels, wherever the market lists them.
+    for source in sorted(sources, key=lambda one: one.fetch.protocol == "raster"):
         state = tried(source.id, market, when.isoformat(), return_state=True)
         got = state.result(raise_on_failure=False)
         if isinstance(got, Outcome):

@@ -1,7 +1,11 @@
-"""Values of a raster at or under shapes in the same frame."""
+"""Values of a raster at or under shapes, in its own frame or another."""
+
+from functools import cache
 
 import numpy as np
+import pyproj
 import shapely
+from rasterio.warp import Resampling, calculate_default_transform, reproject
 
 from geo.model import Raster
 
@@ -9,15 +13,75 @@ from geo.model import Raster
 def at_points(raster: Raster, points: np.ndarray) -> np.ndarray:
     """Return the raster's value in the cell under each point; NaN outside it and on nodata.
 
-    `points` are in the raster's own frame. Worked: in a raster whose first cell covers
+    `points` (n,) are in the raster's own frame; an empty or missing one is nowhere. The rows may
+    run north or south, and the grid may be turned. Worked: in a raster whose first cell covers
     x 0-10, y 0-10 from the top left corner (0, 10), the point (5, 5) takes that cell's value.
     """
-    found = np.full(len(points), np.nan)
-    known = ~shapely.is_empty(points)
-    column, row = ~raster.transform @ (shapely.get_x(points[known]), shapely.get_y(points[known]))
-    column, row = np.floor(column).astype(int), np.floor(row).astype(int)
+    return _under(raster, *_xy(points))
+
+
+def at(raster: Raster, points: np.ndarray, crs: object) -> np.ndarray:
+    """Return the raster's value in the cell under each point; NaN outside it and on nodata.
+
+    `points` (n,) are in `crs` (anything pyproj knows), x before y, and are moved into the
+    raster's own first: the grid itself is never resampled. A point that the raster's frame has
+    no place for is outside. Worked: a raster in degrees whose one cell covers longitude 9 to 10
+    and latitude 0 to 1 gives its value at UTM zone 32's (500000, 55000), which is 9 E, 0.5 N.
+    """
+    across = _across(str(pyproj.CRS.from_user_input(crs)), raster.crs)
+    return _under(raster, *across.transform(*_xy(points)))
+
+
+def in_frame(raster: Raster, crs: object) -> Raster:
+    """Return the raster in another frame, resampled bilinearly; itself where it is there already.
+
+    Worked: a raster in the market's frame comes back as it is.
+    """
+    own, wanted = (pyproj.CRS.from_user_input(one) for one in (raster.crs, crs))
+    if own == wanted:
+        return raster
+    height, width = raster.values.shape
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], dtype=float)
+    x, y = raster.transform @ corners.T
+    transform, wide, high = calculate_default_transform(
+        own, wanted, width, height, left=x.min(), bottom=y.min(), right=x.max(), top=y.max()
+    )
+    values = np.full((high, wide), np.nan)
+    reproject(
+        raster.values,
+        values,
+        src_transform=raster.transform,
+        src_crs=own,
+        src_nodata=np.nan,
+        dst_transform=transform,
+        dst_crs=wanted,
+        dst_nodata=np.nan,
+        resampling=Resampling.bilinear,
+    )
+    return Raster(values, transform, wanted.to_string(), raster.unit)
+
+
+@cache
+def _across(crs: str, other: str) -> pyproj.Transformer:
+    return pyproj.Transformer.from_crs(crs, other, always_xy=True)
+
+
+def _xy(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of points, NaN where one is empty or missing."""
+    x, y = np.full((2, len(points)), np.nan)
+    there = ~(shapely.is_empty(points) | shapely.is_missing(points))
+    x[there], y[there] = shapely.get_x(points[there]), shapely.get_y(points[there])
+    return x, y
+
+
+def _under(raster: Raster, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the values in the cells under coordinates (n,) in the raster's frame."""
+    found = np.full(len(x), np.nan)
+    known = np.isfinite(x) & np.isfinite(y)
+    column, row = ~raster.transform @ (x[known], y[known])
+    column, row = np.floor(column), np.floor(row)
     height, width = raster.values.shape
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     where = np.flatnonzero(known)[inside]
-    found[where] = raster.values[row[inside], column[inside]]
+    found[where] = raster.values[row[inside].astype(int), column[inside].astype(int)]
     return found

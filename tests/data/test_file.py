@@ -1,6 +1,5 @@
 """Each kind of file is read whole and in the declared CRS, or not at all."""
 
-import datetime as dt
 import json
 import zipfile
 
@@ -13,7 +12,6 @@ from affine import Affine
 
 from data.protocols import raster
 from data.protocols.file import numbers, read
-from data.pull import refresh
 from geo.catalogue import layers
 from geo.errors import ContractError, SourceChanged
 
@@ -231,26 +229,6 @@ def test_a_grid_in_another_crs_or_cut_off_or_empty_is_named(tmp_path, source):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SourceChanged, match="cannot be read"):
         raster.read(path, said, layers()["elevation"])
-
-
-def test_the_real_mislabelled_grid_is_caught(real_files, source, market, tmp_path):
-    """ri_nlcd.tif says feet and lies on a metre grid: declared as either, it does not pass."""
-    name = "ri_nlcd.tif"
-    found = list(real_files.rglob(name))
-    assert found, f"{name} is among the real files"
-    with rasterio.open(found[0]) as file:
-        label = file.crs.to_wkt()
-    rhode_island = market(crs="EPSG:32130")
-    metres = source("elevation", name, fetch={"protocol": "raster", "crs": "EPSG:32130"})
-    with pytest.raises(ContractError, match="wrong CRS"):
-        pull_from(found[0].parent, tmp_path, rhode_island, metres)
-    feet = source("elevation", name, fetch={"protocol": "raster", "crs": label})
-    with pytest.raises(ContractError, match="wrong CRS or coordinates elsewhere"):
-        pull_from(found[0].parent, tmp_path, rhode_island, feet)
-
-
-def pull_from(files, folder, market, source):
-    return refresh(source, market, files, folder / "s.duckdb", dt.date(2026, 3, 1))
 
 
 def test_an_unclosed_ring_is_closed_not_lost(tmp_path, source):
