@@ -1,0 +1,275 @@
+"""Band levels from sources to receivers: every path of ISO 9613-2 put together.
+
+MODEL LIMITS. Reflections are of the first order, only at walls within `paths.REFLECTOR_REACH_M`
+(50 m) of source or receiver, and only the `paths.REFLECTIONS_MOST` (3) with the shortest way, ties
+by the order of walls: so a bound holds whatever stands around (`upper_dba`). They are screened over
+the top, never round the sides. Downwind, Cmet = 0, no foliage, industrial sites or housing (Annex A).
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from geo.propagation import paths
+from geo.propagation.bands import WAVELENGTH_M, total_dba
+from geo.propagation.edition import Edition
+from geo.propagation.ground import (
+    Ground,
+    MeanHeightGround,
+    PlanGround,
+    factors,
+    mean_height_db,
+    middle_db,
+    solid_angle_db,
+    steepened_db,
+    table3_db,
+    zone_db,
+)
+from geo.propagation.scene import Scene
+from geo.propagation.screening import around_side_db, barrier_db, over_top_db
+
+CHUNK = 16_384
+THREADS = 2
+NEAREST_M = 1.0
+"""Nearer than this, a source is not a point: the distance is taken as 1 m."""
+BOUND_FROM_M, BOUND_TO_M, BOUND_STEPS = 1.0, 1e5, 4000
+
+
+def attenuation_db(
+    source: np.ndarray,
+    receiver: np.ndarray,
+    scene: Scene,
+    air: np.ndarray,
+    edition: Edition,
+    *,
+    screen: tuple[np.ndarray, float] | None = None,
+) -> np.ndarray:
+    """Return what is lost on the way, (P, 8): level = sound power level - this, per band.
+
+    `source` and `receiver` (P, 3) have z above the ground; `air` (8,) is in dB per metre. All
+    contributions are summed by energy. `screen` is a closed wall round each source: (plan distance
+    from the source (P,), height above the source's ground); paths round sides and back from walls
+    lose at least what that wall alone takes, and none leads round it. A solid that holds source or
+    receiver below its roof is left out for that pair: see `enclosed`. Never NaN or infinite.
+
+    Worked: 100 m over hard ground, no air: 20 lg 100 + 11 - 3 = 48 dB in every band.
+    """
+    count = len(source)
+    lost = np.empty((count, 8))
+
+    def work(start: int) -> None:
+        part = slice(start, start + CHUNK)
+        here = None
+        if screen is not None:
+            here = (np.broadcast_to(screen[0], count)[part], screen[1])
+        lost[part] = _chunk(source[part], receiver[part], scene, air, edition, here)
+
+    starts = range(0, count, CHUNK)
+    if len(starts) > 1:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(work, starts))
+    else:
+        for start in starts:
+            work(start)
+    return lost
+
+
+enclosed = paths.enclosed
+
+
+def _chunk(
+    source: np.ndarray,
+    receiver: np.ndarray,
+    scene: Scene,
+    air: np.ndarray,
+    edition: Edition,
+    screen: tuple[np.ndarray, float] | None,
+) -> np.ndarray:
+    found = paths.find(source, receiver, scene, screen)
+    direct = found.direct
+    source_m, receiver_m = source[:, 2], receiver[:, 2]
+    plan, slant = direct[:, paths.PLAN], np.maximum(direct[:, paths.SLANT], NEAREST_M)
+    straight = np.stack((source[:, :2], source[:, :2], receiver[:, :2]), axis=1)
+    mean_m = (direct[:, paths.START] + direct[:, paths.END]) / 2 - direct[:, paths.GROUND_MEAN]
+    ground, gain = _ground_db(
+        scene.ground, straight, source_m, receiver_m, plan, slant, mean_m, edition
+    )
+    lost = _open_db(slant, air) + ground - gain
+
+    own = None
+    if screen is not None:
+        own = _screen_db(direct, source_m, screen, slant, edition)
+    over = np.flatnonzero(~np.isnan(direct[:, paths.TOP_Z]))
+    if len(over):
+        rows = direct[over]
+        top = over_top_db(
+            rows[:, paths.TOP_Z],
+            (rows[:, paths.TOP_BEFORE], rows[:, paths.TOP_BETWEEN], rows[:, paths.TOP_AFTER]),
+            slant[over],
+            edition,
+        )
+        sides = tuple(
+            _side_db(rows[:, z], rows[:, between], None if own is None else own[over], edition)
+            for z, between in (
+                (paths.LEFT_Z, paths.LEFT_BETWEEN),
+                (paths.RIGHT_Z, paths.RIGHT_BETWEEN),
+            )
+        )
+        lost[over] += barrier_db(top, sides, ground[over])
+
+    pair, nth = np.nonzero(found.wall_owner >= 0)
+    if not len(pair):
+        return lost
+    back = found.back[pair, nth]
+    away, turned = back[:, paths.BACK_PLAN], np.maximum(back[:, paths.BACK_SLANT], NEAREST_M)
+    folded = np.stack(
+        (source[pair, :2], back[:, paths.BACK_X : paths.BACK_Y + 1], receiver[pair, :2]), axis=1
+    )
+    mean_m = (direct[pair, paths.START] + direct[pair, paths.END]) / 2 - back[:, paths.BACK_MEAN]
+    ground, gain = _ground_db(
+        scene.ground, folded, source_m[pair], receiver_m[pair], away, turned, mean_m, edition
+    )
+    way = _open_db(turned, air) + ground - gain
+    over = np.flatnonzero(~np.isnan(back[:, paths.BACK_Z]))
+    if len(over):
+        rows = back[over]
+        top = over_top_db(
+            rows[:, paths.BACK_Z],
+            (rows[:, paths.BACK_BEFORE], rows[:, paths.BACK_BETWEEN], rows[:, paths.BACK_AFTER]),
+            turned[over],
+            edition,
+        )
+        if own is not None:
+            top = np.maximum(top, own[pair[over]])
+        way[over] += barrier_db(top, (), ground[over])
+    kept = 1 - scene.absorption[found.wall_owner[pair, nth]]
+    energy = np.where(_large_enough(back), kept, 0) * 10 ** (-0.1 * way)
+    total = 10 ** (-0.1 * lost)
+    np.add.at(total, pair, energy)
+    return np.asarray(-10 * np.log10(total))
+
+
+def _open_db(distance_m: np.ndarray, air: np.ndarray) -> np.ndarray:
+    """Return divergence and air, ISO 9613-2:1996 eq. (7) and (8): 51 dB at 100 m, and the air."""
+    return np.asarray((20 * np.log10(distance_m) + 11)[:, None] + distance_m[:, None] * air)
+
+
+def _ground_db(
+    ground: Ground,
+    path_xy: np.ndarray,
+    source_m: np.ndarray,
+    receiver_m: np.ndarray,
+    plan_m: np.ndarray,
+    distance_m: np.ndarray,
+    mean_m: np.ndarray,
+    edition: Edition,
+) -> tuple[np.ndarray, np.ndarray | float]:
+    """Return Agr (P, 8), and DOmega (P, 1), which only 7.3.2 has."""
+    if isinstance(ground, MeanHeightGround):
+        # The area between path and ground over the length of the path: ISO 9613-2 figure 3.
+        level = mean_height_db(mean_m * plan_m / distance_m, distance_m)
+        angle = solid_angle_db(source_m, receiver_m, plan_m)
+        return np.repeat(level[:, None], 8, axis=1), angle[:, None]
+    if isinstance(ground, PlanGround):
+        factor: tuple[np.ndarray | float, ...] = (ground.source, ground.middle, ground.receiver)
+    else:
+        factor = factors(path_xy, source_m, receiver_m, ground)
+    return table3_db(source_m, receiver_m, plan_m, (factor[0], factor[1], factor[2]), edition), 0.0
+
+
+def _screen_db(
+    direct: np.ndarray,
+    source_m: np.ndarray,
+    screen: tuple[np.ndarray, float],
+    slant: np.ndarray,
+    edition: Edition,
+) -> np.ndarray:
+    """Return Dz (P, 8) over the screen alone, 0 where it is not between."""
+    away, height = screen
+    plan = direct[:, paths.PLAN]
+    rise = height - source_m
+    fall = direct[:, paths.END] - direct[:, paths.START] - rise
+    before, after = np.hypot(away, rise), np.hypot(plan - away, fall)
+    line = (direct[:, paths.END] - direct[:, paths.START]) * away / np.maximum(plan, NEAREST_M)
+    there = (away > 0) & (away < plan) & (rise > line)
+    level = over_top_db(
+        np.maximum(before + after - slant, 0), (before, np.zeros_like(before), after), slant, edition
+    )
+    return np.where(there[:, None], level, 0.0)
+
+
+def _side_db(
+    detour_m: np.ndarray, between_m: np.ndarray, least: np.ndarray | None, edition: Edition
+) -> np.ndarray:
+    """Return Dz (P, 8) round a side, no less than `least`, infinite where there is no path."""
+    there = ~np.isnan(detour_m)
+    level = np.full((len(detour_m), 8), np.inf)
+    level[there] = around_side_db(detour_m[there], between_m[there], edition)
+    return level if least is None else np.maximum(level, least)
+
+
+def _large_enough(back: np.ndarray) -> np.ndarray:
+    """Say per band whether the wall is large enough to reflect, ISO 9613-2:1996 eq. (19)."""
+    to, onward = back[:, paths.TO_WALL], back[:, paths.FROM_WALL]
+    size = back[:, paths.BACK_SIZE] * back[:, paths.COSINE]
+    least = (2 / np.maximum(size, 1e-6)) ** 2 * to * onward / np.maximum(to + onward, 1e-6)
+    return np.asarray(1 / WAVELENGTH_M > least[:, None])
+
+
+def upper_dba(
+    distance_m: np.ndarray,
+    power_db: np.ndarray,
+    source_m: float,
+    receiver_m: float,
+    ground: Ground,
+    air: np.ndarray,
+    edition: Edition,
+    *,
+    reflecting: bool,
+    least_absorption: float = 0.0,
+) -> np.ndarray:
+    """Return a level (N,) in dB(A) that no pair at least `distance_m` (N,) apart in plan exceeds.
+
+    `power_db` (8,) is the sound power level per band, not weighted. Nothing stands between, the
+    ground is the hardest that `ground` has, and with `reflecting` the most reflections there can be
+    come back from walls that absorb no less than `least_absorption`. Holds over any terrain, since
+    that only makes the way longer. Falls with distance, in steps of 0.3 %.
+
+    Worked: 94 dB at 1 kHz, hard ground, no air, 100 m: 94 - 48 = 46 dB(A), and up to 0.03 more.
+    """
+    node = np.geomspace(BOUND_FROM_M, BOUND_TO_M, BOUND_STEPS)
+    near, far = node[:-1], node[1:]
+    level = total_dba(power_db - _open_db(near, air) + _least_ground_gain(ground, near, far, source_m, receiver_m, edition))
+    falling = np.maximum.accumulate(level[::-1])[::-1]
+    if reflecting:
+        falling = falling + 10 * np.log10(1 + paths.REFLECTIONS_MOST * (1 - least_absorption))
+    at = np.searchsorted(node, np.maximum(distance_m, BOUND_FROM_M), side="right") - 1
+    return np.asarray(falling[np.clip(at, 0, len(falling) - 1)])
+
+
+def _least_ground_gain(
+    ground: Ground,
+    near: np.ndarray,
+    far: np.ndarray,
+    source_m: float,
+    receiver_m: float,
+    edition: Edition,
+) -> np.ndarray:
+    """Return the most that the ground can add (N, 8) anywhere between two distances each.
+
+    As and Ar grow with distance and Am falls, so the first are taken at `near`, the last at `far`.
+    """
+    if isinstance(ground, MeanHeightGround):
+        return np.full((len(near), 8), 10 * np.log10(2))
+    if isinstance(ground, PlanGround):
+        source, middle, receiver = ground.source, ground.middle, ground.receiver
+    else:
+        source = middle = receiver = min([ground.elsewhere, *ground.factor])
+    high, low = np.full(len(near), source_m), np.full(len(near), receiver_m)
+    least = zone_db(high, near, source) + zone_db(low, near, receiver)
+    least += middle_db(high + low, far, middle)
+    if edition.steep_ground:
+        least = np.minimum(
+            steepened_db(least, high, low, near), steepened_db(least, high, low, far)
+        )
+    return -least

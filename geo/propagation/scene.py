@@ -1,0 +1,255 @@
+"""What stands between source and receiver: solids, free-standing barriers, the ground's shape.
+
+Coordinates are a market's metric frame. Heights of tops are above the datum of the terrain, which
+is 0 where there is none.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+from affine import Affine
+from rasterio.fill import fillnodata
+
+from geo.propagation.ground import Ground, PlanGround
+
+PLAN_ABSORPTION = 0.2
+"""A plan assumption: a plain building front keeps a fifth of the sound that meets it."""
+CELL_M = 10.0
+MOST_CELLS = 4_000_000
+STEP_M = 10.0
+HARD = PlanGround(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Terrain:
+    """Heights of the ground (rows, cols) at the middles of cells; `transform` as rasterio gives it.
+
+    Between the middles the height is bilinear, beyond the outermost it goes on level. A height
+    that is not known (NaN) is taken from the known ones about it.
+    """
+
+    height_m: np.ndarray
+    transform: Affine
+
+
+class Index(NamedTuple):
+    """The scene as the path-finder reads it: plain arrays, in metres from `origin`.
+
+    A wall is one straight piece (W,) of an owner; owners are solids first (S of them), then
+    barriers. A solid lies to the left of its walls. `vertex_*` hold each owner's outer ring or
+    line, `vertex_from` (owners + 1) where it starts; `wall_from` likewise its walls. Cells are
+    squares, row by row; `cell_from` and `cell_wall` list the walls that touch each, `room_from`
+    and `room_solid` the solids that may cover it.
+    """
+
+    origin: np.ndarray
+    solids: int
+    wall: np.ndarray  # (W, 6): x0, y0, top0, x1, y1, top1
+    wall_owner: np.ndarray
+    wall_from: np.ndarray
+    vertex: np.ndarray  # (V, 3): x, y, top
+    vertex_from: np.ndarray
+    box: np.ndarray  # (owners, 4)
+    cells_xy: np.ndarray  # (4,): x, y of the corner, size
+    shape: np.ndarray  # (2,): columns, rows
+    cell_from: np.ndarray
+    cell_wall: np.ndarray
+    room_from: np.ndarray
+    room_solid: np.ndarray
+    terrain: np.ndarray  # (rows, cols); (0, 0) without
+    to_terrain: np.ndarray  # (6,): metres from origin to column and row of a middle
+    step_m: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What `scene` builds: the index, the ground, and how much each owner's walls absorb.
+
+    `absorption` is (owners, 8), 0 all is reflected and 1 nothing; `unknown_height` counts the
+    buildings left out because nobody knows how high they are.
+    """
+
+    index: Index
+    ground: Ground
+    absorption: np.ndarray
+    unknown_height: int
+
+
+def scene(
+    solids: np.ndarray | None = None,
+    height_m: np.ndarray | None = None,
+    *,
+    barriers: np.ndarray | None = None,
+    terrain: Terrain | None = None,
+    ground: Ground = HARD,
+    solid_absorption: np.ndarray | float = PLAN_ABSORPTION,
+    barrier_absorption: np.ndarray | float = PLAN_ABSORPTION,
+    step_m: float = STEP_M,
+) -> Scene:
+    """Build a scene.
+
+    `solids` (S,) are polygons, which may have holes or several parts, with flat roofs `height_m`
+    (S,) above the ground at a point on each; NaN is not known, and such a building neither
+    screens nor reflects. `barriers` (B,) are lines with z, the height of their upper edge above
+    the datum. Absorption is one number, (8,) by band, or (S, 8) or (B, 8). The ground's profile is
+    sampled every `step_m`, which is all that the path-finder sees of it.
+
+    Worked: two buildings, one of unknown height, and a barrier make two owners.
+    """
+    shapes = np.empty(0, dtype=object) if solids is None else np.asarray(solids, dtype=object)
+    heights = np.zeros(0) if height_m is None else np.asarray(height_m, dtype=float)
+    lines = np.empty(0, dtype=object) if barriers is None else np.asarray(barriers, dtype=object)
+    known = ~np.isnan(heights) & ~shapely.is_empty(shapes) & ~shapely.is_missing(shapes)
+    alpha = np.broadcast_to(np.asarray(solid_absorption, dtype=float), (len(shapes), 8))
+    parts, of = shapely.get_parts(shapes[known], return_index=True)
+    polygonal = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+    parts = shapely.orient_polygons(parts[polygonal], exterior_cw=False)
+    of = np.flatnonzero(known)[of[polygonal]]
+    ropes, rope_of = shapely.get_parts(lines, return_index=True)
+
+    origin = _origin(parts, ropes, terrain)
+    values, to_terrain = _terrain(terrain, origin)
+    inside = shapely.get_coordinates(shapely.point_on_surface(parts)) - origin
+    top = heights[of] + bilinear(values, to_terrain, inside)
+    absorption = np.concatenate(
+        (
+            alpha[of],
+            np.broadcast_to(np.asarray(barrier_absorption, dtype=float), (len(lines), 8))[rope_of],
+        )
+    )
+    index = _index(parts, top, ropes, origin, values, to_terrain, step_m)
+    return Scene(index, ground, absorption, int(np.isnan(heights).sum()))
+
+
+def bilinear(values: np.ndarray, to_terrain: np.ndarray, xy: np.ndarray) -> np.ndarray:
+    """Return the ground's height (N,) at `xy` (N, 2), metres from the origin.
+
+    Worked: half way between middles of 2 and 4 m it is 3 m.
+    """
+    if not values.size:
+        return np.zeros(len(xy))
+    a, b, c, d, e, f = to_terrain
+    rows, cols = values.shape
+    col = np.clip(a * xy[:, 0] + b * xy[:, 1] + c, 0, cols - 1)
+    row = np.clip(d * xy[:, 0] + e * xy[:, 1] + f, 0, rows - 1)
+    left, upper = col.astype(int), row.astype(int)
+    right, lower = np.minimum(left + 1, cols - 1), np.minimum(upper + 1, rows - 1)
+    u, v = col - left, row - upper
+    above = values[upper, left] * (1 - u) + values[upper, right] * u
+    below = values[lower, left] * (1 - u) + values[lower, right] * u
+    return np.asarray(above * (1 - v) + below * v)
+
+
+def _origin(parts: np.ndarray, ropes: np.ndarray, terrain: Terrain | None) -> np.ndarray:
+    """Return a whole-metre corner near everything: far from it, coordinates lose their end."""
+    everything = np.concatenate((parts, ropes))
+    if len(everything):
+        return np.floor(shapely.total_bounds(everything)[:2])
+    if terrain is not None:
+        return np.floor([terrain.transform.c, terrain.transform.f])
+    return np.zeros(2)
+
+
+def _terrain(terrain: Terrain | None, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if terrain is None or np.isnan(terrain.height_m).all():
+        return np.zeros((0, 0)), np.zeros(6)
+    values = np.array(terrain.height_m, dtype=float)
+    unknown = np.isnan(values)
+    if unknown.any():
+        values[unknown] = 0
+        values = fillnodata(values, mask=~unknown, max_search_distance=float(sum(values.shape)))
+    # A middle stands half a cell from its corner.
+    back = ~(terrain.transform @ Affine.translation(0.5, 0.5)) @ Affine.translation(*origin)
+    return values, np.array([back.a, back.b, back.c, back.d, back.e, back.f])
+
+
+def _index(
+    parts: np.ndarray,
+    top: np.ndarray,
+    ropes: np.ndarray,
+    origin: np.ndarray,
+    values: np.ndarray,
+    to_terrain: np.ndarray,
+    step_m: float,
+) -> Index:
+    rings, ring_of = shapely.get_rings(parts, return_index=True)
+    xy, line = shapely.get_coordinates(rings, return_index=True)
+    solid = np.column_stack((xy - origin, top[ring_of[line]]))
+    rope, rope_line = shapely.get_coordinates(ropes, include_z=True, return_index=True)
+    rope[:, :2] -= origin
+    points = np.concatenate((solid, np.nan_to_num(rope)))
+    of_line = np.concatenate((line, len(rings) + rope_line))
+    owner = np.concatenate((ring_of[line], len(parts) + rope_line)).astype(np.int64)
+    joined = (of_line[1:] == of_line[:-1]) & (points[1:, :2] != points[:-1, :2]).any(axis=1)
+    wall = np.column_stack((points[:-1][joined], points[1:][joined]))
+    wall_owner = owner[:-1][joined]
+    outer = np.concatenate((_first_of_each(ring_of)[line], np.ones(len(rope), dtype=bool)))
+    owners = len(parts) + len(ropes)
+    box = shapely.bounds(np.concatenate((parts, ropes))).reshape(-1, 4) - np.tile(origin, 2)
+    corner, size, shape = _cells(box)
+    cell_from, cell_wall = _in_cells(
+        shapely.linestrings(wall.reshape(-1, 2, 3)[:, :, :2]), corner, size, shape
+    )
+    room_from, room_solid = _in_cells(shapely.box(*box[: len(parts)].T), corner, size, shape)
+    return Index(
+        origin=origin,
+        solids=len(parts),
+        wall=np.ascontiguousarray(wall),
+        wall_owner=wall_owner,
+        wall_from=np.searchsorted(wall_owner, np.arange(owners + 1)),
+        vertex=np.ascontiguousarray(points[outer]),
+        vertex_from=np.searchsorted(owner[outer], np.arange(owners + 1)),
+        box=np.ascontiguousarray(box),
+        cells_xy=np.array([*corner, size]),
+        shape=shape,
+        cell_from=cell_from,
+        cell_wall=cell_wall,
+        room_from=room_from,
+        room_solid=room_solid,
+        terrain=values,
+        to_terrain=to_terrain,
+        step_m=step_m,
+    )
+
+
+def _first_of_each(group: np.ndarray) -> np.ndarray:
+    """Say for each row of a sorted array whether it is the first of its group."""
+    return np.concatenate((np.ones(min(len(group), 1), dtype=bool), group[1:] != group[:-1]))
+
+
+def _cells(box: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """Return the corner, size and number of the cells that hold every box."""
+    if not len(box):
+        return np.zeros(2), CELL_M, np.zeros(2, dtype=np.int64)
+    corner = box[:, :2].min(axis=0) - 0.5
+    width, depth = box[:, 2:].max(axis=0) + 0.5 - corner
+    size = max(CELL_M, float(np.sqrt(width * depth / MOST_CELLS)))
+    return corner, size, np.array([width // size + 1, depth // size + 1], dtype=np.int64)
+
+
+def _in_cells(
+    shapes: np.ndarray, corner: np.ndarray, size: float, count: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which shapes touch each cell: where each cell's list starts, and the lists."""
+    columns, rows = int(count[0]), int(count[1])
+    if not len(shapes):
+        return np.zeros(columns * rows + 1, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    low = ((shapely.bounds(shapes)[:, :2] - corner) // size).astype(np.int64).clip(0)
+    high = ((shapely.bounds(shapes)[:, 2:] - corner) // size).astype(np.int64)
+    high = np.minimum(high, count - 1)
+    wide = high - low + 1
+    number = wide.prod(axis=1)
+    shape = np.repeat(np.arange(len(shapes)), number)
+    nth = np.arange(len(shape)) - np.repeat(np.cumsum(number) - number, number)
+    column, row = low[shape, 0] + nth % wide[shape, 0], low[shape, 1] + nth // wide[shape, 0]
+    # Slightly more than the cell, so that rounding never loses a wall along a cell's side.
+    x, y = corner[0] + column * size, corner[1] + row * size
+    meets = shapely.intersects(
+        shapes[shape], shapely.box(x - 0.01, y - 0.01, x + size + 0.01, y + size + 0.01)
+    )
+    cell, shape = (row * columns + column)[meets], shape[meets]
+    order = np.lexsort((shape, cell))
+    start = np.searchsorted(cell[order], np.arange(columns * rows + 1))
+    return start.astype(np.int64), shape[order].astype(np.int64)

@@ -1,0 +1,77 @@
+"""What obstacles take away: ISO 9613-2 7.4 with the rules of ISO/TR 17534-3:2015 clause 5."""
+
+import numpy as np
+
+from geo.propagation.bands import WAVELENGTH_M
+from geo.propagation.edition import Edition
+
+
+def over_top_db(
+    detour_m: np.ndarray,
+    legs_m: tuple[np.ndarray, np.ndarray, np.ndarray],
+    distance_m: np.ndarray,
+    edition: Edition,
+) -> np.ndarray:
+    """Return Dz (P, 8) over the top edges, eq. (14), capped.
+
+    `detour_m` (P,) is z, the path over the edges less the straight one; `legs_m` are dss, e and
+    dsr, each (P,); e = 0 is a single edge. A detour below 0 screens nothing (TR 5.4).
+
+    Worked: z = 0 is grazing, 10 lg 3 = 4.77 dB in every band (1996).
+    """
+    before, between, after = legs_m
+    c3 = multiple_edges(between)
+    reach = edition.c2 / WAVELENGTH_M * c3 * detour_m[:, None]
+    if edition.weather_scales_all:
+        longer, shorter = np.maximum(before, after) + between, np.minimum(before, after)
+        begins = -2 * WAVELENGTH_M / (edition.c2 * c3)
+        weather = _kmet((longer * shorter * distance_m)[:, None], detour_m[:, None] - begins, edition)
+        level = 10 * np.log10(1 + (2 + reach) * weather)
+    else:
+        weather = _kmet(before * after * distance_m, detour_m, edition)
+        level = 10 * np.log10(3 + reach * weather[:, None])
+    cap = np.where(between > 0, edition.double_cap_db, edition.single_cap_db)
+    return np.where(detour_m[:, None] < 0, 0.0, np.minimum(level, cap[:, None]))
+
+
+def around_side_db(detour_m: np.ndarray, between_m: np.ndarray, edition: Edition) -> np.ndarray:
+    """Return Dz (P, 8) round a vertical edge, eq. (14) with Kmet = 1 and no cap (TR 5.3).
+
+    Worked: z = 0.48 m and one edge, 1 kHz: 10 lg(3 + 20 / 0.34 x 0.48) = 14.9 dB.
+    """
+    reach = edition.c2 / WAVELENGTH_M * multiple_edges(between_m) * detour_m[:, None]
+    return np.asarray(10 * np.log10(3 + reach))
+
+
+def multiple_edges(between_m: np.ndarray) -> np.ndarray:
+    """Return C3 (P, 8), eq. (15): 1 for a single edge (e = 0), up to 3 for edges far apart.
+
+    Worked: e = 5 wavelengths: 2 / (1/3 + 1) = 1.5.
+    """
+    apart = np.where(between_m > 0, between_m, np.inf)[:, None]
+    ratio = (5 * WAVELENGTH_M / apart) ** 2
+    return np.where(between_m[:, None] > 0, (1 + ratio) / (1 / 3 + ratio), 1.0)
+
+
+def barrier_db(
+    top_db: np.ndarray, side_db: tuple[np.ndarray, ...], ground_db: np.ndarray
+) -> np.ndarray:
+    """Return Abar (P, 8) of all paths together: eq. (12) over the top, (13) round the sides.
+
+    `top_db` and `side_db` are Dz (P, 8), infinite where there is no such path; `ground_db` is Agr,
+    which the screen replaces only where it takes away (TR 5.5). Together they never make it louder
+    than without the screen (TR 5.6).
+
+    Worked: Dz = 10 over the top with Agr = -3, nothing round the sides: Abar = 10 dB.
+    """
+    top = np.maximum(top_db - np.maximum(ground_db, 0), 0)
+    energy = 10 ** (-0.1 * top)
+    for one in side_db:
+        energy = energy + 10 ** (-0.1 * one)
+    return np.asarray(np.maximum(-10 * np.log10(energy), 0))
+
+
+def _kmet(product_m3: np.ndarray, detour_m: np.ndarray, edition: Edition) -> np.ndarray:
+    """Return Kmet, eq. (18): 1 where the detour is 0 or less."""
+    bent = np.sqrt(product_m3 / (2 * np.where(detour_m > 0, detour_m, np.inf)))
+    return np.where(detour_m > 0, np.exp(-bent / edition.weather_m), 1.0)
