@@ -1,15 +1,10 @@
 """The ranked map: one HTML page that holds everything it needs and opens from a file.
 
 Folium makes the map, its layers and their switches; the templates in maps/page add the list, the
-card, the legend and the sources. Leaflet is written into the page, and a content security policy
-in the page itself forbids every request but the tiles of the basemap that a reader switches on.
+card, the legend and the sources.
 """
 
-import base64
 import json
-import re
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import folium
@@ -17,62 +12,40 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from branca.element import Element, MacroElement
 from folium.map import CustomPane
-from folium.template import Template
 from folium.utilities import JsCode
 from shapely import GeometryType
-from xstatic.pkg import leaflet
 
 from geo.catalogue import facts, layers
 from geo.model import Report
 from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, shown, words
 from maps.export import accounting, reader_columns
-from maps.pack import LINE_KINDS, POINT_KINDS, POLYGON_KINDS, coded, packed, parts_of, script_json
-from maps.style import LayerStyle, Style, fills, luminance, style
+from maps.ground import SIMPLIFY_M, add_ground, street_names
+from maps.pack import LINE_KINDS, POINT_KINDS, POLYGON_KINDS, coded, parts_of
+from maps.sheet import (
+    TILES,
+    TILES_BY,
+    Part,
+    constant,
+    empty_layer,
+    fitted_map,
+    look_of,
+    pack_degrees,
+    page,
+    switch_name,
+    whole,
+)
+from maps.style import Style, fills, luminance, style
 
-SIMPLIFY_M = 0.3
 NEAR_SITE_M = 15.0
 PINS = 25
-TOGETHER = 100
-NAME_APART_M, NAMED_LENGTH_M = 300.0, 60.0
 FIXED_DAY = pd.Timestamp("2000-01-01")
 DARK_INK, LIGHT_INK = "#10202f", "#ffffff"
 MIDDLE_LUMINANCE = 0.28
-TILES = "https://tile.openstreetmap.org/{z}/{x}/{y}.png"
-TILES_BY = '&copy; <a href="https://www.openstreetmap.org/copyright">OpenStreetMap</a> contributors'
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: https://tile.openstreetmap.org; base-uri 'none'; form-action 'none'"
-)
-EXCLUSION_LAYERS = {"open_space": "open_space", "flood": "flood", "wetland": "wetland",
-                    "easement": "other_exclusions", "rail": "other_exclusions"}  # fmt: skip
 CLOSED_GROUPS = frozenset({"result", "score", "provenance"})
 # Reader's columns that a card prints beside the facts.
 BESIDE = ("Carries (generators)", "Carries (MW)", "Gap (MW)", "Current use", "What limits it",
           "What would lift it")  # fmt: skip
-
-
-class Verbatim(Element):
-    """Text that goes into the page as it is, never through a template."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text
-
-    def render(self, **_kwargs: object) -> str:
-        """Return the text."""
-        return self.text
-
-
-class Part(MacroElement):
-    """A part of the page whose template is maps/page/NAME.html."""
-
-    def __init__(self, name: str, **given: Any) -> None:
-        super().__init__()
-        self._name = name
-        self._template = Template(_file(f"{name}.html"))
-        self.given = given
 
 
 def draw(ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report: Report) -> str:
@@ -83,9 +56,9 @@ def draw(ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report
     """
     look = style()
     data = _data(ranking, report, look)
-    data["streets"] = _street_names(_there(drawing, "streets", ranking.crs))
+    data["streets"] = street_names(whole(drawing, "streets", ranking.crs))
     shapes: dict[str, dict[str, Any]] = {}
-    the_map = _map(ranking)
+    the_map = fitted_map(ranking)
     Part("data").add_to(the_map)
     basemap = folium.TileLayer(
         TILES, attr=TILES_BY, name="Street map from the internet", overlay=True, show=False,
@@ -95,7 +68,7 @@ def draw(ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report
     CustomPane("above", z_index=450).add_to(the_map)
     CustomPane("names", z_index=455).add_to(the_map)
     CustomPane("mark", z_index=460).add_to(the_map)
-    scaled = _add_ground(the_map, drawing, ranking.crs, look, shapes)
+    scaled = add_ground(the_map, drawing, ranking.crs, look, shapes)
     pins = folium.FeatureGroup(f"Best {PINS} by rank")
     drawn = _add_layers(the_map, ranking, drawing, look, shapes)
     pins.add_to(the_map)
@@ -119,72 +92,7 @@ def draw(ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report
     Part(
         "start", order=order, scaled=scaled, pins=pins, basemap=basemap, sites=drawn["sites"]
     ).add_to(the_map)
-    return _page(the_map, {"shapes": shapes, "data": data}, f"{report.market_title} - padfinder")
-
-
-def _page(the_map: folium.Map, blocks: dict[str, object], title: str) -> str:
-    """Return the map's page with Leaflet, the style sheet and the data written into it."""
-    figure = the_map.get_root()
-    figure.title = title.translate({ord(c): f"&#{ord(c)};" for c in "<>&"})
-    code, sheet = _leaflet()
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-    figure.header.add_child(Verbatim(policy), name="policy", index=0)
-    for name, text in (
-        ("leaflet_css", f"<style>{sheet}</style>"),
-        ("leaflet", f"<script>{code}</script>"),
-        ("page_css", f"<style>{_file('page.css')}</style>"),
-        ("base", f"<script>{_file('base.js')}</script>"),
-    ):
-        figure.header.add_child(Verbatim(text), name=name)
-    for name, value in blocks.items():
-        held = (
-            f'<script type="application/json" id="padfinder-{name}">{script_json(value)}</script>'
-        )
-        figure.html.add_child(Verbatim(held), name=name)
-    # Folium's own ids are random: number them, so that the same night gives the same page.
-    for number, element in enumerate(_elements(figure)):
-        element._id = f"{number:03d}"  # noqa: SLF001
-    page: str = figure.render()
-    return page
-
-
-def _elements(root: Element) -> list[Element]:
-    found, waiting = [], [root, root.header, root.html, root.script]
-    while waiting:
-        element = waiting.pop(0)
-        found.append(element)
-        waiting += element._children.values()  # noqa: SLF001
-    return list(dict.fromkeys(found))
-
-
-def _file(name: str) -> str:
-    return files(__package__).joinpath("page", name).read_text(encoding="utf-8")
-
-
-def _leaflet() -> tuple[str, str]:
-    """Return Leaflet's script, and its style sheet with the images written into it."""
-    folder = Path(leaflet.BASE_DIR)
-    code = (folder / "leaflet.js").read_text(encoding="utf-8")
-    sheet = (folder / "leaflet.css").read_text(encoding="utf-8")
-
-    def inline(match: re.Match[str]) -> str:
-        image = base64.b64encode((folder / match[1]).read_bytes()).decode("ascii")
-        return f"url(data:image/png;base64,{image})"
-
-    return re.sub(r"//# sourceMappingURL=.*", "", code), re.sub(
-        r"url\((images/[^)]+)\)", inline, sheet
-    )
-
-
-def _map(ranking: gpd.GeoDataFrame) -> folium.Map:
-    made = folium.Map(tiles=None, prefer_canvas=True, control_scale=True, font_size="0.85rem",
-                      zoom_control="topleft")  # fmt: skip
-    made.default_js, made.default_css = [], []
-    made.options |= {"max_zoom": 21, "min_zoom": 3, "zoom_snap": 0.5, "zoom_delta": 0.5}
-    if len(ranking):
-        west, south, east, north = ranking.geometry.to_crs(4326).total_bounds.tolist()
-        made.fit_bounds([[south, west], [north, east]], padding=(12, 12), max_zoom=17)
-    return made
+    return page(the_map, {"shapes": shapes, "data": data}, f"{report.market_title} - padfinder")
 
 
 def _data(ranking: gpd.GeoDataFrame, report: Report, look: Style) -> dict[str, Any]:
@@ -250,166 +158,6 @@ def _groups(there: set[str], report: Report) -> list[dict[str, Any]]:
     return [one for one in made if one["facts"]]
 
 
-def _pack(
-    shapes: np.ndarray, of: np.ndarray, count: int, crs: Any, *, metres: float, digits: int = 6
-) -> dict[str, Any]:
-    """Return single parts (in `crs`, metres) simplified and packed as longitude and latitude."""
-    if metres:
-        shapes = shapely.simplify(shapes, metres)
-    degrees = gpd.GeoSeries(shapes, crs=crs).to_crs(4326).to_numpy()
-    return packed(degrees, of, count, digits=digits)
-
-
-def _geojson(name: str, *, show: bool, control: bool, pane: str | None = None,
-             interactive: bool = True, **options: Any) -> folium.GeoJson:  # fmt: skip
-    """Return a layer that is filled from packed shapes when the page opens."""
-    if pane:
-        options["pane"] = pane
-    nothing = {"type": "FeatureCollection", "features": []}
-    # Leaflet reads a layer's name as markup; every name here stands in this file or style.toml.
-    return folium.GeoJson(nothing, name=name, show=show, control=control, interactive=interactive,
-                          **options)  # fmt: skip
-
-
-def _constant(**look: Any) -> JsCode:
-    there = {key: value for key, value in look.items() if value not in (None, "")}
-    return JsCode(f"() => ({json.dumps(there)})")
-
-
-def _named(one: LayerStyle) -> str:
-    """Return a layer's title for its switch, with its symbol before it."""
-    edge = f"{max(one.width, 1):g}px {'dashed' if one.dash else 'solid'} {one.colour}"
-    drawn = f"border-top:{edge}" if one.symbol == "line" else f"border:{edge};background:{one.fill}"
-    swatch = f'<span class="pf-swatch pf-swatch-{one.symbol}" style="{drawn}"></span>'
-    return f"{swatch}<span>{one.title}</span>"
-
-
-def _look(one: LayerStyle) -> dict[str, Any]:
-    area = one.symbol != "line"
-    return {"color": one.colour, "weight": one.width, "dashArray": one.dash, "fill": area,
-            "fillColor": one.fill, "fillOpacity": one.fill_opacity, "opacity": 1}  # fmt: skip
-
-
-def _add_ground(
-    the_map: folium.Map,
-    drawing: dict[str, gpd.GeoDataFrame],
-    crs: Any,
-    look: Style,
-    shapes: dict[str, dict[str, Any]],
-) -> list[tuple[folium.GeoJson, float]]:
-    """Add what lies under the sites; return the lines whose width follows the zoom."""
-    quiet: dict[str, Any] = {"pane": "ground", "interactive": False}
-    scaled: list[tuple[folium.GeoJson, float]] = []
-    if (parcels := _there(drawing, "parcels", crs)) is not None:
-        pack, colours = _backdrop(parcels, look)
-        shapes["parcels"] = {"pack": pack}
-        tint = JsCode(
-            f"(f) => ({{ color: {json.dumps(look.backdrop.line)}, "
-            f"weight: {look.backdrop.line_width}, fillOpacity: 1, "
-            f"fillColor: {json.dumps(colours)}[f.properties.i] }})"
-        )
-        layer = _geojson("All parcels, by use", show=True, control=True, style=tint, **quiet)
-        Part("shape", key="parcels", more={}).add_to(layer)
-        layer.add_to(the_map)
-    streets = _there(drawing, "streets", crs)
-    if streets is not None:
-        scaled += _add_lines(the_map, streets, "river", look, shapes, quiet)
-    for key, areas in _excluded(drawing, crs).items():
-        parts, _ = parts_of(areas, POLYGON_KINDS)
-        if not len(parts):
-            continue
-        one = look.layers[key]
-        pack = _pack(parts, np.zeros(len(parts), dtype=int), 1, crs, metres=SIMPLIFY_M)
-        shapes[key] = {"pack": pack}
-        layer = _geojson(
-            _named(one), show=one.show, control=True, style=_constant(**_look(one)), **quiet
-        )
-        Part("shape", key=key, more={}).add_to(layer)
-        layer.add_to(the_map)
-    if streets is not None:
-        for kind in ("street", "rail", "boundary"):
-            scaled += _add_lines(the_map, streets, kind, look, shapes, quiet)
-    return scaled
-
-
-def _backdrop(parcels: gpd.GeoDataFrame, look: Style) -> tuple[dict[str, Any], list[str]]:
-    """Return the parcels packed as features of one tint each, and each feature's tint.
-
-    A feature holds up to TOGETHER neighbouring parcels of one use: one each would make a large
-    page, and a browser takes seconds to fill a single shape of thousands of rings.
-    """
-    tints = {**look.backdrop.fill, "unclassified": look.backdrop.unclassified}
-    use = parcels["use_class"].where(parcels["use_class"].isin(list(tints)), "unclassified")
-    parts, of = parts_of(parcels.geometry.to_numpy(), POLYGON_KINDS)
-    shapes = gpd.GeoSeries(parts, crs=parcels.crs)
-    place = pd.Index(list(tints)).get_indexer(use)[of]
-    by = np.lexsort((shapes.hilbert_distance().to_numpy(), place))
-    place = pd.Series(place[by])
-    chunk = place.groupby(place).cumcount() // TOGETHER
-    feature = pd.MultiIndex.from_arrays([place, chunk]).factorize()[0]
-    first = place[~pd.Series(feature).duplicated()]
-    colours = [list(tints.values())[one] for one in first]
-    return _pack(parts[by], feature, len(colours), parcels.crs, metres=SIMPLIFY_M), colours
-
-
-def _excluded(drawing: dict[str, gpd.GeoDataFrame], crs: Any) -> dict[str, np.ndarray]:
-    """Return the areas of the switches for parks, flood, wetland and other exclusions.
-
-    A park is often known only as a neighbour: its area counts as a park all the same.
-    """
-    found: dict[str, np.ndarray] = {}
-    if (exclusions := _there(drawing, "exclusions", crs)) is not None:
-        role = exclusions["kind"].map(EXCLUSION_LAYERS)
-        for key in dict.fromkeys(EXCLUSION_LAYERS.values()):
-            found[key] = exclusions.geometry[role == key].to_numpy()
-    if (receptors := _there(drawing, "receptors", crs)) is not None:
-        parks = receptors.geometry[receptors["receptor_class"] == "park"].to_numpy()
-        found["open_space"] = np.concatenate([found.get("open_space", parks[:0]), parks])
-    return found
-
-
-def _add_lines(
-    the_map: folium.Map,
-    streets: gpd.GeoDataFrame,
-    kind: str,
-    look: Style,
-    shapes: dict[str, dict[str, Any]],
-    quiet: dict[str, Any],
-) -> list[tuple[folium.GeoJson, float]]:
-    """Add one kind of the streets layer: its areas, then its lines with their casing."""
-    one = look.ground[kind]
-    rows = streets.geometry[streets["kind"] == kind].to_numpy()
-    scaled = []
-    for kinds, form in ((POLYGON_KINDS, "area"), (LINE_KINDS, "line")):
-        if kind == "boundary":
-            # What lies inside a boundary must stay visible: it is drawn as a line alone.
-            rows = np.where(
-                np.isin(shapely.get_type_id(rows), POLYGON_KINDS), shapely.boundary(rows), rows
-            )
-        parts, _ = parts_of(rows, kinds)
-        if not len(parts):
-            continue
-        key = f"{kind}_{form}"
-        pack = _pack(parts, np.zeros(len(parts), dtype=int), 1, streets.crs, metres=SIMPLIFY_M)
-        shapes[key] = {"pack": pack}
-        looks: list[tuple[dict[str, Any], float]] = []
-        if form == "area":
-            fill = one.fill or one.colour
-            looks = [({"color": one.colour, "fillColor": fill, "fillOpacity": 1}, 0.8)]
-        else:
-            if one.casing:
-                looks = [({"color": one.casing}, one.width + 1.6)]
-            looks.append(({"color": one.colour, "dashArray": one.dash}, one.width))
-        for colours, width in looks:
-            fixed = _constant(weight=width, opacity=1, fill=form == "area", **colours)
-            layer = _geojson(key, show=True, control=False, style=fixed, **quiet)
-            Part("shape", key=key, more={}).add_to(layer)
-            layer.add_to(the_map)
-            if form == "line":
-                scaled.append((layer, width))
-    return scaled
-
-
 def _add_layers(
     the_map: folium.Map,
     ranking: gpd.GeoDataFrame,
@@ -421,31 +169,32 @@ def _add_layers(
     crs, count = ranking.crs, len(ranking)
     drawn: dict[str, folium.GeoJson] = {}
     parts, of = parts_of(ranking.geometry.to_numpy(), POLYGON_KINDS)
-    shapes["sites"] = {"pack": _pack(parts, of, count, crs, metres=SIMPLIFY_M)}
-    drawn["sites"] = _geojson("Ranked sites", show=True, control=True,
+    shapes["sites"] = {"pack": pack_degrees(parts, of, count, crs, metres=SIMPLIFY_M)}
+    drawn["sites"] = empty_layer("Ranked sites", show=True, control=True,
                               style=JsCode("padfinder.siteLook"))  # fmt: skip
     Part("shape", key="sites", more={}).add_to(drawn["sites"])
     drawn["sites"].add_to(the_map)
 
-    if (buildings := _there(drawing, "buildings", crs)) is not None and count:
+    if (buildings := whole(drawing, "buildings", crs)) is not None and count:
         near = shapely.STRtree(buildings.geometry.to_numpy()).query(
             ranking.geometry.to_numpy(), predicate="dwithin", distance=NEAR_SITE_M
         )[1]
         beside = buildings.iloc[np.unique(near)]
         _add(the_map, "buildings", beside, POLYGON_KINDS, look, shapes, above=True)
-    pads = _geojson(_named(look.layers["pads"]), show=look.layers["pads"].show, control=True,
-                    pane="above", interactive=False, style=JsCode(_by_kind(look)))  # fmt: skip
+    one = look.layers["pads"]
+    pads = empty_layer(switch_name(one), show=one.show, control=True, pane="above",
+                       interactive=False, style=JsCode(_by_kind(look)))  # fmt: skip
     for key, column in (("pads", "block"), ("machines", "machines")):
         if column in ranking.columns:
             parts, of = parts_of(ranking[column].to_numpy(), POLYGON_KINDS)
             # A machine is 1.5 m long: a seventh decimal (1 cm) keeps its corners square.
-            shapes[key] = {"pack": _pack(parts, of, count, crs, metres=0, digits=7)}
+            shapes[key] = {"pack": pack_degrees(parts, of, count, crs, metres=0, digits=7)}
             Part("shape", key=key, more={"kind": key}).add_to(pads)
     pads.add_to(the_map)
     for key, kinds in (("feeders", LINE_KINDS), ("mains", LINE_KINDS),
                        ("gas_signs", POINT_KINDS), ("receptors", POINT_KINDS),
                        ("substations", POINT_KINDS)):  # fmt: skip
-        frame = _there(drawing, key, crs)
+        frame = whole(drawing, key, crs)
         if frame is None:
             continue
         areas = np.isin(shapely.get_type_id(frame.geometry.to_numpy()), POLYGON_KINDS)
@@ -472,8 +221,8 @@ def _add(
     """Add one layer in its style; one that is not above the sites answers the pointer."""
     one = look.layers[key]
     parts, of = parts_of(frame.geometry.to_numpy(), kinds)
-    shapes[key] = {"pack": _pack(parts, of, len(frame), frame.crs, metres=SIMPLIFY_M)}
-    options: dict[str, Any] = {"style": _constant(**_look(one))}
+    shapes[key] = {"pack": pack_degrees(parts, of, len(frame), frame.crs, metres=SIMPLIFY_M)}
+    options: dict[str, Any] = {"style": constant(**look_of(one))}
     if above:
         options |= {"pane": "above", "interactive": False}
     else:
@@ -489,60 +238,15 @@ def _add(
             '(f, at) => L.marker(at, {icon: L.divIcon({className: "pf-substation", '
             f"iconSize: [{side}, {side}]}}), keyboard: false}})"
         )
-    layer = _geojson(_named(one), show=one.show, control=True, **options)
+    layer = empty_layer(switch_name(one), show=one.show, control=True, **options)
     Part("shape", key=key, more={}).add_to(layer)
     layer.add_to(the_map)
     return layer
 
 
 def _by_kind(look: Style) -> str:
-    by = {key: _look(look.layers[key]) for key in ("pads", "machines")}
+    by = {key: look_of(look.layers[key]) for key in ("pads", "machines")}
     return f"(f) => ({json.dumps(by)})[f.properties.kind]"
-
-
-def _street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, float, int]]:
-    """Return where street names are written: name, latitude, longitude, turn (degrees clockwise).
-
-    Each name stands at most once in a square of NAME_APART_M, on its longest piece there.
-    """
-    if streets is None or "name" not in streets.columns:
-        return []
-    named = streets[(streets["kind"] == "street") & streets["name"].notna()]
-    lines, of = parts_of(named.geometry.to_numpy(), LINE_KINDS)
-    middle = shapely.line_interpolate_point(lines, 0.5, normalized=True)
-    ends = [
-        shapely.get_coordinates(shapely.line_interpolate_point(lines, at, normalized=True))
-        for at in (0.4, 0.6)
-    ]
-    across = ends[1] - ends[0]
-    turn = -np.degrees(np.arctan2(across[:, 1], across[:, 0]))
-    at = shapely.get_coordinates(middle)
-    degrees = shapely.get_coordinates(gpd.GeoSeries(middle, crs=streets.crs).to_crs(4326))
-    table = pd.DataFrame(
-        {
-            "name": named["name"].astype(str).to_numpy()[of],
-            "lat": degrees[:, 1].round(6),
-            "lon": degrees[:, 0].round(6),
-            # Upright: from -90 to 90, so that no name stands on its head.
-            "turn": np.rint((turn + 90) % 180 - 90).astype(int),
-            "length": shapely.length(lines).round(2),
-            "column": at[:, 0] // NAME_APART_M,
-            "row": at[:, 1] // NAME_APART_M,
-        }
-    )
-    long = table[table["length"] >= NAMED_LENGTH_M]
-    best = long.sort_values(["length", "lat", "lon", "name"], ascending=False, kind="stable")
-    kept = best.drop_duplicates(["name", "column", "row"]).sort_values(["name", "lat", "lon"])
-    return list(kept[["name", "lat", "lon", "turn"]].itertuples(index=False, name=None))
-
-
-def _there(drawing: dict[str, gpd.GeoDataFrame], key: str, crs: Any) -> gpd.GeoDataFrame | None:
-    """Return a layer in the market's frame without its missing shapes; None if nothing is left."""
-    frame = drawing.get(key)
-    if frame is None:
-        return None
-    shaped = frame[frame.geometry.notna() & ~frame.geometry.is_empty]
-    return shaped.to_crs(crs) if len(shaped) else None
 
 
 def _tips(key: str, frame: gpd.GeoDataFrame, title: str) -> list[str]:

@@ -70,6 +70,33 @@ const padfinder = {
       fillColor: at(data.fill, i), fillOpacity: line.fill_opacity };
   },
 
+  // Texts along lines ([text, latitude, longitude, turn]), only those in view and only from near,
+  // since each is an element of its own; none while `hidden` says so. Returns what redraws them.
+  alongLines(map, texts, from, name, hidden, look) {
+    const group = L.layerGroup().addTo(map);
+    const draw = () => {
+      group.clearLayers();
+      if (map.getZoom() < from || hidden()) return;
+      const view = map.getBounds().pad(0.05);
+      texts.forEach(([said, lat, lng, turn, ...more]) => {
+        if (!view.contains([lat, lng])) return;
+        const text = padfinder.el("span", "", said);
+        text.style.transform = "rotate(" + turn + "deg)";
+        if (look && !look(text, ...more)) return;
+        const icon = L.divIcon({ className: name, iconSize: [0, 0], html: text });
+        L.marker([lat, lng], { icon, pane: "names", interactive: false, keyboard: false })
+          .addTo(group);
+      });
+    };
+    map.on("moveend", draw);
+    draw();
+    return draw;
+  },
+
+  streetNames(map, streets, hidden) {
+    return padfinder.alongLines(map, streets, 16.5, "pf-street", hidden);
+  },
+
   // Bind a tooltip of plain lines to each feature of a layer.
   tip(id) {
     return (feature, layer) => {

@@ -1,0 +1,179 @@
+"""What lies under everything on a map: parcels by use, water, parks, streets and their names."""
+
+import json
+from typing import Any
+
+import folium
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from folium.utilities import JsCode
+
+from maps.pack import LINE_KINDS, POLYGON_KINDS, parts_of
+from maps.sheet import Part, constant, empty_layer, look_of, pack_degrees, switch_name, whole
+from maps.style import Style
+
+SIMPLIFY_M = 0.3
+TOGETHER = 100
+NAME_APART_M, NAMED_LENGTH_M = 300.0, 60.0
+EXCLUSION_LAYERS = {"open_space": "open_space", "flood": "flood", "wetland": "wetland",
+                    "easement": "other_exclusions", "rail": "other_exclusions"}  # fmt: skip
+
+
+def add_ground(
+    the_map: folium.Map,
+    drawing: dict[str, gpd.GeoDataFrame],
+    crs: Any,
+    look: Style,
+    shapes: dict[str, dict[str, Any]],
+) -> list[tuple[folium.GeoJson, float]]:
+    """Add what lies under the sites; return the lines whose width follows the zoom."""
+    quiet: dict[str, Any] = {"pane": "ground", "interactive": False}
+    scaled: list[tuple[folium.GeoJson, float]] = []
+    if (parcels := whole(drawing, "parcels", crs)) is not None:
+        pack, colours = _backdrop(parcels, look)
+        shapes["parcels"] = {"pack": pack}
+        tint = JsCode(
+            f"(f) => ({{ color: {json.dumps(look.backdrop.line)}, "
+            f"weight: {look.backdrop.line_width}, fillOpacity: 1, "
+            f"fillColor: {json.dumps(colours)}[f.properties.i] }})"
+        )
+        layer = empty_layer("All parcels, by use", show=True, control=True, style=tint, **quiet)
+        Part("shape", key="parcels", more={}).add_to(layer)
+        layer.add_to(the_map)
+    streets = whole(drawing, "streets", crs)
+    if streets is not None:
+        scaled += _add_lines(the_map, streets, "river", look, shapes, quiet)
+    for key, areas in _excluded(drawing, crs).items():
+        parts, _ = parts_of(areas, POLYGON_KINDS)
+        if not len(parts):
+            continue
+        one = look.layers[key]
+        pack = pack_degrees(parts, np.zeros(len(parts), dtype=int), 1, crs, metres=SIMPLIFY_M)
+        shapes[key] = {"pack": pack}
+        layer = empty_layer(
+            switch_name(one), show=one.show, control=True, style=constant(**look_of(one)), **quiet
+        )
+        Part("shape", key=key, more={}).add_to(layer)
+        layer.add_to(the_map)
+    if streets is not None:
+        for kind in ("street", "rail", "boundary"):
+            scaled += _add_lines(the_map, streets, kind, look, shapes, quiet)
+    return scaled
+
+
+def _backdrop(parcels: gpd.GeoDataFrame, look: Style) -> tuple[dict[str, Any], list[str]]:
+    """Return the parcels packed as features of one tint each, and each feature's tint.
+
+    A feature holds up to TOGETHER neighbouring parcels of one use: one each would make a large
+    page, and a browser takes seconds to fill a single shape of thousands of rings.
+    """
+    tints = {**look.backdrop.fill, "unclassified": look.backdrop.unclassified}
+    use = parcels["use_class"].where(parcels["use_class"].isin(list(tints)), "unclassified")
+    parts, of = parts_of(parcels.geometry.to_numpy(), POLYGON_KINDS)
+    shapes = gpd.GeoSeries(parts, crs=parcels.crs)
+    place = pd.Index(list(tints)).get_indexer(use)[of]
+    by = np.lexsort((shapes.hilbert_distance().to_numpy(), place))
+    place = pd.Series(place[by])
+    chunk = place.groupby(place).cumcount() // TOGETHER
+    feature = pd.MultiIndex.from_arrays([place, chunk]).factorize()[0]
+    first = place[~pd.Series(feature).duplicated()]
+    colours = [list(tints.values())[one] for one in first]
+    return pack_degrees(parts[by], feature, len(colours), parcels.crs, metres=SIMPLIFY_M), colours
+
+
+def _excluded(drawing: dict[str, gpd.GeoDataFrame], crs: Any) -> dict[str, np.ndarray]:
+    """Return the areas of the switches for parks, flood, wetland and other exclusions.
+
+    A park is often known only as a neighbour: its area counts as a park all the same.
+    """
+    found: dict[str, np.ndarray] = {}
+    if (exclusions := whole(drawing, "exclusions", crs)) is not None:
+        role = exclusions["kind"].map(EXCLUSION_LAYERS)
+        for key in dict.fromkeys(EXCLUSION_LAYERS.values()):
+            found[key] = exclusions.geometry[role == key].to_numpy()
+    if (receptors := whole(drawing, "receptors", crs)) is not None:
+        parks = receptors.geometry[receptors["receptor_class"] == "park"].to_numpy()
+        found["open_space"] = np.concatenate([found.get("open_space", parks[:0]), parks])
+    return found
+
+
+def _add_lines(
+    the_map: folium.Map,
+    streets: gpd.GeoDataFrame,
+    kind: str,
+    look: Style,
+    shapes: dict[str, dict[str, Any]],
+    quiet: dict[str, Any],
+) -> list[tuple[folium.GeoJson, float]]:
+    """Add one kind of the streets layer: its areas, then its lines with their casing."""
+    one = look.ground[kind]
+    rows = streets.geometry[streets["kind"] == kind].to_numpy()
+    scaled = []
+    for kinds, form in ((POLYGON_KINDS, "area"), (LINE_KINDS, "line")):
+        if kind == "boundary":
+            # What lies inside a boundary must stay visible: it is drawn as a line alone.
+            rows = np.where(
+                np.isin(shapely.get_type_id(rows), POLYGON_KINDS), shapely.boundary(rows), rows
+            )
+        parts, _ = parts_of(rows, kinds)
+        if not len(parts):
+            continue
+        key = f"{kind}_{form}"
+        pack = pack_degrees(
+            parts, np.zeros(len(parts), dtype=int), 1, streets.crs, metres=SIMPLIFY_M
+        )
+        shapes[key] = {"pack": pack}
+        looks: list[tuple[dict[str, Any], float]] = []
+        if form == "area":
+            fill = one.fill or one.colour
+            looks = [({"color": one.colour, "fillColor": fill, "fillOpacity": 1}, 0.8)]
+        else:
+            if one.casing:
+                looks = [({"color": one.casing}, one.width + 1.6)]
+            looks.append(({"color": one.colour, "dashArray": one.dash}, one.width))
+        for colours, width in looks:
+            fixed = constant(weight=width, opacity=1, fill=form == "area", **colours)
+            layer = empty_layer(key, show=True, control=False, style=fixed, **quiet)
+            Part("shape", key=key, more={}).add_to(layer)
+            layer.add_to(the_map)
+            if form == "line":
+                scaled.append((layer, width))
+    return scaled
+
+
+def street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, float, int]]:
+    """Return where street names are written: name, latitude, longitude, turn (degrees clockwise).
+
+    Each name stands at most once in a square of NAME_APART_M, on its longest piece there.
+    """
+    if streets is None or "name" not in streets.columns:
+        return []
+    named = streets[(streets["kind"] == "street") & streets["name"].notna()]
+    lines, of = parts_of(named.geometry.to_numpy(), LINE_KINDS)
+    middle = shapely.line_interpolate_point(lines, 0.5, normalized=True)
+    ends = [
+        shapely.get_coordinates(shapely.line_interpolate_point(lines, at, normalized=True))
+        for at in (0.4, 0.6)
+    ]
+    across = ends[1] - ends[0]
+    turn = -np.degrees(np.arctan2(across[:, 1], across[:, 0]))
+    at = shapely.get_coordinates(middle)
+    degrees = shapely.get_coordinates(gpd.GeoSeries(middle, crs=streets.crs).to_crs(4326))
+    table = pd.DataFrame(
+        {
+            "name": named["name"].astype(str).to_numpy()[of],
+            "lat": degrees[:, 1].round(6),
+            "lon": degrees[:, 0].round(6),
+            # Upright: from -90 to 90, so that no name stands on its head.
+            "turn": np.rint((turn + 90) % 180 - 90).astype(int),
+            "length": shapely.length(lines).round(2),
+            "column": at[:, 0] // NAME_APART_M,
+            "row": at[:, 1] // NAME_APART_M,
+        }
+    )
+    long = table[table["length"] >= NAMED_LENGTH_M]
+    best = long.sort_values(["length", "lat", "lon", "name"], ascending=False, kind="stable")
+    kept = best.drop_duplicates(["name", "column", "row"]).sort_values(["name", "lat", "lon"])
+    return list(kept[["name", "lat", "lon", "turn"]].itertuples(index=False, name=None))

@@ -1,0 +1,170 @@
+"""What every page with a map is made of: one HTML file that holds all it needs, offline.
+
+Leaflet is written into the page, and a content security policy in the page itself forbids every
+request but the tiles of a basemap that a reader switches on.
+"""
+
+import base64
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import folium
+import geopandas as gpd
+import numpy as np
+import shapely
+from branca.element import Element, MacroElement
+from folium.template import Template
+from folium.utilities import JsCode
+from xstatic.pkg import leaflet
+
+from maps.pack import packed, script_json
+from maps.style import LayerStyle
+
+TILES = "https://tile.openstreetmap.org/{z}/{x}/{y}.png"
+TILES_BY = '&copy; <a href="https://www.openstreetmap.org/copyright">OpenStreetMap</a> contributors'
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: https://tile.openstreetmap.org; base-uri 'none'; form-action 'none'"
+)
+
+
+class Verbatim(Element):
+    """Text that goes into the page as it is, never through a template."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def render(self, **_kwargs: object) -> str:
+        """Return the text."""
+        return self.text
+
+
+class Part(MacroElement):
+    """A part of the page whose template is maps/page/NAME.html."""
+
+    def __init__(self, name: str, **given: Any) -> None:
+        super().__init__()
+        self._name = name
+        self._template = Template(_file(f"{name}.html"))
+        self.given = given
+
+
+def page(the_map: folium.Map, blocks: dict[str, object], title: str) -> str:
+    """Return the map's page with Leaflet, the style sheet and the data written into it."""
+    figure = the_map.get_root()
+    figure.title = title.translate({ord(c): f"&#{ord(c)};" for c in "<>&"})
+    code, sheet = _leaflet()
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    figure.header.add_child(Verbatim(policy), name="policy", index=0)
+    for name, part in (
+        ("leaflet_css", f"<style>{sheet}</style>"),
+        ("leaflet", f"<script>{code}</script>"),
+        ("page_css", f"<style>{_file('page.css')}</style>"),
+        ("base", f"<script>{_file('base.js')}</script>"),
+    ):
+        figure.header.add_child(Verbatim(part), name=name)
+    for name, value in blocks.items():
+        held = (
+            f'<script type="application/json" id="padfinder-{name}">{script_json(value)}</script>'
+        )
+        figure.html.add_child(Verbatim(held), name=name)
+    # Folium's own ids are random: number them, so that the same night gives the same page.
+    for number, element in enumerate(_elements(figure)):
+        element._id = f"{number:03d}"  # noqa: SLF001
+    text: str = figure.render()
+    return text
+
+
+def _elements(root: Element) -> list[Element]:
+    found, waiting = [], [root, root.header, root.html, root.script]
+    while waiting:
+        element = waiting.pop(0)
+        found.append(element)
+        waiting += element._children.values()  # noqa: SLF001
+    return list(dict.fromkeys(found))
+
+
+def _file(name: str) -> str:
+    return files(__package__).joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _leaflet() -> tuple[str, str]:
+    """Return Leaflet's script, and its style sheet with the images written into it."""
+    folder = Path(leaflet.BASE_DIR)
+    code = (folder / "leaflet.js").read_text(encoding="utf-8")
+    sheet = (folder / "leaflet.css").read_text(encoding="utf-8")
+
+    def inline(match: re.Match[str]) -> str:
+        image = base64.b64encode((folder / match[1]).read_bytes()).decode("ascii")
+        return f"url(data:image/png;base64,{image})"
+
+    return re.sub(r"//# sourceMappingURL=.*", "", code), re.sub(
+        r"url\((images/[^)]+)\)", inline, sheet
+    )
+
+
+def fitted_map(shown: gpd.GeoDataFrame, max_zoom: int = 17) -> folium.Map:
+    """Return a map without a layer, open on all of `shown` (in any CRS)."""
+    made = folium.Map(tiles=None, prefer_canvas=True, control_scale=True, font_size="0.85rem",
+                      zoom_control="topleft")  # fmt: skip
+    made.default_js, made.default_css = [], []
+    made.options |= {"max_zoom": 21, "min_zoom": 3, "zoom_snap": 0.5, "zoom_delta": 0.5}
+    if len(shown):
+        west, south, east, north = shown.geometry.to_crs(4326).total_bounds.tolist()
+        made.fit_bounds([[south, west], [north, east]], padding=(12, 12), max_zoom=max_zoom)
+    return made
+
+
+def pack_degrees(
+    shapes: np.ndarray, of: np.ndarray, count: int, crs: Any, *, metres: float, digits: int = 6
+) -> dict[str, Any]:
+    """Return single parts (in `crs`, metres) simplified and packed as longitude and latitude."""
+    if metres:
+        shapes = shapely.simplify(shapes, metres)
+    degrees = gpd.GeoSeries(shapes, crs=crs).to_crs(4326).to_numpy()
+    return packed(degrees, of, count, digits=digits)
+
+
+def empty_layer(name: str, *, show: bool, control: bool, pane: str | None = None,
+                interactive: bool = True, **options: Any) -> folium.GeoJson:  # fmt: skip
+    """Return a layer that is filled from packed shapes when the page opens."""
+    if pane:
+        options["pane"] = pane
+    nothing = {"type": "FeatureCollection", "features": []}
+    # Leaflet reads a layer's name as markup; every name stands in maps/ or in style.toml.
+    return folium.GeoJson(nothing, name=name, show=show, control=control, interactive=interactive,
+                          **options)  # fmt: skip
+
+
+def constant(**look: Any) -> JsCode:
+    """Return a style that is the same for every feature; what is None or empty is left out."""
+    given = {key: value for key, value in look.items() if value not in (None, "")}
+    return JsCode(f"() => ({json.dumps(given)})")
+
+
+def switch_name(one: LayerStyle) -> str:
+    """Return a layer's title for its switch, with its symbol before it."""
+    edge = f"{max(one.width, 1):g}px {'dashed' if one.dash else 'solid'} {one.colour}"
+    drawn = f"border-top:{edge}" if one.symbol == "line" else f"border:{edge};background:{one.fill}"
+    swatch = f'<span class="pf-swatch pf-swatch-{one.symbol}" style="{drawn}"></span>'
+    return f"{swatch}<span>{one.title}</span>"
+
+
+def look_of(one: LayerStyle) -> dict[str, Any]:
+    """Return a layer's style as Leaflet names it."""
+    area = one.symbol != "line"
+    return {"color": one.colour, "weight": one.width, "dashArray": one.dash, "fill": area,
+            "fillColor": one.fill, "fillOpacity": one.fill_opacity, "opacity": 1}  # fmt: skip
+
+
+def whole(drawing: dict[str, gpd.GeoDataFrame], key: str, crs: Any) -> gpd.GeoDataFrame | None:
+    """Return a layer in the market's frame without its missing shapes; None if nothing is left."""
+    frame = drawing.get(key)
+    if frame is None:
+        return None
+    shaped = frame[frame.geometry.notna() & ~frame.geometry.is_empty]
+    return shaped.to_crs(crs) if len(shaped) else None
