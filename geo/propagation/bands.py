@@ -11,8 +11,10 @@ EXACT_MIDBANDS_HZ = 1000.0 * 10 ** (0.3 * np.arange(-4, 4))
 A_WEIGHTING_DB = np.array([-26.2, -16.1, -8.6, -3.2, 0.0, 1.2, 1.0, -1.1])
 """A-weights (8,), IEC 61672-1."""
 
-WAVELENGTH_M = 340.0 / MIDBANDS_HZ
-"""Wavelengths (8,) as ISO 9613-2:1996 7.4 takes them. Worked: 0.68 m at 500 Hz."""
+WAVELENGTH_M = 340.0 / np.array([62.5, *MIDBANDS_HZ[1:]])
+"""Wavelengths (8,), 340 m/s over the frequency, ISO 9613-2:1996 7.4. Worked: 0.68 m at 500 Hz.
+
+The lowest is that of 62.5 Hz: so the tables of ISO/TR 17534-3:2015 come out (T16: 14.83 dB)."""
 
 
 def total_dba(levels_db: np.ndarray, *, weighted: bool = False) -> np.ndarray:

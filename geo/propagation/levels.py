@@ -211,8 +211,7 @@ def _side_db(
 def _large_enough(back: np.ndarray) -> np.ndarray:
     """Say per band whether the wall is large enough to reflect, ISO 9613-2:1996 eq. (19)."""
     to, onward = back[:, paths.TO_WALL], back[:, paths.FROM_WALL]
-    size = back[:, paths.BACK_SIZE] * back[:, paths.COSINE]
-    least = (2 / np.maximum(size, 1e-6)) ** 2 * to * onward / np.maximum(to + onward, 1e-6)
+    least = (2 / np.maximum(back[:, paths.BACK_SIZE], 1e-6)) ** 2 * to * onward / np.maximum(to + onward, 1e-6)
     return np.asarray(1 / WAVELENGTH_M > least[:, None])
 
 
