@@ -143,6 +143,21 @@ def _add_lines(
     return scaled
 
 
+def upright(lines: np.ndarray, at_m: np.ndarray, spread_m: np.ndarray) -> np.ndarray:
+    """Return how a text along each line is turned (degrees clockwise) `at_m` along it.
+
+    `spread_m` is how far to either side of it the line's direction is taken from. From -90 to 90,
+    so that no text stands on its head.
+    """
+    ends = [
+        shapely.get_coordinates(shapely.line_interpolate_point(lines, at_m + way * spread_m))
+        for way in (-1, 1)
+    ]
+    across = ends[1] - ends[0]
+    turn = -np.degrees(np.arctan2(across[:, 1], across[:, 0]))
+    return np.rint((turn + 90) % 180 - 90).astype(int)
+
+
 def street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, float, int]]:
     """Return where street names are written: name, latitude, longitude, turn (degrees clockwise).
 
@@ -153,12 +168,7 @@ def street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, flo
     named = streets[(streets["kind"] == "street") & streets["name"].notna()]
     lines, of = parts_of(named.geometry.to_numpy(), LINE_KINDS)
     middle = shapely.line_interpolate_point(lines, 0.5, normalized=True)
-    ends = [
-        shapely.get_coordinates(shapely.line_interpolate_point(lines, at, normalized=True))
-        for at in (0.4, 0.6)
-    ]
-    across = ends[1] - ends[0]
-    turn = -np.degrees(np.arctan2(across[:, 1], across[:, 0]))
+    spread = 0.1 * shapely.length(lines)
     at = shapely.get_coordinates(middle)
     degrees = shapely.get_coordinates(gpd.GeoSeries(middle, crs=streets.crs).to_crs(4326))
     table = pd.DataFrame(
@@ -166,8 +176,7 @@ def street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, flo
             "name": named["name"].astype(str).to_numpy()[of],
             "lat": degrees[:, 1].round(6),
             "lon": degrees[:, 0].round(6),
-            # Upright: from -90 to 90, so that no name stands on its head.
-            "turn": np.rint((turn + 90) % 180 - 90).astype(int),
+            "turn": upright(lines, 5 * spread, spread),
             "length": shapely.length(lines).round(2),
             "column": at[:, 0] // NAME_APART_M,
             "row": at[:, 1] // NAME_APART_M,

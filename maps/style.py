@@ -79,6 +79,22 @@ class LayerStyle(Frozen):
     radius: NotNegative = 4.0
 
 
+class NoiseStyle(Frozen):
+    """The lines of equal noise and the bands about them, each in the colour of its level."""
+
+    line_width: NotNegative
+    band_opacity: Share
+    loudest_opacity: Share
+    site: Colour
+    site_width: NotNegative
+    levels: tuple[Stop, ...]
+
+    def colour(self, level_dba: float) -> str:
+        """Return the colour of the highest level that is not above this one; else the first."""
+        below = [one.colour for one in self.levels if one.at <= level_dba]
+        return below[-1] if below else self.levels[0].colour
+
+
 class Style(Frozen):
     """Everything in style.toml."""
 
@@ -87,6 +103,7 @@ class Style(Frozen):
     backdrop: Backdrop
     ground: dict[str, Ground]
     layers: dict[str, LayerStyle]
+    noise: NoiseStyle
 
 
 @cache

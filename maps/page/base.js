@@ -71,18 +71,23 @@ const padfinder = {
   },
 
   // Texts along lines ([text, latitude, longitude, turn]), only those in view and only from near,
-  // since each is an element of its own; none while `hidden` says so. Returns what redraws them.
-  alongLines(map, texts, from, name, hidden, look) {
+  // since each is an element of its own; none while `hidden` says so, and none nearer than `apart`
+  // pixels to one before it. Returns what redraws them.
+  alongLines(map, texts, { from, name, hidden, apart = 0, look = () => true }) {
     const group = L.layerGroup().addTo(map);
     const draw = () => {
       group.clearLayers();
       if (map.getZoom() < from || hidden()) return;
       const view = map.getBounds().pad(0.05);
+      const placed = [];
       texts.forEach(([said, lat, lng, turn, ...more]) => {
         if (!view.contains([lat, lng])) return;
         const text = padfinder.el("span", "", said);
         text.style.transform = "rotate(" + turn + "deg)";
-        if (look && !look(text, ...more)) return;
+        if (!look(text, ...more)) return;
+        const at = map.latLngToLayerPoint([lat, lng]);
+        if (apart && placed.some((other) => other.distanceTo(at) < apart)) return;
+        placed.push(at);
         const icon = L.divIcon({ className: name, iconSize: [0, 0], html: text });
         L.marker([lat, lng], { icon, pane: "names", interactive: false, keyboard: false })
           .addTo(group);
@@ -94,7 +99,24 @@ const padfinder = {
   },
 
   streetNames(map, streets, hidden) {
-    return padfinder.alongLines(map, streets, 16.5, "pf-street", hidden);
+    return padfinder.alongLines(map, streets, { from: 16.5, name: "pf-street", hidden });
+  },
+
+  // Levels of noise that the reader has hidden, by number; the look of a level's line and band.
+  hidden: new Set(),
+
+  lineLook(feature) {
+    const { data, hidden } = padfinder;
+    const i = feature.properties.i;
+    return { color: data.levels[i].colour, weight: data.look.line_width,
+      opacity: hidden.has(i) ? 0 : 1, fill: false };
+  },
+
+  bandLook(feature) {
+    const { data, hidden } = padfinder;
+    const i = feature.properties.i;
+    return { stroke: false, fill: true, fillColor: data.levels[i].colour,
+      fillOpacity: hidden.has(i) ? 0 : data.look.band_opacity };
   },
 
   // Bind a tooltip of plain lines to each feature of a layer.

@@ -1,0 +1,377 @@
+"""The picture of one site's noise: a GeoTIFF, its lines as GeoJSON, and a map of both.
+
+The map is one HTML page that holds everything it needs and opens from a file. Every file holds the
+same bytes each time: none says when it was written.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import folium
+import geopandas as gpd
+import numpy as np
+import rasterio
+import shapely
+from folium.map import CustomPane
+from folium.utilities import JsCode
+
+from geo.measure import convert
+from geo.model import Raster, Report
+from maps.card import NOT_ENGINEERING, NOT_SCREENED
+from maps.ground import SIMPLIFY_M, add_ground, street_names, upright
+from maps.pack import LINE_KINDS, POLYGON_KINDS, parts_of
+from maps.sheet import (
+    TILES,
+    TILES_BY,
+    Part,
+    constant,
+    empty_layer,
+    fitted_map,
+    look_of,
+    pack_degrees,
+    page,
+    switch_name,
+    whole,
+)
+from maps.style import Style, style
+
+GRID, LINES, PAGE = "noise.tif", "contours.geojson", "noise.html"
+NODATA = -9999.0
+TILE_PIXELS = 128
+TEN_CENTIMETRES = 6  # decimals of a degree
+LABEL_EVERY_M, LABELLED_M, LABEL_SPREAD_M = 250.0, 40.0, 6.0
+ACCURACY = (
+    "Each line may truly lie anywhere in its band: ISO 9613-2 (Table 5) gives its method an "
+    "accuracy of 3 dB either way for broadband noise up to 1 km, in the open. Behind buildings, "
+    "and where walls throw sound back, it promises nothing: there the band is the least."
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is drawn of a site: `grid` in the market's frame, `lines` as geo.picture.contours gives.
+
+    `parcel`, `pad` and `machines` are in the market's frame too; `running` machines of those that
+    are installed make the noise. `said` are sentences about the site, `assumptions` what was
+    taken as given.
+    """
+
+    site_id: str
+    title: str
+    running: int
+    installed: int
+    parcel: shapely.Geometry
+    pad: shapely.Geometry
+    machines: shapely.Geometry
+    grid: Raster
+    lines: gpd.GeoDataFrame
+    receiver_height_m: float
+    edition: str
+    said: tuple[str, ...]
+    assumptions: tuple[str, ...]
+
+
+def write(
+    picture: Picture, drawing: dict[str, gpd.GeoDataFrame], report: Report, folder: Path
+) -> None:
+    """Write the grid, the lines and the page into a folder that is there.
+
+    `drawing` holds whole layers in any CRS, by layer id.
+    """
+    write_grid(picture, report, folder / GRID)
+    text = json.dumps(collection(picture, report), separators=(",", ":"), allow_nan=False)
+    (folder / LINES).write_text(text + "\n", "utf-8", newline="\n")
+    (folder / PAGE).write_text(draw(picture, drawing, report), "utf-8", newline="\n")
+
+
+def write_grid(picture: Picture, report: Report, path: Path) -> None:
+    """Write the grid as a cloud-optimised GeoTIFF: 32-bit levels in dB(A), with overviews.
+
+    Overviews hold cells as they are, since the mean of two levels is none.
+    """
+    grid = picture.grid
+    height, width = grid.values.shape
+    with rasterio.open(
+        path,
+        "w",
+        driver="COG",
+        height=height,
+        width=width,
+        count=1,
+        dtype="float32",
+        crs=grid.crs,
+        transform=grid.transform,
+        nodata=NODATA,
+        blocksize=TILE_PIXELS,
+        compress="DEFLATE",
+        predictor=3,
+        overview_resampling="NEAREST",
+    ) as file:
+        file.write(np.where(np.isnan(grid.values), NODATA, grid.values).astype("float32"), 1)
+        file.set_band_description(1, "A-weighted sound pressure level")
+        file.units = (grid.unit,)
+        file.update_tags(
+            UNIT=grid.unit,
+            EDITION=picture.edition,
+            SITE=picture.site_id,
+            RUN=report.run_id,
+            PROGRAM=report.program_version,
+            RECEIVER_HEIGHT_M=f"{picture.receiver_height_m:g}",
+            NOTE="screening, not engineering",
+        )
+
+
+def collection(picture: Picture, report: Report) -> dict[str, Any]:
+    """Return the lines and bands as GeoJSON: longitude and latitude, to some 10 cm.
+
+    Exterior rings run counterclockwise, as RFC 7946 asks.
+    """
+    lines = picture.lines.to_crs(4326)
+    shapes = shapely.transform(
+        shapely.orient_polygons(lines.geometry.to_numpy()),
+        lambda xy: np.round(xy, TEN_CENTIMETRES),
+    )
+    rows = zip(picture.lines["level_dba"], picture.lines["kind"], shapes, strict=True)
+    return {
+        "type": "FeatureCollection",
+        "site": picture.site_id,
+        "run": report.run_id,
+        "edition": picture.edition,
+        "note": "screening, not engineering",
+        "accuracy": ACCURACY,
+        "features": [
+            {
+                "type": "Feature",
+                "properties": {"level_dba": level, "kind": kind},
+                "geometry": shapely.geometry.mapping(shape),
+            }
+            for level, kind, shape in rows
+        ],
+    }
+
+
+def draw(picture: Picture, drawing: dict[str, gpd.GeoDataFrame], report: Report) -> str:
+    """Return the whole page. The same arguments give the same text.
+
+    A layer of `drawing` that is absent or empty is not drawn; what lies beyond the grid is cut off.
+    """
+    look, crs = style(), picture.grid.crs
+    frame = _frame(picture.grid)
+    near = {key: _near(layer, frame, crs) for key, layer in drawing.items()}
+    levels = sorted(set(picture.lines["level_dba"]))
+    shapes: dict[str, dict[str, Any]] = {}
+    the_map = fitted_map(_in_view(picture, frame), max_zoom=19)
+    Part("data").add_to(the_map)
+    for name, depth in (("ground", 250), ("bands", 300), ("above", 450), ("lines", 452),
+                        ("names", 455)):  # fmt: skip
+        CustomPane(name, z_index=depth).add_to(the_map)
+    basemap = folium.TileLayer(
+        TILES, attr=TILES_BY, name="Street map from the internet", overlay=True, show=False,
+        max_zoom=21, max_native_zoom=19,
+    )  # fmt: skip
+    basemap.add_to(the_map)
+    # A site stands out by its outline alone here: no exclusions, whose areas hide the bands.
+    quiet = {key: near[key] for key in ("parcels", "streets") if key in near}
+    scaled = add_ground(the_map, quiet, crs, look, shapes)
+    buildings = whole(near, "buildings", crs)
+    bands = _add_levels(the_map, picture, levels, "band", shapes)
+    _add_loudest(the_map, picture, buildings, look, shapes)
+    _add_site(the_map, picture, buildings, look, shapes)
+    lines = _add_levels(the_map, picture, levels, "line", shapes)
+    # The switches stand as the layers lie: what is on top comes first, the street map last.
+    for number, child in enumerate(the_map._children.values()):  # noqa: SLF001
+        if isinstance(child, folium.GeoJson):
+            child.options["order"] = number
+    basemap.options["order"] = -1
+    folium.LayerControl(
+        position="topright", collapsed=False, auto_z_index=False, sort_layers=True,
+        sort_function=JsCode("padfinder.topFirst"),
+    ).add_to(the_map)  # fmt: skip
+    Part("noise", bands=bands, lines=lines, basemap=basemap, scaled=scaled).add_to(the_map)
+    data = _data(picture, levels, report, look)
+    data["streets"] = street_names(whole(near, "streets", crs))
+    title = f"Noise round {picture.title} - padfinder"
+    return page(the_map, {"shapes": shapes, "data": data}, title)
+
+
+def _frame(grid: Raster) -> shapely.Polygon:
+    height, width = grid.values.shape
+    corners = [(0, 0), (width, 0), (width, height), (0, height)]
+    return shapely.Polygon([grid.transform @ corner for corner in corners])
+
+
+def _near(layer: gpd.GeoDataFrame, frame: shapely.Polygon, crs: str) -> gpd.GeoDataFrame:
+    """Return what of a layer touches the picture, cut off at its edge."""
+    moved = layer[layer.geometry.notna()].to_crs(crs)
+    met = moved[moved.intersects(frame)]
+    return met.set_geometry(met.geometry.make_valid().intersection(frame))
+
+
+def _in_view(picture: Picture, frame: shapely.Polygon) -> gpd.GeoDataFrame:
+    """Return what the map opens on: the parcel and every line, or the grid where there is none."""
+    shapes = [picture.parcel, *picture.lines.geometry[picture.lines["kind"] == "line"]]
+    return gpd.GeoDataFrame(geometry=shapes if len(shapes) > 1 else [frame], crs=picture.grid.crs)
+
+
+def _add_levels(
+    the_map: folium.Map,
+    picture: Picture,
+    levels: Sequence[float],
+    kind: str,
+    shapes: dict[str, dict[str, Any]],
+) -> folium.GeoJson:
+    """Add every level's line or band as one layer, whose features are numbered as `levels`."""
+    rows = picture.lines[picture.lines["kind"] == kind]
+    kinds = LINE_KINDS if kind == "line" else POLYGON_KINDS
+    parts, of = parts_of(rows.geometry.to_numpy(), kinds)
+    place = np.searchsorted(levels, rows["level_dba"].to_numpy())[of]
+    order = np.argsort(place, kind="stable")
+    shapes[kind] = {
+        "pack": pack_degrees(
+            parts[order], place[order], len(levels), picture.grid.crs, metres=SIMPLIFY_M
+        )
+    }
+    title = "Lines of equal level" if kind == "line" else "Bands of 3 dB either way"
+    layer = empty_layer(
+        title, show=True, control=True, pane=f"{kind}s", interactive=False,
+        style=JsCode(f"padfinder.{kind}Look"),
+    )  # fmt: skip
+    Part("shape", key=kind, more={}).add_to(layer)
+    layer.add_to(the_map)
+    return layer
+
+
+def _add_loudest(
+    the_map: folium.Map,
+    picture: Picture,
+    buildings: gpd.GeoDataFrame | None,
+    look: Style,
+    shapes: dict[str, dict[str, Any]],
+) -> None:
+    """Fill what every band goes round: left blank, the loudest ground would look quiet."""
+    walls = shapely.union_all([] if buildings is None else buildings.geometry.to_numpy())
+    bands = picture.lines.geometry[picture.lines["kind"] == "band"]
+    # A band that ends at a wall goes round only together with it.
+    round_it = shapely.union_all([*bands, walls])
+    rings = [ring for part in shapely.get_parts(round_it) for ring in part.interiors]
+    inside = [one for one in map(shapely.Polygon, rings) if one.intersects(picture.machines)]
+    parts, of = parts_of(np.array([shapely.union_all(inside).difference(walls)]), POLYGON_KINDS)
+    if not len(parts):
+        return
+    crs = picture.grid.crs
+    shapes["loudest"] = {"pack": pack_degrees(parts, of, 1, crs, metres=SIMPLIFY_M)}
+    fill = {"fillColor": look.noise.levels[-1].colour, "fillOpacity": look.noise.loudest_opacity}
+    layer = empty_layer("Louder still", show=True, control=False, pane="bands", interactive=False,
+                        style=constant(stroke=False, fill=True, **fill))  # fmt: skip
+    Part("shape", key="loudest", more={}).add_to(layer)
+    layer.add_to(the_map)
+
+
+def _add_site(
+    the_map: folium.Map,
+    picture: Picture,
+    buildings: gpd.GeoDataFrame | None,
+    look: Style,
+    shapes: dict[str, dict[str, Any]],
+) -> None:
+    """Add the buildings, the parcel's outline, the pad and its machines, the last on top."""
+    crs = picture.grid.crs
+    site = {"color": look.noise.site, "weight": look.noise.site_width, "fill": False}
+    held: list[tuple[str, str, np.ndarray, dict[str, Any]]] = [
+        ("parcel", "The site", np.array([picture.parcel]), site)
+    ]
+    for key, title, shape in (("pads", "Pad", picture.pad),
+                              ("machines", "Generators", picture.machines)):  # fmt: skip
+        one = look.layers[key].model_copy(update={"title": title})
+        held.append((key, switch_name(one), np.array([shape]), look_of(one)))
+    if buildings is not None:
+        one = look.layers["buildings"].model_copy(update={"title": "Buildings"})
+        held.insert(0, ("buildings", switch_name(one), buildings.geometry.to_numpy(), look_of(one)))
+    for key, title, given, drawn in held:
+        parts, of = parts_of(given, POLYGON_KINDS)
+        exact = key in {"pads", "machines"}
+        shapes[key] = {
+            # A machine is 1.5 m long: a seventh decimal (1 cm) keeps its corners square.
+            "pack": pack_degrees(parts, of * 0, 1, crs, metres=0 if exact else SIMPLIFY_M,
+                                 digits=7 if exact else 6)
+        }  # fmt: skip
+        layer = empty_layer(
+            title, show=True, control=True, pane="above", interactive=False, style=constant(**drawn)
+        )
+        Part("shape", key=key, more={}).add_to(layer)
+        layer.add_to(the_map)
+
+
+def _data(picture: Picture, levels: Sequence[float], report: Report, look: Style) -> dict[str, Any]:
+    """Return what the panel beside the map prints, and where the lines' labels stand."""
+    lines = picture.lines[picture.lines["kind"] == "line"].set_index("level_dba").geometry
+    height = f"{convert(picture.receiver_height_m, 'm', 'ft'):.0f} ft"
+    return {
+        "title": picture.title,
+        "site": picture.site_id,
+        "market": report.market_title,
+        "run": report.run_id,
+        "said": picture.said,
+        "heard": f"The level out of doors, {height} ({picture.receiver_height_m:g} m) above the "
+        f"ground, with {picture.running} of {picture.installed} installed running, by "
+        f"{picture.edition}. No level is stated inside a building.",
+        "levels": [
+            {
+                "title": f"{level:g} dB(A)",
+                "colour": look.noise.colour(level),
+                "reach": _reach(lines.get(level), picture),
+            }
+            for level in levels
+        ],
+        "labels": _labels(lines, levels, picture.grid.crs),
+        "look": look.noise.model_dump(mode="json"),
+        "accuracy": ACCURACY,
+        "assumptions": [*picture.assumptions, *report.assumptions],
+        "files": [GRID, LINES],
+        "not_engineering": NOT_ENGINEERING,
+        "not_screened": NOT_SCREENED,
+    }
+
+
+def _reach(line: shapely.Geometry | None, picture: Picture) -> str:
+    """Say how far from the pad a level's line gets; a line that the picture cuts off goes on."""
+    if line is None:
+        return "only its band is reached"
+    points = shapely.points(shapely.get_coordinates(line))
+    away = float(shapely.distance(points, picture.pad).max())
+    said = f"{convert(away, 'm', 'ft'):,.0f} ft ({away:,.0f} m)"
+    edge = shapely.boundary(_frame(picture.grid))
+    cell_m = float(np.hypot(picture.grid.transform.a, picture.grid.transform.d))
+    cut = shapely.dwithin(line, edge, cell_m)
+    return f"more than {said}" if cut else said
+
+
+def _labels(
+    lines: gpd.GeoSeries, levels: Sequence[float], crs: Any
+) -> list[tuple[str, float, float, int, int]]:
+    """Return the lines' labels: text, latitude, longitude, turn (degrees clockwise), level."""
+    parts, of = parts_of(lines.to_numpy(), LINE_KINDS)
+    long = shapely.length(parts) >= LABELLED_M
+    parts, of = parts[long], of[long]
+    count = 1 + (shapely.length(parts) // LABEL_EVERY_M).astype(int)
+    each = np.repeat(np.arange(len(parts)), count)
+    nth = np.arange(len(each)) - np.repeat(np.cumsum(count) - count, count)
+    run, of = parts[each], of[each]
+    at_m = (nth + 0.5) * shapely.length(run) / count[each]
+    turn = upright(run, at_m, np.full(len(run), LABEL_SPREAD_M))
+    points = gpd.GeoSeries(shapely.line_interpolate_point(run, at_m), crs=crs).to_crs(4326)
+    level = lines.index.to_numpy()[of]
+    place = np.searchsorted(levels, level)
+    made = zip(
+        [f"{one:g}" for one in level],
+        points.y.round(6).tolist(),
+        points.x.round(6).tolist(),
+        turn.tolist(),
+        place.tolist(),
+        strict=True,
+    )
+    # Where labels crowd, the first stay: the loudest, whose lines are the shortest.
+    return sorted(made, key=lambda one: -one[-1])
