@@ -81,6 +81,7 @@ def scene(
     solids: np.ndarray | None = None,
     height_m: np.ndarray | None = None,
     *,
+    top_m: np.ndarray | None = None,
     barriers: np.ndarray | None = None,
     terrain: Terrain | None = None,
     ground: Ground = HARD,
@@ -92,14 +93,15 @@ def scene(
 
     `solids` (S,) are polygons, which may have holes or several parts, with flat roofs `height_m`
     (S,) above the ground at a point on each; NaN is not known, and such a building neither
-    screens nor reflects. `barriers` (B,) are lines with z, the height of their upper edge above
+    screens nor reflects; or their roofs' heights above the datum, `top_m`. `barriers` (B,) are lines with z, the height of their upper edge above
     the datum. Absorption is one number, (8,) by band, or (S, 8) or (B, 8). The ground's profile is
     sampled every `step_m`, which is all that the path-finder sees of it.
 
     Worked: two buildings, one of unknown height, and a barrier make two owners.
     """
     shapes = np.empty(0, dtype=object) if solids is None else np.asarray(solids, dtype=object)
-    heights = np.zeros(0) if height_m is None else np.asarray(height_m, dtype=float)
+    given = next((one for one in (top_m, height_m) if one is not None), np.zeros(0))
+    heights = np.asarray(given, dtype=float)
     lines = np.empty(0, dtype=object) if barriers is None else np.asarray(barriers, dtype=object)
     known = ~np.isnan(heights) & ~shapely.is_empty(shapes) & ~shapely.is_missing(shapes)
     alpha = np.broadcast_to(np.asarray(solid_absorption, dtype=float), (len(shapes), 8))
@@ -111,8 +113,10 @@ def scene(
 
     origin = _origin(parts, ropes, terrain)
     values, to_terrain = _terrain(terrain, origin)
-    inside = shapely.get_coordinates(shapely.point_on_surface(parts)) - origin
-    top = heights[of] + bilinear(values, to_terrain, inside)
+    top = heights[of]
+    if top_m is None:
+        inside = shapely.get_coordinates(shapely.point_on_surface(shapes[of])) - origin
+        top = top + bilinear(values, to_terrain, inside)
     absorption = np.concatenate(
         (
             alpha[of],
