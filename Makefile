@@ -1,13 +1,15 @@
 # make demo   set everything up and run one night on the made-up town
 # make test   set everything up and run every check
 # make lint   ruff, mypy and the import rules alone
+# make conformity   run the test cases of ISO/TR 17534-3 and write their page
+# make benchmarks   measure speed and memory
 # make lock   pin the dependencies again, after a change to pyproject.toml (needs uv)
 
 UV ?= uv
 # Tests in parallel: one worker per core, at most four (each may hold a town in memory).
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ "$$n" -lt 4 ] && echo "$$n" || echo 4)
 
-.PHONY: demo test lint lock venv
+.PHONY: demo test lint lock venv conformity benchmarks
 
 demo: venv
 	.venv/bin/padfinder nightly --market demo
@@ -20,6 +22,12 @@ lint: venv
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+conformity: venv
+	.venv/bin/padfinder conformity
+
+benchmarks: venv
+	.venv/bin/python -m pytest -m benchmark -s tests/benchmarks
 
 lock:
 	$(UV) pip compile --universal --generate-hashes --python-version 3.11 --extra dev \

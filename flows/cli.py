@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -144,6 +145,22 @@ def check() -> None:
     if faults:
         raise typer.Exit(EXIT_CODES[ConfigError])
     typer.echo(f"{checking.files_read(where)} TOML files read, no faults")
+
+
+@app.command(epilog="Example: padfinder conformity --out var/conformity.html")
+def conformity(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the page goes; var/ if not given.")
+    ] = None,
+) -> None:
+    """Run the test cases of ISO/TR 17534-3 and write their page; 1 when a required one fails."""
+    from flows import conformity as flow
+
+    path, failed = flow.write(out or settings.read().var / "conformity.html")
+    typer.echo(f"Page: {path}")
+    if failed:
+        _say_error(f"required cases not met: {', '.join(failed)}")
+        raise typer.Exit(UNEXPECTED)
 
 
 @app.command(epilog="Example: padfinder sources --market demo")

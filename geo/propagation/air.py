@@ -26,9 +26,7 @@ def absorption_db_m(
     # Relaxation of oxygen and nitrogen: eq. (3) and (4).
     oxygen_hz = pressure * (24 + 4.04e4 * water * (0.02 + water) / (0.391 + water))
     nitrogen_hz = (
-        pressure
-        * warmth**-0.5
-        * (9 + 280 * water * np.exp(-4.170 * (warmth ** (-1 / 3) - 1)))
+        pressure * warmth**-0.5 * (9 + 280 * water * np.exp(-4.170 * (warmth ** (-1 / 3) - 1)))
     )
     squared = EXACT_MIDBANDS_HZ**2
     classical = 1.84e-11 / pressure * np.sqrt(warmth)

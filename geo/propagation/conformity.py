@@ -135,7 +135,9 @@ def _levels_dba(case: Case, given: Cases, edition: Edition, move: Affine) -> np.
         air = np.zeros(8)
         power = np.full(8, QUIET_DB)
         power[AT_1_KHZ] = case.rated_dba + 10 * np.log10(2 * np.pi * case.rated_m**2)
-    ends = [np.array([[*_moved(move, *place[:2]), place[2]]]) for place in (case.source, case.receiver)]
+    ends = [
+        np.array([[*_moved(move, *place[:2]), place[2]]]) for place in (case.source, case.receiver)
+    ]
     lost = attenuation_db(ends[0], ends[1], _scene(case, given, move), air, edition)
     level = (power - lost + A_WEIGHTING_DB)[0]
     return np.append(level, total_dba(level, weighted=True))

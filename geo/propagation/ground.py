@@ -85,9 +85,7 @@ def _weighted(
     line = shapely.linestrings(source + first * (corner - source) + second * (receiver - corner))
     path, area = ground.tree.query(line, predicate="intersects")
     inside = shapely.length(shapely.intersection(line[path], ground.areas[area]))
-    over = np.bincount(
-        path, inside * (ground.factor[area] - ground.elsewhere), minlength=len(line)
-    )
+    over = np.bincount(path, inside * (ground.factor[area] - ground.elsewhere), minlength=len(line))
     return np.asarray(np.clip(ground.elsewhere + over / np.maximum(stop - start, 1e-9), 0, 1))
 
 
@@ -110,7 +108,7 @@ def table3_db(
     together += middle_db(source_m + receiver_m, plan_m, middle)
     if edition.steep_ground:
         together = steepened_db(together, source_m, receiver_m, plan_m)
-    return together
+    return np.asarray(together)
 
 
 def zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float) -> np.ndarray:
@@ -135,9 +133,7 @@ def zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float
     return level
 
 
-def middle_db(
-    heights_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float
-) -> np.ndarray:
+def middle_db(heights_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float) -> np.ndarray:
     """Return Am (P, 8), Table 3; `heights_m` is the sum of both heights.
 
     Worked: hard ground, 5 m, 194.16 m: -3 (1 - 150 / 194.16) = -0.68 dB.
@@ -169,9 +165,7 @@ def mean_height_db(mean_height_m: np.ndarray, distance_m: np.ndarray) -> np.ndar
     return np.asarray(np.maximum(4.8 - steep, 0))
 
 
-def solid_angle_db(
-    source_m: np.ndarray, receiver_m: np.ndarray, plan_m: np.ndarray
-) -> np.ndarray:
+def solid_angle_db(source_m: np.ndarray, receiver_m: np.ndarray, plan_m: np.ndarray) -> np.ndarray:
     """Return DOmega (P,), ISO 9613-2:1996 eq. (11), the partner of eq. (10).
 
     Worked: near the ground and far off it is 10 lg 2 = 3.01 dB.

@@ -3,7 +3,8 @@
 MODEL LIMITS. Reflections are of the first order, only at walls within `paths.REFLECTOR_REACH_M`
 (50 m) of source or receiver, and only the `paths.REFLECTIONS_MOST` (3) with the shortest way, ties
 by the order of walls: so a bound holds whatever stands around (`upper_dba`). They are screened over
-the top, never round the sides. Downwind, Cmet = 0, no foliage, industrial sites or housing (Annex A).
+the top, never round the sides. Downwind, Cmet = 0; no foliage, industrial sites or housing of
+Annex A.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -119,7 +120,7 @@ def _chunk(
 
     pair, nth = np.nonzero(found.wall_owner >= 0)
     if not len(pair):
-        return lost
+        return np.asarray(lost)
     back = found.back[pair, nth]
     away, turned = back[:, paths.BACK_PLAN], np.maximum(back[:, paths.BACK_SLANT], NEAREST_M)
     folded = np.stack(
@@ -193,7 +194,10 @@ def _screen_db(
     line = (direct[:, paths.END] - direct[:, paths.START]) * away / np.maximum(plan, NEAREST_M)
     there = (away > 0) & (away < plan) & (rise > line)
     level = over_top_db(
-        np.maximum(before + after - slant, 0), (before, np.zeros_like(before), after), slant, edition
+        np.maximum(before + after - slant, 0),
+        (before, np.zeros_like(before), after),
+        slant,
+        edition,
     )
     return np.where(there[:, None], level, 0.0)
 
@@ -211,8 +215,13 @@ def _side_db(
 def _large_enough(back: np.ndarray) -> np.ndarray:
     """Say per band whether the wall is large enough to reflect, ISO 9613-2:1996 eq. (19)."""
     to, onward = back[:, paths.TO_WALL], back[:, paths.FROM_WALL]
-    least = (2 / np.maximum(back[:, paths.BACK_SIZE], 1e-6)) ** 2 * to * onward / np.maximum(to + onward, 1e-6)
-    return np.asarray(1 / WAVELENGTH_M > least[:, None])
+    least = (
+        (2 / np.maximum(back[:, paths.BACK_SIZE], 1e-6)) ** 2
+        * to
+        * onward
+        / np.maximum(to + onward, 1e-6)
+    )
+    return np.asarray(least[:, None] < 1 / WAVELENGTH_M)
 
 
 def upper_dba(
@@ -238,7 +247,11 @@ def upper_dba(
     """
     node = np.geomspace(BOUND_FROM_M, BOUND_TO_M, BOUND_STEPS)
     near, far = node[:-1], node[1:]
-    level = total_dba(power_db - _open_db(near, air) + _least_ground_gain(ground, near, far, source_m, receiver_m, edition))
+    level = total_dba(
+        power_db
+        - _open_db(near, air)
+        + _least_ground_gain(ground, near, far, source_m, receiver_m, edition)
+    )
     falling = np.maximum.accumulate(level[::-1])[::-1]
     if reflecting:
         falling = falling + 10 * np.log10(1 + paths.REFLECTIONS_MOST * (1 - least_absorption))
@@ -271,4 +284,4 @@ def _least_ground_gain(
         least = np.minimum(
             steepened_db(least, high, low, near), steepened_db(least, high, low, far)
         )
-    return -least
+    return np.asarray(-least)

@@ -33,9 +33,13 @@ ROOMS_MOST = 8
 CORNERS_MOST = 24
 """Out of a courtyard with more corners than this, no way round a side is sought."""
 
-TOP_Z, TOP_BEFORE, TOP_BETWEEN, TOP_AFTER, LEFT_Z, LEFT_BETWEEN, RIGHT_Z, RIGHT_BETWEEN, PLAN, SLANT, GROUND_MEAN, START, END = range(13)  # fmt: skip
+TOP_Z, TOP_BEFORE, TOP_BETWEEN, TOP_AFTER = range(4)
+LEFT_Z, LEFT_BETWEEN, RIGHT_Z, RIGHT_BETWEEN = range(4, 8)
+PLAN, SLANT, GROUND_MEAN, START, END = range(8, 13)
 DIRECT_COLUMNS = 13
-BACK_Z, BACK_BEFORE, BACK_BETWEEN, BACK_AFTER, BACK_PLAN, BACK_SLANT, BACK_MEAN, BACK_X, BACK_Y, BACK_SIZE, TO_WALL, FROM_WALL = range(12)  # fmt: skip
+BACK_Z, BACK_BEFORE, BACK_BETWEEN, BACK_AFTER = range(4)
+BACK_PLAN, BACK_SLANT, BACK_MEAN, BACK_X, BACK_Y = range(4, 9)
+BACK_SIZE, TO_WALL, FROM_WALL = range(9, 12)
 BACK_COLUMNS = 12
 
 
@@ -96,7 +100,7 @@ def enclosed(points: np.ndarray, scene: Scene) -> np.ndarray:
     return inside
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _enclosed(scene: Index, points: np.ndarray, inside: np.ndarray) -> None:
     rooms = np.empty(ROOMS_MOST, dtype=np.int64)
     for k in range(len(points)):
@@ -104,7 +108,7 @@ def _enclosed(scene: Index, points: np.ndarray, inside: np.ndarray) -> None:
         inside[k] = _rooms(scene, x, y, _ground(scene, x, y) + points[k, 2], rooms, 0) > 0
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _find(
     scene: Index,
     source: np.ndarray,
@@ -152,7 +156,22 @@ def _find(
 
         mark += 1
         n, blocking, hill, mean = _leg(
-            scene, ax, ay, az, bx, by, bz, 0.0, skip, stamp, mark, crossed, along, profile, 0, blockers
+            scene,
+            ax,
+            ay,
+            az,
+            bx,
+            by,
+            bz,
+            0.0,
+            skip,
+            stamp,
+            mark,
+            crossed,
+            along,
+            profile,
+            0,
+            blockers,
         )
         direct[k, GROUND_MEAN] = mean
         middle = 0.0
@@ -195,12 +214,27 @@ def _find(
             folded, share = best[j, 0], best[j, 4]
             mark += 1
             n, _, _, first = _leg(
-                scene, ax, ay, az, px, py, pz, 0.0, skip, stamp, mark, crossed, along, profile, 0, blockers
+                scene,
+                ax,
+                ay,
+                az,
+                px,
+                py,
+                pz,
+                0.0,
+                skip,
+                stamp,
+                mark,
+                crossed,
+                along,
+                profile,
+                0,
+                blockers,
             )
             mark += 1
             n, _, _, second = _leg(
-                scene, px, py, pz, bx, by, bz, folded * share, skip, stamp, mark, crossed, along, profile, n,
-                blockers,
+                scene, px, py, pz, bx, by, bz, folded * share, skip, stamp, mark, crossed, along,
+                profile, n, blockers,
             )  # fmt: skip
             if 0 < screen_m[k] < folded:
                 top = start + screen_height_m
@@ -229,7 +263,7 @@ def _find(
             owner[k, j] = scene.wall_owner[w]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _parallel(
     ax: float, ay: float, bx: float, by: float, x0: float, y0: float, x1: float, y1: float
 ) -> float:
@@ -237,7 +271,7 @@ def _parallel(
     return ((bx - ax) * (x1 - x0) + (by - ay) * (y1 - y0)) / np.hypot(x1 - x0, y1 - y0)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _ground(scene: Index, x: float, y: float) -> float:
     """Return the ground's height, bilinear, level beyond the outermost middles."""
     if scene.terrain.size == 0:
@@ -254,7 +288,7 @@ def _ground(scene: Index, x: float, y: float) -> float:
     return above * (1 - v) + below * v
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _rooms(scene: Index, x: float, y: float, z: float, rooms: np.ndarray, n: int) -> int:
     """Append the solids that hold the point below their roofs; return how many `rooms` has."""
     corner_x, corner_y, size = scene.cells_xy
@@ -273,7 +307,12 @@ def _rooms(scene: Index, x: float, y: float, z: float, rooms: np.ndarray, n: int
         inside = False
         clear = True
         for w in range(scene.wall_from[solid], scene.wall_from[solid + 1]):
-            x0, y0, x1, y1 = (scene.wall[w, 0], scene.wall[w, 1], scene.wall[w, 3], scene.wall[w, 4])
+            x0, y0, x1, y1 = (
+                scene.wall[w, 0],
+                scene.wall[w, 1],
+                scene.wall[w, 3],
+                scene.wall[w, 4],
+            )
             if (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0):
                 inside = not inside
             length = np.hypot(x1 - x0, y1 - y0)
@@ -287,7 +326,7 @@ def _rooms(scene: Index, x: float, y: float, z: float, rooms: np.ndarray, n: int
     return n
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _crossings(
     scene: Index,
     ax: float,
@@ -339,7 +378,7 @@ def _crossings(
     return n
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _top_at(scene: Index, w: int, x: float, y: float) -> float:
     """Return the height of a wall's upper edge where it stands at (x, y)."""
     x0, y0, top0, x1, y1, top1 = scene.wall[w]
@@ -349,15 +388,15 @@ def _top_at(scene: Index, w: int, x: float, y: float) -> float:
     return top0 + (top1 - top0) * ((x - x0) * ex + (y - y0) * ey) / (ex**2 + ey**2)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _in(one: int, many: np.ndarray) -> bool:
+    found = False
     for k in range(len(many)):
-        if many[k] == one:
-            return True
-    return False
+        found = found or many[k] == one
+    return found
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _leg(
     scene: Index,
     ax: float,
@@ -418,7 +457,7 @@ def _leg(
     return n, blocking, hill, mean
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _band(
     profile: np.ndarray, n: int, az: float, bz: float, plan: float
 ) -> tuple[float, float, float, float]:
@@ -466,7 +505,7 @@ def _band(
     return before, between, after, high
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _section(
     scene: Index,
     who: int,
@@ -508,7 +547,7 @@ def _section(
     return n
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _wrap(points: np.ndarray, n: int, chain: np.ndarray) -> int:
     """Wrap a band round one side, from point 0 (source) to point 1 (receiver).
 
@@ -546,7 +585,7 @@ def _wrap(points: np.ndarray, n: int, chain: np.ndarray) -> int:
     return held
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _tidy(points: np.ndarray, n: int, chain: np.ndarray, held: int, slant: float) -> int:
     """Drop the points inside the band, which no wider band can touch; return how many are left.
 
@@ -564,7 +603,7 @@ def _tidy(points: np.ndarray, n: int, chain: np.ndarray, held: int, slant: float
     return left
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _free(
     scene: Index,
     p: int,
@@ -611,9 +650,8 @@ def _free(
             continue
         inside = False
         for v in range(scene.vertex_from[who], scene.vertex_from[who + 1] - 1):
-            x0, y0, x1, y1 = (
-                scene.vertex[v, 0], scene.vertex[v, 1], scene.vertex[v + 1, 0], scene.vertex[v + 1, 1],
-            )  # fmt: skip
+            x0, y0 = scene.vertex[v, 0], scene.vertex[v, 1]
+            x1, y1 = scene.vertex[v + 1, 0], scene.vertex[v + 1, 1]
             if (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0):
                 inside = not inside
         if inside:
@@ -621,7 +659,7 @@ def _free(
     return True
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _way_out(
     scene: Index,
     az: float,
@@ -680,7 +718,7 @@ def _way_out(
     return mark, held
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _around(
     scene: Index,
     ax: float,
@@ -768,7 +806,7 @@ def _around(
     return mark, np.nan, np.nan
 
 
-@njit(nogil=True, cache=True)  # type: ignore[misc]
+@njit(nogil=True, cache=True)
 def _reflectors(
     scene: Index,
     ax: float,

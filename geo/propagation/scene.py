@@ -93,9 +93,10 @@ def scene(
 
     `solids` (S,) are polygons, which may have holes or several parts, with flat roofs `height_m`
     (S,) above the ground at a point on each; NaN is not known, and such a building neither
-    screens nor reflects; or their roofs' heights above the datum, `top_m`. `barriers` (B,) are lines with z, the height of their upper edge above
-    the datum. Absorption is one number, (8,) by band, or (S, 8) or (B, 8). The ground's profile is
-    sampled every `step_m`, which is all that the path-finder sees of it.
+    screens nor reflects; `top_m` (S,) are the roofs above the datum, and then decide. `barriers`
+    (B,) are lines with z, the height of their upper edge above the datum. Absorption is one number,
+    (8,) by band, or (S, 8) or (B, 8). The ground's profile is sampled every `step_m`, which is all
+    that the path-finder sees of it.
 
     Worked: two buildings, one of unknown height, and a barrier make two owners.
     """
@@ -150,7 +151,7 @@ def _origin(parts: np.ndarray, ropes: np.ndarray, terrain: Terrain | None) -> np
     """Return a whole-metre corner near everything: far from it, coordinates lose their end."""
     everything = np.concatenate((parts, ropes))
     if len(everything):
-        return np.floor(shapely.total_bounds(everything)[:2])
+        return np.asarray(np.floor(shapely.total_bounds(everything)[:2]))
     if terrain is not None:
         return np.floor([terrain.transform.c, terrain.transform.f])
     return np.zeros(2)

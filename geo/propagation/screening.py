@@ -25,7 +25,9 @@ def over_top_db(
     if edition.weather_scales_all:
         longer, shorter = np.maximum(before, after) + between, np.minimum(before, after)
         begins = -2 * WAVELENGTH_M / (edition.c2 * c3)
-        weather = _kmet((longer * shorter * distance_m)[:, None], detour_m[:, None] - begins, edition)
+        weather = _kmet(
+            (longer * shorter * distance_m)[:, None], detour_m[:, None] - begins, edition
+        )
         level = 10 * np.log10(1 + (2 + reach) * weather)
     else:
         weather = _kmet(before * after * distance_m, detour_m, edition)

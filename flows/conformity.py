@@ -1,0 +1,22 @@
+"""Run the test cases of the noise calculation and write their page."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+from geo.propagation import conformity
+from geo.propagation.edition import ISO_1996
+from maps.conformity import page
+
+
+def write(path: Path) -> tuple[Path, list[str]]:
+    """Write the page to `path`; return it, and the required cases that are not met."""
+    table = conformity.table(ISO_1996)
+    meta = {
+        "Edition": ISO_1996.name,
+        "Test cases": conformity.cases().source,
+        "Program": f"padfinder {version('padfinder')}",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(table, meta), encoding="utf-8")
+    failed = table.loc[table["required"] & ~table["met"], "case"]
+    return path, sorted(set(failed))
