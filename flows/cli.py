@@ -135,6 +135,26 @@ def explain(
         )
 
 
+@app.command(epilog="Example: padfinder noise --market demo --site 10000123")
+def noise(
+    site: Annotated[str, typer.Option("--site", "-s", help="An assessor id, or an address.")],
+    market: MarketName = settings.DEMO,
+    cell: Annotated[float, typer.Option("--cell", min=1.0, max=50.0, help="Metres.")] = 5.0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="A folder; var/noise/MARKET/SITE if not given."),
+    ] = None,
+    night: Night = None,
+) -> None:
+    """Draw the noise round one published site: a map, a GeoTIFF and its lines as GeoJSON."""
+    from flows import noise as drawing
+
+    folder, picture = drawing.draw(market, site, cell, out, night)
+    typer.echo(f"{picture.title}: {picture.running} generators running")
+    typer.echo(f"Map:  {folder / 'noise.html'}")
+    typer.echo(f"Data: {folder / 'noise.tif'} and {folder / 'contours.geojson'}")
+
+
 @app.command(epilog="Example: padfinder check")
 def check() -> None:
     """Read every TOML file (markets, plans, sources, catalogue, settings): all faults at once."""

@@ -324,6 +324,11 @@ def _about_sheet(book: xlsxwriter.Workbook, report: Report) -> None:
         line((name, said))
 
 
+def read(path: Path) -> gpd.GeoDataFrame:
+    """Return a published ranked.parquet: every column, `machines` and `block` as shapes."""
+    return gpd.read_parquet(path)
+
+
 def accounting(report: Report) -> tuple[tuple[str, int], ...]:
     """Return where every parcel went: parcels in, sites, and each rule that set others aside."""
     return (

@@ -55,8 +55,8 @@ class Picture:
     """What is drawn of a site: `grid` in the market's frame, `lines` as geo.picture.contours gives.
 
     `parcel`, `pad` and `machines` are in the market's frame too; `running` machines of those that
-    are installed make the noise. `said` are sentences about the site, `assumptions` what was
-    taken as given.
+    are installed make the noise. `said` are sentences about the site, `assumptions` what the
+    picture takes as given.
     """
 
     site_id: str
@@ -329,7 +329,8 @@ def _data(picture: Picture, levels: Sequence[float], report: Report, look: Style
         "labels": _labels(lines, levels, picture.grid.crs),
         "look": look.noise.model_dump(mode="json"),
         "accuracy": ACCURACY,
-        "assumptions": [*picture.assumptions, *report.assumptions],
+        "assumptions": picture.assumptions,
+        "ranking_assumptions": report.assumptions,
         "files": [GRID, LINES],
         "not_engineering": NOT_ENGINEERING,
         "not_screened": NOT_SCREENED,

@@ -1,0 +1,257 @@
+"""Draw the noise round one published site: read what was published, add up the sound, write."""
+
+import csv
+import datetime as dt
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+import typer
+
+from data import select
+from data.store import open_store
+from flows import settings
+from flows.progress import step
+from flows.settings import Where
+from geo.criteria.noise.sound import Sound, power_dba, reach_m, sound
+from geo.errors import StoreError
+from geo.model import Market, Plan, Raster, Report
+from geo.picture import ACCURACY_DB, LEVELS_DBA, contours, level_grid
+from geo.screen import generator_of
+from maps import export, noise
+
+# The standard states no accuracy farther off.
+FARTHEST_M = 1000.0
+# How far beyond the picture a building may still screen or throw back what is heard in it.
+BESIDE_M = 100.0
+FILES = (noise.GRID, noise.LINES, noise.PAGE)
+
+
+@dataclass(frozen=True)
+class Town:
+    """What of the store a picture is drawn from: whole layers, and the ground's height if known."""
+
+    layers: dict[str, gpd.GeoDataFrame]
+    elevation: Raster | None
+
+
+def draw(
+    market: str, site: str, cell_m: float, out: Path | None, night: str | None
+) -> tuple[Path, noise.Picture]:
+    """Draw a site (an assessor id or an address) of the last published night; return the folder.
+
+    `out` is var/noise/<market>/<site> if None. Raises typer.BadParameter for a site that is not in
+    the ranking or carries nothing, StoreError where nothing is published or where the store or
+    the plan is no longer what was published.
+    """
+    where = settings.read()
+    known = settings.load_market(market, where)
+    folder = where.var / "published" / known.id
+    ranking, report = _published(folder, known)
+    row = _site(ranking, site, folder, known)
+    plan = _plan(report, where)
+    town = _town(known, report, settings.night_of(known, night), where)
+    with step(f"Adding up the sound round {row['site_id']}") as say:
+        picture = _picture(row, town, known, plan, cell_m)
+        rows, columns = np.shape(picture.grid.values)
+        say(f"{rows:,} by {columns:,} cells of {cell_m:g} m")
+    to = out or where.var / "noise" / known.id / _file_name(picture.site_id)
+    with step("Writing the picture") as say:
+        _write(picture, town, report, to)
+        say(str(to))
+    return to, picture
+
+
+def _published(folder: Path, market: Market) -> tuple[gpd.GeoDataFrame, Report]:
+    path = folder / "ranked.parquet"
+    if not path.is_file():
+        raise StoreError(
+            f"looking for what was published for market {market.id}",
+            f"there is no {path}",
+            f"run `padfinder nightly --market {market.id}` first",
+        )
+    report = Report.model_validate_json((folder / "report.json").read_text("utf-8"))
+    return export.read(path), report
+
+
+def _site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Market) -> pd.Series:
+    """Return the site's row. Raises typer.BadParameter where there is nothing to draw."""
+    wanted = site.strip().casefold()
+    doing = f"drawing the noise round {site!r}"
+    for column in ("site_id", "address"):
+        rows = ranking[ranking[column].astype("string").str.casefold() == wanted]
+        if len(rows) > 1:
+            raise typer.BadParameter(
+                f"{doing}: {len(rows)} sites of market {market.id} have that address. "
+                f"Give the assessor id: {', '.join(rows['site_id'].head(8))}"
+            )
+        if len(rows) == 1:
+            row = rows.iloc[0]
+            if row["machines"] is None or shapely.is_empty(row["machines"]):
+                raise typer.BadParameter(
+                    f"{doing}: it carries nothing, so nothing is heard of it "
+                    f"({row['sentence']}). Pick a site whose list says that it carries a generator"
+                )
+            return row
+    with (folder / "set_aside.csv").open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            if wanted in {line["parcel_id"].casefold(), line["address"].casefold()}:
+                raise typer.BadParameter(
+                    f"{doing}: it is no site, set aside for: {line['rule']}. "
+                    "Copy the assessor id of a site from ranked.csv"
+                )
+    raise typer.BadParameter(
+        f"{doing}: no parcel of market {market.id} has that id or address. "
+        "Copy the assessor id of a site from ranked.csv"
+    )
+
+
+def _plan(report: Report, where: Where) -> Plan:
+    """Return the plan of the published night; raise StoreError where it has changed since."""
+    plan = settings.load_plan(report.plan_id, where)
+    if settings.plan_digest(plan) != report.plan_digest:
+        raise _passed(report, f"plan {plan.id!r} has changed since")
+    return plan
+
+
+def _town(market: Market, report: Report, night: dt.date, where: Where) -> Town:
+    """Return what stands in the store; raise StoreError where it is not what was published."""
+    path = settings.store_path(market, where)
+    with step("Reading the town"):
+        if select.vintages(path, market, night) != report.sources:
+            raise _passed(report, "its sources have been pulled again since, and differ")
+        layers = select.drawing(path, market, night, settings.load_land_use(where))
+        elevation = None
+        if any(line.layer == "elevation" for line in report.sources):
+            with open_store(path, read_only=True) as opened:
+                elevation = opened.raster("elevation", night, market.sources)
+    return Town(layers, elevation)
+
+
+def _passed(report: Report, why: str) -> StoreError:
+    return StoreError(
+        f"drawing from run {report.run_id} of market {report.market_id}",
+        f"{why}: the picture would not be of what was published",
+        f"run `padfinder publish --market {report.market_id} --plan {report.plan_id}` first",
+    )
+
+
+def _picture(
+    row: pd.Series, town: Town, market: Market, plan: Plan, cell_m: float
+) -> noise.Picture:
+    """Draw the machines that stand at the site, in what the town has round them."""
+    generator = generator_of(plan)
+    machines = shapely.get_parts(row["machines"])
+    # Spares stand idle: as in sizing, the first places run.
+    running = len(machines) - plan.spares
+    if running < 1:
+        raise typer.BadParameter(
+            f"drawing the noise round {row['site_id']!r}: its {len(machines)} generators are all "
+            f"spares under plan {plan.id!r}, so none runs. Pick a site that carries more"
+        )
+    middles = shapely.get_coordinates(shapely.centroid(machines))[:running]
+    buildings = town.layers.get("buildings")
+    # As far as the quietest band may get over open ground with one wall behind the machines.
+    thrown_back_db = 10 * np.log10(2 - plan.noise.wall_absorption)
+    quietest = min(LEVELS_DBA) - ACCURACY_DB - thrown_back_db
+    reach = min(reach_m(sound(generator, plan), quietest, running), FARTHEST_M)
+    near = _near(buildings, middles, reach + BESIDE_M)
+    heard = sound(generator, plan, near, town.elevation, market.crs)
+    indoors = np.empty(0, dtype=object) if near is None else near.geometry.to_numpy()
+    grid = level_grid(
+        middles,
+        heard,
+        receiver_height_m=plan.noise.receptor_height_m,
+        cell_m=cell_m,
+        reach_m=reach,
+        indoors=indoors,
+        crs=market.crs,
+    )
+    address = row["address"]
+    return noise.Picture(
+        site_id=row["site_id"],
+        title=address if isinstance(address, str) else row["site_id"],
+        running=running,
+        installed=len(machines),
+        parcel=row["geometry"],
+        pad=row["block"],
+        machines=row["machines"],
+        grid=grid,
+        lines=contours(grid, indoors),
+        receiver_height_m=plan.noise.receptor_height_m,
+        edition=heard.edition.name,
+        said=(row["sentence"],),
+        assumptions=(*_given(plan, cell_m), *_missing(row, town, near, heard)),
+    )
+
+
+def _near(
+    buildings: gpd.GeoDataFrame | None, middles: np.ndarray, within_m: float
+) -> gpd.GeoDataFrame | None:
+    if buildings is None:
+        return None
+    (left, bottom), (right, top) = middles.min(axis=0), middles.max(axis=0)
+    square = shapely.box(left - within_m, bottom - within_m, right + within_m, top + within_m)
+    there = buildings.geometry.notna() & ~buildings.geometry.is_empty
+    return buildings[there & buildings.intersects(square)].reset_index(drop=True)
+
+
+def _given(plan: Plan, cell_m: float) -> tuple[str, ...]:
+    """List what the plan says of sound, and how the picture is made of it."""
+    machine, given = generator_of(plan), plan.noise
+    ground = given.ground
+    return (
+        (
+            f"One {machine.title} gives off {power_dba(machine):.1f} dB(A): rated "
+            f"{machine.level_dba:g} dB(A) at {machine.level_distance_m:g} m."
+        ),
+        (
+            f"Downwind everywhere at once, {given.temperature_c:g} C and {given.humidity_pct:g} % "
+            f"humidity; machines {given.source_height_m:g} m high."
+        ),
+        (
+            f"Ground factors {ground.source:g}, {ground.middle:g} and {ground.receiver:g} (0 hard, "
+            f"1 porous); walls give back {1 - given.wall_absorption:.0%} of what strikes them."
+        ),
+        f"Levels stand at the middles of cells of {cell_m:g} m and are linear between them.",
+    )
+
+
+def _missing(
+    row: pd.Series, town: Town, near: gpd.GeoDataFrame | None, heard: Sound
+) -> tuple[str, ...]:
+    """List what is not known here, and what is taken in its place."""
+    said = []
+    if row["n_lo"] == 0:
+        said.append("It may carry so many, if every fact that is missing turns out well.")
+    if near is None:
+        said.append("No buildings are mapped here: nothing screens, and nothing throws sound back.")
+    elif heard.scene.unknown_height:
+        said.append(
+            f"{heard.scene.unknown_height:,} of {len(near):,} buildings have no known height: "
+            "they screen nothing."
+        )
+    if town.elevation is None:
+        said.append("No ground heights are published here: the ground is taken as level.")
+    if isinstance(row["assumed"], str):
+        said.append(f"Assumed at this site: {row['assumed']}.")
+    return tuple(said)
+
+
+def _file_name(site_id: str) -> str:
+    """Return an id as the name of a folder: what no file system minds, and no other id's."""
+    return re.sub(r"[^A-Za-z0-9-]", lambda one: f"_{ord(one[0]):x}_", site_id)
+
+
+def _write(picture: noise.Picture, town: Town, report: Report, to: Path) -> None:
+    """Write every file into a folder beside, then move each in whole."""
+    to.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=to, prefix=".new-") as new:
+        noise.write(picture, town.layers, report, Path(new))
+        for name in FILES:
+            (Path(new) / name).replace(to / name)
