@@ -174,8 +174,12 @@ def _find(
             blockers,
         )
         direct[k, GROUND_MEAN] = mean
-        middle = 0.0
+        middle, high = 0.0, 0.0
         if blocking:
+            # Before the screen is added: a wall of one's own makes no side worth more.
+            for j in range(n):
+                above = profile[j, 1] - az - (bz - az) * profile[j, 0] / plan
+                high = max(high, above * plan / slant)
             middle = (profile[:n, 0].min() + profile[:n, 0].max()) / 2
         if 0 < screen_m[k] < plan:
             top = start + screen_height_m
@@ -183,7 +187,7 @@ def _find(
                 profile[n, 0], profile[n, 1] = screen_m[k], top
                 n += 1
         if n:
-            before, between, after, high = _band(profile, n, az, bz, plan)
+            before, between, after = _band(profile, n, az, bz, plan)
             direct[k, TOP_Z] = before + between + after - slant
             direct[k, TOP_BEFORE], direct[k, TOP_BETWEEN], direct[k, TOP_AFTER] = (
                 before, between, after,
@@ -243,7 +247,7 @@ def _find(
                     n += 1
             length = np.sqrt(folded**2 + (bz - az) ** 2)
             if n:
-                before, between, after, _ = _band(profile, n, az, bz, folded)
+                before, between, after = _band(profile, n, az, bz, folded)
                 back[k, j, BACK_Z] = before + between + after - length
                 back[k, j, BACK_BEFORE], back[k, j, BACK_BETWEEN], back[k, j, BACK_AFTER] = (
                     before, between, after,
@@ -460,11 +464,10 @@ def _leg(
 @njit(nogil=True, cache=True)
 def _band(
     profile: np.ndarray, n: int, az: float, bz: float, plan: float
-) -> tuple[float, float, float, float]:
+) -> tuple[float, float, float]:
     """Stretch a rubber band over the profile, all of which lies above the straight line.
 
-    Return its length to the first edge, between first and last, and from the last, and how far
-    from the straight line it leads.
+    Return its length to the first edge, between first and last, and from the last.
     """
     for i in range(1, n):
         t, z = profile[i, 0], profile[i, 1]
@@ -494,15 +497,12 @@ def _band(
         if turn < 0:
             break
         held -= 1
-    between, high = 0.0, 0.0
-    for i in range(held):
-        above = profile[i, 1] - az - (bz - az) * profile[i, 0] / plan
-        high = max(high, above * plan / np.hypot(plan, bz - az))
+    between = 0.0
     for i in range(1, held):
         between += np.hypot(profile[i, 0] - profile[i - 1, 0], profile[i, 1] - profile[i - 1, 1])
     before = np.hypot(profile[0, 0], profile[0, 1] - az)
     after = np.hypot(plan - profile[held - 1, 0], bz - profile[held - 1, 1])
-    return before, between, after, high
+    return before, between, after
 
 
 @njit(nogil=True, cache=True)
@@ -632,6 +632,8 @@ def _free(
     if (pu - cut) * (qu - cut) < 0 and pv + (cut - pu) / (qu - pu) * (qv - pv) < 0:
         return False
     length = np.hypot(qx - px, qy - py)
+    if length == 0:  # a ring's last corner is its first
+        return True
     for j in range(_crossings(scene, px, py, qx, qy, stamp, mark, crossed, along)):
         w = crossed[j]
         if member_of[scene.wall_owner[w]] == group:
@@ -836,6 +838,8 @@ def _reflectors(
         high = min(columns - 1, int(np.floor((x + REFLECTOR_REACH_M - corner_x) / size)))
         first = max(0, int(np.floor((y - REFLECTOR_REACH_M - corner_y) / size)))
         last = min(rows - 1, int(np.floor((y + REFLECTOR_REACH_M - corner_y) / size)))
+        if low > high:
+            continue
         for row in range(first, last + 1):
             for k in range(
                 scene.cell_from[row * columns + low], scene.cell_from[row * columns + high + 1]

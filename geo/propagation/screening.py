@@ -21,7 +21,8 @@ def over_top_db(
     """
     before, between, after = legs_m
     c3 = multiple_edges(between)
-    reach = edition.c2 / WAVELENGTH_M * c3 * detour_m[:, None]
+    screened_m = np.maximum(detour_m, 0)
+    reach = edition.c2 / WAVELENGTH_M * c3 * screened_m[:, None]
     if edition.weather_scales_all:
         longer, shorter = np.maximum(before, after) + between, np.minimum(before, after)
         begins = -2 * WAVELENGTH_M / (edition.c2 * c3)

@@ -1,0 +1,20 @@
+import numpy as np
+import pytest
+
+from geo.propagation.air import absorption_db_m
+
+
+@pytest.mark.parametrize(
+    ("temperature_c", "humidity_pct", "db_km"),
+    [
+        # ISO/TR 17534-4 common input; ISO/TR 17534-3 (ISO 9613-2 Table 2, rounded there).
+        (10, 70, [0.12, 0.41, 1.04, 1.93, 3.66, 9.66, 32.77, 116.88]),
+        (20, 70, [0.09, 0.34, 1.13, 2.80, 4.98, 9.02, 22.91, 76.62]),
+    ],
+)
+def test_published_coefficients(temperature_c, humidity_pct, db_km):
+    assert absorption_db_m(temperature_c, humidity_pct) * 1000 == pytest.approx(db_km, abs=0.006)
+
+
+def test_thinner_air_takes_another_share():
+    assert not np.allclose(absorption_db_m(10, 70), absorption_db_m(10, 70, 90.0))

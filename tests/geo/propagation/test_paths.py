@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geo.propagation import paths
+from geo.propagation.scene import Terrain, scene
+
+LENGTHS = [paths.TOP_Z, paths.LEFT_Z, paths.RIGHT_Z]
+
+
+def found(town_or_scene, source, receiver, **given_):
+    return paths.find(
+        np.array([source], float), np.array([receiver], float), town_or_scene, **given_
+    )
+
+
+def wall(*at, top=5.0):
+    return scene(barriers=np.array([shapely.LineString([(*one, top) for one in at])]))
+
+
+def test_over_a_wall_half_way():
+    way = found(wall((10, -200), (10, 200)), (0, 0, 1), (20, 0, 1)).direct[0]
+    assert way[paths.TOP_Z] == pytest.approx(2 * np.hypot(10, 4) - 20)
+    # The wall reaches 200 m to each side, more than 8 times the 4 m over its top: neglected.
+    assert np.isnan(way[paths.LEFT_Z])
+
+
+def test_round_both_ends_of_a_short_wall():
+    way = found(wall((10, -3), (10, 4)), (0, 0, 1), (20, 0, 1)).direct[0]
+    assert way[paths.LEFT_Z] == pytest.approx(2 * np.hypot(10, 4) - 20)
+    assert way[paths.RIGHT_Z] == pytest.approx(2 * np.hypot(10, 3) - 20)
+
+
+def test_back_from_a_wall():
+    back = found(wall((-50, 8), (50, 8)), (0, 0, 1), (12, 0, 1))
+    assert back.wall_owner[0].tolist() == [0, -1, -1]
+    way = back.back[0, 0]
+    assert way[paths.BACK_PLAN] == pytest.approx(20)
+    assert (way[paths.BACK_X], way[paths.BACK_Y]) == pytest.approx((6, 8))
+    # As seen under cos = 16 / 20 the 100 m are 80; the 5 m of height are less.
+    assert way[paths.BACK_SIZE] == pytest.approx(5)
+
+
+def test_no_reflection_above_the_wall_beside_it_or_out_of_reach():
+    assert (found(wall((-50, 8), (50, 8)), (0, 0, 9), (12, 0, 9)).wall_owner == -1).all()
+    assert (found(wall((30, 8), (50, 8)), (0, 0, 1), (12, 0, 1)).wall_owner == -1).all()
+    assert (found(wall((-50, 58), (50, 58)), (0, 0, 1), (12, 0, 1)).wall_owner == -1).all()
+
+
+def test_the_ground_alone_has_no_sides():
+    hill = np.zeros((3, 41))
+    hill[:, 20] = 6.0
+    way = found(
+        scene(terrain=Terrain(hill, Affine(1, 0, -0.5, 0, -1, 2.5))), (1, 1, 1), (39, 1, 1)
+    ).direct[0]
+    assert way[paths.TOP_Z] > 0
+    assert np.isnan(way[[paths.LEFT_Z, paths.RIGHT_Z]]).all()
+
+
+@pytest.mark.parametrize("far", [(-900, 0), (900, 0), (0, -900), (0, 900), (700, 700)])
+def test_far_from_everything_nothing_is_found(far):
+    way = found(wall((10, -3), (10, 4)), (*far, 1), (far[0] + 30, far[1] + 20, 1))
+    assert (way.wall_owner == -1).all()
+    assert np.isnan(way.direct[0, LENGTHS]).all()
+
+
+def test_out_of_a_courtyard():
+    """U open to the west, source inside: out of the mouth and round the north arm's corners."""
+    yard = shapely.Polygon(
+        [(0, 0), (40, 0), (40, 30), (0, 30), (0, 20), (30, 20), (30, 10), (0, 10)]
+    )
+    solid = scene(np.array([yard]), np.array([30.0]))
+    way = found(solid, (10, 15, 1), (60, 15, 1)).direct[0]
+    legs = np.hypot(10, 5) + 10 + 40 + np.hypot(20, 15)
+    assert way[paths.LEFT_Z] == pytest.approx(legs - 50)
+    assert way[paths.RIGHT_Z] == pytest.approx(legs - 50)
+
+
+def test_a_point_inside_a_solid_does_not_have_it_in_the_way():
+    box = scene(np.array([shapely.box(0, 0, 10, 10)]), np.array([6.0]))
+    points = np.array([[5, 5, 1], [5, 5, 7], [20, 5, 1]], float)
+    assert paths.enclosed(points, box).tolist() == [True, False, False]
+    assert np.isnan(found(box, (5, 5, 1), (20, 5, 1)).direct[0, paths.TOP_Z])
+
+
+def test_a_front_does_not_screen_who_stands_at_it():
+    box = scene(np.array([shapely.box(10, -5, 20, 5)]), np.array([6.0]))
+    at_front = found(box, (0, 0, 1), (10, 0, 1))
+    assert np.isnan(at_front.direct[0, paths.TOP_Z])
+    assert (at_front.wall_owner == -1).all()
+    assert found(box, (0, 0, 1), (20, 0, 1)).direct[0, paths.TOP_Z] > 0
+
+
+def test_a_building_of_unknown_height_is_not_there():
+    two = np.array([shapely.box(5, -5, 6, 5), shapely.box(8, -5, 9, 5)])
+    empty = scene(two, np.array([np.nan, np.nan]))
+    assert empty.unknown_height == 2
+    assert np.isnan(found(empty, (0, 0, 1), (20, 0, 1)).direct[0, paths.TOP_Z])
+
+
+def test_random_towns_agree_with_hulls_drawn_by_shapely(town):
+    compared = 0
+    for seed in range(250):
+        one = town(seed)
+        way = found(one.scene, one.source, one.receiver).direct[0]
+        over, high = one.over_top_m()
+        assert way[paths.TOP_Z] == pytest.approx(over, abs=1e-6, nan_ok=True), seed
+        if np.isnan(over):
+            assert np.isnan(way[[paths.LEFT_Z, paths.RIGHT_Z]]).all()
+            continue
+        for side, column in ((1, paths.LEFT_Z), (-1, paths.RIGHT_Z)):
+            slow = one.round_side_m(side)
+            if slow is None:  # a courtyard, which the hull does not know
+                continue
+            detour, wide = slow
+            wanted = detour if wide <= paths.SIDE_REACH * high else np.nan
+            assert way[column] == pytest.approx(wanted, abs=1e-6, nan_ok=True), (seed, side)
+            compared += not np.isnan(wanted)
+    assert compared > 150
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000))
+def test_there_and_back_are_equally_far(town, seed):
+    one = town(seed)
+    there = found(one.scene, one.source, one.receiver)
+    back = found(one.scene, one.receiver, one.source)
+    assert there.direct[0, paths.TOP_Z] == pytest.approx(
+        back.direct[0, paths.TOP_Z], abs=1e-9, nan_ok=True
+    )
+    assert there.direct[0, paths.LEFT_Z] == pytest.approx(
+        back.direct[0, paths.RIGHT_Z], abs=1e-9, nan_ok=True
+    )
+    assert there.back[0, :, paths.BACK_PLAN] == pytest.approx(
+        back.back[0, :, paths.BACK_PLAN], nan_ok=True
+    )

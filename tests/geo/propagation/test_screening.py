@@ -1,0 +1,70 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geo.propagation import screening
+from geo.propagation.edition import ISO_1996, ISO_2024
+
+
+def over_wall(edition):
+    """Dz of a wall 50 m off, 8 m high, source at 5 m, receiver at 1.5 m and 100 m."""
+    before, after, away = np.hypot(50, 3), np.hypot(50, 6.5), np.hypot(100, 3.5)
+    detour = np.array([before + after - away])
+    legs = (np.array([before]), np.zeros(1), np.array([after]))
+    return screening.over_top_db(detour, legs, np.array([away]), edition)[0]
+
+
+@pytest.mark.parametrize(
+    ("edition", "dz_db"),
+    [
+        (ISO_1996, [7.431, 9.069, 11.186, 13.670, 16.391, 19.249]),
+        (ISO_2024, [7.245, 8.935, 11.101, 13.621, 16.365, 19.235]),
+    ],
+)
+def test_a_wall_by_both_editions(edition, dz_db):
+    """From 125 Hz up; the highest band is at the cap of one edge."""
+    assert over_wall(edition)[1:7] == pytest.approx(dz_db, abs=0.001)
+    assert over_wall(edition)[7] == 20
+    uncapped = dataclasses.replace(edition, single_cap_db=99.0)
+    assert over_wall(uncapped)[7] == pytest.approx(22.178, abs=0.005)
+
+
+def test_grazing_takes_ten_lg_three_and_passing_above_takes_nothing():
+    one, none = np.ones(1), np.zeros(1)
+    assert screening.over_top_db(none, (one, none, one), one * 2, ISO_1996) == pytest.approx(
+        np.full((1, 8), 10 * np.log10(3))
+    )
+    assert not screening.over_top_db(-one, (one, none, one), one * 2, ISO_1996).any()
+
+
+def test_the_cap_is_for_the_top_edge_alone():
+    far = np.array([100.0])
+    assert screening.over_top_db(far, (far, far, far), far, ISO_1996).max() == 25
+    assert screening.around_side_db(far, far, ISO_1996).max() > 40
+
+
+def test_two_edges_five_wavelengths_apart():
+    assert screening.multiple_edges(np.array([3.4]))[0, 3] == pytest.approx(2 / (1 / 3 + 1))
+    assert (screening.multiple_edges(np.zeros(1)) == 1).all()
+
+
+def test_the_screen_replaces_only_a_ground_that_takes_away():
+    dz, gone = np.full((1, 8), 10.0), np.full((1, 8), np.inf)
+    assert screening.barrier_db(dz, (gone, gone), np.full((1, 8), -3.0)) == pytest.approx(10.0)
+    assert screening.barrier_db(dz, (gone,), np.full((1, 8), 4.0)) == pytest.approx(6.0)
+    assert screening.barrier_db(dz, (dz,), np.zeros((1, 8))) == pytest.approx(10 - 10 * np.log10(2))
+    # Two ways of 0 dB each would make it louder than no screen.
+    nothing = np.zeros((1, 8))
+    assert not screening.barrier_db(nothing, (nothing,), nothing).any()
+
+
+@given(st.floats(0.001, 20), st.floats(0, 5), st.sampled_from([ISO_1996, ISO_2024]))
+def test_a_longer_detour_is_never_louder(detour, more, edition):
+    legs = (np.full(2, 30.0), np.zeros(2), np.full(2, 20.0))
+    level = screening.over_top_db(
+        np.array([detour, detour + more]), legs, np.full(2, 49.0), edition
+    )
+    assert (np.diff(level, axis=0) >= -1e-9).all()
