@@ -271,7 +271,11 @@ def _parcels(opened: Store, market: Market, night: dt.date) -> None:
         create temp table parcel as
         select given.ord, nullif(trim(parcel_id), '') as parcel_id, given.jurisdiction, address,
             city, given.use_code, coalesce(code.title, use_title) as use_title,
-            code.class as use_class, code.receptor as receptor,
+            code.class as use_class,
+            -- Rules protect business too; whoever is named closer than by class comes first.
+            coalesce(code.receptor,
+                case when code.class in ('commercial', 'industrial') then code.class end)
+                as receptor,
             case when given.use_code is null then 'missing'
                 when code.code is null then 'unclassified' else code.class end as use_state,
             recorded_area_m2, building_area_m2, storeys, record_count, geometry,

@@ -85,7 +85,7 @@ def _screened(
     path = settings.store_path(market, where)
     snapshots = _snapshots(path, market, night)
     with step("Selecting sites", seconds) as say:
-        needs = screen.needs(plan)
+        needs = screen.needs(market, plan)
         selected = select.select(path, market, needs, land_use, night)
         sites = len(selected.screening.sites)
         aside = sum(selected.set_aside.values())
@@ -133,7 +133,7 @@ def _screened(
             *rank.first_lines(selected.screening, market, plan),
             *selected.notes,
         ),
-        assumptions=rank.assumptions(plan),
+        assumptions=rank.assumptions(market, plan),
         sources=lines,
     )
     ranking = ranking.assign(

@@ -20,8 +20,11 @@ PressureClass = Literal["low", "medium", "high"]
 UseClass = Literal["residential", "mixed", "commercial", "industrial", "exempt", "vacant"]
 ZoneClass = Literal["residential", "mixed", "commercial", "industrial", "open_space", "special"]
 ReceptorClass = Literal[
-    "home", "school", "day_care", "hospital", "clinic", "elderly", "hotel", "worship", "park"
-]
+    "home", "school", "day_care", "hospital", "clinic", "elderly", "hotel", "worship", "park",
+    "commercial", "industrial",
+]  # fmt: skip
+ReceivingClass = Literal["residential", "commercial", "industrial"]
+Eight = tuple[float, float, float, float, float, float, float, float]
 
 CRITERIA: tuple[Criterion, ...] = ("grid", "fuel", "pad", "noise")
 LIMITING: tuple[Literal["pad", "noise", "fuel"], ...] = ("pad", "noise", "fuel")
@@ -38,17 +41,75 @@ class Frozen(BaseModel):
 
 
 class Generator(Frozen):
-    """One machine: its rating, body and rated sound level with the distance it holds at."""
+    """One machine: its rating, body, and rated sound level with where that level holds.
+
+    `level_surface`: `hemisphere`, a point over reflecting ground; `box`, ISO 3744's box
+    `level_distance_m` from the body.
+    """
 
     id: str
     title: str
     power_kw: Positive
     length_m: Positive
     width_m: Positive
+    height_m: Positive
     mass_kg: Positive
     level_dba: Positive
     level_distance_m: Positive
+    level_surface: Literal["hemisphere", "box"] = "hemisphere"
+    spectrum: str
     source: str
+
+
+class Spectrum(Frozen):
+    """The shape of a sound by octave band, 63 Hz to 8 kHz: A-weighted decibels on any footing."""
+
+    title: str
+    shape_db: Eight
+    source: str
+
+
+class NoiseLimit(Frozen):
+    """What one receiving class may hear, from sites of some uses (none named: from any).
+
+    `above_ambient_db` is on top of the ambient level; where both stand, the lower holds.
+    """
+
+    receives: ReceivingClass
+    emits: tuple[UseClass, ...] = ()
+    day_dba: Positive | None = None
+    night_dba: Positive | None = None
+    above_ambient_db: NotNegative | None = None
+
+    @model_validator(mode="after")
+    def _must_limit(self) -> Self:
+        if self.day_dba is None and self.night_dba is None and self.above_ambient_db is None:
+            raise ValueError("no limit: give day_dba, night_dba or above_ambient_db")
+        return self
+
+
+class NoiseRule(Frozen):
+    """A jurisdiction's noise rule: what each class may hear, and where that is measured.
+
+    `position`: `line`, the receiving parcel's nearest boundary; `beyond`, there, but at least
+    `beyond_m` outside the site's own line; `facade`, `beyond_m` before the receiving building.
+    `metric`: `leq` of the steady sound, or `ldn`, which is 6.4 dB above it round the clock.
+    """
+
+    title: str
+    position: Literal["line", "beyond", "facade"]
+    beyond_m: NotNegative = 0.0
+    metric: Literal["leq", "ldn"] = "leq"
+    limits: tuple[NoiseLimit, ...]
+    note: str = ""
+    source: str
+
+
+class NoiseRules(Frozen):
+    """Every noise rule that we know, and which receiving class each kind of receptor is."""
+
+    receiving: dict[ReceptorClass, ReceivingClass]
+    rule: dict[str, NoiseRule]
 
 
 class Storage(Frozen):
@@ -168,6 +229,7 @@ class Market(Frozen):
     time_zone: str
     jurisdiction: str
     plan: str
+    noise_rule: str | None = None
     sources: tuple[str, ...]
     note: str = ""
 
@@ -209,12 +271,33 @@ class PadPlan(Frozen):
     exclusions: tuple[str, ...]
 
 
+class GroundFactors(Frozen):
+    """How porous the ground is, 0 hard to 1 porous: round the source, between, at the receiver."""
+
+    source: Share = 0.0
+    middle: Share = 0.0
+    receiver: Share = 0.0
+
+
 class NoisePlan(Frozen):
-    """The plan's own limit, and how far to look for someone who hears it."""
+    """The plan's own limit, who is to be spared, and the air and ground sound travels over.
+
+    Heights are above the ground; `ambient_floor_dba` is the quietest night that is thought
+    possible: a limit relative to the ambient never falls below it and its allowance.
+    """
 
     limit_dba: Positive
     receptors: tuple[ReceptorClass, ...]
     report_reach_m: NotNegative = 0.0
+    edition: Literal["1996", "2024"] = "1996"
+    temperature_c: float = 10.0
+    humidity_pct: Annotated[float, Field(gt=0, le=100)] = 70.0
+    ground: GroundFactors = GroundFactors()
+    wall_absorption: Share = 0.2
+    source_height_m: Positive = 1.5
+    receptor_height_m: Positive = 1.5
+    facade_height_m: Positive = 4.0
+    ambient_floor_dba: Positive = 30.0
 
 
 class AssumedMain(Frozen):
@@ -231,6 +314,7 @@ class Assume(Frozen):
     main_size: AssumedMain | None = None
     bare_parcel: bool = False
     own_dwelling_at_m: Positive | None = None
+    ambient_dba: Positive | None = None
 
 
 class Ramp(Frozen):
@@ -267,7 +351,8 @@ class Lever(Frozen):
 
     title: str
     relieves: Literal["pad", "noise", "fuel"]
-    barrier_db: NotNegative = 0.0
+    wall_height_m: Positive | None = None
+    level_distance_m: Positive | None = None
     usable_share: Share | None = None
     building_clearance_m: NotNegative | None = None
     setback_m: NotNegative | None = None
@@ -311,7 +396,7 @@ class Raster:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a plan asks of the store: who is a site, and how far each layer matters (metres)."""
+    """What a plan asks of the store: who is a site, who hears, how far each layer matters (m)."""
 
     sites: Sites
     receptors: tuple[ReceptorClass, ...]

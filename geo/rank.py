@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from geo import catalogue, sentence
+from geo.criteria.noise import rules
+from geo.criteria.noise.sound import power_dba
 from geo.errors import ConfigError
 from geo.model import CRITERIA, Generator, Market, Plan, Ramp, Screening
-from geo.screen import absent, fuels_of, generator_of
+from geo.screen import absent, fuels_of, generator_of, noise_rule
 
 VERDICTS = ("fit", "unknown", "unfit")
 # What one machine more needs, roughly, in each criterion's unit: makes slacks comparable.
@@ -85,23 +87,40 @@ def first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str, ...]
         lines.append("No flood zones or wetland are mapped here: none was kept clear of.")
     if "buildings" not in given.layers:
         lines.append("No building footprints here: the fit was tested against the bare parcel.")
-    limit = f"{plan.noise.limit_dba:g} dB(A)"
-    lines.append(f"Noise is held to {limit} only: no local rule given.")
+    lines.append(f"Noise is held to {noise_rule(market, plan)}.")
+    rule = rules.rule_of(market)
+    relative = rule is not None and any(row.above_ambient_db is not None for row in rule.limits)
+    if relative and "ambient" not in given.rasters and plan.assume.ambient_dba is None:
+        lines.append(
+            "The local noise limit rests on the ambient level, which is not published here: what a "
+            "site carries is a bound until somebody measures it."
+        )
     return tuple(lines)
 
 
-def assumptions(plan: Plan) -> tuple[str, ...]:
+def assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
     """List what the plan takes as given, for the reader."""
     machine = generator_of(plan)
+    noise, ground, rule = plan.noise, plan.noise.ground, rules.rule_of(market)
     lines = [
         (
             f"{machine.title}: {machine.power_kw:g} kW, {machine.level_dba:g} dB(A) at "
             f"{machine.level_distance_m:g} m ({machine.source})"
         ),
         (
-            "Noise spreads over hard ground with nothing in the way, to the nearest point of each "
-            "neighbour's lot."
+            f"Sound power {power_dba(machine):.1f} dB(A), spread over octaves as "
+            f"{catalogue.spectra()[machine.spectrum].title}; "
+            f"{catalogue.spectra()[machine.spectrum].source}."
         ),
+        (
+            f"Noise by ISO 9613-2:{noise.edition}, downwind, {noise.temperature_c:g} C and "
+            f"{noise.humidity_pct:g} % humidity, ground factors {ground.source:g}, "
+            f"{ground.middle:g} and {ground.receiver:g} (0 hard, 1 porous); machines "
+            f"{noise.source_height_m:g} m high, heard {noise.receptor_height_m:g} m above the "
+            f"ground at lot lines and {noise.facade_height_m:g} m at facades; walls give back "
+            f"{1 - noise.wall_absorption:.0%}. The standard's own accuracy is 3 dB."
+        ),
+        *([f"{rule.title}: {rule.note} ({rule.source})."] if rule is not None else []),
         (
             f"{plan.fuel.usable_share:.0%} of what a gas main carries when empty is taken to be "
             "free; public data cannot show spare capacity."
@@ -135,6 +154,8 @@ def assumptions(plan: Plan) -> tuple[str, ...]:
         lines.append("Where buildings are not mapped, none stands in the way.")
     if taken.own_dwelling_at_m is not None:
         lines.append(f"Homes on a site itself stand {taken.own_dwelling_at_m:g} m from the pad.")
+    if taken.ambient_dba is not None:
+        lines.append(f"Where the ambient level is not known: {taken.ambient_dba:g} dB(A).")
     lines += [f"Lever, {lever.title}: {lever.source}" for lever in plan.levers.values()]
     return tuple(lines)
 
@@ -214,7 +235,8 @@ def _scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
         "fuel": (ranking["fuel_n_lo"] == ranking["fuel_n_hi"]) & ranking["fuel_assumed"].isna(),
         "pad": ranking["pad_evidence"] == "buildings",
         "noise": (ranking["margin_worst_db"] == ranking["margin_best_db"])
-        & ~ranking["own_assumed"],
+        & ~ranking["own_assumed"]
+        & ~ranking["ambient_assumed"],
     }
     known = sum(weight[name] * sure[name].astype(float) for name in CRITERIA)
     ranking["score"], ranking["score_best"] = 100 * low / total, 100 * high / total

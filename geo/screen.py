@@ -1,6 +1,6 @@
 """Screen the sites of a market for a plan: what to ask of the store, and the facts of each site."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import geopandas as gpd
@@ -9,21 +9,28 @@ import pandas as pd
 import shapely
 
 from geo import catalogue, size
-from geo.criteria import fuel, grid, noise
+from geo.criteria import fuel, grid
+from geo.criteria.noise import rules
+from geo.criteria.noise.sound import open_field, power_dba, reach_m, rerated, sound
 from geo.errors import ConfigError
 from geo.model import Fuel, Generator, Lever, Market, Needs, Plan, Screening
-from geo.raster import at_points
+from geo.raster import at
 
 T = TypeVar("T")
 
 
-def needs(plan: Plan) -> Needs:
+def needs(market: Market, plan: Plan) -> Needs:
     """Say what a plan asks of the store: who is a site, and how far each layer matters to one.
 
     The reach follows from the plan's cap, the loudest source, the lowest limit and the largest
     separation, so that nothing that could change an answer is left behind.
     """
     generator = generator_of(plan)
+    heard = open_field(generator, plan)
+    lowest = min(
+        limit.lowest_dba(plan.noise.ambient_floor_dba) for limit in rules.limits(market, plan)
+    )
+    audible = max(reach_m(heard, lowest, max(plan.cap - plan.spares, 1)), plan.noise.report_reach_m)
     separations = [tank.separation_m for one in fuels_of(plan) for tank in one.storage]
     clearance = max([plan.pad.building_clearance_m, *separations])
     reach = {
@@ -31,13 +38,14 @@ def needs(plan: Plan) -> Needs:
         "feeders": plan.grid.feeder_reach_m,
         "mains": plan.fuel.main_reach_m,
         "gas_signs": plan.fuel.sign_reach_m,
-        "receptors": max(noise.reach_m(generator, plan), plan.noise.report_reach_m),
-        "buildings": clearance,
+        "receptors": audible,
+        # A building matters to a pad by its clearance, and to sound wherever it goes.
+        "buildings": max(clearance, audible),
         "exclusions": 0.0,
         "elevation": 0.0,
         "ambient": 0.0,
     }
-    return Needs(sites=plan.sites, receptors=plan.noise.receptors, reach_m=reach)
+    return Needs(sites=plan.sites, receptors=rules.receptors(market, plan), reach_m=reach)
 
 
 def generator_of(plan: Plan) -> Generator:
@@ -87,9 +95,16 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
             "no parcel of the market is a site under this plan",
             f"widen [sites] in plan {plan.id!r}: classes, zones or minimum_area_m2",
         )
-    found = size.siting(sites, given.layers, given.coverage, generator, plan)
+    heard = sound(
+        generator,
+        plan,
+        given.layers.get("buildings"),
+        given.rasters.get("elevation"),
+        market.crs,
+    )
+    found = size.siting(sites, given, heard, generator, market, plan)
     choice = _best_fuel(given, sites, found, plan)
-    described = size.describe(sites, found, choice.deployed)
+    described = size.describe(sites, found, choice.deployed, market)
     gap = grid.gap(sites, given.layers, given.coverage, plan)
     parts = [sites, gap, choice.supply, choice.deployed, choice.other, described]
     facts = pd.concat(parts, axis=1)
@@ -101,12 +116,16 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
     facts = facts.join(_lifted(given, sites, found, choice, plan))
     facts["assumed"] = _assumed(facts, found, plan)
     facts["own_assumed"] = ~np.isnan(found.scene.heard.own_at_m)
-    facts["noise_rule"] = noise_rule(plan)
+    facts["ambient_assumed"] = found.scene.heard.ambient_assumed
+    facts["noise_rule"] = noise_rule(market, plan)
+    facts["noise_edition"] = heard.edition.name
+    at_1m = generator.model_copy(update={"level_distance_m": 1.0, "level_surface": "hemisphere"})
+    facts["level_at_1m_dba"] = facts["level_dba"] + power_dba(at_1m) - power_dba(generator)
     facts["weightless"] = " ".join(absent(given, plan))
     middle = shapely.point_on_surface(np.asarray(sites.geometry.array))
     for layer, name in (("elevation", "elevation_m"), ("ambient", "ambient_dba")):
         raster = given.rasters.get(layer)
-        facts[name] = at_points(raster, middle) if raster is not None else np.nan
+        facts[name] = at(raster, middle, sites.crs) if raster is not None else np.nan
     lon_lat = gpd.GeoSeries(middle, crs=sites.crs).to_crs("EPSG:4326")
     facts["lat"], facts["lon"] = lon_lat.y, lon_lat.x
     return gpd.GeoDataFrame(facts, geometry="geometry", crs=sites.crs)
@@ -190,6 +209,7 @@ def _lifted(
     """Size again under each of the plan's levers, where it relieves what limits a site.
 
     `lift_lever` is the lever (or the other fuel) that lets a site carry most, `lift_n` how many.
+    `wall_n` and `rated_n` are what a noise wall and the rating at another distance would give.
     """
     before = choice.deployed["n_lo"].to_numpy()
     # Another fuel is a lever too.
@@ -197,21 +217,31 @@ def _lifted(
     fuels = np.array(plan.fuels, dtype=object)[choice.n_by_fuel.argmax(axis=1)]
     fuels[best_n <= before] = None
     best_name = fuels
-    # A fuel lever can help where fuel stops the next one; any other where the place does and fuel
-    # would run more. Ground and neighbours stop it together more often than apart.
+    # A lever can help where what it relieves stops the next one, or may with another, and nothing
+    # else alone does. Ground and neighbours stop it together more often than apart.
     fuel_stops = choice.supply["fuel_n_lo"].to_numpy() + plan.spares <= before
     place_stops = (found.place_lo <= before) & (before < plan.cap) & ~fuel_stops
+    asked_by = {
+        "fuel": fuel_stops,
+        "pad": place_stops & (found.noise_n > before),
+        "noise": place_stops & (found.pad_lo > before),
+    }
+    by_noise = {"wall_n": before.astype(float), "rated_n": before.astype(float)}
     for name, lever in plan.levers.items():
-        asked = np.flatnonzero(fuel_stops if lever.relieves == "fuel" else place_stops)
+        asked = np.flatnonzero(asked_by[lever.relieves])
         if not len(asked):
             continue
         after = _under(lever, given, sites, found, choice, asked, plan)
+        if lever.relieves == "noise":
+            column = "wall_n" if lever.wall_height_m is not None else "rated_n"
+            by_noise[column][asked] = np.maximum(by_noise[column][asked], after)
         better = after > best_n[asked]
         best_n[asked[better]] = after[better]
         best_name[asked[better]] = name
     lifted = best_n > before
     return pd.DataFrame(
-        {"lift_lever": best_name, "lift_n": np.where(lifted, best_n, np.nan)}, index=sites.index
+        {"lift_lever": best_name, "lift_n": np.where(lifted, best_n, np.nan), **by_noise},
+        index=sites.index,
     )
 
 
@@ -247,33 +277,39 @@ def _under(
         for key in ("building_clearance_m", "setback_m")
         if (value := getattr(lever, key)) is not None
     }
-    eased = plan.model_copy(update={"pad": plan.pad.model_copy(update=changes)})
-    some = sites.iloc[asked].reset_index(drop=True)
-    again = size.siting(
-        some, given.layers, given.coverage, generator_of(plan), eased, lever.barrier_db
-    )
-    supply = choice.supply.iloc[asked].reset_index(drop=True)
-    return np.asarray(size.deploy(again, supply, plan)["n_lo"])
+    easier = plan.model_copy(update={"pad": plan.pad.model_copy(update=changes)})
+    heard = found.scene.sound
+    if lever.wall_height_m is not None:
+        heard = replace(heard, wall_height_m=lever.wall_height_m)
+    if lever.level_distance_m is not None:
+        heard = rerated(heard, generator_of(plan), lever.level_distance_m)
+    again = size.eased(found, sites, given, asked, easier, heard)
+    return np.asarray(size.deploy(again, choice.supply, plan)["n_lo"].iloc[asked])
 
 
 def _assumed(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> list[str | None]:
     """List what the plan took as given on each row."""
+    ambient = found.scene.heard.ambient_assumed
     bare = found.scene.ground.facts["bare"].to_numpy() & plan.assume.bare_parcel
     own = ~np.isnan(found.scene.heard.own_at_m)
     texts = []
-    for gas, is_bare, is_own in zip(facts["fuel_assumed"], bare, own, strict=True):
+    each = zip(facts["fuel_assumed"], bare, own, ambient, strict=True)
+    for gas, is_bare, is_own, is_ambient in each:
         parts = [gas] if isinstance(gas, str) and gas != fuel.NO_BUILDING else []
         if is_bare:
             parts.append("no building in the way: none are mapped")
         if is_own:
             parts.append(f"homes on the site {plan.assume.own_dwelling_at_m:g} m from the pad")
+        if is_ambient:
+            parts.append(f"ambient noise of {plan.assume.ambient_dba:g} dB(A)")
         texts.append("; ".join(parts) or None)
     return texts
 
 
-def noise_rule(plan: Plan) -> str:
-    """Name the limit that the rows are held to."""
-    return f"{plan.noise.limit_dba:g} dB(A) only: no local rule given"
+def noise_rule(market: Market, plan: Plan) -> str:
+    """Name the limits that the rows are held to."""
+    own, rule = f"{plan.noise.limit_dba:g} dB(A)", rules.rule_of(market)
+    return f"{own} only: no local rule given" if rule is None else f"{own} and {rule.title}"
 
 
 def absent(given: Screening, plan: Plan) -> list[str]:

@@ -19,6 +19,8 @@ WHO = {
     "hotel": "a hotel",
     "worship": "a place of worship",
     "park": "a park",
+    "commercial": "a business",
+    "industrial": "an industrial neighbour",
     "own dwelling": "the homes on the site",
     "edge of layer": "the edge of what is mapped",
 }
@@ -34,6 +36,7 @@ NOISE_UNKNOWN = {
     "edge of layer": "who lives beyond the edge of what is mapped",
     "own dwelling": "where on the lot its own homes are",
     "no layer": "who lives nearby: no neighbours are mapped",
+    "ambient unknown": "how loud the night is there already, on which the local limit rests",
 }
 PAD_UNKNOWN = {
     "bare parcel": "where the buildings stand",
@@ -129,7 +132,9 @@ def _next(row: Row, plan: Plan) -> str:
         return f"the plan stops at {plan.cap}"
     if row["binding"] == "noise" and _known(row["level_next_dba"]):
         where = _hearer(row, "next_receptor")
-        return f"{a_next} would reach {row['level_next_dba']:.1f} dB(A) at {where}"
+        level, over = row["level_next_dba"], row["noise_short_by_db"]
+        limit_dba = f", {over:.1f} over its limit" if _known(over) else ""
+        return f"{a_next} would reach {level:.1f} dB(A) at {where}{limit_dba}"
     if row["binding"] == "pad":
         return f"{a_next} finds no room: {_no_room(row)}"
     if row["binding"] == "fuel":
@@ -146,11 +151,12 @@ def _hearer(row: Row, which: str = "receptor") -> str:
 
 
 def _noise_limit(row: Row) -> str:
-    if row["noise_evidence"] in ("own dwelling", "no layer") and row["noise_unsure"]:
+    blind = ("own dwelling", "no layer", "ambient unknown")
+    if row["noise_evidence"] in blind and row["noise_unsure"]:
         return f"noise: not known is {NOISE_UNKNOWN[row['noise_evidence']]}"
     if row["noise_n"] == 0 and _known(row["margin_worst_db"]):
         over = -float(row["margin_worst_db"])
-        who = WHO.get(row["receptor_class"], "the nearest neighbour")
+        who = WHO.get(row["alone_class"], "the nearest neighbour")
         return f"noise: one generator is {over:.1f} dB too loud at {who}, wherever it stands"
     return f"noise at {_hearer(row)}"
 

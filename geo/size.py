@@ -6,7 +6,8 @@ over all sites in lockstep. Fuel then bounds n from its own side.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import geopandas as gpd
 import numpy as np
@@ -14,40 +15,51 @@ import pandas as pd
 import shapely
 
 from geo import block as blocks
-from geo.criteria import noise, pad
-from geo.model import LIMITING, Generator, Plan
+from geo.criteria import pad
+from geo.criteria.noise import judge, rules, spots
+from geo.criteria.noise.hearers import Hearers, hearers
+from geo.criteria.noise.sound import Sound, louder_db
+from geo.model import LIMITING, Generator, Market, Plan, Screening
 from geo.near import compass, shapes_of
 
-CANDIDATES = 6  # placements judged in full, of those that keep farthest from who hears them
-CANDIDATES_HARD = 24  # ... where those few do not hold the limit
-SPOTS = 40  # places of the parcel that are tried then, of those far enough away
-# A long block broadside to a neighbour is quieter than as many machines at one point, by at most
-# 0.7 dB (25 in a row, 30 m away): so far inside that distance it is worth looking.
-NEARER = 0.92
+CANDIDATES = 16  # placements judged in full, the quietest by distance of all that fit
+TRIED_BY = (1, 4, CANDIDATES)  # ... in so many at a time, until one holds
+TRIED_WITH_LEVER = (1, 4)  # a lever's n is found among fewer: at least so many
+WALL_GUESS_DB = 8.0  # about what a wall gives: only where the search begins
+WALL_M = 3.0  # the noise wall whose worth stands on every row
 SLACK_MOST_M = 6.4
 SLACK_STEPS = 6  # halvings of it: 0.1 m
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Ground, neighbours and the limit held to, with the shape that each site keeps away from."""
+    """Ground, neighbours and sound, with whom each site keeps away from and where it is quiet.
+
+    Everything of the neighbours is there twice: with those who only may be there (`worst`), and
+    without them.
+    """
 
     ground: pad.Ground
-    heard: noise.Hearers
-    limit_dba: float
-    loud_worst: np.ndarray
-    loud_best: np.ndarray
-    spots_worst: noise.Spots
-    spots_best: noise.Spots
+    heard: Hearers
+    sure: Hearers
+    exposed_worst: spots.Exposure
+    exposed_best: spots.Exposure
+    spots_worst: spots.Spots
+    spots_best: spots.Spots
+    sound: Sound
     generator: Generator
     plan: Plan
 
-    def loud(self, *, worst: bool) -> np.ndarray:
-        """Return per site who hears it, with those who may stand beyond the edge or without."""
-        return self.loud_worst if worst else self.loud_best
+    def hearers(self, *, worst: bool) -> Hearers:
+        """Return who hears the sites, with those who only may or without."""
+        return self.heard if worst else self.sure
 
-    def spots(self, *, worst: bool) -> noise.Spots:
-        """Return the places all over each parcel, measured from `loud`."""
+    def exposed(self, *, worst: bool) -> spots.Exposure:
+        """Return whom each site keeps away from."""
+        return self.exposed_worst if worst else self.exposed_best
+
+    def spots(self, *, worst: bool) -> spots.Spots:
+        """Return the quietest places of each parcel."""
         return self.spots_worst if worst else self.spots_best
 
 
@@ -57,8 +69,8 @@ class Siting:
 
     Installed machines, 0 to the plan's cap: `pad_n` by the ground alone, `pad_lo` the same with
     ground that is only taken as bare failing; `place_lo`, `place_hi` by ground and neighbours
-    together, every unknown failing and passing; `noise_n` by the neighbours alone, at the parcel's
-    quietest spot, `quietest_m` away from them (`quietest_best_m` without the unknown ones).
+    together, every unknown failing and passing; `noise_n` by the neighbours alone, at the quietest
+    spot of the parcel. `alone_worst` and `alone_best` judge one machine there (see `_quietest`).
     """
 
     scene: Scene
@@ -67,60 +79,92 @@ class Siting:
     place_lo: np.ndarray
     place_hi: np.ndarray
     noise_n: np.ndarray
-    quietest_m: np.ndarray
-    quietest_best_m: np.ndarray
+    alone_worst: pd.DataFrame
+    alone_best: pd.DataFrame
 
 
 def siting(
     sites: gpd.GeoDataFrame,
-    layers: dict[str, gpd.GeoDataFrame],
-    coverage: dict[str, shapely.Geometry | None],
+    given: Screening,
+    sound: Sound,
     generator: Generator,
+    market: Market,
     plan: Plan,
-    barrier_db: float = 0.0,
 ) -> Siting:
     """Find how many machines each site's ground takes, and how many its neighbours let run there.
 
-    `barrier_db` is what a wall takes off every level (a lever; 0 for none).
+    `sound` is a machine among the layers given.
     """
-    heard = noise.hearers(sites, layers, coverage, generator, plan)
-    parcels = shapes_of(sites)
-    loud_worst, loud_best = (
-        noise.exposure(heard, len(sites), worst=worst) for worst in (True, False)
-    )
-    spots = noise.spots(parcels, loud_worst, heard.reach_m)
-    everyone_is_sure = bool(heard.certain.all())
-    scene = Scene(
-        ground=pad.ground(sites, layers, coverage, plan),
-        heard=heard,
-        limit_dba=plan.noise.limit_dba + barrier_db,
-        loud_worst=loud_worst,
-        loud_best=loud_best,
-        spots_worst=spots,
-        spots_best=spots if everyone_is_sure else noise.spots(parcels, loud_best, heard.reach_m),
-        generator=generator,
-        plan=plan,
-    )
+    scene = _scene(sites, given, sound, generator, market, plan)
+    alone_worst = alone_best = _quietest(scene, worst=True)
+    unsure = _unsure(scene.heard, len(sites))
+    if unsure.any():
+        alone_best = _rows(unsure, _quietest(scene, worst=False), alone_worst)
+    return _sited(scene, np.arange(len(sites)), alone_worst, alone_best)
+
+
+def eased(
+    found: Siting,
+    sites: gpd.GeoDataFrame,
+    given: Screening,
+    asked: np.ndarray,
+    plan: Plan,
+    sound: Sound,
+) -> Siting:
+    """Size the sites in `asked` again under a plan with other clearances, or another sound.
+
+    Worst case alone; the other sites' answers, and what the neighbours alone allow, mean nothing.
+    """
+    scene = found.scene
+    alone_worst = found.alone_worst
+    if plan.pad != scene.plan.pad:
+        ground = pad.ground(sites, given.layers, given.coverage, plan)
+        scene = replace(scene, ground=ground, plan=plan)
+    if sound is not scene.sound:
+        more = louder_db(sound, scene.sound)
+        scene = replace(
+            scene,
+            sound=sound,
+            heard=replace(scene.heard, bound_db=scene.heard.bound_db + more),
+            sure=replace(scene.sure, bound_db=scene.sure.bound_db + more),
+        )
+        # Where to begin to look: exact for another rating, a fair guess for a wall.
+        quieter = WALL_GUESS_DB if sound.wall_height_m is not None else -more
+        alone_worst = alone_worst.assign(margin_db=alone_worst["margin_db"] + quieter)
+    return _sited(scene, asked, alone_worst, alone_worst, worst_only=True)
+
+
+def _sited(
+    scene: Scene,
+    asked: np.ndarray,
+    alone_worst: pd.DataFrame,
+    alone_best: pd.DataFrame,
+    *,
+    worst_only: bool = False,
+) -> Siting:
+    heard, plan, generator = scene.heard, scene.plan, scene.generator
+    count = len(scene.ground.shapes)
+    cap, none = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
+    cap[asked] = plan.cap
     pad_n = _largest(
-        np.full(len(sites), plan.cap),
-        lambda asked, n: pad.fits(pad.chosen(scene.ground, asked), n, generator, plan),
+        cap,
+        cap,
+        lambda some, n: pad.fits(pad.chosen(scene.ground, some), n, generator, plan),
     )
-    place_lo = _largest(
-        np.minimum(pad_n, _ceiling(scene, worst=True)),
-        lambda asked, n: _holds(scene, asked, n, worst=True),
-    )
+    most = _allowed(alone_worst["margin_db"], plan)
+    tried_by = TRIED_WITH_LEVER if worst_only else TRIED_BY
+    place_lo = _largest(pad_n, most, lambda some, n: _holds(scene, some, n, tried_by, worst=True))
     place_hi = place_lo.copy()
-    unsure = np.isin(np.arange(len(sites)), heard.site[~heard.certain])
-    edge = np.flatnonzero(unsure & (place_lo < pad_n))
-    place_hi[edge] = _largest(
-        np.minimum(pad_n, _ceiling(scene, worst=False))[edge],
-        lambda asked, n: _holds(scene, edge[asked], n, worst=False),
-    )
-    quietest, quietest_best = (
-        np.fmin(scene.spots(worst=worst).quietest_m, heard.own_at_m) for worst in (True, False)
-    )
-    alone = noise.allowed(quietest, scene.limit_dba, generator, plan.cap)
-    alone = np.maximum(_installed(alone, plan), place_lo)
+    edge = np.flatnonzero(_unsure(heard, count) & (place_lo < pad_n))
+    if edge.size and not worst_only:
+        upper = none.copy()
+        upper[edge] = pad_n[edge]
+        more = _largest(
+            upper,
+            _allowed(alone_best["margin_db"], plan),
+            lambda some, n: _holds(scene, some, n, worst=False),
+        )
+        place_hi = np.maximum(place_hi, more)
     unheard = heard.own_unknown | (not heard.known)
     ground = scene.ground.facts
     bare = ground["bare"].to_numpy() & (not plan.assume.bare_parcel)
@@ -131,9 +175,48 @@ def siting(
         pad_lo=np.where(bare, 0, pad_n),
         place_lo=np.where(bare | unheard, 0, place_lo),
         place_hi=place_hi if heard.known else pad_n,
-        noise_n=np.where(unheard, 0, alone),
-        quietest_m=quietest,
-        quietest_best_m=quietest_best,
+        noise_n=np.where(unheard, 0, np.maximum(most, place_lo)),
+        alone_worst=alone_worst,
+        alone_best=alone_best,
+    )
+
+
+def _unsure(heard: Hearers, sites: int) -> np.ndarray:
+    """Say which sites have hearers who only may be there."""
+    unsure = np.zeros(sites, dtype=bool)
+    unsure[heard.site[~heard.certain]] = True
+    return unsure
+
+
+def _scene(
+    sites: gpd.GeoDataFrame,
+    given: Screening,
+    sound: Sound,
+    generator: Generator,
+    market: Market,
+    plan: Plan,
+) -> Scene:
+    parcels = shapes_of(sites)
+    ambient = given.rasters.get("ambient")
+    heard = hearers(sites, given.layers, given.coverage, ambient, sound, market, plan)
+    sure = heard.surely()
+    exposed = spots.exposure(heard, parcels, sound)
+    quiet = spots.spots(parcels, exposed, CANDIDATES)
+    exposed_best, quiet_best = exposed, quiet
+    if not heard.certain.all():
+        exposed_best = spots.exposure(sure, parcels, sound)
+        quiet_best = spots.spots(parcels, exposed_best, CANDIDATES)
+    return Scene(
+        ground=pad.ground(sites, given.layers, given.coverage, plan),
+        heard=heard,
+        sure=sure,
+        exposed_worst=exposed,
+        exposed_best=exposed_best,
+        spots_worst=quiet,
+        spots_best=quiet_best,
+        sound=sound,
+        generator=generator,
+        plan=plan,
     )
 
 
@@ -185,7 +268,9 @@ def deploy(found: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     )
 
 
-def describe(sites: gpd.GeoDataFrame, found: Siting, deployed: pd.DataFrame) -> pd.DataFrame:
+def describe(
+    sites: gpd.GeoDataFrame, found: Siting, deployed: pd.DataFrame, market: Market
+) -> pd.DataFrame:
     """Place what each site carries (n_lo, or n_hi where that is 0) and measure slack and deficit.
 
     Slack is what is left at n: decibels below the limit, metres of extra clearance at which n
@@ -202,35 +287,54 @@ def describe(sites: gpd.GeoDataFrame, found: Siting, deployed: pd.DataFrame) -> 
     facts["pad_slack_m"] = _pad_slack(found, count)
     facts["pad_short_by_m"] = _pad_short(found, after, (found.pad_n < after) & below_cap)
 
+    # Where one more does not fit: so many at the quietest spot of the parcel.
     running = np.maximum(after - plan.spares, 0)
-    quietest = np.where(sure, found.quietest_m, found.quietest_best_m)
-    level = noise.level_dba(quietest, running, generator)
+    with np.errstate(divide="ignore"):
+        more_db = 10 * np.log10(running)
+    alone = _rows(sure, found.alone_worst, found.alone_best)
+    level = (alone["level_dba"] + more_db).to_numpy(dtype=float, copy=True)
+    margin = (alone["margin_db"] - more_db).to_numpy(dtype=float, copy=True)
     fits = np.flatnonzero((found.pad_n >= after) & below_cap)
     best = _at_worst_or_best(scene, fits, after, sure)
-    level[best.index] = best["level_dba"]
-    heard_next = _hearers_of(scene, best).set_index(sites.index[best.index])
+    level[best.index], margin[best.index] = best["level_dba"], best["margin_db"]
+    heard_next = _hearers_of(scene, best, sure).set_index(sites.index[best.index])
     for name in ("receptor_class", "receptor_distance_m", "receptor_direction"):
         # Where one more does not fit, the neighbour of what stands is the one to name.
         facts[f"next_{name}"] = heard_next[name].reindex(sites.index)
         facts.loc[found.pad_n < after, f"next_{name}"] = facts[name]
     facts["level_next_dba"] = np.where(np.isfinite(level) & below_cap, level, np.nan)
-    over = facts["level_next_dba"] - scene.limit_dba
-    facts["noise_short_by_db"] = over.where(over > 0)
+    facts["noise_short_by_db"] = np.where((margin < 0) & below_cap, -margin, np.nan)
 
-    one = np.ones(len(sites))
-    # Infinite where nobody is within reach; the published margin is then missing, not large.
-    for name, away in (("worst", found.quietest_m), ("best", found.quietest_best_m)):
-        facts[f"margin_{name}_db"] = scene.limit_dba - noise.level_dba(away, one, generator)
+    for name, table in (("worst", found.alone_worst), ("best", found.alone_best)):
+        # Infinite where nobody is within reach; the published margin is then missing, not large.
+        facts[f"margin_{name}_db"] = table["margin_db"]
     unheard = heard.own_unknown | (not heard.known)
     facts.loc[unheard, ["margin_worst_db", "margin_best_db"]] = [-np.inf, np.inf]
     worst = facts["margin_worst_db"]
     facts["one_machine_margin_db"] = worst.where(np.isfinite(worst))
+    facts["noise_class"] = _margin_class(facts["margin_worst_db"], facts["margin_best_db"])
+    facts["alone_class"] = found.alone_worst["receptor_class"]
+    facts["quiet_side_db"] = found.alone_worst["quiet_side_db"]
+    for kind in ("plan", "rule"):
+        allowed = _allowed(found.alone_worst[f"best_{kind}_db"], plan)
+        facts[f"noise_n_{kind}"] = np.where(unheard, 0, np.maximum(allowed, found.place_lo))
+    if rules.rule_of(market) is None:
+        facts["noise_n_rule"] = np.nan
     facts["noise_n"], facts["pad_n"], facts["pad_lo"] = found.noise_n, found.pad_n, found.pad_lo
     facts["pad_lack"] = pad.lack(scene.ground, shapes_of(sites), generator, plan)
     facts["noise_evidence"] = heard.evidence
     for name in ("ground_area_m2", "open_area_m2", "pad_evidence"):
         facts[name] = scene.ground.facts[name]
     return facts
+
+
+def _margin_class(worst: pd.Series, best: pd.Series) -> np.ndarray:
+    """Class one machine at the quietest spot: 3 dB or more pass, 0 to 3 marginal, below 0 fail."""
+    classed = [
+        np.select([margin >= 3, margin >= 0], ["pass", "marginal"], "fail")
+        for margin in (worst, best)
+    ]
+    return np.where(classed[0] == classed[1], classed[0], "not known")
 
 
 def _placed(
@@ -240,6 +344,9 @@ def _placed(
     row = best.index.to_numpy()
     block, machines = blocks.outlines(best, scene.generator, scene.plan)
     parcels = shapes_of(sites)
+    walled = _with_wall(scene, best, sure)
+    finite = {name: best[name].where(np.isfinite(best[name])).to_numpy()
+              for name in ("margin_db", "margin_plan_db", "margin_rule_db")}  # fmt: skip
     placed = pd.DataFrame(
         {
             "placed_n": best["count"].to_numpy(),
@@ -250,9 +357,13 @@ def _placed(
             "pad_bearing_deg": (90.0 - best["degrees"].to_numpy()) % 180.0,
             "line_distance_m": shapely.distance(block, shapely.boundary(parcels[row])),
             "level_dba": best["level_dba"].to_numpy(),
-            "noise_slack_db": scene.limit_dba - best["level_dba"].to_numpy(),
+            "limit_dba": best["limit_dba"].to_numpy(),
+            "noise_slack_db": finite["margin_db"],
+            "noise_margin_plan_db": finite["margin_plan_db"],
+            "noise_margin_rule_db": finite["margin_rule_db"],
+            "wall_gain_db": best["level_dba"].to_numpy() - walled,
             "distance_floored": best["floored"].to_numpy(dtype=bool),
-            **{name: column.to_numpy() for name, column in _hearers_of(scene, best).items()},
+            **{name: col.to_numpy() for name, col in _hearers_of(scene, best, sure).items()},
             "block": block,
             "machines": machines,
         },
@@ -263,20 +374,45 @@ def _placed(
     return facts
 
 
-def _hearers_of(scene: Scene, best: pd.DataFrame) -> pd.DataFrame:
-    """Return who governs each placement, how far off and in which direction."""
-    heard, hearer = scene.heard, best["hearer"].to_numpy()
-    hit = np.flatnonzero(hearer >= 0)
+def _with_wall(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> np.ndarray:
+    """Return the level of each placement at its governing hearer behind a noise wall."""
+    sound = replace(scene.sound, wall_height_m=WALL_M)
+    found = np.full(len(best), np.nan)
+    running = _running(best, scene.plan).assign(site=best["site"])
+    worst = sure[best.index.to_numpy()]
+    for at_worst in (True, False):
+        asked = np.flatnonzero((worst == at_worst) & (best["hearer"].to_numpy() >= 0))
+        found[asked] = judge.level_at(
+            running.iloc[asked],
+            best["hearer"].to_numpy()[asked],
+            scene.hearers(worst=at_worst),
+            sound,
+            scene.generator,
+            scene.plan,
+        )
+    return found
+
+
+def _hearers_of(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> pd.DataFrame:
+    """Return who governs each placement, how far off, in which direction and by whose limit."""
+    hearer = best["hearer"].to_numpy()
+    worst = sure[best.index.to_numpy()]
+    names = ("receptor_id", "receptor_class", "receptor_name")
     who = {
         name: np.full(len(best), None, dtype=object)
-        for name in ("receptor_id", "receptor_class", "receptor_name", "receptor_direction")
+        for name in (*names, "receptor_direction", "governs")
     }
-    for name in ("receptor_id", "receptor_class", "receptor_name"):
-        who[name][hit] = getattr(heard, name)[hearer[hit]]
-    who["receptor_class"][hearer == noise.OWN] = "own dwelling"
-    centre = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
-    towards = shapely.shortest_line(centre, heard.shape[hearer[hit]])
-    who["receptor_direction"][hit] = compass(centre, shapely.get_point(towards, 1))
+    for at_worst in (True, False):
+        heard = scene.hearers(worst=at_worst)
+        hit = np.flatnonzero((hearer >= 0) & (worst == at_worst))
+        for name in names:
+            who[name][hit] = getattr(heard, name)[hearer[hit]]
+        who["governs"][hit] = np.where(heard.by_rule[hearer[hit]], "local rule", "plan")
+        centre = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
+        towards = shapely.shortest_line(centre, heard.shape[hearer[hit]])
+        who["receptor_direction"][hit] = compass(centre, shapely.get_point(towards, 1))
+    own = hearer == judge.OWN
+    who["receptor_class"][own], who["governs"][own] = "own dwelling", "plan"
     return pd.DataFrame({**who, "receptor_distance_m": best["receptor_distance_m"].to_numpy()})
 
 
@@ -293,103 +429,161 @@ def _at_worst_or_best(
     return pd.concat(found).sort_index()
 
 
-def _holds(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> np.ndarray:
-    """Say for each query whether some placement fits the ground and holds the limit."""
-    best = _best_place(scene, sites, count, worst=worst)
-    holds = np.zeros(len(sites), dtype=bool)
-    holds[best.index] = ~(best["level_dba"] > scene.limit_dba)
-    return holds
-
-
-def _best_place(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
-    """Return the quietest judged placement of each query, indexed by the query's position.
-
-    The spots farthest from who hears the site are judged first. Where none of them holds the
-    limit, every layout is tried, also at places all over the parcel that lie far enough away
-    for so many machines. Where there are none, no placement can hold it.
-    """
-    best = _judged(scene, sites, count, None, worst=worst)
-    spots = scene.spots(worst=worst)
-    over = (best["level_dba"] > scene.limit_dba) & (best["hearer"] >= 0)
-    retry = best.index[over].to_numpy()
-    away = NEARER * noise.keep_off_m(
-        count[retry] - scene.plan.spares, scene.limit_dba, scene.generator
-    )
-    hope = spots.ceiling_m[sites[retry]] >= away
-    retry, away = retry[hope], away[hope]
-    if not len(retry):
-        return best
-    found = _judged(
-        scene, sites[retry], count[retry], _far_spots(spots, sites[retry], away), worst=worst
-    )
-    found.index = retry[found.index]
-    better = found["order"] < best.loc[found.index, "order"]
-    best.loc[found.index[better]] = found[better]
-    return best
-
-
-def _far_spots(
-    spots: noise.Spots, sites: np.ndarray, away_m: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the SPOTS places of each query's site that are farthest, and at least `away_m` off."""
-    first, last = (np.searchsorted(spots.site, sites, side) for side in ("left", "right"))
-    times = last - first
-    query = np.repeat(np.arange(len(sites)), times)
-    nth = np.arange(len(query)) - np.repeat(np.cumsum(times) - times, times)
-    spot = np.repeat(first, times) + nth
-    far = spots.away_m[spot] >= away_m[query]
-    query, spot = query[far], spot[far]
-    order = np.lexsort((spot, -spots.away_m[spot], query))
-    query, spot = query[order], spot[order]
-    start = np.searchsorted(query, query)
-    kept = np.arange(len(query)) - start < SPOTS
-    return query[kept], np.column_stack((spots.x[spot[kept]], spots.y[spot[kept]]))
-
-
-def _ceiling(scene: Scene, *, worst: bool) -> np.ndarray:
-    """Return for each site the machines that no place of it could exceed for noise."""
-    ceiling = scene.spots(worst=worst).ceiling_m / NEARER
-    most = noise.allowed(ceiling, scene.limit_dba, scene.generator, scene.plan.cap)
-    return _installed(most, scene.plan)
-
-
-def _judged(
+def _holds(
     scene: Scene,
     sites: np.ndarray,
     count: np.ndarray,
-    spots: tuple[np.ndarray, np.ndarray] | None,
+    tried_by: tuple[int, ...] = TRIED_BY,
     *,
     worst: bool,
-) -> pd.DataFrame:
-    generator, plan = scene.generator, scene.plan
-    loud = scene.loud(worst=worst)
-    most = CANDIDATES if spots is None else CANDIDATES_HARD
-    placed = pad.candidates(scene.ground, sites, count, loud, generator, plan, most, spots)
-    running = placed.assign(count=(placed["count"] - plan.spares).clip(lower=0))
-    machine = blocks.machines(running, generator, plan)
-    outline = blocks.outlines(placed, generator, plan)[0]
-    judged = noise.judge(placed, machine, outline, scene.heard, generator, worst=worst)
+) -> np.ndarray:
+    """Say for each query whether some placement fits the ground and holds every limit.
+
+    The quietest by distance are tried first, the rest only where none of them holds.
+    """
+    placed = _candidates(scene, sites, count, worst=worst)
+    running = _running(placed, scene.plan)
+    nth = placed.groupby("query").cumcount().to_numpy()
+    query = placed["query"].to_numpy()
+    answer = np.zeros(len(sites), dtype=bool)
+    for begin, end in pairwise((0, *tried_by)):
+        asked = np.flatnonzero((nth >= begin) & (nth < end) & ~answer[query])
+        passed = judge.holds(
+            running.iloc[asked].reset_index(drop=True),
+            scene.hearers(worst=worst),
+            scene.sound,
+            scene.generator,
+            scene.plan,
+        )
+        answer[query[asked[passed]]] = True
+    return answer
+
+
+def _best_place(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
+    """Return the placement of each query with the highest margin, indexed by its position."""
+    placed = _candidates(scene, sites, count, worst=worst)
+    judged, _ = judge.judge(
+        _running(placed, scene.plan),
+        scene.hearers(worst=worst),
+        scene.sound,
+        scene.generator,
+        scene.plan,
+    )
     table = placed.join(judged)
-    table["order"] = table["level_dba"].round(6).fillna(-np.inf)
+    table["order"] = -table["margin_db"].round(6)
     table = table.sort_values(["query", "order"], kind="stable").drop_duplicates("query")
     return table.set_index("query")
 
 
+def _candidates(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
+    """Return the placements to judge: the quietest by distance among those that fit the ground."""
+    quiet = scene.spots(worst=worst)
+    first, last = (np.searchsorted(quiet.site, sites, side) for side in ("left", "right"))
+    times = last - first
+    query = np.repeat(np.arange(len(sites)), times)
+    spot = (
+        np.repeat(first, times) + np.arange(len(query)) - np.repeat(np.cumsum(times) - times, times)
+    )
+    return pad.candidates(
+        scene.ground,
+        sites,
+        count,
+        scene.exposed(worst=worst).quiet,
+        scene.generator,
+        scene.plan,
+        CANDIDATES,
+        (query, np.column_stack((quiet.x[spot], quiet.y[spot]))),
+    )
+
+
+def _running(placed: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    return placed.assign(count=(placed["count"] - plan.spares).clip(lower=0))
+
+
+def _quietest(scene: Scene, *, worst: bool) -> pd.DataFrame:
+    """Judge one machine at the quietest spots of each parcel, whatever ground is there.
+
+    A row per site: the best spot's margin_db, level_dba and limit_dba; `best_plan_db` and
+    `best_rule_db`, the most margin to each kind of limit at any of the spots; `quiet_side_db`, how
+    much quieter the best spot is than the middle of the lot.
+    """
+    quiet = scene.spots(worst=worst)
+    count = len(scene.ground.shapes)
+    middle = scene.ground.origin
+    site = np.concatenate((quiet.site, np.arange(count)))
+    one = blocks.blocks(1, scene.generator, scene.plan.pad.aisle_m)[0]
+    placed = pd.DataFrame(
+        {
+            "site": site,
+            "x": np.concatenate((quiet.x, middle[:, 0])),
+            "y": np.concatenate((quiet.y, middle[:, 1])),
+            "degrees": 0.0,
+            "rows": 1,
+            "columns": 1,
+            "length_m": one.length_m,
+            "width_m": one.width_m,
+            "count": 1,
+        }
+    )
+    judged, _ = judge.judge(
+        placed, scene.hearers(worst=worst), scene.sound, scene.generator, scene.plan
+    )
+    table = placed[["site", "x", "y"]].join(judged)
+    at_middle = table["margin_db"].to_numpy()[len(quiet.site) :]
+    best = table.sort_values(["site", "margin_db"], ascending=[True, False], kind="stable")
+    best = best.drop_duplicates("site").set_index("site")
+    best["receptor_class"] = _hearers_of(scene, best, np.full(count, worst))["receptor_class"]
+    most = table.groupby("site")[["margin_plan_db", "margin_rule_db"]].max()
+    with np.errstate(invalid="ignore"):
+        side = best["margin_db"].to_numpy() - at_middle
+    return pd.DataFrame(
+        {
+            "margin_db": best["margin_db"],
+            "level_dba": best["level_dba"],
+            "limit_dba": best["limit_dba"],
+            "receptor_class": best["receptor_class"],
+            "best_plan_db": most["margin_plan_db"],
+            "best_rule_db": most["margin_rule_db"],
+            "quiet_side_db": np.where(np.isfinite(side), side, np.nan),
+        }
+    )
+
+
+def _rows(first: np.ndarray, table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `table` where `first`, else those of `other`."""
+    return pd.concat([table[first], other[~first]]).sort_index()
+
+
+def _allowed(margin_db: pd.Series, plan: Plan) -> np.ndarray:
+    """Return how many installed machines a margin with one leaves room for, by energy.
+
+    Worked: 6.1 dB to spare with one: floor(10^0.61) = 4 running.
+    """
+    running = np.floor(10 ** (margin_db.to_numpy(dtype=float).clip(max=30.0) / 10) + 1e-9)
+    return _installed(running.astype(int), plan)
+
+
 def _largest(
-    upper: np.ndarray, holds: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    upper: np.ndarray, guess: np.ndarray, holds: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Return for each site the largest n from 0 to `upper` that `holds(sites, n)`, in lockstep.
 
-    The upper bound is tried first: most sites with room take it.
+    The guess is tried first, then its neighbour on the side that the answer lies; then halves.
     """
     below, above = np.zeros(len(upper), dtype=int), upper.astype(int) + 1
-    first = True
+    turn = 0
     while True:
         asked = np.flatnonzero(above - below > 1)
         if not len(asked):
             return below
-        n = above[asked] - 1 if first else (below[asked] + above[asked]) // 2
-        first = False
+        lo, hi = below[asked], above[asked]
+        if turn == 0:
+            n = np.clip(guess[asked], 1, hi - 1)
+        elif turn == 1:
+            n = np.where(lo > 0, lo + 1, hi - 1)
+        else:
+            n = (lo + hi) // 2
+        turn += 1
         passed = holds(asked, n)
         below[asked[passed]] = n[passed]
         above[asked[~passed]] = n[~passed]

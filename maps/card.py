@@ -60,7 +60,12 @@ OF_THE_PAD = (
 )
 OF_THE_HEARER = (
     "level_dba",
+    "limit_dba",
+    "governs",
+    "level_at_1m_dba",
+    "wall_gain_db",
     "noise_slack_db",
+    "noise_margin_plan_db",
     "receptor_class",
     "receptor_name",
     "receptor_id",
@@ -79,6 +84,8 @@ class Words(Frozen):
     fuel_evidence: dict[str, str]
     pad_evidence: dict[str, str]
     noise_evidence: dict[str, str]
+    noise_class: dict[str, str]
+    governs: dict[str, str]
     absent: dict[str, str]
     groups: dict[str, str]
     evidence: dict[str, str]
@@ -145,7 +152,7 @@ def shown(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
     alone = ~unplaced & everyone & ranking["receptor_class"].isna()
     for rows, names, said in (
         (unplaced, (*OF_THE_PAD, *OF_THE_HEARER), NO_PAD),
-        (alone, (*OF_THE_HEARER, "level_next_dba"), NOBODY),
+        (alone, (*OF_THE_HEARER, "level_next_dba", "quiet_side_db"), NOBODY),
     ):
         for name in names:
             filled = zip(texts[name], rows, strict=True)

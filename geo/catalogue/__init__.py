@@ -1,4 +1,4 @@
-"""What we know, as data: generators, fuels, mains, layers, facts and land use, each row cited."""
+"""What we know, as data: generators, spectra, fuels, mains, noise rules, layers, facts, uses."""
 
 from functools import cache
 from importlib.resources import files
@@ -7,7 +7,17 @@ from typing import TypeVar
 from pydantic import BaseModel, RootModel
 
 from geo.config import held, parse
-from geo.model import Carrying, Fact, Frozen, Fuel, Generator, LandUse, Layer
+from geo.model import (
+    Carrying,
+    Fact,
+    Frozen,
+    Fuel,
+    Generator,
+    LandUse,
+    Layer,
+    NoiseRules,
+    Spectrum,
+)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -55,6 +65,19 @@ def layers() -> dict[str, Layer]:
 def carrying() -> tuple[Carrying, ...]:
     """Return the capacity of a mile of main by diameter and pressure class."""
     return parse(_CarryingTable, _text("carrying.toml"), "geo/catalogue/carrying.toml").main
+
+
+@cache
+def spectra() -> dict[str, Spectrum]:
+    """Return every spectrum shape by id."""
+    where = "geo/catalogue/spectra.toml"
+    return parse(RootModel[dict[str, Spectrum]], _text("spectra.toml"), where).root
+
+
+@cache
+def noise_rules() -> NoiseRules:
+    """Return every local noise rule, and the receiving class of each kind of receptor."""
+    return parse(NoiseRules, _text("noise_limits.toml"), "geo/catalogue/noise_limits.toml")
 
 
 @cache

@@ -5,6 +5,7 @@ turned along one of the parcel's own edges. Plain for now: one block per site, t
 directions, one setback for every yard.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import geopandas as gpd
@@ -161,32 +162,31 @@ def candidates(
     ground: Ground,
     sites: np.ndarray,
     count: np.ndarray,
-    loudness: np.ndarray,
+    quiet: Callable[[np.ndarray, np.ndarray], np.ndarray],
     generator: Generator,
     plan: Plan,
     most: int,
-    spots: tuple[np.ndarray, np.ndarray] | None = None,
+    spots: tuple[np.ndarray, np.ndarray],
 ) -> pd.DataFrame:
     """Return up to `most` placements for each query (site, count), the quietest first.
 
-    `loudness` is per site the shape from which to keep away (None where nobody hears). Corners of
-    the area where the squarest block that fits can be centred are tried, and a point inside it.
-    With `spots` (query, and x and y in the market frame) every layout is tried, there too.
+    `quiet(points, site)` says how quiet a point of a site is, more for quieter. Corners of the
+    area where the squarest block that fits can be centred are tried, a point inside it, and
+    whichever of `spots` (query, and x and y in the market frame) lie in it.
 
     The answer has a row per placement: query, site, count, x, y (the block's centre, market
     frame), degrees (its length, counter-clockwise from east), rows, columns, length_m, width_m.
     """
     layouts = {int(n): blocks(int(n), generator, plan.pad.aisle_m) for n in np.unique(count)}
-    found = _places(ground, sites, count, layouts, every=spots is not None)
+    found = _places(ground, sites, count, layouts)
     area = np.asarray(found.pop("area"), dtype=object)
     rows = pd.DataFrame(found)
     corner, of = shapely.get_coordinates(area, return_index=True)
     middle = shapely.get_coordinates(shapely.point_on_surface(area))
     spot = np.concatenate((middle, corner))
     row = np.concatenate((np.arange(len(area)), of))
-    if spots is not None:
-        inner_row, inner = _spots_inside(ground, sites, rows, area, spots)
-        spot, row = np.concatenate((spot, inner)), np.concatenate((row, inner_row))
+    inner_row, inner = _spots_inside(ground, sites, rows, area, spots)
+    spot, row = np.concatenate((spot, inner)), np.concatenate((row, inner_row))
     table = rows.iloc[row].reset_index(drop=True)
     direction = table["direction"].to_numpy()
     table["site"] = sites[table["query"]]
@@ -196,14 +196,14 @@ def candidates(
     table["x"] = np.round(x * np.cos(angle) - y * np.sin(angle) + origin[:, 0], 4)
     table["y"] = np.round(x * np.sin(angle) + y * np.cos(angle) + origin[:, 1], 4)
     table["degrees"] = ground.degrees[direction] + np.where(table.pop("across"), 90.0, 0.0)
-    away = shapely.distance(shapely.points(table["x"], table["y"]), loudness[table["site"]])
-    table["away_m"] = np.round(np.where(np.isnan(away), np.inf, away), 3)
+    points = shapely.points(table["x"], table["y"])
+    table["quiet"] = np.round(quiet(points, table["site"].to_numpy()), 6)
     table = table.sort_values(
-        ["query", "away_m", "x", "y", "degrees"], ascending=[True, False, True, True, True]
+        ["query", "quiet", "x", "y", "degrees"], ascending=[True, False, True, True, True]
     )
     table = table.drop_duplicates(["query", "x", "y", "degrees"])
     table = table[table.groupby("query").cumcount() < most]
-    return table.drop(columns=["direction", "away_m"]).reset_index(drop=True)
+    return table.drop(columns=["direction", "quiet"]).reset_index(drop=True)
 
 
 def lack(ground: Ground, parcels: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
@@ -251,56 +251,50 @@ def _places(
     sites: np.ndarray,
     count: np.ndarray,
     layouts: dict[int, list[Block]],
-    *,
-    every: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Return where a block may be centred, per query and direction.
+    """Return where a block may be centred, per query: in its first layout and turn that fits.
 
-    In the squarest layout that fits, or in every layout that does.
+    Layouts are tried squarest first; each along the parcel's longest edge first, then across it,
+    then along the next. Which way a block is turned hardly matters to who hears it.
     """
     first = np.searchsorted(ground.site_of, np.arange(len(ground.shapes) + 1))
     of_site = np.diff(first)
-    open_queries = np.flatnonzero(of_site[sites] > 0)
     found: dict[str, list[np.ndarray]] = {name: [] for name in PLACE_COLUMNS}
     most = max((len(options) for options in layouts.values()), default=0)
+    turns = 2 * int(of_site[sites].max()) if len(sites) else 0
+    open_queries = np.arange(len(sites))
     for rank in range(most):
         open_queries = open_queries[[rank < len(layouts[int(n)]) for n in count[open_queries]]]
-        if not len(open_queries):
-            break
-        block = [layouts[int(n)][rank] for n in count[open_queries]]
-        size = np.array([(b.length_m, b.width_m, b.rows, b.columns) for b in block])
-        # A block whose short side is wider than the ground's inscribed circle cannot fit.
-        widest = 2 * (ground.radius_m[sites[open_queries]] + CIRCLE_TOLERANCE_M)
-        can = size[:, :2].min(axis=1) <= widest
-        asked, size = open_queries[can], size[can]
-        times = of_site[sites[asked]]
-        query = np.repeat(asked, times)
-        nth = np.arange(len(query)) - np.repeat(np.cumsum(times) - times, times)
-        direction = np.repeat(first[sites[asked]], times) + nth
-        each = np.repeat(size, times, axis=0)
-        room = ground.turned[direction]
-        box = shapely.bounds(room)
-        span = box[:, 2:] - box[:, :2] + fit.TOLERANCE_M
-        placed = np.zeros(0, dtype=np.intp)
-        for across in (False, True):
-            length, width = (each[:, 1], each[:, 0]) if across else (each[:, 0], each[:, 1])
-            # A block longer than the ground's own box, turned alike, cannot fit either.
-            may = np.flatnonzero((length <= span[:, 0]) & (width <= span[:, 1]))
+        for turn in range(turns):
+            query = open_queries[of_site[sites[open_queries]] > turn // 2]
+            if not len(query):
+                continue
+            block = [layouts[int(n)][rank] for n in count[query]]
+            size = np.array([(b.length_m, b.width_m, b.rows, b.columns) for b in block])
+            direction = first[sites[query]] + turn // 2
+            across = bool(turn % 2)
+            length, width = (size[:, 1], size[:, 0]) if across else (size[:, 0], size[:, 1])
+            room = ground.turned[direction]
+            box = shapely.bounds(room)
+            span = box[:, 2:] - box[:, :2] + fit.TOLERANCE_M
+            # A block longer than the ground's box, turned alike, cannot fit; nor one whose short
+            # side is wider than the ground's inscribed circle.
+            widest = 2 * (ground.radius_m[sites[query]] + CIRCLE_TOLERANCE_M)
+            can = (length <= span[:, 0]) & (width <= span[:, 1])
+            may = np.flatnonzero(can & (np.minimum(length, width) <= widest))
             places = fit.centres(room[may], length[may], width[may])
             fits = ~shapely.is_empty(places)
             hit, area = may[fits], places[fits]
-            placed = np.concatenate((placed, query[hit]))
             found["query"].append(query[hit])
             found["direction"].append(direction[hit])
             found["across"].append(np.full(len(hit), across))
-            found["rows"].append(each[hit, 2].astype(int))
-            found["columns"].append(each[hit, 3].astype(int))
-            found["length_m"].append(each[hit, 0])
-            found["width_m"].append(each[hit, 1])
+            found["rows"].append(size[hit, 2].astype(int))
+            found["columns"].append(size[hit, 3].astype(int))
+            found["length_m"].append(size[hit, 0])
+            found["width_m"].append(size[hit, 1])
             found["count"].append(count[query[hit]].astype(int))
             found["area"].append(area)
-        if not every:
-            open_queries = np.setdiff1d(open_queries, placed)
+            open_queries = np.setdiff1d(open_queries, query[hit])
     empty = np.empty(0, dtype=np.intp)
     return {name: np.concatenate(parts) if parts else empty for name, parts in found.items()}
 
