@@ -34,10 +34,14 @@ FILES = (noise.GRID, noise.LINES, noise.PAGE)
 
 @dataclass(frozen=True)
 class Town:
-    """What of the store a picture is drawn from: whole layers, and the ground's height if known."""
+    """What of the store a picture is drawn from: whole layers, and the ground's height if known.
+
+    `mapped` is the area inside which every building is known, in the market's frame.
+    """
 
     layers: dict[str, gpd.GeoDataFrame]
     elevation: Raster | None
+    mapped: shapely.Geometry
 
 
 def draw(
@@ -127,10 +131,13 @@ def _town(market: Market, report: Report, night: dt.date, where: Where) -> Town:
             raise _passed(report, "its sources have been pulled again since, and differ")
         layers = select.drawing(path, market, night, settings.load_land_use(where))
         elevation = None
-        if any(line.layer == "elevation" for line in report.sources):
-            with open_store(path, read_only=True) as opened:
+        with open_store(path, read_only=True) as opened:
+            if any(line.layer == "elevation" for line in report.sources):
                 elevation = opened.raster("elevation", night, market.sources)
-    return Town(layers, elevation)
+            stood = opened.snapshots(night, market.sources)
+        areas = stood.loc[stood["layer"] == "buildings", "coverage"].dropna()
+        mapped = shapely.union_all([shapely.from_wkb(bytes(one)) for one in areas])
+    return Town(layers, elevation, mapped)
 
 
 def _passed(report: Report, why: str) -> StoreError:
@@ -186,7 +193,7 @@ def _picture(
         receiver_height_m=plan.noise.receptor_height_m,
         edition=heard.edition.name,
         said=(row["sentence"],),
-        assumptions=(*_given(plan, cell_m), *_missing(row, town, near, heard)),
+        assumptions=(*_given(plan, cell_m), *_missing(row, town, near, heard, grid)),
     )
 
 
@@ -223,7 +230,7 @@ def _given(plan: Plan, cell_m: float) -> tuple[str, ...]:
 
 
 def _missing(
-    row: pd.Series, town: Town, near: gpd.GeoDataFrame | None, heard: Sound
+    row: pd.Series, town: Town, near: gpd.GeoDataFrame | None, heard: Sound, grid: Raster
 ) -> tuple[str, ...]:
     """List what is not known here, and what is taken in its place."""
     said = []
@@ -235,6 +242,10 @@ def _missing(
         said.append(
             f"{heard.scene.unknown_height:,} of {len(near):,} buildings have no known height: "
             "they screen nothing."
+        )
+    if near is not None and not town.mapped.covers(noise.frame(grid)):
+        said.append(
+            "Part of the picture lies beyond where buildings are mapped: nothing screens there."
         )
     if town.elevation is None:
         said.append("No ground heights are published here: the ground is taken as level.")

@@ -159,11 +159,11 @@ def draw(picture: Picture, drawing: dict[str, gpd.GeoDataFrame], report: Report)
     A layer of `drawing` that is absent or empty is not drawn; what lies beyond the grid is cut off.
     """
     look, crs = style(), picture.grid.crs
-    frame = _frame(picture.grid)
-    near = {key: _near(layer, frame, crs) for key, layer in drawing.items()}
+    edge = frame(picture.grid)
+    near = {key: _near(layer, edge, crs) for key, layer in drawing.items()}
     levels = sorted(set(picture.lines["level_dba"]))
     shapes: dict[str, dict[str, Any]] = {}
-    the_map = fitted_map(_in_view(picture, frame), max_zoom=19)
+    the_map = fitted_map(_in_view(picture, edge), max_zoom=19)
     Part("data").add_to(the_map)
     for name, depth in (("ground", 250), ("bands", 300), ("above", 450), ("lines", 452),
                         ("names", 455)):  # fmt: skip
@@ -197,23 +197,24 @@ def draw(picture: Picture, drawing: dict[str, gpd.GeoDataFrame], report: Report)
     return page(the_map, {"shapes": shapes, "data": data}, title)
 
 
-def _frame(grid: Raster) -> shapely.Polygon:
+def frame(grid: Raster) -> shapely.Polygon:
+    """Return the outline of a grid, in its own frame."""
     height, width = grid.values.shape
     corners = [(0, 0), (width, 0), (width, height), (0, height)]
     return shapely.Polygon([grid.transform @ corner for corner in corners])
 
 
-def _near(layer: gpd.GeoDataFrame, frame: shapely.Polygon, crs: str) -> gpd.GeoDataFrame:
+def _near(layer: gpd.GeoDataFrame, edge: shapely.Polygon, crs: str) -> gpd.GeoDataFrame:
     """Return what of a layer touches the picture, cut off at its edge."""
     moved = layer[layer.geometry.notna()].to_crs(crs)
-    met = moved[moved.intersects(frame)]
-    return met.set_geometry(met.geometry.make_valid().intersection(frame))
+    met = moved[moved.intersects(edge)]
+    return met.set_geometry(met.geometry.make_valid().intersection(edge))
 
 
-def _in_view(picture: Picture, frame: shapely.Polygon) -> gpd.GeoDataFrame:
+def _in_view(picture: Picture, edge: shapely.Polygon) -> gpd.GeoDataFrame:
     """Return what the map opens on: the parcel and every line, or the grid where there is none."""
     shapes = [picture.parcel, *picture.lines.geometry[picture.lines["kind"] == "line"]]
-    return gpd.GeoDataFrame(geometry=shapes if len(shapes) > 1 else [frame], crs=picture.grid.crs)
+    return gpd.GeoDataFrame(geometry=shapes if len(shapes) > 1 else [edge], crs=picture.grid.crs)
 
 
 def _add_levels(
@@ -344,7 +345,7 @@ def _reach(line: shapely.Geometry | None, picture: Picture) -> str:
     points = shapely.points(shapely.get_coordinates(line))
     away = float(shapely.distance(points, picture.pad).max())
     said = f"{convert(away, 'm', 'ft'):,.0f} ft ({away:,.0f} m)"
-    edge = shapely.boundary(_frame(picture.grid))
+    edge = shapely.boundary(frame(picture.grid))
     cell_m = float(np.hypot(picture.grid.transform.a, picture.grid.transform.d))
     cut = shapely.dwithin(line, edge, cell_m)
     return f"more than {said}" if cut else said
