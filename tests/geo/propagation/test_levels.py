@@ -64,15 +64,13 @@ def test_nobody_is_behind_a_screen_that_is_farther_than_they_are():
     assert near == pytest.approx(lost((0, 0, 1), (3, 0, 1), scene()))
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 5000), EDITIONS)
-def test_a_screen_never_makes_it_louder(town, seed, edition):
-    one = town(seed)
-    open_air = lost(one.source, one.receiver, one.scene, edition=edition)
-    screened = lost(
-        one.source, one.receiver, one.scene, edition=edition, screen=(np.array([3.0]), 4.0)
-    )
-    assert (screened >= open_air - 0.35).all()
+@settings(deadline=None)
+@given(st.floats(1.5, 200), st.floats(0.5, 1.0), st.floats(0, 8), EDITIONS)
+def test_a_screen_never_makes_it_louder_in_the_open(away, at_m, height_m, edition):
+    ends = (0, 0, 1.5), (away, 0, 4)
+    open_air = lost(*ends, scene(), edition=edition)
+    screened = lost(*ends, scene(), edition=edition, screen=(np.array([at_m]), height_m))
+    assert (screened >= open_air - 1e-9).all()
 
 
 def test_ground_known_only_in_part_is_filled_from_what_is_known():
@@ -101,6 +99,7 @@ def test_chunks_and_threads_change_nothing(town, monkeypatch):
     assert (lost(source, receiver, one.scene, air=AIR) == in_chunks).all()
 
 
+@settings(deadline=None)
 @given(st.floats(1, 3000), st.floats(0, 500), st.floats(0.1, 20), st.floats(0.1, 20))
 def test_farther_is_never_louder_over_hard_ground(near, more, source_m, receiver_m):
     level = lost(
@@ -160,6 +159,7 @@ def test_no_town_beats_the_bound(town, seed, edition, ground, hilly):
     assert (level <= bound + 1e-9).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=2, max_size=30), EDITIONS)
 def test_the_bound_falls_with_distance_and_is_close_in_the_open(away, edition):
     away = np.sort(np.array(away))
