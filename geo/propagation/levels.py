@@ -51,8 +51,9 @@ def attenuation_db(
     contributions are summed by energy. `screen` is a closed wall round each source: (plan distance
     from the source (P,), height above the source's ground); paths round sides and back from walls
     lose at least what that wall alone takes, and none leads round it. (Where it stands in for two
-    edges beyond, eq. (15) counts one: over the top it can then be a little louder.) A solid that holds source or
-    receiver below its roof is left out for that pair: see `enclosed`. Never NaN or infinite.
+    edges beyond, eq. (15) counts one: over the top it can then be a little louder.) A solid that
+    holds source or receiver below its roof is left out for that pair: see `enclosed`. Never NaN or
+    infinite.
 
     Worked: 100 m over hard ground, no air: 20 lg 100 + 11 - 3 = 48 dB in every band.
     """
