@@ -16,6 +16,8 @@ from geo.model import Layer, Market, Raster
 OVERLAP_MIN = 0.05
 # ... and with the area that its CRS is made for, beyond which a grid of a whole state may well go.
 WITHIN_USE_MIN = 0.5
+# The units of projected coordinates that are taken for each other.
+UNITS_M = {"US survey feet": 1200 / 3937, "feet": 0.3048, "metres": 1.0}
 # How many different values a message shows.
 SHOWN_VALUES = 3
 
@@ -155,6 +157,13 @@ def _instead(
     for other in (market.crs, "EPSG:4326"):
         if other != crs and parcels and _misplaced(own, other, market, parcels) is None:
             return f"{declare} as {other!r}, in which the grid meets the parcels, {label}"
+    for unit, in_metres in UNITS_M.items():
+        # The false origin of a zone is the same point on the ground in either unit.
+        scale = in_metres / pyproj.CRS.from_user_input(crs).axis_info[0].unit_conversion_factor
+        other_unit = shapely.transform(own, lambda xy, by=scale: xy * by)
+        if parcels and _misplaced(other_unit, crs, market, parcels) is None:
+            like = f"the like of {crs} in {unit}"
+            return f"{declare} as {like}, in which the grid meets the parcels, {label}"
     return (
         f"{declare} as what the coordinates are really in (feet or metres, x before y), {label}; "
         "or take a grid of this market"

@@ -53,7 +53,7 @@ def refresh(source: Source, market: Market, files: Path, store: Path, night: dt.
         if store.exists():
             with open_store(store) as opened:
                 if layer.is_raster:
-                    parcels = opened.bounds("parcels", night, market.sources)
+                    parcels = opened.bounds("parcels", market.crs, night, market.sources)
                 declared = declaration_digest(source, layer, market, parcels)
                 stood = opened.unchanged(source.id, raw_digest, declared, night)
                 if stood is not None:

@@ -167,14 +167,15 @@ class Store:
         return to_frame(ordered, self._crs(name, night, sources), layer)
 
     def bounds(
-        self, name: str, night: dt.date | None = None, sources: Sequence[str] | None = None
+        self, name: str, crs: str, night: dt.date | None, sources: Sequence[str]
     ) -> tuple[float, float, float, float] | None:
-        """Return left, bottom, right, top of a layer's shapes, in its CRS: None where none has any.
+        """Return left, bottom, right, top of a layer's shapes; None where it has none in `crs`.
 
         Asked of the database, so that a million parcels stay in it.
         """
+        stood = self.snapshots(night, sources)
         relation = self.relation(catalogue.layers()[name], night, sources)
-        if relation is None:
+        if relation is None or set(stood.loc[stood["layer"] == name, "crs"]) != {crs}:
             return None
         found = relation.aggregate(
             "min(st_xmin(geometry)), min(st_ymin(geometry)), "

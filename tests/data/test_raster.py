@@ -77,8 +77,10 @@ def test_a_grid_over_the_parcels_is_taken(tmp_path, said, taken, night):
         assert opened.raster("ambient", night).values.tolist() == LEVEL.tolist()
         # ten lots of 20 m from x = 0, y = -60
         box = (LEFT, TOP - 60, LEFT + 200, TOP - 40)
-        assert opened.bounds("parcels", night) == box
-        assert opened.bounds("zoning", night) is None
+        parcels = "tiny_parcels"
+        assert opened.bounds("parcels", "EPSG:26986", night, [parcels]) == box
+        assert opened.bounds("parcels", "EPSG:26918", night, [parcels]) is None
+        assert opened.bounds("zoning", "EPSG:26986", night, [parcels]) is None
 
 
 def test_a_metre_grid_labelled_in_feet_is_refused_and_the_remedy_named(tmp_path, said, taken):
@@ -96,8 +98,9 @@ def test_a_metre_grid_labelled_in_feet_is_refused_and_the_remedy_named(tmp_path,
 def test_a_feet_grid_labelled_in_metres_is_refused(tmp_path, said, taken):
     shift = Affine(10 * FEET, 0, LEFT * FEET, 0, -10 * FEET, TOP * FEET)
     grid(tmp_path / "ambient.tif", LEVEL, shift)
-    with pytest.raises(ContractError, match="wrong CRS or coordinates elsewhere"):
+    with pytest.raises(ContractError, match="wrong CRS or coordinates elsewhere") as caught:
         taken(said())
+    assert "the like of EPSG:26986 in US survey feet" in caught.value.remedy
     # In feet it is the same grid, and is taken.
     grid(tmp_path / "ambient.tif", LEVEL, shift, crs="EPSG:2249")
     taken(said(crs="EPSG:2249"))
