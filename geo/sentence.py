@@ -97,7 +97,10 @@ def unknowns(row: Row) -> list[str]:
     if row["fuel_n_lo"] < row["fuel_n_hi"]:
         found.append(FUEL_UNKNOWN[row["fuel_evidence"]])
     if row["noise_evidence"] in NOISE_UNKNOWN and row["noise_unsure"]:
-        found.append(NOISE_UNKNOWN[row["noise_evidence"]])
+        what = NOISE_UNKNOWN[row["noise_evidence"]]
+        if _known(row["ambient_needed_dba"]):
+            what += f" ({row['ambient_needed_dba']:.0f} dB(A) would do for one generator)"
+        found.append(what)
     if row["pad_lo"] < row["pad_n"]:
         found.append(PAD_UNKNOWN[row["pad_evidence"]])
     return found

@@ -184,7 +184,7 @@ def _sited(
 def _unsure(heard: Hearers, sites: int) -> np.ndarray:
     """Say which sites have hearers who only may be there."""
     unsure = np.zeros(sites, dtype=bool)
-    unsure[heard.site[~heard.certain]] = True
+    unsure[heard.site[~heard.column("certain")]] = True
     return unsure
 
 
@@ -203,7 +203,7 @@ def _scene(
     exposed = spots.exposure(heard, parcels, sound)
     quiet = spots.spots(parcels, exposed, CANDIDATES)
     exposed_best, quiet_best = exposed, quiet
-    if not heard.certain.all():
+    if not heard.column("certain").all():
         exposed_best = spots.exposure(sure, parcels, sound)
         quiet_best = spots.spots(parcels, exposed_best, CANDIDATES)
     return Scene(
@@ -318,8 +318,13 @@ def describe(
     for kind in ("plan", "rule"):
         allowed = _allowed(found.alone_worst[f"best_{kind}_db"], plan)
         facts[f"noise_n_{kind}"] = np.where(unheard, 0, np.maximum(allowed, found.place_lo))
+    rule = found.alone_worst["best_rule_db"]
     if rules.rule_of(market) is None:
         facts["noise_n_rule"] = np.nan
+    # The limit was taken on the quietest night there may be: the rest of it must be there already.
+    needed = plan.noise.ambient_floor_dba - rule
+    no_ambient = (heard.evidence == "ambient unknown") & np.isfinite(rule)
+    facts["ambient_needed_dba"] = needed.where(no_ambient)
     facts["noise_n"], facts["pad_n"], facts["pad_lo"] = found.noise_n, found.pad_n, found.pad_lo
     facts["pad_lack"] = pad.lack(scene.ground, shapes_of(sites), generator, plan)
     facts["noise_evidence"] = heard.evidence
@@ -406,10 +411,10 @@ def _hearers_of(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> pd.DataFr
         heard = scene.hearers(worst=at_worst)
         hit = np.flatnonzero((hearer >= 0) & (worst == at_worst))
         for name in names:
-            who[name][hit] = getattr(heard, name)[hearer[hit]]
-        who["governs"][hit] = np.where(heard.by_rule[hearer[hit]], "local rule", "plan")
+            who[name][hit] = heard.column(name, hearer[hit])
+        who["governs"][hit] = np.where(heard.column("by_rule", hearer[hit]), "local rule", "plan")
         centre = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
-        towards = shapely.shortest_line(centre, heard.shape[hearer[hit]])
+        towards = shapely.shortest_line(centre, heard.column("shape", hearer[hit]))
         who["receptor_direction"][hit] = compass(centre, shapely.get_point(towards, 1))
     own = hearer == judge.OWN
     who["receptor_class"][own], who["governs"][own] = "own dwelling", "plan"

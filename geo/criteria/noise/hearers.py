@@ -14,41 +14,38 @@ from geo.model import Market, NoiseRule, Plan, Raster
 from geo.near import gather, inside, shapes_of, within
 from geo.raster import at
 
-PAIR_FIELDS = (
-    "site", "shape", "receptor_id", "receptor_class", "receptor_name", "certain", "limit_dba",
-    "by_rule", "away_m", "bound_db", "height_m", "beyond_m",
+WHO_COLUMNS = (
+    "shape", "receptor_id", "receptor_class", "receptor_name", "certain", "limit_dba", "by_rule",
+    "height_m", "beyond_m", "ambient",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Hearers:
-    """Who hears each site, a row per site, receptor and limit.
+    """Who hears each site: pairs of a site and a row of `who`.
 
-    Sorted by site, the plan's limit before the rule's, and by `bound_db`: how far one machine
-    anywhere on the site could at most be over the limit there, loudest first; `away_m` is how far
-    it is from the site at the least. `beyond_m` is how far
-    the receiving point lies outside the site's own line at least (below 0: before the facade).
-
+    `who` has a row per receptor and limit that protects it (columns WHO_COLUMNS): its shape, name
+    and class, the limit, whether it is the rule's, and where it is measured: `height_m` above the
+    ground, at least `beyond_m` outside the site's own line (below 0: so far before the facade).
     `certain` is False for whoever counts at worst and not at best: a stand-in at the edge of the
     receptor layer, since somebody may live just beyond it, or a limit that rests on an ambient
-    level that is not known. Per site: `own_at_m` is the distance the plan assumes to homes on the
-    site itself whose place is not known (NaN: none), `own_unknown` marks those neither placed nor
-    assumed, `ambient_assumed` those with a limit on an ambient level that the plan assumes, `line`
-    the site's own shape.
+    level that nobody knows.
+
+    Pairs are sorted by site, the plan's limit before the rule's, and by `bound_db`: how far one
+    machine anywhere on the site could at most be over the limit there, loudest first; `away_m` is
+    the least distance between the two.
+
+    Per site: `own_at_m` is the distance the plan assumes to homes on the site itself whose place
+    is not known (NaN: none), `own_unknown` marks those neither placed nor assumed,
+    `ambient_assumed` those with a limit on an ambient level that the plan assumes, `line` is the
+    site's own shape, and `evidence` says how its neighbours are known.
     """
 
+    who: pd.DataFrame
     site: np.ndarray
-    shape: np.ndarray
-    receptor_id: np.ndarray
-    receptor_class: np.ndarray
-    receptor_name: np.ndarray
-    certain: np.ndarray
-    limit_dba: np.ndarray
-    by_rule: np.ndarray
+    row: np.ndarray
     away_m: np.ndarray
     bound_db: np.ndarray
-    height_m: np.ndarray
-    beyond_m: np.ndarray
     line: np.ndarray
     own_at_m: np.ndarray
     own_unknown: np.ndarray
@@ -56,9 +53,15 @@ class Hearers:
     evidence: np.ndarray
     known: bool
 
+    def column(self, name: str, pair: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return a column of `who` for some pairs, or all."""
+        return np.asarray(self.who[name].to_numpy()[self.row[pair]])
+
     def surely(self) -> "Hearers":
         """Return those who hear for certain alone."""
-        return replace(self, **{name: getattr(self, name)[self.certain] for name in PAIR_FIELDS})
+        kept = self.column("certain")
+        pairs = ("site", "row", "away_m", "bound_db")
+        return replace(self, **{name: getattr(self, name)[kept] for name in pairs})
 
 
 def hearers(
@@ -81,28 +84,36 @@ def hearers(
     rule = rules.rule_of(market)
     receptors = layers.get("receptors")
     evidence = np.full(len(sites), "receptors", dtype=object)
-    parts: list[pd.DataFrame] = []
+    found: list[tuple[np.ndarray, np.ndarray, pd.DataFrame]] = []
     if receptors is None:
         evidence[:] = "no layer"
     else:
+        area = coverage.get("receptors")
         for limit in limits:
             lowest = limit.lowest_dba(plan.noise.ambient_floor_dba)
             reach = reach_m(sound, lowest, running)
             if not limit.by_rule:
                 reach = max(reach, plan.noise.report_reach_m)
-            parts.append(_heard(sites, layers, limit, rule, reach, ambient, plan))
-            near_edge = np.flatnonzero(~inside(shapes, coverage.get("receptors"), reach))
-            near_edge = near_edge[_emits(sites, limit)[near_edge]]
-            parts.append(
-                _beyond(shapes, near_edge, coverage.get("receptors"), reach, limit, lowest, plan)
-            )
+            found.append(_heard(sites, layers, limit, rule, reach, ambient, plan))
+            near_edge = np.flatnonzero(~inside(shapes, area, reach) & _emits(sites, limit))
+            found.append(_beyond(shapes, near_edge, area, reach, limit, plan))
             evidence[near_edge] = "edge of layer"
     own = sites["own_dwelling"].to_numpy(dtype=bool)
-    homes, placed = _own_homes(shapes, own, layers.get("buildings"), plan)
+    home, building, placed = _own_homes(shapes, own, layers.get("buildings"))
     # The rule is about other people's land, unless it is about dwellings.
     at_home = rule is not None and rule.position == "facade"
-    parts += [
-        homes.assign(limit_dba=limit.most_dba, by_rule=limit.by_rule)
+    found += [
+        (
+            home,
+            np.arange(len(home)),
+            _who(
+                building,
+                limit,
+                limit_dba=limit.most_dba,
+                height_m=plan.noise.facade_height_m,
+                receptor_class="own dwelling",
+            ),
+        )
         for limit in limits
         if not limit.by_rule or at_home
     ]
@@ -110,24 +121,24 @@ def hearers(
     assumed = plan.assume.own_dwelling_at_m
     # Homes of unknown place on the site decide, whoever else may live beyond the edge.
     evidence[unplaced & ((evidence == "receptors") | (assumed is None))] = "own dwelling"
-    table = pd.concat([part for part in parts if len(part)] or [homes], ignore_index=True)
-    table = table.reindex(columns=[*PAIR_FIELDS, "ambient"])
-    site = table["site"].to_numpy(dtype=np.intp)
-    away = shapely.distance(shapes[site], table["shape"].to_numpy(dtype=object))
-    away = np.maximum(away + np.minimum(table["beyond_m"].to_numpy(dtype=float), 0.0), 0.0)
-    table["away_m"] = away
-    table["bound_db"] = upper_dba(sound, away) - table["limit_dba"].to_numpy(dtype=float)
-    order = np.lexsort((np.arange(len(table)), -table["bound_db"], table["by_rule"], site))
-    table = table.iloc[order]
+    site, row, who = _joined(found)
+    away = shapely.distance(shapes[site], who["shape"].to_numpy()[row])
+    away = np.maximum(away + np.minimum(who["beyond_m"].to_numpy()[row], 0.0), 0.0)
+    bound = upper_dba(sound, away) - who["limit_dba"].to_numpy()[row]
+    order = np.lexsort((row, -bound, who["by_rule"].to_numpy()[row], site))
+    site, row = site[order], row[order]
     no_ambient, ambient_assumed = (
-        np.isin(np.arange(len(sites)), table.loc[table["ambient"] == how, "site"].astype(int))
+        np.isin(np.arange(len(sites)), site[(who["ambient"] == how).to_numpy()[row]])
         for how in ("unknown", "assumed")
     )
-    evidence[no_ambient & (evidence == "receptors")] = "ambient unknown"
-    types = {"site": np.intp, "certain": bool, "limit_dba": float, "by_rule": bool, "away_m": float,
-             "bound_db": float, "height_m": float, "beyond_m": float}  # fmt: skip
+    # What nobody knows here outweighs who may live beyond the edge.
+    evidence[no_ambient & (evidence != "own dwelling")] = "ambient unknown"
     return Hearers(
-        **{name: table[name].to_numpy(dtype=types.get(name, object)) for name in PAIR_FIELDS},
+        who=who,
+        site=site,
+        row=row,
+        away_m=away[order],
+        bound_db=bound[order],
         line=shapes,
         own_at_m=np.where(unplaced & (assumed is not None), assumed or np.nan, np.nan),
         own_unknown=unplaced & (assumed is None),
@@ -135,6 +146,29 @@ def hearers(
         evidence=evidence,
         known=receptors is not None,
     )
+
+
+def _joined(
+    found: list[tuple[np.ndarray, np.ndarray, pd.DataFrame]],
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Return the pairs of every limit with the rows of who they are, one table of them all."""
+    start = np.cumsum([0, *(len(who) for _, _, who in found)])
+    site = np.concatenate([site for site, _, _ in found]).astype(np.int32)
+    row = np.concatenate(
+        [row + first for (_, row, _), first in zip(found, start[:-1], strict=True)]
+    ).astype(np.int32)
+    tables = [who for _, _, who in found if len(who)] or [found[0][2]]
+    types = dict.fromkeys(("limit_dba", "height_m", "beyond_m"), float) | dict.fromkeys(
+        ("certain", "by_rule"), bool
+    )
+    return site, row, pd.concat(tables, ignore_index=True).astype(types)
+
+
+def _who(shape: np.ndarray, limit: Limit, **columns: object) -> pd.DataFrame:
+    """Return rows of WHO_COLUMNS, of people who hear for certain unless `columns` say otherwise."""
+    given = {"shape": shape, "by_rule": limit.by_rule, "certain": True, "beyond_m": 0.0,
+             "ambient": "known", **columns}  # fmt: skip
+    return pd.DataFrame(given, index=range(len(shape))).reindex(columns=list(WHO_COLUMNS))
 
 
 def _emits(sites: gpd.GeoDataFrame, limit: Limit) -> np.ndarray:
@@ -152,24 +186,18 @@ def _heard(
     reach: float,
     ambient: Raster | None,
     plan: Plan,
-) -> pd.DataFrame:
-    """Return the receptors that one limit protects, within reach of each site it is about."""
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Return the receptors that one limit protects, and which are in reach of sites it is about."""
     shapes = shapes_of(sites)
     receptors = layers["receptors"]
     rows = receptors[receptors["receptor_class"].isin(limit.classes)]
-    at_facade = limit.by_rule and rule is not None and rule.position == "facade"
     heard = shapes_of(rows)
     beyond, height = 0.0, plan.noise.receptor_height_m
     if limit.by_rule and rule is not None and rule.position == "beyond":
         beyond = rule.beyond_m
-    if at_facade and rule is not None:
+    if limit.by_rule and rule is not None and rule.position == "facade":
         heard = _facades(heard, layers.get("buildings"))
         beyond, height = -rule.beyond_m, plan.noise.facade_height_m
-    site, other = within(shapes, heard, reach)
-    kept = _emits(sites, limit)[site]
-    own = rows["site_id"].to_numpy()[other] == sites["site_id"].to_numpy()[site]
-    site, other = site[kept & ~own], other[kept & ~own]
-    some = rows.iloc[other]
     level, assumed = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
     if not np.isnan(limit.above_ambient_db):
         if ambient is not None:
@@ -180,22 +208,23 @@ def _heard(
     floor = plan.noise.ambient_floor_dba
     most = limit.at(level, floor)
     unknown = np.isnan(most)
-    return pd.DataFrame(
-        {
-            "site": site,
-            "shape": heard[other],
-            "receptor_id": some["receptor_id"].to_numpy(),
-            "receptor_class": some["receptor_class"].to_numpy(),
-            "receptor_name": some["name"].to_numpy(),
-            # Where nobody knows the ambient level: the lowest it can be, at worst alone.
-            "certain": ~unknown[other],
-            "limit_dba": np.where(unknown, limit.lowest_dba(floor), most)[other],
-            "by_rule": limit.by_rule,
-            "height_m": height,
-            "beyond_m": beyond,
-            "ambient": np.select([unknown, assumed], ["unknown", "assumed"], "known")[other],
-        }
+    who = _who(
+        heard,
+        limit,
+        # Where nobody knows the ambient level: the lowest it can be, at worst alone.
+        limit_dba=np.where(unknown, limit.lowest_dba(floor), most),
+        height_m=height,
+        receptor_class=rows["receptor_class"].to_numpy(),
+        receptor_id=rows["receptor_id"].to_numpy(),
+        receptor_name=rows["name"].to_numpy(),
+        certain=~unknown,
+        beyond_m=beyond,
+        ambient=np.select([unknown, assumed], ["unknown", "assumed"], "known"),
     )
+    site, other = within(shapes, heard, reach)
+    own = rows["site_id"].to_numpy()[other] == sites["site_id"].to_numpy()[site]
+    kept = _emits(sites, limit)[site] & ~own
+    return site[kept], other[kept], who
 
 
 def _facades(lots: np.ndarray, buildings: gpd.GeoDataFrame | None) -> np.ndarray:
@@ -212,47 +241,32 @@ def _beyond(
     area: shapely.Geometry | None,
     reach: float,
     limit: Limit,
-    lowest_dba: float,
     plan: Plan,
-) -> pd.DataFrame:
-    """Return a stand-in for whoever may hear beyond the edge of the layer."""
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Return a stand-in for whoever may hear beyond the edge of the layer, one per site near it."""
     beyond = shapes[near_edge]
     if area is not None:
         beyond = shapely.difference(shapely.buffer(beyond, reach, quad_segs=4), area)
-    frame = pd.DataFrame(
-        {
-            "site": near_edge,
-            "shape": beyond,
-            "receptor_class": "edge of layer",
-            "certain": False,
-            "limit_dba": lowest_dba,
-            "by_rule": limit.by_rule,
-            "height_m": plan.noise.receptor_height_m,
-            "beyond_m": 0.0,
-        }
+    there = ~shapely.is_empty(beyond)
+    who = _who(
+        beyond[there],
+        limit,
+        limit_dba=limit.lowest_dba(plan.noise.ambient_floor_dba),
+        height_m=plan.noise.receptor_height_m,
+        receptor_class="edge of layer",
+        certain=False,
     )
-    there: pd.DataFrame = frame.loc[~shapely.is_empty(beyond)]
-    return there
+    return near_edge[there], np.arange(len(who)), who
 
 
 def _own_homes(
-    shapes: np.ndarray, own: np.ndarray, buildings: gpd.GeoDataFrame | None, plan: Plan
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the buildings of sites with homes of their own, and which sites have any mapped."""
+    shapes: np.ndarray, own: np.ndarray, buildings: gpd.GeoDataFrame | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the buildings (site, shape) of sites with homes, and which sites have any mapped."""
     footprints = shapes_of(buildings)
     home, building = within(shapes, footprints, 0.0)
     overlap = shapely.area(shapely.intersection(shapes[home], footprints[building]))
     here = own[home] & (overlap > 0.5 * shapely.area(footprints[building]))
     placed = np.zeros(len(shapes), dtype=bool)
     placed[home[here]] = True
-    frame = pd.DataFrame(
-        {
-            "site": home[here],
-            "shape": footprints[building[here]],
-            "receptor_class": "own dwelling",
-            "certain": True,
-            "height_m": plan.noise.facade_height_m,
-            "beyond_m": 0.0,
-        }
-    )
-    return frame, placed
+    return home[here], footprints[building[here]], placed

@@ -64,7 +64,7 @@ def judge(
     least = margin.min(axis=1)
     named = hearer >= 0
     limit = np.where(at_own, plan.noise.limit_dba, np.nan)
-    limit[named] = heard.limit_dba[hearer[named]]
+    limit[named] = heard.column("limit_dba", hearer[named])
     distance = np.where(rule, away[:, 1], away[:, 0])
     distance = np.where(at_own, own, np.where(named, distance, np.nan))
     found = pd.DataFrame(
@@ -105,7 +105,7 @@ def level_at(
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
     at = receiving(x, y, hearer, site, heard)
     each = np.arange(len(placed))
-    return _levels(placed, each, at, heard.height_m[hearer], sound, generator, plan)
+    return _levels(placed, each, at, heard.column("height_m", hearer), sound, generator, plan)
 
 
 def receiving(
@@ -119,10 +119,10 @@ def receiving(
     Worked: a lot line 10 m east of the pad, on the site's line, measured 7.62 m beyond: 17.62 m.
     """
     centre = shapely.points(x, y)
-    shape = heard.shape[pair]
+    shape = heard.column("shape", pair)
     point = shapely.get_point(shapely.shortest_line(centre, shape), 1)
     at = np.column_stack((shapely.get_x(point), shapely.get_y(point)))
-    beyond = heard.beyond_m[pair]
+    beyond = heard.column("beyond_m", pair)
     moved = np.flatnonzero(beyond != 0)
     if len(moved):
         start = np.column_stack((x, y))[moved]
@@ -156,10 +156,9 @@ def _worst(
     over = np.full(2 * count, -np.inf)
     who = np.full(2 * count, NOBODY)
     away = np.full(2 * count, np.nan)
-    running = np.repeat(placed["count"].to_numpy(), 2)
-    with np.errstate(divide="ignore"):
-        louder_db = 10 * np.log10(running)
-    key = 2 * heard.site + heard.by_rule
+    running, louder_db = _louder_db(placed)
+    key = 2 * heard.site + heard.column("by_rule")
+    limit_dba = heard.column("limit_dba")
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
     unit_key = (2 * site[:, None] + np.arange(2)).ravel()
     start, stop = (np.searchsorted(key, unit_key, side) for side in ("left", "right"))
@@ -193,13 +192,13 @@ def _worst(
         at = receiving(x[of], y[of], pair, site[of], heard)
         distance = np.hypot(at[:, 0] - x[of], at[:, 1] - y[of])
         near = np.maximum(distance - half[of], 0.0)
-        may = could(unit, upper_dba(sound, near) - heard.limit_dba[pair])
+        may = could(unit, upper_dba(sound, near) - limit_dba[pair])
         unit, pair, of, at, distance = (each[may] for each in (unit, pair, of, at, distance))
         if not len(unit):
             continue
         full, rays = full + len(unit), rays + int(running[unit].sum())
-        level = _levels(placed, of, at, heard.height_m[pair], sound, generator, plan)
-        excess = level - heard.limit_dba[pair]
+        level = _levels(placed, of, at, heard.column("height_m", pair), sound, generator, plan)
+        excess = level - limit_dba[pair]
         # The first of equals in the hearers' order governs, however many are looked at at once.
         order = np.lexsort((pair, -excess, unit))
         first = order[np.unique(unit[order], return_index=True)[1]]
@@ -208,6 +207,13 @@ def _worst(
         away[unit[worse]] = distance[worse]
     split = [each.reshape(count, 2) for each in (over, who, away)]
     return split[0], split[1], split[2], Effort(pairs, full, rays)
+
+
+def _louder_db(placed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the running machines of each placement, twice each, and what they are over one."""
+    running = np.repeat(placed["count"].to_numpy(), 2)
+    with np.errstate(divide="ignore"):
+        return running, 10 * np.log10(running)
 
 
 def _counted(times: np.ndarray) -> np.ndarray:

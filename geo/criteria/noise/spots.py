@@ -11,6 +11,7 @@ from geo.criteria.noise.sound import Sound, reach_m
 
 SPOTS = 250  # about so many places of a parcel are looked at
 SPACING_M = 1.0
+SITES = 1_000  # parcels in one go, so that memory stays small
 BIN_DB = 1.0
 
 
@@ -43,7 +44,7 @@ def exposure(heard: Hearers, shapes: np.ndarray, sound: Sound) -> Exposure:
     Whoever is farther from the site than another and once across the site is never the nearest.
     """
     sites = len(shapes)
-    step = np.round(heard.limit_dba / BIN_DB) * BIN_DB
+    step = np.round(heard.column("limit_dba") / BIN_DB) * BIN_DB
     bins = np.unique(step)
     nearest = np.full((len(bins), sites), np.inf)
     place = np.searchsorted(bins, step)
@@ -53,8 +54,10 @@ def exposure(heard: Hearers, shapes: np.ndarray, sound: Sound) -> Exposure:
     close = heard.away_m <= nearest[place, heard.site] + across[heard.site]
     together = np.full((len(bins), sites), None, dtype=object)
     for row, limit in zip(together, bins, strict=True):
-        of = (step == limit) & close
-        shapely.geometrycollections(heard.shape[of], indices=heard.site[of], out=row)
+        of = np.flatnonzero((step == limit) & close)
+        shapely.geometrycollections(
+            heard.column("shape", of), indices=heard.site[of].astype(np.intp), out=row
+        )
     scale = np.array([reach_m(sound, limit, 1) for limit in bins])
     return Exposure(together, scale)
 
@@ -73,30 +76,42 @@ def spots(shapes: np.ndarray, exposed: Exposure, most: int) -> Spots:
 
     The grid lies along the parcel's longest edge, 1 m at the finest.
     """
-    count = len(shapes)
-    step = np.sqrt(shapely.area(shapes) / SPOTS).clip(SPACING_M)
-    of, degrees = fit.directions(shapes, 1)
-    turn = np.zeros(count)
+    parts = [
+        _quietest(shapes, np.arange(start, min(start + SITES, len(shapes))), exposed, most)
+        for start in range(0, len(shapes), SITES)
+    ]
+    site, x, y = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Spots(site, x, y)
+
+
+def _quietest(
+    shapes: np.ndarray, some: np.ndarray, exposed: Exposure, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return site, x and y of the quietest places of some sites."""
+    parcels = shapes[some]
+    step = np.sqrt(shapely.area(parcels) / SPOTS).clip(SPACING_M)
+    of, degrees = fit.directions(parcels, 1)
+    turn = np.zeros(len(parcels))
     turn[of] = degrees
-    origin = shapely.get_coordinates(shapely.point_on_surface(shapes))
-    level = fit.turn(shapes, origin, turn)
+    origin = shapely.get_coordinates(shapely.point_on_surface(parcels))
+    level = fit.turn(parcels, origin, turn)
     box = shapely.bounds(level)
     across = np.ceil((box[:, 2:] - box[:, :2]) / step[:, None]).astype(int) + 1
     cells = across.prod(axis=1)
-    site = np.repeat(np.arange(count), cells)
-    nth = np.arange(len(site)) - np.repeat(np.cumsum(cells) - cells, cells)
-    column, row = nth % across[site, 0], nth // across[site, 0]
-    grid = box[site, :2] + np.column_stack((column, row)) * step[site, None]
+    place = np.repeat(np.arange(len(parcels)), cells)
+    nth = np.arange(len(place)) - np.repeat(np.cumsum(cells) - cells, cells)
+    column, row = nth % across[place, 0], nth // across[place, 0]
+    grid = box[place, :2] + np.column_stack((column, row)) * step[place, None]
     shapely.prepare(level)
-    inside = shapely.contains_xy(level[site], grid[:, 0], grid[:, 1])
+    inside = shapely.contains_xy(level[place], grid[:, 0], grid[:, 1])
     edge, edge_of = shapely.get_coordinates(shapely.segmentize(level, step), return_index=True)
-    site = np.concatenate((site[inside], edge_of))
+    place = np.concatenate((place[inside], edge_of))
     points = fit.turn_back(
-        shapely.points(np.concatenate((grid[inside], edge))), origin[site], turn[site]
+        shapely.points(np.concatenate((grid[inside], edge))), origin[place], turn[place]
     )
-    quiet = np.round(exposed.quiet(points, site), 9)
+    quiet = np.round(exposed.quiet(points, some[place]), 9)
     x, y = shapely.get_coordinates(points).T.round(4)
-    order = np.lexsort((y, x, -quiet, site))
-    site, x, y = site[order], x[order], y[order]
-    kept = np.arange(len(site)) - np.searchsorted(site, site) < most
-    return Spots(site[kept], x[kept], y[kept])
+    order = np.lexsort((y, x, -quiet, place))
+    place, x, y = place[order], x[order], y[order]
+    kept = np.arange(len(place)) - np.searchsorted(place, place) < most
+    return some[place[kept]], x[kept], y[kept]

@@ -1,0 +1,112 @@
+"""How fast a market's neighbours are judged, and how much the bounds spare. Prints figures."""
+
+import resource
+import time
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+from geo import block as blocks
+from geo.config import parse
+from geo.criteria.noise import judge, spots
+from geo.criteria.noise.hearers import hearers
+from geo.criteria.noise.sound import sound
+from geo.model import Market, Plan
+from geo.screen import generator_of
+
+pytestmark = pytest.mark.benchmark
+CRS = "EPSG:26986"
+ACROSS, DEEP = 160, 125  # 20,000 lots of 35 by 45 m
+LOT_M = (35.0, 45.0)
+USES = ("home", "commercial", "industrial")
+
+
+@pytest.fixture(scope="module")
+def root(request):
+    return request.config.rootpath
+
+
+@pytest.fixture(scope="module")
+def plan(root):
+    text = (root / "flows/plans/default.toml").read_text("utf-8")
+    return parse(Plan, text, "flows/plans/default.toml")
+
+
+@pytest.fixture(scope="module")
+def market(root):
+    text = (root / "flows/markets/demo.toml").read_text("utf-8")
+    return parse(Market, text, "flows/markets/demo.toml")
+
+
+@pytest.fixture(scope="module")
+def town():
+    """20,000 lots, each a site and somebody's neighbour, most with a building of 4 to 12 m."""
+    rng = np.random.default_rng(7)
+    column, row = np.divmod(np.arange(ACROSS * DEEP), DEEP)
+    # A street of 14 m between every second row of lots and every tenth column.
+    x = column * LOT_M[0] + 14.0 * (column // 10)
+    y = row * LOT_M[1] + 14.0 * (row // 2)
+    lots = shapely.box(x, y, x + LOT_M[0], y + LOT_M[1])
+    ids = [f"L{number:05d}" for number in range(len(lots))]
+    kind = np.array(USES)[(column // 20 + row // 20) % 3]
+    sites = gpd.GeoDataFrame(
+        {"site_id": ids, "use_class": "commercial", "own_dwelling": False}, geometry=lots, crs=CRS
+    )
+    receptors = gpd.GeoDataFrame(
+        {"receptor_id": ids, "receptor_class": kind, "name": None, "site_id": ids},
+        geometry=lots,
+        crs=CRS,
+    )
+    built = rng.random(len(lots)) < 0.85
+    wide, deep = rng.uniform(8, 22, len(lots)), rng.uniform(8, 20, len(lots))
+    left, low = x + rng.uniform(2, 10, len(lots)), y + rng.uniform(4, 18, len(lots))
+    buildings = gpd.GeoDataFrame(
+        {"height_m": rng.uniform(4, 12, len(lots))[built]},
+        geometry=shapely.box(left, low, left + wide, low + deep)[built],
+        crs=CRS,
+    )
+    return sites, {"receptors": receptors, "buildings": buildings}
+
+
+def test_twenty_thousand_sites_under_a_night_rule(town, market, plan):
+    sites, layers = town
+    generator = generator_of(plan)
+    everywhere = {"receptors": shapely.box(-1e5, -1e5, 1e5, 1e5)}
+    shapes = np.asarray(sites.geometry.array)
+    begun = time.perf_counter()
+    heard_as = sound(generator, plan, layers["buildings"], None, CRS)
+    heard = hearers(sites, layers, everywhere, None, heard_as, market, plan)
+    found_s = time.perf_counter() - begun
+    exposed = spots.exposure(heard, shapes, heard_as)
+    quiet = spots.spots(shapes, exposed, 1)
+    spotted_s = time.perf_counter() - begun
+    done = []
+    for count in (1, plan.cap):
+        block = blocks.blocks(count, generator, plan.pad.aisle_m)[0]
+        placed = pd.DataFrame(
+            {
+                "site": quiet.site, "x": quiet.x, "y": quiet.y, "degrees": 0.0,
+                "rows": block.rows, "columns": block.columns, "length_m": block.length_m,
+                "width_m": block.width_m, "count": count,
+            }
+        )  # fmt: skip
+        judged, effort = judge.judge(placed, heard, heard_as, generator, plan)
+        done.append(effort)
+        assert np.isfinite(judged["level_dba"]).all()
+        print(
+            f"\n{count} machines at each: {effort.pairs:,} candidate pairs, {effort.full:,} worked "
+            f"in full ({effort.rays:,} rays): bounds spared {1 - effort.full / effort.pairs:.1%}"
+        )
+    total_s = time.perf_counter() - begun
+    most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{len(sites):,} sites: who hears them {found_s:.1f} s, where it is quiet "
+        f"{spotted_s - found_s:.1f} s, levels {total_s - spotted_s:.1f} s, in all {total_s:.1f} s; "
+        f"most memory {most_mb:,.0f} MB"
+    )
+    assert done[0].pairs >= 2_000_000
+    assert all(effort.full < 0.2 * effort.pairs for effort in done)
+    assert most_mb < 4000
