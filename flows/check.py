@@ -24,6 +24,8 @@ CATALOGUE: tuple[Callable[[], object], ...] = (
     catalogue.layers,
     catalogue.carrying,
     catalogue.facts,
+    catalogue.spectra,
+    catalogue.noise_rules,
 )
 
 
@@ -181,6 +183,7 @@ def _plan_faults(plan: Plan, shown: str) -> Iterator[ConfigError]:
         ("generator", (plan.generator,), tuple(catalogue.generators())),
         ("fuels", plan.fuels, tuple(catalogue.fuels())),
         ("pad.exclusions", plan.pad.exclusions, kinds),
+        ("noise.receptors", plan.noise.receptors, tuple(catalogue.noise_rules().receiving)),
     ):
         for name in names:
             if name not in known:
@@ -219,6 +222,13 @@ def _market_faults(
         yield fault(
             f"crs = {market.crs!r} is not a projected frame in metres",
             "use the state plane or UTM zone in metres, such as EPSG:26986",
+        )
+    rules = catalogue.noise_rules().rule
+    if market.noise_rule is not None and market.noise_rule not in rules:
+        yield fault(
+            f"noise_rule = {market.noise_rule!r} is not in the catalogue",
+            f"use one of {', '.join(rules)}, or leave it out: each row then says that no local "
+            "rule is given",
         )
     jurisdictions = {table.jurisdiction for table in tables}
     if market.jurisdiction not in jurisdictions:

@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 
 from data import select, store
 from data.source import Source
-from flows import settings
+from flows import conformity, settings
 from flows.check import ready
 from flows.outcome import Published, Top
 from flows.progress import step
@@ -183,6 +183,7 @@ def _write_and_swap(night: _Night, drawing: dict[str, gpd.GeoDataFrame], publish
         export.write(night.ranking, night.report, new)
         page = ranked.draw(night.ranking, drawing, night.report)
         (new / "map.html").write_text(page, "utf-8", newline="\n")
+        conformity.write(new / "conformity.html")
         night.aside.to_csv(new / "set_aside.csv", index=False, lineterminator="\n")
         (new / "report.json").write_text(
             night.report.model_dump_json(indent=1) + "\n", "utf-8", newline="\n"

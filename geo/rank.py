@@ -118,7 +118,8 @@ def assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
             f"{ground.middle:g} and {ground.receiver:g} (0 hard, 1 porous); machines "
             f"{noise.source_height_m:g} m high, heard {noise.receptor_height_m:g} m above the "
             f"ground at lot lines and {noise.facade_height_m:g} m at facades; walls give back "
-            f"{1 - noise.wall_absorption:.0%}. The standard's own accuracy is 3 dB."
+            f"{1 - noise.wall_absorption:.0%}. The standard's own accuracy is 3 dB; "
+            "conformity.html beside this map holds the program to the standard's test cases."
         ),
         *([f"{rule.title}: {rule.note} ({rule.source})."] if rule is not None else []),
         (
