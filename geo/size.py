@@ -24,7 +24,7 @@ from geo.near import compass, shapes_of
 
 CANDIDATES = 16  # placements judged in full, the quietest by distance of all that fit
 TRIED_BY = (1, 4, CANDIDATES)  # ... in so many at a time, until one holds
-TRIED_WITH_LEVER = (1, 4)  # a lever's n is found among fewer: at least so many
+TRIED_WITH_LEVER = (1,)  # a lever's n is found at the quietest alone: at least so many
 WALL_GUESS_DB = 8.0  # about what a wall gives: only where the search begins
 WALL_M = 3.0  # the noise wall whose worth stands on every row
 SLACK_MOST_M = 6.4

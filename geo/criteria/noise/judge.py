@@ -20,6 +20,7 @@ NOBODY, OWN = (
     -2,
 )  # in place of a hearer: nobody in reach; homes on the site, at an assumed place
 FLOOR_M = 1.0
+ON_LINE_M = 0.01  # nearer to the site's line, a point stands on it
 FIRST_LOOK = 2  # hearers of each placement that are looked at first, then twice as many each time
 RAYS = 400_000  # machines times receivers in one go, so that memory stays small
 
@@ -114,7 +115,8 @@ def receiving(
     """Return where the sound of a pad centred at (x, y) is measured for each hearer of `pair`.
 
     The nearest point of the receiving lot or facade; moved straight away from the pad until it is
-    as far outside the site's own line as the rule says, or as far before the facade.
+    as far outside the site's own line as the rule says, or as far before the facade. Who is on the
+    site itself hears it where they are.
 
     Worked: a lot line 10 m east of the pad, on the site's line, measured 7.62 m beyond: 17.62 m.
     """
@@ -128,8 +130,13 @@ def receiving(
         start = np.column_stack((x, y))[moved]
         ray = at[moved] - start
         length = np.hypot(*ray.T)
-        outside = shapely.distance(point[moved], heard.line[site[moved]])
+        lot = heard.line[site[moved]]
+        outside = shapely.distance(point[moved], lot)
+        within = (outside == 0) & (
+            shapely.distance(point[moved], shapely.boundary(lot)) > ON_LINE_M
+        )
         by = np.where(beyond[moved] > 0, np.maximum(beyond[moved] - outside, 0.0), beyond[moved])
+        by = np.where(within & (by > 0), 0.0, by)
         by = np.maximum(by, -length)
         along = np.divide(ray, length[:, None], out=np.zeros_like(ray), where=length[:, None] > 0)
         at[moved] += along * by[:, None]
