@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import shapely
+
+from geo import catalogue
+from geo.criteria.noise import rules
+from geo.errors import ConfigError
+from geo.model import NoiseLimit, NoiseRule, NoiseRules
+from tests.geo.noise.conftest import heard, receptors, under
+
+
+def made_up(monkeypatch, *limits, **rule):
+    """Put a rule `made_up` into the catalogue."""
+    known = catalogue.noise_rules()
+    given = {"title": "Made up", "position": "line", "source": "nobody"} | rule
+    one = NoiseRule(limits=limits, **given)
+    both = NoiseRules(receiving=known.receiving, rule=known.rule | {"made_up": one})
+    monkeypatch.setattr(catalogue, "noise_rules", lambda: both)
+
+
+def test_the_plans_own_limit_holds_first_and_always(market, plan):
+    for rule in (None, *catalogue.noise_rules().rule):
+        first, *others = rules.limits(under(market, rule), plan)
+        assert (first.most_dba, first.by_rule, first.emits) == (69, False, ())
+        assert first.classes == plan.noise.receptors
+        assert all(one.by_rule for one in others)
+        assert bool(others) == (rule is not None)
+
+
+def test_colorados_night_governs_a_site_that_runs_round_the_clock(market, plan):
+    # Day and night: 55 and 50 for homes, 60 and 55 for business, 70 and 65 for industry.
+    _, home, business, industry = rules.limits(under(market, "colorado"), plan)
+    assert [one.most_dba for one in (home, business, industry)] == [50, 55, 65]
+    assert {"home", "school", "park", "hotel"} <= set(home.classes)
+    assert (business.classes, industry.classes) == (("commercial",), ("industrial",))
+    assert all(one.emits == () for one in (home, business, industry))
+
+
+def test_new_jersey_limits_commercial_and_industrial_sites(market, plan):
+    _, home = rules.limits(under(market, "new_jersey"), plan)
+    assert home.most_dba == 50
+    assert home.emits == ("commercial", "industrial", "mixed")
+
+
+def test_a_day_night_level_is_less_a_steady_sound(market, plan):
+    # Nine hours of night count tenfold: 10 lg((15 + 9 x 10) / 24) = 6.41 dB.
+    _, home = rules.limits(under(market, "hud"), plan)
+    assert home.most_dba == pytest.approx(65 - 10 * np.log10(105 / 24))
+    assert home.most_dba == pytest.approx(58.59, abs=0.005)
+
+
+def test_massachusetts_is_ten_above_the_ambient_but_never_below_the_quietest_night(market, plan):
+    _, home, *_ = rules.limits(under(market, "massachusetts"), plan)
+    ambient = np.array([42.0, 25.0, np.nan])
+    assert home.at(ambient, 30.0)[:2].tolist() == [42 + 10, 30 + 10]
+    assert np.isnan(home.at(ambient, 30.0)[2])
+    assert home.lowest_dba(30.0) == 40
+
+
+def test_where_both_stand_the_lower_of_absolute_and_relative_holds(market, plan, monkeypatch):
+    both = NoiseLimit(receives="residential", night_dba=45, above_ambient_db=5)
+    made_up(monkeypatch, both)
+    _, home = rules.limits(under(market, "made_up"), plan)
+    # 32 + 5 is lower than 45, 60 + 5 is not, and what nobody knows stays so: it may be either.
+    assert home.at(np.array([32.0, 60.0]), 30.0).tolist() == [37, 45]
+    assert np.isnan(home.at(np.array([np.nan]), 30.0)[0])
+    assert home.lowest_dba(30.0) == 35
+
+
+def test_a_limit_by_who_makes_the_noise_and_who_hears_it(town, market, plan, monkeypatch):
+    # Class of the emitter by class of the receiver, as Connecticut's shape is.
+    matrix = {
+        ("industrial", "residential"): (61, 51), ("industrial", "commercial"): (66, 66),
+        ("commercial", "residential"): (55, 45), ("commercial", "commercial"): (62, 62),
+    }  # fmt: skip
+    made_up(
+        monkeypatch,
+        *(
+            NoiseLimit(receives=to, emits=(of,), day_dba=day, night_dba=night)
+            for (of, to), (day, night) in matrix.items()
+        ),
+    )
+    works, shop = shapely.box(0, 0, 40, 40), shapely.box(60, 0, 100, 40)
+    home, office = shapely.box(0, 50, 100, 80), shapely.box(0, -40, 100, -10)
+    given = town([works, shop], use_class=["industrial", "commercial"])
+    given.layers["receptors"] = receptors([home, office], ["home", "commercial"])
+    who, _ = heard(given, under(market, "made_up"), plan)
+    ruled = who.column("by_rule")
+    found = {
+        (int(site), name): limit
+        for site, name, limit in zip(
+            who.site[ruled],
+            who.column("receptor_class")[ruled],
+            who.column("limit_dba")[ruled],
+            strict=True,
+        )
+    }
+    assert found == {
+        (0, "home"): 51, (0, "commercial"): 66, (1, "home"): 45, (1, "commercial"): 62,
+    }  # fmt: skip
+
+
+def test_every_shipped_table_is_cited_and_limits_a_class_that_somebody_is(market, plan):
+    known = catalogue.noise_rules()
+    assert {"colorado", "massachusetts", "new_jersey", "hud"} <= set(known.rule)
+    for name, rule in known.rule.items():
+        assert len(rule.source) > 10, name
+        assert rule.limits, name
+        for limit in rules.limits(under(market, name), plan):
+            assert limit.classes, name
+
+
+def test_a_rule_that_the_catalogue_does_not_know_is_refused(market, plan):
+    with pytest.raises(ConfigError, match="'atlantis' is not in the catalogue") as caught:
+        rules.limits(under(market, "atlantis"), plan)
+    assert "colorado" in str(caught.value)
+
+
+def test_who_is_asked_for_is_whoever_some_limit_protects(market, plan):
+    assert rules.receptors(under(market, None), plan) == plan.noise.receptors
+    asked = rules.receptors(under(market, "colorado"), plan)
+    assert set(asked) == {*plan.noise.receptors, "commercial", "industrial"}
+    assert len(set(asked)) == len(asked)
