@@ -325,6 +325,7 @@ def describe(
     needed = plan.noise.ambient_floor_dba - rule
     no_ambient = (heard.evidence == "ambient unknown") & np.isfinite(rule)
     facts["ambient_needed_dba"] = needed.where(no_ambient)
+    facts["noise_n_rule"] = facts["noise_n_rule"].where(~no_ambient)
     facts["noise_n"], facts["pad_n"], facts["pad_lo"] = found.noise_n, found.pad_n, found.pad_lo
     facts["pad_lack"] = pad.lack(scene.ground, shapes_of(sites), generator, plan)
     facts["noise_evidence"] = heard.evidence

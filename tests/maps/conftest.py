@@ -79,7 +79,7 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
             f"a {k + 1}th would reach 69.5 dB(A) at a home 57 ft north-east" for k in n_lo
         ],
         "lift_text": [f"a 3 m noise wall: then {k + 2} generators" for k in n_lo],
-        "lift_lever": "barrier",
+        "lift_lever": "wall",
         "sentence": [
             f"Carries {k} generators ({k * 0.2:.1f} MW) on natural gas; the next would "
             "reach 69.5 dB(A) at a home 57 ft north-east. The grid leaves 1 MW short by "
@@ -119,7 +119,7 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
             columns[fact.name] = pd.Series(
                 [None if (i + k) % 6 == 5 else f"{fact.name} {i % 5}" for i in n], dtype=object
             )
-    frame = pd.DataFrame(columns)
+    frame = pd.DataFrame(columns).copy()
     frame["run_id"], frame["plan_digest"], frame["vintage"] = "0123abcd", "feed", "parcels 2026-01"
     frame["receptor_name"] = frame["receptor_name"].astype(object)
     for at, text in enumerate(hostile[:count]):
@@ -160,6 +160,7 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
         else None
         for i in n
     ]
+    frame = frame.copy()  # in one block again, for pandas' sake
     # As a ranking comes from a reindexed frame: plain objects, with NaN where there is none.
     frame["machines"] = pd.Series([np.nan if one is None else one for one in machines])
     frame["block"] = gpd.GeoSeries(np.where(n_lo > 0, block, None), crs=CRS)
