@@ -29,6 +29,12 @@ def market():
 
 
 @pytest.fixture(scope="session")
+def plain_market(market):
+    """Return the market without a local noise rule: the plan's own limit alone."""
+    return market.model_copy(update={"noise_rule": None})
+
+
+@pytest.fixture(scope="session")
 def sites():
     return make_sites
 

@@ -1,10 +1,14 @@
+from typing import get_args
+
 import pytest
 
 from geo import catalogue, measure
+from geo.model import ReceptorClass
 
 
 def test_every_row_names_its_source():
     rows = [*catalogue.generators().values(), *catalogue.fuels().values(), *catalogue.land_use()]
+    rows += [*catalogue.spectra().values(), *catalogue.noise_rules().rule.values()]
     rows += [tank for fuel in catalogue.fuels().values() for tank in fuel.storage]
     assert all(len(row.source) > 20 for row in rows)
 
@@ -54,3 +58,15 @@ def test_the_machine_stands_on_fifteen_square_feet():
 def test_a_code_stands_in_one_class_only_per_jurisdiction():
     keys = [(table.jurisdiction, table.scheme) for table in catalogue.land_use()]
     assert len(set(keys)) == len(keys)
+
+
+def test_every_kind_of_receptor_is_held_to_some_class():
+    kinds = set(get_args(ReceptorClass))
+    assert set(catalogue.noise_rules().receiving) == kinds
+
+
+def test_no_night_is_louder_than_its_day():
+    for rule in catalogue.noise_rules().rule.values():
+        for row in rule.limits:
+            if row.day_dba is not None and row.night_dba is not None:
+                assert row.night_dba <= row.day_dba, rule.title

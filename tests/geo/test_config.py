@@ -4,7 +4,7 @@ import pytest
 
 from geo.config import parse
 from geo.errors import ConfigError
-from geo.model import Plan
+from geo.model import NoiseRules, Plan
 
 PLAN = Path(__file__).parents[2] / "flows/plans/default.toml"
 
@@ -40,3 +40,32 @@ def test_weights_that_count_nothing_are_refused(text):
         text = text.replace(f"weight = {weight}", "weight = 0")
     with pytest.raises(ConfigError, match="every weight is 0"):
         parse(Plan, text, "plans/mine.toml")
+
+
+def test_a_noise_limit_that_limits_nothing_is_refused():
+    rule = """
+        [receiving]
+        home = "residential"
+        [rule.empty]
+        title = "Empty"
+        position = "line"
+        source = "nobody"
+        limits = [{ receives = "residential" }]
+    """
+    with pytest.raises(ConfigError, match="no limit: give day_dba, night_dba or above_ambient_db"):
+        parse(NoiseRules, rule, "noise_limits.toml")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ('edition = "1996"', 'edition = "1997"', "noise.edition"),
+        ("humidity_pct = 70", "humidity_pct = 0", "noise.humidity_pct"),
+        ("source = 0, ", "source = 1.5, ", "noise.ground.source"),
+        ("limit_dba = 69", "limit_dba = -69", "noise.limit_dba"),
+    ],
+)
+def test_what_sound_cannot_be_worked_with_is_refused(text, right, wrong, says):
+    assert right in text
+    with pytest.raises(ConfigError, match=says):
+        parse(Plan, text.replace(right, wrong), "plans/mine.toml")

@@ -132,7 +132,14 @@ def test_candidates_lie_on_the_ground_and_do_not_overlap(ground_of, plan):
     ground = ground_of(lots, [shapely.box(60 * n + 5, 5, 60 * n + 9, 12) for n in range(6)])
     sites, count = np.arange(6), np.array([1, 3, 5, 9, 12, 25])
     away = np.array([shapely.Point(60 * n + 30, 50) for n in range(6)], dtype=object)
-    placed = pad.candidates(ground, sites, count, away, GX230, plan, 4)
+
+    def quiet(points, site):
+        return shapely.distance(points, away[site])
+
+    # Two places given for each: its middle, and one far outside that must not be taken.
+    middle = np.array([(60 * n + 9, 12) for n in range(6)], dtype=float)
+    given = np.tile(sites, 2), np.concatenate((middle, middle + 1000))
+    placed = pad.candidates(ground, sites, count, quiet, GX230, plan, 4, given)
     fitting = np.flatnonzero(pad.fits(ground, count, GX230, plan))
     assert set(placed["query"]) == set(fitting)
     outline, machines = block.outlines(placed, GX230, plan)
@@ -143,6 +150,7 @@ def test_candidates_lie_on_the_ground_and_do_not_overlap(ground_of, plan):
     # Machines that overlapped would cover less than their own footprints.
     each = shapely.area(shapely.union_all(machines[:, None], axis=1)) / placed["count"]
     assert each.to_numpy() == pytest.approx(1.524 * 0.9144)
+    assert placed.groupby("query").size().max() <= 4
     # The first candidate of each query is the farthest from whom it should keep away.
     far = shapely.distance(shapely.points(placed["x"], placed["y"]), away[placed["site"]])
     assert (

@@ -134,7 +134,47 @@ def test_goal_headroom_scores_headroom_itself(mains, layer, town, market, plan):
 def test_a_market_without_capacity_says_so_first(town, market, plan, mains):
     lines = rank.first_lines(town([LOT], mains=street(mains)), market, plan)
     assert "Grid capacity is not published here: ranked on siting only." in lines
+    assert any(line.startswith("Noise is held to 69 dB(A) and Colorado") for line in lines)
+
+
+def test_a_market_without_a_noise_rule_says_so(town, plain_market, plan):
+    lines = rank.first_lines(town([LOT]), plain_market, plan)
     assert "Noise is held to 69 dB(A) only: no local rule given." in lines
+    facts = screen.screen(town([LOT]), plain_market, plan)
+    assert set(facts["noise_rule"]) == {"69 dB(A) only: no local rule given"}
+
+
+def test_what_the_noise_rests_on_is_listed(market, plain_market, plan):
+    text = " ".join(rank.assumptions(market, plan))
+    # 69 + 10 lg(2 pi 49) = 93.9 dB of sound power.
+    for words in ("Sound power 93.9 dB(A)", "ISO 9613-2:1996", "10 C and 70 %", "C.R.S. 25-12-103"):
+        assert words in text
+    assert "C.R.S." not in " ".join(rank.assumptions(plain_market, plan))
+
+
+def test_an_unknown_ambient_level_is_a_first_line_unless_it_is_assumed(town, market, plan):
+    relative = market.model_copy(update={"noise_rule": "massachusetts"})
+    says = [line for line in rank.first_lines(town([LOT]), relative, plan) if "ambient" in line]
+    assert len(says) == 1
+    taken = plan.model_copy(update={"assume": plan.assume.model_copy(update={"ambient_dba": 35.0})})
+    assert not [line for line in rank.first_lines(town([LOT]), relative, taken) if "rests" in line]
+    assert "Where the ambient level is not known: 35 dB(A)." in rank.assumptions(relative, taken)
+
+
+def test_the_answer_on_a_one_metre_basis_stands_beside(mains, town, plain_market, plan):
+    some = town([LOT], homes=[shapely.box(50, -20, 90, 60)], mains=street(mains))
+    facts = screen.screen(some, plain_market, plan).iloc[0]
+    # 20 lg 7 = 16.9 dB less.
+    assert facts["level_dba"] - facts["level_at_1m_dba"] == pytest.approx(20 * np.log10(7))
+
+
+def test_a_wall_and_a_rating_at_one_metre_say_what_they_would_give(mains, town, market, plan):
+    homes = [shapely.box(90, -100, 190, 100)]
+    lot = shapely.box(0, 0, 80, 40)
+    row = screen.screen(town([lot], homes=homes, mains=street(mains)), market, plan).iloc[0]
+    assert row["binding"] == "noise"
+    assert row["n_lo"] < row["wall_n"] <= row["rated_n"] <= plan.cap
+    assert row["wall_gain_db"] > 5
 
 
 def test_every_published_fact_but_the_runs_own_is_there(ranked, mains):
@@ -200,11 +240,26 @@ def test_a_sure_fuel_comes_before_an_unknown_one_that_may_carry_more(ranked, mai
     assert "the size or pressure of the gas main: up to 25 on natural gas" in row["lift_text"]
 
 
-def test_needs_reach_as_far_as_anything_could_matter(plan):
-    reach = screen.needs(plan).reach_m
-    assert reach["receptors"] == 100  # the plan looks farther than the 35 m that 25 machines reach
-    assert reach["buildings"] == 15.24  # a propane tank's distance, more than the 5 ft of a pad
-    assert reach["mains"] == plan.fuel.main_reach_m
+def test_needs_reach_as_far_as_anything_could_matter(market, plain_market, plan):
+    # The plan looks farther than 25 machines could be over 69 dB(A): 7 m x 5, and with three echoes
+    # of 80 % each another 5.3 dB, 1.8 times as far, 65 m.
+    plain = screen.needs(plain_market, plan)
+    assert plain.reach_m["receptors"] == plain.reach_m["buildings"] == 100
+    assert plain.receptors == plan.noise.receptors
+    # Colorado's 50 is 19 dB lower, 8.9 times as far, less what the air takes; far off, hard ground
+    # between the two gives up to 3 dB more.
+    ruled = screen.needs(market, plan)
+    assert 400 < ruled.reach_m["receptors"] < 65 * 10 ** (22 / 20)
+    assert ruled.reach_m["buildings"] == ruled.reach_m["receptors"]
+    assert {"commercial", "industrial"} <= set(ruled.receptors)
+    assert ruled.reach_m["mains"] == plan.fuel.main_reach_m
+
+
+def test_buildings_matter_as_far_as_a_propane_tank_keeps_from_them(plain_market, plan):
+    near = plan.noise.model_copy(update={"report_reach_m": 0.0, "limit_dba": 100.0})
+    reach = screen.needs(plain_market, plan.model_copy(update={"noise": near})).reach_m
+    assert reach["receptors"] < 15.24
+    assert reach["buildings"] == 15.24  # more than the 5 ft of a pad
 
 
 def test_a_plan_that_weighs_only_what_the_market_lacks_is_refused(mains, town, market, plan):
@@ -218,16 +273,19 @@ def test_a_plan_that_weighs_only_what_the_market_lacks_is_refused(mains, town, m
         rank.rank(facts, rules)
 
 
-def test_the_level_with_one_more_is_at_the_neighbour_who_then_hears_most(mains, town, market, plan):
+def test_the_level_with_one_more_is_at_the_neighbour_who_then_hears_most(
+    mains, town, plain_market, plan
+):
     homes = [shapely.box(-40, 0, -14, 20), shapely.box(0, -40, 20, -14.5)]
     given_town = town([shapely.box(0, 0, 20, 20)], homes=homes, mains=street(mains, y=25.0))
-    row = rank.rank(screen.screen(given_town, market, plan), plan).iloc[0]
+    row = rank.rank(screen.screen(given_town, plain_market, plan), plan).iloc[0]
     assert row["binding"] == "noise"
     assert (
         f"{row['next_receptor_distance_m']:.1f} m {row['next_receptor_direction']}"
         in row["sentence"]
     )
     assert f"would reach {row['level_next_dba']:.1f} dB(A)" in row["sentence"]
+    assert f"{row['noise_short_by_db']:.1f} over its limit" in row["sentence"]
 
 
 def test_spares_are_not_sold_as_power(mains, town, market, plan):

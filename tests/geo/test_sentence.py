@@ -5,7 +5,8 @@ from geo import sentence
 
 ROW = {
     "n_lo": 6, "n_hi": 6, "fuel_title": "natural gas", "binding": "noise", "binding_set": "noise",
-    "level_next_dba": 69.5, "receptor_class": "home", "receptor_distance_m": 17.5,
+    "level_next_dba": 69.5, "noise_short_by_db": 0.5, "ambient_needed_dba": np.nan,
+    "alone_class": "home", "receptor_class": "home", "receptor_distance_m": 17.5,
     "receptor_direction": "north-east", "next_receptor_class": "home",
     "next_receptor_distance_m": 17.5, "next_receptor_direction": "north-east",
     "noise_evidence": "receptors", "noise_unsure": False,
@@ -29,7 +30,7 @@ def say(plan, **changes):
 def test_a_noise_bound_site_reads_as_the_house_asks(plan):
     assert say(plan) == (
         "Carries 6 generators (1.2 MW) on natural gas; a 7th would reach 69.5 dB(A) at a home "
-        "17.5 m north-east. The grid leaves 1 MW short by 800 kW: 4 needed."
+        "17.5 m north-east, 0.5 over its limit. The grid leaves 1 MW short by 800 kW: 4 needed."
     )
 
 
@@ -62,6 +63,35 @@ def test_fuel_pad_cap_and_several(plan):
         "Carries none (room: setbacks, buildings and exclusions leave no ground; "
         "fuel: no gas main within reach)."
     )
+
+
+def test_one_machine_too_loud_anywhere_names_who_hears_it(plan):
+    none = {"n_lo": 0, "n_hi": 0, "noise_n": 0, "margin_worst_db": -3.21}
+    assert say(plan, **none).startswith(
+        "Carries none (noise: one generator is 3.2 dB too loud at a home, wherever it stands)."
+    )
+    park = say(plan, **none, alone_class="park")
+    assert "too loud at a park" in park
+
+
+def test_a_business_and_the_edge_are_named_as_a_reader_would(plan):
+    near = say(plan, next_receptor_class="commercial", next_receptor_direction="west")
+    assert "at a business 17.5 m west" in near
+    edge = say(plan, next_receptor_class="edge of layer", next_receptor_direction=None)
+    assert "at the edge of what is mapped 17.5 m, 0.5 over its limit" in edge
+
+
+def test_an_ambient_level_that_nobody_knows_says_what_would_do(plan):
+    row = ROW | {
+        "n_lo": 0, "n_hi": 6, "noise_evidence": "ambient unknown", "noise_unsure": True,
+        "ambient_needed_dba": 41.6,
+    }  # fmt: skip
+    lift = sentence.lift(row, plan)
+    assert lift == (
+        "finding out how loud the night is there already, on which the local limit rests "
+        "(42 dB(A) would do for one generator): up to 6"
+    )
+    assert sentence.limit(row, plan).startswith("noise: not known is how loud the night is there")
 
 
 def test_what_is_not_known_is_named(plan):
