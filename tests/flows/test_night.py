@@ -24,6 +24,7 @@ from tests.flows import hamlet
 
 # What one night publishes, and nothing else.
 FILES = [
+    "conformity.html",
     "map.html",
     "ranked.csv",
     "ranked.gpkg",
@@ -211,6 +212,8 @@ def test_every_command_has_an_example_that_it_takes():
         "check",
         "sources",
         "schedule",
+        "noise",
+        "conformity",
     }
     for name, command in group.commands.items():
         example = (command.epilog or "").removeprefix("Example: ").split()
