@@ -282,6 +282,8 @@ class GroundFactors(Frozen):
 class NoisePlan(Frozen):
     """The plan's own limit, who is to be spared, and the air and ground sound travels over.
 
+    `ground_method` is the clause of ISO 9613-2: by ground factors, or (7.3.2) by mean height over
+    porous ground, which does not read them and is some 5 dB too quiet over a paved yard.
     Heights are above the ground; `ambient_floor_dba` is the quietest night that is thought
     possible: a limit relative to the ambient never falls below it and its allowance.
     """
@@ -293,6 +295,7 @@ class NoisePlan(Frozen):
     temperature_c: float = 10.0
     humidity_pct: Annotated[float, Field(gt=0, le=100)] = 70.0
     ground: GroundFactors = GroundFactors()
+    ground_method: Literal["7.3.1", "7.3.2"] = "7.3.1"
     wall_absorption: Share = 0.2
     source_height_m: Positive = 1.5
     receptor_height_m: Positive = 1.5

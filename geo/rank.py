@@ -86,7 +86,17 @@ def first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str, ...]
     if plan.pad.exclusions and "exclusions" not in given.layers:
         lines.append("No flood zones or wetland are mapped here: none was kept clear of.")
     if "buildings" not in given.layers:
-        lines.append("No building footprints here: the fit was tested against the bare parcel.")
+        lines.append(
+            "No building footprints here: the fit was tested against the bare parcel, and nothing "
+            "screens the sound."
+        )
+    else:
+        heights = given.layers["buildings"]["height_m"]
+        if heights.isna().any():
+            lines.append(
+                f"{heights.isna().sum():,} of {len(heights):,} buildings near sites have no height "
+                "on record: they screen no sound."
+            )
     lines.append(f"Noise is held to {noise_rule(market, plan)}.")
     rule = rules.rule_of(market)
     relative = rule is not None and any(row.above_ambient_db is not None for row in rule.limits)
@@ -102,6 +112,12 @@ def assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
     """List what the plan takes as given, for the reader."""
     machine = generator_of(plan)
     noise, ground, rule = plan.noise, plan.noise.ground, rules.rule_of(market)
+    factors = (
+        f"ground factors {ground.source:g}, {ground.middle:g} and {ground.receiver:g} "
+        "(0 hard, 1 porous)"
+        if noise.ground_method == "7.3.1"
+        else "porous ground by mean height (7.3.2)"
+    )
     lines = [
         (
             f"{machine.title}: {machine.power_kw:g} kW, {machine.level_dba:g} dB(A) at "
@@ -114,8 +130,7 @@ def assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
         ),
         (
             f"Noise by ISO 9613-2:{noise.edition}, downwind, {noise.temperature_c:g} C and "
-            f"{noise.humidity_pct:g} % humidity, ground factors {ground.source:g}, "
-            f"{ground.middle:g} and {ground.receiver:g} (0 hard, 1 porous); machines "
+            f"{noise.humidity_pct:g} % humidity, {factors}; machines "
             f"{noise.source_height_m:g} m high, heard {noise.receptor_height_m:g} m above the "
             f"ground at lot lines and {noise.facade_height_m:g} m at facades; walls give back "
             f"{1 - noise.wall_absorption:.0%}. The standard's own accuracy is 3 dB; "

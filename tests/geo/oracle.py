@@ -1,9 +1,11 @@
 """A slow second opinion on what a site carries: one site at a time, one step at a time.
 
-Written from the definitions alone, without a look at how `geo.criteria`, `geo.fit` and `geo.size`
-do it: plain loops, and shapely's functions on one shape at a time. Where a rectangle can stand is
-found exactly (every place of its centre, by growing each edge of the ground); how quiet it can be
-there is found by trying corners, a grid of 2 m, and steps down to 0.25 m around the best of them.
+Written from the definitions alone, without a look at how `geo.criteria`, `geo.fit`, `geo.block` and
+`geo.size` do it: plain loops, and shapely's functions on one shape at a time. Where a rectangle can
+stand is found exactly (every place of its centre, by growing each edge of the ground); how quiet it
+can be there is found by trying corners, a grid of 2 m, and steps down to 0.5 m around the best of
+them. What is lost on the way between two points is taken from `geo.propagation.levels` as given; how
+far to look, from its bound.
 
 Lengths are metres in the market's frame, angles degrees counter-clockwise from east, levels dB(A).
 """
@@ -14,22 +16,33 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
+import pyproj
 import shapely
 from shapely import Geometry, Point, Polygon, affinity
 
 from geo import catalogue
-from geo.model import Fuel, Plan, Screening
+from geo.model import Fuel, Market, NoiseLimit, Plan, Raster, Screening
+from geo.propagation import levels
+from geo.propagation.air import absorption_db_m
+from geo.propagation.edition import ISO_1996
+from geo.propagation.ground import PlanGround
+from geo.propagation.scene import Terrain, scene
 
 FORGIVEN_M = 0.001
 # A region smaller than this is what rounding leaves over, not a place. A block that just fits has
 # the square of twice what is forgiven: 4e-6 m2.
 NOTHING_M2 = 1e-6
 GRID_M = 2.0
-STEPS_M = (1.0, 0.5, 0.25)
-TRIED, REFINED = 40, 3
-# From so far over the limit no quiet place is found beside a spot of the grid.
-HOPELESS_DB = 3.0
+STEPS_M = (1.0, 0.5)
+TRIED, REFINED, NEAREST = 10, 2, 12
+# From so far over a limit no quiet place is found beside a spot of the grid.
+HOPELESS_DB = 1.5
+A_WEIGHTING_DB = np.array([-26.2, -16.1, -8.6, -3.2, 0.0, 1.2, 1.0, -1.1])
+# Three echoes and the hardest ground add no more than this to what spreads and the air takes.
+ECHOES = 3
+HARD_GROUND_DB = 6.0
 Bracket = tuple[int, int]
 Spot = tuple[float, float]
 
@@ -81,10 +94,19 @@ class Block:
 
 @dataclass(frozen=True)
 class Hearer:
-    """Someone who hears: `sure` where known to be there, else only at worst."""
+    """Someone who hears: `sure` where known to be there and what they are due, else at worst alone.
+
+    Heard `height_m` above the ground at the shape's nearest point, but `beyond_m` outside the
+    site's own line, or so far before the shape where that is below 0.
+    """
 
     kind: str
+    name: str | None
     shape: Geometry
+    limit_dba: float
+    by_rule: bool
+    height_m: float
+    beyond_m: float = 0.0
     sure: bool = True
 
 
@@ -94,7 +116,9 @@ class Site:
 
     row: pd.Series
     town: Screening
+    market: Market
     plan: Plan
+    air: "Air"
     regions: dict[tuple[float, int, int], Geometry] = field(default_factory=dict)
 
     @property
@@ -136,22 +160,10 @@ class Site:
     def turned_ground(self) -> dict[float, Geometry]:
         return {angle: self.turned(self.ground, angle) for angle in self.angles}
 
-    @cached_property
-    def turned_hearers(self) -> dict[float, list[tuple[float, Hearer]]]:
-        """Return per angle everyone who hears, turned, by distance to the lot."""
-        return {
-            angle: sorted(
-                (
-                    (one.shape.distance(self.lot), self._turned_hearer(one, angle))
-                    for one in self.hearers
-                ),
-                key=lambda pair: pair[0],
-            )
-            for angle in self.angles
-        }
-
-    def _turned_hearer(self, one: Hearer, angle: float) -> Hearer:
-        return Hearer(one.kind, self.turned(one.shape, angle), one.sure)
+    def level_spot(self, spot: Spot, angle: float) -> Spot:
+        """Return a spot of the frame turned by `angle` in the market's."""
+        there = affinity.rotate(Point(spot), angle, origin=self.lot.bounds[:2])
+        return there.x, there.y
 
     def places(self, block: Block) -> Geometry:
         """Return every place for the centre of a block, in the frame turned by its angle."""
@@ -442,54 +454,263 @@ def pad_most(site: Site) -> int:
 # Noise
 
 
-def hearers(site: Site) -> list[Hearer]:
-    """Return who hears the site, and who may: beyond the layer's edge, and on the site itself."""
-    reach_m = site.plan.noise.report_reach_m
-    found = [
-        Hearer(one["receptor_class"], one["geometry"])
-        for one in near(site.town, "receptors", site.lot, reach_m)
-        if one["receptor_class"] in site.plan.noise.receptors
-        and (missing(one["site_id"]) or one["site_id"] != site.row["site_id"])
-    ]
-    if site.row["own_dwelling"]:
-        own = [one for one in site.buildings if one.intersection(site.lot).area > one.area / 2]
-        found += [Hearer("own dwelling", one) for one in own]
-        if not own:
-            found.append(Hearer("own dwelling", site.lot, sure=False))
-    if not inside(site.town, "receptors", site.lot, reach_m):
-        area = site.town.coverage.get("receptors") or Polygon()
-        beyond = site.lot.buffer(reach_m).difference(area)
-        found.append(Hearer("edge of layer", beyond, sure=False))
+@dataclass(frozen=True)
+class Air:
+    """What one machine gives off by band, and everything that its sound meets in a town."""
+
+    power_db: np.ndarray
+    air_db_m: np.ndarray
+    where: object
+
+    @staticmethod
+    def of(town: Screening, plan: Plan) -> "Air":
+        noise, machine = plan.noise, catalogue.generators()[plan.generator]
+        assert machine.level_surface == "hemisphere"
+        assert noise.edition == "1996"
+        rating_dba = machine.level_dba + 10 * math.log10(2 * math.pi * machine.level_distance_m**2)
+        shape = np.array(catalogue.spectra()[machine.spectrum].shape_db)
+        shift = rating_dba - 10 * math.log10(sum(10 ** (one / 10) for one in shape))
+        buildings, ground = town.layers.get("buildings"), town.rasters.get("elevation")
+        if ground is not None:
+            assert pyproj.CRS(ground.crs) == town.sites.crs
+        return Air(
+            power_db=shape + shift - A_WEIGHTING_DB,
+            air_db_m=absorption_db_m(noise.temperature_c, noise.humidity_pct),
+            where=scene(
+                None if buildings is None else np.array(list(buildings.geometry), dtype=object),
+                None if buildings is None else buildings["height_m"].to_numpy(dtype=float),
+                terrain=None if ground is None else Terrain(ground.values, ground.transform),
+                ground=PlanGround(noise.ground.source, noise.ground.middle, noise.ground.receiver),
+                solid_absorption=noise.wall_absorption,
+            ),
+        )
+
+    def level(self, machines: list[Spot], to: tuple[float, float, float], plan: Plan) -> float:
+        """Return the level of all machines together at a point so high above the ground."""
+        source = np.array([(x, y, plan.noise.source_height_m) for x, y in machines])
+        receiver = np.array([to for _ in machines])
+        lost = levels.attenuation_db(source, receiver, self.where, self.air_db_m, ISO_1996)
+        return added_dba(self.power_db - lost)
+
+    def most(self, distance_m: float, plan: Plan) -> float:
+        """Return a level that one machine at least so far off does not exceed."""
+        away = max(distance_m, 1.0)
+        echoes = 10 * math.log10(1 + ECHOES * (1 - plan.noise.wall_absorption))
+        lost = 20 * math.log10(away) + 11 + away * self.air_db_m - HARD_GROUND_DB - echoes
+        return added_dba(self.power_db - lost)
+
+
+def added_dba(band_db: np.ndarray) -> float:
+    """Return the A-weighted sum of levels by band, of one machine or several."""
+    return float(10 * np.log10((10 ** ((band_db + A_WEIGHTING_DB) / 10)).sum()))
+
+
+def looked_m(air: Air, limit_dba: float, plan: Plan) -> float:
+    """Return how far off the plan's cap of machines could at most be over a limit."""
+    noise = plan.noise
+    away = np.geomspace(1, 20_000, 20_000)
+    ground = PlanGround(noise.ground.source, noise.ground.middle, noise.ground.receiver)
+    running = max(plan.cap - plan.spares, 1)
+    last = 0.0
+    for height_m in (noise.receptor_height_m, noise.facade_height_m):
+        most = levels.upper_dba(
+            away, air.power_db, noise.source_height_m, height_m, ground, air.air_db_m, ISO_1996,
+            reflecting=True, least_absorption=noise.wall_absorption,
+        )  # fmt: skip
+        over = away[most + 10 * math.log10(running) > limit_dba]
+        last = max(last, over.max(initial=0.0))
+    return last
+
+
+@dataclass(frozen=True)
+class Due:
+    """What some classes are due: at most `most_dba`, and so much above the ambient level."""
+
+    classes: list[str]
+    most_dba: float
+    above_db: float | None
+    by_rule: bool
+    position: str = "line"
+    beyond_m: float = 0.0
+
+    def at(self, ambient_dba: float | None, plan: Plan) -> tuple[float, bool]:
+        """Return the limit at an ambient level (None: not known), and whether it is sure."""
+        if self.above_db is None:
+            return self.most_dba, True
+        least = plan.noise.ambient_floor_dba
+        ambient = least if ambient_dba is None else max(ambient_dba, least)
+        return min(self.most_dba, ambient + self.above_db), ambient_dba is not None
+
+
+def dues(site: Site) -> list[Due]:
+    """Return what holds for a site: the plan's limit, then the rows of the market's rule."""
+    plan = site.plan
+    found = [Due(list(plan.noise.receptors), plan.noise.limit_dba, None, by_rule=False)]
+    known = catalogue.noise_rules()
+    if site.market.noise_rule is None:
+        return found
+    rule = known.rule[site.market.noise_rule]
+    for row in rule.limits:
+        if row.emits and site.row["use_class"] not in row.emits:
+            continue
+        found.append(
+            Due(
+                [one for one, held_as in known.receiving.items() if held_as == row.receives],
+                # Machines run by day and by night.
+                absolute(row) - (10 * math.log10(105 / 24) if rule.metric == "ldn" else 0.0),
+                row.above_ambient_db,
+                by_rule=True,
+                position=rule.position,
+                beyond_m=rule.beyond_m,
+            )
+        )
     return found
 
 
-def level_at(spot: Spot, machines: list[Spot], plan: Plan) -> float:
-    """Return the level of all machines together at a spot."""
-    generator = catalogue.generators()[plan.generator]
-    at_x, at_y = spot
-    energy = 0.0
-    for x, y in machines:
-        distance_m = max(math.hypot(at_x - x, at_y - y), 1.0)
-        energy += (generator.level_distance_m / distance_m) ** 2
-    return generator.level_dba + 10 * math.log10(energy)
+def absolute(row: NoiseLimit) -> float:
+    return min((one for one in (row.day_dba, row.night_dba) if one is not None), default=math.inf)
 
 
-def level_of(hearer: Geometry, block: Polygon, machines: list[Spot], plan: Plan) -> float:
-    """Return the level at a hearer's point nearest the block's centre, or nearest the block."""
-    near_centre = shapely.shortest_line(hearer, block.centroid).coords[0]
-    near_block = shapely.shortest_line(hearer, block).coords[0]
-    return max(level_at(spot, machines, plan) for spot in (near_centre, near_block))
+def hearers(site: Site) -> list[Hearer]:
+    """Return who hears the site, and who may: beyond the layer's edge, and on the site itself."""
+    noise = site.plan.noise
+    found = []
+    for due in dues(site):
+        lowest, _ = due.at(None, site.plan)
+        reach_m = looked_m(site.air, lowest, site.plan)
+        if not due.by_rule:
+            reach_m = max(reach_m, noise.report_reach_m)
+        found += protected(site, due, reach_m)
+        if "receptors" in site.town.layers and not inside(
+            site.town, "receptors", site.lot, reach_m
+        ):
+            area = site.town.coverage.get("receptors") or Polygon()
+            beyond = site.lot.buffer(reach_m).difference(area)
+            found.append(
+                Hearer("edge of layer", None, beyond, lowest, due.by_rule, noise.receptor_height_m,
+                       sure=False)
+            )  # fmt: skip
+        if site.row["own_dwelling"] and (not due.by_rule or due.position == "facade"):
+            found += at_home(site, due)
+    return found
 
 
-def far_enough_m(n: int, plan: Plan) -> float:
-    """Return the distance beyond which n machines are not over the limit, however they stand."""
-    generator = catalogue.generators()[plan.generator]
-    over = generator.level_dba + 10 * math.log10(n) - plan.noise.limit_dba
-    return generator.level_distance_m * 10 ** (over / 20)
+def protected(site: Site, due: Due, reach_m: float) -> list[Hearer]:
+    """Return the receptors that one limit protects."""
+    noise, found = site.plan.noise, []
+    for one in near(site.town, "receptors", site.lot, reach_m):
+        if one["receptor_class"] not in due.classes or one["site_id"] == site.row["site_id"]:
+            continue
+        shape, height_m, beyond_m = one["geometry"], noise.receptor_height_m, 0.0
+        if due.position == "beyond":
+            beyond_m = due.beyond_m
+        if due.position == "facade":
+            height_m, beyond_m = noise.facade_height_m, -due.beyond_m
+            houses = [
+                each["geometry"]
+                for each in near(site.town, "buildings", shape, 0.0)
+                if shape.intersects(each["geometry"].point_on_surface())
+            ]
+            shape = shapely.union_all(houses) if houses else shape
+            if shape.distance(site.lot) > reach_m:
+                continue
+        ambient = ambient_dba(site, shape) if due.above_db is not None else None
+        limit, sure = due.at(ambient, site.plan)
+        found.append(
+            Hearer(one["receptor_class"], one["receptor_id"], shape, limit, due.by_rule, height_m,
+                   beyond_m, sure=sure)
+        )  # fmt: skip
+    return found
+
+
+def at_home(site: Site, due: Due) -> list[Hearer]:
+    """Return the homes on the site itself: at their buildings, or anywhere on the lot."""
+    own = [one for one in site.buildings if one.intersection(site.lot).area > one.area / 2]
+    height_m = site.plan.noise.facade_height_m
+    return [
+        Hearer("own dwelling", None, one, due.most_dba, due.by_rule, height_m, sure=bool(own))
+        for one in own or [site.lot]
+    ]
+
+
+def ambient_dba(site: Site, shape: Geometry) -> float | None:
+    """Return the ambient level at a shape: None where nobody knows it."""
+    grid: Raster | None = site.town.rasters.get("ambient")
+    if grid is None:
+        return site.plan.assume.ambient_dba
+    at = shape.point_on_surface()
+    move = pyproj.Transformer.from_crs(site.town.sites.crs, grid.crs, always_xy=True)
+    column, row = (math.floor(one) for one in ~grid.transform @ move.transform(at.x, at.y))
+    rows, columns = grid.values.shape
+    if not (0 <= row < rows and 0 <= column < columns) or np.isnan(grid.values[row, column]):
+        return site.plan.assume.ambient_dba
+    return float(grid.values[row, column])
+
+
+def evidence(site: Site) -> str:
+    """Return how the neighbours are known."""
+    if "receptors" not in site.town.layers:
+        return "no layer"
+    unsure = [one.kind for one in site.hearers if not one.sure]
+    if "own dwelling" in unsure:
+        return "own dwelling"
+    if any(one != "edge of layer" for one in unsure):
+        return "ambient unknown"
+    return "edge of layer" if unsure else "receptors"
+
+
+def heard_at(one: Hearer, centre: Spot, lot: Geometry) -> tuple[float, float, float]:
+    """Return where the sound of a pad centred there is measured for one hearer."""
+    _, at = shapely.shortest_line(Point(centre), one.shape).coords
+    dx, dy = at[0] - centre[0], at[1] - centre[1]
+    away_m = math.hypot(dx, dy)
+    further_m = one.beyond_m
+    if further_m > 0:
+        further_m = max(further_m - Point(at).distance(lot), 0.0)
+    further_m = max(further_m, -away_m)
+    if away_m == 0:
+        return *at, one.height_m
+    share = further_m / away_m
+    return at[0] + dx * share, at[1] + dy * share, one.height_m
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One hearer's level, and by how much it is over what they are due."""
+
+    hearer: Hearer
+    level_dba: float
+    over_db: float
+
+
+def heard_by(
+    site: Site, centre: Spot, machines: list[Spot], *, worst: bool, stop_db: float = math.inf
+) -> list[Heard]:
+    """Return what everybody hears who could be the one most over their limit, the worst first.
+
+    Nobody else could be: whoever is left out is less over it with nothing in the way. It stops
+    once somebody is over by more than `stop_db`.
+    """
+    most = []
+    for one in site.hearers:
+        if worst or one.sure:
+            to = heard_at(one, centre, site.lot)
+            away_m = min(math.hypot(to[0] - x, to[1] - y) for x, y in machines)
+            could = site.air.most(away_m, site.plan) + 10 * math.log10(len(machines))
+            most.append((could - one.limit_dba, to, one))
+    found: list[Heard] = []
+    for could_db, to, one in sorted(most, key=lambda each: -each[0]):
+        if found and could_db < max(each.over_db for each in found):
+            break
+        level = site.air.level(machines, to, site.plan)
+        found.append(Heard(one, level, level - one.limit_dba))
+        if found[-1].over_db > stop_db:
+            break
+    return sorted(found, key=lambda each: -each.over_db)
 
 
 def stand(site: Site, n: int, *, worst: bool) -> Block | None:
-    """Return n machines that stand in the ground with every hearer at or under the limit."""
+    """Return n machines that stand in the ground with nobody's limit exceeded, if any are found."""
     for block, where in places(site, n):
         found = quiet_somewhere(site, block, where, worst=worst)
         if found is not None:
@@ -498,25 +719,33 @@ def stand(site: Site, n: int, *, worst: bool) -> Block | None:
 
 
 def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -> Block | None:
-    """Return the block moved to a place that keeps every hearer at the limit, if one is found."""
-    far_m = far_enough_m(block.n, site.plan)
-    those = [
-        one.shape
-        for distance_m, one in site.turned_hearers[block.angle]
-        if distance_m <= far_m and (worst or one.sure)
-    ]
+    """Return the block moved to a place that keeps everybody's limit, if one is found."""
+    running = max(block.n - site.plan.spares, 0)
+    loudest = sorted(
+        (one for one in site.hearers if worst or one.sure),
+        key=lambda one: one.limit_dba - site.air.most(one.shape.distance(site.lot), site.plan),
+    )[:NEAREST]
 
-    def over(spot: Spot) -> float:
-        return excess_db(block.moved(spot), those, site.plan)
+    def over(spot: Spot, stop_db: float = HOPELESS_DB) -> float:
+        there = block.moved(spot)
+        machines = [site.level_spot(one, block.angle) for one in there.machines(site.plan)]
+        if not running:
+            return -math.inf
+        centre = site.level_spot(spot, block.angle)
+        heard = heard_by(site, centre, machines[:running], worst=worst, stop_db=stop_db)
+        return max((one.over_db for one in heard), default=-math.inf)
 
-    def room(spot: Spot) -> float:
-        return min((shape.distance(Point(spot)) for shape in those), default=math.inf)
-
+    spots = spots_in(where, GRID_M)
+    there = shapely.points([site.level_spot(spot, block.angle) for spot in spots])
+    room = np.full(len(spots), math.inf)
+    for one in loudest:
+        # So many times nearer may they be than another who is due less.
+        room = np.minimum(room, shapely.distance(there, one.shape) * 10 ** (one.limit_dba / 20))
     tried = []
-    for spot in sorted(spots_in(where, GRID_M), key=room, reverse=True)[:TRIED]:
-        tried.append((over(spot), spot))
+    for number in np.argsort(-room, kind="stable")[:TRIED]:
+        tried.append((over(spots[number]), spots[number]))
         if tried[-1][0] <= 0:
-            return block.moved(spot)
+            return block.moved(spots[number])
     for start in sorted(tried)[:REFINED]:
         if start[0] > HOPELESS_DB:
             break
@@ -543,18 +772,6 @@ def downhill(
     return best_db, spot
 
 
-def excess_db(block: Block, hearers: list[Geometry], plan: Plan) -> float:
-    """Return by how much the loudest level is over the limit; minus infinity if nobody is near."""
-    outline, machines = block.outline(plan), block.machines(plan)
-    far_m = far_enough_m(block.n, plan)
-    levels = [
-        level_of(shape, outline, machines, plan)
-        for shape in hearers
-        if shape.distance(outline) <= far_m
-    ]
-    return max(levels, default=-math.inf) - plan.noise.limit_dba
-
-
 def spots_in(where: Geometry, step_m: float) -> list[Spot]:
     """Return the corners of a region and a grid of spots inside it."""
     spots = [(x, y) for ring in rings(where) for x, y in ring.coords[:-1]]
@@ -568,29 +785,24 @@ def spots_in(where: Geometry, step_m: float) -> list[Spot]:
     return spots
 
 
-def most_that_holds(site: Site, *, worst: bool) -> int:
-    """Return the most machines that ground and hearers allow; two numbers that do not end it."""
-    most, n = 0, 0
-    while n < site.plan.cap and n < most + 2:
-        n += 1
-        if stand(site, n, worst=worst) is not None:
-            most = n
-    return most
-
-
-def quietest_room_m(site: Site, *, worst: bool) -> float:
-    """Return how far the nearest hearer is from the lot's quietest spot: inf if there is none."""
-    those = [one.shape for one in site.hearers if worst or one.sure]
-    if not those:
-        return math.inf
-    spots = spots_in(site.lot, max(GRID_M, math.sqrt(site.lot.area) / 20))
-    return max(min(shape.distance(Point(spot)) for shape in those) for spot in spots)
-
-
-def most_at_quietest(site: Site, *, worst: bool) -> int:
-    """Return the most machines that the hearers allow, were all at the lot's quietest spot."""
-    room_m = max(quietest_room_m(site, worst=worst), 1.0)
-    return sum(room_m >= far_enough_m(n, site.plan) for n in range(1, site.plan.cap + 1))
+def most_at_quietest(site: Site) -> int:
+    """Return the most machines, by energy, at the quietest spot found for one on the lot."""
+    spots = spots_in(site.lot, max(GRID_M, math.sqrt(site.lot.area) / 16))
+    loudest = sorted(
+        site.hearers,
+        key=lambda one: one.limit_dba - site.air.most(one.shape.distance(site.lot), site.plan),
+    )[:NEAREST]
+    room = np.full(len(spots), math.inf)
+    for one in loudest:
+        away = shapely.distance(shapely.points(spots), one.shape)
+        room = np.minimum(room, away * 10 ** (one.limit_dba / 20))
+    best_db = math.inf
+    for number in np.argsort(-room, kind="stable")[:TRIED]:
+        heard = heard_by(site, spots[number], [spots[number]], worst=True, stop_db=best_db)
+        best_db = min(best_db, heard[0].over_db if heard else -math.inf)
+    plan = site.plan
+    running = math.floor(10 ** (min(-best_db, 30) / 10) + 1e-9)
+    return min(running + plan.spares, plan.cap) if running else 0
 
 
 # ---------------------------------------------------------------------------------------------
@@ -599,31 +811,21 @@ def most_at_quietest(site: Site, *, worst: bool) -> int:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one site carries: by the ground, by ground and hearers, by each fuel (worst, best)."""
+    """What one site's ground and fuels allow: by the ground, by each fuel (worst, best)."""
 
     pad: int
     pad_lo: int
-    noise_lo: int
-    stands: Bracket
     supplies: dict[str, list[Supply]]
-
-    def carried(self, supply: Supply) -> Bracket:
-        """Return the machines that ground, hearers and a fuel allow, at worst and at best."""
-        return min(self.stands[0], supply.n[0]), min(self.stands[1], supply.n[1])
 
 
 def answer(site: Site) -> Answer:
-    """Size one site."""
-    sure = all(one.sure for one in site.hearers)
+    """Size one site by its ground and its fuels."""
     # Where the buildings' layer does not cover the lot, others may stand on it.
     built = inside(site.town, "buildings", site.lot, 0.0)
     pad = pad_most(site)
-    at_worst = most_that_holds(site, worst=True)
     return Answer(
         pad=pad,
         pad_lo=pad if built else 0,
-        noise_lo=most_at_quietest(site, worst=True),
-        stands=(at_worst if built else 0, at_worst if sure else most_that_holds(site, worst=False)),
         supplies={name: supplies(site, catalogue.fuels()[name]) for name in site.plan.fuels},
     )
 
@@ -636,15 +838,18 @@ def best_fuel(carried: dict[str, Bracket]) -> str:
     return max(carried, key=lambda name: carried[name][1])
 
 
-def binding(found: Answer, supply: Supply, cap: int) -> str:
-    """Return the criterion whose waiver alone would allow the most machines, at worst."""
-    lo, _ = found.carried(supply)
+def binding(found: Answer, noise_lo: int, lo: int, supply: Supply, cap: int, *, more: bool) -> str:
+    """Return the criterion whose waiver alone would allow the most machines, at worst.
+
+    `more`: whether ground and neighbours allow another one.
+    """
     if lo >= cap:
         return "cap"
     waived = {
-        "pad": min(found.noise_lo, supply.n[0]),
+        "pad": min(noise_lo, supply.n[0]),
         "noise": min(found.pad_lo, supply.n[0]),
-        "fuel": found.stands[0],
+        # What fuel does not stop already, its waiver does not help.
+        "fuel": lo + 1 if more and supply.n[0] <= lo else lo,
     }
     most = max(waived, key=lambda name: waived[name])
     return most if waived[most] > lo else "several"

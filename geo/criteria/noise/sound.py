@@ -13,7 +13,7 @@ from geo.propagation import levels
 from geo.propagation.air import absorption_db_m
 from geo.propagation.bands import A_WEIGHTING_DB, total_dba
 from geo.propagation.edition import ISO_1996, ISO_2024, Edition
-from geo.propagation.ground import PlanGround
+from geo.propagation.ground import Ground, MeanHeightGround, PlanGround
 from geo.propagation.scene import Scene, Terrain, scene
 from geo.raster import in_frame
 
@@ -123,7 +123,9 @@ def louder_db(one: Sound, other: Sound) -> float:
     return float(one.power_db[0] - other.power_db[0])
 
 
-def _ground(plan: Plan) -> PlanGround:
+def _ground(plan: Plan) -> Ground:
+    if plan.noise.ground_method == "7.3.2":
+        return MeanHeightGround()
     factors = plan.noise.ground
     return PlanGround(factors.source, factors.middle, factors.receiver)
 
