@@ -127,7 +127,10 @@ def rights_of_way(
         whole = layout.cells.geometry[cell]
         built = shapely.union_all(shapely.buffer(part.geometry.to_numpy(), 0.0))
         around = shapely.intersection(whole, shapely.buffer(built, 12.0, quad_segs=2))
-        streets.append(shapely.difference(shapely.difference(around, built), taken))
+        between = shapely.difference(shapely.difference(around, built), taken)
+        parts = shapely.get_parts(between)
+        # A cut can leave a sliver without area, which no shapefile holds.
+        streets.append(shapely.multipolygons(parts[shapely.area(parts) > 1]))
     rows = [("ROW", shape) for shape in streets] + [("WATER", water), ("RAIL_ROW", rail)]
     table = gpd.GeoDataFrame(
         {"kind": [kind for kind, _ in rows]}, geometry=[shape for _, shape in rows]

@@ -133,8 +133,10 @@ def uses(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
         chosen = np.flatnonzero(lots.district == name)
         weights = np.array(list(district.uses.values()), dtype=float)
         use[chosen] = rng.choice(list(district.uses), len(chosen), p=weights / weights.sum())
-    # A shop with homes above it, or a corner shop, stands on a small lot.
-    use[(use == "013") & (lots.area > 1500).to_numpy()] = "325"
+    # A shop with homes above it, or a corner shop, stands on a small lot; homes in an old mill or
+    # above a workshop need not.
+    large = (lots.area > 1500) & ~lots.district.isin(("mills", "works"))
+    use[(use == "013") & large.to_numpy()] = "325"
     return use
 
 

@@ -59,28 +59,36 @@ OLD_MAINS: tuple[Main, ...] = (
     (2, 8, "low"),
     (0.7, 6, "low"),
     (1.4, 8, "medium"),
-    (0.8, 4, None),
-    (0.6, None, None),
+    (1.4, 4, None),
+    (1.2, None, None),
     (0.4, 0, None),
 )
 WORK_MAINS: tuple[Main, ...] = (
     (3, 4, "medium"),
-    (3, 4, "high"),
-    (2, 6, "medium"),
-    (2, 8, "medium"),
-    (2.8, 8, "high"),
-    (1, 2, "high"),
-    (0.7, 8, "low"),
-    (0.9, 6, None),
-    (0.5, None, None),
-    (0.7, 0, None),
+    (4, 4, "high"),
+    (3, 6, "medium"),
+    (3, 8, "medium"),
+    (4, 8, "high"),
+    (0.8, 2, "high"),
+    (0.4, 8, "low"),
+    (1.6, 6, None),
+    (1.0, None, None),
+    (0.5, 0, None),
+)
+# What a plant had laid for itself.
+PLANT_MAINS: tuple[Main, ...] = (
+    (5, 8, "high"),
+    (2, 6, "high"),
+    (3, 8, "medium"),
+    (1, 4, "high"),
+    (0.5, 6, None),
 )
 
 DISTRICTS: dict[str, District] = {
     "centre": District(
         zone="MX",
-        uses={"325": 36, "326": 14, "340": 24, "013": 6, "337": 14, "300": 1, "111": 2, "931": 3},
-        lot_m2=(330, 1000),
+        uses={"111": 40, "340": 18, "325": 13, "013": 7, "337": 7, "326": 5, "931": 7, "300": 1},
+        lot_m2=(420, 1600),
         depth_m=28,
         block_m=(72, 120),
         street_m=13,
@@ -92,8 +100,8 @@ DISTRICTS: dict[str, District] = {
     ),
     "main_street": District(
         zone="MX",
-        uses={"325": 36, "326": 16, "340": 14, "013": 14, "332": 7, "337": 9, "390": 4},
-        lot_m2=(350, 1400),
+        uses={"104": 38, "111": 26, "325": 11, "013": 7, "340": 6, "326": 5, "337": 4, "332": 2},
+        lot_m2=(450, 2000),
         depth_m=45,
         block_m=(80, 160),
         street_m=14,
@@ -104,8 +112,8 @@ DISTRICTS: dict[str, District] = {
     ),
     "strip": District(
         zone="B-1",
-        uses={"325": 34, "326": 16, "332": 18, "340": 16, "316": 5, "337": 4, "390": 6},
-        lot_m2=(800, 3200),
+        uses={"325": 34, "340": 16, "326": 12, "332": 12, "390": 10, "316": 5, "337": 4, "300": 2},
+        lot_m2=(1800, 9000),
         depth_m=60,
         block_m=(80, 160),
         street_m=14,
@@ -122,8 +130,8 @@ DISTRICTS: dict[str, District] = {
             "111": 14,
             "102": 9,
             "130": 2,
-            "013": 0.4,
-            "325": 0.5,
+            "013": 0.3,
+            "325": 0.3,
             "960": 0.3,
         },
         lot_m2=(300, 720),
@@ -164,10 +172,10 @@ DISTRICTS: dict[str, District] = {
     ),
     "business_park": District(
         zone="B-2",
-        uses={"340": 42, "404": 14, "316": 22, "390": 9, "300": 3, "337": 4, "325": 4},
-        lot_m2=(3500, 17000),
-        depth_m=95,
-        block_m=(215, 330),
+        uses={"404": 52, "401": 18, "400": 12, "340": 6, "390": 5, "440": 5, "316": 2},
+        lot_m2=(4000, 18000),
+        depth_m=105,
+        block_m=(230, 340),
         street_m=18,
         cover=(0.18, 0.42),
         storeys=(1, 4),
@@ -177,12 +185,12 @@ DISTRICTS: dict[str, District] = {
     ),
     "mills": District(
         zone="I-2",
-        uses={"400": 30, "401": 24, "316": 12, "332": 12, "440": 8, "340": 8, "404": 4},
-        lot_m2=(900, 9000),
-        depth_m=55,
-        block_m=(125, 230),
+        uses={"400": 43, "401": 32, "404": 8, "440": 12, "013": 8},
+        lot_m2=(2500, 13000),
+        depth_m=75,
+        block_m=(160, 260),
         street_m=13,
-        cover=(0.40, 0.85),
+        cover=(0.35, 0.70),
         storeys=(1, 5),
         front_m=(0, 5),
         side_m=1.0,
@@ -190,12 +198,12 @@ DISTRICTS: dict[str, District] = {
     ),
     "works": District(
         zone="I-1",
-        uses={"401": 34, "400": 20, "332": 16, "316": 12, "404": 6, "440": 9, "337": 3},
-        lot_m2=(1300, 8000),
-        depth_m=65,
-        block_m=(145, 260),
+        uses={"401": 44, "400": 29, "404": 10, "440": 14, "332": 1, "013": 1.5},
+        lot_m2=(3000, 12000),
+        depth_m=85,
+        block_m=(185, 290),
         street_m=16,
-        cover=(0.22, 0.62),
+        cover=(0.20, 0.50),
         storeys=(1, 2),
         front_m=(5, 16),
         side_m=2.5,
@@ -203,16 +211,16 @@ DISTRICTS: dict[str, District] = {
     ),
     "plant": District(
         zone="I-1",
-        uses={"400": 70, "401": 30},
-        lot_m2=(22_000, 42_000),
+        uses={"400": 50, "401": 22, "440": 28},
+        lot_m2=(16_000, 32_000),
         depth_m=200,
         block_m=(240, 330),
         street_m=16,
-        cover=(0.25, 0.5),
+        cover=(0.12, 0.30),
         storeys=(1, 2),
         front_m=(15, 30),
         side_m=8.0,
-        mains=WORK_MAINS,
+        mains=PLANT_MAINS,
     ),
     # Whole blocks set into the neighbourhoods: see BLOCKS.
     "park": District(
@@ -253,21 +261,25 @@ DISTRICTS: dict[str, District] = {
 }
 
 # Where each district lies: (district, x, y, reach along x, reach along y), the first that holds.
+# A night rule hears a home from 60 m and a business from 35 m, but industry from 11 m only: what
+# carries many machines are large lots inside estates, plants in the middle, far from any home.
 PLACES: tuple[tuple[str, float, float, float, float], ...] = (
     ("mills", -0.15, -0.23, 0.17, 0.15),
-    ("plant", -0.72, -0.44, 0.07, 0.17),
-    ("works", -0.56, -0.36, 0.18, 0.14),
-    ("works", 0.38, -0.31, 0.22, 0.14),
-    ("business_park", -0.60, 0.52, 0.14, 0.20),
-    ("business_park", 0.86, 0.12, 0.09, 0.26),
-    ("business_park", 0.48, 0.50, 0.08, 0.16),
+    ("plant", -0.59, -0.44, 0.18, 0.21),
+    ("plant", 0.42, -0.43, 0.17, 0.18),
+    ("works", -0.56, -0.42, 0.30, 0.30),
+    ("works", 0.41, -0.43, 0.32, 0.28),
+    ("works", -0.05, -0.72, 0.24, 0.17),
+    ("business_park", -0.58, 0.52, 0.20, 0.26),
+    ("business_park", 0.78, 0.12, 0.14, 0.34),
+    ("business_park", 0.48, 0.52, 0.15, 0.20),
     ("old_town", 0.0, 0.05, 0.30, 0.62),
     ("old_town", -0.78, 0.02, 0.08, 0.22),
 )
 # The rest of the town is suburb; this share of its neighbourhoods is laid out around courts.
 COURTS_SHARE = 0.42
 CENTRE = (0.02, 0.13)
-CENTRE_RADIUS_M = 330.0
+CENTRE_RADIUS_M = 270.0
 RING_M = 68.0
 
 # One block in so many of a neighbourhood, of at least so many square metres.
@@ -289,9 +301,9 @@ ARTERIALS: tuple[tuple[str, float, float], ...] = (
     ("Lake Road", 32.0, -0.18),
 )
 ARTERIAL_M = 22.0
-STRIP_DEPTH_M = 36.0
-STRIP_SHARE = 0.60
-MAIN_STREET_REACH = 0.20
+STRIP_DEPTH_M = 60.0
+STRIP_SHARE = 0.26
+MAIN_STREET_REACH = 0.16
 
 RIVER_M = 48.0
 RAIL_M = 18.0
@@ -300,9 +312,9 @@ RAIL_M = 18.0
 # shares (west, east, south, north), joined the town late: no building of it has a footprint, and
 # this share of its houses have a shop below.
 WEST_VILLAGE = (-1.5, -0.69, -0.25, 0.30)
-VILLAGE_SHOPS_SHARE = 0.09
+VILLAGE_SHOPS_SHARE = 0.065
 # East of this share along x nobody has told the clerk who must not be disturbed.
-CLERKS_LIST_END = 0.88
+CLERKS_LIST_END = 0.97
 
 STREET_NAMES = [
     "Acorn",
@@ -460,12 +472,12 @@ SUBSTATIONS: tuple[Substation, ...] = (
 )
 
 # The share of the town, along x, that the gas company which publishes its mains serves.
-GAS_TERRITORY = (-1.5, 0.44)
+GAS_TERRITORY = (-1.5, 0.55)
 # Neighbourhoods inside it that were never piped: (x, y, reach along x, reach along y).
 NOT_PIPED: tuple[tuple[float, float, float, float], ...] = (
     (-0.27, -0.25, 0.075, 0.15),
-    (-0.63, -0.39, 0.09, 0.20),
-    (0.13, 0.20, 0.098, 0.19),
+    (-0.05, -0.74, 0.08, 0.12),
+    (0.07, 0.14, 0.12, 0.22),
 )
 # Mains and feeders were laid by patches of about this size.
 PATCH_M = 170.0
