@@ -272,9 +272,12 @@ def _parcels(opened: Store, market: Market, night: dt.date) -> None:
         select given.ord, nullif(trim(parcel_id), '') as parcel_id, given.jurisdiction, address,
             city, given.use_code, coalesce(code.title, use_title) as use_title,
             code.class as use_class,
-            -- Rules protect business too; whoever is named closer than by class comes first.
+            -- Rules protect business too; whoever is named closer than by class comes first. Where
+            -- nobody knows the use, somebody may live there.
             coalesce(code.receptor,
-                case when code.class in ('commercial', 'industrial') then code.class end)
+                case when code.class in ('commercial', 'industrial') then code.class
+                    when code.class = 'mixed' then 'home'
+                    when code.code is null then 'unknown' end)
                 as receptor,
             case when given.use_code is null then 'missing'
                 when code.code is null then 'unclassified' else code.class end as use_state,
@@ -316,7 +319,7 @@ def _grounds(con: duckdb.DuckDBPyConnection) -> None:
             case when bool_or(use_class = 'residential')
                     and bool_or(use_class in ('commercial', 'industrial')) then 'mixed'
                 else first(use_class order by use_class is null, parcel_id, ord) end as use_class,
-            coalesce(bool_or(receptor in ('home', 'elderly')), false) as own_dwelling,
+            coalesce(bool_or(receptor in ('home', 'elderly', 'hotel')), false) as own_dwelling,
             sum(record_count) as record_count,
             sum(building_area_m2 order by ord) as building_area_m2,
             max(storeys) as storeys
@@ -580,7 +583,11 @@ def _receptors(
             """
             create temp table near_heard as
             select ord, source_id || '/' || (row_number + 1) as receptor_id, receptor_class, name,
-                null::varchar as site_id, geometry
+                -- Who has a point on a site is on that site's own land.
+                case when st_geometrytype(geometry) = 'POINT' then (
+                    select min(site.site_id) from site
+                    where st_intersects(site.geometry, heard.geometry)) end as site_id,
+                geometry
             from heard where receptor_class in (select unnest(?))
             """,
             [list(needs.receptors)],

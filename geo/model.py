@@ -21,7 +21,7 @@ UseClass = Literal["residential", "mixed", "commercial", "industrial", "exempt",
 ZoneClass = Literal["residential", "mixed", "commercial", "industrial", "open_space", "special"]
 ReceptorClass = Literal[
     "home", "school", "day_care", "hospital", "clinic", "elderly", "hotel", "worship", "park",
-    "commercial", "industrial",
+    "commercial", "industrial", "unknown",
 ]  # fmt: skip
 ReceivingClass = Literal["residential", "commercial", "industrial"]
 Eight = tuple[float, float, float, float, float, float, float, float]
@@ -292,7 +292,7 @@ class NoisePlan(Frozen):
     receptors: tuple[ReceptorClass, ...]
     report_reach_m: NotNegative = 0.0
     edition: Literal["1996", "2024"] = "1996"
-    temperature_c: float = 10.0
+    temperature_c: Annotated[float, Field(ge=-40, le=50)] = 10.0
     humidity_pct: Annotated[float, Field(gt=0, le=100)] = 70.0
     ground: GroundFactors = GroundFactors()
     ground_method: Literal["7.3.1", "7.3.2"] = "7.3.1"

@@ -37,7 +37,6 @@ def rank(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     _scores(ranking, plan)
     ranking["smallest_slack"] = _smallest_slack(ranking)
     ranking = rounded(ranking)
-    ranking["noise_unsure"] = ranking["margin_best_db"] > ranking["margin_worst_db"]
     _words(ranking, plan)
     ranking = _ordered(ranking)
     ranking["rank"] = np.arange(1, len(ranking) + 1)

@@ -22,6 +22,7 @@ WHO = {
     "commercial": "a business",
     "industrial": "an industrial neighbour",
     "own dwelling": "the homes on the site",
+    "unknown": "a lot of unknown use",
     "edge of layer": "the edge of what is mapped",
 }
 FUEL_UNKNOWN = {
@@ -36,6 +37,7 @@ NOISE_UNKNOWN = {
     "edge of layer": "who lives beyond the edge of what is mapped",
     "own dwelling": "where on the lot its own homes are",
     "no layer": "who lives nearby: no neighbours are mapped",
+    "use unknown": "whether anybody lives on the lots nearby whose use is not on record",
     "ambient unknown": "how loud the night is there already, on which the local limit rests",
 }
 PAD_UNKNOWN = {
@@ -154,13 +156,13 @@ def _hearer(row: Row, which: str = "receptor") -> str:
 
 
 def _noise_limit(row: Row) -> str:
-    blind = ("own dwelling", "no layer", "ambient unknown")
+    blind = ("own dwelling", "no layer", "ambient unknown", "use unknown")
     if row["noise_evidence"] in blind and row["noise_unsure"]:
         return f"noise: not known is {NOISE_UNKNOWN[row['noise_evidence']]}"
     if row["noise_n"] == 0 and _known(row["margin_worst_db"]):
         over = -float(row["margin_worst_db"])
         who = WHO.get(row["alone_class"], "the nearest neighbour")
-        return f"noise: one generator is {over:.1f} dB too loud at {who}, wherever it stands"
+        return f"noise: one generator is {over:.1f} dB too loud at {who}, at every place tried"
     return f"noise at {_hearer(row)}"
 
 

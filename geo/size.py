@@ -22,8 +22,8 @@ from geo.criteria.noise.sound import Sound, louder_db
 from geo.model import LIMITING, Generator, Market, Plan, Screening
 from geo.near import compass, shapes_of
 
-CANDIDATES = 16  # placements judged in full, the quietest by distance of all that fit
-TRIED_BY = (1, 4, CANDIDATES)  # ... in so many at a time, until one holds
+# Placements are judged so many at a time, until one holds: those quietest by distance first.
+TRIED_BY = (1, 4, spots.MOST, spots.MOST + 2 * spots.SPREAD)
 TRIED_WITH_LEVER = (1,)  # a lever's n is found at the quietest alone: at least so many
 WALL_GUESS_DB = 8.0  # about what a wall gives: only where the search begins
 WALL_M = 3.0  # the noise wall whose worth stands on every row
@@ -154,6 +154,7 @@ def _sited(
     most = _allowed(alone_worst["margin_db"], plan)
     tried_by = TRIED_WITH_LEVER if worst_only else TRIED_BY
     place_lo = _largest(pad_n, most, lambda some, n: _holds(scene, some, n, tried_by, worst=True))
+    place_lo = _running_at_all(place_lo, plan)
     place_hi = place_lo.copy()
     edge = np.flatnonzero(_unsure(heard, count) & (place_lo < pad_n))
     if edge.size and not worst_only:
@@ -164,7 +165,7 @@ def _sited(
             _allowed(alone_best["margin_db"], plan),
             lambda some, n: _holds(scene, some, n, worst=False),
         )
-        place_hi = np.maximum(place_hi, more)
+        place_hi = np.maximum(place_hi, _running_at_all(more, plan))
     unheard = heard.own_unknown | (not heard.known)
     ground = scene.ground.facts
     bare = ground["bare"].to_numpy() & (not plan.assume.bare_parcel)
@@ -179,6 +180,11 @@ def _sited(
         alone_worst=alone_worst,
         alone_best=alone_best,
     )
+
+
+def _running_at_all(installed: np.ndarray, plan: Plan) -> np.ndarray:
+    """Return the installed machines, 0 where all of them are spares that never run."""
+    return np.where(installed > plan.spares, installed, 0)
 
 
 def _unsure(heard: Hearers, sites: int) -> np.ndarray:
@@ -201,11 +207,11 @@ def _scene(
     heard = hearers(sites, given.layers, given.coverage, ambient, sound, market, plan)
     sure = heard.surely()
     exposed = spots.exposure(heard, parcels, sound)
-    quiet = spots.spots(parcels, exposed, CANDIDATES)
+    quiet = spots.spots(parcels, exposed)
     exposed_best, quiet_best = exposed, quiet
     if not heard.column("certain").all():
         exposed_best = spots.exposure(sure, parcels, sound)
-        quiet_best = spots.spots(parcels, exposed_best, CANDIDATES)
+        quiet_best = spots.spots(parcels, exposed_best)
     return Scene(
         ground=pad.ground(sites, given.layers, given.coverage, plan),
         heard=heard,
@@ -287,13 +293,7 @@ def describe(
     facts["pad_slack_m"] = _pad_slack(found, count)
     facts["pad_short_by_m"] = _pad_short(found, after, (found.pad_n < after) & below_cap)
 
-    # Where one more does not fit: so many at the quietest spot of the parcel.
-    running = np.maximum(after - plan.spares, 0)
-    with np.errstate(divide="ignore"):
-        more_db = 10 * np.log10(running)
-    alone = _rows(sure, found.alone_worst, found.alone_best)
-    level = (alone["level_dba"] + more_db).to_numpy(dtype=float, copy=True)
-    margin = (alone["margin_db"] - more_db).to_numpy(dtype=float, copy=True)
+    level, margin = np.full(len(sites), np.nan), np.full(len(sites), np.nan)
     fits = np.flatnonzero((found.pad_n >= after) & below_cap)
     best = _at_worst_or_best(scene, fits, after, sure)
     level[best.index], margin[best.index] = best["level_dba"], best["margin_db"]
@@ -302,8 +302,8 @@ def describe(
         # Where one more does not fit, the neighbour of what stands is the one to name.
         facts[f"next_{name}"] = heard_next[name].reindex(sites.index)
         facts.loc[found.pad_n < after, f"next_{name}"] = facts[name]
-    facts["level_next_dba"] = np.where(np.isfinite(level) & below_cap, level, np.nan)
-    facts["noise_short_by_db"] = np.where((margin < 0) & below_cap, -margin, np.nan)
+    facts["level_next_dba"] = level
+    facts["noise_short_by_db"] = np.where(margin < 0, -margin, np.nan)
 
     for name, table in (("worst", found.alone_worst), ("best", found.alone_best)):
         # Infinite where nobody is within reach; the published margin is then missing, not large.
@@ -317,7 +317,9 @@ def describe(
     facts["quiet_side_db"] = found.alone_worst["quiet_side_db"]
     for kind in ("plan", "rule"):
         allowed = _allowed(found.alone_worst[f"best_{kind}_db"], plan)
-        facts[f"noise_n_{kind}"] = np.where(unheard, 0, np.maximum(allowed, found.place_lo))
+        facts[f"noise_n_{kind}"] = np.maximum(allowed, found.place_lo).astype(float)
+    # Without knowing who listens, nobody knows how many they allow.
+    facts["noise_n_plan"] = facts["noise_n_plan"].where(~unheard)
     rule = found.alone_worst["best_rule_db"]
     if rules.rule_of(market) is None:
         facts["noise_n_rule"] = np.nan
@@ -326,9 +328,16 @@ def describe(
     no_ambient = (heard.evidence == "ambient unknown") & np.isfinite(rule)
     facts["ambient_needed_dba"] = needed.where(no_ambient)
     facts["noise_n_rule"] = facts["noise_n_rule"].where(~no_ambient)
-    facts["noise_n"], facts["pad_n"], facts["pad_lo"] = found.noise_n, found.pad_n, found.pad_lo
+    facts["noise_n"] = pd.Series(found.noise_n, sites.index, dtype=float).where(~unheard)
+    facts["pad_n"], facts["pad_lo"] = found.pad_n, found.pad_lo
     facts["pad_lack"] = pad.lack(scene.ground, shapes_of(sites), generator, plan)
-    facts["noise_evidence"] = heard.evidence
+    facts["noise_unsure"] = (facts["margin_best_db"] > facts["margin_worst_db"]) | (
+        found.place_hi > found.place_lo
+    )
+    neighbours = (heard.evidence == "receptors") & _unsure(heard, len(sites))
+    facts["noise_evidence"] = np.where(
+        neighbours & facts["noise_unsure"], "use unknown", heard.evidence
+    )
     for name in ("ground_area_m2", "open_area_m2", "pad_evidence"):
         facts[name] = scene.ground.facts[name]
     return facts
@@ -497,7 +506,7 @@ def _candidates(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bo
         scene.exposed(worst=worst).quiet,
         scene.generator,
         scene.plan,
-        CANDIDATES,
+        spots.chosen,
         (query, np.column_stack((quiet.x[spot], quiet.y[spot]))),
     )
 
@@ -509,33 +518,31 @@ def _running(placed: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 def _quietest(scene: Scene, *, worst: bool) -> pd.DataFrame:
     """Judge one machine at the quietest spots of each parcel, whatever ground is there.
 
-    A row per site: the best spot's margin_db, level_dba and limit_dba; `best_plan_db` and
+    Where none of the quietest by distance holds, the others are tried too. A row per site: the
+    best spot's margin_db, level_dba, limit_dba and receptor_class; `best_plan_db` and
     `best_rule_db`, the most margin to each kind of limit at any of the spots; `quiet_side_db`, how
     much quieter the best spot is than the middle of the lot.
     """
-    quiet = scene.spots(worst=worst)
+    heard, quiet = scene.hearers(worst=worst), scene.spots(worst=worst)
     count = len(scene.ground.shapes)
+    nth = np.arange(len(quiet.site)) - np.searchsorted(quiet.site, quiet.site)
+    first, rest = np.flatnonzero(nth < spots.MOST), np.flatnonzero(nth >= spots.MOST)
     middle = scene.ground.origin
-    site = np.concatenate((quiet.site, np.arange(count)))
-    one = blocks.blocks(1, scene.generator, scene.plan.pad.aisle_m)[0]
-    placed = pd.DataFrame(
-        {
-            "site": site,
-            "x": np.concatenate((quiet.x, middle[:, 0])),
-            "y": np.concatenate((quiet.y, middle[:, 1])),
-            "degrees": 0.0,
-            "rows": 1,
-            "columns": 1,
-            "length_m": one.length_m,
-            "width_m": one.width_m,
-            "count": 1,
-        }
+    table = _one_at(
+        scene,
+        heard,
+        np.concatenate((quiet.site[first], np.arange(count))),
+        np.concatenate((quiet.x[first], middle[:, 0])),
+        np.concatenate((quiet.y[first], middle[:, 1])),
     )
-    judged, _ = judge.judge(
-        placed, scene.hearers(worst=worst), scene.sound, scene.generator, scene.plan
-    )
-    table = placed[["site", "x", "y"]].join(judged)
-    at_middle = table["margin_db"].to_numpy()[len(quiet.site) :]
+    at_middle = table["margin_db"].to_numpy()[len(first) :]
+    over = (table.groupby("site")["margin_db"].max() < 0).to_numpy()
+    rest = rest[over[quiet.site[rest]]]
+    asked = _one_placed(scene, quiet.site[rest], quiet.x[rest], quiet.y[rest])
+    held = judge.holds(asked, heard, scene.sound, scene.generator, scene.plan)
+    rest = rest[held]
+    more = _one_at(scene, heard, quiet.site[rest], quiet.x[rest], quiet.y[rest])
+    table = pd.concat([table, more], ignore_index=True)
     best = table.sort_values(["site", "margin_db"], ascending=[True, False], kind="stable")
     best = best.drop_duplicates("site").set_index("site")
     best["receptor_class"] = _hearers_of(scene, best, np.full(count, worst))["receptor_class"]
@@ -553,6 +560,22 @@ def _quietest(scene: Scene, *, worst: bool) -> pd.DataFrame:
             "quiet_side_db": np.where(np.isfinite(side), side, np.nan),
         }
     )
+
+
+def _one_at(
+    scene: Scene, heard: Hearers, site: np.ndarray, x: np.ndarray, y: np.ndarray
+) -> pd.DataFrame:
+    """Judge one machine at each place."""
+    placed = _one_placed(scene, site, x, y)
+    judged, _ = judge.judge(placed, heard, scene.sound, scene.generator, scene.plan)
+    return placed[["site", "x", "y"]].join(judged)
+
+
+def _one_placed(scene: Scene, site: np.ndarray, x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
+    one = blocks.blocks(1, scene.generator, scene.plan.pad.aisle_m)[0]
+    placed = {"site": site, "x": x, "y": y, "degrees": 0.0, "rows": 1, "columns": 1,
+              "length_m": one.length_m, "width_m": one.width_m, "count": 1}  # fmt: skip
+    return pd.DataFrame(placed)
 
 
 def _rows(first: np.ndarray, table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:

@@ -165,12 +165,13 @@ def candidates(
     quiet: Callable[[np.ndarray, np.ndarray], np.ndarray],
     generator: Generator,
     plan: Plan,
-    most: int,
+    chosen: Callable[[np.ndarray], np.ndarray],
     spots: tuple[np.ndarray, np.ndarray],
 ) -> pd.DataFrame:
-    """Return up to `most` placements for each query (site, count), the quietest first.
+    """Return placements for each query (site, count), the quietest first.
 
-    `quiet(points, site)` says how quiet a point of a site is, more for quieter. Corners of the
+    `quiet(points, site)` says how quiet a point of a site is, more for quieter; `chosen(query)`
+    which of each query's places, quietest first, are kept. Corners of the
     area where the squarest block that fits can be centred are tried, a point inside it, and
     whichever of `spots` (query, and x and y in the market frame) lie in it.
 
@@ -202,7 +203,7 @@ def candidates(
         ["query", "quiet", "x", "y", "degrees"], ascending=[True, False, True, True, True]
     )
     table = table.drop_duplicates(["query", "x", "y", "degrees"])
-    table = table[table.groupby("query").cumcount() < most]
+    table = table[chosen(table["query"].to_numpy())]
     return table.drop(columns=["direction", "quiet"]).reset_index(drop=True)
 
 

@@ -249,10 +249,12 @@ def upper_dba(
     """
     node = np.geomspace(BOUND_FROM_M, BOUND_TO_M, BOUND_STEPS)
     near, far = node[:-1], node[1:]
+    # Nearer than 1 m the distance is taken as 1 m, the ground is not.
+    plan_near = np.concatenate(([0.0], near[1:]))
     level = total_dba(
         power_db
         - _open_db(near, air)
-        + _least_ground_gain(ground, near, far, source_m, receiver_m, edition)
+        + _least_ground_gain(ground, plan_near, far, source_m, receiver_m, edition)
     )
     falling = np.maximum.accumulate(level[::-1])[::-1]
     if reflecting:

@@ -81,14 +81,15 @@ def judged(sites, layers, market, plan):
     heard = hearers(sites, layers, everywhere, None, heard_as, market, plan)
     found_s = time.perf_counter() - begun
     exposed = spots.exposure(heard, shapes, heard_as)
-    quiet = spots.spots(shapes, exposed, 1)
+    quiet = spots.spots(shapes, exposed)
+    first = np.unique(quiet.site, return_index=True)[1]
     spotted_s = time.perf_counter() - begun
     done = []
     for count in (1, plan.cap):
         block = blocks.blocks(count, generator, plan.pad.aisle_m)[0]
         placed = pd.DataFrame(
             {
-                "site": quiet.site, "x": quiet.x, "y": quiet.y, "degrees": 0.0,
+                "site": quiet.site[first], "x": quiet.x[first], "y": quiet.y[first], "degrees": 0.0,
                 "rows": block.rows, "columns": block.columns, "length_m": block.length_m,
                 "width_m": block.width_m, "count": count,
             }

@@ -35,10 +35,10 @@ class Hearers:
     machine anywhere on the site could at most be over the limit there, loudest first; `away_m` is
     the least distance between the two.
 
-    Per site: `own_at_m` is the distance the plan assumes to homes on the site itself whose place
-    is not known (NaN: none), `own_unknown` marks those neither placed nor assumed,
-    `ambient_assumed` those with a limit on an ambient level that the plan assumes, `line` is the
-    site's own shape, and `evidence` says how its neighbours are known.
+    `own_limit_dba` is the limit at homes on the site itself. Per site: `own_at_m` is the distance
+    the plan assumes to those whose place is not known (NaN: none), `own_unknown` marks those
+    neither placed nor assumed, `ambient_assumed` sites with a limit on an ambient level that the
+    plan assumes, `line` is the site's own shape, and `evidence` says how its neighbours are known.
     """
 
     who: pd.DataFrame
@@ -47,6 +47,7 @@ class Hearers:
     away_m: np.ndarray
     bound_db: np.ndarray
     line: np.ndarray
+    own_limit_dba: float
     own_at_m: np.ndarray
     own_unknown: np.ndarray
     ambient_assumed: np.ndarray
@@ -91,7 +92,7 @@ def hearers(
         area = coverage.get("receptors")
         for limit in limits:
             lowest = limit.lowest_dba(plan.noise.ambient_floor_dba)
-            reach = reach_m(sound, lowest, running)
+            reach = reach_m(sound, lowest, running) + (rule.beyond_m if rule is not None else 0.0)
             if not limit.by_rule:
                 reach = max(reach, plan.noise.report_reach_m)
             found.append(_heard(sites, layers, limit, rule, reach, ambient, plan))
@@ -101,22 +102,22 @@ def hearers(
     own = sites["own_dwelling"].to_numpy(dtype=bool)
     home, building, placed = _own_homes(shapes, own, layers.get("buildings"))
     # The rule is about other people's land, unless it is about dwellings.
-    at_home = rule is not None and rule.position == "facade"
-    found += [
-        (
-            home,
-            np.arange(len(home)),
-            _who(
-                building,
-                limit,
-                limit_dba=limit.most_dba,
-                height_m=plan.noise.facade_height_m,
-                receptor_class="own dwelling",
-            ),
-        )
+    dwellings = [
+        limit
         for limit in limits
-        if not limit.by_rule or at_home
+        if not limit.by_rule
+        or (rule is not None and rule.position == "facade" and "home" in limit.classes)
     ]
+    for limit in dwellings:
+        some = np.flatnonzero(_emits(sites, limit)[home] & np.isfinite(limit.most_dba))
+        who = _who(
+            building[some],
+            limit,
+            limit_dba=limit.most_dba,
+            height_m=plan.noise.facade_height_m,
+            receptor_class="own dwelling",
+        )
+        found.append((home[some], np.arange(len(some)), who))
     unplaced = own & ~placed
     assumed = plan.assume.own_dwelling_at_m
     # Homes of unknown place on the site decide, whoever else may live beyond the edge.
@@ -140,6 +141,7 @@ def hearers(
         away_m=away[order],
         bound_db=bound[order],
         line=shapes,
+        own_limit_dba=float(np.nanmin([limit.most_dba for limit in dwellings])),
         own_at_m=np.where(unplaced & (assumed is not None), assumed or np.nan, np.nan),
         own_unknown=unplaced & (assumed is None),
         ambient_assumed=ambient_assumed,
@@ -217,13 +219,16 @@ def _heard(
         receptor_class=rows["receptor_class"].to_numpy(),
         receptor_id=rows["receptor_id"].to_numpy(),
         receptor_name=rows["name"].to_numpy(),
-        certain=~unknown,
+        # Nor where nobody knows whether there is anybody.
+        certain=~unknown & (rows["receptor_class"] != "unknown").to_numpy(),
         beyond_m=beyond,
         ambient=np.select([unknown, assumed], ["unknown", "assumed"], "known"),
     )
     site, other = within(shapes, heard, reach)
     own = rows["site_id"].to_numpy()[other] == sites["site_id"].to_numpy()[site]
-    kept = _emits(sites, limit)[site] & ~own
+    # The site's own lot is no neighbour. Who has a point on it is, by the plan alone.
+    point = shapely.get_type_id(shapes_of(rows))[other] == shapely.GeometryType.POINT
+    kept = _emits(sites, limit)[site] & ~(own & (limit.by_rule | ~point))
     return site[kept], other[kept], who
 
 

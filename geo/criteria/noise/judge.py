@@ -15,6 +15,7 @@ from geo.criteria.noise.hearers import Hearers
 from geo.criteria.noise.sound import WALL_OFFSET_M, Sound, level_dba, open_dba, upper_dba
 from geo.model import Generator, Plan
 
+EDGE = "edge of layer"
 NOBODY, OWN = (
     -1,
     -2,
@@ -56,7 +57,7 @@ def judge(
     own = heard.own_at_m[placed["site"].to_numpy()]
     running = placed["count"].to_numpy()
     own_level = _at_assumed(own, running, sound, plan)
-    own_margin = np.where(np.isnan(own), np.inf, plan.noise.limit_dba - own_level)
+    own_margin = np.where(np.isnan(own), np.inf, heard.own_limit_dba - own_level)
     rule = margin[:, 1] < np.minimum(margin[:, 0], own_margin)
     hearer = np.where(rule, who[:, 1], who[:, 0])
     at_own = ~rule & (own_margin < margin[:, 0])
@@ -64,7 +65,7 @@ def judge(
     margin[:, 0] = np.minimum(margin[:, 0], own_margin)
     least = margin.min(axis=1)
     named = hearer >= 0
-    limit = np.where(at_own, plan.noise.limit_dba, np.nan)
+    limit = np.where(at_own, heard.own_limit_dba, np.nan)
     limit[named] = heard.column("limit_dba", hearer[named])
     distance = np.where(rule, away[:, 1], away[:, 0])
     distance = np.where(at_own, own, np.where(named, distance, np.nan))
@@ -91,7 +92,7 @@ def holds(
     over = _worst(placed, heard, sound, generator, plan, enough=True)[0]
     own = heard.own_at_m[placed["site"].to_numpy()]
     own_level = _at_assumed(own, placed["count"].to_numpy(), sound, plan)
-    return np.asarray((over <= 0).all(axis=1) & ~(own_level > plan.noise.limit_dba))
+    return np.asarray((over <= 0).all(axis=1) & ~(own_level > heard.own_limit_dba))
 
 
 def level_at(
@@ -204,8 +205,14 @@ def _worst(
         if not len(unit):
             continue
         full, rays = full + len(unit), rays + int(running[unit].sum())
-        level = _levels(placed, of, at, heard.column("height_m", pair), sound, generator, plan)
-        excess = level - limit_dba[pair]
+        level = np.where(
+            heard.column("receptor_class", pair) == EDGE,
+            # Beyond the layer's edge there may be somebody anywhere: no one point stands for all.
+            upper_dba(sound, near[may]) + louder_db[unit],
+            _levels(placed, of, at, heard.column("height_m", pair), sound, generator, plan),
+        )
+        # Rounded far below any meaning, so that equals are equal however they are batched.
+        excess = np.round(level - limit_dba[pair], 9)
         # The first of equals in the hearers' order governs, however many are looked at at once.
         order = np.lexsort((pair, -excess, unit))
         first = order[np.unique(unit[order], return_index=True)[1]]

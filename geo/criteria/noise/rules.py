@@ -16,8 +16,8 @@ STEADY_LDN_DB = 10 * np.log10((15 + 9 * 10) / 24)
 class Limit:
     """One limit on the steady level at receptors of some classes, from sites of some uses.
 
-    `most_dba` is absolute and `above_ambient_db` on top of the ambient level (NaN: no such limit);
-    `by_rule` tells the market's rule from the plan's own limit. `emits` empty: whatever the use.
+    Either `most_dba`, absolute, or `above_ambient_db`, on top of the ambient level; the other is
+    NaN. `by_rule` tells the market's rule from the plan's own limit. `emits` empty: any use.
     """
 
     classes: tuple[ReceptorClass, ...]
@@ -37,9 +37,7 @@ class Limit:
         """
         if np.isnan(self.above_ambient_db):
             return np.full(len(ambient_dba), self.most_dba)
-        ambient = np.where(np.isnan(ambient_dba), np.nan, np.maximum(ambient_dba, floor_dba))
-        relative = ambient + self.above_ambient_db
-        return np.where(np.isnan(relative), np.nan, np.fmin(self.most_dba, relative))
+        return np.asarray(np.maximum(ambient_dba, floor_dba) + self.above_ambient_db)
 
 
 def rule_of(market: Market) -> NoiseRule | None:
@@ -65,23 +63,23 @@ def limits(market: Market, plan: Plan) -> tuple[Limit, ...]:
     A source that runs round the clock is held to the lower of day and night; a day-night level to
     6.4 dB less. Worked: HUD's 65 dB Ldn is 58.6 dB(A) of steady sound.
     """
-    own = Limit(plan.noise.receptors, (), plan.noise.limit_dba, np.nan, by_rule=False)
+    classes = plan.noise.receptors
+    if "home" in classes:
+        classes = (*classes, "unknown")
+    own = Limit(classes, (), plan.noise.limit_dba, np.nan, by_rule=False)
     rule = rule_of(market)
     if rule is None:
         return (own,)
     less_db = STEADY_LDN_DB if rule.metric == "ldn" else 0.0
     found = [own]
     for row in rule.limits:
+        who = (classes_of(row.receives), row.emits)
         given = [value for value in (row.day_dba, row.night_dba) if value is not None]
-        found.append(
-            Limit(
-                classes=classes_of(row.receives),
-                emits=row.emits,
-                most_dba=min(given) - less_db if given else np.nan,
-                above_ambient_db=np.nan if row.above_ambient_db is None else row.above_ambient_db,
-                by_rule=True,
-            )
-        )
+        if given:
+            found.append(Limit(*who, min(given) - less_db, np.nan, by_rule=True))
+        # A limit of its own: where nobody knows the ambient level, the other still holds.
+        if row.above_ambient_db is not None:
+            found.append(Limit(*who, np.nan, row.above_ambient_db, by_rule=True))
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from geo.criteria.noise.sound import Sound, reach_m
 
 SPOTS = 250  # about so many places of a parcel are looked at
 SPACING_M = 1.0
+MOST, SPREAD = 16, 32
 SITES = 1_000  # parcels in one go, so that memory stays small
 BIN_DB = 1.0
 
@@ -64,20 +65,24 @@ def exposure(heard: Hearers, shapes: np.ndarray, sound: Sound) -> Exposure:
 
 @dataclass(frozen=True)
 class Spots:
-    """The quietest places of each parcel by exposure, sorted by site, quietest first."""
+    """Places of each parcel to judge, sorted by site, the quietest by exposure first.
+
+    The quietest MOST, then SPREAD more spread over all the others: a place that is near somebody
+    may lie behind a building.
+    """
 
     site: np.ndarray
     x: np.ndarray
     y: np.ndarray
 
 
-def spots(shapes: np.ndarray, exposed: Exposure, most: int) -> Spots:
-    """Return the `most` quietest of some 250 places on a grid and along the outline of each parcel.
+def spots(shapes: np.ndarray, exposed: Exposure) -> Spots:
+    """Return places to judge, of some 250 on a grid and along the outline of each parcel.
 
     The grid lies along the parcel's longest edge, 1 m at the finest.
     """
     parts = [
-        _quietest(shapes, np.arange(start, min(start + SITES, len(shapes))), exposed, most)
+        _quietest(shapes, np.arange(start, min(start + SITES, len(shapes))), exposed)
         for start in range(0, len(shapes), SITES)
     ]
     site, x, y = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -85,9 +90,9 @@ def spots(shapes: np.ndarray, exposed: Exposure, most: int) -> Spots:
 
 
 def _quietest(
-    shapes: np.ndarray, some: np.ndarray, exposed: Exposure, most: int
+    shapes: np.ndarray, some: np.ndarray, exposed: Exposure
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return site, x and y of the quietest places of some sites."""
+    """Return site, x and y of the places to judge of some sites."""
     parcels = shapes[some]
     step = np.sqrt(shapely.area(parcels) / SPOTS).clip(SPACING_M)
     of, degrees = fit.directions(parcels, 1)
@@ -113,5 +118,17 @@ def _quietest(
     x, y = shapely.get_coordinates(points).T.round(4)
     order = np.lexsort((y, x, -quiet, place))
     place, x, y = place[order], x[order], y[order]
-    kept = np.arange(len(place)) - np.searchsorted(place, place) < most
+    kept = chosen(place)
     return some[place[kept]], x[kept], y[kept]
+
+
+def chosen(group: np.ndarray) -> np.ndarray:
+    """Say which of each group, sorted by group and quietest first, are worth judging.
+
+    Worked: of 80 places, the first 16, then every second of the other 64.
+    """
+    first = np.searchsorted(group, group)
+    nth = np.arange(len(group)) - first
+    others = np.searchsorted(group, group, "right") - first - MOST
+    step = np.maximum(-(-others // SPREAD), 1)
+    return np.asarray((nth < MOST) | ((nth - MOST) % step == 0))
