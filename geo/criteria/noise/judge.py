@@ -12,7 +12,14 @@ import shapely
 
 from geo import block as blocks
 from geo.criteria.noise.hearers import Hearers
-from geo.criteria.noise.sound import WALL_OFFSET_M, Sound, level_dba, open_dba, upper_dba
+from geo.criteria.noise.sound import (
+    WALL_OFFSET_M,
+    Sound,
+    in_the_open,
+    level_dba,
+    open_dba,
+    upper_dba,
+)
 from geo.model import Generator, Plan
 
 EDGE = "edge of layer"
@@ -205,12 +212,11 @@ def _worst(
         if not len(unit):
             continue
         full, rays = full + len(unit), rays + int(running[unit].sum())
-        level = np.where(
-            heard.column("receptor_class", pair) == EDGE,
-            # Beyond the layer's edge there may be somebody anywhere: no one point stands for all.
-            upper_dba(sound, near[may]) + louder_db[unit],
-            _levels(placed, of, at, heard.column("height_m", pair), sound, generator, plan),
-        )
+        level, height = np.empty(len(unit)), heard.column("height_m", pair)
+        # Beyond the layer's edge there may be somebody anywhere: nothing stands between for sure.
+        edge = heard.column("receptor_class", pair) == EDGE
+        for some, around in ((edge, in_the_open(sound)), (~edge, sound)):
+            level[some] = _levels(placed, of[some], at[some], height[some], around, generator, plan)
         # Rounded far below any meaning, so that equals are equal however they are batched.
         excess = np.round(level - limit_dba[pair], 9)
         # The first of equals in the hearers' order governs, however many are looked at at once.
@@ -278,7 +284,7 @@ def _wall_m(pad: pd.DataFrame, source: np.ndarray, receiver: np.ndarray) -> np.n
     ray = np.einsum("ijk,kj->ki", turn, receiver[:, :2] - source[:, :2])
     length = np.hypot(*ray.T)
     reach = pad[["length_m", "width_m"]].to_numpy() / 2 + WALL_OFFSET_M
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         share = (np.where(ray > 0, reach, -reach) - inner) / ray
     share = np.where(ray == 0, np.inf, share).min(axis=1)
     # Right above one another, there is no way out in plan.

@@ -182,10 +182,14 @@ def level_dba(
     return total_dba(heard.power_db - loss)
 
 
+def in_the_open(heard: Sound) -> Sound:
+    """Return the same sound over level ground with nothing around."""
+    return replace(heard, scene=scene(ground=heard.scene.ground), wall_height_m=None)
+
+
 def open_dba(heard: Sound, distance_m: np.ndarray, receiver_m: float) -> np.ndarray:
     """Return one machine's level at distances in plan, over level ground with nothing around."""
     source = np.zeros((len(distance_m), 3))
     receiver = np.zeros((len(distance_m), 3))
     source[:, 2], receiver[:, 0], receiver[:, 2] = heard.source_height_m, distance_m, receiver_m
-    around = replace(heard, scene=scene(ground=heard.scene.ground), wall_height_m=None)
-    return level_dba(around, source, receiver)
+    return level_dba(in_the_open(heard), source, receiver)

@@ -6,10 +6,10 @@ import pytest
 import shapely
 from affine import Affine
 
-from geo import size
+from geo import catalogue, size
 from geo.criteria.noise import judge
 from geo.criteria.noise.sound import open_dba, power_dba, reach_m
-from geo.model import Assume, Raster
+from geo.model import Assume, NoiseLimit, NoiseRule, NoiseRules, Raster
 from tests.geo.conftest import CRS
 from tests.geo.noise.conftest import GX230, heard, place, receptors, sound_of, under
 
@@ -60,10 +60,15 @@ def test_each_class_is_held_to_its_own_limit(town, market, plan, kind, found):
     assert names(heard(given, under(market, "colorado"), plan)[0]) == found
 
 
-def test_a_rule_about_other_sites_does_not_hold_here(town, market, plan):
+def test_a_rule_about_other_sites_does_not_hold_here(town, market, plan, monkeypatch):
     given = town([LOT, shapely.box(80, 0, 120, 40)], homes=[shapely.box(40, 0, 80, 40)],
                  use_class=["residential", "commercial"])  # fmt: skip
-    who, _ = heard(given, under(market, "new_jersey"), plan)
+    known = catalogue.noise_rules()
+    row = NoiseLimit(receives="residential", emits=("commercial",), night_dba=50)
+    rule = NoiseRule(title="Made up", position="line", limits=(row,), source="nobody")
+    made_up = NoiseRules(receiving=known.receiving, rule={"made_up": rule})
+    monkeypatch.setattr(catalogue, "noise_rules", lambda: made_up)
+    who, _ = heard(given, under(market, "made_up"), plan)
     assert set(who.site[who.column("by_rule")]) == {1}
     assert set(who.site[~who.column("by_rule")]) == {0, 1}
 
@@ -77,7 +82,8 @@ def test_a_site_does_not_hear_itself(town, market, plan):
 def test_everybody_within_reach_of_a_limit_is_looked_at_and_nobody_beyond(town, market, plan):
     loud = sound_of(town([LOT]), plan)
     reach = reach_m(loud, 50.0, plan.cap)
-    near, far = (shapely.box(40 + at, 0, 60 + at, 40) for at in (reach - 1, reach + 1))
+    # A reach holds from where it is measured, 25 ft (7.62 m) beyond the line at the most.
+    near, far = (shapely.box(40 + at, 0, 60 + at, 40) for at in (reach - 1, reach + 9))
     colorado = under(market, "colorado")
     assert names(heard(town([LOT], homes=[near]), colorado, plan)[0]) == [("home", 50, True, True)]
     assert names(heard(town([LOT], homes=[far]), colorado, plan)[0]) == []
