@@ -2,10 +2,10 @@
 
 Written from the definitions alone, without a look at how `geo.criteria`, `geo.fit`, `geo.block` and
 `geo.size` do it: plain loops, and shapely's functions on one shape at a time. Where a rectangle can
-stand is found exactly (every place of its centre, by growing each edge of the ground); how quiet it
-can be there is found by trying corners, a grid of 2 m, and steps down to 0.5 m around the best of
-them. What is lost on the way between two points is taken from `geo.propagation.levels` as given; how
-far to look, from its bound.
+stand is found exactly (every place of its centre, by growing each edge of the ground); how quiet
+it can be there is found by trying corners, a grid of 2 m, and steps down to 0.5 m round the best.
+What is lost on the way from one point to another is taken from `geo.propagation.levels` as given;
+how far to look, from its bound.
 
 Lengths are metres in the market's frame, angles degrees counter-clockwise from east, levels dB(A).
 """
@@ -36,7 +36,7 @@ FORGIVEN_M = 0.001
 NOTHING_M2 = 1e-6
 GRID_M = 2.0
 STEPS_M = (1.0, 0.5)
-TRIED, REFINED, NEAREST = 10, 2, 12
+TRIED, REFINED, NEAREST = 8, 1, 12
 # From so far over a limit no quiet place is found beside a spot of the grid.
 HOPELESS_DB = 1.5
 A_WEIGHTING_DB = np.array([-26.2, -16.1, -8.6, -3.2, 0.0, 1.2, 1.0, -1.1])
@@ -178,13 +178,9 @@ def near(town: Screening, layer: str, lot: Geometry, reach_m: float) -> list[dic
     if layer not in town.layers:
         return []
     left, bottom, right, top = lot.bounds
-    found = []
-    for row in town.layers[layer].to_dict("records"):
-        x0, y0, x1, y1 = row["geometry"].bounds
-        if x0 > right + reach_m or x1 < left - reach_m:
-            continue
-        if y0 > top + reach_m or y1 < bottom - reach_m:
-            continue
+    found, frame = [], town.layers[layer]
+    about = shapely.box(left - reach_m, bottom - reach_m, right + reach_m, top + reach_m)
+    for row in frame.iloc[np.sort(frame.sindex.query(about))].to_dict("records"):
         distance_m = lot.distance(row["geometry"])
         if distance_m <= reach_m:
             found.append({**row, "distance_m": distance_m})
@@ -638,13 +634,13 @@ def ambient_dba(site: Site, shape: Geometry) -> float | None:
     grid: Raster | None = site.town.rasters.get("ambient")
     if grid is None:
         return site.plan.assume.ambient_dba
-    at = shape.point_on_surface()
+    at, cells = shape.point_on_surface(), np.asarray(grid.values)
     move = pyproj.Transformer.from_crs(site.town.sites.crs, grid.crs, always_xy=True)
     column, row = (math.floor(one) for one in ~grid.transform @ move.transform(at.x, at.y))
-    rows, columns = grid.values.shape
-    if not (0 <= row < rows and 0 <= column < columns) or np.isnan(grid.values[row, column]):
-        return site.plan.assume.ambient_dba
-    return float(grid.values[row, column])
+    known = (
+        0 <= row < len(cells) and 0 <= column < len(cells[0]) and not np.isnan(cells[row, column])
+    )
+    return float(cells[row, column]) if known else site.plan.assume.ambient_dba
 
 
 def evidence(site: Site) -> str:
@@ -683,13 +679,10 @@ class Heard:
     over_db: float
 
 
-def heard_by(
-    site: Site, centre: Spot, machines: list[Spot], *, worst: bool, stop_db: float = math.inf
-) -> list[Heard]:
+def heard_by(site: Site, centre: Spot, machines: list[Spot], *, worst: bool) -> list[Heard]:
     """Return what everybody hears who could be the one most over their limit, the worst first.
 
-    Nobody else could be: whoever is left out is less over it with nothing in the way. It stops
-    once somebody is over by more than `stop_db`.
+    Nobody else could be: whoever is left out is less over it with nothing in the way.
     """
     most = []
     for one in site.hearers:
@@ -704,9 +697,18 @@ def heard_by(
             break
         level = site.air.level(machines, to, site.plan)
         found.append(Heard(one, level, level - one.limit_dba))
-        if found[-1].over_db > stop_db:
-            break
     return sorted(found, key=lambda each: -each.over_db)
+
+
+def could_be_over(site: Site, running: int, *, worst: bool) -> list[Hearer]:
+    """Return who could be over their limit wherever so many machines stand, the worst first."""
+    found = []
+    for one in site.hearers:
+        if worst or one.sure:
+            away_m = one.shape.distance(site.lot) + min(one.beyond_m, 0.0)
+            could = site.air.most(away_m, site.plan) + 10 * math.log10(running)
+            found.append((could - one.limit_dba, one))
+    return [one for could, one in sorted(found, key=lambda each: -each[0]) if could > 0]
 
 
 def stand(site: Site, n: int, *, worst: bool) -> Block | None:
@@ -720,27 +722,16 @@ def stand(site: Site, n: int, *, worst: bool) -> Block | None:
 
 def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -> Block | None:
     """Return the block moved to a place that keeps everybody's limit, if one is found."""
-    running = max(block.n - site.plan.spares, 0)
-    loudest = sorted(
-        (one for one in site.hearers if worst or one.sure),
-        key=lambda one: one.limit_dba - site.air.most(one.shape.distance(site.lot), site.plan),
-    )[:NEAREST]
+    running = max(block.n - site.plan.spares, 1)
+    those = could_be_over(site, running, worst=worst)
 
-    def over(spot: Spot, stop_db: float = HOPELESS_DB) -> float:
-        there = block.moved(spot)
-        machines = [site.level_spot(one, block.angle) for one in there.machines(site.plan)]
-        if not running:
-            return -math.inf
-        centre = site.level_spot(spot, block.angle)
-        heard = heard_by(site, centre, machines[:running], worst=worst, stop_db=stop_db)
-        return max((one.over_db for one in heard), default=-math.inf)
+    def over(spot: Spot) -> float:
+        there = block.moved(spot).machines(site.plan)[:running]
+        machines = [site.level_spot(one, block.angle) for one in there]
+        return over_db(site, site.level_spot(spot, block.angle), machines, those)
 
     spots = spots_in(where, GRID_M)
-    there = shapely.points([site.level_spot(spot, block.angle) for spot in spots])
-    room = np.full(len(spots), math.inf)
-    for one in loudest:
-        # So many times nearer may they be than another who is due less.
-        room = np.minimum(room, shapely.distance(there, one.shape) * 10 ** (one.limit_dba / 20))
+    room = room_of([site.level_spot(spot, block.angle) for spot in spots], those)
     tried = []
     for number in np.argsort(-room, kind="stable")[:TRIED]:
         tried.append((over(spots[number]), spots[number]))
@@ -749,10 +740,38 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
     for start in sorted(tried)[:REFINED]:
         if start[0] > HOPELESS_DB:
             break
-        over_db, spot = downhill(*start, where, over)
-        if over_db <= 0:
+        best_db, spot = downhill(*start, where, over)
+        if best_db <= 0:
             return block.moved(spot)
     return None
+
+
+def over_db(site: Site, centre: Spot, machines: list[Spot], those: list[Hearer]) -> float:
+    """Return the most that anybody of `those` is over their limit, or the first that is hopeless.
+
+    Whoever is, is then asked first.
+    """
+    most = -math.inf
+    for one in those:
+        level = site.air.level(machines, heard_at(one, centre, site.lot), site.plan)
+        most = max(most, level - one.limit_dba)
+        if most > HOPELESS_DB:
+            those.remove(one)
+            those.insert(0, one)
+            break
+    return most
+
+
+def room_of(spots: list[Spot], those: list[Hearer]) -> np.ndarray:
+    """Return how far each spot is from the nearest of those who could be most over their limit.
+
+    So many times nearer may they be than another as they are due more.
+    """
+    points = shapely.points(spots)
+    room = np.full(len(spots), math.inf)
+    for one in those[:NEAREST]:
+        room = np.minimum(room, shapely.distance(points, one.shape) * 10 ** (one.limit_dba / 20))
+    return room
 
 
 def downhill(
@@ -787,20 +806,13 @@ def spots_in(where: Geometry, step_m: float) -> list[Spot]:
 
 def most_at_quietest(site: Site) -> int:
     """Return the most machines, by energy, at the quietest spot found for one on the lot."""
-    spots = spots_in(site.lot, max(GRID_M, math.sqrt(site.lot.area) / 16))
-    loudest = sorted(
-        site.hearers,
-        key=lambda one: one.limit_dba - site.air.most(one.shape.distance(site.lot), site.plan),
-    )[:NEAREST]
-    room = np.full(len(spots), math.inf)
-    for one in loudest:
-        away = shapely.distance(shapely.points(spots), one.shape)
-        room = np.minimum(room, away * 10 ** (one.limit_dba / 20))
-    best_db = math.inf
-    for number in np.argsort(-room, kind="stable")[:TRIED]:
-        heard = heard_by(site, spots[number], [spots[number]], worst=True, stop_db=best_db)
-        best_db = min(best_db, heard[0].over_db if heard else -math.inf)
     plan = site.plan
+    spots = spots_in(site.lot, max(GRID_M, math.sqrt(site.lot.area) / 16))
+    those = could_be_over(site, max(plan.cap - plan.spares, 1), worst=True)
+    best_db = math.inf
+    for number in np.argsort(-room_of(spots, those), kind="stable")[:TRIED]:
+        heard = heard_by(site, spots[number], [spots[number]], worst=True)
+        best_db = min(best_db, heard[0].over_db if heard else -math.inf)
     running = math.floor(10 ** (min(-best_db, 30) / 10) + 1e-9)
     return min(running + plan.spares, plan.cap) if running else 0
 

@@ -1,35 +1,39 @@
 """Hold the program to the slow oracle, site by site, on a demo town and on made-up lots."""
 
-import datetime as dt
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from affine import Affine
 from shapely import affinity
 
-from data import demo, pull, select
-from flows import settings
-from geo import catalogue
-from geo.screen import needs, screen
+from geo.model import Raster
+from geo.screen import screen
 from tests.geo import oracle
-from tests.geo.conftest import make_layer, make_mains, make_town
+from tests.geo.conftest import CRS, make_layer, make_mains, make_town
+from tests.geo.short_and_long import demo_town
 
-# The demo town is made with about this many parcels, and so many of its sites are looked at; so
-# many lots more are made up, each in a field of its own.
-DEMO_PARCELS, DEMO_SITES, MADE_SITES = 1200, 80, 50
+# The demo town is made with about this many parcels, and so many of its sites are looked at; under
+# each rule, so many lots more are made up, each in a field of its own.
+DEMO_PARCELS, DEMO_SITES, MADE_SITES = 1200, 60, 10
+RULES = (None, "colorado", "massachusetts", "new_jersey", "hud")
 SEED = 20260601
-FIELD_M, FIELDS = 500.0, 10
+FIELD_M = 500.0
 CLASSES = (None, "low", "medium", "high", "high", "high")
 SIZES_IN = (None, 2.0, 5.0, 6.0, 8.0)
-# Padfinder judges a few places for each number of machines, and the oracle tries more of them.
-MISSED_SHARE = 0.02
-NIGHT = dt.date(2026, 6, 1)
+USES = ("commercial", "industrial", "residential")
+CLASSES_HEARD = ("home", "home", "school", "commercial", "industrial")
+# Padfinder judges a few places for each number of machines, and the oracle tries others of them.
+MISSED_SHARE = 0.08
+# What bounds the neighbours alone rests on the quietest spot that either finds on the lot.
+OTHER_SPOT_SHARE = 0.03
 
 
-@dataclass(frozen=True)
+@dataclass
 class Case:
     """One site as padfinder answers it and as the oracle does."""
 
@@ -45,40 +49,42 @@ class Case:
         return (same or given)[0]
 
     @property
-    def carried(self):
-        return self.found.carried(self.supply)
-
-    @property
     def given(self):
         return int(self.got["n_lo"]), int(self.got["n_hi"])
 
-    def levels(self, machines, plan, *, surely=False):
-        """Return (level of what is drawn, who hears it), or only of those who surely do.
+    @cached_property
+    def next_stands(self):
+        return self.found_more(worst=True), self.found_more(worst=False)
 
-        The edge of a layer is heard at, but not a home that may be anywhere on the site itself.
-        Nobody counts farther off than the plan looks, since not all who live there are known.
-        """
-        far_m = plan.noise.report_reach_m
-        return [
-            (oracle.level_of(one.shape, self.got["block"], machines, plan), one)
-            for one in self.site.hearers
-            if (one.sure or (one.kind == "edge of layer" and not surely))
-            and one.shape.distance(self.got["block"]) <= far_m
-        ]
+    def found_more(self, *, worst):
+        """Return whether the oracle finds a place for one more than padfinder does."""
+        n = self.given[0 if worst else 1] + 1
+        room = self.found.pad_lo if worst else self.found.pad
+        if n > min(room, self.supply.n[0 if worst else 1]):
+            return False
+        return oracle.stand(self.site, n, worst=worst) is not None
+
+    @cached_property
+    def heard(self):
+        """Return what is heard of what is drawn, the worst first; at best, only what is sure."""
+        machines = [one.centroid.coords[0] for one in self.got["machines"].geoms]
+        centre = self.got["block"].centroid.coords[0]
+        return oracle.heard_by(self.site, centre, machines, worst=self.got["n_lo"] > 0)
 
     def say(self, *what):
-        return self.got["site_id"], *what
+        return self.site.market.noise_rule, self.got["site_id"], *what
 
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory, plan, market):
     rng = np.random.default_rng(SEED)
-    towns = [demo_town(tmp_path_factory.mktemp("demo"), market, plan, rng), made_town(rng)]
+    towns = [(some_of_demo(tmp_path_factory.mktemp("demo"), market, plan, rng), market)]
+    towns += [(made_town(rng), market.model_copy(update={"noise_rule": rule})) for rule in RULES]
     found = []
-    for town in towns:
-        facts = screen(town, market, plan)
+    for town, ruled in towns:
+        facts, air = screen(town, ruled, plan), oracle.Air.of(town, plan)
         for number in range(len(facts)):
-            site = oracle.Site(town.sites.iloc[number], town, plan)
+            site = oracle.Site(town.sites.iloc[number], town, ruled, plan, air)
             found.append(Case(facts.iloc[number], site, oracle.answer(site)))
     return found
 
@@ -97,16 +103,11 @@ def drawn(cases):
 # The towns
 
 
-def demo_town(folder, market, plan, rng):
+def some_of_demo(folder, market, plan, rng):
     """Return the screening of some sites of a small demo town."""
-    where = settings.read({})
-    files, store = folder / "files", folder / "demo.duckdb"
-    demo.write(files, DEMO_PARCELS)
-    for source_id in market.sources:
-        pull.refresh(settings.load_source(source_id, where), market, files, store, NIGHT)
-    chosen = select.select(store, market, needs(plan), catalogue.land_use(), NIGHT).screening
-    some = np.sort(rng.choice(len(chosen.sites), DEMO_SITES, replace=False))
-    return replace(chosen, sites=chosen.sites.iloc[some].reset_index(drop=True))
+    town = demo_town(folder, market, plan, DEMO_PARCELS)
+    some = np.sort(rng.choice(len(town.sites), DEMO_SITES, replace=False))
+    return replace(town, sites=town.sites.iloc[some].reset_index(drop=True))
 
 
 def made_town(rng):
@@ -122,33 +123,40 @@ def made_town(rng):
         pipes = [shapely.LineString([(-80, away), (80, away)])] if rng.random() < 0.8 else []
         to = field(number, rng.uniform(0, 180))
         lots.append(to(lot))
-        homes += map(to, beside)
+        homes += list(map(to, beside))
         buildings += map(to, upon)
         wet += map(to, swamp)
         signs += map(to, sign)
         mains += [(to(one), rng.choice(SIZES_IN), rng.choice(CLASSES)) for one in pipes]
-    known = shapely.box(-FIELD_M, -FIELD_M, (FIELDS - 1) * FIELD_M + 30, MADE_SITES * FIELD_M)
+    ends = (MADE_SITES - 1) * FIELD_M + 30
+    known = shapely.box(-5000, -5000, ends, 5000)
     town = make_town(
         lots,
         homes=homes,
         buildings=buildings,
         mains=make_mains(mains),
-        own_dwelling=rng.random(MADE_SITES) < 0.1,
+        own_dwelling=rng.random(MADE_SITES) < 0.2,
+        use_class=rng.choice(USES, MADE_SITES),
     )
+    town.layers["receptors"]["receptor_class"] = rng.choice(CLASSES_HEARD, len(homes))
+    town.layers["buildings"]["height_m"] = rng.uniform(3, 12, len(buildings))
+    # Every third cell of 250 m has no level on record.
+    level = np.where(rng.random((4, 22)) < 1 / 3, np.nan, rng.uniform(20, 60, (4, 22)))
+    ambient = Raster(level, Affine(250, 0, -500, 0, -250, 500), CRS)
     layers = town.layers | {
         "exclusions": make_layer(wet, kind="wetland", name=None),
         "gas_signs": make_layer(signs, sign="leak_report"),
     }
-    return replace(town, layers=layers, coverage=dict.fromkeys(layers, known))
+    coverage = dict.fromkeys(layers, known)
+    return replace(town, layers=layers, coverage=coverage, rasters={"ambient": ambient})
 
 
 def field(number, turn):
-    """Return what turns a shape and puts it into a field of its own; the last column ends early."""
-    row, column = divmod(number, FIELDS)
+    """Return what turns a shape and puts it into a field of its own; past the last, layers end."""
 
     def to(shape):
         turned = affinity.rotate(shape, turn, origin=(0, 0))
-        return affinity.translate(turned, column * FIELD_M, row * FIELD_M)
+        return affinity.translate(turned, number * FIELD_M, 0)
 
     return to
 
@@ -197,10 +205,13 @@ def within(lot, rng):
 
 
 def test_enough_sites_of_every_kind_are_looked_at(cases):
-    assert len(cases) == DEMO_SITES + MADE_SITES
+    assert len(cases) == DEMO_SITES + MADE_SITES * len(RULES)
     kinds = pd.DataFrame([case.got for case in cases])
     assert {"main", "sign of a main", "edge of layer"} <= set(kinds["fuel_evidence"])
-    assert {"receptors", "edge of layer"} <= set(kinds["noise_evidence"])
+    said = {"receptors", "edge of layer", "own dwelling", "ambient unknown"}
+    assert said <= set(kinds["noise_evidence"])
+    assert {"plan", "local rule"} <= set(kinds["governs"].dropna())
+    assert {"home", "commercial", "own dwelling"} <= set(kinds["receptor_class"].dropna())
     assert {"pad", "noise", "fuel"} <= set(kinds["binding"])
     assert {0, 25} < set(kinds["pad_n"])
 
@@ -237,15 +248,14 @@ def test_of_several_mains_it_is_the_nearest(cases):
     assert wrong == []
 
 
-def test_the_best_fuel(cases):
+def test_the_fuel_is_the_first_that_surely_runs_one_machine(cases):
     wrong = []
     for case in cases:
-        carried = {
-            name: case.found.carried(given[0] if name != case.got["fuel"] else case.supply)
-            for name, given in case.found.supplies.items()
-        }
-        if case.carried == case.given and oracle.best_fuel(carried) != case.got["fuel"]:
-            wrong.append(case.say(case.got["fuel"], carried))
+        runs = {name: given[0].n[0] for name, given in case.found.supplies.items()}
+        runs[case.got["fuel"]] = case.supply.n[0]
+        first = next((name for name, n in runs.items() if n >= 1), None)
+        if case.got["n_lo"] >= 1 and case.got["fuel"] != first:
+            wrong.append(case.say(case.got["fuel"], runs))
     assert wrong == []
 
 
@@ -312,68 +322,79 @@ def test_machines_stand_in_rows_inside_the_block(drawn, plan):
     assert wrong == []
 
 
-def test_levels_follow_from_the_machines_drawn(drawn, plan):
+def test_levels_follow_from_the_machines_drawn(drawn):
     wrong = []
-    for case, machines in drawn:
-        at_best = case.got["n_lo"] == 0
-        levels = [level for level, _ in case.levels(machines, plan, surely=at_best)]
-        level, got = max(levels, default=math.nan), case.got["level_dba"]
-        if got != pytest.approx(level, abs=0.05, nan_ok=True):
-            wrong.append(case.say(got, level))
+    for case, _ in drawn:
+        level = case.heard[0].level_dba if case.heard else math.nan
+        if case.got["level_dba"] != pytest.approx(level, abs=0.01, nan_ok=True):
+            wrong.append(case.say(case.got["level_dba"], level))
     assert wrong == []
 
 
-def test_the_governing_neighbour_is_the_one_who_hears_most(drawn, plan):
+def test_the_governing_neighbour_is_the_one_most_over_what_they_are_due(drawn):
     wrong = []
-    for case, machines in drawn:
-        levels = case.levels(machines, plan, surely=case.got["n_lo"] == 0)
-        loudest = max((level for level, _ in levels), default=math.nan)
-        who = {one.kind for level, one in levels if level > loudest - 0.05}
-        if not levels and not oracle.missing(case.got["receptor_class"]):
-            wrong.append(case.say(case.got["receptor_class"]))
-        if levels and case.got["receptor_class"] not in who:
-            wrong.append(case.say(case.got["receptor_class"], who))
+    for case, _ in drawn:
+        got = case.got["receptor_class"], case.got["receptor_id"], case.got["governs"]
+        got = tuple(None if oracle.missing(one) else one for one in got)
+        worst = case.heard[0].over_db if case.heard else math.nan
+        # Two who are as much over theirs, to a hundredth, may either be named.
+        who = {
+            (one.hearer.kind, one.hearer.name, "local rule" if one.hearer.by_rule else "plan")
+            for one in case.heard
+            if one.over_db > worst - 0.01
+        }
+        if got not in (who or {(None, None, None)}):
+            wrong.append(case.say(got, who))
     assert wrong == []
 
 
-def test_what_is_drawn_is_quiet_enough(drawn, plan):
+def test_the_slack_is_to_the_limit_of_who_governs(drawn):
+    wrong = []
+    for case, _ in drawn:
+        over = case.heard[0].over_db if case.heard else math.nan
+        if case.got["noise_slack_db"] != pytest.approx(-over, abs=0.01, nan_ok=True):
+            wrong.append(case.say(case.got["noise_slack_db"], over))
+    assert wrong == []
+
+
+def test_what_is_drawn_is_quiet_enough(drawn):
     # Where nothing is surely carried, what is drawn is what is carried at best.
-    wrong = []
-    for case, machines in drawn:
-        levels = case.levels(machines, plan, surely=case.got["n_lo"] == 0)
-        over = [level for level, _ in levels if level > plan.noise.limit_dba + 1e-9]
-        if over:
-            wrong.append(case.say(over))
+    wrong = [
+        case.say(case.heard[0].over_db)
+        for case, _ in drawn
+        if case.heard and case.heard[0].over_db > 1e-9
+    ]
     assert wrong == []
 
 
 def test_how_the_neighbours_are_known(cases):
-    wrong = []
-    for case in cases:
-        unsure = {one.kind for one in case.site.hearers if not one.sure}
-        if case.got["noise_evidence"] not in (unsure or {"receptors"}):
-            wrong.append(case.say(case.got["noise_evidence"], unsure))
+    wrong = [
+        case.say(case.got["noise_evidence"], oracle.evidence(case.site))
+        for case in cases
+        if case.got["noise_evidence"] != oracle.evidence(case.site)
+    ]
     assert wrong == []
 
 
+def test_who_must_be_asked_at_home_first_carries_nothing_for_sure(cases):
+    unplaced = [case for case in cases if case.got["noise_evidence"] == "own dwelling"]
+    assert unplaced
+    assert all(case.got["n_lo"] == 0 for case in unplaced)
+
+
 def test_the_oracle_seldom_finds_a_place_for_more(cases):
-    missed = [
-        case.say(case.given, case.carried)
-        for case in cases
-        if any(theirs > ours for theirs, ours in zip(case.carried, case.given, strict=True))
-    ]
+    missed = [case.say(case.given, case.next_stands) for case in cases if any(case.next_stands)]
     assert len(missed) <= MISSED_SHARE * len(cases), f"{len(missed)} of {len(cases)}: {missed}"
 
 
-def test_what_the_oracle_does_not_find_is_drawn_and_holds(cases):
-    # More than the oracle finds is right only where the machines drawn prove it (above).
-    unproved = [
-        case.say(case.given, case.carried)
+def test_what_is_carried_is_what_is_drawn(cases):
+    wrong = [
+        case.say(case.given, case.got["placed_n"])
         for case in cases
-        if (case.given[0] > case.carried[0] and case.got["placed_n"] != case.given[0])
-        or (case.given[1] > case.carried[1] and case.got["placed_n"] != case.given[1])
+        if (case.given[0] or case.given[1] or math.nan)
+        != pytest.approx(case.got["placed_n"], nan_ok=True)
     ]
-    assert unproved == []
+    assert wrong == []
 
 
 def test_more_than_fuel_and_ground_allow_is_never_carried(cases):
@@ -391,7 +412,19 @@ def test_more_than_fuel_and_ground_allow_is_never_carried(cases):
 def test_what_limits_it(cases, plan):
     wrong = []
     for case in cases:
-        limit = oracle.binding(case.found, case.supply, plan.cap)
-        if case.given == case.carried and case.got["binding"] != limit:
-            wrong.append(case.say(case.got["binding"], limit, case.found, case.supply.n))
-    assert wrong == []
+        more = case.next_stands[0] or fuel_alone_stops(case)
+        noise_lo = max(oracle.most_at_quietest(case.site), case.given[0])
+        limit = oracle.binding(
+            case.found, noise_lo, case.given[0], case.supply, plan.cap, more=more
+        )
+        if case.got["binding"] != limit:
+            wrong.append(case.say(case.got["binding"], limit, noise_lo, case.found, case.supply.n))
+    assert len(wrong) <= OTHER_SPOT_SHARE * len(cases), f"{len(wrong)}: {wrong}"
+
+
+def fuel_alone_stops(case):
+    """Return whether one more has a place, but no fuel."""
+    n = case.given[0] + 1
+    if n > case.found.pad_lo or n <= case.supply.n[0]:
+        return False
+    return oracle.stand(case.site, n, worst=True) is not None

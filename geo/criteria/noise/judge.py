@@ -114,7 +114,7 @@ def level_at(
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
     at = receiving(x, y, hearer, site, heard)
     each = np.arange(len(placed))
-    return _levels(placed, each, at, heard.column("height_m", hearer), sound, generator, plan)
+    return _levels(placed, each, at, hearer, heard, sound, generator, plan)
 
 
 def receiving(
@@ -212,11 +212,7 @@ def _worst(
         if not len(unit):
             continue
         full, rays = full + len(unit), rays + int(running[unit].sum())
-        level, height = np.empty(len(unit)), heard.column("height_m", pair)
-        # Beyond the layer's edge there may be somebody anywhere: nothing stands between for sure.
-        edge = heard.column("receptor_class", pair) == EDGE
-        for some, around in ((edge, in_the_open(sound)), (~edge, sound)):
-            level[some] = _levels(placed, of[some], at[some], height[some], around, generator, plan)
+        level = _levels(placed, of, at, pair, heard, sound, generator, plan)
         # Rounded far below any meaning, so that equals are equal however they are batched.
         excess = np.round(level - limit_dba[pair], 9)
         # The first of equals in the hearers' order governs, however many are looked at at once.
@@ -243,6 +239,25 @@ def _counted(times: np.ndarray) -> np.ndarray:
 
 
 def _levels(
+    placed: pd.DataFrame,
+    of: np.ndarray,
+    at: np.ndarray,
+    pair: np.ndarray,
+    heard: Hearers,
+    sound: Sound,
+    generator: Generator,
+    plan: Plan,
+) -> np.ndarray:
+    """Return the level of placement `of[i]` at the point `at[i]`, for the hearer `pair[i]`."""
+    level, height = np.empty(len(of)), heard.column("height_m", pair)
+    # Beyond the layer's edge there may be somebody anywhere: nothing stands between for sure.
+    edge = heard.column("receptor_class", pair) == EDGE
+    for some, around in ((edge, in_the_open(sound)), (~edge, sound)):
+        level[some] = _added(placed, of[some], at[some], height[some], around, generator, plan)
+    return level
+
+
+def _added(
     placed: pd.DataFrame,
     of: np.ndarray,
     at: np.ndarray,
