@@ -23,7 +23,7 @@ EXPECTED = {
     "fuel_evidence": {
         "main", "main of unknown size", "sign of a main", "no main", "storage", "edge of layer",
     },
-    "noise_evidence": {"receptors", "edge of layer", "own dwelling"},
+    "noise_evidence": {"receptors", "edge of layer", "use unknown", "own dwelling"},
     "pad_evidence": {"buildings", "bare parcel"},
 }  # fmt: skip
 # Opinions that the report does not count: read off the ranking, missing where nothing is placed.
