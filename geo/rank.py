@@ -268,9 +268,11 @@ def _smallest_slack(ranking: gpd.GeoDataFrame) -> pd.Series:
             "fuel": ranking["fuel_slack"] / units["fuel"],
         }
     )
+    # The first one lacks what it is over at the quietest spot, whether or not ground is there.
+    too_loud = np.fmax(ranking["noise_short_by_db"], -ranking["one_machine_margin_db"])
     lacking = pd.DataFrame(
         {
-            "noise": ranking["noise_short_by_db"] / units["noise"],
+            "noise": too_loud.clip(lower=0) / units["noise"],
             "pad": np.fmax(ranking["pad_short_by_m"] / units["pad"], ranking["pad_lack"]),
             "fuel": ranking["fuel_short_by"] / units["fuel"],
         }

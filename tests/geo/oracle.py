@@ -36,13 +36,14 @@ FORGIVEN_M = 0.001
 NOTHING_M2 = 1e-6
 GRID_M = 2.0
 STEPS_M = (1.0, 0.5)
-TRIED, REFINED, NEAREST = 8, 1, 12
+TRIED, REFINED, NEAREST = 6, 1, 12
 # From so far over a limit no quiet place is found beside a spot of the grid.
 HOPELESS_DB = 1.5
 A_WEIGHTING_DB = np.array([-26.2, -16.1, -8.6, -3.2, 0.0, 1.2, 1.0, -1.1])
 # Three echoes and the hardest ground add no more than this to what spreads and the air takes.
 ECHOES = 3
 HARD_GROUND_DB = 6.0
+EDGE = "edge of layer"
 Bracket = tuple[int, int]
 Spot = tuple[float, float]
 
@@ -488,6 +489,20 @@ class Air:
         lost = levels.attenuation_db(source, receiver, self.where, self.air_db_m, ISO_1996)
         return added_dba(self.power_db - lost)
 
+    def bound(self, distance_m: float, plan: Plan) -> float:
+        """Return the bound on one machine's level so far off, among whatever walls there are."""
+        noise, away = plan.noise, np.array([max(distance_m, 0.0)])
+        ground = PlanGround(noise.ground.source, noise.ground.middle, noise.ground.receiver)
+        return max(
+            float(
+                levels.upper_dba(
+                    away, self.power_db, noise.source_height_m, height_m, ground, self.air_db_m,
+                    ISO_1996, reflecting=True, least_absorption=noise.wall_absorption,
+                )[0]
+            )
+            for height_m in (noise.receptor_height_m, noise.facade_height_m)
+        )  # fmt: skip
+
     def most(self, distance_m: float, plan: Plan) -> float:
         """Return a level that one machine at least so far off does not exceed."""
         away = max(distance_m, 1.0)
@@ -541,7 +556,9 @@ class Due:
 def dues(site: Site) -> list[Due]:
     """Return what holds for a site: the plan's limit, then the rows of the market's rule."""
     plan = site.plan
-    found = [Due(list(plan.noise.receptors), plan.noise.limit_dba, None, by_rule=False)]
+    # A lot whose use nobody knows may be a home.
+    listed = [*plan.noise.receptors, *(["unknown"] if "home" in plan.noise.receptors else [])]
+    found = [Due(listed, plan.noise.limit_dba, None, by_rule=False)]
     known = catalogue.noise_rules()
     if site.market.noise_rule is None:
         return found
@@ -574,6 +591,8 @@ def hearers(site: Site) -> list[Hearer]:
     for due in dues(site):
         lowest, _ = due.at(None, site.plan)
         reach_m = looked_m(site.air, lowest, site.plan)
+        if site.market.noise_rule is not None:
+            reach_m += catalogue.noise_rules().rule[site.market.noise_rule].beyond_m
         if not due.by_rule:
             reach_m = max(reach_m, noise.report_reach_m)
         found += protected(site, due, reach_m)
@@ -583,7 +602,7 @@ def hearers(site: Site) -> list[Hearer]:
             area = site.town.coverage.get("receptors") or Polygon()
             beyond = site.lot.buffer(reach_m).difference(area)
             found.append(
-                Hearer("edge of layer", None, beyond, lowest, due.by_rule, noise.receptor_height_m,
+                Hearer(EDGE, None, beyond, lowest, due.by_rule, noise.receptor_height_m,
                        sure=False)
             )  # fmt: skip
         if site.row["own_dwelling"] and (not due.by_rule or due.position == "facade"):
@@ -595,7 +614,11 @@ def protected(site: Site, due: Due, reach_m: float) -> list[Hearer]:
     """Return the receptors that one limit protects."""
     noise, found = site.plan.noise, []
     for one in near(site.town, "receptors", site.lot, reach_m):
-        if one["receptor_class"] not in due.classes or one["site_id"] == site.row["site_id"]:
+        # The site's own lot is no neighbour; who has a point on it is, by the plan alone.
+        own = one["site_id"] == site.row["site_id"]
+        if own and (due.by_rule or not isinstance(one["geometry"], Point)):
+            continue
+        if one["receptor_class"] not in due.classes:
             continue
         shape, height_m, beyond_m = one["geometry"], noise.receptor_height_m, 0.0
         if due.position == "beyond":
@@ -612,6 +635,7 @@ def protected(site: Site, due: Due, reach_m: float) -> list[Hearer]:
                 continue
         ambient = ambient_dba(site, shape) if due.above_db is not None else None
         limit, sure = due.at(ambient, site.plan)
+        sure = sure and one["receptor_class"] != "unknown"
         found.append(
             Hearer(one["receptor_class"], one["receptor_id"], shape, limit, due.by_rule, height_m,
                    beyond_m, sure=sure)
@@ -650,9 +674,11 @@ def evidence(site: Site) -> str:
     unsure = [one.kind for one in site.hearers if not one.sure]
     if "own dwelling" in unsure:
         return "own dwelling"
-    if any(one != "edge of layer" for one in unsure):
+    if any(one not in (EDGE, "unknown") for one in unsure):
         return "ambient unknown"
-    return "edge of layer" if unsure else "receptors"
+    if EDGE in unsure:
+        return EDGE
+    return "use unknown" if unsure else "receptors"
 
 
 def heard_at(one: Hearer, centre: Spot, lot: Geometry) -> tuple[float, float, float]:
@@ -679,10 +705,13 @@ class Heard:
     over_db: float
 
 
-def heard_by(site: Site, centre: Spot, machines: list[Spot], *, worst: bool) -> list[Heard]:
+def heard_by(
+    site: Site, centre: Spot, half_m: float, machines: list[Spot], *, worst: bool
+) -> list[Heard]:
     """Return what everybody hears who could be the one most over their limit, the worst first.
 
-    Nobody else could be: whoever is left out is less over it with nothing in the way.
+    Nobody else could be: whoever is left out is less over it with nothing in the way. `half_m` is
+    from the middle of the pad to its corners.
     """
     most = []
     for one in site.hearers:
@@ -690,14 +719,24 @@ def heard_by(site: Site, centre: Spot, machines: list[Spot], *, worst: bool) -> 
             to = heard_at(one, centre, site.lot)
             away_m = min(math.hypot(to[0] - x, to[1] - y) for x, y in machines)
             could = site.air.most(away_m, site.plan) + 10 * math.log10(len(machines))
+            if one.kind == EDGE:
+                could = edge_dba(site, centre, half_m, len(machines), one)
             most.append((could - one.limit_dba, to, one))
     found: list[Heard] = []
     for could_db, to, one in sorted(most, key=lambda each: -each[0]):
         if found and could_db < max(each.over_db for each in found):
             break
         level = site.air.level(machines, to, site.plan)
+        if one.kind == EDGE:
+            level = could_db + one.limit_dba
         found.append(Heard(one, level, level - one.limit_dba))
     return sorted(found, key=lambda each: -each.over_db)
+
+
+def edge_dba(site: Site, centre: Spot, half_m: float, running: int, one: Hearer) -> float:
+    """Return the level at the layer's edge: somebody may live anywhere beyond, so the bound."""
+    away_m = Point(centre).distance(one.shape) - half_m
+    return site.air.bound(away_m, site.plan) + 10 * math.log10(running)
 
 
 def could_be_over(site: Site, running: int, *, worst: bool) -> list[Hearer]:
@@ -728,7 +767,8 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
     def over(spot: Spot) -> float:
         there = block.moved(spot).machines(site.plan)[:running]
         machines = [site.level_spot(one, block.angle) for one in there]
-        return over_db(site, site.level_spot(spot, block.angle), machines, those)
+        half_m = math.hypot(*block.size(site.plan)) / 2
+        return over_db(site, site.level_spot(spot, block.angle), half_m, machines, those)
 
     spots = spots_in(where, GRID_M)
     room = room_of([site.level_spot(spot, block.angle) for spot in spots], those)
@@ -746,14 +786,19 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
     return None
 
 
-def over_db(site: Site, centre: Spot, machines: list[Spot], those: list[Hearer]) -> float:
+def over_db(
+    site: Site, centre: Spot, half_m: float, machines: list[Spot], those: list[Hearer]
+) -> float:
     """Return the most that anybody of `those` is over their limit, or the first that is hopeless.
 
     Whoever is, is then asked first.
     """
     most = -math.inf
     for one in those:
-        level = site.air.level(machines, heard_at(one, centre, site.lot), site.plan)
+        if one.kind == EDGE:
+            level = edge_dba(site, centre, half_m, len(machines), one)
+        else:
+            level = site.air.level(machines, heard_at(one, centre, site.lot), site.plan)
         most = max(most, level - one.limit_dba)
         if most > HOPELESS_DB:
             those.remove(one)
@@ -809,9 +854,9 @@ def most_at_quietest(site: Site) -> int:
     plan = site.plan
     spots = spots_in(site.lot, max(GRID_M, math.sqrt(site.lot.area) / 16))
     those = could_be_over(site, max(plan.cap - plan.spares, 1), worst=True)
-    best_db = math.inf
+    best_db, half_m = math.inf, math.hypot(*Block(1, 1, 1, 0.0).size(plan)) / 2
     for number in np.argsort(-room_of(spots, those), kind="stable")[:TRIED]:
-        heard = heard_by(site, spots[number], [spots[number]], worst=True)
+        heard = heard_by(site, spots[number], half_m, [spots[number]], worst=True)
         best_db = min(best_db, heard[0].over_db if heard else -math.inf)
     running = math.floor(10 ** (min(-best_db, 30) / 10) + 1e-9)
     return min(running + plan.spares, plan.cap) if running else 0

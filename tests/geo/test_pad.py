@@ -139,7 +139,11 @@ def test_candidates_lie_on_the_ground_and_do_not_overlap(ground_of, plan):
     # Two places given for each: its middle, and one far outside that must not be taken.
     middle = np.array([(60 * n + 9, 12) for n in range(6)], dtype=float)
     given = np.tile(sites, 2), np.concatenate((middle, middle + 1000))
-    placed = pad.candidates(ground, sites, count, quiet, GX230, plan, 4, given)
+
+    def first_four(query):
+        return np.arange(len(query)) - np.searchsorted(query, query) < 4
+
+    placed = pad.candidates(ground, sites, count, quiet, GX230, plan, first_four, given)
     fitting = np.flatnonzero(pad.fits(ground, count, GX230, plan))
     assert set(placed["query"]) == set(fitting)
     outline, machines = block.outlines(placed, GX230, plan)

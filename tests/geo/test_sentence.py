@@ -68,7 +68,7 @@ def test_fuel_pad_cap_and_several(plan):
 def test_one_machine_too_loud_anywhere_names_who_hears_it(plan):
     none = {"n_lo": 0, "n_hi": 0, "noise_n": 0, "margin_worst_db": -3.21}
     assert say(plan, **none).startswith(
-        "Carries none (noise: one generator is 3.2 dB too loud at a home, wherever it stands)."
+        "Carries none (noise: one generator is 3.2 dB too loud at a home, at every place tried)."
     )
     park = say(plan, **none, alone_class="park")
     assert "too loud at a park" in park
