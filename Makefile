@@ -3,13 +3,14 @@
 # make lint   ruff, mypy and the import rules alone
 # make conformity   run the test cases of ISO/TR 17534-3 and write their page
 # make benchmarks   measure speed and memory
+# make long   hold the short way to judge noise to the long one, on every site of the demo town
 # make lock   pin the dependencies again, after a change to pyproject.toml (needs uv)
 
 UV ?= uv
 # Tests in parallel: one worker per core, at most four (each may hold a town in memory).
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ "$$n" -lt 4 ] && echo "$$n" || echo 4)
 
-.PHONY: demo test lint lock venv conformity benchmarks
+.PHONY: demo test lint lock venv conformity benchmarks long
 
 demo: venv
 	.venv/bin/padfinder nightly --market demo
@@ -28,6 +29,9 @@ conformity: venv
 
 benchmarks: venv
 	.venv/bin/python -m pytest -m benchmark -s tests/benchmarks
+
+long: venv
+	.venv/bin/python -m pytest -m long tests/long
 
 lock:
 	$(UV) pip compile --universal --generate-hashes --python-version 3.11 --extra dev \

@@ -74,7 +74,7 @@ class Case:
 
     @property
     def within_db(self):
-        """Return how near levels must be: bounds, as at a layer's edge, come in steps of 0.04 dB."""
+        """Return how near levels must be: a bound, as at a layer's edge, comes in coarser steps."""
         return 0.1 if self.heard and self.heard[0].hearer.kind == oracle.EDGE else 0.01
 
     def say(self, *what):

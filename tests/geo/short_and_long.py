@@ -1,0 +1,48 @@
+"""The demo town of any size, and the long way to judge noise: every hearer of every placement."""
+
+import datetime as dt
+
+import numpy as np
+
+from data import demo, pull, select
+from flows import settings
+from geo import catalogue, size
+from geo.criteria.noise import judge
+from geo.criteria.noise.sound import sound
+from geo.screen import generator_of, needs
+
+NIGHT = dt.date(2026, 6, 1)
+SHORT = judge.judge
+
+
+def demo_town(folder, market, plan, parcels=demo.recipe.PARCELS):
+    """Return what a plan asks of a demo town of about so many parcels."""
+    where = settings.read({})
+    files, store = folder / "files", folder / "demo.duckdb"
+    demo.write(files, parcels)
+    for source_id in market.sources:
+        pull.refresh(settings.load_source(source_id, where), market, files, store, NIGHT)
+    chosen = select.select(store, market, needs(market, plan), catalogue.land_use(), NIGHT)
+    return chosen.screening
+
+
+def sited(town, market, plan):
+    """Return what ground and neighbours allow at each site."""
+    generator = generator_of(plan)
+    elevation = town.rasters.get("elevation")
+    loud = sound(generator, plan, town.layers.get("buildings"), elevation, market.crs)
+    return size.siting(town.sites, town, loud, generator, market, plan)
+
+
+def go_thorough(patch):
+    """Let everything be judged the long way from here on, nobody spared."""
+    patch.setattr(judge, "judge", _long)
+    patch.setattr(judge, "holds", _holds)
+
+
+def _long(placed, heard, loud, generator, plan):
+    return SHORT(placed, heard, loud, generator, plan, thorough=True)
+
+
+def _holds(placed, heard, loud, generator, plan):
+    return np.asarray(_long(placed, heard, loud, generator, plan)[0]["margin_db"] >= 0)
