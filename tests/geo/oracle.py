@@ -44,6 +44,7 @@ A_WEIGHTING_DB = np.array([-26.2, -16.1, -8.6, -3.2, 0.0, 1.2, 1.0, -1.1])
 ECHOES = 3
 HARD_GROUND_DB = 6.0
 EDGE = "edge of layer"
+ON_LINE_M = 0.01
 Bracket = tuple[int, int]
 Spot = tuple[float, float]
 
@@ -458,6 +459,7 @@ class Air:
     power_db: np.ndarray
     air_db_m: np.ndarray
     where: object
+    nothing: object
 
     @staticmethod
     def of(town: Screening, plan: Plan) -> "Air":
@@ -470,6 +472,7 @@ class Air:
         buildings, ground = town.layers.get("buildings"), town.rasters.get("elevation")
         if ground is not None:
             assert pyproj.CRS(ground.crs) == town.sites.crs
+        plain = PlanGround(noise.ground.source, noise.ground.middle, noise.ground.receiver)
         return Air(
             power_db=shape + shift - A_WEIGHTING_DB,
             air_db_m=absorption_db_m(noise.temperature_c, noise.humidity_pct),
@@ -477,31 +480,24 @@ class Air:
                 None if buildings is None else np.array(list(buildings.geometry), dtype=object),
                 None if buildings is None else buildings["height_m"].to_numpy(dtype=float),
                 terrain=None if ground is None else Terrain(ground.values, ground.transform),
-                ground=PlanGround(noise.ground.source, noise.ground.middle, noise.ground.receiver),
+                ground=plain,
                 solid_absorption=noise.wall_absorption,
             ),
+            nothing=scene(ground=plain),
         )
 
-    def level(self, machines: list[Spot], to: tuple[float, float, float], plan: Plan) -> float:
-        """Return the level of all machines together at a point so high above the ground."""
+    def level(
+        self, machines: list[Spot], to: tuple[float, float, float], one: Hearer, plan: Plan
+    ) -> float:
+        """Return the level of all machines together at a point so high above the ground.
+
+        At the edge of a layer there may be somebody anywhere beyond: nothing stands between.
+        """
+        where = self.nothing if one.kind == EDGE else self.where
         source = np.array([(x, y, plan.noise.source_height_m) for x, y in machines])
         receiver = np.array([to for _ in machines])
-        lost = levels.attenuation_db(source, receiver, self.where, self.air_db_m, ISO_1996)
+        lost = levels.attenuation_db(source, receiver, where, self.air_db_m, ISO_1996)
         return added_dba(self.power_db - lost)
-
-    def bound(self, distance_m: float, plan: Plan) -> float:
-        """Return the bound on one machine's level so far off, among whatever walls there are."""
-        noise, away = plan.noise, np.array([max(distance_m, 0.0)])
-        ground = PlanGround(noise.ground.source, noise.ground.middle, noise.ground.receiver)
-        return max(
-            float(
-                levels.upper_dba(
-                    away, self.power_db, noise.source_height_m, height_m, ground, self.air_db_m,
-                    ISO_1996, reflecting=True, least_absorption=noise.wall_absorption,
-                )[0]
-            )
-            for height_m in (noise.receptor_height_m, noise.facade_height_m)
-        )  # fmt: skip
 
     def most(self, distance_m: float, plan: Plan) -> float:
         """Return a level that one machine at least so far off does not exceed."""
@@ -689,6 +685,8 @@ def heard_at(one: Hearer, centre: Spot, lot: Geometry) -> tuple[float, float, fl
     further_m = one.beyond_m
     if further_m > 0:
         further_m = max(further_m - Point(at).distance(lot), 0.0)
+        if lot.intersects(Point(at)) and lot.boundary.distance(Point(at)) > ON_LINE_M:
+            further_m = 0.0  # who is on the site itself hears it where they are
     further_m = max(further_m, -away_m)
     if away_m == 0:
         return *at, one.height_m
@@ -705,13 +703,10 @@ class Heard:
     over_db: float
 
 
-def heard_by(
-    site: Site, centre: Spot, half_m: float, machines: list[Spot], *, worst: bool
-) -> list[Heard]:
+def heard_by(site: Site, centre: Spot, machines: list[Spot], *, worst: bool) -> list[Heard]:
     """Return what everybody hears who could be the one most over their limit, the worst first.
 
-    Nobody else could be: whoever is left out is less over it with nothing in the way. `half_m` is
-    from the middle of the pad to its corners.
+    Nobody else could be: whoever is left out is less over it with nothing in the way.
     """
     most = []
     for one in site.hearers:
@@ -719,24 +714,14 @@ def heard_by(
             to = heard_at(one, centre, site.lot)
             away_m = min(math.hypot(to[0] - x, to[1] - y) for x, y in machines)
             could = site.air.most(away_m, site.plan) + 10 * math.log10(len(machines))
-            if one.kind == EDGE:
-                could = edge_dba(site, centre, half_m, len(machines), one)
             most.append((could - one.limit_dba, to, one))
     found: list[Heard] = []
     for could_db, to, one in sorted(most, key=lambda each: -each[0]):
         if found and could_db < max(each.over_db for each in found):
             break
-        level = site.air.level(machines, to, site.plan)
-        if one.kind == EDGE:
-            level = could_db + one.limit_dba
+        level = site.air.level(machines, to, one, site.plan)
         found.append(Heard(one, level, level - one.limit_dba))
     return sorted(found, key=lambda each: -each.over_db)
-
-
-def edge_dba(site: Site, centre: Spot, half_m: float, running: int, one: Hearer) -> float:
-    """Return the level at the layer's edge: somebody may live anywhere beyond, so the bound."""
-    away_m = Point(centre).distance(one.shape) - half_m
-    return site.air.bound(away_m, site.plan) + 10 * math.log10(running)
 
 
 def could_be_over(site: Site, running: int, *, worst: bool) -> list[Hearer]:
@@ -767,8 +752,7 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
     def over(spot: Spot) -> float:
         there = block.moved(spot).machines(site.plan)[:running]
         machines = [site.level_spot(one, block.angle) for one in there]
-        half_m = math.hypot(*block.size(site.plan)) / 2
-        return over_db(site, site.level_spot(spot, block.angle), half_m, machines, those)
+        return over_db(site, site.level_spot(spot, block.angle), machines, those)
 
     spots = spots_in(where, GRID_M)
     room = room_of([site.level_spot(spot, block.angle) for spot in spots], those)
@@ -786,19 +770,14 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
     return None
 
 
-def over_db(
-    site: Site, centre: Spot, half_m: float, machines: list[Spot], those: list[Hearer]
-) -> float:
+def over_db(site: Site, centre: Spot, machines: list[Spot], those: list[Hearer]) -> float:
     """Return the most that anybody of `those` is over their limit, or the first that is hopeless.
 
     Whoever is, is then asked first.
     """
     most = -math.inf
     for one in those:
-        if one.kind == EDGE:
-            level = edge_dba(site, centre, half_m, len(machines), one)
-        else:
-            level = site.air.level(machines, heard_at(one, centre, site.lot), site.plan)
+        level = site.air.level(machines, heard_at(one, centre, site.lot), one, site.plan)
         most = max(most, level - one.limit_dba)
         if most > HOPELESS_DB:
             those.remove(one)
@@ -854,9 +833,9 @@ def most_at_quietest(site: Site) -> int:
     plan = site.plan
     spots = spots_in(site.lot, max(GRID_M, math.sqrt(site.lot.area) / 16))
     those = could_be_over(site, max(plan.cap - plan.spares, 1), worst=True)
-    best_db, half_m = math.inf, math.hypot(*Block(1, 1, 1, 0.0).size(plan)) / 2
+    best_db = math.inf
     for number in np.argsort(-room_of(spots, those), kind="stable")[:TRIED]:
-        heard = heard_by(site, spots[number], half_m, [spots[number]], worst=True)
+        heard = heard_by(site, spots[number], [spots[number]], worst=True)
         best_db = min(best_db, heard[0].over_db if heard else -math.inf)
     running = math.floor(10 ** (min(-best_db, 30) / 10) + 1e-9)
     return min(running + plan.spares, plan.cap) if running else 0

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.affinity import rotate, translate
 
@@ -197,7 +197,7 @@ def test_a_level_again_at_the_governing_hearer_is_the_same(town, market, plan, s
 # What must hold anywhere
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.floats(0, 60), st.floats(0, 60), st.integers(1, 24), st.floats(0, 180))
 def test_farther_is_never_louder_and_one_more_never_quieter(
     town, plain, plan, near_m, more_m, running, degrees
@@ -214,7 +214,7 @@ def test_farther_is_never_louder_and_one_more_never_quieter(
     assert level(near_m, running + 1) >= level(near_m, running)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.floats(0, 80), st.integers(1, 25), st.floats(0.5, 6), st.floats(0, 180))
 def test_a_wall_round_the_pad_is_never_louder(town, plain, plan, away_m, running, wall_m, degrees):
     wide = plan.model_copy(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geo import catalogue
@@ -100,7 +100,7 @@ def test_the_upper_bound_is_never_beaten_among_buildings(town, plan, seed):
     assert np.isfinite(level).all()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.floats(0, 3000), st.floats(0, 3000), st.sampled_from([1.5, 4.0]))
 def test_farther_is_never_louder_and_never_over_the_bound(open_air, near_m, more_m, height_m):
     near, far = sound.open_dba(open_air, np.array([near_m, near_m + more_m]), height_m)
