@@ -96,10 +96,11 @@ def siting(
     `sound` is a machine among the layers given.
     """
     scene = _scene(sites, given, sound, generator, market, plan)
-    alone_worst = alone_best = _quietest(scene, worst=True)
+    alone_worst = alone_best = _quietest(scene, np.arange(len(sites)), worst=True)
     unsure = _unsure(scene.heard, len(sites))
     if unsure.any():
-        alone_best = _rows(unsure, _quietest(scene, worst=False), alone_worst)
+        known = _quietest(scene, np.flatnonzero(unsure), worst=False)
+        alone_best = pd.concat([known, alone_worst[~unsure]]).sort_index()
     return _sited(scene, np.arange(len(sites)), alone_worst, alone_best)
 
 
@@ -316,11 +317,11 @@ def describe(
     facts["alone_class"] = found.alone_worst["receptor_class"]
     facts["quiet_side_db"] = found.alone_worst["quiet_side_db"]
     for kind in ("plan", "rule"):
-        allowed = _allowed(found.alone_worst[f"best_{kind}_db"], plan)
+        allowed = _allowed(found.alone_worst[f"margin_{kind}_db"], plan)
         facts[f"noise_n_{kind}"] = np.maximum(allowed, found.place_lo).astype(float)
     # Without knowing who listens, nobody knows how many they allow.
     facts["noise_n_plan"] = facts["noise_n_plan"].where(~unheard)
-    rule = found.alone_worst["best_rule_db"]
+    rule = found.alone_worst["margin_rule_db"]
     if rules.rule_of(market) is None:
         facts["noise_n_rule"] = np.nan
     # The limit was taken on the quietest night there may be: the rest of it must be there already.
@@ -476,18 +477,40 @@ def _holds(
 
 def _best_place(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
     """Return the placement of each query with the highest margin, indexed by its position."""
-    placed = _candidates(scene, sites, count, worst=worst)
-    judged, _ = judge.judge(
-        _running(placed, scene.plan),
-        scene.hearers(worst=worst),
-        scene.sound,
-        scene.generator,
-        scene.plan,
-    )
-    table = placed.join(judged)
-    table["order"] = -table["margin_db"].round(6)
-    table = table.sort_values(["query", "order"], kind="stable").drop_duplicates("query")
-    return table.set_index("query")
+    return _best_of(scene, _candidates(scene, sites, count, worst=worst), worst=worst)
+
+
+def _best_of(scene: Scene, placed: pd.DataFrame, *, worst: bool) -> pd.DataFrame:
+    """Return the placement of each query with the highest margin, indexed by query.
+
+    The quietest by distance are judged first; any other is given up as soon as it is no better.
+    """
+    query = placed["query"].to_numpy()
+    nth = placed.groupby("query").cumcount().to_numpy()
+    running = _running(placed, scene.plan)
+    give_up_db = np.full(int(query.max(initial=-1)) + 1, np.inf)
+    order = np.zeros(len(placed))
+
+    def judged(asked: np.ndarray, give_up: np.ndarray | None) -> pd.DataFrame:
+        table, _ = judge.judge(
+            running.iloc[asked].reset_index(drop=True),
+            scene.hearers(worst=worst),
+            scene.sound,
+            scene.generator,
+            scene.plan,
+            give_up,
+        )
+        return table
+
+    for begin, end in pairwise((0, *TRIED_BY)):
+        asked = np.flatnonzero((nth >= begin) & (nth < end))
+        margin = judged(asked, give_up_db[query[asked]])["margin_db"].to_numpy()
+        order[asked] = -margin.round(6)
+        np.minimum.at(give_up_db, query[asked], -margin)
+    best = np.lexsort((nth, order, query))
+    best = best[np.unique(query[best], return_index=True)[1]]
+    found = placed.iloc[best].reset_index(drop=True)
+    return found.join(judged(best, None)).set_index("query")
 
 
 def _candidates(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
@@ -515,72 +538,39 @@ def _running(placed: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     return placed.assign(count=(placed["count"] - plan.spares).clip(lower=0))
 
 
-def _quietest(scene: Scene, *, worst: bool) -> pd.DataFrame:
-    """Judge one machine at the quietest spots of each parcel, whatever ground is there.
+def _quietest(scene: Scene, sites: np.ndarray, *, worst: bool) -> pd.DataFrame:
+    """Judge one machine at the quietest spot of each parcel, whatever ground is there.
 
-    Where none of the quietest by distance holds, the others are tried too. A row per site: the
-    best spot's margin_db, level_dba, limit_dba and receptor_class; `best_plan_db` and
-    `best_rule_db`, the most margin to each kind of limit at any of the spots; `quiet_side_db`, how
-    much quieter the best spot is than the middle of the lot.
+    A row per site of `sites`, indexed by it: margin_db, margin_plan_db, margin_rule_db, level_dba,
+    limit_dba and receptor_class; `quiet_side_db`, how much quieter that is than the lot's middle.
     """
-    heard, quiet = scene.hearers(worst=worst), scene.spots(worst=worst)
-    count = len(scene.ground.shapes)
-    nth = np.arange(len(quiet.site)) - np.searchsorted(quiet.site, quiet.site)
-    first, rest = np.flatnonzero(nth < spots.MOST), np.flatnonzero(nth >= spots.MOST)
-    middle = scene.ground.origin
-    table = _one_at(
-        scene,
-        heard,
-        np.concatenate((quiet.site[first], np.arange(count))),
-        np.concatenate((quiet.x[first], middle[:, 0])),
-        np.concatenate((quiet.y[first], middle[:, 1])),
+    quiet = scene.spots(worst=worst)
+    some = np.isin(quiet.site, sites)
+    spot = _one_placed(scene, quiet.site[some], quiet.x[some], quiet.y[some])
+    best = _best_of(scene, spot, worst=worst)
+    sure = np.full(len(scene.ground.shapes), worst)
+    best["receptor_class"] = _hearers_of(scene, best, sure)["receptor_class"].to_numpy()
+    middle = _one_placed(scene, sites, *scene.ground.origin[sites].T)
+    at_middle, _ = judge.judge(
+        _running(middle, scene.plan),
+        scene.hearers(worst=worst),
+        scene.sound,
+        scene.generator,
+        scene.plan,
     )
-    at_middle = table["margin_db"].to_numpy()[len(first) :]
-    over = (table.groupby("site")["margin_db"].max() < 0).to_numpy()
-    rest = rest[over[quiet.site[rest]]]
-    asked = _one_placed(scene, quiet.site[rest], quiet.x[rest], quiet.y[rest])
-    held = judge.holds(asked, heard, scene.sound, scene.generator, scene.plan)
-    rest = rest[held]
-    more = _one_at(scene, heard, quiet.site[rest], quiet.x[rest], quiet.y[rest])
-    table = pd.concat([table, more], ignore_index=True)
-    best = table.sort_values(["site", "margin_db"], ascending=[True, False], kind="stable")
-    best = best.drop_duplicates("site").set_index("site")
-    best["receptor_class"] = _hearers_of(scene, best, np.full(count, worst))["receptor_class"]
-    most = table.groupby("site")[["margin_plan_db", "margin_rule_db"]].max()
     with np.errstate(invalid="ignore"):
-        side = best["margin_db"].to_numpy() - at_middle
-    return pd.DataFrame(
-        {
-            "margin_db": best["margin_db"],
-            "level_dba": best["level_dba"],
-            "limit_dba": best["limit_dba"],
-            "receptor_class": best["receptor_class"],
-            "best_plan_db": most["margin_plan_db"],
-            "best_rule_db": most["margin_rule_db"],
-            "quiet_side_db": np.where(np.isfinite(side), side, np.nan),
-        }
-    )
-
-
-def _one_at(
-    scene: Scene, heard: Hearers, site: np.ndarray, x: np.ndarray, y: np.ndarray
-) -> pd.DataFrame:
-    """Judge one machine at each place."""
-    placed = _one_placed(scene, site, x, y)
-    judged, _ = judge.judge(placed, heard, scene.sound, scene.generator, scene.plan)
-    return placed[["site", "x", "y"]].join(judged)
+        side = best["margin_db"].to_numpy() - at_middle["margin_db"].to_numpy()
+    best["quiet_side_db"] = np.where(np.isfinite(side), side, np.nan)
+    return best
 
 
 def _one_placed(scene: Scene, site: np.ndarray, x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
+    """Return one machine at each place, each site a query of its own."""
     one = blocks.blocks(1, scene.generator, scene.plan.pad.aisle_m)[0]
-    placed = {"site": site, "x": x, "y": y, "degrees": 0.0, "rows": 1, "columns": 1,
-              "length_m": one.length_m, "width_m": one.width_m, "count": 1}  # fmt: skip
+    placed = {"query": site, "site": site, "x": x, "y": y, "degrees": 0.0, "rows": 1, "columns": 1,
+              "length_m": one.length_m, "width_m": one.width_m,
+              "count": scene.plan.spares + 1}  # fmt: skip
     return pd.DataFrame(placed)
-
-
-def _rows(first: np.ndarray, table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `table` where `first`, else those of `other`."""
-    return pd.concat([table[first], other[~first]]).sort_index()
 
 
 def _allowed(margin_db: pd.Series, plan: Plan) -> np.ndarray:

@@ -3,9 +3,9 @@
 Written from the definitions alone, without a look at how `geo.criteria`, `geo.fit`, `geo.block` and
 `geo.size` do it: plain loops, and shapely's functions on one shape at a time. Where a rectangle can
 stand is found exactly (every place of its centre, by growing each edge of the ground); how quiet
-it can be there is found by trying corners, a grid of 2 m, and steps down to 0.5 m round the best.
-What is lost on the way from one point to another is taken from `geo.propagation.levels` as given;
-how far to look, from its bound.
+it can be there is found by trying corners, a grid of 2 m or more, and steps down to 0.5 m round the
+best. What is lost on the way from one point to another is taken from `geo.propagation.levels` as
+given; how far to look, from its bound.
 
 Lengths are metres in the market's frame, angles degrees counter-clockwise from east, levels dB(A).
 """
@@ -164,8 +164,12 @@ class Site:
 
     def level_spot(self, spot: Spot, angle: float) -> Spot:
         """Return a spot of the frame turned by `angle` in the market's."""
-        there = affinity.rotate(Point(spot), angle, origin=self.lot.bounds[:2])
-        return there.x, there.y
+        left, bottom, _, _ = self.lot.bounds
+        dx, dy, turn = spot[0] - left, spot[1] - bottom, math.radians(angle)
+        return (
+            left + dx * math.cos(turn) - dy * math.sin(turn),
+            bottom + dx * math.sin(turn) + dy * math.cos(turn),
+        )
 
     def places(self, block: Block) -> Geometry:
         """Return every place for the centre of a block, in the frame turned by its angle."""
@@ -754,7 +758,7 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
         machines = [site.level_spot(one, block.angle) for one in there]
         return over_db(site, site.level_spot(spot, block.angle), machines, those)
 
-    spots = spots_in(where, GRID_M)
+    spots = spots_in(where, max(GRID_M, math.sqrt(where.area) / 16))
     room = room_of([site.level_spot(spot, block.angle) for spot in spots], those)
     tried = []
     for number in np.argsort(-room, kind="stable")[:TRIED]:
@@ -773,12 +777,16 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
 def over_db(site: Site, centre: Spot, machines: list[Spot], those: list[Hearer]) -> float:
     """Return the most that anybody of `those` is over their limit, or the first that is hopeless.
 
-    Whoever is, is then asked first.
+    Whoever is, is then asked first. Minus infinity if nobody is over it.
     """
     most = -math.inf
     for one in those:
-        level = site.air.level(machines, heard_at(one, centre, site.lot), one, site.plan)
-        most = max(most, level - one.limit_dba)
+        to = heard_at(one, centre, site.lot)
+        away_m = min(math.hypot(to[0] - x, to[1] - y) for x, y in machines)
+        could = site.air.most(away_m, site.plan) + 10 * math.log10(len(machines))
+        if could - one.limit_dba <= max(most, 0.0):
+            continue
+        most = max(most, site.air.level(machines, to, one, site.plan) - one.limit_dba)
         if most > HOPELESS_DB:
             those.remove(one)
             those.insert(0, one)

@@ -48,6 +48,7 @@ def judge(
     sound: Sound,
     generator: Generator,
     plan: Plan,
+    give_up_db: np.ndarray | None = None,
     *,
     thorough: bool = False,
 ) -> tuple[pd.DataFrame, Effort]:
@@ -56,10 +57,13 @@ def judge(
     `placed` has site, x, y, count (running machines), rows, columns, length_m, width_m, degrees.
     Columns: margin_plan_db and margin_rule_db (inf: nobody), margin_db, the lower of them;
     hearer (position in `heard`, NOBODY, or OWN for homes at the plan's distance), level_dba,
-    limit_dba, receptor_distance_m and floored there. `thorough` spares nothing: the slow, long
-    way to the same answer.
+    limit_dba, receptor_distance_m and floored there. With `give_up_db` only margin_db is whole, and
+    a placement over some limit by more than that is not looked at further: its margin_db is -inf.
+    `thorough` spares nothing: the slow, long way to the same answer.
     """
-    over, who, away, effort = _worst(placed, heard, sound, generator, plan, thorough=thorough)
+    over, who, away, effort = _worst(
+        placed, heard, sound, generator, plan, give_up_db, thorough=thorough
+    )
     margin = -over
     own = heard.own_at_m[placed["site"].to_numpy()]
     running = placed["count"].to_numpy()
@@ -71,6 +75,8 @@ def judge(
     hearer[at_own] = OWN
     margin[:, 0] = np.minimum(margin[:, 0], own_margin)
     least = margin.min(axis=1)
+    if give_up_db is not None:
+        least = np.where(over.max(axis=1) > give_up_db, -np.inf, least)
     named = hearer >= 0
     limit = np.where(at_own, heard.own_limit_dba, np.nan)
     limit[named] = heard.column("limit_dba", hearer[named])
@@ -96,7 +102,7 @@ def holds(
     placed: pd.DataFrame, heard: Hearers, sound: Sound, generator: Generator, plan: Plan
 ) -> np.ndarray:
     """Say for each placement whether it holds every limit: `judge`, but no more than that takes."""
-    over = _worst(placed, heard, sound, generator, plan, enough=True)[0]
+    over = _worst(placed, heard, sound, generator, plan, np.zeros(len(placed)), enough=True)[0]
     own = heard.own_at_m[placed["site"].to_numpy()]
     own_level = _at_assumed(own, placed["count"].to_numpy(), sound, plan)
     return np.asarray((over <= 0).all(axis=1) & ~(own_level > heard.own_limit_dba))
@@ -157,6 +163,7 @@ def _worst(
     sound: Sound,
     generator: Generator,
     plan: Plan,
+    give_up_db: np.ndarray | None = None,
     *,
     enough: bool = False,
     thorough: bool = False,
@@ -164,8 +171,8 @@ def _worst(
     """Return per placement and kind of limit the most that anybody is over it, who, and how far.
 
     (placements, 2): the plan's limit, the rule's. Hearers are taken loudest bound first, a few of
-    each placement at a time, until no other could be worse. With `enough`, a placement is done
-    once anybody is over, or nobody left could be.
+    each placement at a time, until no other could be worse. A placement is done once anybody is
+    over by more than its `give_up_db`; with `enough`, once anybody is over or nobody left could be.
     """
     count = len(placed)
     over = np.full(2 * count, -np.inf)
@@ -184,16 +191,17 @@ def _worst(
         """Say for which units such a bound could still change the answer."""
         if thorough:
             return np.ones(len(unit), dtype=bool)
-        least = np.maximum(over[unit], 0.0) if enough else over[unit]
-        return np.asarray(bound_db + louder_db[unit] > least)
+        # Where a placement may be given up, only the worse of both kinds of limit matters.
+        least = over[unit] if give_up_db is None else np.maximum(over[unit], over[unit ^ 1])
+        return np.asarray(bound_db + louder_db[unit] > (np.maximum(least, 0) if enough else least))
 
     look = FIRST_LOOK
     waiting = np.flatnonzero((stop > start) & (running > 0))
     while len(waiting):
         # The next in line has the highest bound of all that are left.
         waiting = waiting[could(waiting, heard.bound_db[start[waiting]])]
-        if enough and not thorough:
-            lost = np.maximum(over[0::2], over[1::2]) > 0
+        if give_up_db is not None and not thorough:
+            lost = np.maximum(over[0::2], over[1::2]) > give_up_db
             waiting = waiting[~lost[waiting // 2]]
         times = np.minimum(stop[waiting] - start[waiting], look)
         unit = np.repeat(waiting, times)
@@ -215,14 +223,18 @@ def _worst(
         level = _levels(placed, of, at, pair, heard, sound, generator, plan)
         # Rounded far below any meaning, so that equals are equal however they are batched.
         excess = np.round(level - limit_dba[pair], 9)
-        # The first of equals in the hearers' order governs, however many are looked at at once.
-        order = np.lexsort((pair, -excess, unit))
-        first = order[np.unique(unit[order], return_index=True)[1]]
-        worse = first[excess[first] > over[unit[first]]]
+        worse = _loudest(unit, pair, excess)
+        worse = worse[excess[worse] > over[unit[worse]]]
         over[unit[worse]], who[unit[worse]] = excess[worse], pair[worse]
         away[unit[worse]] = distance[worse]
     split = [each.reshape(count, 2) for each in (over, who, away)]
     return split[0], split[1], split[2], Effort(pairs, full, rays)
+
+
+def _loudest(unit: np.ndarray, pair: np.ndarray, excess_db: np.ndarray) -> np.ndarray:
+    """Return where each unit's most excess stands; of equals, the first in the hearers' order."""
+    order = np.lexsort((pair, -excess_db, unit))
+    return np.asarray(order[np.unique(unit[order], return_index=True)[1]])
 
 
 def _louder_db(placed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
