@@ -36,7 +36,8 @@ FORGIVEN_M = 0.001
 NOTHING_M2 = 1e-6
 GRID_M = 2.0
 STEPS_M = (1.0, 0.5)
-TRIED, REFINED, NEAREST = 6, 1, 12
+TRIED, REFINED, NEAREST = 4, 1, 12
+LAYOUTS, MOVES = 6, 6
 # From so far over a limit no quiet place is found beside a spot of the grid.
 HOPELESS_DB = 1.5
 A_WEIGHTING_DB = np.array([-26.2, -16.1, -8.6, -3.2, 0.0, 1.2, 1.0, -1.1])
@@ -741,7 +742,7 @@ def could_be_over(site: Site, running: int, *, worst: bool) -> list[Hearer]:
 
 def stand(site: Site, n: int, *, worst: bool) -> Block | None:
     """Return n machines that stand in the ground with nobody's limit exceeded, if any are found."""
-    for block, where in places(site, n):
+    for block, where in itertools.islice(places(site, n), LAYOUTS):
         found = quiet_somewhere(site, block, where, worst=worst)
         if found is not None:
             return found
@@ -811,15 +812,16 @@ def downhill(
 ) -> tuple[float, Spot]:
     """Step from a spot to quieter ones, in ever smaller steps, until it is quiet enough."""
     for step in STEPS_M:
-        moved = True
-        while moved and best_db > 0:
-            moved = False
+        for _ in range(MOVES):
+            start = spot
             for dx, dy in itertools.product((-step, 0, step), repeat=2):
-                there = (spot[0] + dx, spot[1] + dy)
-                if where.intersects(Point(there)):
+                there = (start[0] + dx, start[1] + dy)
+                if best_db > 0 and where.intersects(Point(there)):
                     over_db = over(there)
                     if over_db < best_db - 1e-6:
-                        best_db, spot, moved = over_db, there, True
+                        best_db, spot = over_db, there
+            if spot == start:
+                break
     return best_db, spot
 
 

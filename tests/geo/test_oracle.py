@@ -19,7 +19,7 @@ from tests.geo.short_and_long import demo_town
 
 # The demo town is made with about this many parcels, and so many of its sites are looked at; under
 # each rule, so many lots more are made up, each in a field of its own.
-DEMO_PARCELS, DEMO_SITES, MADE_SITES = 1200, 45, 7
+DEMO_PARCELS, DEMO_SITES, MADE_SITES = 1200, 30, 8
 RULES = (None, "colorado", "massachusetts", "new_jersey", "hud")
 SEED = 20260601
 FIELD_M = 500.0
@@ -27,8 +27,9 @@ CLASSES = (None, "low", "medium", "high", "high", "high")
 SIZES_IN = (None, 2.0, 5.0, 6.0, 8.0)
 USES = ("commercial", "industrial", "residential")
 CLASSES_HEARD = ("home", "home", "school", "commercial", "industrial")
-# Padfinder judges a few places for each number of machines, and the oracle tries others of them.
-MISSED_SHARE = 0.08
+# Padfinder judges some places of the first layout that fits; the oracle tries others, and other
+# layouts. It finds one more at 7 of 70 sites, most on the demo town's large lots.
+MISSED_SHARE = 0.12
 # What bounds the neighbours alone rests on the quietest spot that either finds on the lot.
 OTHER_SPOT_SHARE = 0.03
 
