@@ -40,7 +40,7 @@ def go_thorough(patch):
     patch.setattr(judge, "holds", _holds)
 
 
-def _long(placed, heard, loud, generator, plan):
+def _long(placed, heard, loud, generator, plan, _give_up_db=None):
     return SHORT(placed, heard, loud, generator, plan, thorough=True)
 
 
