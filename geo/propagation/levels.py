@@ -29,7 +29,7 @@ from geo.propagation.ground import (
 from geo.propagation.scene import Scene
 from geo.propagation.screening import around_side_db, barrier_db, over_top_db
 
-CHUNK = 16_384
+CHUNK = 2_048
 THREADS = 2
 NEAREST_M = 1.0
 """Nearer than this, a source is not a point: the distance is taken as 1 m."""
