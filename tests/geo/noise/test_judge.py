@@ -198,10 +198,11 @@ def test_a_level_again_at_the_governing_hearer_is_the_same(town, market, plan, s
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-@given(st.floats(0, 60), st.floats(0, 60), st.integers(1, 24), st.floats(0, 180))
+@given(st.floats(5, 60), st.floats(0, 60), st.integers(1, 12), st.floats(0, 180))
 def test_farther_is_never_louder_and_one_more_never_quieter(
     town, plain, plan, near_m, more_m, running, degrees
 ):
+    # Twelve machines in a row are 31 m long: the pad stays on its lot, whichever way it is turned.
     def level(away_m, count):
         homes = [shapely.box(40 + away_m, -500, 900, 500)]
         pad = place(20, 20, count, columns=1, degrees=degrees)
