@@ -150,7 +150,9 @@ def noise(
     from flows import noise as drawing
 
     folder, picture = drawing.draw(market, site, cell, out, night)
-    typer.echo(f"{picture.title}: {picture.running} generators running")
+    from geo.sentence import machines
+
+    typer.echo(f"{picture.title}: {machines(picture.running)} running")
     typer.echo(f"Map:  {folder / 'noise.html'}")
     typer.echo(f"Data: {folder / 'noise.tif'} and {folder / 'contours.geojson'}")
 

@@ -546,11 +546,11 @@ def _quietest(scene: Scene, sites: np.ndarray, *, worst: bool) -> pd.DataFrame:
     """
     quiet = scene.spots(worst=worst)
     some = np.isin(quiet.site, sites)
+    middle = _one_placed(scene, sites, *scene.ground.origin[sites].T)
     spot = _one_placed(scene, quiet.site[some], quiet.x[some], quiet.y[some])
-    best = _best_of(scene, spot, worst=worst)
+    best = _best_of(scene, pd.concat([spot, middle], ignore_index=True), worst=worst)
     sure = np.full(len(scene.ground.shapes), worst)
     best["receptor_class"] = _hearers_of(scene, best, sure)["receptor_class"].to_numpy()
-    middle = _one_placed(scene, sites, *scene.ground.origin[sites].T)
     at_middle, _ = judge.judge(
         _running(middle, scene.plan),
         scene.hearers(worst=worst),

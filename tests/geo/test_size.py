@@ -312,3 +312,14 @@ def test_where_the_flood_layer_ends_the_ground_is_not_known(town, layer, sized, 
     assert got["n_hi"].tolist() == [25, 25]
     facts = size.describe(some.sites, found, got, plain_market)
     assert facts["pad_evidence"].tolist() == ["buildings", "edge of layer"]
+
+
+def test_the_quietest_spot_is_never_louder_than_the_middle_of_the_lot(town, market, plan):
+    # A building east of the lot's middle hides the middle alone from the homes behind it.
+    some = town(
+        [LOT],
+        homes=[shapely.box(LOT.bounds[2] + 40, -200, LOT.bounds[2] + 60, 200)],
+        buildings=[shapely.box(LOT.bounds[2] + 1, -6, LOT.bounds[2] + 4, 60)],
+    )
+    found, _ = size_in(market, some, plan)
+    assert (found.alone_worst["quiet_side_db"] >= 0).all()
