@@ -148,10 +148,9 @@ def noise(
 ) -> None:
     """Draw the noise round one published site: a map, a GeoTIFF and its lines as GeoJSON."""
     from flows import noise as drawing
-
-    folder, picture = drawing.draw(market, site, cell, out, night)
     from geo.sentence import machines
 
+    folder, picture = drawing.draw(market, site, cell, out, night)
     typer.echo(f"{picture.title}: {machines(picture.running)} running")
     typer.echo(f"Map:  {folder / 'noise.html'}")
     typer.echo(f"Data: {folder / 'noise.tif'} and {folder / 'contours.geojson'}")
