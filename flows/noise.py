@@ -18,6 +18,7 @@ from data.store import open_store
 from flows import settings
 from flows.progress import step
 from flows.settings import Where
+from flows.show import ranking_path
 from geo.criteria.noise.sound import Sound, power_dba, reach_m, sound
 from geo.errors import StoreError
 from geo.model import Market, Plan, Raster, Report
@@ -72,13 +73,7 @@ def draw(
 
 
 def _published(folder: Path, market: Market) -> tuple[gpd.GeoDataFrame, Report]:
-    path = folder / "ranked.parquet"
-    if not path.is_file():
-        raise StoreError(
-            f"looking for what was published for market {market.id}",
-            f"there is no {path}",
-            f"run `padfinder nightly --market {market.id}` first",
-        )
+    path = ranking_path(folder, market)
     report = Report.model_validate_json((folder / "report.json").read_text("utf-8"))
     return export.read(path), report
 

@@ -53,11 +53,8 @@ def published(night: Published) -> None:
     console.print(f"List: {night.folder / 'ranked.csv'} (and .xlsx, .parquet, .gpkg)", markup=False)
 
 
-def explained(folder: Path, market: Market, site: str) -> bool:
-    """Print all that is known of one site, or the rule that set it aside; False for neither.
-
-    Reads the published files alone. Raises StoreError where nothing was published.
-    """
+def ranking_path(folder: Path, market: Market) -> Path:
+    """Return the published ranking's file; raises StoreError where nothing was published."""
     path = folder / "ranked.parquet"
     if not path.is_file():
         raise StoreError(
@@ -65,6 +62,15 @@ def explained(folder: Path, market: Market, site: str) -> bool:
             f"there is no {path}",
             f"run `padfinder nightly --market {market.id}` first",
         )
+    return path
+
+
+def explained(folder: Path, market: Market, site: str) -> bool:
+    """Print all that is known of one site, or the rule that set it aside; False for neither.
+
+    Reads the published files alone. Raises StoreError where nothing was published.
+    """
+    path = ranking_path(folder, market)
     names = [fact.name for fact in catalogue.facts()]
     held = set(pq.read_schema(path).names)
     ranking = pq.read_table(path, columns=[name for name in names if name in held]).to_pandas()

@@ -7,6 +7,7 @@ import pandas as pd
 import shapely
 
 from geo.model import Generator, Plan
+from geo.ragged import counted
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def machines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np
     """
     count = placed["count"].to_numpy()
     of = np.repeat(np.arange(len(placed)), count)
-    nth = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count)
+    nth = counted(count)
     at = placed.iloc[of]
     aisle = plan.pad.aisle_m
     column, row = nth % at["columns"].to_numpy(), nth // at["columns"].to_numpy()

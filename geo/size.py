@@ -21,6 +21,7 @@ from geo.criteria.noise.hearers import Hearers, hearers
 from geo.criteria.noise.sound import Sound, louder_db
 from geo.model import LIMITING, Generator, Market, Plan, Screening
 from geo.near import compass, shapes_of
+from geo.ragged import counted
 
 # Placements are judged so many at a time, until one holds: those quietest by distance first.
 TRIED_BY = (1, 4, spots.MOST, spots.MOST + 2 * spots.SPREAD)
@@ -145,7 +146,7 @@ def _sited(
 ) -> Siting:
     heard, plan, generator = scene.heard, scene.plan, scene.generator
     count = len(scene.ground.shapes)
-    cap, none = np.zeros(count, dtype=int), np.zeros(count, dtype=int)
+    cap = np.zeros(count, dtype=int)
     cap[asked] = plan.cap
     pad_n = _largest(
         cap,
@@ -157,12 +158,9 @@ def _sited(
     place_lo = _largest(pad_n, most, lambda some, n: _holds(scene, some, n, tried_by, worst=True))
     place_lo = _running_at_all(place_lo, plan)
     place_hi = place_lo.copy()
-    edge = np.flatnonzero(_unsure(heard, count) & (place_lo < pad_n))
-    if edge.size and not worst_only:
-        upper = none.copy()
-        upper[edge] = pad_n[edge]
+    if not worst_only:
         more = _largest(
-            upper,
+            np.where(_unsure(heard, count) & (place_lo < pad_n), pad_n, 0),
             _allowed(alone_best["margin_db"], plan),
             lambda some, n: _holds(scene, some, n, worst=False),
         )
@@ -519,9 +517,7 @@ def _candidates(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bo
     first, last = (np.searchsorted(quiet.site, sites, side) for side in ("left", "right"))
     times = last - first
     query = np.repeat(np.arange(len(sites)), times)
-    spot = (
-        np.repeat(first, times) + np.arange(len(query)) - np.repeat(np.cumsum(times) - times, times)
-    )
+    spot = np.repeat(first, times) + counted(times)
     return pad.candidates(
         scene.ground,
         sites,

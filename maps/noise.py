@@ -20,6 +20,7 @@ from folium.utilities import JsCode
 
 from geo.measure import convert
 from geo.model import Raster, Report
+from geo.ragged import counted
 from maps.card import NOT_ENGINEERING, NOT_SCREENED
 from maps.ground import SIMPLIFY_M, add_ground, street_names, upright
 from maps.pack import LINE_KINDS, POLYGON_KINDS, parts_of
@@ -360,9 +361,8 @@ def _labels(
     parts, of = parts[long], of[long]
     count = 1 + (shapely.length(parts) // LABEL_EVERY_M).astype(int)
     each = np.repeat(np.arange(len(parts)), count)
-    nth = np.arange(len(each)) - np.repeat(np.cumsum(count) - count, count)
     run, of = parts[each], of[each]
-    at_m = (nth + 0.5) * shapely.length(run) / count[each]
+    at_m = (counted(count) + 0.5) * shapely.length(run) / count[each]
     turn = upright(run, at_m, np.full(len(run), LABEL_SPREAD_M))
     points = gpd.GeoSeries(shapely.line_interpolate_point(run, at_m), crs=crs).to_crs(4326)
     level = lines.index.to_numpy()[of]

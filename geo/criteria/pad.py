@@ -17,6 +17,7 @@ from geo import fit
 from geo.block import Block, blocks
 from geo.model import Generator, Plan
 from geo.near import gather, inside, shapes_of, within
+from geo.ragged import counted
 
 DIRECTIONS = 3
 CIRCLE_TOLERANCE_M = 0.05
@@ -235,8 +236,7 @@ def _spots_inside(
     first = np.searchsorted(query, rows["query"], "left")
     times = np.searchsorted(query, rows["query"], "right") - first
     row = np.repeat(np.arange(len(rows)), times)
-    nth = np.arange(len(row)) - np.repeat(np.cumsum(times) - times, times)
-    at = xy[np.repeat(first, times) + nth]
+    at = xy[np.repeat(first, times) + counted(times)]
     direction = rows["direction"].to_numpy()[row]
     dx, dy = (at - ground.origin[sites[rows["query"].to_numpy()[row]]]).T
     angle = np.radians(ground.degrees[direction])

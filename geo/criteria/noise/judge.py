@@ -21,6 +21,7 @@ from geo.criteria.noise.sound import (
     upper_dba,
 )
 from geo.model import Generator, Plan
+from geo.ragged import counted
 
 EDGE = "edge of layer"
 NOBODY, OWN = (
@@ -205,7 +206,7 @@ def _worst(
             waiting = waiting[~lost[waiting // 2]]
         times = np.minimum(stop[waiting] - start[waiting], look)
         unit = np.repeat(waiting, times)
-        pair = np.repeat(start[waiting], times) + _counted(times)
+        pair = np.repeat(start[waiting], times) + counted(times)
         start[waiting] += times
         waiting = waiting[start[waiting] < stop[waiting]]
         look *= 2
@@ -242,12 +243,6 @@ def _louder_db(placed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     running = np.repeat(placed["count"].to_numpy(), 2)
     with np.errstate(divide="ignore"):
         return running, 10 * np.log10(running)
-
-
-def _counted(times: np.ndarray) -> np.ndarray:
-    """Return 0, 1, ... for each of its times. Worked: 2 and 3 times are 0, 1, 0, 1, 2."""
-    start = np.repeat(np.cumsum(times) - times, times)
-    return np.asarray(np.arange(len(start)) - start)
 
 
 def _levels(

@@ -8,6 +8,7 @@ import shapely
 from geo import fit
 from geo.criteria.noise.hearers import Hearers
 from geo.criteria.noise.sound import Sound, reach_m
+from geo.ragged import counted
 
 SPOTS = 250  # about so many places of a parcel are looked at
 SPACING_M = 1.0
@@ -104,7 +105,7 @@ def _quietest(
     across = np.ceil((box[:, 2:] - box[:, :2]) / step[:, None]).astype(int) + 1
     cells = across.prod(axis=1)
     place = np.repeat(np.arange(len(parcels)), cells)
-    nth = np.arange(len(place)) - np.repeat(np.cumsum(cells) - cells, cells)
+    nth = counted(cells)
     column, row = nth % across[place, 0], nth // across[place, 0]
     grid = box[place, :2] + np.column_stack((column, row)) * step[place, None]
     shapely.prepare(level)
