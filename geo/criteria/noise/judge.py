@@ -24,10 +24,8 @@ from geo.model import Generator, Plan
 from geo.ragged import counted
 
 EDGE = "edge of layer"
-NOBODY, OWN = (
-    -1,
-    -2,
-)  # in place of a hearer: nobody in reach; homes on the site, at an assumed place
+# In place of a hearer: nobody in reach; homes on the site, at an assumed place.
+NOBODY, OWN = -1, -2
 FLOOR_M = 1.0
 ON_LINE_M = 0.01  # nearer to the site's line, a point stands on it
 FIRST_LOOK = 2  # hearers of each placement that are looked at first, then twice as many each time
@@ -259,8 +257,10 @@ def _levels(
     level, height = np.empty(len(of)), heard.column("height_m", pair)
     # Beyond the layer's edge there may be somebody anywhere: nothing stands between for sure.
     edge = heard.column("receptor_class", pair) == EDGE
-    for some, around in ((edge, in_the_open(sound)), (~edge, sound)):
-        level[some] = _added(placed, of[some], at[some], height[some], around, generator, plan)
+    for some in (edge, ~edge):
+        if some.any():
+            around = in_the_open(sound) if some is edge else sound
+            level[some] = _added(placed, of[some], at[some], height[some], around, generator, plan)
     return level
 
 
