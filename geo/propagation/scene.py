@@ -147,6 +147,11 @@ def bilinear(values: np.ndarray, to_terrain: np.ndarray, xy: np.ndarray) -> np.n
     return np.asarray(above * (1 - v) + below * v)
 
 
+def ground_m(xy: np.ndarray, scene: Scene) -> np.ndarray:
+    """Return the ground's height (N,) at places (N, 2) of a scene; 0 without terrain."""
+    return bilinear(scene.index.terrain, scene.index.to_terrain, xy - scene.index.origin)
+
+
 def _origin(parts: np.ndarray, ropes: np.ndarray, terrain: Terrain | None) -> np.ndarray:
     """Return a whole-metre corner near everything: far from it, coordinates lose their end."""
     everything = np.concatenate((parts, ropes))

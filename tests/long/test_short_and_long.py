@@ -64,7 +64,7 @@ def test_what_stands_holds_and_is_heard_as_loud_by_the_same(found):
             short = size._best_place(found.scene, sites, n[sites], worst=worst)
             long = thoroughly(found.scene, sites, n[sites], worst=worst)
             assert len(short) == len(long) == len(sites)
-            same = (short[names] == long[names]).all(axis=1).to_numpy()
+            same = (short[names] == long[names]).all(axis=1).to_numpy(copy=True)
             for name in ("level_dba", "margin_db", "margin_plan_db", "margin_rule_db"):
                 one, other = (table[name].to_numpy(dtype=float) for table in (short, long))
                 same &= np.isclose(one, other, rtol=0, atol=0.01, equal_nan=True)

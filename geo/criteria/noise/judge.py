@@ -4,6 +4,7 @@ Work is spared only by upper bounds: who could not be the worst heard, were noth
 not looked at in full. Every level that is printed, or that decides, comes from the full model.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from geo.criteria.noise.sound import (
     level_dba,
     open_dba,
     upper_dba,
+    upper_walled_dba,
 )
 from geo.model import Generator, Plan
 from geo.ragged import counted
@@ -29,6 +31,7 @@ NOBODY, OWN = -1, -2
 FLOOR_M = 1.0
 ON_LINE_M = 0.01  # nearer to the site's line, a point stands on it
 FIRST_LOOK = 2  # hearers of each placement that are looked at first, then twice as many each time
+LevelOf = Callable[[Sound, np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
 RAYS = 400_000  # machines times receivers in one go, so that memory stays small
 
 
@@ -216,6 +219,11 @@ def _worst(
         near = np.maximum(distance - half[of], 0.0)
         may = could(unit, upper_dba(sound, near) - limit_dba[pair])
         unit, pair, of, at, distance = (each[may] for each in (unit, pair, of, at, distance))
+        if sound.wall_height_m is not None and not thorough:
+            # Levels behind a wall lie far below those bounds.
+            most = _levels(placed, of, at, pair, heard, sound, generator, plan, upper_walled_dba)
+            may = could(unit, most - limit_dba[pair] - louder_db[unit])
+            unit, pair, of, at, distance = (each[may] for each in (unit, pair, of, at, distance))
         if not len(unit):
             continue
         full, rays = full + len(unit), rays + int(running[unit].sum())
@@ -252,15 +260,23 @@ def _levels(
     sound: Sound,
     generator: Generator,
     plan: Plan,
+    walled_dba: LevelOf = level_dba,
 ) -> np.ndarray:
-    """Return the level of placement `of[i]` at the point `at[i]`, for the hearer `pair[i]`."""
+    """Return the level of placement `of[i]` at the point `at[i]`, for the hearer `pair[i]`.
+
+    `walled_dba` is the level, or a bound of it, of one machine where a noise wall is round it.
+    """
     level, height = np.empty(len(of)), heard.column("height_m", pair)
     # Beyond the layer's edge there may be somebody anywhere: nothing stands between for sure.
     edge = heard.column("receptor_class", pair) == EDGE
     for some in (edge, ~edge):
         if some.any():
-            around = in_the_open(sound) if some is edge else sound
-            level[some] = _added(placed, of[some], at[some], height[some], around, generator, plan)
+            around, one_dba = (
+                (in_the_open(sound), level_dba) if some is edge else (sound, walled_dba)
+            )
+            level[some] = _added(
+                placed, of[some], at[some], height[some], around, generator, plan, one_dba
+            )
     return level
 
 
@@ -272,6 +288,7 @@ def _added(
     sound: Sound,
     generator: Generator,
     plan: Plan,
+    one_dba: LevelOf,
 ) -> np.ndarray:
     """Return the level of placement `of[i]` at the point `at[i]`: every machine at its place."""
     size = placed["count"].to_numpy()[of]
@@ -288,7 +305,7 @@ def _added(
         wall = None
         if sound.wall_height_m is not None:
             wall = _wall_m(placed.iloc[of[part]].iloc[ray], source, receiver)
-        energy = 10 ** (level_dba(sound, source, receiver, wall) / 10)
+        energy = 10 ** (one_dba(sound, source, receiver, wall) / 10)
         found[part] = 10 * np.log10(np.bincount(ray, weights=energy, minlength=end - begin))
         begin = end
     return found

@@ -27,8 +27,8 @@ class Sound:
     """One machine's sound power by band, not weighted, and everything on the way to who hears it.
 
     `upper_dba` is, at each of TABLE_M's distances, the level of one machine that nobody so far
-    away can be exposed to more than, whatever stands around. `wall_height_m` is a noise wall round
-    every pad (None: none).
+    away can be exposed to more than, whatever stands around; `upper_walled_db` likewise by band,
+    less what its noise wall takes. `wall_height_m` is such a wall round every pad (None: none).
     """
 
     power_db: np.ndarray
@@ -37,6 +37,7 @@ class Sound:
     air_db_m: np.ndarray
     edition: Edition
     upper_dba: np.ndarray
+    upper_walled_db: np.ndarray
     wall_height_m: float | None = None
 
 
@@ -115,7 +116,12 @@ def rerated(heard: Sound, generator: Generator, level_distance_m: float) -> Soun
     """Return the same sound were the generator's rating to hold at another distance."""
     other = generator.model_copy(update={"level_distance_m": level_distance_m})
     more_db = power_dba(other) - power_dba(generator)
-    return replace(heard, power_db=heard.power_db + more_db, upper_dba=heard.upper_dba + more_db)
+    return replace(
+        heard,
+        power_db=heard.power_db + more_db,
+        upper_dba=heard.upper_dba + more_db,
+        upper_walled_db=heard.upper_walled_db + more_db,
+    )
 
 
 def louder_db(one: Sound, other: Sound) -> float:
@@ -135,10 +141,16 @@ def _given_off(generator: Generator, plan: Plan, around: Scene, *, reflecting: b
     air = absorption_db_m(noise.temperature_c, noise.humidity_pct)
     edition = EDITIONS[noise.edition]
     bands = bands_db(generator)
+    heights = (noise.receptor_height_m, noise.facade_height_m)
     upper = [
         levels.upper_dba(TABLE_M, bands, noise.source_height_m, height, _ground(plan), air,
                          edition, reflecting=reflecting, least_absorption=noise.wall_absorption)
-        for height in (noise.receptor_height_m, noise.facade_height_m)
+        for height in heights
+    ]  # fmt: skip
+    walled = [
+        levels.upper_screened_db(TABLE_M, bands, noise.source_height_m, height, _ground(plan), air,
+                                 edition, least_absorption=noise.wall_absorption)
+        for height in heights
     ]  # fmt: skip
     return Sound(
         power_db=bands,
@@ -147,6 +159,7 @@ def _given_off(generator: Generator, plan: Plan, around: Scene, *, reflecting: b
         air_db_m=air,
         edition=edition,
         upper_dba=np.maximum(*upper),
+        upper_walled_db=np.maximum(*walled),
     )
 
 
@@ -155,8 +168,27 @@ def upper_dba(heard: Sound, distance_m: np.ndarray) -> np.ndarray:
 
     The table's value at the next smaller distance: never below the truth.
     """
+    return np.asarray(heard.upper_dba[_place(distance_m)])
+
+
+def upper_walled_dba(
+    heard: Sound, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None
+) -> np.ndarray:
+    """Return a level that one machine behind its noise wall never exceeds; see `level_dba`.
+
+    Raises ValueError without such a wall.
+    """
+    if heard.wall_height_m is None or wall_m is None:
+        raise ValueError("bounding the level behind a noise wall: there is no wall")
+    screen = (wall_m, heard.wall_height_m)
+    taken = levels.screen_db(source, receiver, heard.scene, heard.edition, screen)
+    away = np.hypot(*(receiver[:, :2] - source[:, :2]).T)
+    return total_dba(heard.upper_walled_db[_place(away)] - taken)
+
+
+def _place(distance_m: np.ndarray) -> np.ndarray:
     place = np.searchsorted(TABLE_M, distance_m, "right") - 1
-    return np.asarray(heard.upper_dba[np.clip(place, 0, len(TABLE_M) - 1)])
+    return np.clip(place, 0, len(TABLE_M) - 1)
 
 
 def reach_m(heard: Sound, limit_dba: float, running: int) -> float:

@@ -159,6 +159,46 @@ def test_no_town_beats_the_bound(town, seed, edition, ground, hilly):
     assert (level <= bound + 1e-9).all()
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 5000), EDITIONS, st.sampled_from(GROUNDS), st.booleans())
+def test_no_town_beats_the_bound_behind_a_wall_of_ones_own(town, seed, edition, ground, hilly):
+    one = town(seed)
+    rng = np.random.default_rng(seed)
+    terrain = Terrain(rng.uniform(0, 12, (14, 14)), Affine(10, 0, -20, 0, -10, 120))
+    where = scene(
+        np.array(one.solids), np.array(one.tops), terrain=terrain if hilly else None,
+        ground=ground, solid_absorption=0.1,
+    )  # fmt: skip
+    source, receiver = np.array([one.source] * 40), np.array([one.receiver] * 40)
+    receiver[:, :2] = rng.uniform(-20, 110, (40, 2))
+    wall = rng.uniform(0, 12, 40), float(rng.uniform(0, 8))
+    level = total_dba(
+        POWER_DB - levels.attenuation_db(source, receiver, where, AIR, edition, screen=wall)
+    )
+    bound = levels.upper_screened_db(
+        np.hypot(*(receiver - source)[:, :2].T), POWER_DB, source[0, 2], receiver[0, 2], ground,
+        AIR, edition, least_absorption=0.1,
+    )  # fmt: skip
+    taken = levels.screen_db(source, receiver, where, edition, wall)
+    assert (level <= total_dba(bound - taken) + 1e-9).all()
+
+
+def test_what_a_wall_takes_and_the_bound_behind_it():
+    """z = hypot(3, 1.5) + hypot(57, 1.5) - 60 = 0.374 m; Kmet 0.940; 94 - 48 + 10 lg 3 at 100 m."""
+    ends = np.array([[0.0, 0, 1.5]]), np.array([[60.0, 0, 1.5]])
+    taken = levels.screen_db(*ends, scene(), ISO_1996, (np.array([3.0]), 3.0))
+    before, after = np.hypot(3, 1.5), np.hypot(57, 1.5)
+    z = before + after - 60
+    kmet = np.exp(-np.sqrt(before * after * 60 / (2 * z)) / 2000)
+    assert kmet == pytest.approx(0.940, abs=1e-3)
+    assert taken[0, 4] == pytest.approx(10 * np.log10(3 + 20 / 0.34 * z * kmet), abs=1e-6)
+    assert taken[0, 4] == pytest.approx(13.7, abs=0.05)
+    bound = levels.upper_screened_db(
+        np.array([100.0]), np.full(8, 94.0), 2.0, 2.0, HARD, STILL, ISO_1996, least_absorption=1.0
+    )
+    assert bound[0] == pytest.approx(np.full(8, 46 + 10 * np.log10(3)), abs=0.03)
+
+
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=2, max_size=30), EDITIONS)
 def test_the_bound_falls_with_distance_and_is_close_in_the_open(away, edition):
