@@ -6,6 +6,7 @@ not looked at in full. Every level that is printed, or that decides, comes from 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,7 @@ def level_at(
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
     at = receiving(x, y, hearer, site, heard)
     each = np.arange(len(placed))
-    return _levels(placed, each, at, hearer, heard, sound, generator, plan)
+    return _levels(placed, _Asked(each, at, hearer), heard, sound, generator, plan)
 
 
 def receiving(
@@ -177,15 +178,18 @@ def _worst(
     over by more than its `give_up_db`; with `enough`, once anybody is over or nobody left could be.
     """
     count = len(placed)
-    over = np.full(2 * count, -np.inf)
-    who = np.full(2 * count, NOBODY)
-    away = np.full(2 * count, np.nan)
+    over, who, away = (np.full(2 * count, none) for none in (-np.inf, NOBODY, np.nan))
     running, louder_db = _louder_db(placed)
-    key = 2 * heard.site + heard.column("by_rule")
     limit_dba = heard.column("limit_dba")
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
-    unit_key = (2 * site[:, None] + np.arange(2)).ravel()
-    start, stop = (np.searchsorted(key, unit_key, side) for side in ("left", "right"))
+    start, stop = (
+        np.searchsorted(
+            2 * heard.site + heard.column("by_rule"),
+            (2 * site[:, None] + np.arange(2)).ravel(),
+            side,
+        )
+        for side in ("left", "right")
+    )
     pairs, full, rays = int((stop - start).sum()), 0, 0
     half = np.hypot(placed["length_m"].to_numpy(), placed["width_m"].to_numpy()) / 2
 
@@ -216,18 +220,19 @@ def _worst(
         of = unit // 2
         at = receiving(x[of], y[of], pair, site[of], heard)
         distance = np.hypot(at[:, 0] - x[of], at[:, 1] - y[of])
-        near = np.maximum(distance - half[of], 0.0)
-        may = could(unit, upper_dba(sound, near) - limit_dba[pair])
-        unit, pair, of, at, distance = (each[may] for each in (unit, pair, of, at, distance))
+        most = upper_dba(sound, np.maximum(distance - half[of], 0.0))
+        may = could(unit, most - limit_dba[pair])
         if sound.wall_height_m is not None and not thorough:
-            # Levels behind a wall lie far below those bounds.
-            most = _levels(placed, of, at, pair, heard, sound, generator, plan, upper_walled_dba)
-            may = could(unit, most - limit_dba[pair] - louder_db[unit])
-            unit, pair, of, at, distance = (each[may] for each in (unit, pair, of, at, distance))
+            # Levels behind a wall lie far below that bound.
+            some = np.flatnonzero(may)
+            asked = _Asked(of[some], at[some], pair[some])
+            most = _levels(placed, asked, heard, sound, generator, plan, upper_walled_dba)
+            may[some] = could(unit[some], most - limit_dba[pair[some]] - louder_db[unit[some]])
+        unit, pair, of, at, distance = (each[may] for each in (unit, pair, of, at, distance))
         if not len(unit):
             continue
         full, rays = full + len(unit), rays + int(running[unit].sum())
-        level = _levels(placed, of, at, pair, heard, sound, generator, plan)
+        level = _levels(placed, _Asked(of, at, pair), heard, sound, generator, plan)
         # Rounded far below any meaning, so that equals are equal however they are batched.
         excess = np.round(level - limit_dba[pair], 9)
         worse = _loudest(unit, pair, excess)
@@ -251,32 +256,37 @@ def _louder_db(placed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         return running, 10 * np.log10(running)
 
 
+class _Asked(NamedTuple):
+    """Placements `of` (N,), where each is heard, `xy` (N, 2), and by whom: the hearer `pair`."""
+
+    of: np.ndarray
+    xy: np.ndarray
+    pair: np.ndarray
+
+
 def _levels(
     placed: pd.DataFrame,
-    of: np.ndarray,
-    at: np.ndarray,
-    pair: np.ndarray,
+    asked: _Asked,
     heard: Hearers,
     sound: Sound,
     generator: Generator,
     plan: Plan,
     walled_dba: LevelOf = level_dba,
 ) -> np.ndarray:
-    """Return the level of placement `of[i]` at the point `at[i]`, for the hearer `pair[i]`.
+    """Return the level of each placement asked for, where it is heard.
 
     `walled_dba` is the level, or a bound of it, of one machine where a noise wall is round it.
     """
-    level, height = np.empty(len(of)), heard.column("height_m", pair)
+    level, height = np.empty(len(asked.of)), heard.column("height_m", asked.pair)
     # Beyond the layer's edge there may be somebody anywhere: nothing stands between for sure.
-    edge = heard.column("receptor_class", pair) == EDGE
+    edge = heard.column("receptor_class", asked.pair) == EDGE
     for some in (edge, ~edge):
         if some.any():
-            around, one_dba = (
-                (in_the_open(sound), level_dba) if some is edge else (sound, walled_dba)
-            )
-            level[some] = _added(
-                placed, of[some], at[some], height[some], around, generator, plan, one_dba
-            )
+            of, xy, high = asked.of[some], asked.xy[some], height[some]
+            around, one_dba = sound, walled_dba
+            if some is edge:
+                around, one_dba = in_the_open(sound), level_dba
+            level[some] = _added(placed, of, xy, high, around, generator, plan, one_dba)
     return level
 
 
