@@ -59,15 +59,21 @@ def machines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np
 
 def outlines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
     """Return per placement its block (Polygon) and its machines (MultiPolygon)."""
-    columns = ("x", "y", "length_m", "width_m", "degrees")
-    block = _rectangles(*(placed[name].to_numpy() for name in columns))
     of, x, y = machines(placed, generator, plan)
     turned = placed["degrees"].to_numpy()[of]
     each = np.ones(len(of))
     body = _rectangles(x, y, generator.width_m * each, generator.length_m * each, turned)
     group = np.full(len(placed), None, dtype=object)
     shapely.multipolygons(body, indices=of, out=group)
-    return block, group
+    return bodies(placed), group
+
+
+def bodies(placed: pd.DataFrame, less_m: float = 0.0) -> np.ndarray:
+    """Return each placement's block as a Polygon, on every side smaller by `less_m`."""
+    x, y, length, width, degrees = (
+        placed[name].to_numpy() for name in ("x", "y", "length_m", "width_m", "degrees")
+    )
+    return _rectangles(x, y, length - 2 * less_m, width - 2 * less_m, degrees)
 
 
 def _rectangles(

@@ -7,7 +7,6 @@ over all sites in lockstep. Fuel then bounds n from its own side.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import geopandas as gpd
 import numpy as np
@@ -15,53 +14,19 @@ import pandas as pd
 import shapely
 
 from geo import block as blocks
+from geo import placing
 from geo.criteria import pad
-from geo.criteria.noise import judge, rules, spots
-from geo.criteria.noise.hearers import Hearers, hearers
+from geo.criteria.noise import judge, rules
+from geo.criteria.noise.hearers import Hearers
 from geo.criteria.noise.sound import Sound, louder_db
 from geo.model import LIMITING, Generator, Market, Plan, Screening
-from geo.near import compass, shapes_of
-from geo.ragged import counted
+from geo.near import shapes_of
+from geo.placing import Scene
 
-# Placements are judged so many at a time, until one holds: those quietest by distance first.
-TRIED_BY = (1, 4, spots.MOST, spots.MOST + 2 * spots.SPREAD)
-TRIED_WITH_LEVER = (1,)  # a lever's n is found at the quietest alone: at least so many
 WALL_GUESS_DB = 8.0  # about what a wall gives: only where the search begins
 WALL_M = 3.0  # the noise wall whose worth stands on every row
 SLACK_MOST_M = 6.4
 SLACK_STEPS = 6  # halvings of it: 0.1 m
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Ground, neighbours and sound, with whom each site keeps away from and where it is quiet.
-
-    Everything of the neighbours is there twice: with those who only may be there (`worst`), and
-    without them.
-    """
-
-    ground: pad.Ground
-    heard: Hearers
-    sure: Hearers
-    exposed_worst: spots.Exposure
-    exposed_best: spots.Exposure
-    spots_worst: spots.Spots
-    spots_best: spots.Spots
-    sound: Sound
-    generator: Generator
-    plan: Plan
-
-    def hearers(self, *, worst: bool) -> Hearers:
-        """Return who hears the sites, with those who only may or without."""
-        return self.heard if worst else self.sure
-
-    def exposed(self, *, worst: bool) -> spots.Exposure:
-        """Return whom each site keeps away from."""
-        return self.exposed_worst if worst else self.exposed_best
-
-    def spots(self, *, worst: bool) -> spots.Spots:
-        """Return the quietest places of each parcel."""
-        return self.spots_worst if worst else self.spots_best
 
 
 @dataclass(frozen=True)
@@ -71,7 +36,8 @@ class Siting:
     Installed machines, 0 to the plan's cap: `pad_n` by the ground alone, `pad_lo` the same with
     ground that is only taken as bare failing; `place_lo`, `place_hi` by ground and neighbours
     together, every unknown failing and passing; `noise_n` by the neighbours alone, at the quietest
-    spot of the parcel. `alone_worst` and `alone_best` judge one machine there (see `_quietest`).
+    spot of the parcel. `alone_worst` and `alone_best` judge one machine there (see
+    `placing.quietest`).
     """
 
     scene: Scene
@@ -96,11 +62,11 @@ def siting(
 
     `sound` is a machine among the layers given.
     """
-    scene = _scene(sites, given, sound, generator, market, plan)
-    alone_worst = alone_best = _quietest(scene, np.arange(len(sites)), worst=True)
+    scene = placing.scene_of(sites, given, sound, generator, market, plan)
+    alone_worst = alone_best = placing.quietest(scene, np.arange(len(sites)), worst=True)
     unsure = _unsure(scene.heard, len(sites))
     if unsure.any():
-        known = _quietest(scene, np.flatnonzero(unsure), worst=False)
+        known = placing.quietest(scene, np.flatnonzero(unsure), worst=False)
         alone_best = pd.concat([known, alone_worst[~unsure]]).sort_index()
     return _sited(scene, np.arange(len(sites)), alone_worst, alone_best)
 
@@ -154,16 +120,24 @@ def _sited(
         lambda some, n: pad.fits(pad.chosen(scene.ground, some), n, generator, plan),
     )
     most = _allowed(alone_worst["margin_db"], plan)
-    tried_by = TRIED_WITH_LEVER if worst_only else TRIED_BY
-    place_lo = _largest(pad_n, most, lambda some, n: _holds(scene, some, n, tried_by, worst=True))
+    tried_by = placing.TRIED_WITH_LEVER if worst_only else placing.TRIED_BY
+    place_lo = _largest(
+        pad_n,
+        most,
+        lambda some, n: placing.holds(scene, some, n, tried_by, worst=True),
+    )
+    if not worst_only:
+        place_lo = _raised(scene, place_lo, pad_n, worst=True)
     place_lo = _running_at_all(place_lo, plan)
     place_hi = place_lo.copy()
     if not worst_only:
+        room = np.where(_unsure(heard, count) & (place_lo < pad_n), pad_n, 0)
         more = _largest(
-            np.where(_unsure(heard, count) & (place_lo < pad_n), pad_n, 0),
+            room,
             _allowed(alone_best["margin_db"], plan),
-            lambda some, n: _holds(scene, some, n, worst=False),
+            lambda some, n: placing.holds(scene, some, n, worst=False),
         )
+        more = _raised(scene, np.maximum(more, place_lo), room, worst=False)
         place_hi = np.maximum(place_hi, _running_at_all(more, plan))
     unheard = heard.own_unknown | (not heard.known)
     ground = scene.ground.facts
@@ -181,6 +155,18 @@ def _sited(
     )
 
 
+def _raised(scene: Scene, held: np.ndarray, most: np.ndarray, *, worst: bool) -> np.ndarray:
+    """Return each site's n raised for as long as one more holds where its block settles."""
+    held = held.copy()
+    asked = np.flatnonzero(held < most)
+    while len(asked):
+        best = placing.best_place(scene, asked, held[asked] + 1, worst=worst, hopeful=True)
+        up = asked[best.index[best["margin_db"] >= 0]]
+        held[up] += 1
+        asked = up[held[up] < most[up]]
+    return held
+
+
 def _running_at_all(installed: np.ndarray, plan: Plan) -> np.ndarray:
     """Return the installed machines, 0 where all of them are spares that never run."""
     return np.where(installed > plan.spares, installed, 0)
@@ -191,38 +177,6 @@ def _unsure(heard: Hearers, sites: int) -> np.ndarray:
     unsure = np.zeros(sites, dtype=bool)
     unsure[heard.site[~heard.column("certain")]] = True
     return unsure
-
-
-def _scene(
-    sites: gpd.GeoDataFrame,
-    given: Screening,
-    sound: Sound,
-    generator: Generator,
-    market: Market,
-    plan: Plan,
-) -> Scene:
-    parcels = shapes_of(sites)
-    ambient = given.rasters.get("ambient")
-    heard = hearers(sites, given.layers, given.coverage, ambient, sound, market, plan)
-    sure = heard.surely()
-    exposed = spots.exposure(heard, parcels, sound)
-    quiet = spots.spots(parcels, exposed)
-    exposed_best, quiet_best = exposed, quiet
-    if not heard.column("certain").all():
-        exposed_best = spots.exposure(sure, parcels, sound)
-        quiet_best = spots.spots(parcels, exposed_best)
-    return Scene(
-        ground=pad.ground(sites, given.layers, given.coverage, plan),
-        heard=heard,
-        sure=sure,
-        exposed_worst=exposed,
-        exposed_best=exposed_best,
-        spots_worst=quiet,
-        spots_best=quiet_best,
-        sound=sound,
-        generator=generator,
-        plan=plan,
-    )
 
 
 def deploy(found: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -294,9 +248,9 @@ def describe(
 
     level, margin = np.full(len(sites), np.nan), np.full(len(sites), np.nan)
     fits = np.flatnonzero((found.pad_n >= after) & below_cap)
-    best = _at_worst_or_best(scene, fits, after, sure)
+    best = _at_worst_or_best(placing.best_tried, scene, fits, after, sure)
     level[best.index], margin[best.index] = best["level_dba"], best["margin_db"]
-    heard_next = _hearers_of(scene, best, sure).set_index(sites.index[best.index])
+    heard_next = placing.hearers_of(scene, best, sure).set_index(sites.index[best.index])
     for name in ("receptor_class", "receptor_distance_m", "receptor_direction"):
         # Where one more does not fit, the neighbour of what stands is the one to name.
         facts[f"next_{name}"] = heard_next[name].reindex(sites.index)
@@ -354,7 +308,8 @@ def _margin_class(worst: pd.Series, best: pd.Series) -> np.ndarray:
 def _placed(
     sites: gpd.GeoDataFrame, scene: Scene, count: np.ndarray, sure: np.ndarray
 ) -> pd.DataFrame:
-    best = _at_worst_or_best(scene, np.flatnonzero(count > 0), count, sure)
+    stands = np.flatnonzero(count > 0)
+    best = _at_worst_or_best(placing.best_place, scene, stands, count, sure)
     row = best.index.to_numpy()
     block, machines = blocks.outlines(best, scene.generator, scene.plan)
     parcels = shapes_of(sites)
@@ -377,7 +332,7 @@ def _placed(
             "noise_margin_rule_db": finite["margin_rule_db"],
             "wall_gain_db": best["level_dba"].to_numpy() - walled,
             "distance_floored": best["floored"].to_numpy(dtype=bool),
-            **{name: col.to_numpy() for name, col in _hearers_of(scene, best, sure).items()},
+            **{name: col.to_numpy() for name, col in placing.hearers_of(scene, best, sure).items()},
             "block": block,
             "machines": machines,
         },
@@ -392,7 +347,7 @@ def _with_wall(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> np.ndarray
     """Return the level of each placement at its governing hearer behind a noise wall."""
     sound = replace(scene.sound, wall_height_m=WALL_M)
     found = np.full(len(best), np.nan)
-    running = _running(best, scene.plan).assign(site=best["site"])
+    running = placing.running_of(best, scene.plan).assign(site=best["site"])
     worst = sure[best.index.to_numpy()]
     for at_worst in (True, False):
         asked = np.flatnonzero((worst == at_worst) & (best["hearer"].to_numpy() >= 0))
@@ -407,166 +362,21 @@ def _with_wall(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> np.ndarray
     return found
 
 
-def _hearers_of(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> pd.DataFrame:
-    """Return who governs each placement, how far off, in which direction and by whose limit."""
-    hearer = best["hearer"].to_numpy()
-    worst = sure[best.index.to_numpy()]
-    names = ("receptor_id", "receptor_class", "receptor_name")
-    who = {
-        name: np.full(len(best), None, dtype=object)
-        for name in (*names, "receptor_direction", "governs")
-    }
-    for at_worst in (True, False):
-        heard = scene.hearers(worst=at_worst)
-        hit = np.flatnonzero((hearer >= 0) & (worst == at_worst))
-        for name in names:
-            who[name][hit] = heard.column(name, hearer[hit])
-        who["governs"][hit] = np.where(heard.column("by_rule", hearer[hit]), "local rule", "plan")
-        centre = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
-        towards = shapely.shortest_line(centre, heard.column("shape", hearer[hit]))
-        who["receptor_direction"][hit] = compass(centre, shapely.get_point(towards, 1))
-    own = hearer == judge.OWN
-    who["receptor_class"][own], who["governs"][own] = "own dwelling", "plan"
-    return pd.DataFrame({**who, "receptor_distance_m": best["receptor_distance_m"].to_numpy()})
-
-
 def _at_worst_or_best(
-    scene: Scene, sites: np.ndarray, count: np.ndarray, sure: np.ndarray
-) -> pd.DataFrame:
-    """Return the best place of each site, indexed by site: at worst where `sure`, else at best."""
-    found = []
-    for worst in (True, False):
-        asked = sites[sure[sites] == worst]
-        best = _best_place(scene, asked, count[asked], worst=worst)
-        best.index = asked[best.index]
-        found.append(best)
-    return pd.concat(found).sort_index()
-
-
-def _holds(
+    find: Callable[..., pd.DataFrame],
     scene: Scene,
     sites: np.ndarray,
     count: np.ndarray,
-    tried_by: tuple[int, ...] = TRIED_BY,
-    *,
-    worst: bool,
-) -> np.ndarray:
-    """Say for each query whether some placement fits the ground and holds every limit.
-
-    The quietest by distance are tried first, the rest only where none of them holds.
-    """
-    placed = _candidates(scene, sites, count, worst=worst)
-    running = _running(placed, scene.plan)
-    nth = placed.groupby("query").cumcount().to_numpy()
-    query = placed["query"].to_numpy()
-    answer = np.zeros(len(sites), dtype=bool)
-    for begin, end in pairwise((0, *tried_by)):
-        asked = np.flatnonzero((nth >= begin) & (nth < end) & ~answer[query])
-        passed = judge.holds(
-            running.iloc[asked].reset_index(drop=True),
-            scene.hearers(worst=worst),
-            scene.sound,
-            scene.generator,
-            scene.plan,
-        )
-        answer[query[asked[passed]]] = True
-    return answer
-
-
-def _best_place(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
-    """Return the placement of each query with the highest margin, indexed by its position."""
-    return _best_of(scene, _candidates(scene, sites, count, worst=worst), worst=worst)
-
-
-def _best_of(scene: Scene, placed: pd.DataFrame, *, worst: bool) -> pd.DataFrame:
-    """Return the placement of each query with the highest margin, indexed by query.
-
-    The quietest by distance are judged first; any other is given up as soon as it is no better.
-    """
-    query = placed["query"].to_numpy()
-    nth = placed.groupby("query").cumcount().to_numpy()
-    running = _running(placed, scene.plan)
-    give_up_db = np.full(int(query.max(initial=-1)) + 1, np.inf)
-    order = np.zeros(len(placed))
-
-    def judged(asked: np.ndarray, give_up: np.ndarray | None) -> pd.DataFrame:
-        table, _ = judge.judge(
-            running.iloc[asked].reset_index(drop=True),
-            scene.hearers(worst=worst),
-            scene.sound,
-            scene.generator,
-            scene.plan,
-            give_up,
-        )
-        return table
-
-    for begin, end in pairwise((0, *TRIED_BY)):
-        asked = np.flatnonzero((nth >= begin) & (nth < end))
-        margin = judged(asked, give_up_db[query[asked]])["margin_db"].to_numpy()
-        order[asked] = -margin.round(6)
-        np.minimum.at(give_up_db, query[asked], -margin)
-    best = np.lexsort((nth, order, query))
-    best = best[np.unique(query[best], return_index=True)[1]]
-    found = placed.iloc[best].reset_index(drop=True)
-    return found.join(judged(best, None)).set_index("query")
-
-
-def _candidates(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
-    """Return the placements to judge: the quietest by distance among those that fit the ground."""
-    quiet = scene.spots(worst=worst)
-    first, last = (np.searchsorted(quiet.site, sites, side) for side in ("left", "right"))
-    times = last - first
-    query = np.repeat(np.arange(len(sites)), times)
-    spot = np.repeat(first, times) + counted(times)
-    return pad.candidates(
-        scene.ground,
-        sites,
-        count,
-        scene.exposed(worst=worst).quiet,
-        scene.generator,
-        scene.plan,
-        spots.chosen,
-        (query, np.column_stack((quiet.x[spot], quiet.y[spot]))),
-    )
-
-
-def _running(placed: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    return placed.assign(count=(placed["count"] - plan.spares).clip(lower=0))
-
-
-def _quietest(scene: Scene, sites: np.ndarray, *, worst: bool) -> pd.DataFrame:
-    """Judge one machine at the quietest spot of each parcel, whatever ground is there.
-
-    A row per site of `sites`, indexed by it: margin_db, margin_plan_db, margin_rule_db, level_dba,
-    limit_dba and receptor_class; `quiet_side_db`, how much quieter that is than the lot's middle.
-    """
-    quiet = scene.spots(worst=worst)
-    some = np.isin(quiet.site, sites)
-    middle = _one_placed(scene, sites, *scene.ground.origin[sites].T)
-    spot = _one_placed(scene, quiet.site[some], quiet.x[some], quiet.y[some])
-    best = _best_of(scene, pd.concat([spot, middle], ignore_index=True), worst=worst)
-    sure = np.full(len(scene.ground.shapes), worst)
-    best["receptor_class"] = _hearers_of(scene, best, sure)["receptor_class"].to_numpy()
-    at_middle, _ = judge.judge(
-        _running(middle, scene.plan),
-        scene.hearers(worst=worst),
-        scene.sound,
-        scene.generator,
-        scene.plan,
-    )
-    with np.errstate(invalid="ignore"):
-        side = best["margin_db"].to_numpy() - at_middle["margin_db"].to_numpy()
-    best["quiet_side_db"] = np.where(np.isfinite(side), side, np.nan)
-    return best
-
-
-def _one_placed(scene: Scene, site: np.ndarray, x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
-    """Return one machine at each place, each site a query of its own."""
-    one = blocks.blocks(1, scene.generator, scene.plan.pad.aisle_m)[0]
-    placed = {"query": site, "site": site, "x": x, "y": y, "degrees": 0.0, "rows": 1, "columns": 1,
-              "length_m": one.length_m, "width_m": one.width_m,
-              "count": scene.plan.spares + 1}  # fmt: skip
-    return pd.DataFrame(placed)
+    sure: np.ndarray,
+) -> pd.DataFrame:
+    """Find the best place of each site, indexed by site: at worst where `sure`, else at best."""
+    found = []
+    for worst in (True, False):
+        asked = sites[sure[sites] == worst]
+        best = find(scene, asked, count[asked], worst=worst)
+        best.index = asked[best.index]
+        found.append(best)
+    return pd.concat(found).sort_index()
 
 
 def _allowed(margin_db: pd.Series, plan: Plan) -> np.ndarray:

@@ -173,14 +173,14 @@ def candidates(
 
     `quiet(points, site)` says how quiet a point of a site is, more for quieter; `chosen(query)`
     which of each query's places, quietest first, are kept. Corners of the
-    area where the squarest block that fits can be centred are tried, a point inside it, and
-    whichever of `spots` (query, and x and y in the market frame) lie in it.
+    areas where each layout of a block can be centred are tried, a point inside each, and whichever
+    of `spots` (query, and x and y in the market frame) lie in one.
 
     The answer has a row per placement: query, site, count, x, y (the block's centre, market
     frame), degrees (its length, counter-clockwise from east), rows, columns, length_m, width_m.
     """
     layouts = {int(n): blocks(int(n), generator, plan.pad.aisle_m) for n in np.unique(count)}
-    found = _places(ground, sites, count, layouts)
+    found = _places(ground, sites, count, layouts, every=True)
     area = np.asarray(found.pop("area"), dtype=object)
     rows = pd.DataFrame(found)
     corner, of = shapely.get_coordinates(area, return_index=True)
@@ -201,9 +201,10 @@ def candidates(
     points = shapely.points(table["x"], table["y"])
     table["quiet"] = np.round(quiet(points, table["site"].to_numpy()), 6)
     table = table.sort_values(
-        ["query", "quiet", "x", "y", "degrees"], ascending=[True, False, True, True, True]
+        ["query", "quiet", "x", "y", "degrees", "rows"],
+        ascending=[True, False, True, True, True, True],
     )
-    table = table.drop_duplicates(["query", "x", "y", "degrees"])
+    table = table.drop_duplicates(["query", "x", "y", "degrees", "rows"])
     table = table[chosen(table["query"].to_numpy())]
     return table.drop(columns=["direction", "quiet"]).reset_index(drop=True)
 
@@ -252,20 +253,24 @@ def _places(
     sites: np.ndarray,
     count: np.ndarray,
     layouts: dict[int, list[Block]],
+    *,
+    every: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Return where a block may be centred, per query: in its first layout and turn that fits.
+    """Return where a block may be centred, per query: each layout in its first turn that fits.
 
     Layouts are tried squarest first; each along the parcel's longest edge first, then across it,
-    then along the next. Which way a block is turned hardly matters to who hears it.
+    then along the next. Which way a block is turned hardly matters to who hears it, but how long
+    and narrow it is does. Without `every`, the first layout that fits is enough.
     """
     first = np.searchsorted(ground.site_of, np.arange(len(ground.shapes) + 1))
     of_site = np.diff(first)
     found: dict[str, list[np.ndarray]] = {name: [] for name in PLACE_COLUMNS}
     most = max((len(options) for options in layouts.values()), default=0)
     turns = 2 * int(of_site[sites].max()) if len(sites) else 0
-    open_queries = np.arange(len(sites))
+    options = np.array([len(layouts[int(n)]) for n in count])
+    found_any = np.zeros(len(sites), dtype=bool)
     for rank in range(most):
-        open_queries = open_queries[[rank < len(layouts[int(n)]) for n in count[open_queries]]]
+        open_queries = np.flatnonzero((rank < options) & ~found_any)
         for turn in range(turns):
             query = open_queries[of_site[sites[open_queries]] > turn // 2]
             if not len(query):
@@ -296,6 +301,8 @@ def _places(
             found["count"].append(count[query[hit]].astype(int))
             found["area"].append(area)
             open_queries = np.setdiff1d(open_queries, query[hit])
+            if not every:
+                found_any[query[hit]] = True
     empty = np.empty(0, dtype=np.intp)
     return {name: np.concatenate(parts) if parts else empty for name, parts in found.items()}
 

@@ -7,7 +7,7 @@ import pytest
 import shapely
 from shapely.affinity import rotate
 
-from geo import catalogue, size
+from geo import catalogue, placing, size
 from geo.criteria.noise.sound import level_dba, open_dba, rerated, sound
 from tests.geo.conftest import CRS
 
@@ -199,7 +199,7 @@ def test_bisection_finds_what_counting_up_finds(town, sized, plan):
     best = np.zeros(len(lots), dtype=int)
     for n in range(1, plan.cap + 1):
         asked = everyone[found.pad_n >= n]
-        best[asked[size._holds(found.scene, asked, np.full(len(asked), n), worst=True)]] = n
+        best[asked[placing.holds(found.scene, asked, np.full(len(asked), n), worst=True)]] = n
     assert got["n_lo"].tolist() == best.tolist()
     assert len(set(best)) > 5
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geo import size
+from geo import placing, size
 from geo.config import parse
 from geo.model import Market, Plan
 from tests.geo.short_and_long import demo_town, go_thorough, sited
@@ -44,7 +44,7 @@ def chunks(sites):
 def thoroughly(scene, sites, count, *, worst):
     with pytest.MonkeyPatch.context() as patch:
         go_thorough(patch)
-        return size._best_place(scene, sites, count, worst=worst)
+        return placing.best_place(scene, sites, count, worst=worst)
 
 
 def answers(found):
@@ -61,7 +61,7 @@ def test_what_stands_holds_and_is_heard_as_loud_by_the_same(found):
     for worst, sized, n in answers(found):
         names = ["x", "y", "degrees", "hearer", "rows"]
         for sites in chunks(np.flatnonzero(sized & (n > 0))):
-            short = size._best_place(found.scene, sites, n[sites], worst=worst)
+            short = placing.best_place(found.scene, sites, n[sites], worst=worst)
             long = thoroughly(found.scene, sites, n[sites], worst=worst)
             assert len(short) == len(long) == len(sites)
             same = (short[names] == long[names]).all(axis=1).to_numpy(copy=True)

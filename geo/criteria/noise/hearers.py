@@ -1,6 +1,7 @@
 """Who hears each site, what each of them may hear, and where that is measured."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import geopandas as gpd
 import numpy as np
@@ -56,7 +57,12 @@ class Hearers:
 
     def column(self, name: str, pair: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Return a column of `who` for some pairs, or all."""
-        return np.asarray(self.who[name].to_numpy()[self.row[pair]])
+        return np.asarray(self._columns[name][self.row[pair]])
+
+    @cached_property
+    def _columns(self) -> dict[str, np.ndarray]:
+        """Keep what `who` holds as arrays: it is asked for thousands of times."""
+        return {name: self.who[name].to_numpy() for name in WHO_COLUMNS}
 
     def surely(self) -> "Hearers":
         """Return those who hear for certain alone."""

@@ -5,7 +5,8 @@ not looked at in full. Every level that is printed, or that decides, comes from 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,57 @@ class Effort:
     rays: int
 
 
+@dataclass(frozen=True)
+class _Case:
+    """Placements among those who hear them."""
+
+    placed: pd.DataFrame
+    heard: Hearers
+    sound: Sound
+    generator: Generator
+    plan: Plan
+
+    @cached_property
+    def louder_db(self) -> np.ndarray:
+        """What each unit's running machines are over one by energy; -inf where none runs."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(10 * np.log10(np.repeat(self.placed["count"].to_numpy(), 2)))
+
+
+@dataclass
+class _Tally:
+    """The most that anybody is over so far, who, and how far off, by unit.
+
+    A unit is a placement and a kind of limit: 2 i the plan's, 2 i + 1 the rule's.
+    """
+
+    over: np.ndarray
+    who: np.ndarray
+    away: np.ndarray
+    full: int = 0
+    rays: int = 0
+
+    def take(
+        self, unit: np.ndarray, pair: np.ndarray, excess_db: np.ndarray, away: np.ndarray
+    ) -> None:
+        """Note who is more over than anybody before; of equals, the first in the hearers' order."""
+        order = np.lexsort((pair, -excess_db, unit))
+        worst = order[np.unique(unit[order], return_index=True)[1]]
+        at, excess = unit[worst], excess_db[worst]
+        more = (excess > self.over[at]) | ((excess == self.over[at]) & (pair[worst] < self.who[at]))
+        at, worst = at[more], worst[more]
+        self.over[at], self.who[at], self.away[at] = excess_db[worst], pair[worst], away[worst]
+        self.full += len(unit)
+
+
+class _Asked(NamedTuple):
+    """Placements `of` (N,), where each is heard, `xy` (N, 2), and by whom: the hearer `pair`."""
+
+    of: np.ndarray
+    xy: np.ndarray
+    pair: np.ndarray
+
+
 def judge(
     placed: pd.DataFrame,
     heard: Hearers,
@@ -52,6 +104,7 @@ def judge(
     generator: Generator,
     plan: Plan,
     give_up_db: np.ndarray | None = None,
+    first: np.ndarray | None = None,
     *,
     thorough: bool = False,
 ) -> tuple[pd.DataFrame, Effort]:
@@ -62,11 +115,13 @@ def judge(
     hearer (position in `heard`, NOBODY, or OWN for homes at the plan's distance), level_dba,
     limit_dba, receptor_distance_m and floored there. With `give_up_db` only margin_db is whole, and
     a placement over some limit by more than that is not looked at further: its margin_db is -inf.
-    `thorough` spares nothing: the slow, long way to the same answer.
+    `first` is a hearer of each placement's site (NOBODY: none) who is likely to govern: looked at
+    first, whoever is not spares most of the others. `thorough` spares nothing: the slow, long way
+    to the same answer.
     """
-    over, who, away, effort = _worst(
-        placed, heard, sound, generator, plan, give_up_db, thorough=thorough
-    )
+    case = _Case(placed, heard, sound, generator, plan)
+    tally, effort = _worst(case, give_up_db, first, thorough=thorough)
+    over, who, away = (each.reshape(-1, 2) for each in (tally.over, tally.who, tally.away))
     margin = -over
     own = heard.own_at_m[placed["site"].to_numpy()]
     running = placed["count"].to_numpy()
@@ -102,13 +157,27 @@ def judge(
 
 
 def holds(
-    placed: pd.DataFrame, heard: Hearers, sound: Sound, generator: Generator, plan: Plan
-) -> np.ndarray:
-    """Say for each placement whether it holds every limit: `judge`, but no more than that takes."""
-    over = _worst(placed, heard, sound, generator, plan, np.zeros(len(placed)), enough=True)[0]
+    placed: pd.DataFrame,
+    heard: Hearers,
+    sound: Sound,
+    generator: Generator,
+    plan: Plan,
+    first: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Say for each placement whether it holds every limit: `judge`, but no more than that takes.
+
+    With it comes a hearer who is over their limit, NOBODY where nobody is.
+    """
+    case = _Case(placed, heard, sound, generator, plan)
+    tally, _ = _worst(case, np.zeros(len(placed)), first, enough=True)
     own = heard.own_at_m[placed["site"].to_numpy()]
     own_level = _at_assumed(own, placed["count"].to_numpy(), sound, plan)
-    return np.asarray((over <= 0).all(axis=1) & ~(own_level > heard.own_limit_dba))
+    quiet = (tally.over <= 0).reshape(-1, 2).all(axis=1)
+    by_rule = tally.over[1::2] > np.maximum(tally.over[0::2], 0.0)
+    who = np.where(
+        by_rule, tally.who[1::2], np.where(tally.over[0::2] > 0, tally.who[0::2], NOBODY)
+    )
+    return quiet & ~(own_level > heard.own_limit_dba), who
 
 
 def level_at(
@@ -123,7 +192,8 @@ def level_at(
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
     at = receiving(x, y, hearer, site, heard)
     each = np.arange(len(placed))
-    return _levels(placed, _Asked(each, at, hearer), heard, sound, generator, plan)
+    case = _Case(placed, heard, sound, generator, plan)
+    return _levels(case, _Asked(each, at, hearer))
 
 
 def receiving(
@@ -161,48 +231,46 @@ def receiving(
 
 
 def _worst(
-    placed: pd.DataFrame,
-    heard: Hearers,
-    sound: Sound,
-    generator: Generator,
-    plan: Plan,
+    case: _Case,
     give_up_db: np.ndarray | None = None,
+    first: np.ndarray | None = None,
     *,
     enough: bool = False,
     thorough: bool = False,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, Effort]:
-    """Return per placement and kind of limit the most that anybody is over it, who, and how far.
+) -> tuple[_Tally, Effort]:
+    """Return the most that anybody is over each kind of limit of each placement, and who.
 
-    (placements, 2): the plan's limit, the rule's. Hearers are taken loudest bound first, a few of
-    each placement at a time, until no other could be worse. A placement is done once anybody is
+    Hearers are taken loudest bound first, a few of each placement at a time, until no other could
+    be worse; before them whoever is named to be the `first`. A placement is done once anybody is
     over by more than its `give_up_db`; with `enough`, once anybody is over or nobody left could be.
     """
+    heard, placed = case.heard, case.placed
     count = len(placed)
-    over, who, away = (np.full(2 * count, none) for none in (-np.inf, NOBODY, np.nan))
-    running, louder_db = _louder_db(placed)
-    limit_dba = heard.column("limit_dba")
-    x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
-    start, stop = (
-        np.searchsorted(
-            2 * heard.site + heard.column("by_rule"),
-            (2 * site[:, None] + np.arange(2)).ravel(),
-            side,
-        )
-        for side in ("left", "right")
+    tally = _Tally(
+        over=np.full(2 * count, -np.inf),
+        who=np.full(2 * count, NOBODY),
+        away=np.full(2 * count, np.nan),
     )
-    pairs, full, rays = int((stop - start).sum()), 0, 0
-    half = np.hypot(placed["length_m"].to_numpy(), placed["width_m"].to_numpy()) / 2
+    over, louder_db = tally.over, case.louder_db
+    key = 2 * heard.site + heard.column("by_rule")
+    unit_key = (2 * placed["site"].to_numpy()[:, None] + np.arange(2)).ravel()
+    start, stop = (np.searchsorted(key, unit_key, side) for side in ("left", "right"))
+    pairs = int((stop - start).sum())
 
     def could(unit: np.ndarray, bound_db: np.ndarray) -> np.ndarray:
-        """Say for which units such a bound could still change the answer."""
+        """Say for which units such a bound, of one machine, could still change the answer."""
         if thorough:
             return np.ones(len(unit), dtype=bool)
         # Where a placement may be given up, only the worse of both kinds of limit matters.
         least = over[unit] if give_up_db is None else np.maximum(over[unit], over[unit ^ 1])
         return np.asarray(bound_db + louder_db[unit] > (np.maximum(least, 0) if enough else least))
 
+    if first is not None and not thorough:
+        named = np.flatnonzero((first >= 0) & (placed["count"].to_numpy() > 0))
+        pair = first[named]
+        _look(case, tally, 2 * named + heard.column("by_rule", pair), pair, could)
     look = FIRST_LOOK
-    waiting = np.flatnonzero((stop > start) & (running > 0))
+    waiting = np.flatnonzero((stop > start) & np.isfinite(louder_db))
     while len(waiting):
         # The next in line has the highest bound of all that are left.
         waiting = waiting[could(waiting, heard.bound_db[start[waiting]])]
@@ -216,91 +284,63 @@ def _worst(
         waiting = waiting[start[waiting] < stop[waiting]]
         look *= 2
         may = could(unit, heard.bound_db[pair])
-        unit, pair = unit[may], pair[may]
-        of = unit // 2
-        at = receiving(x[of], y[of], pair, site[of], heard)
-        distance = np.hypot(at[:, 0] - x[of], at[:, 1] - y[of])
-        most = upper_dba(sound, np.maximum(distance - half[of], 0.0))
-        may = could(unit, most - limit_dba[pair])
-        if sound.wall_height_m is not None and not thorough:
-            # Levels behind a wall lie far below that bound.
-            some = np.flatnonzero(may)
-            asked = _Asked(of[some], at[some], pair[some])
-            most = _levels(placed, asked, heard, sound, generator, plan, upper_walled_dba)
-            may[some] = could(unit[some], most - limit_dba[pair[some]] - louder_db[unit[some]])
-        unit, pair, of, at, distance = (each[may] for each in (unit, pair, of, at, distance))
-        if not len(unit):
-            continue
-        full, rays = full + len(unit), rays + int(running[unit].sum())
-        level = _levels(placed, _Asked(of, at, pair), heard, sound, generator, plan)
-        # Rounded far below any meaning, so that equals are equal however they are batched.
-        excess = np.round(level - limit_dba[pair], 9)
-        worse = _loudest(unit, pair, excess)
-        worse = worse[excess[worse] > over[unit[worse]]]
-        over[unit[worse]], who[unit[worse]] = excess[worse], pair[worse]
-        away[unit[worse]] = distance[worse]
-    split = [each.reshape(count, 2) for each in (over, who, away)]
-    return split[0], split[1], split[2], Effort(pairs, full, rays)
+        _look(case, tally, unit[may], pair[may], could, thorough=thorough)
+    return tally, Effort(pairs, tally.full, tally.rays)
 
 
-def _loudest(unit: np.ndarray, pair: np.ndarray, excess_db: np.ndarray) -> np.ndarray:
-    """Return where each unit's most excess stands; of equals, the first in the hearers' order."""
-    order = np.lexsort((pair, -excess_db, unit))
-    return np.asarray(order[np.unique(unit[order], return_index=True)[1]])
+def _look(
+    case: _Case,
+    tally: _Tally,
+    unit: np.ndarray,
+    pair: np.ndarray,
+    could: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    *,
+    thorough: bool = False,
+) -> None:
+    """Take the level of each unit at a hearer into the tally, wherever it still could matter."""
+    of = unit // 2
+    x, y, site = (case.placed[name].to_numpy()[of] for name in ("x", "y", "site"))
+    half = np.hypot(*case.placed[["length_m", "width_m"]].to_numpy()[of].T) / 2
+    limit_dba = case.heard.column("limit_dba", pair)
+    at = receiving(x, y, pair, site, case.heard)
+    distance = np.hypot(at[:, 0] - x, at[:, 1] - y)
+    most = upper_dba(case.sound, np.maximum(distance - half, 0.0))
+    may = could(unit, most - limit_dba)
+    if case.sound.wall_height_m is not None and not thorough:
+        # Levels behind a wall lie far below that bound.
+        some = np.flatnonzero(may)
+        most = _levels(case, _Asked(of[some], at[some], pair[some]), upper_walled_dba)
+        may[some] = could(unit[some], most - limit_dba[some] - case.louder_db[unit[some]])
+    level = _levels(case, _Asked(of[may], at[may], pair[may]))
+    # Rounded far below any meaning, so that equals are equal however they are batched.
+    excess = np.round(level - limit_dba[may], 9)
+    tally.take(unit[may], pair[may], excess, distance[may])
+    tally.rays += int(case.placed["count"].to_numpy()[of[may]].sum())
 
 
-def _louder_db(placed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return the running machines of each placement, twice each, and what they are over one."""
-    running = np.repeat(placed["count"].to_numpy(), 2)
-    with np.errstate(divide="ignore"):
-        return running, 10 * np.log10(running)
-
-
-class _Asked(NamedTuple):
-    """Placements `of` (N,), where each is heard, `xy` (N, 2), and by whom: the hearer `pair`."""
-
-    of: np.ndarray
-    xy: np.ndarray
-    pair: np.ndarray
-
-
-def _levels(
-    placed: pd.DataFrame,
-    asked: _Asked,
-    heard: Hearers,
-    sound: Sound,
-    generator: Generator,
-    plan: Plan,
-    walled_dba: LevelOf = level_dba,
-) -> np.ndarray:
+def _levels(case: _Case, asked: _Asked, walled_dba: LevelOf = level_dba) -> np.ndarray:
     """Return the level of each placement asked for, where it is heard.
 
     `walled_dba` is the level, or a bound of it, of one machine where a noise wall is round it.
     """
+    heard = case.heard
     level, height = np.empty(len(asked.of)), heard.column("height_m", asked.pair)
     # Beyond the layer's edge there may be somebody anywhere: nothing stands between for sure.
     edge = heard.column("receptor_class", asked.pair) == EDGE
     for some in (edge, ~edge):
         if some.any():
-            of, xy, high = asked.of[some], asked.xy[some], height[some]
-            around, one_dba = sound, walled_dba
+            there, one_dba = case, walled_dba
             if some is edge:
-                around, one_dba = in_the_open(sound), level_dba
-            level[some] = _added(placed, of, xy, high, around, generator, plan, one_dba)
+                there, one_dba = replace(case, sound=in_the_open(case.sound)), level_dba
+            level[some] = _added(there, asked.of[some], asked.xy[some], height[some], one_dba)
     return level
 
 
 def _added(
-    placed: pd.DataFrame,
-    of: np.ndarray,
-    at: np.ndarray,
-    height_m: np.ndarray,
-    sound: Sound,
-    generator: Generator,
-    plan: Plan,
-    one_dba: LevelOf,
+    case: _Case, of: np.ndarray, at: np.ndarray, height_m: np.ndarray, one_dba: LevelOf
 ) -> np.ndarray:
     """Return the level of placement `of[i]` at the point `at[i]`: every machine at its place."""
+    placed, sound = case.placed, case.sound
     size = placed["count"].to_numpy()[of]
     last = np.cumsum(size)
     found = np.empty(len(of))
@@ -309,7 +349,7 @@ def _added(
         done = last[begin - 1] if begin else 0
         end = max(int(np.searchsorted(last, done + RAYS, "right")), begin + 1)
         part = slice(begin, end)
-        ray, mx, my = blocks.machines(placed.iloc[of[part]], generator, plan)
+        ray, mx, my = blocks.machines(placed.iloc[of[part]], case.generator, case.plan)
         source = np.column_stack((mx, my, np.full(len(ray), sound.source_height_m)))
         receiver = np.column_stack((at[part][ray], height_m[part][ray]))
         wall = None

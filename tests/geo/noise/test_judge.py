@@ -173,8 +173,12 @@ def test_the_short_way_is_the_long_way(town, market, plan, rule, wall_m):
         full, effort = judge.judge(placed, who, loud, GX230, plan, thorough=True)
         np.testing.assert_allclose(short[JUDGED], full[JUDGED], rtol=0, atol=1e-9)
         assert short["hearer"].tolist() == full["hearer"].tolist()
-        holds = judge.holds(placed, who, loud, GX230, plan)
+        holds, over = judge.holds(placed, who, loud, GX230, plan)
         assert holds.tolist() == (full["margin_db"] >= 0).tolist()
+        assert (over[holds] == judge.NOBODY).all()
+        guessed = judge.judge(placed, who, loud, GX230, plan, None, over)[0]
+        np.testing.assert_allclose(guessed[JUDGED], full[JUDGED], rtol=0, atol=1e-9)
+        assert guessed["hearer"].tolist() == full["hearer"].tolist()
         assert effort.full == effort.pairs
         assert spared.full <= effort.full
         short_rays, long_rays = short_rays + spared.rays, long_rays + effort.rays

@@ -1,0 +1,341 @@
+"""Where n machines stand best: places are tried, judged by their noise, and settled.
+
+The quietest by distance of the places where a block fits are judged by the full model. From the
+best of them the block is moved in ever smaller steps to wherever it is heard less still.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from geo import block as blocks
+from geo import fit
+from geo.criteria import pad
+from geo.criteria.noise import judge, spots
+from geo.criteria.noise.hearers import Hearers, hearers
+from geo.criteria.noise.sound import Sound
+from geo.model import Generator, Market, Plan, Screening
+from geo.near import compass, shapes_of
+from geo.ragged import counted
+
+# Placements are judged so many at a time, until one holds: those quietest by distance first.
+TRIED_BY = (1, 4, spots.MOST, spots.MOST + 2 * spots.SPREAD)
+TRIED_WITH_LEVER = (1,)  # a lever's n is found at the quietest alone: at least so many
+# Steps of a block that settles, as shares of how far apart the places are that were looked at.
+STEPS = (1 / 2, 1 / 4, 1 / 8)
+MOVES_MOST = 2  # of each size
+IN_FULL = 2  # of the steps from one place, those that are heard least by whoever governs there
+WORTH_DB = 0.001
+# A block that is over a limit by no more than this may settle below it: with the smaller steps, as
+# much less.
+HOPEFUL_DB = 0.7
+COMPASS = np.array([(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)])
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Ground, neighbours and sound, with whom each site keeps away from and where it is quiet.
+
+    Everything of the neighbours is there twice: with those who only may be there (`worst`), and
+    without them.
+    """
+
+    ground: pad.Ground
+    heard: Hearers
+    sure: Hearers
+    exposed_worst: spots.Exposure
+    exposed_best: spots.Exposure
+    spots_worst: spots.Spots
+    spots_best: spots.Spots
+    sound: Sound
+    generator: Generator
+    plan: Plan
+
+    def hearers(self, *, worst: bool) -> Hearers:
+        """Return who hears the sites, with those who only may or without."""
+        return self.heard if worst else self.sure
+
+    def exposed(self, *, worst: bool) -> spots.Exposure:
+        """Return whom each site keeps away from."""
+        return self.exposed_worst if worst else self.exposed_best
+
+    def spots(self, *, worst: bool) -> spots.Spots:
+        """Return the quietest places of each parcel."""
+        return self.spots_worst if worst else self.spots_best
+
+
+def scene_of(
+    sites: gpd.GeoDataFrame,
+    given: Screening,
+    sound: Sound,
+    generator: Generator,
+    market: Market,
+    plan: Plan,
+) -> Scene:
+    """Return what the sites of a screening stand on and among; `sound` is a machine there."""
+    parcels = shapes_of(sites)
+    ambient = given.rasters.get("ambient")
+    heard = hearers(sites, given.layers, given.coverage, ambient, sound, market, plan)
+    sure = heard.surely()
+    exposed = spots.exposure(heard, parcels, sound)
+    quiet = spots.spots(parcels, exposed)
+    exposed_best, quiet_best = exposed, quiet
+    if not heard.column("certain").all():
+        exposed_best = spots.exposure(sure, parcels, sound)
+        quiet_best = spots.spots(parcels, exposed_best)
+    return Scene(
+        ground=pad.ground(sites, given.layers, given.coverage, plan),
+        heard=heard,
+        sure=sure,
+        exposed_worst=exposed,
+        exposed_best=exposed_best,
+        spots_worst=quiet,
+        spots_best=quiet_best,
+        sound=sound,
+        generator=generator,
+        plan=plan,
+    )
+
+
+def holds(
+    scene: Scene,
+    sites: np.ndarray,
+    count: np.ndarray,
+    tried_by: tuple[int, ...] = TRIED_BY,
+    *,
+    worst: bool,
+) -> np.ndarray:
+    """Say for each query whether some placement fits the ground and holds every limit.
+
+    The quietest by distance are tried first, the rest only where none of them holds.
+    """
+    placed = _candidates(scene, sites, count, worst=worst)
+    running = running_of(placed, scene.plan)
+    nth = placed.groupby("query").cumcount().to_numpy()
+    query = placed["query"].to_numpy()
+    answer, over = np.zeros(len(sites), dtype=bool), np.full(len(sites), judge.NOBODY)
+    for begin, end in pairwise((0, *tried_by)):
+        asked = np.flatnonzero((nth >= begin) & (nth < end) & ~answer[query])
+        passed, who = judge.holds(
+            running.iloc[asked].reset_index(drop=True),
+            scene.hearers(worst=worst),
+            scene.sound,
+            scene.generator,
+            scene.plan,
+            over[query[asked]],
+        )
+        answer[query[asked[passed]]] = True
+        over[query[asked[~passed]]] = who[~passed]
+    return answer
+
+
+def best_tried(
+    scene: Scene,
+    sites: np.ndarray,
+    count: np.ndarray,
+    over_most_db: float = np.inf,
+    *,
+    worst: bool,
+) -> pd.DataFrame:
+    """Return the placement of each query with the highest margin of those tried, by position.
+
+    One that is over some limit by more than `over_most_db` may have a margin of -inf.
+    """
+    tried = _candidates(scene, sites, count, worst=worst)
+    return _best_of(scene, tried, over_most_db, worst=worst)
+
+
+def best_place(
+    scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool, hopeful: bool = False
+) -> pd.DataFrame:
+    """Return the best placement of each query, indexed by its position.
+
+    The best of those tried; where it is only just too loud there, settled: moved for as long as
+    whoever governs hears it less, until it holds. Where only that is asked (`hopeful`), no more is
+    worked out than it takes: a block that cannot hold has a margin of -inf.
+    """
+    best = best_tried(scene, sites, count, HOPEFUL_DB if hopeful else np.inf, worst=worst)
+    query, best = best.index, best.reset_index(drop=True)
+    lots = scene.heard.line[best["site"]]
+    spacing_m = np.sqrt(shapely.area(lots) / spots.SPOTS).clip(spots.SPACING_M)
+    moved = np.zeros(len(best), dtype=bool)
+    for share in STEPS:
+        # Who is at an assumed distance hears a block alike wherever it stands.
+        stuck = best["margin_db"].between(-2 * share * HOPEFUL_DB, 0, inclusive="left")
+        moving = np.flatnonzero(stuck & (best["hearer"] >= 0))
+        for _ in range(MOVES_MOST):
+            start = best.iloc[moving].reset_index(drop=True)
+            better = _stepped(scene, start, share * spacing_m[moving], worst=worst)
+            moving = moving[better.index]
+            moved[moving] = True
+            for name in better.columns:
+                best.loc[moving, name] = better[name].to_numpy()
+            moving = moving[better["margin_db"].to_numpy() < 0]
+    whole = _judged(scene, best[moved], worst=worst)
+    for name in whole.columns:
+        best.loc[moved, name] = whole[name].to_numpy()
+    return best.set_index(query)
+
+
+def _stepped(scene: Scene, start: pd.DataFrame, step_m: np.ndarray, *, worst: bool) -> pd.DataFrame:
+    """Return the blocks that are heard less one step off, along or across themselves or both.
+
+    Columns x, y, margin_db and hearer, indexed like `start`, whose judged placements they move.
+    Steps that stay on the ground are judged at whoever governs first, then the best few in full.
+    """
+    row = np.repeat(np.arange(len(start)), len(COMPASS))
+    steps = start.iloc[row].reset_index(drop=True)
+    along, across = (np.tile(COMPASS, (len(start), 1)) * step_m[row][:, None]).T
+    angle = np.radians(steps["degrees"].to_numpy())
+    steps["x"] = (steps["x"] + along * np.cos(angle) - across * np.sin(angle)).round(4)
+    steps["y"] = (steps["y"] + along * np.sin(angle) + across * np.cos(angle)).round(4)
+    ground = scene.ground.shapes[start["site"]]
+    shapely.prepare(ground)
+    kept = shapely.covers(ground[row], blocks.bodies(steps, less_m=fit.TOLERANCE_M))
+    steps, row = steps[kept], row[kept]
+    heard, hearer = scene.hearers(worst=worst), steps["hearer"].to_numpy()
+    level = judge.level_at(
+        running_of(steps, scene.plan), hearer, heard, scene.sound, scene.generator, scene.plan
+    )
+    gain = heard.column("limit_dba", hearer) - level - steps["margin_db"].to_numpy()
+    steps, row = steps[gain > WORTH_DB], row[gain > WORTH_DB]
+    order = np.lexsort((-gain[gain > WORTH_DB].round(6), row))
+    order = order[np.arange(len(row)) - np.searchsorted(row[order], row[order]) < IN_FULL]
+    steps, row = steps.iloc[order], row[order]
+    least = steps["margin_db"].to_numpy()
+    better = _judged(scene, steps, -least, worst=worst)
+    better[["x", "y"]] = steps[["x", "y"]].to_numpy()
+    margin = better["margin_db"].to_numpy()
+    order = np.lexsort((-margin.round(6), row))
+    order = order[margin[order] > least[order] + WORTH_DB]
+    row, first = np.unique(row[order], return_index=True)
+    found: pd.DataFrame = better.iloc[order[first]][["x", "y", "margin_db", "hearer"]]
+    return found.set_axis(row)
+
+
+def _judged(
+    scene: Scene,
+    placed: pd.DataFrame,
+    give_up_db: np.ndarray | None = None,
+    first: np.ndarray | None = None,
+    *,
+    worst: bool,
+) -> pd.DataFrame:
+    """Judge placements, whose spares stand still, by who hears at worst or at best."""
+    running = running_of(placed, scene.plan).reset_index(drop=True)
+    heard = scene.hearers(worst=worst)
+    table, _ = judge.judge(
+        running, heard, scene.sound, scene.generator, scene.plan, give_up_db, first
+    )
+    return table
+
+
+def _best_of(
+    scene: Scene, placed: pd.DataFrame, over_most_db: float = np.inf, *, worst: bool
+) -> pd.DataFrame:
+    """Return the placement of each query with the highest margin, indexed by query.
+
+    The quietest by distance are judged first; any other is given up as soon as it is no better, or
+    over a limit by more than `over_most_db`.
+    """
+    query = placed["query"].to_numpy()
+    nth = placed.groupby("query").cumcount().to_numpy()
+    give_up_db = np.full(int(query.max(initial=-1)) + 1, over_most_db)
+    governs = np.full(len(give_up_db), judge.NOBODY)
+    order = np.zeros(len(placed))
+
+    for begin, end in pairwise((0, *TRIED_BY)):
+        asked = np.flatnonzero((nth >= begin) & (nth < end))
+        given_up = give_up_db[query[asked]]
+        table = _judged(scene, placed.iloc[asked], given_up, governs[query[asked]], worst=worst)
+        over = -table["margin_db"].to_numpy()
+        order[asked] = over.round(6)
+        np.minimum.at(give_up_db, query[asked], over)
+        # Whoever governs the best yet, or made the last one hopeless, is asked first of the next.
+        telling = (over == give_up_db[query[asked]]) | np.isinf(over)
+        governs[query[asked[telling]]] = table["hearer"].to_numpy()[telling]
+    best = np.lexsort((nth, order, query))
+    best = best[np.unique(query[best], return_index=True)[1]]
+    found = placed.iloc[best].reset_index(drop=True)
+    hopeless = None if over_most_db == np.inf else np.full(len(found), over_most_db)
+    return found.join(_judged(scene, found, hopeless, worst=worst)).set_index("query")
+
+
+def _candidates(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
+    """Return the placements to judge: the quietest by distance among those that fit the ground."""
+    quiet = scene.spots(worst=worst)
+    first, last = (np.searchsorted(quiet.site, sites, side) for side in ("left", "right"))
+    times = last - first
+    query = np.repeat(np.arange(len(sites)), times)
+    spot = np.repeat(first, times) + counted(times)
+    return pad.candidates(
+        scene.ground,
+        sites,
+        count,
+        scene.exposed(worst=worst).quiet,
+        scene.generator,
+        scene.plan,
+        spots.chosen,
+        (query, np.column_stack((quiet.x[spot], quiet.y[spot]))),
+    )
+
+
+def running_of(placed: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Return the placements with as many machines as run: the spares stand still."""
+    return placed.assign(count=(placed["count"] - plan.spares).clip(lower=0))
+
+
+def quietest(scene: Scene, sites: np.ndarray, *, worst: bool) -> pd.DataFrame:
+    """Judge one machine at the quietest spot of each parcel, whatever ground is there.
+
+    A row per site of `sites`, indexed by it: margin_db, margin_plan_db, margin_rule_db, level_dba,
+    limit_dba and receptor_class; `quiet_side_db`, how much quieter that is than the lot's middle.
+    """
+    quiet = scene.spots(worst=worst)
+    some = np.isin(quiet.site, sites)
+    middle = _one_placed(scene, sites, *scene.ground.origin[sites].T)
+    spot = _one_placed(scene, quiet.site[some], quiet.x[some], quiet.y[some])
+    best = _best_of(scene, pd.concat([spot, middle], ignore_index=True), worst=worst)
+    sure = np.full(len(scene.ground.shapes), worst)
+    best["receptor_class"] = hearers_of(scene, best, sure)["receptor_class"].to_numpy()
+    at_middle = _judged(scene, middle, worst=worst)
+    with np.errstate(invalid="ignore"):
+        side = best["margin_db"].to_numpy() - at_middle["margin_db"].to_numpy()
+    best["quiet_side_db"] = np.where(np.isfinite(side), side, np.nan)
+    return best
+
+
+def _one_placed(scene: Scene, site: np.ndarray, x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
+    """Return one machine at each place, each site a query of its own."""
+    one = blocks.blocks(1, scene.generator, scene.plan.pad.aisle_m)[0]
+    placed = {"query": site, "site": site, "x": x, "y": y, "degrees": 0.0, "rows": 1, "columns": 1,
+              "length_m": one.length_m, "width_m": one.width_m,
+              "count": scene.plan.spares + 1}  # fmt: skip
+    return pd.DataFrame(placed)
+
+
+def hearers_of(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> pd.DataFrame:
+    """Return who governs each placement, how far off, in which direction and by whose limit."""
+    hearer = best["hearer"].to_numpy()
+    worst = sure[best.index.to_numpy()]
+    names = ("receptor_id", "receptor_class", "receptor_name")
+    who = {
+        name: np.full(len(best), None, dtype=object)
+        for name in (*names, "receptor_direction", "governs")
+    }
+    for at_worst in (True, False):
+        heard = scene.hearers(worst=at_worst)
+        hit = np.flatnonzero((hearer >= 0) & (worst == at_worst))
+        for name in names:
+            who[name][hit] = heard.column(name, hearer[hit])
+        who["governs"][hit] = np.where(heard.column("by_rule", hearer[hit]), "local rule", "plan")
+        centre = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
+        towards = shapely.shortest_line(centre, heard.column("shape", hearer[hit]))
+        who["receptor_direction"][hit] = compass(centre, shapely.get_point(towards, 1))
+    own = hearer == judge.OWN
+    who["receptor_class"][own], who["governs"][own] = "own dwelling", "plan"
+    return pd.DataFrame({**who, "receptor_distance_m": best["receptor_distance_m"].to_numpy()})
