@@ -31,7 +31,7 @@ benchmarks: venv
 	.venv/bin/python -m pytest -m benchmark -s tests/benchmarks
 
 long: venv
-	.venv/bin/python -m pytest -m long tests/long
+	.venv/bin/python -m pytest -m long
 
 lock:
 	$(UV) pip compile --universal --generate-hashes --python-version 3.11 --extra dev \

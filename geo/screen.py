@@ -11,7 +11,8 @@ import shapely
 from geo import catalogue, size
 from geo.criteria import fuel, grid
 from geo.criteria.noise import rules
-from geo.criteria.noise.sound import open_field, power_dba, reach_m, rerated, sound
+from geo.criteria.noise.hearers import looked_m
+from geo.criteria.noise.sound import open_field, rerated, rerating_db, sound
 from geo.errors import ConfigError
 from geo.model import Fuel, Generator, Lever, Market, Needs, Plan, Screening
 from geo.raster import at
@@ -27,10 +28,8 @@ def needs(market: Market, plan: Plan) -> Needs:
     """
     generator = generator_of(plan)
     heard = open_field(generator, plan)
-    lowest = min(
-        limit.lowest_dba(plan.noise.ambient_floor_dba) for limit in rules.limits(market, plan)
-    )
-    audible = max(reach_m(heard, lowest, max(plan.cap - plan.spares, 1)), plan.noise.report_reach_m)
+    rule = rules.rule_of(market)
+    audible = max(looked_m(limit, rule, heard, plan) for limit in rules.limits(market, plan))
     separations = [tank.separation_m for one in fuels_of(plan) for tank in one.storage]
     clearance = max([plan.pad.building_clearance_m, *separations])
     reach = {
@@ -119,8 +118,7 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
     facts["ambient_assumed"] = found.scene.heard.ambient_assumed
     facts["noise_rule"] = noise_rule(market, plan)
     facts["noise_edition"] = heard.edition.name
-    at_1m = generator.model_copy(update={"level_distance_m": 1.0, "level_surface": "hemisphere"})
-    facts["level_at_1m_dba"] = facts["level_dba"] + power_dba(at_1m) - power_dba(generator)
+    facts["level_at_1m_dba"] = facts["level_dba"] + rerating_db(generator, 1.0)
     facts["weightless"] = " ".join(absent(given, plan))
     middle = shapely.point_on_surface(np.asarray(sites.geometry.array))
     for layer, name in (("elevation", "elevation_m"), ("ambient", "ambient_dba")):

@@ -24,7 +24,6 @@ from geo.near import shapes_of
 from geo.placing import Scene
 
 WALL_GUESS_DB = 8.0  # about what a wall gives: only where the search begins
-WALL_M = 3.0  # the noise wall whose worth stands on every row
 SLACK_MOST_M = 6.4
 SLACK_STEPS = 6  # halvings of it: 0.1 m
 
@@ -344,9 +343,15 @@ def _placed(
 
 
 def _with_wall(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> np.ndarray:
-    """Return the level of each placement at its governing hearer behind a noise wall."""
-    sound = replace(scene.sound, wall_height_m=WALL_M)
+    """Return the level of each placement at its governing hearer behind the plan's noise wall.
+
+    NaN where no lever of the plan is one.
+    """
+    heights = [lever.wall_height_m for lever in scene.plan.levers.values()]
+    sound = replace(scene.sound, wall_height_m=next(filter(None, heights), None))
     found = np.full(len(best), np.nan)
+    if sound.wall_height_m is None:
+        return found
     running = placing.running_of(best, scene.plan).assign(site=best["site"])
     worst = sure[best.index.to_numpy()]
     for at_worst in (True, False):

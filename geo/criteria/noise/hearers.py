@@ -71,6 +71,20 @@ class Hearers:
         return replace(self, **{name: getattr(self, name)[kept] for name in pairs})
 
 
+def looked_m(limit: Limit, rule: NoiseRule | None, sound: Sound, plan: Plan) -> float:
+    """Return how far from a site those are looked at whom a limit protects.
+
+    As far as the plan's cap of machines could reach it, and the metres by which the rule measures
+    nearer or farther than where they are; whom the plan's own limit protects, no less far than is
+    reported.
+    """
+    lowest = limit.lowest_dba(plan.noise.ambient_floor_dba)
+    reach = reach_m(sound, lowest, max(plan.cap - plan.spares, 1))
+    if limit.by_rule and rule is not None:
+        return reach + rule.beyond_m
+    return max(reach, plan.noise.report_reach_m)
+
+
 def hearers(
     sites: gpd.GeoDataFrame,
     layers: dict[str, gpd.GeoDataFrame],
@@ -86,7 +100,6 @@ def hearers(
     whatever screens: with screening the nearest is not always the worst.
     """
     shapes = shapes_of(sites)
-    running = max(plan.cap - plan.spares, 1)
     limits = rules.limits(market, plan)
     rule = rules.rule_of(market)
     receptors = layers.get("receptors")
@@ -97,10 +110,7 @@ def hearers(
     else:
         area = coverage.get("receptors")
         for limit in limits:
-            lowest = limit.lowest_dba(plan.noise.ambient_floor_dba)
-            reach = reach_m(sound, lowest, running) + (rule.beyond_m if rule is not None else 0.0)
-            if not limit.by_rule:
-                reach = max(reach, plan.noise.report_reach_m)
+            reach = looked_m(limit, rule, sound, plan)
             found.append(_heard(sites, layers, limit, rule, reach, ambient, plan))
             near_edge = np.flatnonzero(~inside(shapes, area, reach) & _emits(sites, limit))
             found.append(_beyond(shapes, near_edge, area, reach, limit, plan))

@@ -1,30 +1,13 @@
 """The short and the long way agree on every site of the demo town. Takes long: `make long`."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from geo import placing, size
-from geo.config import parse
-from geo.model import Market, Plan
 from tests.geo.short_and_long import demo_town, go_thorough, sited
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
-ROOT = Path(__file__).parents[2]
 CHUNK = 40  # sites in one go, so that memory stays small
-
-
-@pytest.fixture(scope="module")
-def plan():
-    text = (ROOT / "flows/plans/default.toml").read_text(encoding="utf-8")
-    return parse(Plan, text, "flows/plans/default.toml")
-
-
-@pytest.fixture(scope="module")
-def market():
-    text = (ROOT / "flows/markets/demo.toml").read_text(encoding="utf-8")
-    return parse(Market, text, "flows/markets/demo.toml")
 
 
 @pytest.fixture(scope="module")
