@@ -25,12 +25,12 @@ from geo.criteria.noise.sound import (
     upper_walled_dba,
 )
 from geo.model import Generator, Plan
+from geo.propagation.levels import NEAREST_M
 from geo.ragged import counted
 
 EDGE = "edge of layer"
 # In place of a hearer: nobody in reach; homes on the site, at an assumed place.
 NOBODY, OWN = -1, -2
-FLOOR_M = 1.0
 ON_LINE_M = 0.01  # nearer to the site's line, a point stands on it
 FIRST_LOOK = 2  # hearers of each placement that are looked at first, then twice as many each time
 LevelOf = Callable[[Sound, np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
@@ -149,7 +149,7 @@ def judge(
             "level_dba": np.where(np.isfinite(limit), limit - least, np.nan),
             "limit_dba": limit,
             "receptor_distance_m": distance,
-            "floored": named & (distance < FLOOR_M),
+            "floored": False if give_up_db is not None else _floored(case, hearer),
         },
         index=placed.index,
     )
@@ -178,6 +178,20 @@ def holds(
         by_rule, tally.who[1::2], np.where(tally.over[0::2] > 0, tally.who[0::2], NOBODY)
     )
     return quiet & ~(own_level > heard.own_limit_dba), who
+
+
+def _floored(case: _Case, hearer: np.ndarray) -> np.ndarray:
+    """Say where some running machine is nearer to its hearer than a point source may be."""
+    named = np.flatnonzero(hearer >= 0)
+    pads, pair = case.placed.iloc[named], hearer[named]
+    x, y, site = (pads[name].to_numpy() for name in ("x", "y", "site"))
+    at = receiving(x, y, pair, site, case.heard)
+    up = case.heard.column("height_m", pair) - case.sound.source_height_m
+    of, mx, my = blocks.machines(pads, case.generator, case.plan)
+    away = np.sqrt((at[of, 0] - mx) ** 2 + (at[of, 1] - my) ** 2 + up[of] ** 2)
+    found = np.zeros(len(hearer), dtype=bool)
+    found[named[of[away < NEAREST_M]]] = True
+    return found
 
 
 def level_at(
