@@ -10,22 +10,14 @@ from rasterio.warp import Resampling, calculate_default_transform, reproject
 from geo.model import Raster
 
 
-def at_points(raster: Raster, points: np.ndarray) -> np.ndarray:
-    """Return the raster's value in the cell under each point; NaN outside it and on nodata.
-
-    `points` (n,) are in the raster's own frame; an empty or missing one is nowhere. The rows may
-    run north or south, and the grid may be turned. Worked: in a raster whose first cell covers
-    x 0-10, y 0-10 from the top left corner (0, 10), the point (5, 5) takes that cell's value.
-    """
-    return _under(raster, *_xy(points))
-
-
 def at(raster: Raster, points: np.ndarray, crs: object) -> np.ndarray:
     """Return the raster's value in the cell under each point; NaN outside it and on nodata.
 
     `points` (n,) are in `crs` (anything pyproj knows), x before y, and are moved into the
     raster's own first: the grid itself is never resampled. A point that the raster's frame has
-    no place for is outside. Worked: a raster in degrees whose one cell covers longitude 9 to 10
+    no place for is outside. The rows may run north or south, and the grid may be turned.
+
+    Worked: a raster in degrees whose one cell covers longitude 9 to 10
     and latitude 0 to 1 gives its value at UTM zone 32's (500000, 55000), which is 9 E, 0.5 N.
     """
     across = _across(str(pyproj.CRS.from_user_input(crs)), raster.crs)

@@ -1,16 +1,17 @@
 import numpy as np
+import pyproj
 import shapely
 from affine import Affine
 
 from geo.model import Raster
-from geo.raster import at, at_points
+from geo.raster import at, in_frame
 
 
 def test_a_point_takes_its_cells_value_and_none_outside():
     values = np.array([[1.0, 2.0], [3.0, np.nan]])
     raster = Raster(values, Affine(10, 0, 0, 0, -10, 20), "EPSG:26986")
     spots = shapely.points([[5, 15], [15, 15], [5, 5], [15, 5], [-1, 5], [5, 21]])
-    found = at_points(raster, spots)
+    found = at(raster, spots, raster.crs)
     assert found[:3].tolist() == [1.0, 2.0, 3.0]
     assert np.isnan(found[3:]).all()
 
@@ -20,17 +21,17 @@ def test_rows_may_run_north_and_the_grid_may_be_turned():
     # Row 0 is the southern one: y = 0 + 10 row.
     north = Raster(values, Affine(10, 0, 0, 0, 10, 0), "EPSG:26986")
     spots = shapely.points([[5, 5], [15, 5], [5, 15], [15, 15], [5, -1]])
-    assert at_points(north, spots)[:4].tolist() == [1.0, 2.0, 3.0, 4.0]
-    assert np.isnan(at_points(north, spots)[4])
+    assert at(north, spots, north.crs)[:4].tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert np.isnan(at(north, spots, north.crs)[4])
     # A quarter turn: columns run north (y = 10 column), rows run east (x = 10 row).
     turned = Raster(values, Affine(0, 10, 0, 10, 0, 0), "EPSG:26986")
-    assert at_points(turned, spots)[:4].tolist() == [1.0, 3.0, 2.0, 4.0]
+    assert at(turned, spots, turned.crs)[:4].tolist() == [1.0, 3.0, 2.0, 4.0]
 
 
 def test_a_point_nowhere_has_no_value():
     raster = Raster(np.ones((1, 1)), Affine(10, 0, 0, 0, -10, 10), "EPSG:26986")
     spots = np.array([shapely.Point(), None, shapely.Point(5, 5), shapely.Point(np.inf, 5)])
-    assert np.isnan(at_points(raster, spots)).tolist() == [True, True, False, True]
+    assert np.isnan(at(raster, spots, raster.crs)).tolist() == [True, True, False, True]
 
 
 def test_points_are_moved_into_the_rasters_frame():
@@ -45,6 +46,35 @@ def test_points_are_moved_into_the_rasters_frame():
     assert at(raster, spots, "EPSG:32632")[:3].tolist() == [4.0, 2.0, 3.0]
     # 200 km east is 1.8 degrees: beyond the grid. Taken as if in the raster's own frame, all are.
     assert np.isnan(at(raster, spots, "EPSG:32632")[3])
-    assert np.isnan(at_points(raster, spots)).all()
+    assert np.isnan(at(raster, spots, raster.crs)).all()
     inside = shapely.points([[9.2, 0.2]])
-    assert at(raster, inside, "EPSG:4326").tolist() == at_points(raster, inside).tolist() == [4.0]
+    assert (
+        at(raster, inside, "EPSG:4326").tolist() == at(raster, inside, raster.crs).tolist() == [4.0]
+    )
+
+
+def test_a_raster_in_another_frame_slopes_as_before():
+    """A plane of degrees east and north, sampled where the new cells' middles are."""
+    lon, lat = -71.2 + 0.002 * (np.arange(60) + 0.5), 42.45 - 0.002 * (np.arange(40) + 0.5)
+    plane = 100 * (lon[None, :] + 71.2) + 50 * (lat[:, None] - 42.3)
+    plane[:3, :3] = np.nan
+    degrees = Raster(plane, Affine(0.002, 0, -71.2, 0, -0.002, 42.45), "EPSG:4326", "m")
+    metres = in_frame(degrees, "EPSG:26986")
+    assert (metres.crs, metres.unit) == ("EPSG:26986", "m")
+    rows, columns = np.indices(metres.values.shape)
+    x, y = metres.transform @ (columns.ravel() + 0.5, rows.ravel() + 0.5)
+    back = pyproj.Transformer.from_crs("EPSG:26986", "EPSG:4326", always_xy=True)
+    east, north = back.transform(x, y)
+    found = metres.values.ravel()
+    known = ~np.isnan(found)
+    inner = (east > lon[3]) & (east < lon[-1]) & (north > lat[-1]) & (north < lat[3])
+    assert known[inner].all()
+    assert not known[(east < lon[0]) & (north > lat[0])].any()
+    expected = 100 * (east + 71.2) + 50 * (north - 42.3)
+    # The new cells are a little larger, each a weighted mean: within a tenth of a cell of the rise.
+    np.testing.assert_allclose(found[inner], expected[inner], atol=0.1 * 0.3)
+
+
+def test_a_raster_in_its_own_frame_is_itself():
+    here = Raster(np.zeros((2, 2)), Affine(10, 0, 0, 0, -10, 20), "EPSG:26986")
+    assert in_frame(here, pyproj.CRS("EPSG:26986")) is here
