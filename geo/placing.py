@@ -181,6 +181,13 @@ def best_place(
     return best.set_index(query)
 
 
+def with_fewer(scene: Scene, best: pd.DataFrame, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
+    """Return the placements with only so many machines on the same blocks, judged again."""
+    fewer = best.assign(count=count)
+    judged = _judged(scene, fewer, worst=worst)
+    return fewer.assign(**{name: judged[name].to_numpy() for name in judged.columns})
+
+
 def _stepped(scene: Scene, start: pd.DataFrame, step_m: np.ndarray, *, worst: bool) -> pd.DataFrame:
     """Return the blocks that are heard less one step off, along or across themselves or both.
 

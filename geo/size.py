@@ -34,8 +34,9 @@ class Siting:
 
     Installed machines, 0 to the plan's cap: `pad_n` by the ground alone, `pad_lo` the same with
     ground that is only taken as bare failing; `place_lo`, `place_hi` by ground and neighbours
-    together, every unknown failing and passing; `noise_n` by the neighbours alone, at the quietest
-    spot of the parcel. `alone_worst` and `alone_best` judge one machine there (see
+    together, every unknown failing and passing; `held_lo` as many as a place is known for where
+    only the neighbours who may be there are taken to be; `noise_n` by the neighbours alone, at the
+    quietest spot of the parcel. `alone_worst` and `alone_best` judge one machine there (see
     `placing.quietest`).
     """
 
@@ -44,6 +45,7 @@ class Siting:
     pad_lo: np.ndarray
     place_lo: np.ndarray
     place_hi: np.ndarray
+    held_lo: np.ndarray
     noise_n: np.ndarray
     alone_worst: pd.DataFrame
     alone_best: pd.DataFrame
@@ -148,6 +150,7 @@ def _sited(
         pad_lo=np.where(bare, 0, pad_n),
         place_lo=np.where(bare | unheard, 0, place_lo),
         place_hi=place_hi if heard.known else pad_n,
+        held_lo=place_lo if heard.known else pad_n,
         noise_n=np.where(unheard, 0, np.maximum(most, place_lo)),
         alone_worst=alone_worst,
         alone_best=alone_best,
@@ -241,7 +244,7 @@ def describe(
     after = count + 1
     # What is drawn only at best keeps away from who is really there.
     sure = (deployed["n_lo"] > 0).to_numpy()
-    facts = _placed(sites, scene, count, sure)
+    facts = _placed(sites, found, count, sure)
     facts["pad_slack_m"] = _pad_slack(found, count)
     facts["pad_short_by_m"] = _pad_short(found, after, (found.pad_n < after) & below_cap)
 
@@ -304,11 +307,29 @@ def _margin_class(worst: pd.Series, best: pd.Series) -> np.ndarray:
     return np.where(classed[0] == classed[1], classed[0], "not known")
 
 
-def _placed(
-    sites: gpd.GeoDataFrame, scene: Scene, count: np.ndarray, sure: np.ndarray
-) -> pd.DataFrame:
-    stands = np.flatnonzero(count > 0)
+def _standing(found: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFrame:
+    """Return the best place of what each site carries, indexed by site.
+
+    Where none is found that holds, but one for more is known, fewer stand on that larger block.
+    """
+    scene, stands = found.scene, np.flatnonzero(count > 0)
     best = _at_worst_or_best(placing.best_place, scene, stands, count, sure)
+    loud = best["margin_db"] < 0
+    known = count <= found.held_lo
+    held = np.where(known, found.held_lo, found.place_hi)
+    larger = _at_worst_or_best(placing.best_place, scene, best.index[loud].to_numpy(), held, known)
+    tables = [best[~loud]]
+    for worst in (True, False):
+        some = larger[sure[larger.index] == worst]
+        tables.append(placing.with_fewer(scene, some, count[some.index], worst=worst))
+    return pd.concat(tables).sort_index()
+
+
+def _placed(
+    sites: gpd.GeoDataFrame, found: Siting, count: np.ndarray, sure: np.ndarray
+) -> pd.DataFrame:
+    scene = found.scene
+    best = _standing(found, count, sure)
     row = best.index.to_numpy()
     block, machines = blocks.outlines(best, scene.generator, scene.plan)
     parcels = shapes_of(sites)

@@ -75,6 +75,12 @@ def test_now_the_plan_and_now_the_local_rule_governs(published):
     assert {name for (name,) in counted.index} == GOVERNS
 
 
+def test_what_is_drawn_holds_every_limit(published):
+    slack = published["noise_slack_db"].dropna()
+    assert len(slack) > 1000
+    assert (slack >= 0).all()
+
+
 def test_no_count_of_generators_holds_over_forty_percent(report):
     counted = report["counts"]["n_lo"]
     assert max(counted.values()) <= 0.4 * report["sites"], counted
