@@ -4,12 +4,21 @@ A rectangle turned along a direction fits with its centre at c if and only if c 
 and no edge of the shape crosses the rectangle: c is outside the Minkowski sum of each edge and the
 rectangle. That sum is a hexagon, so the rectangle fits where the shape is free of its edges'
 hexagons.
+
+Whether there is any such place (`first`) is asked for many sizes and turns of each shape, so a
+compiled search answers it: a cell of centres is dropped when one edge's hexagon covers it, or all
+of it lies outside the shape; found when the rectangle fits at its middle; and else halved.
 """
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import shapely
+from numba import njit
 
 TOLERANCE_M = 0.001
+CELLS_MOST = 20_000  # of one rectangle in one turn; thinner than that, a place is not looked for
+CHUNK, THREADS = 256, 2
 SAME_DIRECTION_DEG = 2.0
 
 
@@ -119,3 +128,132 @@ def centres(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarray) -> np
     bunch = shapely.geometrycollections(hexagons, indices=of)
     blocked = shapely.union_all(bunch[:, None], axis=1)
     return np.asarray(shapely.difference(shapes, blocked))
+
+
+def first(
+    shapes: np.ndarray,
+    shape: np.ndarray,
+    start: np.ndarray,
+    degrees: np.ndarray,
+    length_m: np.ndarray,
+    width_m: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return for each query the first of its rectangles that lies in its shape, and where.
+
+    Query q asks for `shape[q]` and the rectangles `start[q]` to `start[q + 1]` (Q + 1,): their
+    lengths lie `degrees` counter-clockwise from east. The answer is the rectangle's position (-1:
+    none fits), its centre (Q, 2) and whether the search was whole (False: it gave up on one that
+    would fit, if at all, by less than centimetres). 1 mm is forgiven.
+
+    Worked: of 5 by 4 and 5 by 3 m along x, a 10 by 3 m shape takes the second.
+    """
+    of, begin, end = edges(shapes)
+    corner = np.zeros((len(shapes), 2))
+    filled = np.unique(of)
+    corner[filled] = shapely.bounds(shapes[filled])[:, :2]
+    # Far from the origin, coordinates lose their end.
+    edge = np.column_stack((begin - corner[of], end - corner[of]))
+    edge_from = np.searchsorted(of, np.arange(len(shapes) + 1))
+    option = np.full(len(shape), -1)
+    centre = np.full((len(shape), 2), np.nan)
+    whole = np.ones(len(shape), dtype=bool)
+    sizes = np.column_stack((np.radians(degrees), length_m, width_m)).astype(float)
+
+    def work(begin: int) -> None:
+        part = slice(begin, begin + CHUNK)
+        ends = start[begin : begin + CHUNK + 1]
+        _first(edge, edge_from, shape[part], ends, sizes, option[part], centre[part], whole[part])
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(work, range(0, len(shape), CHUNK)))
+    return option, centre + corner[shape], whole
+
+
+@njit(nogil=True, cache=True)
+def _first(
+    edge: np.ndarray,
+    edge_from: np.ndarray,
+    shape: np.ndarray,
+    start: np.ndarray,
+    sizes: np.ndarray,
+    option: np.ndarray,
+    centre: np.ndarray,
+    whole: np.ndarray,
+) -> None:
+    most = 0
+    for k in range(len(edge_from) - 1):
+        most = max(most, edge_from[k + 1] - edge_from[k])
+    level = np.empty((most, 6))
+    stack = np.empty((200, 4))  # cells are halved: no more wait than twice the halvings
+    for q in range(len(shape)):
+        low, high = edge_from[shape[q]], edge_from[shape[q] + 1]
+        for o in range(start[q], start[q + 1]):
+            state, x, y = _search(edge[low:high], sizes[o], level, stack)
+            if state > 0:
+                option[q], centre[q, 0], centre[q, 1] = o, x, y
+                break
+            if state < 0:
+                whole[q] = False
+
+
+@njit(nogil=True, cache=True)
+def _search(
+    edge: np.ndarray, size: np.ndarray, level: np.ndarray, stack: np.ndarray
+) -> tuple[int, float, float]:
+    """Return 1 and the centre of a rectangle that fits, 0 if none does, -1 if that is not known."""
+    cos, sin = np.cos(size[0]), np.sin(size[0])
+    a = max(size[1] - TOLERANCE_M, TOLERANCE_M) / 2
+    b = max(size[2] - TOLERANCE_M, TOLERANCE_M) / 2
+    left, low, right, high = np.inf, np.inf, -np.inf, -np.inf
+    for i in range(len(edge)):
+        x0, y0 = edge[i, 0] * cos + edge[i, 1] * sin, edge[i, 1] * cos - edge[i, 0] * sin
+        x1, y1 = edge[i, 2] * cos + edge[i, 3] * sin, edge[i, 3] * cos - edge[i, 2] * sin
+        left, low, right, high = min(left, x0), min(low, y0), max(right, x0), max(high, y0)
+        level[i, 0], level[i, 1] = (x0 + x1) / 2, (y0 + y1) / 2
+        level[i, 2], level[i, 3] = x1 - x0, y1 - y0
+        # The edge's hexagon: within both of these of its middle, and its slanted pair of sides.
+        level[i, 4], level[i, 5] = a + abs(x1 - x0) / 2, b + abs(y1 - y0) / 2
+    if right - left < 2 * a or high - low < 2 * b:
+        return 0, np.nan, np.nan
+    stack[0, 0], stack[0, 1] = (left + right) / 2, (low + high) / 2
+    stack[0, 2], stack[0, 3] = (right - left) / 2 - a, (high - low) / 2 - b
+    held = 1
+    for _ in range(CELLS_MOST):
+        if held == 0:
+            return 0, np.nan, np.nan
+        held -= 1
+        x, y, half_x, half_y = stack[held, 0], stack[held, 1], stack[held, 2], stack[held, 3]
+        inside, crossed, hit, covered = False, False, False, False
+        for i in range(len(edge)):
+            mx, my, dx, dy = level[i, 0], level[i, 1], level[i, 2], level[i, 3]
+            if (my - dy / 2 > y) != (my + dy / 2 > y) and x < mx + (y - my) / dy * dx:
+                inside = not inside
+            off_x, off_y = abs(mx - x), abs(my - y)
+            if off_x >= level[i, 4] + half_x or off_y >= level[i, 5] + half_y:
+                continue
+            across = abs(dx * (y - my) - dy * (x - mx))
+            slant, wide = a * abs(dy) + b * abs(dx), half_x * abs(dy) + half_y * abs(dx)
+            if off_x < half_x + abs(dx) / 2 and off_y < half_y + abs(dy) / 2 and across < wide:
+                crossed = True
+            if off_x < level[i, 4] and off_y < level[i, 5] and across < slant:
+                hit = True
+                covered = (
+                    off_x + half_x < level[i, 4]
+                    and off_y + half_y < level[i, 5]
+                    and across + wide < slant
+                )
+                if covered:
+                    break
+        if covered or not (inside or crossed):
+            continue
+        if inside and not hit:
+            return 1, x * cos - y * sin, x * sin + y * cos
+        if half_x < TOLERANCE_M / 4 and half_y < TOLERANCE_M / 4:
+            continue
+        stack[held : held + 2] = stack[held]
+        side = 0 if half_x / a > half_y / b else 1
+        stack[held : held + 2, 2 + side] /= 2
+        stack[held, side] -= stack[held, 2 + side]
+        stack[held + 1, side] += stack[held, 2 + side]
+        held += 2
+    return -1, np.nan, np.nan

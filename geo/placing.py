@@ -24,7 +24,6 @@ from geo.ragged import counted
 
 # Placements are judged so many at a time, until one holds: those quietest by distance first.
 TRIED_BY = (1, 4, spots.MOST, spots.MOST + 2 * spots.SPREAD)
-TRIED_WITH_LEVER = (1,)  # a lever's n is found at the quietest alone: at least so many
 # Steps of a block that settles, as shares of how far apart the places are that were looked at.
 STEPS = (1 / 2, 1 / 4, 1 / 8)
 MOVES_MOST = 2  # of each size
@@ -105,20 +104,21 @@ def holds(
     scene: Scene,
     sites: np.ndarray,
     count: np.ndarray,
-    tried_by: tuple[int, ...] = TRIED_BY,
     *,
     worst: bool,
+    quick: bool = False,
 ) -> np.ndarray:
     """Say for each query whether some placement fits the ground and holds every limit.
 
-    The quietest by distance are tried first, the rest only where none of them holds.
+    The quietest by distance are tried first, the rest only where none of them holds. If it must be
+    `quick`, the quietest place of the squarest block is tried alone.
     """
-    placed = _candidates(scene, sites, count, worst=worst)
+    placed = _candidates(scene, sites, count, worst=worst, every=not quick)
     running = running_of(placed, scene.plan)
     nth = placed.groupby("query").cumcount().to_numpy()
     query = placed["query"].to_numpy()
     answer, over = np.zeros(len(sites), dtype=bool), np.full(len(sites), judge.NOBODY)
-    for begin, end in pairwise((0, *tried_by)):
+    for begin, end in pairwise((0, *(TRIED_BY[:1] if quick else TRIED_BY))):
         asked = np.flatnonzero((nth >= begin) & (nth < end) & ~answer[query])
         passed, who = judge.holds(
             running.iloc[asked].reset_index(drop=True),
@@ -272,23 +272,26 @@ def _best_of(
     return found.join(_judged(scene, found, hopeless, worst=worst)).set_index("query")
 
 
-def _candidates(scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
+def _candidates(
+    scene: Scene, sites: np.ndarray, count: np.ndarray, *, worst: bool, every: bool = True
+) -> pd.DataFrame:
     """Return the placements to judge: the quietest by distance among those that fit the ground."""
     quiet = scene.spots(worst=worst)
     first, last = (np.searchsorted(quiet.site, sites, side) for side in ("left", "right"))
     times = last - first
     query = np.repeat(np.arange(len(sites)), times)
     spot = np.repeat(first, times) + counted(times)
-    return pad.candidates(
+    found = pad.candidates(
         scene.ground,
         sites,
         count,
         scene.exposed(worst=worst).quiet,
         scene.generator,
         scene.plan,
-        spots.chosen,
         (query, np.column_stack((quiet.x[spot], quiet.y[spot]))),
+        every=every,
     )
+    return found[spots.chosen(found["query"].to_numpy())].reset_index(drop=True)
 
 
 def running_of(placed: pd.DataFrame, plan: Plan) -> pd.DataFrame:

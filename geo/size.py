@@ -121,11 +121,11 @@ def _sited(
         lambda some, n: pad.fits(pad.chosen(scene.ground, some), n, generator, plan),
     )
     most = _allowed(alone_worst["margin_db"], plan)
-    tried_by = placing.TRIED_WITH_LEVER if worst_only else placing.TRIED_BY
+    # A lever's n is found at the quietest place alone: at least so many.
     place_lo = _largest(
         pad_n,
         most,
-        lambda some, n: placing.holds(scene, some, n, tried_by, worst=True),
+        lambda some, n: placing.holds(scene, some, n, worst=True, quick=worst_only),
     )
     if not worst_only:
         place_lo = _raised(scene, place_lo, pad_n, worst=True)

@@ -21,17 +21,6 @@ from geo.ragged import counted
 
 DIRECTIONS = 3
 CIRCLE_TOLERANCE_M = 0.05
-PLACE_COLUMNS = (
-    "query",
-    "direction",
-    "across",
-    "rows",
-    "columns",
-    "length_m",
-    "width_m",
-    "count",
-    "area",
-)
 MITRE: dict[str, object] = {"join_style": "mitre", "mitre_limit": 2.0}
 
 
@@ -154,8 +143,11 @@ def fits(ground: Ground, count: np.ndarray, generator: Generator, plan: Plan) ->
         unsure |= here & (ground.radius_m < half) & (widest >= side)
     if unsure.any():
         asked = sites[unsure]
-        found = _places(ground, asked, count[asked], layouts)
-        answer[asked[np.unique(found["query"])]] = True
+        turned = _options(ground, asked, count[asked], layouts)
+        taken, _, _ = fit.first(
+            ground.shapes, asked, turned.start, turned.degrees, turned.length_m, turned.width_m
+        )
+        answer[asked[taken >= 0]] = True
     return answer
 
 
@@ -166,21 +158,22 @@ def candidates(
     quiet: Callable[[np.ndarray, np.ndarray], np.ndarray],
     generator: Generator,
     plan: Plan,
-    chosen: Callable[[np.ndarray], np.ndarray],
     spots: tuple[np.ndarray, np.ndarray],
+    *,
+    every: bool = True,
 ) -> pd.DataFrame:
     """Return placements for each query (site, count), the quietest first.
 
-    `quiet(points, site)` says how quiet a point of a site is, more for quieter; `chosen(query)`
-    which of each query's places, quietest first, are kept. Corners of the
+    `quiet(points, site)` says how quiet a point of a site is, more for quieter. Corners of the
     areas where each layout of a block can be centred are tried, a point inside each, and whichever
-    of `spots` (query, and x and y in the market frame) lie in one.
+    of `spots` (query, and x and y in the market frame) lie in one. Without `every`, only the
+    squarest layout that fits is tried.
 
     The answer has a row per placement: query, site, count, x, y (the block's centre, market
     frame), degrees (its length, counter-clockwise from east), rows, columns, length_m, width_m.
     """
     layouts = {int(n): blocks(int(n), generator, plan.pad.aisle_m) for n in np.unique(count)}
-    found = _places(ground, sites, count, layouts, every=True)
+    found = _places(ground, sites, count, layouts, every=every)
     area = np.asarray(found.pop("area"), dtype=object)
     rows = pd.DataFrame(found)
     corner, of = shapely.get_coordinates(area, return_index=True)
@@ -205,7 +198,6 @@ def candidates(
         ascending=[True, False, True, True, True, True],
     )
     table = table.drop_duplicates(["query", "x", "y", "degrees", "rows"])
-    table = table[chosen(table["query"].to_numpy())]
     return table.drop(columns=["direction", "quiet"]).reset_index(drop=True)
 
 
@@ -254,57 +246,98 @@ def _places(
     count: np.ndarray,
     layouts: dict[int, list[Block]],
     *,
-    every: bool = False,
+    every: bool,
 ) -> dict[str, np.ndarray]:
     """Return where a block may be centred, per query: each layout in its first turn that fits.
 
-    Layouts are tried squarest first; each along the parcel's longest edge first, then across it,
-    then along the next. Which way a block is turned hardly matters to who hears it, but how long
-    and narrow it is does. Without `every`, the first layout that fits is enough.
+    Which way a block is turned hardly matters to who hears it, but how long and narrow it is does.
+    Without `every`, the first layout that fits is enough.
     """
+    options = _options(ground, sites, count, layouts)
+    query = np.arange(len(sites))
+    if every:
+        query = np.repeat(query, options.layouts)
+        start = np.concatenate(([0], np.cumsum(np.repeat(options.turns, options.layouts))))
+    else:
+        start = options.start
+    taken, centre, _ = fit.first(
+        ground.shapes, sites[query], start, options.degrees, options.length_m, options.width_m
+    )
+    query, taken, centre = query[taken >= 0], taken[taken >= 0], centre[taken >= 0]
+    direction, across = options.direction[taken], options.across[taken]
+    length, width = options.length_m[taken], options.width_m[taken]
+    area = fit.centres(
+        ground.turned[direction], np.where(across, width, length), np.where(across, length, width)
+    )
+    # What fits to a hair may leave no area to move in.
+    bare = np.flatnonzero(shapely.is_empty(area))
+    if len(bare):
+        of = direction[bare]
+        at = shapely.points(centre[bare])
+        area[bare] = fit.turn(at, ground.origin[ground.site_of[of]], ground.degrees[of])
+    return {
+        "query": query,
+        "direction": direction,
+        "across": across,
+        "rows": options.rows[taken],
+        "columns": options.columns[taken],
+        "length_m": length,
+        "width_m": width,
+        "count": count[query].astype(int),
+        "area": area,
+    }
+
+
+@dataclass(frozen=True)
+class _Options:
+    """Every layout in every turn of each query, squarest first, each along the longest edge first.
+
+    `layouts` and `turns` say how many each query has, `start` where its options begin; a row per
+    option follows.
+    """
+
+    layouts: np.ndarray
+    turns: np.ndarray
+    start: np.ndarray
+    direction: np.ndarray
+    across: np.ndarray
+    degrees: np.ndarray
+    length_m: np.ndarray
+    width_m: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+def _options(
+    ground: Ground, sites: np.ndarray, count: np.ndarray, layouts: dict[int, list[Block]]
+) -> _Options:
+    sizes = [
+        (one.length_m, one.width_m, one.rows, one.columns)
+        for options in layouts.values()
+        for one in options
+    ]
+    table = np.array(sizes, dtype=float).reshape(-1, 4)
+    of_count = np.array([len(options) for options in layouts.values()], dtype=int)
+    place = np.searchsorted(np.array(list(layouts), dtype=int), count)
     first = np.searchsorted(ground.site_of, np.arange(len(ground.shapes) + 1))
-    of_site = np.diff(first)
-    found: dict[str, list[np.ndarray]] = {name: [] for name in PLACE_COLUMNS}
-    most = max((len(options) for options in layouts.values()), default=0)
-    turns = 2 * int(of_site[sites].max()) if len(sites) else 0
-    options = np.array([len(layouts[int(n)]) for n in count])
-    found_any = np.zeros(len(sites), dtype=bool)
-    for rank in range(most):
-        open_queries = np.flatnonzero((rank < options) & ~found_any)
-        for turn in range(turns):
-            query = open_queries[of_site[sites[open_queries]] > turn // 2]
-            if not len(query):
-                continue
-            block = [layouts[int(n)][rank] for n in count[query]]
-            size = np.array([(b.length_m, b.width_m, b.rows, b.columns) for b in block])
-            direction = first[sites[query]] + turn // 2
-            across = bool(turn % 2)
-            length, width = (size[:, 1], size[:, 0]) if across else (size[:, 0], size[:, 1])
-            room = ground.turned[direction]
-            box = shapely.bounds(room)
-            span = box[:, 2:] - box[:, :2] + fit.TOLERANCE_M
-            # A block longer than the ground's box, turned alike, cannot fit; nor one whose short
-            # side is wider than the ground's inscribed circle.
-            widest = 2 * (ground.radius_m[sites[query]] + CIRCLE_TOLERANCE_M)
-            can = (length <= span[:, 0]) & (width <= span[:, 1])
-            may = np.flatnonzero(can & (np.minimum(length, width) <= widest))
-            places = fit.centres(room[may], length[may], width[may])
-            fits = ~shapely.is_empty(places)
-            hit, area = may[fits], places[fits]
-            found["query"].append(query[hit])
-            found["direction"].append(direction[hit])
-            found["across"].append(np.full(len(hit), across))
-            found["rows"].append(size[hit, 2].astype(int))
-            found["columns"].append(size[hit, 3].astype(int))
-            found["length_m"].append(size[hit, 0])
-            found["width_m"].append(size[hit, 1])
-            found["count"].append(count[query[hit]].astype(int))
-            found["area"].append(area)
-            open_queries = np.setdiff1d(open_queries, query[hit])
-            if not every:
-                found_any[query[hit]] = True
-    empty = np.empty(0, dtype=np.intp)
-    return {name: np.concatenate(parts) if parts else empty for name, parts in found.items()}
+    turns = 2 * np.diff(first)[sites]
+    each = of_count[place] * turns
+    query, nth = np.repeat(np.arange(len(sites)), each), counted(each)
+    rank, turn = nth // turns[query], nth % turns[query]
+    size = table[(np.cumsum(of_count) - of_count)[place[query]] + rank]
+    direction, across = first[sites[query]] + turn // 2, turn % 2 == 1
+    return _Options(
+        layouts=of_count[place],
+        turns=turns,
+        start=np.concatenate(([0], np.cumsum(each))),
+        direction=direction,
+        across=across,
+        degrees=ground.degrees[direction] + np.where(across, 90.0, 0.0),
+        length_m=size[:, 0],
+        width_m=size[:, 1],
+        rows=size[:, 2].astype(int),
+        columns=size[:, 3].astype(int),
+    )
 
 
 def _turned(shapes: np.ndarray, parcels: np.ndarray, facts: pd.DataFrame) -> Ground:

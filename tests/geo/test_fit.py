@@ -93,3 +93,85 @@ def test_the_centres_are_exactly_those_where_the_rectangle_lies_inside(corners, 
                 assert grace.covers(block)
             elif inner.covers(block):
                 pytest.fail(f"({x}, {y}) is free, but was not found")
+
+
+def one(shape, *sizes, degrees=0.0):
+    """Return which of the sizes is the first that fits, its centre, and whether that is sure."""
+    length, width = np.array(sizes, dtype=float).T
+    option, centre, whole = fit.first(
+        np.array([shape]),
+        np.array([0]),
+        np.array([0, len(sizes)]),
+        np.full(len(sizes), degrees),
+        length,
+        width,
+    )
+    return int(option[0]), centre[0], bool(whole[0])
+
+
+def test_the_first_that_fits_is_taken():
+    assert one(shapely.box(0, 0, 10, 3), (5, 4), (5, 3), (2, 2))[0] == 1
+    assert one(shapely.box(0, 0, 10, 3), (5, 4), (11, 1))[0] == -1
+    assert np.isnan(one(shapely.box(0, 0, 10, 3), (5, 4))[1]).all()
+
+
+@pytest.mark.parametrize("turn", [0, 17, 45, 90, 133])
+@pytest.mark.parametrize("at", [(0, 0), (155_000, 880_000)])
+def test_an_exact_fit_is_found_wherever_it_is_turned_and_two_millimetres_more_is_not(turn, at):
+    shape = translate(rotate(shapely.box(0, 0, 10, 6), turn, origin=(0, 0)), *at)
+    option, centre, whole = one(shape, (10, 6), degrees=turn)
+    assert (option, whole) == (0, True)
+    middle = shape.centroid
+    assert centre == pytest.approx([middle.x, middle.y], abs=0.001)
+    assert one(shape, (10.002, 6), degrees=turn)[::2] == (-1, True)
+    assert one(shape, (10, 6.002), degrees=turn)[::2] == (-1, True)
+
+
+def test_an_l_a_ring_and_two_parts_take_what_they_take():
+    ell = shapely.Polygon([(0, 0), (12, 0), (12, 4), (4, 4), (4, 12), (0, 12)])
+    ring = shapely.box(0, 0, 20, 20).difference(shapely.box(5, 5, 15, 15))
+    parts = shapely.MultiPolygon([shapely.box(0, 0, 5, 5), shapely.box(5.5, 0, 10.5, 5)])
+    for shape, fits, too_large in (
+        (ell, [(12, 4), (4, 12)], [(5, 5), (12, 4.1)]),
+        (ring, [(20, 5), (5, 20)], [(6, 6), (20, 5.1)]),
+        (parts, [(5, 5)], [(6, 3)]),
+    ):
+        assert [one(shape, size)[0] for size in fits] == [0] * len(fits)
+        assert [one(shape, size)[0] for size in too_large] == [-1] * len(too_large)
+
+
+def test_nothing_takes_nothing():
+    shapes = np.array([shapely.Polygon(), shapely.box(0, 0, 3, 3)])
+    two = np.array([1.0, 1.0])
+    option, centre, _ = fit.first(shapes, np.array([0, 1]), np.arange(3), two * 0, two, two)
+    assert option.tolist() == [-1, 1]
+    assert np.isnan(centre[0]).all()
+    none = fit.first(shapes, np.array([], dtype=int), np.array([0]), *np.empty((3, 0)))
+    assert [len(part) for part in none] == [0, 0, 0]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(corner, min_size=3, max_size=12, unique=True),
+    st.floats(1, 14),
+    st.floats(1, 14),
+    st.floats(0, 90),
+)
+def test_it_fits_where_there_is_an_area_of_centres(corners, length, width, degrees):
+    shape = shapely.make_valid(shapely.Polygon(corners)).buffer(0)
+    if shape.is_empty:
+        return
+    option, centre, whole = one(shape, (length, width), degrees=degrees)
+    origin = np.zeros((1, 2))
+    turned = fit.turn(np.array([shape]), origin, np.array([degrees]))[0]
+    area = centres(turned, length, width)
+    # A gap thinner than centimetres may be missed, and is then said to be.
+    if whole and (area.is_empty or not area.buffer(-0.0005).is_empty):
+        assert (option == 0) == (not area.is_empty)
+    if option == 0:
+        half = fit.TOLERANCE_M
+        block = shapely.box(
+            -length / 2 + half, -width / 2 + half, length / 2 - half, width / 2 - half
+        )
+        stands = translate(rotate(block, degrees, origin=(0, 0)), *centre)
+        assert shape.buffer(1e-9).covers(stands)
