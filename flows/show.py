@@ -16,6 +16,7 @@ from flows.settings import Where
 from geo import catalogue
 from geo.errors import StoreError
 from geo.model import Market
+from maps import card
 
 SHOWN_ROWS = 5
 # A source whose snapshot was last seen longer ago than this is called stale.
@@ -80,7 +81,7 @@ def explained(folder: Path, market: Market, site: str) -> bool:
         rows = ranking[ranking[column].astype("string").str.casefold() == wanted]
         if len(rows):
             for _, row in rows.iterrows():
-                _print_site(console, row)
+                console.print(card.text(row), markup=False)
             return True
     with (folder / "set_aside.csv").open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
@@ -89,25 +90,6 @@ def explained(folder: Path, market: Market, site: str) -> bool:
                 console.print(f"Not a site. Set aside: {line['rule']}", markup=False)
                 return True
     return False
-
-
-def _print_site(console: Console, row: pd.Series) -> None:
-    console.print(f"{row['site_id']}: {row['sentence']}", markup=False)
-    group = ""
-    for fact in catalogue.facts():
-        if fact.name not in row.index:
-            continue
-        if fact.group != group:
-            group = fact.group
-            console.print(f"\n{group}", markup=False)
-        value = row[fact.name]
-        unknown = value is None or (not isinstance(value, str) and pd.isna(value))
-        shown = "unknown" if unknown else f"{_number(value)} {fact.unit or ''}".rstrip()
-        console.print(f"  {fact.title}: {shown}", markup=False)
-
-
-def _number(value: object) -> str:
-    return f"{value:,.10g}" if isinstance(value, float) else str(value)
 
 
 def sources(market: Market, where: Where) -> None:

@@ -144,7 +144,8 @@ def test_explain_site_and_set_aside(finished_hamlet, padfinder):
     by_id = padfinder(finished_hamlet, "explain", first["site_id"].lower(), "-m", "hamlet")
     assert by_id.code == 0, by_id.err
     assert first["sentence"] in by_id.out
-    assert "Load headroom: " in by_id.out
+    assert "Load headroom  " in by_id.out
+    assert "Screening is not engineering." in by_id.out
     by_address = padfinder(finished_hamlet, "explain", first["address"], "-m", "hamlet")
     assert by_address.out == by_id.out
     home = padfinder(finished_hamlet, "explain", "L0002", "-m", "hamlet")
