@@ -1,7 +1,8 @@
 """How fast, and in how much memory. Prints figures; asserts only what holds on any machine."""
 
-import resource
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +60,8 @@ def timed(source, receiver, where):
 
 
 def test_speed_and_memory():
+    # The peak so far is other benchmarks': the kernel is told to count anew.
+    Path("/proc/self/clear_refs").write_text("5", "ascii")
     solids, heights = town()
     source, receiver = pairs(100_000, solids)
     begun = time.perf_counter()
@@ -70,10 +73,11 @@ def test_speed_and_memory():
     ten = np.tile(source, (10, 1)), np.tile(receiver, (10, 1))
     flat_s = timed(*ten, scene())
     print(f"flat: {len(ten[0]) / flat_s / 1e6:.2f} million pairs a second")
-    most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"most memory of the process: {most_mb:.0f} MB")
+    status = Path("/proc/self/status").read_text("ascii")
+    most_mb = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+    print(f"most memory of the process meanwhile: {most_mb:.0f} MB")
     assert flat_s / len(ten[0]) < screened_s / len(source)
-    assert most_mb < 4000  # of everything that this process has run
+    assert most_mb < 1000
 
 
 def test_the_kernel_beats_plain_shapely():
