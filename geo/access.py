@@ -1,0 +1,98 @@
+"""Whether a truck or a crane can come from the street to the pad.
+
+A vehicle is a disc as wide as the way it needs. Where its middle may stand is the parcel, and the
+street before it, less everything nearer than half the width to a building or to a lot line that
+is not the street's. The disc may hang over the street: that line is open.
+"""
+
+import numpy as np
+import shapely
+
+from geo.near import gather
+from geo.yards import areas
+
+FORGIVEN_M = 0.005
+NEAR_M = 0.01
+ASIDE_M = 0.05
+QUARTER = 8  # corners of a quarter circle: the way round a building's corner is 0.5 % too short
+
+
+def reached(
+    parcels: np.ndarray,
+    buildings_site: np.ndarray,
+    buildings: np.ndarray,
+    street: np.ndarray,
+    pads: np.ndarray,
+    width_m: float,
+) -> np.ndarray:
+    """Say for each site whether a way `width_m` wide leads from its street side to its pad.
+
+    `parcels`, `street` (the lot lines on the street, as `yards.street_side` gives them) and
+    `pads` are (n,), in one metric frame; `buildings` stand on the sites `buildings_site`
+    (positions), and what of them lies off the parcel is not in the way. 5 mm on each side are
+    forgiven, and the way ends where the disc is within 1 cm of the pad, which is free ground. A
+    pad that can be had from the street itself needs no way on the lot.
+
+    The answer (n,) is `reached`, `blocked`, `no street side`, or None where the street side or the
+    pad is not known (None; an empty pad likewise).
+
+    Worked: a building 17 m wide on a lot 20 m wide leaves a lane of 3 m: a pad behind it is
+    reached by 3 m, and blocked for 3.02 m.
+    """
+    answer = np.full(len(parcels), None, dtype=object)
+    known = ~shapely.is_missing(street) & ~(shapely.is_missing(pads) | shapely.is_empty(pads))
+    answer[known & shapely.is_empty(street)] = "no street side"
+    sites = np.flatnonzero(known & ~shapely.is_empty(street))
+    if not len(sites):
+        return answer
+    answer[sites] = "blocked"
+    place = np.full(len(parcels), -1)
+    place[sites] = np.arange(len(sites))
+    here = place[buildings_site] >= 0
+    land, radius = areas(parcels[sites]), max(width_m / 2 - FORGIVEN_M, 0.0)
+    taken = _taken(land, place[buildings_site][here], areas(buildings[here]), street[sites], radius)
+    before = _before(land, street[sites], width_m)
+    on_lot, lot_of = shapely.get_parts(shapely.difference(land, taken), return_index=True)
+    on_street, street_of = shapely.get_parts(shapely.difference(before, taken), return_index=True)
+    ways = np.concatenate((on_lot, on_street))
+    of = np.concatenate((lot_of, street_of))
+    good = shapely.distance(ways, before[of]) <= NEAR_M
+    good &= shapely.distance(ways, pads[sites[of]]) <= width_m / 2 + NEAR_M
+    answer[sites[of[good]]] = "reached"
+    return answer
+
+
+def _taken(
+    parcels: np.ndarray,
+    site: np.ndarray,
+    buildings: np.ndarray,
+    street: np.ndarray,
+    radius_m: float,
+) -> np.ndarray:
+    """Return what is too near to a building, or to a lot line that is not the street's."""
+    # Wider by 1 cm: the street's line may differ from the lot's in the last digits, and no speck
+    # of it may stay in the way.
+    lines = shapely.difference(shapely.boundary(parcels), shapely.buffer(street, NEAR_M))
+    inside = shapely.intersection(buildings, parcels[site])
+    everything = np.concatenate((lines, inside))
+    of = np.concatenate((np.arange(len(parcels)), site))
+    order = np.argsort(of, kind="stable")
+    obstacles = shapely.geometrycollections(everything[order], indices=of[order])
+    return np.asarray(shapely.buffer(obstacles, radius_m, quad_segs=QUARTER))
+
+
+def _before(parcels: np.ndarray, street: np.ndarray, width_m: float) -> np.ndarray:
+    """Return the street before each parcel: a rectangle `width_m` deep off each piece of line."""
+    lines, of_line = shapely.get_parts(street, return_index=True)
+    xy, line = shapely.get_coordinates(lines, return_index=True)
+    begin, end = xy[:-1], xy[1:]
+    length = np.hypot(*(end - begin).T)
+    kept = (line[:-1] == line[1:]) & (length > 0)
+    begin, end, of = begin[kept], end[kept], of_line[line[:-1][kept]]
+    along = (end - begin) / length[kept, None]
+    off = np.column_stack((along[:, 1], -along[:, 0]))
+    shapely.prepare(parcels)
+    aside = (begin + end) / 2 + off * ASIDE_M
+    off[shapely.contains_xy(parcels[of], *aside.T)] *= -1
+    corners = (begin, end, end + off * width_m, begin + off * width_m)
+    return gather(shapely.polygons(np.stack(corners, axis=1)), of, len(parcels))
