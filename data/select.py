@@ -18,8 +18,9 @@ from geo import catalogue
 from geo.errors import StoreError
 from geo.model import LandUse, Layer, Market, Needs, Screening, SourceLine
 
-# Kinds of polygon that assessors draw and that nobody owns as a lot (MassGIS level 3 and others).
-NOT_LAND = ("ROW", "PRIV_ROW", "RAIL_ROW", "WATER")
+# Kinds of polygon that assessors draw and that nobody owns as a lot (MassGIS level 3 and others),
+# and what lies there.
+NOT_LAND = {"ROW": "street", "PRIV_ROW": "street", "RAIL_ROW": "rail", "WATER": "water"}
 # A lot is split where its largest zone holds less than this share of what is zoned of it.
 SPLIT_BELOW = 0.98
 
@@ -127,11 +128,10 @@ def select(
                 "report this: a parcel has gone astray",
             )
         layers = _near(opened, market, needs, night)
-        reached = [name for name in needs.reach_m if catalogue.layers()[name].is_raster]
         rasters = {
             name: opened.raster(name, night, market.sources)
-            for name in reached
-            if name in set(stood["layer"])
+            for name, layer in catalogue.layers().items()
+            if layer.is_raster and name in needs.reach_m and name in set(stood["layer"])
         }
         unclassified = dict(
             con.execute(
@@ -282,14 +282,15 @@ def _parcels(opened: Store, market: Market, night: dt.date) -> None:
             case when given.use_code is null then 'missing'
                 when code.code is null then 'unclassified' else code.class end as use_state,
             recorded_area_m2, building_area_m2, storeys, record_count, geometry,
+            coalesce(map(?, ?)[upper(trim(polygon_kind))], 'lot') as kind,
             case when geometry is null or st_isempty(geometry) then 'no geometry'
-                when upper(trim(polygon_kind)) in (select unnest(?)) then 'not land'
+                when kind <> 'lot' then 'not land'
                 when nullif(trim(parcel_id), '') is null then 'no assessor id' end as rule
         from given left join use_code as code on code.jurisdiction = given.jurisdiction
             and code.scheme = use_scheme and code.code = given.use_code
         order by ord
         """,
-        [list(NOT_LAND)],
+        [list(NOT_LAND), list(NOT_LAND.values())],
     )
 
 
@@ -496,10 +497,16 @@ def _aside(con: duckdb.DuckDBPyConnection) -> tuple[pd.DataFrame, dict[str, int]
 def _near(
     opened: Store, market: Market, needs: Needs, night: dt.date
 ) -> dict[str, gpd.GeoDataFrame]:
-    """Return each vector layer that the market has, cut to what lies within reach of a site."""
+    """Return each vector layer that the market has, cut to what lies within reach of a site.
+
+    `lots` is made of the parcels alone: no source fills it, so the catalogue does not offer it.
+    """
     con, near = opened.con, dict[str, gpd.GeoDataFrame]()
     have = set(opened.snapshots(night, market.sources)["layer"])
     for name, reach_m in sorted(needs.reach_m.items()):
+        if name == "lots":
+            near[name] = _lots(con, market, reach_m)
+            continue
         layer = catalogue.layers()[name]
         if layer.is_raster or name in {"parcels", "zoning"}:
             continue
@@ -517,6 +524,46 @@ def _near(
                 layer,
             )
     return near
+
+
+def _lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -> gpd.GeoDataFrame:
+    """Return every piece of land within `reach_m` of a site, the sites' own included.
+
+    Columns: lot_id, kind (lot, street, rail or water), use_class, site_id (of the site that it is
+    ground of, null where of none), geometry; by lot_id. Ground that several parcels share, such as
+    a stack of condos, is one row by the first id: residential if any of them is. Each piece of a
+    repeated id is a row. Parcels without geometry are left out.
+    """
+    texts = ("lot_id", "kind", "use_class", "site_id")
+    frame = to_frame(
+        con.sql(
+            f"""
+            with near_lot as (
+                select parcel.*, site.site_id,
+                    st_aswkb(st_normalize(parcel.geometry)) as ground
+                from parcel left join stack on stack.ord = parcel.ord
+                    left join piece on piece.ord = stack.head
+                    left join site on site.ord = piece.head
+                where parcel.ord in ({_within("parcel", reach_m)})
+            ), once as (
+                -- Somebody's lot goes before a street that was drawn over the same ground.
+                select first(ord order by kind <> 'lot', parcel_id, ord) as ord,
+                    first(parcel_id order by kind <> 'lot', parcel_id, ord) as parcel_id,
+                    first(kind order by kind <> 'lot', parcel_id, ord) as kind,
+                    case when bool_or(use_class = 'residential') then 'residential'
+                        else first(use_class order by use_class is null, kind <> 'lot',
+                            parcel_id, ord) end as use_class,
+                    min(site_id) as site_id,
+                    first(geometry order by kind <> 'lot', parcel_id, ord) as geometry
+                from near_lot group by jurisdiction, ground
+            )
+            select coalesce(parcel_id, 'parcel ' || ord) as lot_id, {", ".join(texts[1:])}, geometry
+            from once order by lot_id, ord
+            """  # noqa: S608 (our own names and a number)
+        ),
+        market.crs,
+    )
+    return gpd.GeoDataFrame(frame.astype(dict.fromkeys(texts, "str")))
 
 
 def _within(table: str, reach_m: float) -> str:
@@ -608,6 +655,8 @@ def _coverages(
 ) -> dict[str, shapely.Geometry | None]:
     """Return where absence is a fact, per layer, in the market's frame; None where nowhere is."""
     covered = {name: _coverage(stood, name, market) for name in sorted(wanted)}
+    if "lots" in covered:
+        covered["lots"] = covered["parcels"]
     if "receptors" in covered:
         # Homes come from the parcels: beyond them nobody is known to listen.
         parcels, others = covered["parcels"], covered["receptors"]

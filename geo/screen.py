@@ -19,6 +19,9 @@ from geo.raster import at
 
 T = TypeVar("T")
 
+# Land beside a site, for telling a street's side from a neighbour's: a street's half and its verge.
+LOT_REACH_M = 30.0
+
 
 def needs(market: Market, plan: Plan) -> Needs:
     """Say what a plan asks of the store: who is a site, and how far each layer matters to one.
@@ -40,6 +43,7 @@ def needs(market: Market, plan: Plan) -> Needs:
         "receptors": audible,
         # A building matters to a pad by its clearance, and to sound wherever it goes.
         "buildings": max(clearance, audible),
+        "lots": LOT_REACH_M,
         "exclusions": 0.0,
         "elevation": 0.0,
         "ambient": 0.0,

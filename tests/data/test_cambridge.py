@@ -4,6 +4,7 @@ import datetime as dt
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -17,7 +18,13 @@ from geo.model import Market, Needs, Plan
 
 ROOT = Path(__file__).parents[2]
 NIGHT = dt.date(2026, 3, 1)
-REACH = {"receptors": 100.0, "substations": 4000.0, "gas_signs": 60.0, "exclusions": 0.0}
+REACH = {
+    "receptors": 100.0,
+    "substations": 4000.0,
+    "gas_signs": 60.0,
+    "exclusions": 0.0,
+    "lots": 30.0,
+}
 
 
 def read_toml(model, name):
@@ -165,6 +172,28 @@ def test_homes_within_reach_agree_with_a_slow_oracle(selection, store, market):
     own = got[got["site_id"].notna()]
     assert set(own["site_id"]) <= set(selection.screening.sites["site_id"])
     assert (own["site_id"] == own["receptor_id"]).all()
+
+
+def test_lots_within_reach_agree_with_a_slow_oracle(selection, cambridge_files):
+    parcels = gpd.read_parquet(cambridge_files / "parcels_fy2014.parquet").to_crs("EPSG:26986")
+    parcels = parcels[~(parcels.geometry.isna() | parcels.geometry.is_empty)]
+    parcels["geometry"] = parcels.geometry.make_valid()
+    sites, lots = selection.screening.sites, selection.screening.layers["lots"]
+    near = np.unique(
+        parcels.sindex.query(sites.geometry, predicate="dwithin", distance=REACH["lots"])[1]
+    )
+    grounds = parcels.iloc[near].geometry.normalize().to_wkb()
+    # A repaired ring may come out in another order of its points: at most the 37 that are invalid.
+    assert abs(len(lots) - grounds.nunique()) <= 37
+    assert set(parcels.iloc[near]["ML"].str.strip()) >= set(
+        lots.loc[~lots["lot_id"].str.startswith("parcel "), "lot_id"]
+    )
+    # Cambridge draws its streets, a few large shapes, and its railways as parcels.
+    counted = lots["kind"].value_counts()
+    assert counted["lot"] > 5000
+    assert counted["street"] > 0
+    assert counted["rail"] > 0
+    assert set(lots["site_id"].dropna()) == set(sites["site_id"])
 
 
 def test_no_capacity_is_made_up(selection):

@@ -164,6 +164,90 @@ def test_receptors_are_those_within_reach_and_know_their_own_site(street, needs,
     assert none["receptor_id"].tolist() == ["homes_above", "house", "stack_c"]
 
 
+def test_lots_are_every_piece_of_land_near_a_site(street, needs, land_use, night):
+    got = asked(street, needs({"lots": 100.0}), land_use, night).screening
+    lots = got.layers["lots"]
+    assert list(lots.columns) == ["lot_id", "kind", "use_class", "site_id", "geometry"]
+    assert lots["lot_id"].is_monotonic_increasing
+    named = lots[~lots["lot_id"].str.startswith("parcel ")].set_index("lot_id")
+    # school lies 60 m from vacant_in_b, street 100 m from the stack, small 70 m from odd_in_b
+    assert named.index.tolist() == [
+        "homes_above",
+        "house",
+        "mill",
+        "missing_in_b",
+        "odd_in_b",
+        "pond",
+        "school",
+        "shop",
+        "small",
+        "split",
+        "stack_a",
+        "street",
+        "twice",
+        "twice",
+        "vacant_in_b",
+    ]
+    kinds = named["kind"].to_dict()
+    assert (kinds.pop("street"), kinds.pop("pond")) == ("street", "water")
+    assert set(kinds.values()) == {"lot"}
+    # one of the stack is a home, so whoever adjoins it adjoins homes
+    assert named["use_class"].drop("twice").fillna("").to_dict() == {
+        "homes_above": "mixed",
+        "house": "residential",
+        "mill": "industrial",
+        "missing_in_b": "",
+        "odd_in_b": "",
+        "pond": "commercial",
+        "school": "exempt",
+        "shop": "commercial",
+        "small": "commercial",
+        "split": "commercial",
+        "stack_a": "residential",
+        "street": "commercial",
+        "vacant_in_b": "vacant",
+    }
+    assert set(named["use_class"]["twice"]) == {"commercial"}
+    own = {"house", "pond", "school", "small", "street"}
+    for name, site in named["site_id"].fillna("").items():
+        assert site == ("" if name in own else name), name
+    # two lots without an id, at 10 m and 40 m from the stack
+    nameless = lots[lots["lot_id"].str.startswith("parcel ")]
+    assert (len(nameless), nameless["site_id"].notna().sum()) == (2, 0)
+    assert got.coverage["lots"].equals(got.coverage["parcels"])
+    near = asked(street, needs({"lots": 30.0}), land_use, night).screening.layers["lots"]
+    assert {"school", "small", "pond", "street"}.isdisjoint(near["lot_id"])
+    assert near["lot_id"].str.startswith("parcel ").sum() == 1
+
+
+def test_ground_drawn_twice_is_one_lot_and_a_lot_before_a_street(
+    *, tmp_path, pull, market, table, square, parcel_source, zone_source, needs, land_use, night
+):
+    columns = {
+        "ID": ["a", None, "b", None, "way", "c", "line"],
+        "USE": ["3", "3", "1", "1", "3", "1", None],
+        "KIND": [None, None, None, None, "priv_row ", "FEE", "RAIL_ROW"],
+        "FLOOR": [1.0] * 7,
+    }
+    # The way stands over c's ground; b and a nameless home share theirs.
+    shapes = [square(x, 0) for x in (0, 20, 40, 40, 60, 60, 80)]
+    table(shapes, **columns).to_parquet(tmp_path / "parcels.parquet")
+    table([square(-10, -10, 200)], ZONE=["B"]).to_parquet(tmp_path / "zoning.parquet")
+    place = market(parcel_source.id, zone_source.id)
+    store, _ = pull(tmp_path, place, parcel_source, zone_source)
+    got = select(store, place, needs({"lots": 70.0}), land_use, night)
+    lots = got.screening.layers["lots"]
+    assert lots["lot_id"].str.replace(r"\d+", "n", regex=True).tolist() == [
+        "a",
+        "b",
+        "c",
+        "line",
+        "parcel n",
+    ]
+    assert lots["kind"].tolist() == ["lot", "lot", "lot", "rail", "lot"]
+    assert got.set_aside["not land"] == 2
+
+
 def test_only_what_is_asked_for_is_loaded(street, needs, land_use, night):
     screening = asked(street, needs(), land_use, night).screening
     assert screening.layers == {}
@@ -265,17 +349,17 @@ def test_shuffled_rows_select_to_the_same(
         rows.to_parquet(tmp_path / f"{name}.parquet")
     store, place = street
     other, _ = pull(tmp_path, place, parcel_source, zone_source)
-    reach = needs({"receptors": 100.0})
+    reach = needs({"receptors": 100.0, "lots": 100.0})
     one = select(store, place, reach, land_use, night)
     two = select(other, place, reach, land_use, night)
     pd.testing.assert_frame_equal(
         pd.DataFrame(one.screening.sites), pd.DataFrame(two.screening.sites)
     )
     pd.testing.assert_frame_equal(one.aside, two.aside)
-    pd.testing.assert_frame_equal(
-        pd.DataFrame(one.screening.layers["receptors"]),
-        pd.DataFrame(two.screening.layers["receptors"]),
-    )
+    for name in ("receptors", "lots"):
+        pd.testing.assert_frame_equal(
+            pd.DataFrame(one.screening.layers[name]), pd.DataFrame(two.screening.layers[name])
+        )
 
 
 def test_an_id_in_two_jurisdictions_is_refused(
