@@ -9,23 +9,27 @@ from pathlib import Path
 
 import duckdb
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import shapely
 
 from data.source import Source, registry
 from data.store import Store, open_store, to_frame
-from geo import catalogue
+from geo import adjoining, catalogue
 from geo.errors import StoreError
-from geo.model import LandUse, Layer, Market, Needs, Screening, SourceLine
+from geo.model import LandUse, Layer, Market, Needs, Screening, Sites, SourceLine
 
 # Kinds of polygon that assessors draw and that nobody owns as a lot (MassGIS level 3 and others),
 # and what lies there.
 NOT_LAND = {"ROW": "street", "PRIV_ROW": "street", "RAIL_ROW": "rail", "WATER": "water"}
 # A lot is split where its largest zone holds less than this share of what is zoned of it.
 SPLIT_BELOW = 0.98
+# Lots touch across this: what surveys and rounding leave between two that share a line.
+TOUCH_M = 0.05
 
 STACKED = "stacked on another parcel"
 PIECE = "another piece of a repeated id"
+JOINED = "joined to a touching parcel of the same owner"
 TOO_SMALL = "smaller than the plan's minimum"
 # The first that applies sets a parcel aside.
 KINDS_APART = frozenset({"exclusions", "receptors"})
@@ -46,6 +50,7 @@ RULES: tuple[str, ...] = (
     "vacant use in no zone",
     "missing use in no zone",
     "unclassified use in no zone",
+    JOINED,
     TOO_SMALL,
 )
 
@@ -68,6 +73,7 @@ SITE_COLUMNS = [
     "record_count",
     "stacked_count",
     "piece_count",
+    "joined_count",
     "own_dwelling",
 ]
 _TEXTS = [
@@ -118,6 +124,12 @@ def select(
         _grounds(con)
         _zones(opened, market, needs, night)
         _decide(con, needs)
+        if needs.sites.join_owner:
+            _join(con, market, needs.sites)
+        con.execute(
+            "create temp table site as select parcel_id as site_id, * from decided "
+            "where rule is null order by parcel_id, ord"
+        )
         sites = _sites(con, market)
         aside, counts = _aside(con)
         parcels_in = _count(con, "select count(*) from parcel")
@@ -282,6 +294,7 @@ def _parcels(opened: Store, market: Market, night: dt.date) -> None:
             case when given.use_code is null then 'missing'
                 when code.code is null then 'unclassified' else code.class end as use_state,
             recorded_area_m2, building_area_m2, storeys, record_count, geometry,
+            nullif(trim(regexp_replace(upper(owner), '[[:space:]]+', ' ', 'g')), '') as owner,
             coalesce(map(?, ?)[upper(trim(polygon_kind))], 'lot') as kind,
             case when geometry is null or st_isempty(geometry) then 'no geometry'
                 when kind <> 'lot' then 'not land'
@@ -323,7 +336,10 @@ def _grounds(con: duckdb.DuckDBPyConnection) -> None:
             coalesce(bool_or(receptor in ('home', 'elderly', 'hotel')), false) as own_dwelling,
             sum(record_count) as record_count,
             sum(building_area_m2 order by ord) as building_area_m2,
-            max(storeys) as storeys
+            max(storeys) as storeys,
+            -- Ground that several own is nobody's to join.
+            case when count(owner) = count(*) and count(distinct owner) = 1
+                then min(owner) end as owner
         from stack join parcel using (ord) group by head
         """
     )
@@ -363,7 +379,8 @@ def _grounds(con: duckdb.DuckDBPyConnection) -> None:
             first(plot.building_area_m2 order by plot.building_area_m2 is null, piece.ord)
                 as building_area_m2,
             first(plot.storeys order by plot.storeys is null, piece.ord) as storeys,
-            sum(plot.stacked_count) as stacked_count, bool_or(own_dwelling) as own_dwelling
+            sum(plot.stacked_count) as stacked_count, bool_or(own_dwelling) as own_dwelling,
+            case when count(distinct plot.owner) = 1 then min(plot.owner) end as owner
         from piece join plot on plot.head = piece.ord join parcel on parcel.ord = piece.ord
         group by piece.head
         """
@@ -424,7 +441,7 @@ def _decide(con: duckdb.DuckDBPyConnection, needs: Needs) -> None:
                 use_class is not null and use_class in (select unnest($classes)) as by_use
             from lot left join zoned using (ord)
         )
-        select *,
+        select *, ord as head, 1 as joined_count,
             case when by_use then 'use' else 'zoning' end as site_because,
             case when not by_use and use_class is not null and use_class <> 'vacant'
                     then use_class || ' use'
@@ -443,9 +460,92 @@ def _decide(con: duckdb.DuckDBPyConnection, needs: Needs) -> None:
             "too_small": TOO_SMALL,
         },
     )
+
+
+def _join(con: duckdb.DuckDBPyConnection, market: Market, rules: Sites) -> None:
+    """Make one row of `decided` of touching lots of one owner that would be sites but for size.
+
+    The whole goes by its least id, and by the use and zone of its largest lot; what is counted is
+    summed. A whole that is still too small is not joined: each of its lots is set aside as small.
+    """
+    lots = to_frame(
+        con.sql(
+            """
+            select ord, dense_rank() over (order by jurisdiction, owner) as owner, geometry
+            from decided where owner is not null and (rule is null or rule = $too_small)
+            qualify count(*) over (partition by jurisdiction, owner) > 1
+            order by parcel_id, ord
+            """,
+            params={"too_small": TOO_SMALL},
+        ),
+        market.crs,
+    )
+    shapes, ords = np.asarray(lots.geometry.array), lots["ord"].to_numpy()
+    first = adjoining.groups(shapes, TOUCH_M, lots["owner"].to_numpy())
+    several = np.bincount(first, minlength=len(first))[first] > 1
+    shapes, ords, heads = shapes[several], ords[several], ords[first][several]
+    # By the position of the head, which is by id: `together` gives one ground for each, in order.
+    found, place = np.unique(first[several], return_inverse=True)
+    grounds = adjoining.together(shapes, place, TOUCH_M)
+    large = shapely.area(grounds) >= rules.minimum_area_m2
+    if not large.any():
+        return
+    joining = pd.DataFrame({"ord": ords, "head": heads})[large[place]]
+    whole = pd.DataFrame({"head": lots["ord"].to_numpy()[found], "shape": shapely.to_wkb(grounds)})[
+        large
+    ]
+    for name, table in (("joining", joining), ("whole_joined", whole)):
+        con.register("incoming", table)
+        con.execute(f"create temp table {name} as select * from incoming")  # noqa: S608 (our own)
+        con.unregister("incoming")
     con.execute(
-        "create temp table site as select parcel_id as site_id, * from decided "
-        "where rule is null order by parcel_id, ord"
+        """
+        create temp table joined as
+        with member as (
+            select decided.* exclude (head), joining.head from joining join decided using (ord)
+        ), zoned as (
+            select head, zone_code, sum(area_m2 order by ord, zone_class) as zone_m2
+            from joining join share using (ord) group by head, zone_code
+        ), split as (
+            select head, max(zone_m2) < ? * sum(zone_m2 order by zone_code) as zone_split
+            from zoned group by head
+        ), counted as (
+            select head as ord, head,
+                first(parcel_id order by parcel_id, ord) as parcel_id,
+                first(address order by address is null, parcel_id, ord) as address,
+                first(city order by city is null, parcel_id, ord) as city,
+                first(use_code order by lot_area_m2 desc, parcel_id, ord) as use_code,
+                first(use_title order by lot_area_m2 desc, parcel_id, ord) as use_title,
+                first(use_class order by lot_area_m2 desc, parcel_id, ord) as use_class,
+                first(site_because order by lot_area_m2 desc, parcel_id, ord) as site_because,
+                first(zone_code order by lot_area_m2 desc, parcel_id, ord) as zone_code,
+                first(zone_class order by lot_area_m2 desc, parcel_id, ord) as zone_class,
+                sum(recorded_area_m2 order by parcel_id, ord) as recorded_area_m2,
+                sum(building_area_m2 order by parcel_id, ord) as building_area_m2,
+                sum(record_count) as record_count, max(storeys) as storeys,
+                sum(stacked_count) as stacked_count, sum(piece_count) as piece_count,
+                count(*) as joined_count, bool_or(own_dwelling) as own_dwelling
+            from member group by head
+        )
+        select counted.*, st_geomfromwkb(shape) as geometry,
+            st_area(st_geomfromwkb(shape)) as lot_area_m2,
+            least(zone_m2 / st_area(st_geomfromwkb(shape)), 1) as zone_share, zone_split
+        from counted join whole_joined using (head) left join zoned using (head, zone_code)
+            left join split using (head)
+        """,
+        [SPLIT_BELOW],
+    )
+    con.execute(
+        """
+        create or replace temp table decided as
+        select * replace (geometry::geometry as geometry) from decided
+        where ord not in (select ord from joining)
+        union all by name
+        select ord, head, ? as rule from joining where ord <> head
+        union all by name
+        select * from joined
+        """,
+        [JOINED],
     )
 
 
@@ -461,7 +561,7 @@ def _sites(con: duckdb.DuckDBPyConnection, market: Market) -> gpd.GeoDataFrame:
             "make the ids of one of the parcel sources different, by declaring another column",
         )
     types = dict.fromkeys(_TEXTS, "str") | dict.fromkeys(_NUMBERS, "float64")
-    types |= dict.fromkeys(("stacked_count", "piece_count"), "int64")
+    types |= dict.fromkeys(("stacked_count", "piece_count", "joined_count"), "int64")
     sites["zone_split"] = sites["zone_split"].astype("boolean").fillna(value=False).astype("bool")
     return gpd.GeoDataFrame(sites.astype(types))
 
@@ -543,7 +643,8 @@ def _lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -> gpd
                     st_aswkb(st_normalize(parcel.geometry)) as ground
                 from parcel left join stack on stack.ord = parcel.ord
                     left join piece on piece.ord = stack.head
-                    left join site on site.ord = piece.head
+                    left join decided on decided.ord = piece.head
+                    left join site on site.ord = decided.head
                 where parcel.ord in ({_within("parcel", reach_m)})
             ), once as (
                 -- Somebody's lot goes before a street that was drawn over the same ground.
@@ -620,7 +721,8 @@ def _receptors(
             select hearer.*, site.site_id from hearer
                 left join stack on stack.ord = hearer.ord
                 left join piece on piece.ord = stack.head
-                left join site on site.ord = piece.head
+                left join decided on decided.ord = piece.head
+                left join site on site.ord = decided.head
         )
         """
     )

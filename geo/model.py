@@ -235,12 +235,16 @@ class Market(Frozen):
 
 
 class Sites(Frozen):
-    """Who is a site: which uses, which zones where the use does not say, and how large."""
+    """Who is a site: which uses, which zones where the use does not say, and how large.
+
+    `join_owner`: touching parcels of one owner, each a site but for its size, are one site.
+    """
 
     classes: tuple[UseClass, ...] = ("commercial", "industrial", "mixed")
     zones: tuple[ZoneClass, ...] = ("commercial", "industrial", "mixed")
     minimum_area_m2: NotNegative = 0.0
     zone_share_minimum: Share = 0.5
+    join_owner: bool = False
 
 
 class GridPlan(Frozen):

@@ -1,5 +1,8 @@
 """Make the assessor's parcel table from the lots, with the faults that such tables have."""
 
+from collections.abc import Sequence
+from itertools import product
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -36,6 +39,31 @@ TITLES = {
     "960": "CHURCH",
     "975": "RAILROAD",
 }
+# Make-believe names, of people and of firms, each of which one owner has.
+GIVEN = (
+    "ABEL", "ADA", "AGNES", "AMOS", "CLARA", "CYRUS", "DORA", "EDITH", "ELI", "EZRA", "FLORA",
+    "HIRAM", "IDA", "IRA", "JONAS", "LEVI", "LYDIA", "MABEL", "NORA", "ORRIN", "OTIS", "PEARL",
+    "RHODA", "RUTH", "SILAS", "STELLA", "TILDA", "URSULA", "VERA", "WILLA",
+)  # fmt: skip
+FAMILY = (
+    "ALDERWAY", "ASHCOMBE", "BARLOWE", "BIRCHALL", "CARDEN", "COLBROOK", "DANFORTH", "DUNMORE",
+    "ELLERY", "FAIRWOOD", "FENWICK", "GARLAND", "HALLOWELL", "HARTSELL", "INGLEBY", "KESTREL",
+    "LANGDALE", "LOCKRIDGE", "MARDEN", "NETTLETON", "OAKSHOTT", "PELHAM", "QUILLER", "RADNOR",
+    "SELWYN", "THORNE", "UNDERHILL", "VARLEY", "WEXCOMB", "YARROW",
+)  # fmt: skip
+PLACE = (
+    "MILLBROOK", "MILL RIVER", "CANAL STREET", "FOUNDRY", "OLD QUARRY", "NORTHGATE", "MILL POND",
+    "WEST YARD", "STATION", "BRIDGE STREET", "RIVERBANK", "UPPER DAM", "TANNERY", "ROPEWALK",
+)  # fmt: skip
+TRADE = (
+    "MILLS", "HOLDINGS", "PROPERTIES", "STORAGE", "SUPPLY", "TRADING", "WORKS", "ESTATES",
+    "PARTNERS", "REALTY",
+)  # fmt: skip
+FORM = ("LLC", "INC", "TRUST", "LP")
+# A stream of its own, so that the rest of the town is as it was without owners.
+OWNER_SEED = 20_260_401
+SHARED_OWNER, NO_OWNER = 0.04, 0.01
+TOUCH_M = 0.05
 
 
 def table(
@@ -67,6 +95,7 @@ def table(
             "BLDG_AREA": (floor_m2 * factor("m2", "ft2")).round(0),
             "STORIES": [f"{n:.0f}" if n > 0 else "" for n in storeys],
             "RECORD_COU": 1,
+            "OWNER1": owners(lots),
         },
         geometry=lots.geometry.to_numpy(),
     )
@@ -76,6 +105,41 @@ def table(
     )
     between.loc[between.POLY_TYPE == "RAIL_ROW", ["USE_CODE", "USE_DESCRI"]] = ["975", "RAILROAD"]
     return pd.concat([rows, between], ignore_index=True)
+
+
+def owners(lots: gpd.GeoDataFrame) -> Array:
+    """Return each lot's owner (n,), in capitals, None where the assessor has none.
+
+    All are different, but that some commercial and industrial lots that touch the next of their
+    block share its owner.
+
+    Worked: of two touching stores of one block, in one case of twenty-five both are
+    "FOUNDRY TRADING INC".
+    """
+    rng = np.random.default_rng(OWNER_SEED)
+    use, block, shape = lots.use.to_numpy(str), lots.block.to_numpy(), lots.geometry.to_numpy()
+    trade = np.char.startswith(use, "3") | np.char.startswith(use, "4")
+    drawn, missing = rng.random((2, len(lots)))
+    follows = np.zeros(len(lots), dtype=bool)
+    follows[1:] = (block[1:] == block[:-1]) & trade[1:] & trade[:-1] & (drawn[1:] < SHARED_OWNER)
+    at = np.flatnonzero(follows)
+    follows[at] = shapely.dwithin(shape[at - 1], shape[at], TOUCH_M)
+    # Whoever shares takes the owner of the first of the row.
+    first = np.maximum.accumulate(np.where(follows, 0, np.arange(len(lots))))
+    initials = [chr(ord("A") + letter) for letter in range(26)]
+    people = _names(rng, len(lots), FAMILY, GIVEN, initials)
+    firms = _names(rng, len(lots), PLACE, TRADE, FORM)
+    names = np.where(trade, firms, people)[first]
+    names[missing < NO_OWNER] = None
+    return np.asarray(names)
+
+
+def _names(rng: np.random.Generator, count: int, *words: Sequence[str]) -> Array:
+    """Return `count` different names, one word of each kind in each, numbered where used up."""
+    every = np.array([" ".join(parts) for parts in product(*words)], dtype=object)
+    turns = -(-count // len(every))
+    rounds = [every, *(every + f" {number}" for number in range(2, turns + 1))]
+    return np.concatenate([rng.permutation(one) for one in rounds])[:count]
 
 
 def _spoil(rows: gpd.GeoDataFrame, block: Array, rng: np.random.Generator) -> gpd.GeoDataFrame:
@@ -98,6 +162,7 @@ def _spoil(rows: gpd.GeoDataFrame, block: Array, rng: np.random.Generator) -> gp
     second = first + 1
     free[second] = False
     rows.loc[second, "MAP_PAR_ID"] = rows.loc[first, "MAP_PAR_ID"].to_numpy()
+    rows.loc[second, "OWNER1"] = rows.loc[first, "OWNER1"].to_numpy()
     corners = shapely.get_num_coordinates(rows.geometry.to_numpy()) == 5
     for at in pick("bow_tie", corners & (homes | trade)):
         ring = shapely.get_coordinates(rows.geometry[at])
@@ -113,6 +178,7 @@ def _spoil(rows: gpd.GeoDataFrame, block: Array, rng: np.random.Generator) -> gp
     unit = stacked.groupby(level=0).cumcount() + 1
     stacked["MAP_PAR_ID"] += "." + unit.astype(str).str.zfill(2)
     stacked["SITE_ADDRE"] += " UNIT " + unit.astype(str)
+    stacked["OWNER1"] += " UNIT " + unit.astype(str)
     stacked["BLDG_AREA"] = (stacked["BLDG_AREA"] / np.repeat(units, units)).round(0)
     rows = pd.concat([rows.drop(index=condos), stacked], ignore_index=True)
     return rows.sort_values(["MAP_PAR_ID", "SITE_ADDRE"], kind="stable", ignore_index=True)

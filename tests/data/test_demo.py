@@ -11,7 +11,7 @@ import rasterio
 import shapely
 
 from data import demo
-from data.demo import layout, recipe
+from data.demo import assessor, layout, recipe
 from data.demo import lots as lots_of
 from data.protocols import file, raster
 from data.source import Source, registry
@@ -133,6 +133,32 @@ def test_parcels_are_a_shapefile_in_feet_with_its_faults(town: Path) -> None:
     repeated = land.MAP_PAR_ID.dropna()
     assert repeated.duplicated().sum() >= 1
     assert {"ROW", "WATER", "RAIL_ROW"} <= set(rows.POLY_TYPE)
+
+
+def test_an_owner_has_one_lot_or_some_that_touch(parcels: gpd.GeoDataFrame) -> None:
+    land = parcels[(parcels.POLY_TYPE == "FEE") & parcels.geometry.is_valid]
+    assert 0.001 < land.OWNER1.isna().mean() < 0.03
+    several = land[land.OWNER1.duplicated(keep=False) & land.OWNER1.notna()]
+    by_owner = several.groupby("OWNER1")
+    # Two pieces of one id are of one owner too, and need not touch.
+    ids = by_owner.MAP_PAR_ID.nunique()
+    assert (ids > 1).any()
+    for owner in ids[ids > 1].index:
+        rows = by_owner.get_group(owner)
+        assert rows.USE_CODE.str[0].isin(["3", "4"]).all()
+        parts = shapely.buffer(rows.geometry.to_numpy(), 0.025)
+        assert shapely.union_all(parts).geom_type == "Polygon"
+    assert (ids == 1).any()
+
+
+def test_owners_change_nothing_else(tmp_path: Path, town: Path, monkeypatch) -> None:
+    monkeypatch.setattr(assessor, "OWNER_SEED", 7)
+    demo.write(tmp_path, SMALL)
+    changed = {name for name, digest in digests(tmp_path).items() if digests(town)[name] != digest}
+    assert changed == {"parcels.zip"}
+    before, after = rows_of(town, "demo_parcels"), rows_of(tmp_path, "demo_parcels")
+    assert not before.OWNER1.equals(after.OWNER1)
+    assert before.drop(columns="OWNER1").equals(after.drop(columns="OWNER1"))
 
 
 def test_tables_of_text_hold_what_hands_typed(town: Path) -> None:

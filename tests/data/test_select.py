@@ -248,6 +248,130 @@ def test_ground_drawn_twice_is_one_lot_and_a_lot_before_a_street(
     assert got.set_aside["not land"] == 2
 
 
+# id, use, owner, address, floor area, x, width; 20 m deep, in zone B below x = 1000.
+OWNED = [
+    # three in a row, the first with no address, the last 4 cm off
+    ("b2", "3", " Mill  Co ", "2 Mill St", 100.0, 0, 20),
+    ("b1", "4", "MILL CO", None, 50.0, 20, 30),
+    ("b3", "M", "mill\tco", "6 Mill St", None, 50.04, 20),
+    # a neighbour's, and the same owner's across it
+    ("c1", "3", "Other", None, None, 70.04, 20),
+    ("b4", "3", "Mill Co", None, None, 90.04, 20),
+    # the owner's own house is no site, and 20 cm are no touch
+    ("b5", "1", "Mill Co", None, None, 110.04, 20),
+    ("b6", "3", "Mill Co", None, None, 110.24, 20),
+    # nobody's name joins nobody
+    ("d1", "3", None, None, None, 200, 20),
+    ("d2", "3", "  ", None, None, 220, 20),
+    # each too small alone, together not; and too small even so
+    ("e1", "3", "Lee", None, 10.0, 300, 10),
+    ("e2", "3", "Lee", None, None, 310, 10),
+    ("f1", "3", "Ray", None, None, 400, 8),
+    ("f2", "3", "Ray", None, None, 408, 8),
+    # a stack of one owner with a home in it, beside that owner's shop; one of two owners
+    ("g1", "3", "Kim", None, 30.0, 500, 20),
+    ("g2", "1", "Kim", None, 40.0, 500, 20),
+    ("g3", "3", "Kim", None, 50.0, 520, 20),
+    ("h1", "3", "Roy", None, None, 600, 20),
+    ("h2", "3", "May", None, None, 600, 20),
+    ("h3", "3", "Roy", None, None, 620, 20),
+    # across the line between the zones, which the lesser part of the whole lies beyond
+    ("k1", "3", "Zoe", None, None, 970, 30),
+    ("k2", "3", "Zoe", None, None, 1000, 20),
+]
+
+
+@pytest.fixture(scope="module")
+def owned(tmp_path_factory, *, square, table, pull, market, parcel_source, zone_source):
+    place = tmp_path_factory.mktemp("owned")
+    shapes = [square(lot[5], 0, lot[6], 20) for lot in OWNED]
+    names = ("ID", "USE", "OWNER", "ADDRESS", "FLOOR")
+    columns = {name: [lot[i] for lot in OWNED] for i, name in enumerate(names)}
+    columns["FLOOR"] = pd.Series(columns["FLOOR"], dtype="float64")
+    table(shapes, KIND=None, **columns).to_parquet(place / "parcels.parquet")
+    zones = [square(-100, -100, 1100, 400), square(1000, -100, 1000, 400)]
+    table(zones, ZONE=["B", "R"]).to_parquet(place / "zoning.parquet")
+    said = parcel_source.model_dump()
+    said["columns"] |= {"owner": {"column": "OWNER"}, "address": {"column": "ADDRESS"}}
+    source = type(parcel_source).model_validate(said)
+    town = market(source.id, zone_source.id)
+    return pull(place, town, source, zone_source)[0], town
+
+
+def test_touching_parcels_of_one_owner_are_one_site(owned, needs, land_use, night):
+    reach = {"receptors": 0.0, "lots": 0.0}
+    got = asked(owned, needs(reach, minimum_area_m2=350.0, join_owner=True), land_use, night)
+    sites = got.screening.sites.set_index("site_id")
+    assert sites["joined_count"].to_dict() == {
+        "b1": 3,
+        "b4": 1,
+        "b6": 1,
+        "c1": 1,
+        "d1": 1,
+        "d2": 1,
+        "e1": 2,
+        "g1": 2,
+        "h1": 1,
+        "h3": 1,
+        "k1": 2,
+    }
+    assert got.set_aside == {
+        "stacked on another parcel": 2,
+        "residential use": 1,
+        "joined to a touching parcel of the same owner": 5,
+        "smaller than the plan's minimum": 2,
+    }
+    assert got.parcels_in == len(OWNED) == len(sites) + sum(got.set_aside.values())
+    aside = got.aside.set_index("parcel_id")["rule"]
+    joined = aside[aside == "joined to a touching parcel of the same owner"]
+    assert joined.index.tolist() == ["b2", "b3", "e2", "g3", "k2"]
+    mill = sites.loc["b1"]
+    # the least id, the first address by id; use and zone of the largest lot; no gap is left
+    assert mill[["address", "use_code", "use_class"]].tolist() == ["2 Mill St", "4", "industrial"]
+    assert mill["zone_code"] == "B"
+    assert mill["zone_share"] == pytest.approx(1, abs=0.001)
+    assert mill["building_area_m2"] == 100 + 50
+    assert mill.geometry.geom_type == "Polygon"
+    assert mill["lot_area_m2"] == pytest.approx(70.04 * 20, abs=0.05)
+    assert mill["own_dwelling"]
+    assert pd.isna(sites.loc["k1", "building_area_m2"])
+    assert sites.loc["g1", ["stacked_count", "piece_count"]].tolist() == [3, 2]
+    assert sites.loc["g1", "building_area_m2"] == 30 + 40 + 50
+    # 30 of 50 m lie in zone B
+    assert sites.loc["k1", ["zone_code", "zone_split"]].tolist() == ["B", True]
+    assert sites.loc["k1", "zone_share"] == pytest.approx(0.6)
+
+
+def test_a_joined_site_does_not_hear_itself(owned, needs, land_use, night):
+    reach = {"receptors": 0.0, "lots": 0.0}
+    got = asked(owned, needs(reach, minimum_area_m2=350.0, join_owner=True), land_use, night)
+    heard = got.screening.layers["receptors"].set_index("receptor_id")["site_id"]
+    assert heard.fillna("").to_dict() == {"b3": "b1", "b5": "", "g2": "g1"}
+    lots = got.screening.layers["lots"].set_index("lot_id")["site_id"].fillna("")
+    assert lots[["b1", "b2", "b3", "b4", "b5"]].tolist() == ["b1", "b1", "b1", "b4", ""]
+    assert lots[["e1", "e2", "g1", "g3", "k2"]].tolist() == ["e1", "e1", "g1", "g1", "k1"]
+    # too small even together, and near nobody
+    assert "f1" not in lots.index
+
+
+def test_parcels_of_one_owner_stay_apart_unless_the_plan_joins_them(owned, needs, land_use, night):
+    got = asked(owned, needs(minimum_area_m2=350.0), land_use, night)
+    assert set(got.screening.sites["joined_count"]) == {1}
+    assert got.screening.sites["site_id"].tolist() == [
+        "b1", "b2", "b3", "b4", "b6", "c1", "d1", "d2", "g1", "g3", "h1", "h3", "k1", "k2",
+    ]  # fmt: skip
+    assert got.set_aside["smaller than the plan's minimum"] == 4
+
+
+def test_a_market_without_owners_joins_nobody(street, needs, land_use, night):
+    plain = asked(street, needs({"lots": 50.0}), land_use, night)
+    joining = asked(street, needs({"lots": 50.0}, join_owner=True), land_use, night)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(plain.screening.sites), pd.DataFrame(joining.screening.sites)
+    )
+    pd.testing.assert_frame_equal(plain.aside, joining.aside)
+
+
 def test_only_what_is_asked_for_is_loaded(street, needs, land_use, night):
     screening = asked(street, needs(), land_use, night).screening
     assert screening.layers == {}

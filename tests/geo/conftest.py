@@ -71,6 +71,7 @@ def make_sites(shapes, **columns):
             "record_count": 1,
             "stacked_count": 1,
             "piece_count": 1,
+            "joined_count": 1,
             "own_dwelling": False,
         },
         geometry=list(shapes),
