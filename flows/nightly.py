@@ -72,7 +72,8 @@ def _page(published: Published) -> str:
     report = published.report
     stale = ["- " + line.replace("\n", " ") for line in published.stale]
     rows = [
-        f"| {row.rank} | {row.call} | {_cell(row.address or row.site_id)} | {_cell(row.sentence)} |"
+        f"| {row.rank} | {row.call} | {_cell(row.address or row.site_id)}{row.more_text} "
+        f"| {_cell(row.sentence)} |"
         for row in published.top
     ]
     return "\n".join(

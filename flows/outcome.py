@@ -41,13 +41,22 @@ class Outcome(Frozen):
 
 
 class Top(Frozen):
-    """One of the first rows, for the terminal and the artifact."""
+    """One of the first rows, for the terminal and the artifact.
+
+    `more` is how many sites of its block are folded beneath it.
+    """
 
     rank: int
     call: str
     site_id: str
     address: str | None
     sentence: str
+    more: int = 0
+
+    @property
+    def more_text(self) -> str:
+        """What follows the place: nothing, or how many more sites its block has."""
+        return f" (+ {self.more} more on this block)" if self.more else ""
 
 
 class Published(Frozen):

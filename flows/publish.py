@@ -51,18 +51,25 @@ def publish_market(
     with step("Writing map and lists", seconds) as say:
         folder = _write_and_swap(made, drawing, where.var / "published" / known.id)
         say(str(folder))
-    first = made.ranking.head(FIRST_LINES)
-    top = tuple(
+    return Published(folder=folder, report=made.report, top=top(made.ranking), seconds=seconds)
+
+
+def top(ranking: gpd.GeoDataFrame) -> tuple[Top, ...]:
+    """Return the first rows that a list shows: those folded beneath their block are counted."""
+    names = ["rank", "call", "site_id", "address", "sentence", "more"]
+    listed = ranking.assign(more=rank.beneath(ranking))
+    first = listed.loc[~listed["folded"], names].head(FIRST_LINES)
+    return tuple(
         Top(
             rank=int(row.rank),
             call=row.call,
             site_id=row.site_id,
             address=row.address if isinstance(row.address, str) else None,
             sentence=row.sentence,
+            more=int(row.more),
         )
-        for row in first[["rank", "call", "site_id", "address", "sentence"]].itertuples()
+        for row in first.itertuples()
     )
-    return Published(folder=folder, report=made.report, top=top, seconds=seconds)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def published(night: Published) -> None:
             console.print(f"{name}: {said}", markup=False)
     for row in night.top[:SHOWN_ROWS]:
         place = row.address or row.site_id
-        console.print(f"{row.rank}. {place} [{row.call}] {row.sentence}", markup=False)
+        line = f"{row.rank}. {place}{row.more_text} [{row.call}] {row.sentence}"
+        console.print(line, markup=False)
     for line in night.stale:
         console.print(f"stale: {line}", markup=False, style="yellow")
     console.print(f"Map:  {night.folder / 'map.html'}", markup=False)

@@ -19,6 +19,8 @@ VERDICTS = ("fit", "unknown", "unfit")
 # What one machine more needs, roughly, in each criterion's unit: makes slacks comparable.
 SLACK_UNIT_DB, SLACK_UNIT_M = 3.0, 1.524
 HIGH, MEDIUM = 0.85, 0.5
+# Of one block of adjoining sites, so many stand among the first TOP listed; the others are folded.
+TOP, PER_GROUP = 20, 3
 
 
 def rank(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
@@ -40,10 +42,34 @@ def rank(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     _words(ranking, plan)
     ranking = _ordered(ranking)
     ranking["rank"] = np.arange(1, len(ranking) + 1)
+    ranking["folded"] = folded(ranking["group_id"])
     names = [fact.name for fact in catalogue.facts()]
     shapes = ["geometry", "block", "machines"]
     kept = [name for name in names if name in ranking.columns]
     return gpd.GeoDataFrame(ranking[kept + shapes], geometry="geometry", crs=facts.crs)
+
+
+def folded(group: pd.Series) -> np.ndarray:
+    """Say for each site, best first, whether a list folds it beneath its block of adjoining sites.
+
+    `group` (n,) names each site's block. Until TOP sites are listed, those of a block that has
+    PER_GROUP among them are folded; after that none is.
+
+    Worked: of blocks a, a, b, a, a, c the second last, a fourth of a, is folded.
+    """
+    more = group.groupby(group).cumcount().to_numpy() >= PER_GROUP
+    return np.asarray(more & (np.cumsum(~more) < TOP))
+
+
+def beneath(ranking: pd.DataFrame) -> np.ndarray:
+    """Return how many folded sites each site of a ranking (n,) has beneath it.
+
+    They stand beneath the last of their block that is listed before them.
+    """
+    away = ranking["folded"].to_numpy(dtype=bool)
+    place = pd.Series(np.where(away, np.nan, np.arange(len(ranking))), index=ranking.index)
+    last = place.groupby(ranking["group_id"]).ffill().to_numpy()
+    return np.bincount(last[away].astype(int), minlength=len(ranking))
 
 
 def rounded(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import catalogue, size
+from geo import adjoining, catalogue, size
 from geo.criteria import fuel, grid
 from geo.criteria.noise import rules
 from geo.criteria.noise.hearers import looked_m
@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 # Land beside a site, for telling a street's side from a neighbour's: a street's half and its verge.
 LOT_REACH_M = 30.0
+# Sites that adjoin across no more than this, a path or a survey's error, are one block of sites.
+GROUP_M = 1.0
 
 
 def needs(market: Market, plan: Plan) -> Needs:
@@ -123,6 +125,7 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
     facts["noise_rule"] = noise_rule(market, plan)
     facts["noise_edition"] = heard.edition.name
     facts["level_at_1m_dba"] = facts["level_dba"] + rerating_db(generator, 1.0)
+    facts["group_id"] = _group_ids(sites)
     facts["weightless"] = " ".join(absent(given, plan))
     middle = shapely.point_on_surface(np.asarray(sites.geometry.array))
     for layer, name in (("elevation", "elevation_m"), ("ambient", "ambient_dba")):
@@ -131,6 +134,16 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
     lon_lat = gpd.GeoSeries(middle, crs=sites.crs).to_crs("EPSG:4326")
     facts["lat"], facts["lon"] = lon_lat.y, lon_lat.x
     return gpd.GeoDataFrame(facts, geometry="geometry", crs=sites.crs)
+
+
+def _group_ids(sites: gpd.GeoDataFrame) -> np.ndarray:
+    """Return for each site the least id of the sites that it adjoins, its own where it is alone."""
+    ids = sites["site_id"].to_numpy(dtype=object)
+    order = np.argsort(ids, kind="stable")
+    first = adjoining.groups(np.asarray(sites.geometry.array)[order], GROUP_M)
+    found = np.empty(len(ids), dtype=object)
+    found[order] = ids[order][first]
+    return found
 
 
 def _best_fuel(

@@ -74,11 +74,62 @@ def test_a_new_site_never_moves_anothers_score(ranked, mains):
     alone = ranked(LOT, SMALL, mains=street(mains)).set_index("site_id")
     other = shapely.box(400, 0, 900, 400)
     more = ranked(LOT, SMALL, other, mains=street(mains)).set_index("site_id")
-    kept = [name for name in alone.columns if name not in ("rank", "geometry", "block", "machines")]
+    moved = ("rank", "folded", "geometry", "block", "machines")
+    kept = [name for name in alone.columns if name not in moved]
     pd.testing.assert_frame_equal(
         pd.DataFrame(alone.loc[["S00000", "S00001"], kept]),
         pd.DataFrame(more.loc[["S00000", "S00001"], kept]),
     )
+
+
+def test_adjoining_sites_are_a_block_by_the_least_id(ranked, mains):
+    # From west to east with 0.9, 0.6 and 1.1 m between them.
+    row = [shapely.box(x, 0, x + 46, 46) for x in (93.5, 0.0, 46.9, 140.6)]
+    ranking = ranked(*row, mains=street(mains)).set_index("site_id")
+    assert ranking["group_id"].sort_index().to_dict() == {
+        "S00000": "S00000",
+        "S00001": "S00000",
+        "S00002": "S00000",
+        "S00003": "S00003",
+    }
+
+
+def slowly_folded(groups):
+    listed, answer = [], []
+    for group in groups:
+        away = len(listed) < rank.TOP and listed.count(group) == rank.PER_GROUP
+        answer.append(away)
+        if not away:
+            listed.append(group)
+    return answer
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from("abcdefghijkl"), max_size=60))
+def test_a_block_has_three_of_the_first_twenty_listed(groups):
+    got = rank.folded(pd.Series(groups, dtype=object))
+    assert got.tolist() == slowly_folded(groups)
+    table = pd.DataFrame({"group_id": groups, "folded": got})
+    beneath = rank.beneath(table)
+    assert beneath.sum() == got.sum()
+    assert not beneath[got].any()
+
+
+def test_the_worked_example_of_folding():
+    groups = pd.Series([*"aabaacaa"])
+    assert np.flatnonzero(rank.folded(groups)).tolist() == [4, 6, 7]
+    table = pd.DataFrame({"group_id": groups, "folded": rank.folded(groups)})
+    assert rank.beneath(table).tolist() == [0, 0, 0, 3, 0, 0, 0, 0]
+    # After the twentieth nothing is folded.
+    alone = pd.Series([*"aaa", *(f"b{n}" for n in range(17)), *"aa"])
+    assert not rank.folded(alone).any()
+
+
+def test_folding_leaves_rank_and_order_alone(ranked, mains):
+    row = [shapely.box(46.0 * n, 0, 46.0 * n + 46, 46) for n in range(5)]
+    ranking = ranked(*row, mains=street(mains))
+    assert ranking["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert ranking["folded"].tolist() == [False, False, False, True, True]
 
 
 def test_power_served_is_grid_and_generators_up_to_the_target(mains, layer, town, market, plan):

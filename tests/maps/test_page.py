@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 
 from geo.catalogue import facts
 from maps.ranked import draw
+from tests.maps.conftest import make_ranking
 
 Opener = Callable[..., Page]
 SWITCHES = (
@@ -238,6 +239,76 @@ def test_calls_narrow_the_list(open_page: Opener, map_file: Path, ranking) -> No
     page.locator("#pf-calls button", has_text="Call: yes").click()
     assert page.locator(".pf-row").count() == int((ranking["call"] == "yes").sum())
     assert set(page.locator(".pf-row .pf-chip").all_inner_texts()) == {"yes"}
+
+
+@pytest.fixture(scope="module")
+def folded_file(tmp_path_factory, ranking, drawing, report) -> Path:
+    """Return a map on which seven sites are one block, four of them folded beneath the third."""
+    block = ranking.copy()
+    block.loc[[2, 3, 5, 6, 8, 9, 11], "group_id"] = ranking["site_id"][2]
+    block["folded"] = block.index.isin([6, 8, 9, 11])
+    path = tmp_path_factory.mktemp("folded") / "map.html"
+    path.write_text(draw(block, drawing, report), encoding="utf-8")
+    return path
+
+
+def ranks_seen(page: Page) -> list[int]:
+    return [int(one.inner_text()) for one in page.locator(".pf-badge").all() if one.is_visible()]
+
+
+def test_a_block_of_sites_is_folded_and_shown_on_demand(
+    open_page: Opener, folded_file: Path
+) -> None:
+    page = open_page(folded_file)
+    hidden = [7, 9, 10, 12]
+    others = [n for n in range(1, 41) if n not in hidden]
+    assert ranks_seen(page) == others
+    count = "40 sites, 4 folded beneath their block"
+    assert page.locator("#pf-count").inner_text() == count
+    more = page.locator(".pf-more")
+    assert more.all_inner_texts() == ["+ 4 more on this block"]
+    more.click()
+    assert more.inner_text() == "Hide 4 more on this block"
+    assert more.get_attribute("aria-expanded") == "true"
+    # right beneath the third of the block, which is sixth by rank
+    assert ranks_seen(page) == [*range(1, 7), *hidden, 8, 11, *range(13, 41)]
+    listed, beneath = page.locator(".pf-badge").nth(5), page.locator(".pf-folded .pf-badge").first
+    assert beneath.bounding_box()["x"] > listed.bounding_box()["x"]
+    page.locator(".pf-folded .pf-row").first.click()
+    assert page.locator("#pf-card .pf-rank").inner_text() == "Rank 7 of 40"
+    more.click()
+    assert ranks_seen(page) == others
+    assert page.locator("#pf-count").inner_text() == count
+    assert page.errors == []
+
+
+def test_what_is_looked_for_is_never_folded(open_page: Opener, folded_file: Path, ranking) -> None:
+    page = open_page(folded_file)
+    search = page.locator("#pf-search")
+    search.fill(ranking["site_id"][8])
+    assert ranks_seen(page) == [9]
+    assert page.locator("#pf-count").inner_text() == "1 site"
+    search.fill("")
+    assert page.locator(".pf-more").count() == 1
+    page.locator("#pf-calls button", has_text="Call: yes").click()
+    assert ranks_seen(page) == (ranking["rank"][ranking["call"] == "yes"]).tolist()
+    assert page.locator(".pf-more").count() == 0
+
+
+def test_the_count_of_a_long_list_is_of_what_the_list_holds(
+    open_page: Opener, tmp_path: Path, drawing, report
+) -> None:
+    ranking = make_ranking(70)
+    ranking.loc[:9, "group_id"] = ranking["site_id"][0]
+    ranking["folded"] = ranking.index.isin(range(3, 10))
+    path = tmp_path / "map.html"
+    path.write_text(draw(ranking, drawing, report), encoding="utf-8")
+    page = open_page(path)
+    assert ranks_seen(page) == [1, 2, 3, *range(11, 58)]
+    assert (
+        page.locator("#pf-count").inner_text()
+        == "First 57 of 70 sites, best first, 7 folded beneath their block"
+    )
 
 
 def test_the_page_says_what_a_reader_must_know(open_page: Opener, map_file: Path, report) -> None:
