@@ -54,6 +54,7 @@ RULES: tuple[str, ...] = (
     TOO_SMALL,
 )
 
+_SETBACKS = ["setback_front_m", "setback_side_m", "setback_rear_m", "setback_home_m"]
 SITE_COLUMNS = [
     "site_id",
     "address",
@@ -75,6 +76,7 @@ SITE_COLUMNS = [
     "piece_count",
     "joined_count",
     "own_dwelling",
+    *_SETBACKS,
 ]
 _TEXTS = [
     "site_id",
@@ -87,7 +89,14 @@ _TEXTS = [
     "zone_code",
     "zone_class",
 ]
-_NUMBERS = ["zone_share", "recorded_area_m2", "building_area_m2", "storeys", "record_count"]
+_NUMBERS = [
+    "zone_share",
+    "recorded_area_m2",
+    "building_area_m2",
+    "storeys",
+    "record_count",
+    *_SETBACKS,
+]
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,7 @@ def select(
         stood = opened.snapshots(night, market.sources)
         _must_have(set(stood["layer"]), market, night)
         _codes(con, land_use)
+        _setbacks(con, land_use, needs)
         _parcels(opened, market, night)
         _grounds(con)
         _zones(opened, market, needs, night)
@@ -127,7 +137,9 @@ def select(
         if needs.sites.join_owner:
             _join(con, market, needs.sites)
         con.execute(
-            "create temp table site as select parcel_id as site_id, * from decided "
+            "create temp table site as select parcel_id as site_id, decided.*, "
+            "setback_front_m, setback_side_m, setback_rear_m, setback_home_m "
+            "from decided left join setback using (jurisdiction, zone_code) "
             "where rule is null order by parcel_id, ord"
         )
         sites = _sites(con, market)
@@ -259,6 +271,24 @@ def _codes(con: duckdb.DuckDBPyConnection, land_use: tuple[LandUse, ...]) -> Non
             con.executemany("insert into use_code values (?, ?, ?, ?, ?, ?)", uses)
         if zones:
             con.executemany("insert into zone_code values (?, ?, ?, ?, ?)", zones)
+
+
+def _setbacks(con: duckdb.DuckDBPyConnection, land_use: tuple[LandUse, ...], needs: Needs) -> None:
+    """Make the table `setback` of what the zoning texts that were read ask of the structure."""
+    con.execute(
+        "create temp table setback (jurisdiction varchar, zone_code varchar, "
+        "setback_front_m double, setback_side_m double, setback_rear_m double, "
+        "setback_home_m double, primary key (jurisdiction, zone_code))"
+    )
+    rows = [
+        (table.jurisdiction, code, asked.front_m, asked.side_m, asked.rear_m, asked.home_m)
+        for table in land_use
+        for code, zone in table.zone.items()
+        if (asked := getattr(zone.setbacks, needs.structure)) is not None
+    ]
+    if rows:
+        # Of a code that two schemes of one jurisdiction share, the first with a text counts.
+        con.executemany("insert or ignore into setback values (?, ?, ?, ?, ?, ?)", rows)
 
 
 def _take(opened: Store, layer: Layer, market: Market, night: dt.date, name: str) -> None:
@@ -512,6 +542,7 @@ def _join(con: duckdb.DuckDBPyConnection, market: Market, rules: Sites) -> None:
         ), counted as (
             select head as ord, head,
                 first(parcel_id order by parcel_id, ord) as parcel_id,
+                first(jurisdiction order by parcel_id, ord) as jurisdiction,
                 first(address order by address is null, parcel_id, ord) as address,
                 first(city order by city is null, parcel_id, ord) as city,
                 first(use_code order by lot_area_m2 desc, parcel_id, ord) as use_code,

@@ -1,4 +1,4 @@
-"""The body of n machines: rows and columns with service aisles, and where each stands."""
+"""The body of n machines and their gear: rows, columns and aisles, and where each stands."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from geo import catalogue, fit
 from geo.model import Generator, Plan
 from geo.ragged import counted
 
@@ -20,35 +21,79 @@ class Block:
     width_m: float
 
 
-def blocks(count: int, generator: Generator, aisle_m: float) -> list[Block]:
-    """Return every layout of `count` machines in full columns, the squarest first.
+def places(count: np.ndarray, generator: Generator) -> np.ndarray:
+    """Return the places of a block: one for each machine, and one for each cabinet of its gear.
 
-    Worked: 4 machines of 0.9144 by 1.524 m with 0.9144 m aisles, 2 by 2: 4.572 by 5.7912 m.
+    Worked: 5 machines, one cabinet for every 4: 7 places.
+    """
+    if generator.gear is None:
+        return np.asarray(count)
+    return np.asarray(count + -(-count // generator.gear.machines))
+
+
+def blocks(count: int, generator: Generator, plan: Plan) -> list[Block]:
+    """Return every layout of `count` machines and their gear in full columns, squarest first.
+
+    Machines stand with their long sides next to each other, a service aisle between and around
+    them. Rows stand face to face: the aisle at their electrical ends is as deep as the National
+    Electrical Code asks (110.26(A)(1)), and two rows share it; the others are service aisles.
+
+    Worked: 3 machines of 0.9144 by 1.524 m and a cabinet, 0.9144 m aisles and 1.2192 m at the
+    electrical ends, 2 by 2: 2 x 0.9144 + 3 x 0.9144 = 4.572 by
+    2 x 1.524 + 2 x 0.9144 + 1.2192 = 6.096 m.
     """
     found = []
-    for rows in range(1, count + 1):
-        columns = -(-count // rows)
-        if rows > 1 and columns == -(-count // (rows - 1)):
+    wanted = int(places(np.array(count), generator))
+    for rows in range(1, wanted + 1):
+        columns = -(-wanted // rows)
+        if rows > 1 and columns == -(-wanted // (rows - 1)):
             continue  # a row more for the same columns is only a larger block
-        length = columns * generator.width_m + (columns + 1) * aisle_m
-        width = rows * generator.length_m + (rows + 1) * aisle_m
+        length = columns * generator.width_m + (columns + 1) * plan.pad.service_m
+        width = float(_across(np.array(rows), generator, plan) + rows * generator.length_m)
         found.append(Block(rows, columns, length, width))
     return sorted(found, key=lambda block: (np.hypot(block.length_m, block.width_m), block.rows))
+
+
+def electrical_m(generator: Generator, plan: Plan) -> float:
+    """Return how deep the aisle at the machines' electrical ends is; at least a service aisle.
+
+    Worked: 277 V to ground, live parts on both sides (condition 3): 4 ft, 1.2192 m.
+    """
+    depth = catalogue.working_space(generator.volts_to_ground, plan.pad.electrical_condition)
+    return max(depth, plan.pad.service_m)
+
+
+def _across(row: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
+    """Return the metres of aisle up to and with the one after so many rows: every second deeper."""
+    deeper = electrical_m(generator, plan) - plan.pad.service_m
+    return np.asarray((row + 1) * plan.pad.service_m + (row + 1) // 2 * deeper)
 
 
 def machines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
     """Return each machine's centre: (placement, x, y), in placement order, row by row.
 
-    Worked: one machine stands at its block's centre.
+    Worked: one machine and its cabinet, 0.9144 m wide each and as far apart, side by side in a
+    block at (0, 0): the machine is at x = -0.9144.
     """
     count = placed["count"].to_numpy()
+    return _standing(placed, np.zeros_like(count), count, generator, plan)
+
+
+def _standing(
+    placed: pd.DataFrame,
+    after: np.ndarray,
+    count: np.ndarray,
+    generator: Generator,
+    plan: Plan,
+) -> tuple[np.ndarray, ...]:
+    """Return the centres of `count` places of each block, those `after` so many."""
     of = np.repeat(np.arange(len(placed)), count)
-    nth = counted(count)
+    nth = counted(count) + after[of]
     at = placed.iloc[of]
-    aisle = plan.pad.aisle_m
+    aisle = plan.pad.service_m
     column, row = nth % at["columns"].to_numpy(), nth // at["columns"].to_numpy()
     along = aisle + generator.width_m / 2 + column * (generator.width_m + aisle)
-    across = aisle + generator.length_m / 2 + row * (generator.length_m + aisle)
+    across = _across(row, generator, plan) + (row + 0.5) * generator.length_m
     along = along - at["length_m"].to_numpy() / 2
     across = across - at["width_m"].to_numpy() / 2
     angle = np.radians(at["degrees"].to_numpy())
@@ -58,14 +103,31 @@ def machines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np
 
 
 def outlines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
-    """Return per placement its block (Polygon) and its machines (MultiPolygon)."""
-    of, x, y = machines(placed, generator, plan)
-    turned = placed["degrees"].to_numpy()[of]
-    each = np.ones(len(of))
-    body = _rectangles(x, y, generator.width_m * each, generator.length_m * each, turned)
+    """Return per placement its block (Polygon), its machines and its gear (MultiPolygons)."""
+    count = placed["count"].to_numpy()
+    cabinets = places(count, generator) - count
+    # A block may be larger than its machines need; the gear stands in its last places.
+    size = (placed["rows"] * placed["columns"]).to_numpy()
+    stands = _grouped(placed, machines(placed, generator, plan), generator.width_m,
+                      generator.length_m)  # fmt: skip
+    gear = np.full(len(placed), None, dtype=object)
+    if generator.gear is not None:
+        at = _standing(placed, size - cabinets, cabinets, generator, plan)
+        gear = _grouped(placed, at, generator.gear.width_m, generator.gear.length_m)
+    return bodies(placed), stands, gear
+
+
+def _grouped(
+    placed: pd.DataFrame, at: tuple[np.ndarray, ...], width_m: float, length_m: float
+) -> np.ndarray:
+    """Return the bodies of such a size at those places, one MultiPolygon to a placement."""
+    of, x, y = at
+    turned, each = placed["degrees"].to_numpy()[of], np.ones(len(of))
     group = np.full(len(placed), None, dtype=object)
-    shapely.multipolygons(body, indices=of, out=group)
-    return bodies(placed), group
+    shapely.multipolygons(
+        fit.rectangles(x, y, width_m * each, length_m * each, turned), indices=of, out=group
+    )
+    return group
 
 
 def bodies(placed: pd.DataFrame, less_m: float = 0.0) -> np.ndarray:
@@ -73,22 +135,4 @@ def bodies(placed: pd.DataFrame, less_m: float = 0.0) -> np.ndarray:
     x, y, length, width, degrees = (
         placed[name].to_numpy() for name in ("x", "y", "length_m", "width_m", "degrees")
     )
-    return _rectangles(x, y, length - 2 * less_m, width - 2 * less_m, degrees)
-
-
-def _rectangles(
-    x: np.ndarray, y: np.ndarray, length: np.ndarray, width: np.ndarray, degrees: np.ndarray
-) -> np.ndarray:
-    angle = np.radians(degrees)
-    corners = []
-    for along, across in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
-        dx, dy = along * length / 2, across * width / 2
-        corners.append(
-            np.column_stack(
-                (
-                    x + dx * np.cos(angle) - dy * np.sin(angle),
-                    y + dx * np.sin(angle) + dy * np.cos(angle),
-                )
-            )
-        )
-    return np.asarray(shapely.polygons(np.stack(corners, axis=1)))
+    return fit.rectangles(x, y, length - 2 * less_m, width - 2 * less_m, degrees)

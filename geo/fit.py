@@ -10,6 +10,7 @@ compiled search answers it: a cell of centres is dropped when one edge's hexagon
 of it lies outside the shape; found when the rectangle fits at its middle; and else halved.
 """
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,43 +20,63 @@ from numba import njit
 TOLERANCE_M = 0.001
 CELLS_MOST = 20_000  # of one rectangle in one turn; thinner than that, a place is not looked for
 CHUNK, THREADS = 256, 2
-SAME_DIRECTION_DEG = 2.0
+STEP_DEG = 5.0
+DECIMALS = 3  # of a degree: 50 m long, that is 1 mm at the end
 
 
-def directions(shapes: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return up to `most` directions of each shape's own edges, in degrees from 0 to 90.
+def longest(shapes: np.ndarray) -> np.ndarray:
+    """Return the direction of each shape's longest edge, in degrees from 0 to 90; 0 without edges.
 
-    Edges are counted by length, parallel and square ones together (a rectangle that is turned by
-    90 degrees is another layout). The answer is (shape, degrees), by shape, longest first.
-
-    Worked: a 20 by 10 m rectangle turned by 30 degrees has the one direction 30.
+    Of edges equally long, the least. Worked: a 20 by 10 m rectangle turned by 30 degrees: 30.
     """
-    edges_of, start, end = edges(shapes)
-    step = end - start
+    of, length, angle = _directed(shapes)
+    order = np.lexsort((angle, -length.round(6), of))
+    there, first_of = np.unique(of[order], return_index=True)
+    found = np.zeros(len(shapes))
+    found[there] = angle[order[first_of]]
+    return found
+
+
+def turns(
+    shapes: np.ndarray, more: np.ndarray, more_of: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the directions in which a rectangle is tried in each shape: (shape, degrees).
+
+    Those of the shape's own edges and of the shapes `more` (`more_of`: whose), those with the most
+    metres first; then every STEP_DEG from the shape's longest edge. In degrees from 0 to 90, as a
+    rectangle at right angles is another layout; equal to a thousandth, they count once.
+
+    Worked: a 20 by 10 m rectangle turned by 30 degrees: 30, then 35, 40, ... 85, 0, 5, ... 25.
+    """
+    of, length, angle = _directed(shapes)
+    other, other_length, other_angle = _directed(more)
+    lead, leading = longest(shapes), np.unique(of)
+    of = np.concatenate((of, more_of[other]))
+    length, angle = np.concatenate((length, other_length)), np.concatenate((angle, other_angle))
+    # Counted from the longest edge, so that turning a shape turns its directions with it.
+    apart = np.round((angle - lead[of]) % 90.0, DECIMALS) % 90.0
+    key = np.round(apart * 10**DECIMALS).astype(np.int64)
+    kind, at = np.unique(np.column_stack((of, key)), axis=0, return_inverse=True)
+    metres = np.bincount(at.ravel(), length, len(kind))
+    steps = np.round(np.arange(0, 90, STEP_DEG) * 10**DECIMALS).astype(np.int64)
+    every = np.column_stack((np.repeat(leading, len(steps)), np.tile(steps, len(leading))))
+    table = np.concatenate((kind, every))
+    metres = np.concatenate((metres, np.zeros(len(every))))
+    _, once = np.unique(table, axis=0, return_index=True)
+    table, metres = table[once], metres[once]
+    order = np.lexsort((table[:, 1], -metres.round(6), table[:, 0]))
+    of, apart = table[order, 0], table[order, 1] / 10**DECIMALS
+    return of, (lead[of] + apart) % 90.0
+
+
+def _directed(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return of each edge its shape's position, its length, and its direction from 0 to 90."""
+    of, begin, end = edges(shapes)
+    step = end - begin
     length = np.hypot(step[:, 0], step[:, 1])
-    angle = np.degrees(np.arctan2(step[:, 1], step[:, 0])) % 90.0
+    angle = np.round(np.degrees(np.arctan2(step[:, 1], step[:, 0])) % 90.0, 6) % 90.0
     keep = length > TOLERANCE_M
-    edges_of, length, angle = edges_of[keep], length[keep], np.round(angle[keep], 6) % 90.0
-    found_shape: list[np.ndarray] = []
-    found_angle: list[np.ndarray] = []
-    for _ in range(most):
-        if not len(edges_of):
-            break
-        # The longest edge left of each shape leads; every edge along it is then spent.
-        order = np.lexsort((angle, -length, edges_of))
-        edges_of, length, angle = edges_of[order], length[order], angle[order]
-        shape, first = np.unique(edges_of, return_index=True)
-        found_shape.append(shape)
-        found_angle.append(angle[first])
-        lead = angle[first][np.searchsorted(shape, edges_of)]
-        apart = np.abs((angle - lead + 45.0) % 90.0 - 45.0)
-        left = apart > SAME_DIRECTION_DEG
-        edges_of, length, angle = edges_of[left], length[left], angle[left]
-    if not found_shape:
-        return np.empty(0, dtype=np.intp), np.empty(0)
-    shape_all, angle_all = np.concatenate(found_shape), np.concatenate(found_angle)
-    order = np.argsort(shape_all, kind="stable")
-    return shape_all[order], angle_all[order]
+    return of[keep], length[keep], angle[keep]
 
 
 def edges(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -66,6 +87,28 @@ def edges(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     joined = ring_of_point[:-1] == ring_of_point[1:]
     shape = shape_of_part[part_of_ring[ring_of_point[:-1][joined]]]
     return shape, xy[:-1][joined], xy[1:][joined]
+
+
+def rectangles(
+    x: np.ndarray, y: np.ndarray, length: np.ndarray, width: np.ndarray, degrees: np.ndarray
+) -> np.ndarray:
+    """Return rectangles about (x, y), their length turned counter-clockwise from east.
+
+    Worked: 4 by 2 m about (0, 0), turned by 90 degrees: from (-1, -2) to (1, 2).
+    """
+    angle = np.radians(degrees)
+    corners = []
+    for along, across in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+        dx, dy = along * length / 2, across * width / 2
+        corners.append(
+            np.column_stack(
+                (
+                    x + dx * np.cos(angle) - dy * np.sin(angle),
+                    y + dx * np.sin(angle) + dy * np.cos(angle),
+                )
+            )
+        )
+    return np.asarray(shapely.polygons(np.stack(corners, axis=1)))
 
 
 def turn(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -> np.ndarray:
@@ -130,80 +173,204 @@ def centres(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarray) -> np
     return np.asarray(shapely.difference(shapes, blocked))
 
 
+def centred(
+    shapes: np.ndarray,
+    origin: np.ndarray,
+    degrees: np.ndarray,
+    across: np.ndarray,
+    sizes_m: np.ndarray,
+    centre: np.ndarray,
+) -> np.ndarray:
+    """Return `centres` of rectangles in their own turns: areas moved by `origin` and turned.
+
+    A rectangle (length, width of `sizes_m`) lies along its degrees, or `across` them. One that
+    fits to a hair has no area to move in: its `centre` is then all there is.
+    """
+    long, wide = sizes_m.T
+    area = centres(
+        turn(shapes, origin, degrees),
+        np.where(across, wide, long),
+        np.where(across, long, wide),
+    )
+    bare = np.flatnonzero(shapely.is_empty(area))
+    if len(bare):
+        area[bare] = turn(shapely.points(centre[bare]), origin[bare], degrees[bare])
+    return area
+
+
 def first(
     shapes: np.ndarray,
-    shape: np.ndarray,
-    start: np.ndarray,
+    turns_from: np.ndarray,
     degrees: np.ndarray,
-    length_m: np.ndarray,
-    width_m: np.ndarray,
+    shape: np.ndarray,
+    sizes_m: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each query the first of its rectangles that lies in its shape, and where.
+    """Return the first turn in which each rectangle fits in its shape, and a place where it does.
 
-    Query q asks for `shape[q]` and the rectangles `start[q]` to `start[q + 1]` (Q + 1,): their
-    lengths lie `degrees` counter-clockwise from east. The answer is the rectangle's position (-1:
-    none fits), its centre (Q, 2) and whether the search was whole (False: it gave up on one that
-    would fit, if at all, by less than centimetres). 1 mm is forgiven.
+    Query i asks for a rectangle of `sizes_m[i]` (length, width) in `shapes[shape[i]]`, whose turns
+    are `degrees[turns_from[k]]` to before `turns_from[k + 1]`, k being its shape: its length lies
+    counter-clockwise from east by so much, then at right angles to that. The answer is the turn's
+    position in `degrees` (-1 where it fits in none), `across`, whether it is the one at right
+    angles, and the rectangle's centre (n, 2), NaN where none. Where the ground is so cramped that
+    a search is broken off, it counts as not fitting. 1 mm is forgiven.
 
-    Worked: of 5 by 4 and 5 by 3 m along x, a 10 by 3 m shape takes the second.
+    Worked: a 3 by 10 m rectangle, level, in one of 10 by 3 m: turn 0, across, at its middle.
     """
-    of, begin, end = edges(shapes)
-    corner = np.zeros((len(shapes), 2))
-    filled = np.unique(of)
-    corner[filled] = shapely.bounds(shapes[filled])[:, :2]
-    # Far from the origin, coordinates lose their end.
-    edge = np.column_stack((begin - corner[of], end - corner[of]))
-    edge_from = np.searchsorted(of, np.arange(len(shapes) + 1))
-    option = np.full(len(shape), -1)
+    edge, edge_from, corner = _edges_from(shapes)
+    taken, across = np.full(len(shape), -1), np.zeros(len(shape), dtype=bool)
     centre = np.full((len(shape), 2), np.nan)
-    whole = np.ones(len(shape), dtype=bool)
-    sizes = np.column_stack((np.radians(degrees), length_m, width_m)).astype(float)
+    turn = np.radians(degrees)
 
     def work(begin: int) -> None:
         part = slice(begin, begin + CHUNK)
-        ends = start[begin : begin + CHUNK + 1]
-        _first(edge, edge_from, shape[part], ends, sizes, option[part], centre[part], whole[part])
+        _first((edge, edge_from), (turn, turns_from), shape[part], sizes_m[part],
+               taken[part], across[part], centre[part])  # fmt: skip
 
+    _in_chunks(work, len(shape))
+    return taken, across, centre + corner[shape]
+
+
+def most(
+    shapes: np.ndarray,
+    turns_from: np.ndarray,
+    degrees: np.ndarray,
+    layouts: Sequence[np.ndarray],
+    held: np.ndarray,
+    upper: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each shape the largest n of which some layout fits in some turn.
+
+    `layouts[n - 1]` holds the rectangles (k, 2), length and width, of which one must fit for n; a
+    layout of n + 1 holds one of n. The turns of shape i are `degrees[turns_from[i]]` to before
+    `turns_from[i + 1]`, each also at right angles. It is known that `held` fit and that no more
+    than `upper` do: only between them is anything tried. The answer is n and `whole` (see
+    `first`): False where the search for one more was broken off. 1 mm is forgiven.
+
+    Worked: in a 10 by 3 m rectangle, of (3, 3) for one, (6, 3) for two and (12, 3) for three: 2.
+    """
+    edge, edge_from, _ = _edges_from(shapes)
+    found, whole = held.astype(np.int64), np.ones(len(shapes), dtype=bool)
+    sizes = np.concatenate([np.empty((0, 2)), *layouts]).astype(float)
+    sizes_from = np.cumsum([0, *(len(one) for one in layouts)])
+    asked = np.flatnonzero(upper > held)
+    turn = np.radians(degrees)
+
+    def work(begin: int) -> None:
+        some = asked[begin : begin + CHUNK]
+        _most((edge, edge_from), some, (turn, turns_from), (sizes, sizes_from), upper, found, whole)
+
+    _in_chunks(work, len(asked))
+    return found, whole
+
+
+def _in_chunks(work: Callable[[int], None], count: int) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(work, range(0, len(shape), CHUNK)))
-    return option, centre + corner[shape], whole
+        list(pool.map(work, range(0, count, CHUNK)))
+
+
+def _edges_from(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each edge (x, y, x, y) from its shape's corner, where each shape's begin, the corner.
+
+    Far from the origin, coordinates lose their end.
+    """
+    of, begin, end = edges(shapes)
+    corner = np.zeros((len(shapes), 2))
+    filled = ~shapely.is_empty(shapes)
+    corner[filled] = shapely.bounds(shapes[filled])[:, :2]
+    edge = np.column_stack((begin - corner[of], end - corner[of]))
+    return edge, np.searchsorted(of, np.arange(len(shapes) + 1)), corner
+
+
+@njit(nogil=True, cache=True)
+def _longest(edge_from: np.ndarray) -> int:
+    longest = 0
+    for k in range(len(edge_from) - 1):
+        longest = max(longest, edge_from[k + 1] - edge_from[k])
+    return longest
 
 
 @njit(nogil=True, cache=True)
 def _first(
-    edge: np.ndarray,
-    edge_from: np.ndarray,
+    edges: tuple[np.ndarray, np.ndarray],
+    turns: tuple[np.ndarray, np.ndarray],
     shape: np.ndarray,
-    start: np.ndarray,
     sizes: np.ndarray,
-    option: np.ndarray,
+    taken: np.ndarray,
+    across: np.ndarray,
     centre: np.ndarray,
-    whole: np.ndarray,
 ) -> None:
-    most = 0
-    for k in range(len(edge_from) - 1):
-        most = max(most, edge_from[k + 1] - edge_from[k])
-    level = np.empty((most, 6))
+    edge, edge_from = edges
+    turn, turns_from = turns
+    level = np.empty((_longest(edge_from), 4))
     stack = np.empty((200, 4))  # cells are halved: no more wait than twice the halvings
     for q in range(len(shape)):
         low, high = edge_from[shape[q]], edge_from[shape[q] + 1]
-        for o in range(start[q], start[q + 1]):
-            state, x, y = _search(edge[low:high], sizes[o], level, stack)
-            if state > 0:
-                option[q], centre[q, 0], centre[q, 1] = o, x, y
+        for t in range(turns_from[shape[q]], turns_from[shape[q] + 1]):
+            box = _levelled(edge[low:high], turn[t], level)
+            for turned in range(2):
+                a, b = sizes[q, turned], sizes[q, 1 - turned]
+                state, x, y = _search(level[: high - low], box, a, b, stack)
+                if state > 0:
+                    cos, sin = np.cos(turn[t]), np.sin(turn[t])
+                    taken[q], across[q] = t, turned == 1
+                    centre[q, 0], centre[q, 1] = x * cos - y * sin, x * sin + y * cos
+                    break
+            if taken[q] >= 0:
                 break
-            if state < 0:
-                whole[q] = False
 
 
 @njit(nogil=True, cache=True)
-def _search(
-    edge: np.ndarray, size: np.ndarray, level: np.ndarray, stack: np.ndarray
-) -> tuple[int, float, float]:
-    """Return 1 and the centre of a rectangle that fits, 0 if none does, -1 if that is not known."""
-    cos, sin = np.cos(size[0]), np.sin(size[0])
-    a = max(size[1] - TOLERANCE_M, TOLERANCE_M) / 2
-    b = max(size[2] - TOLERANCE_M, TOLERANCE_M) / 2
+def _most(
+    edges: tuple[np.ndarray, np.ndarray],
+    asked: np.ndarray,
+    turns: tuple[np.ndarray, np.ndarray],
+    layouts: tuple[np.ndarray, np.ndarray],
+    upper: np.ndarray,
+    found: np.ndarray,
+    whole: np.ndarray,
+) -> None:
+    edge, edge_from = edges
+    turn, turns_from = turns
+    sizes, sizes_from = layouts
+    level = np.empty((_longest(edge_from), 4))
+    stack = np.empty((200, 4))
+    for s in asked:
+        low, high = edge_from[s], edge_from[s + 1]
+        for t in range(turns_from[s], turns_from[s + 1]):
+            if found[s] >= upper[s]:
+                break
+            box = _levelled(edge[low:high], turn[t], level)
+            # Strides double for as long as they hold, then halve: few tests to a large answer.
+            stride = 1
+            above = upper[s] + 1
+            while found[s] + 1 < above:
+                n = min(found[s] + stride, above - 1)
+                held = False
+                for o in range(sizes_from[n - 1], sizes_from[n]):
+                    for across in range(2):
+                        a, b = sizes[o, across], sizes[o, 1 - across]
+                        state, _, _ = _search(level[: high - low], box, a, b, stack)
+                        if state < 0:
+                            whole[s] = False
+                        held = held or state > 0
+                        if held:
+                            break
+                    if held:
+                        break
+                if held:
+                    found[s] = n
+                    stride *= 2
+                else:
+                    above = n
+                    stride = max((above - found[s]) // 2, 1)
+
+
+@njit(nogil=True, cache=True)
+def _levelled(
+    edge: np.ndarray, angle: float, level: np.ndarray
+) -> tuple[float, float, float, float]:
+    """Turn edges clockwise into `level` (middle and step of each); return the box round them."""
+    cos, sin = np.cos(angle), np.sin(angle)
     left, low, right, high = np.inf, np.inf, -np.inf, -np.inf
     for i in range(len(edge)):
         x0, y0 = edge[i, 0] * cos + edge[i, 1] * sin, edge[i, 1] * cos - edge[i, 0] * sin
@@ -211,8 +378,21 @@ def _search(
         left, low, right, high = min(left, x0), min(low, y0), max(right, x0), max(high, y0)
         level[i, 0], level[i, 1] = (x0 + x1) / 2, (y0 + y1) / 2
         level[i, 2], level[i, 3] = x1 - x0, y1 - y0
-        # The edge's hexagon: within both of these of its middle, and its slanted pair of sides.
-        level[i, 4], level[i, 5] = a + abs(x1 - x0) / 2, b + abs(y1 - y0) / 2
+    return left, low, right, high
+
+
+@njit(nogil=True, cache=True)
+def _search(
+    level: np.ndarray,
+    box: tuple[float, float, float, float],
+    length_m: float,
+    width_m: float,
+    stack: np.ndarray,
+) -> tuple[int, float, float]:
+    """Return 1 and the centre of a rectangle that fits, 0 if none does, -1 if that is not known."""
+    a = max(length_m - TOLERANCE_M, TOLERANCE_M) / 2
+    b = max(width_m - TOLERANCE_M, TOLERANCE_M) / 2
+    left, low, right, high = box
     if right - left < 2 * a or high - low < 2 * b:
         return 0, np.nan, np.nan
     stack[0, 0], stack[0, 1] = (left + right) / 2, (low + high) / 2
@@ -224,30 +404,30 @@ def _search(
         held -= 1
         x, y, half_x, half_y = stack[held, 0], stack[held, 1], stack[held, 2], stack[held, 3]
         inside, crossed, hit, covered = False, False, False, False
-        for i in range(len(edge)):
+        for i in range(len(level)):
             mx, my, dx, dy = level[i, 0], level[i, 1], level[i, 2], level[i, 3]
             if (my - dy / 2 > y) != (my + dy / 2 > y) and x < mx + (y - my) / dy * dx:
                 inside = not inside
+            # The edge's hexagon: within both of these of its middle, and its slanted sides.
+            wide_x, wide_y = a + abs(dx) / 2, b + abs(dy) / 2
             off_x, off_y = abs(mx - x), abs(my - y)
-            if off_x >= level[i, 4] + half_x or off_y >= level[i, 5] + half_y:
+            if off_x >= wide_x + half_x or off_y >= wide_y + half_y:
                 continue
             across = abs(dx * (y - my) - dy * (x - mx))
             slant, wide = a * abs(dy) + b * abs(dx), half_x * abs(dy) + half_y * abs(dx)
             if off_x < half_x + abs(dx) / 2 and off_y < half_y + abs(dy) / 2 and across < wide:
                 crossed = True
-            if off_x < level[i, 4] and off_y < level[i, 5] and across < slant:
+            if off_x < wide_x and off_y < wide_y and across < slant:
                 hit = True
                 covered = (
-                    off_x + half_x < level[i, 4]
-                    and off_y + half_y < level[i, 5]
-                    and across + wide < slant
+                    off_x + half_x < wide_x and off_y + half_y < wide_y and across + wide < slant
                 )
                 if covered:
                     break
         if covered or not (inside or crossed):
             continue
         if inside and not hit:
-            return 1, x * cos - y * sin, x * sin + y * cos
+            return 1, x, y
         if half_x < TOLERANCE_M / 4 and half_y < TOLERANCE_M / 4:
             continue
         stack[held : held + 2] = stack[held]

@@ -24,6 +24,7 @@ ReceptorClass = Literal[
     "commercial", "industrial", "unknown",
 ]  # fmt: skip
 ReceivingClass = Literal["residential", "commercial", "industrial"]
+Structure = Literal["principal", "accessory"]
 Eight = tuple[float, float, float, float, float, float, float, float]
 
 CRITERIA: tuple[Criterion, ...] = ("grid", "fuel", "pad", "noise")
@@ -40,8 +41,17 @@ class Frozen(BaseModel):
 # What we know (geo/catalogue)
 
 
+class Gear(Frozen):
+    """The electrical cabinet of a few machines: its body, which stands in a machine's place."""
+
+    machines: Annotated[int, Field(ge=1)]
+    length_m: Positive
+    width_m: Positive
+    source: str
+
+
 class Generator(Frozen):
-    """One machine: its rating, body, and rated sound level with where that level holds.
+    """One machine: its rating, body, gear, and rated sound level with where that level holds.
 
     `level_surface`: `hemisphere`, a point over reflecting ground; `box`, ISO 3744's box
     `level_distance_m` from the body.
@@ -54,10 +64,27 @@ class Generator(Frozen):
     width_m: Positive
     height_m: Positive
     mass_kg: Positive
+    volts_to_ground: Positive
+    gear: Gear | None = None
     level_dba: Positive
     level_distance_m: Positive
     level_surface: Literal["hemisphere", "box"] = "hemisphere"
     spectrum: str
+    source: str
+
+    @model_validator(mode="after")
+    def _gear_must_fit_a_place(self) -> Self:
+        gear = self.gear
+        if gear and (gear.length_m > self.length_m or gear.width_m > self.width_m):
+            raise ValueError("gear is larger than the machine in whose place it stands")
+        return self
+
+
+class WorkingSpace(Frozen):
+    """How deep the space before live parts must be, up to a voltage to ground, by condition."""
+
+    volts_to_ground_most: Positive
+    depth_m: tuple[Positive, Positive, Positive]
     source: str
 
 
@@ -112,26 +139,76 @@ class NoiseRules(Frozen):
     rule: dict[str, NoiseRule]
 
 
-class Storage(Frozen):
-    """One size of tank: what it holds, its body, and its separation to buildings and lot lines."""
+class Container(Frozen):
+    """One size of tank or trailer: what it holds, in the fuel's unit of storage, and its body.
 
-    capacity_gal: Positive
+    `boil_off` is what it gives off on a cold day without a vaporiser, in the fuel's trade unit.
+    """
+
+    capacity: Positive
+    boil_off: Positive | None = None
     length_m: Positive
     width_m: Positive
-    separation_m: NotNegative
+    source: str
+
+
+class SeparationRow(Frozen):
+    """How far storage of up to so much stays from each exposure, and containers from each other.
+
+    `between_share` is of the sum of two neighbours' diameters; the larger of both holds.
+    """
+
+    capacity_most: Positive
+    exposure_m: dict[str, NotNegative]
+    between_m: NotNegative = 0.0
+    between_share: NotNegative = 0.0
+
+
+class Lone(Frozen):
+    """What one container alone, up to so much, may keep instead."""
+
+    capacity_most: Positive
+    exposure_m: dict[str, NotNegative]
+
+
+class Separation(Frozen):
+    """One edition of a rule on how far stored fuel stays from what is round it.
+
+    `building`, `line` and `pad` name the exposures of the table that stand for buildings, lot
+    lines and the generators themselves; None: the rule says nothing that we have seen.
+    """
+
+    title: str
+    edition: str
+    building: str
+    line: str | None = None
+    pad: str
+    rows: Annotated[tuple[SeparationRow, ...], Field(min_length=1)]
+    lone: Lone | None = None
     source: str
 
 
 class Fuel(Frozen):
-    """What a generator can burn, in the fuel's own trade unit."""
+    """What a generator can burn, in the fuel's own trade unit.
+
+    `unit` is of the flow, `storage_unit` of what containers hold, of which `usable_share` is burnt.
+    """
 
     id: str
     title: str
     unit: Literal["scfh", "gal/h"]
     demand_per_machine: Positive
     delivery: Literal["main", "storage"]
-    storage: tuple[Storage, ...] = ()
+    storage_unit: Literal["gal", "scf"] | None = None
+    usable_share: Share = 1.0
+    containers: tuple[Container, ...] = ()
     source: str
+
+    @model_validator(mode="after")
+    def _must_be_stored_in_something(self) -> Self:
+        if self.delivery == "storage" and not (self.containers and self.storage_unit):
+            raise ValueError("delivered to storage, but no containers or no storage_unit")
+        return self
 
 
 class Carrying(Frozen):
@@ -150,11 +227,28 @@ class Use(Frozen):
     receptor: ReceptorClass | None = None
 
 
+class Setback(Frozen):
+    """How far what is built stays from each kind of lot line, and from a line next to homes."""
+
+    front_m: NotNegative
+    side_m: NotNegative
+    rear_m: NotNegative
+    home_m: NotNegative
+
+
+class Setbacks(Frozen):
+    """What a zoning text asks of each kind of structure; None where it was not read."""
+
+    principal: Setback | None = None
+    accessory: Setback | None = None
+
+
 class Zone(Frozen):
-    """What a zoning code means."""
+    """What a zoning code means, and how far off the lot lines it keeps what is built."""
 
     title: str
     zone_class: ZoneClass = Field(alias="class")
+    setbacks: Setbacks = Setbacks()
 
 
 class LandUse(Frozen):
@@ -257,22 +351,44 @@ class GridPlan(Frozen):
 
 
 class FuelPlan(Frozen):
-    """How far fuel may be fetched, and how much of a main is taken to be free."""
+    """How far fuel may be fetched, how much of a main is taken to be free, and what is stored.
+
+    By fuel: for how many days storage lasts, and by which rule it keeps its distance.
+    """
 
     main_reach_m: NotNegative
     sign_reach_m: NotNegative
     usable_share: Share
-    propane_autonomy_days: Positive
+    autonomy_days: dict[str, Positive] = {}
+    separation: dict[str, str] = {}
+    containers_most: Annotated[int, Field(ge=1, le=12)] = 2
+    vaporiser: bool = True
     storage_as_far_as_m: NotNegative
 
 
 class PadPlan(Frozen):
-    """The clearances that decide what ground is left."""
+    """The clearances that decide what ground is left, and how machines stand on it.
 
-    setback_m: NotNegative
+    `setbacks` are by class of zone, `other` for any that is not named, and hold wherever the text
+    of the zoning is not known. `electrical_condition` is what faces the live parts: 1 nothing live
+    or grounded, 2 grounded, 3 live.
+    """
+
+    structure: Structure = "accessory"
+    setbacks: dict[ZoneClass | Literal["other"], Setback]
+    setback_most_m: NotNegative | None = None
     building_clearance_m: NotNegative
-    aisle_m: NotNegative
+    service_m: NotNegative
+    electrical_condition: Literal[1, 2, 3] = 3
+    slope_most: Annotated[float, Field(gt=0)] | None = None
+    access_width_m: Positive = 3.0
     exclusions: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _must_name_the_others(self) -> Self:
+        if "other" not in self.setbacks:
+            raise ValueError("setbacks has no `other`: what holds in a zone of any other class?")
+        return self
 
 
 class GroundFactors(Frozen):
@@ -362,7 +478,7 @@ class Lever(Frozen):
     level_distance_m: Positive | None = None
     usable_share: Share | None = None
     building_clearance_m: NotNegative | None = None
-    setback_m: NotNegative | None = None
+    setback_most_m: NotNegative | None = None
     source: str
 
 
@@ -403,9 +519,13 @@ class Raster:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a plan asks of the store: who is a site, who hears, how far each layer matters (m)."""
+    """What a plan asks of the store: who is a site, who hears, how far each layer matters (m).
+
+    `structure` is what the zoning is asked about.
+    """
 
     sites: Sites
+    structure: Structure
     receptors: tuple[ReceptorClass, ...]
     reach_m: dict[str, float]
 

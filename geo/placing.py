@@ -14,10 +14,11 @@ import shapely
 
 from geo import block as blocks
 from geo import fit
-from geo.criteria import pad
 from geo.criteria.noise import judge, spots
 from geo.criteria.noise.hearers import Hearers, hearers
 from geo.criteria.noise.sound import Sound
+from geo.criteria.pad import ground as grounds
+from geo.criteria.pad import room
 from geo.model import Generator, Market, Plan, Screening
 from geo.near import compass, shapes_of
 from geo.ragged import counted
@@ -43,7 +44,7 @@ class Scene:
     without them.
     """
 
-    ground: pad.Ground
+    ground: grounds.Ground
     heard: Hearers
     sure: Hearers
     exposed_worst: spots.Exposure
@@ -87,7 +88,7 @@ def scene_of(
         exposed_best = spots.exposure(sure, parcels, sound)
         quiet_best = spots.spots(parcels, exposed_best)
     return Scene(
-        ground=pad.ground(sites, given.layers, given.coverage, plan),
+        ground=grounds.ground(sites, given, plan),
         heard=heard,
         sure=sure,
         exposed_worst=exposed,
@@ -281,7 +282,7 @@ def _candidates(
     times = last - first
     query = np.repeat(np.arange(len(sites)), times)
     spot = np.repeat(first, times) + counted(times)
-    found = pad.candidates(
+    found = room.candidates(
         scene.ground,
         sites,
         count,
@@ -321,9 +322,9 @@ def quietest(scene: Scene, sites: np.ndarray, *, worst: bool) -> pd.DataFrame:
 
 def _one_placed(scene: Scene, site: np.ndarray, x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
     """Return one machine at each place, each site a query of its own."""
-    one = blocks.blocks(1, scene.generator, scene.plan.pad.aisle_m)[0]
+    machine, aisle = scene.generator, 2 * scene.plan.pad.service_m
     placed = {"query": site, "site": site, "x": x, "y": y, "degrees": 0.0, "rows": 1, "columns": 1,
-              "length_m": one.length_m, "width_m": one.width_m,
+              "length_m": machine.width_m + aisle, "width_m": machine.length_m + aisle,
               "count": scene.plan.spares + 1}  # fmt: skip
     return pd.DataFrame(placed)
 

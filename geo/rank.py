@@ -8,7 +8,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geo import catalogue, sentence
+from geo import block, catalogue, sentence
 from geo.criteria.noise import rules
 from geo.criteria.noise.sound import power_dba
 from geo.errors import ConfigError
@@ -44,7 +44,7 @@ def rank(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     ranking["rank"] = np.arange(1, len(ranking) + 1)
     ranking["folded"] = folded(ranking["group_id"])
     names = [fact.name for fact in catalogue.facts()]
-    shapes = ["geometry", "block", "machines"]
+    shapes = ["geometry", *catalogue.SHAPES]
     kept = [name for name in names if name in ranking.columns]
     return gpd.GeoDataFrame(ranking[kept + shapes], geometry="geometry", crs=facts.crs)
 
@@ -110,6 +110,16 @@ def first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str, ...]
         lines.append("No neighbours are mapped here: noise is not known anywhere.")
     if plan.pad.exclusions and "exclusions" not in given.layers:
         lines.append("No flood zones or wetland are mapped here: none was kept clear of.")
+    if plan.pad.slope_most is not None and "elevation" not in given.rasters:
+        lines.append(
+            "No ground heights are mapped here: how steep the ground is was not looked at."
+        )
+    unread = int(given.sites["setback_front_m"].isna().sum())
+    if unread:
+        lines.append(
+            f"The zoning text of {unread:,} of {len(given.sites):,} sites was not read: their "
+            "setbacks are the plan's assumption."
+        )
     if "buildings" not in given.layers:
         lines.append(
             "No building footprints here: the fit was tested against the bare parcel, and nothing "
@@ -166,17 +176,14 @@ def assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
             f"{plan.fuel.usable_share:.0%} of what a gas main carries when empty is taken to be "
             "free; public data cannot show spare capacity."
         ),
-        (
-            f"Setback {plan.pad.setback_m:g} m from every lot line, "
-            f"{plan.pad.building_clearance_m:g} m to buildings, "
-            f"{plan.pad.aisle_m:g} m service aisles."
-        ),
+        *_on_the_ground(plan),
         f"MVA count as MW at power factor {plan.grid.power_factor:g}.",
         f"Derated to {plan.derate:.0%} of {machine.power_kw:g} kW; {plan.spares} spares.",
         (
-            f"Propane tanks last {plan.fuel.propane_autonomy_days:g} days between deliveries, and "
-            f"score like a main {plan.fuel.storage_as_far_as_m:g} m away."
+            f"Stored fuel scores like a main {plan.fuel.storage_as_far_as_m:g} m away; up to "
+            f"{plan.fuel.containers_most} tanks stand side by side."
         ),
+        *_stored(plan),
     ]
     taken = plan.assume
     if taken.main_at_sign is not None:
@@ -199,6 +206,56 @@ def assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
         lines.append(f"Where the ambient level is not known: {taken.ambient_dba:g} dB(A).")
     lines += [f"Lever, {lever.title}: {lever.source}" for lever in plan.levers.values()]
     return tuple(lines)
+
+
+def _on_the_ground(plan: Plan) -> list[str]:
+    """Say what is assumed of the ground, and of how machines stand on it."""
+    machine, pad = generator_of(plan), plan.pad
+    pressure = machine.mass_kg / (machine.length_m * machine.width_m)
+    yards = [
+        f"{zone} zones {one.front_m:.1f} m in front, {one.side_m:.1f} beside, {one.rear_m:.1f} "
+        f"behind, {one.home_m:.1f} next to homes"
+        for zone, one in sorted(pad.setbacks.items())
+    ]
+    lines = [
+        (
+            f"Setbacks where the zoning text was not read, assumed: {'; '.join(yards)}. Where it "
+            f"was, as it asks of a structure that is {pad.structure}."
+        ),
+        (
+            f"{pad.building_clearance_m:g} m to buildings (NFPA 37, openings and combustible "
+            f"walls); aisles of {pad.service_m:g} m, and of {block.electrical_m(machine, plan):g} m at the "
+            f"electrical ends (NEC 110.26, {machine.volts_to_ground:g} V to ground, condition "
+            f"{pad.electrical_condition})."
+        ),
+        (
+            f"{machine.mass_kg:g} kg on {machine.length_m * machine.width_m:.2f} m2: "
+            f"{pressure:.0f} kg/m2. Machines stand on the ground; roofs are not screened."
+        ),
+    ]
+    if machine.gear is not None:
+        lines.append(
+            f"A cabinet stands in a machine's place for every {machine.gear.machines} machines. "
+            f"{machine.gear.source}."
+        )
+    if pad.slope_most is not None:
+        lines.append(f"Ground steeper than {pad.slope_most:.0%} is left alone.")
+    return lines
+
+
+def _stored(plan: Plan) -> list[str]:
+    """Say what is assumed of each stored fuel of the plan."""
+    lines = []
+    for one in fuels_of(plan):
+        if one.delivery == "storage":
+            rule = catalogue.separations()[plan.fuel.separation[one.id]]
+            boils = plan.fuel.vaporiser and one.storage_unit == "gal"
+            lines.append(
+                f"{one.title.capitalize()} lasts {plan.fuel.autonomy_days[one.id]:g} days between "
+                f"deliveries{', through a vaporiser' if boils else ''}; kept clear by "
+                f"{rule.title} of {rule.edition}. {rule.source}."
+            )
+    return lines
 
 
 def ramp(values: pd.Series, line: Ramp) -> pd.Series:
@@ -310,10 +367,11 @@ def _words(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     gap_matters = "grid" not in str(ranking["weightless"].iloc[0]).split()
     assumed = ranking["assumed"].notna()
     short = (ranking["gap_class"] == "short") | (not gap_matters)
+    shut = ranking["access"].isin(["blocked", "no street side"])
     ranking["call"] = np.select(
         [
             (ranking["verdict"] == "unfit") | (ranking["gap_class"] == "covered"),
-            (ranking["verdict"] == "fit") & short & ~assumed,
+            (ranking["verdict"] == "fit") & short & ~assumed & ~shut,
         ],
         ["no", "yes"],
         "check first",
@@ -328,7 +386,7 @@ def _words(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
         f"{word} ({percent} % known{', with assumptions' if taken else ''})"
         for word, percent, taken in zip(grade, share, assumed, strict=True)
     ]
-    rows = ranking.drop(columns=["geometry", "block", "machines"]).to_dict("records")
+    rows = ranking.drop(columns=["geometry", *catalogue.SHAPES]).to_dict("records")
     ranking["limit_text"] = [sentence.limit(row, plan) for row in rows]
     ranking["lift_text"] = [sentence.lift(row, plan) for row in rows]
     ranking["sentence"] = [sentence.sentence(row, plan) for row in rows]

@@ -13,9 +13,11 @@ from geo.criteria import fuel, grid
 from geo.criteria.noise import rules
 from geo.criteria.noise.hearers import looked_m
 from geo.criteria.noise.sound import open_field, rerated, rerating_db, sound
+from geo.criteria.pad.ground import YARDS
 from geo.errors import ConfigError
 from geo.model import Fuel, Generator, Lever, Market, Needs, Plan, Screening
 from geo.raster import at
+from geo.tanks import tanks
 
 T = TypeVar("T")
 
@@ -35,7 +37,8 @@ def needs(market: Market, plan: Plan) -> Needs:
     heard = open_field(generator, plan)
     rule = rules.rule_of(market)
     audible = max(looked_m(limit, rule, heard, plan) for limit in rules.limits(market, plan))
-    separations = [tank.separation_m for one in fuels_of(plan) for tank in one.storage]
+    stored = [one for one in fuels_of(plan) if one.delivery == "storage"]
+    separations = [group.building_m for one in stored for group in tanks(one, plan)]
     clearance = max([plan.pad.building_clearance_m, *separations])
     reach = {
         "substations": plan.grid.substation_reach_m,
@@ -50,7 +53,12 @@ def needs(market: Market, plan: Plan) -> Needs:
         "elevation": 0.0,
         "ambient": 0.0,
     }
-    return Needs(sites=plan.sites, receptors=rules.receptors(market, plan), reach_m=reach)
+    return Needs(
+        sites=plan.sites,
+        structure=plan.pad.structure,
+        receptors=rules.receptors(market, plan),
+        reach_m=reach,
+    )
 
 
 def generator_of(plan: Plan) -> Generator:
@@ -75,8 +83,9 @@ def _known(table: dict[str, T], name: str, what: str, plan: Plan) -> T:
 
 @dataclass(frozen=True)
 class _Choice:
-    """What each site carries on its best fuel, with the supply behind it."""
+    """What each site carries on its best fuel, with the ground and the supply behind it."""
 
+    found: size.Siting
     deployed: pd.DataFrame
     supply: pd.DataFrame
     fuel: np.ndarray
@@ -109,16 +118,19 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
     )
     found = size.siting(sites, given, heard, generator, market, plan)
     choice = _best_fuel(given, sites, found, plan)
-    described = size.describe(sites, found, choice.deployed, market)
+    found = choice.found
+    described = size.describe(sites, given, found, choice.deployed, market)
     gap = grid.gap(sites, given.layers, given.coverage, plan)
-    parts = [sites, gap, choice.supply, choice.deployed, choice.other, described]
+    # What the zoning asks is on the row as it was taken: by its text or by the plan.
+    asked = sites.drop(columns=[f"setback_{yard}_m" for yard in YARDS])
+    parts = [asked, gap, choice.supply, choice.deployed, choice.other, described]
     facts = pd.concat(parts, axis=1)
     power_kw = generator.power_kw
     facts["needed_lo"] = grid.needed(facts["shortfall_lo_kw"], power_kw, plan)
     facts["needed_hi"] = grid.needed(facts["shortfall_hi_kw"], power_kw, plan)
     facts["fuel"], facts["fuel_ladder"] = choice.fuel, choice.ladder
     _fuel_slack(facts, plan)
-    facts = facts.join(_lifted(given, sites, found, choice, plan))
+    facts = facts.join(_lifted(given, sites, choice, plan))
     facts["assumed"] = _assumed(facts, found, plan)
     facts["own_assumed"] = ~np.isnan(found.scene.heard.own_at_m)
     facts["ambient_assumed"] = found.scene.heard.ambient_assumed
@@ -153,17 +165,28 @@ def _best_fuel(
 
     Where none surely does, take the one that may carry most, the plan's first among equals.
     """
-    supplies, deployments = [], []
+    supplies, deployments, standing = [], [], []
     for one in fuels_of(plan):
-        supply = fuel.supply(sites, given.layers, given.coverage, one, catalogue.carrying(), plan)
+        there = found
+        if one.delivery == "storage":
+            there, supply = _stored(given, sites, found, one, plan)
+        else:
+            supply = fuel.supply(
+                sites, given.layers, given.coverage, one, catalogue.carrying(), plan
+            )
         supplies.append(supply.assign(fuel_unit=one.unit, fuel_demand=one.demand_per_machine))
-        deployments.append(size.deploy(found, supply, plan))
+        deployments.append(size.deploy(there, supply, plan))
+        standing.append(there)
     lo = np.column_stack([deployed["n_lo"] for deployed in deployments])
     hi = np.column_stack([deployed["n_hi"] for deployed in deployments])
     # argmax takes the first of equals, which is the plan's preference.
     best = np.where((lo > 0).any(axis=1), (lo > 0).argmax(axis=1), hi.argmax(axis=1))
     titles = [one.title for one in fuels_of(plan)]
+    found = standing[0]
+    for number, there in enumerate(standing):
+        found = size.either(found, there, best == number)
     return _Choice(
+        found=found,
         deployed=_chosen(deployments, best),
         supply=_chosen(supplies, best),
         fuel=np.array(plan.fuels, dtype=object)[best],
@@ -171,6 +194,17 @@ def _best_fuel(
         other=_most_at_best(supplies, lo, hi, titles),
         ladder=[_ladder(titles, a, b) for a, b in zip(lo.tolist(), hi.tolist(), strict=True)],
     )
+
+
+def _stored(
+    given: Screening, sites: gpd.GeoDataFrame, found: size.Siting, one: Fuel, plan: Plan
+) -> tuple[size.Siting, pd.DataFrame]:
+    """Return what the ground carries beside a fuel's tanks, and what they feed."""
+    groups = tanks(one, plan)
+    there, kept = size.beside_tanks(found, sites, given, groups)
+    known = ~found.scene.ground.facts["bare"].to_numpy()
+    supply = fuel.by_storage(sites, groups, kept.group, kept.body, known, one, plan)
+    return there, supply
 
 
 def _most_at_best(
@@ -217,7 +251,6 @@ def _fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
 def _lifted(
     given: Screening,
     sites: gpd.GeoDataFrame,
-    found: size.Siting,
     choice: _Choice,
     plan: Plan,
 ) -> pd.DataFrame:
@@ -226,7 +259,7 @@ def _lifted(
     `lift_lever` is the lever (or the other fuel) that lets a site carry most, `lift_n` how many.
     `wall_n` and `rated_n` are what a noise wall and the rating at another distance would give.
     """
-    before = choice.deployed["n_lo"].to_numpy()
+    found, before = choice.found, choice.deployed["n_lo"].to_numpy()
     # Another fuel is a lever too.
     best_n = choice.n_by_fuel.max(axis=1)
     fuels = np.array(plan.fuels, dtype=object)[choice.n_by_fuel.argmax(axis=1)]
@@ -246,7 +279,7 @@ def _lifted(
         asked = np.flatnonzero(asked_by[lever.relieves])
         if not len(asked):
             continue
-        after = _under(lever, given, sites, found, choice, asked, plan)
+        after = _under(lever, given, sites, choice, asked, plan)
         if lever.relieves == "noise":
             column = "wall_n" if lever.wall_height_m is not None else "rated_n"
             by_noise[column][asked] = np.maximum(by_noise[column][asked], after)
@@ -264,12 +297,12 @@ def _under(
     lever: Lever,
     given: Screening,
     sites: gpd.GeoDataFrame,
-    found: size.Siting,
     choice: _Choice,
     asked: np.ndarray,
     plan: Plan,
 ) -> np.ndarray:
     """Return n_lo of the asked sites under one lever, on the fuel they already have."""
+    found = choice.found
     if lever.relieves == "fuel":
         after = choice.deployed["n_lo"].to_numpy().copy()
         for one in fuels_of(plan):
@@ -289,7 +322,7 @@ def _under(
         return np.asarray(after[asked])
     changes = {
         key: value
-        for key in ("building_clearance_m", "setback_m")
+        for key in ("building_clearance_m", "setback_most_m")
         if (value := getattr(lever, key)) is not None
     }
     easier = plan.model_copy(update={"pad": plan.pad.model_copy(update=changes)})

@@ -40,9 +40,14 @@ NOISE_UNKNOWN = {
     "use unknown": "whether anybody lives on the lots nearby whose use is not on record",
     "ambient unknown": "how loud the night is there already, on which the local limit rests",
 }
+NO_WAY = {
+    "blocked": "No clear way leads to the pad from the street",
+    "no street side": "The lot has no line on a street",
+}
 PAD_UNKNOWN = {
     "bare parcel": "where the buildings stand",
     "edge of layer": "whether floods or wetland reach here: they are not mapped this far",
+    "slope not known": "how steep the ground is: no heights are mapped on part of it",
 }
 
 Row = dict[str, Any]
@@ -111,6 +116,8 @@ def unknowns(row: Row) -> list[str]:
 def sentence(row: Row, plan: Plan) -> str:
     """Say in one or two plain sentences what the site carries and what the grid leaves."""
     text = f"{_carries(row, plan)} {_grid(row, plan)}"
+    if row["access"] in NO_WAY:
+        text += f" {NO_WAY[row['access']]}."
     if isinstance(row["assumed"], str):
         text += f" Assumed: {row['assumed']}."
     return text
@@ -187,9 +194,9 @@ def _fuel_limit(row: Row) -> str:
     if evidence == "no main":
         return "no gas main within reach"
     if evidence == "storage":
-        if not _known(row["storage_gal"]):
-            return "no propane tank fits with its separation distances"
-        return f"a {row['storage_gal']:,.0f} gal tank is the largest that fits"
+        if not _known(row["storage_capacity"]):
+            return f"no {row['fuel_title']} tank fits with its separation distances"
+        return f"{_tanks(row)} beside the generators"
     if not _known(row["fuel_capacity"]):
         return "gas"
     have = f"{row['fuel_capacity']:,.0f} {row['fuel_unit']}"
@@ -199,6 +206,14 @@ def _fuel_limit(row: Row) -> str:
     else:
         where = "the main taken to be there"
     return f"{where} spares {have}"
+
+
+def _tanks(row: Row) -> str:
+    count, unit = int(row["storage_count"]), row["storage_unit"]
+    each = f"{row['storage_capacity'] / count:,.0f} {unit}"
+    if count == 1:
+        return f"one tank of {each} is the most that fits"
+    return f"{count} tanks of {each} are the most that fit"
 
 
 def _grid(row: Row, plan: Plan) -> str:

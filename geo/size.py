@@ -15,16 +15,21 @@ import shapely
 
 from geo import block as blocks
 from geo import placing
-from geo.criteria import pad
+from geo.access import reached
 from geo.criteria.noise import judge, rules
 from geo.criteria.noise.hearers import Hearers
 from geo.criteria.noise.sound import Sound, louder_db
+from geo.criteria.pad import ground as grounds
+from geo.criteria.pad import room as rooms
+from geo.criteria.pad.storage import Stored, stored
 from geo.model import LIMITING, Generator, Market, Plan, Screening
-from geo.near import shapes_of
+from geo.near import nearest, shapes_of, within
 from geo.placing import Scene
+from geo.tanks import Tanks
 
 WALL_GUESS_DB = 8.0  # about what a wall gives: only where the search begins
 SLACK_MOST_M = 6.4
+BUILDING_REACH_M = 100.0  # farther off, a building is none of the pad's concern
 SLACK_STEPS = 6  # halvings of it: 0.1 m
 
 
@@ -32,16 +37,17 @@ SLACK_STEPS = 6  # halvings of it: 0.1 m
 class Siting:
     """What ground and neighbours allow at each site, before any fuel.
 
-    Installed machines, 0 to the plan's cap: `pad_n` by the ground alone, `pad_lo` the same with
-    ground that is only taken as bare failing; `place_lo`, `place_hi` by ground and neighbours
-    together, every unknown failing and passing; `held_lo` as many as a place is known for where
-    only the neighbours who may be there are taken to be; `noise_n` by the neighbours alone, at the
-    quietest spot of the parcel. `alone_worst` and `alone_best` judge one machine there (see
+    Installed machines, 0 to the plan's cap: `pad_n` by the ground alone and `pad_n_upper` the bound
+    on it, `pad_lo` the same with ground that is only taken as bare failing; `place_lo`, `place_hi`
+    by ground and neighbours together, every unknown failing and passing; `held_lo` as many as a
+    place is known for where only the neighbours who may be there are taken to be; `noise_n` by the
+    neighbours alone, at the quietest spot. `alone_worst` and `alone_best` judge one there (see
     `placing.quietest`).
     """
 
     scene: Scene
     pad_n: np.ndarray
+    pad_n_upper: np.ndarray
     pad_lo: np.ndarray
     place_lo: np.ndarray
     place_hi: np.ndarray
@@ -87,7 +93,7 @@ def eased(
     scene = found.scene
     alone_worst = found.alone_worst
     if plan.pad != scene.plan.pad:
-        ground = pad.ground(sites, given.layers, given.coverage, plan)
+        ground = grounds.less(grounds.ground(sites, given, plan), scene.ground.taken)
         scene = replace(scene, ground=ground, plan=plan)
     if sound is not scene.sound:
         more = louder_db(sound, scene.sound)
@@ -103,50 +109,84 @@ def eased(
     return _sited(scene, asked, alone_worst, alone_worst, worst_only=True)
 
 
+def beside_tanks(
+    found: Siting, sites: gpd.GeoDataFrame, given: Screening, groups: list[Tanks]
+) -> tuple[Siting, Stored]:
+    """Size the sites again beside tanks, and say which stand where; without any, as they were."""
+    scene, buildings = found.scene, shapes_of(given.layers.get("buildings"))
+    kept = stored(
+        scene.ground,
+        shapes_of(sites),
+        buildings,
+        groups,
+        scene.exposed(worst=True).quiet,
+        found.place_hi,
+        scene.generator,
+        scene.plan,
+    )
+    asked = np.flatnonzero(kept.group >= 0)
+    beside = replace(scene, ground=kept.ground)
+    again = _sited(beside, asked, found.alone_worst, found.alone_best, found)
+    return either(found, again, kept.group >= 0), kept
+
+
+def either(found: Siting, other: Siting, which: np.ndarray) -> Siting:
+    """Return the `other` siting of the sites where `which` says so; the scenes differ in ground."""
+    names = ("pad_n", "pad_n_upper", "pad_lo", "place_lo", "place_hi", "held_lo", "noise_n")
+    ground = grounds.either(found.scene.ground, other.scene.ground, which)
+    return replace(
+        found,
+        scene=replace(found.scene, ground=ground),
+        **{name: np.where(which, getattr(other, name), getattr(found, name)) for name in names},
+    )
+
+
 def _sited(
     scene: Scene,
     asked: np.ndarray,
     alone_worst: pd.DataFrame,
     alone_best: pd.DataFrame,
+    roomier: Siting | None = None,
     *,
     worst_only: bool = False,
 ) -> Siting:
+    """Size the sites asked for; `roomier` carries at least as many on each, and known already."""
     heard, plan, generator = scene.heard, scene.plan, scene.generator
     count = len(scene.ground.shapes)
-    cap = np.zeros(count, dtype=int)
-    cap[asked] = plan.cap
-    pad_n = _largest(
-        cap,
-        cap,
-        lambda some, n: pad.fits(pad.chosen(scene.ground, some), n, generator, plan),
+    pad_n, pad_n_upper = np.zeros((2, count), dtype=int)
+    pad_n[asked], pad_n_upper[asked] = rooms.most(
+        grounds.chosen(scene.ground, asked), generator, plan
     )
     most = _allowed(alone_worst["margin_db"], plan)
+    roof_lo = pad_n if roomier is None else np.minimum(pad_n, roomier.held_lo)
+    roof_hi = pad_n if roomier is None else np.minimum(pad_n, roomier.place_hi)
     # A lever's n is found at the quietest place alone: at least so many.
     place_lo = _largest(
-        pad_n,
-        most,
+        roof_lo,
+        most if roomier is None else roof_lo,
         lambda some, n: placing.holds(scene, some, n, worst=True, quick=worst_only),
     )
     if not worst_only:
-        place_lo = _raised(scene, place_lo, pad_n, worst=True)
+        place_lo = _raised(scene, place_lo, roof_lo, worst=True)
     place_lo = _running_at_all(place_lo, plan)
     place_hi = place_lo.copy()
     if not worst_only:
-        room = np.where(_unsure(heard, count) & (place_lo < pad_n), pad_n, 0)
+        roof = np.where(_unsure(heard, count) & (place_lo < roof_hi), roof_hi, 0)
         more = _largest(
-            room,
-            _allowed(alone_best["margin_db"], plan),
+            roof,
+            _allowed(alone_best["margin_db"], plan) if roomier is None else roof_hi,
             lambda some, n: placing.holds(scene, some, n, worst=False),
         )
-        more = _raised(scene, np.maximum(more, place_lo), room, worst=False)
+        more = _raised(scene, np.maximum(more, place_lo), roof, worst=False)
         place_hi = np.maximum(place_hi, _running_at_all(more, plan))
     unheard = heard.own_unknown | (not heard.known)
     ground = scene.ground.facts
     bare = ground["bare"].to_numpy() & (not plan.assume.bare_parcel)
-    bare |= ~ground["exclusions_known"].to_numpy()
+    bare |= ~ground["clear_known"].to_numpy()
     return Siting(
         scene=scene,
         pad_n=pad_n,
+        pad_n_upper=pad_n_upper,
         pad_lo=np.where(bare, 0, pad_n),
         place_lo=np.where(bare | unheard, 0, place_lo),
         place_hi=place_hi if heard.known else pad_n,
@@ -230,7 +270,11 @@ def deploy(found: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 
 
 def describe(
-    sites: gpd.GeoDataFrame, found: Siting, deployed: pd.DataFrame, market: Market
+    sites: gpd.GeoDataFrame,
+    given: Screening,
+    found: Siting,
+    deployed: pd.DataFrame,
+    market: Market,
 ) -> pd.DataFrame:
     """Place what each site carries (n_lo, or n_hi where that is 0) and measure slack and deficit.
 
@@ -245,6 +289,9 @@ def describe(
     # What is drawn only at best keeps away from who is really there.
     sure = (deployed["n_lo"] > 0).to_numpy()
     facts = _placed(sites, found, count, sure)
+    facts["building_distance_m"] = _to_building_m(facts["block"], given, scene)
+    facts["access"] = _access(sites, facts["block"], given, scene)
+    facts["ground_pressure_kg_m2"] = generator.mass_kg / (generator.length_m * generator.width_m)
     facts["pad_slack_m"] = _pad_slack(found, count)
     facts["pad_short_by_m"] = _pad_short(found, after, (found.pad_n < after) & below_cap)
 
@@ -285,7 +332,8 @@ def describe(
     facts["noise_n_rule"] = facts["noise_n_rule"].where(~no_ambient)
     facts["noise_n"] = pd.Series(found.noise_n, sites.index, dtype=float).where(~unheard)
     facts["pad_n"], facts["pad_lo"] = found.pad_n, found.pad_lo
-    facts["pad_lack"] = pad.lack(scene.ground, shapes_of(sites), generator, plan)
+    facts["pad_n_upper"] = found.pad_n_upper
+    facts["pad_lack"] = rooms.lack(scene.ground, shapes_of(sites), generator, plan)
     facts["noise_unsure"] = (facts["margin_best_db"] > facts["margin_worst_db"]) | (
         found.place_hi > found.place_lo
     )
@@ -293,9 +341,31 @@ def describe(
     facts["noise_evidence"] = np.where(
         neighbours & facts["noise_unsure"], "use unknown", heard.evidence
     )
-    for name in ("ground_area_m2", "open_area_m2", "pad_evidence"):
+    kept = ("setback_evidence", *(f"setback_{yard}_m" for yard in grounds.YARDS), "yards_known")
+    for name in ("ground_area_m2", "open_area_m2", "pad_evidence", *kept):
         facts[name] = scene.ground.facts[name]
     return facts
+
+
+def _to_building_m(block: pd.Series, given: Screening, scene: Scene) -> np.ndarray:
+    """Return how far each pad is from the nearest building; NaN where none is known in reach."""
+    buildings, there = shapes_of(given.layers.get("buildings")), block.notna().to_numpy()
+    away = np.full(len(block), np.nan)
+    away[there] = nearest(block[there].to_numpy(), buildings, BUILDING_REACH_M)["distance_m"]
+    return np.where(scene.ground.facts["bare"], np.nan, away)
+
+
+def _access(
+    sites: gpd.GeoDataFrame, block: pd.Series, given: Screening, scene: Scene
+) -> np.ndarray:
+    """Say whether a way leads from the street to each pad; None where buildings are not known."""
+    parcels, buildings = shapes_of(sites), shapes_of(given.layers.get("buildings"))
+    site, building = within(parcels, buildings, 0.0)
+    street = scene.ground.street.copy()
+    street[scene.ground.facts["bare"]] = None
+    width_m = scene.plan.pad.access_width_m
+    pads = block.where(block.notna(), None).to_numpy()
+    return reached(parcels, site, buildings[building], street, pads, width_m)
 
 
 def _margin_class(worst: pd.Series, best: pd.Series) -> np.ndarray:
@@ -331,7 +401,7 @@ def _placed(
     scene = found.scene
     best = _standing(found, count, sure)
     row = best.index.to_numpy()
-    block, machines = blocks.outlines(best, scene.generator, scene.plan)
+    block, machines, gear = blocks.outlines(best, scene.generator, scene.plan)
     parcels = shapes_of(sites)
     walled = _with_wall(scene, best, sure)
     finite = {name: best[name].where(np.isfinite(best[name])).to_numpy()
@@ -355,6 +425,7 @@ def _placed(
             **{name: col.to_numpy() for name, col in placing.hearers_of(scene, best, sure).items()},
             "block": block,
             "machines": machines,
+            "gear": gear,
         },
         index=sites.index[row],
     )
@@ -460,11 +531,11 @@ def _runner_up(
 def _pad_slack(found: Siting, count: np.ndarray) -> np.ndarray:
     asked = np.flatnonzero((count > 0) & (count <= found.pad_n))
     slack = np.full(len(count), np.nan)
-    part = pad.chosen(found.scene.ground, asked)
+    part = grounds.chosen(found.scene.ground, asked)
     low, high = np.zeros(len(asked)), np.minimum(part.radius_m, SLACK_MOST_M)
     for _ in range(SLACK_STEPS):
         middle = (low + high) / 2
-        passed = _fit(pad.shrunk(part, middle), count[asked], found.scene)
+        passed = _fit(grounds.shrunk(part, middle), count[asked], found.scene)
         low, high = np.where(passed, middle, low), np.where(passed, high, middle)
     slack[asked] = low
     return slack
@@ -473,13 +544,13 @@ def _pad_slack(found: Siting, count: np.ndarray) -> np.ndarray:
 def _pad_short(found: Siting, after: np.ndarray, short: np.ndarray) -> np.ndarray:
     """Metres by which every clearance would have to shrink for n + 1 to fit; NaN beyond 6.4."""
     asked = np.flatnonzero(short)
-    part = pad.chosen(found.scene.ground, asked)
+    part = grounds.chosen(found.scene.ground, asked)
     answer = np.full(len(after), np.nan)
     low, high = np.zeros(len(asked)), np.full(len(asked), SLACK_MOST_M)
     ever = np.zeros(len(asked), dtype=bool)
     for step in range(SLACK_STEPS + 1):
         middle = high if step == 0 else (low + high) / 2
-        passed = _fit(pad.shrunk(part, -middle), after[asked], found.scene)
+        passed = _fit(grounds.shrunk(part, -middle), after[asked], found.scene)
         if step == 0:
             ever = passed
             continue
@@ -488,5 +559,5 @@ def _pad_short(found: Siting, after: np.ndarray, short: np.ndarray) -> np.ndarra
     return answer
 
 
-def _fit(ground: pad.Ground, count: np.ndarray, scene: Scene) -> np.ndarray:
-    return pad.fits(ground, count, scene.generator, scene.plan)
+def _fit(ground: grounds.Ground, count: np.ndarray, scene: Scene) -> np.ndarray:
+    return rooms.fits(ground, count, scene.generator, scene.plan)

@@ -57,6 +57,8 @@ OF_THE_PAD = (
     "pad_width_m",
     "pad_bearing_deg",
     "line_distance_m",
+    "building_distance_m",
+    "access",
 )
 OF_THE_HEARER = (
     "level_dba",
@@ -83,6 +85,7 @@ class Words(Frozen):
     grid_evidence: dict[str, str]
     fuel_evidence: dict[str, str]
     pad_evidence: dict[str, str]
+    access: dict[str, str]
     noise_evidence: dict[str, str]
     noise_class: dict[str, str]
     governs: dict[str, str]

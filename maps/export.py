@@ -33,7 +33,7 @@ import pyogrio
 import shapely
 import xlsxwriter
 
-from geo.catalogue import facts
+from geo.catalogue import SHAPES, facts
 from geo.measure import convert
 from geo.model import Report
 from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, absent, require, shown
@@ -360,7 +360,7 @@ def _write_parquet(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -
     """Write GeoParquet 1.1 (WKB, bbox covering), in rank order rather than along a curve."""
     shapes = {
         name: gpd.GeoSeries(ranking[name], crs=ranking.crs, index=ranking.index)
-        for name in ("machines", "block", "geometry")
+        for name in (*SHAPES[::-1], "geometry")
         if name in ranking.columns
     }
     frame = pd.concat([_typed(whole), pd.DataFrame(shapes, index=ranking.index)], axis=1)
@@ -375,7 +375,7 @@ def _write_parquet(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -
 
 
 def _write_gpkg(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -> None:
-    """Write the layers sites, machines and block; the file's dates are fixed."""
+    """Write the sites, and a layer of each shape that there is any of; the dates are fixed."""
     typed = _typed(whole)
     reader = {name.lower() for name in READER_COLUMNS}
     kept = [
@@ -390,10 +390,9 @@ def _write_gpkg(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -> N
     try:
         for layer, shape, said in (
             ("sites", "geometry", columns),
-            ("machines", "machines", brief),
-            ("block", "block", brief),
+            *((name, name, brief) for name in SHAPES),
         ):
-            if shape not in ranking.columns:
+            if shape not in ranking.columns or ranking[shape].isna().all():
                 continue
             there = ranking[shape].notna().to_numpy()
             shapes = _multi(ranking[shape][there].to_numpy())

@@ -43,6 +43,8 @@ FIXED_DAY = pd.Timestamp("2000-01-01")
 DARK_INK, LIGHT_INK = "#10202f", "#ffffff"
 MIDDLE_LUMINANCE = 0.28
 CLOSED_GROUPS = frozenset({"result", "score", "provenance"})
+# What is drawn of a pad, by its style: the ranking's column of shapes.
+ON_A_PAD = {"pads": "block", "machines": "machines", "gear": "gear", "storage": "storage"}
 # Reader's columns that a card prints beside the facts.
 BESIDE = ("Carries (generators)", "Carries (MW)", "Gap (MW)", "Current use", "What limits it",
           "What would lift it")  # fmt: skip
@@ -121,6 +123,15 @@ def _data(ranking: gpd.GeoDataFrame, report: Report, look: Style) -> dict[str, A
             {"title": key, "fill": fill, "colour": "#b9b4a8", "width": 1}
             for key, fill in uses.items()
         ],
+        "on_a_pad": [
+            {
+                "title": look.layers[key].title,
+                "fill": look.layers[key].fill,
+                "colour": look.layers[key].colour,
+                "width": look.layers[key].width,
+            }
+            for key in ("machines", "gear", "storage")
+        ],
         "pins": [[y, x, i] for i, (x, y) in enumerate(xy.tolist()) if verdict.iloc[i] != "unfit"],
         "groups": _groups(set(texts), report),
         "absent": words().absent,
@@ -184,7 +195,7 @@ def _add_layers(
     one = look.layers["pads"]
     pads = empty_layer(switch_name(one), show=one.show, control=True, pane="above",
                        interactive=False, style=JsCode(_by_kind(look)))  # fmt: skip
-    for key, column in (("pads", "block"), ("machines", "machines")):
+    for key, column in ON_A_PAD.items():
         if column in ranking.columns:
             parts, of = parts_of(ranking[column].to_numpy(), POLYGON_KINDS)
             # A machine is 1.5 m long: a seventh decimal (1 cm) keeps its corners square.
@@ -245,7 +256,7 @@ def _add(
 
 
 def _by_kind(look: Style) -> str:
-    by = {key: look_of(look.layers[key]) for key in ("pads", "machines")}
+    by = {key: look_of(look.layers[key]) for key in ON_A_PAD}
     return f"(f) => ({json.dumps(by)})[f.properties.kind]"
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, RootModel
 
 from geo.config import held, parse
+from geo.errors import ConfigError
 from geo.model import (
     Carrying,
     Fact,
@@ -16,15 +17,24 @@ from geo.model import (
     LandUse,
     Layer,
     NoiseRules,
+    Separation,
     Spectrum,
+    WorkingSpace,
 )
 
+# What is drawn of a site's pad: its outline, machines, gear, and the fuel stored beside it.
+SHAPES = ("block", "machines", "gear", "storage")
 M = TypeVar("M", bound=BaseModel)
 
 
 class _CarryingTable(Frozen):
     source: str
     main: tuple[Carrying, ...]
+
+
+class _Clearances(Frozen):
+    working_space: tuple[WorkingSpace, ...]
+    separation: dict[str, Separation]
 
 
 class _FactTable(Frozen):
@@ -78,6 +88,32 @@ def spectra() -> dict[str, Spectrum]:
 def noise_rules() -> NoiseRules:
     """Return every local noise rule, and the receiving class of each kind of receptor."""
     return parse(NoiseRules, _text("noise_limits.toml"), "geo/catalogue/noise_limits.toml")
+
+
+@cache
+def _clearances() -> _Clearances:
+    return parse(_Clearances, _text("clearances.toml"), "geo/catalogue/clearances.toml")
+
+
+def separations() -> dict[str, Separation]:
+    """Return every rule on how far stored fuel stays from what is round it, by id."""
+    return _clearances().separation
+
+
+@cache
+def working_space(volts_to_ground: float, condition: int) -> float:
+    """Return how deep the space before live parts must be (m): NEC 110.26(A)(1).
+
+    Raises ConfigError for a voltage beyond the table. Worked: 277 V, condition 3: 1.2192 m, 4 ft.
+    """
+    for row in sorted(_clearances().working_space, key=lambda row: row.volts_to_ground_most):
+        if volts_to_ground <= row.volts_to_ground_most:
+            return row.depth_m[condition - 1]
+    raise ConfigError(
+        "looking up the working space in geo/catalogue/clearances.toml",
+        f"no row reaches {volts_to_ground:g} V to ground",
+        "add the row of that voltage with its source",
+    )
 
 
 @cache

@@ -1,8 +1,8 @@
 """What each fuel can run at each site, from where, and how that is known.
 
-Plain for now: the nearest main within reach against a declared carrying table, and propane by the
-largest tank whose body and separation fit the parcel. Public data never show a main's spare
-capacity: `usable_share` is the plan's assumption.
+Plain for now: the nearest main within reach against a declared carrying table, and stored fuel by
+the tanks that the ground takes. Public data never show a main's spare capacity: `usable_share` is
+the plan's assumption.
 """
 
 import geopandas as gpd
@@ -10,13 +10,10 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import fit
 from geo.model import AssumedMain, Carrying, Fuel, Plan
-from geo.near import gather, inside, nearest, shapes_of, within
+from geo.near import inside, nearest, shapes_of, within
+from geo.tanks import Tanks
 
-HOURS_PER_DAY = 24
-FILL_SHARE = 0.8  # a propane tank is filled to 80 % (NFPA 58 practice), the rest is for expansion
-DIRECTIONS = 3
 NO_BUILDING = "no building in the tank's way"
 FACTS = {
     "fuel_evidence": None,
@@ -28,7 +25,10 @@ FACTS = {
     "main_diameter_in": np.nan,
     "main_pressure_class": None,
     "main_material": None,
-    "storage_gal": np.nan,
+    "storage_count": np.nan,
+    "storage_capacity": np.nan,
+    "storage_unit": None,
+    "storage": None,
     "fuel_assumed": None,
 }
 
@@ -42,7 +42,7 @@ def supply(
     plan: Plan,
     usable_share: float | None = None,
 ) -> pd.DataFrame:
-    """Return the running machines that `fuel` can feed at each site, worst and best, and why.
+    """Return the running machines that mains can feed at each site, worst and best, and why.
 
     Columns: fuel_n_lo, fuel_n_hi (0 to the plan's cap), fuel_evidence, fuel_capacity (in the
     fuel's trade unit, NaN where not known), the main or the tank, fuel_assumed (what the plan took
@@ -51,44 +51,7 @@ def supply(
     Worked: a 4 in main at 60 psig carries 80 200 scfh; a quarter of it, 20 050, runs
     floor(20 050 / 2000) = 10 machines.
     """
-    if fuel.delivery == "storage":
-        return _by_storage(sites, layers, coverage, fuel, plan)
     share = plan.fuel.usable_share if usable_share is None else usable_share
-    return _by_main(sites, layers, coverage, fuel, carrying, plan, share)
-
-
-def capacity_scfh(
-    diameter_in: pd.Series, pressure_class: pd.Series, carrying: tuple[Carrying, ...]
-) -> pd.Series:
-    """Return what each main carries when empty: the table's row of its class, next size down.
-
-    NaN where size or class is missing, or where the main is smaller than the table's smallest.
-    """
-    table = pd.DataFrame([row.model_dump() for row in carrying])
-    found = pd.Series(np.nan, index=diameter_in.index)
-    for name, rows in table.groupby("pressure_class", sort=True):
-        sizes = rows.sort_values("diameter_in")
-        at = (pressure_class == name) & (diameter_in >= sizes["diameter_in"].iloc[0])
-        step = np.searchsorted(sizes["diameter_in"], diameter_in[at], side="right") - 1
-        found[at] = sizes["capacity_scfh"].to_numpy()[step]
-    return found
-
-
-def _blank(sites: gpd.GeoDataFrame) -> pd.DataFrame:
-    facts = pd.DataFrame(FACTS, index=sites.index)
-    texts = [name for name, value in FACTS.items() if value is None]
-    return facts.astype(dict.fromkeys(texts, object))
-
-
-def _by_main(
-    sites: gpd.GeoDataFrame,
-    layers: dict[str, gpd.GeoDataFrame],
-    coverage: dict[str, shapely.Geometry | None],
-    fuel: Fuel,
-    carrying: tuple[Carrying, ...],
-    plan: Plan,
-    usable_share: float,
-) -> pd.DataFrame:
     shapes, reach = shapes_of(sites), plan.fuel.main_reach_m
     facts = _blank(sites)
     facts["fuel_n_hi"] = plan.cap
@@ -125,10 +88,10 @@ def _by_main(
         facts.loc[hit, "fuel_n_hi"] = plan.cap
         _assume(facts, size, pressure, unsized, plan.assume.main_size, "the size of the main")
 
-    usable = capacity_scfh(size, pressure, carrying) * usable_share
+    usable = capacity_scfh(size, pressure, carrying) * share
     # A main below the table's smallest carries something, but no more than the smallest does.
     least_in = min(row.diameter_in for row in carrying)
-    bound = capacity_scfh(size.clip(lower=least_in), pressure, carrying) * usable_share
+    bound = capacity_scfh(size.clip(lower=least_in), pressure, carrying) * share
     most = np.floor(bound / fuel.demand_per_machine).clip(upper=plan.cap)
     small = usable.isna() & most.notna()
     facts.loc[small, "fuel_n_hi"] = most[small].astype(int)
@@ -138,6 +101,65 @@ def _by_main(
     facts.loc[known, "fuel_n_lo"] = count
     facts.loc[known, "fuel_n_hi"] = count
     return facts
+
+
+def by_storage(
+    sites: gpd.GeoDataFrame,
+    groups: list[Tanks],
+    group: np.ndarray,
+    body: np.ndarray,
+    known: np.ndarray,
+    fuel: Fuel,
+    plan: Plan,
+) -> pd.DataFrame:
+    """Return the same for stored fuel: what the tanks of each site feed.
+
+    `group` (n,) names the tanks in `groups`, -1 for none, and `body` where they stand; `known`
+    says where buildings are: elsewhere a tank may stand where a building does.
+
+    Worked: 333.3 gal/h from 30 000 gal over 3 days: floor(333.3 / 22.6) = 14 machines.
+    """
+    facts = _blank(sites)
+    facts["fuel_evidence"] = "storage"
+    held, at = group >= 0, group[group >= 0]
+    facts["storage"] = body
+    for name, values in (
+        ("storage_count", [one.count for one in groups]),
+        ("storage_capacity", [one.capacity for one in groups]),
+        ("fuel_capacity", [one.flow for one in groups]),
+        ("fuel_n_hi", [min(one.feeds, plan.cap) for one in groups]),
+    ):
+        facts.loc[held, name] = np.array(values)[at]
+    facts.loc[held, "storage_unit"] = fuel.storage_unit
+    facts["fuel_n_lo"] = facts["fuel_n_hi"]
+    if plan.assume.bare_parcel:
+        facts.loc[~known & held, "fuel_assumed"] = NO_BUILDING
+    else:
+        facts.loc[~known, "fuel_n_lo"] = 0
+    return facts
+
+
+def capacity_scfh(
+    diameter_in: pd.Series, pressure_class: pd.Series, carrying: tuple[Carrying, ...]
+) -> pd.Series:
+    """Return what each main carries when empty: the table's row of its class, next size down.
+
+    NaN where size or class is missing, or where the main is smaller than the table's smallest.
+    """
+    table = pd.DataFrame([row.model_dump() for row in carrying])
+    found = pd.Series(np.nan, index=diameter_in.index)
+    for name, rows in table.groupby("pressure_class", sort=True):
+        sizes = rows.sort_values("diameter_in")
+        at = (pressure_class == name) & (diameter_in >= sizes["diameter_in"].iloc[0])
+        step = np.searchsorted(sizes["diameter_in"], diameter_in[at], side="right") - 1
+        found[at] = sizes["capacity_scfh"].to_numpy()[step]
+    return found
+
+
+def _blank(sites: gpd.GeoDataFrame) -> pd.DataFrame:
+    facts = pd.DataFrame(FACTS, index=sites.index)
+    texts = [name for name, value in FACTS.items() if value is None]
+    return facts.astype(dict.fromkeys(texts, object))
 
 
 def _nearest_main(
@@ -175,46 +197,3 @@ def _assume(
     pressure[missing_class] = main.pressure_class
     text = f"{what}: {main.diameter_in:g} in, {main.pressure_class} pressure"
     facts.loc[missing_size | missing_class, "fuel_assumed"] = text
-
-
-def _by_storage(
-    sites: gpd.GeoDataFrame,
-    layers: dict[str, gpd.GeoDataFrame],
-    coverage: dict[str, shapely.Geometry | None],
-    fuel: Fuel,
-    plan: Plan,
-) -> pd.DataFrame:
-    facts = _blank(sites)
-    facts["fuel_evidence"] = "storage"
-    shapes, buildings = shapes_of(sites), shapes_of(layers.get("buildings"))
-    per_machine = fuel.demand_per_machine * HOURS_PER_DAY * plan.fuel.propane_autonomy_days
-    spots, degrees = fit.directions(shapes, DIRECTIONS)
-    for tank in sorted(fuel.storage, key=lambda tank: tank.capacity_gal):
-        inner = shapely.buffer(shapes, -tank.separation_m, join_style="mitre")
-        site, building = within(inner, buildings, tank.separation_m)
-        grown = shapely.buffer(buildings[building], tank.separation_m, quad_segs=4)
-        room = shapely.difference(inner, gather(grown, site, len(shapes)))
-        origin = shapely.get_coordinates(shapely.centroid(shapes))[spots]
-        turned = fit.turn(room[spots], origin, degrees)
-        ones = np.ones(len(spots))
-        fits = np.zeros(len(shapes), dtype=bool)
-        for length, width in (
-            (tank.length_m, tank.width_m),
-            (tank.width_m, tank.length_m),
-        ):
-            places = fit.centres(turned, length * ones, width * ones)
-            fits[spots[~shapely.is_empty(places)]] = True
-        usable = tank.capacity_gal * FILL_SHARE
-        facts.loc[fits, "storage_gal"] = tank.capacity_gal
-        facts.loc[fits, "fuel_capacity"] = usable / (
-            HOURS_PER_DAY * plan.fuel.propane_autonomy_days
-        )
-        facts.loc[fits, "fuel_n_hi"] = min(int(usable // per_machine), plan.cap)
-    facts["fuel_n_lo"] = facts["fuel_n_hi"]
-    # Against a bare parcel the tank may stand where a building does.
-    bare = ~inside(shapes, coverage.get("buildings"), 0.0) | ("buildings" not in layers)
-    if plan.assume.bare_parcel:
-        facts.loc[bare & (facts["fuel_n_hi"] > 0), "fuel_assumed"] = NO_BUILDING
-    else:
-        facts.loc[bare, "fuel_n_lo"] = 0
-    return facts

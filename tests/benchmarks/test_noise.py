@@ -86,7 +86,7 @@ def judged(sites, layers, market, plan):
     spotted_s = time.perf_counter() - begun
     done = []
     for count in (1, plan.cap):
-        block = blocks.blocks(count, generator, plan.pad.aisle_m)[0]
+        block = blocks.blocks(count, generator, plan)[0]
         placed = pd.DataFrame(
             {
                 "site": quiet.site[first], "x": quiet.x[first], "y": quiet.y[first], "degrees": 0.0,

@@ -70,7 +70,7 @@ def spoil(path: Path, old: str, new: str) -> None:
     ("file", "old", "new", "words"),
     [
         ("own/markets/hamlet.toml", "title", "titel", ("'titel'", "'title'")),
-        ("own/plans/hamlet.toml", "setback_m", "setbak_m", ("setbak_m", "'setback_m'")),
+        ("own/plans/hamlet.toml", "service_m", "servise_m", ("servise_m", "'service_m'")),
         ("own/sources/hamlet_zoning.toml", "licence", "license", ("'license'", "'licence'")),
         ("own/sources/hamlet_zoning.toml", "zone_code", "zone_cod", ("zone_cod", "zone_code")),
         ("own/land_use/hamlet.toml", "scheme", "sceme", ("'sceme'", "'scheme'")),

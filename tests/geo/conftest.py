@@ -8,18 +8,28 @@ import pandas as pd
 import pytest
 import shapely
 
+from geo import catalogue
 from geo.config import parse
-from geo.model import Market, Plan, Screening
+from geo.model import Market, Plan, Screening, Setback
 
 CRS = "EPSG:26986"
 ROOT = Path(__file__).parents[2]
+SETBACKS = ("setback_front_m", "setback_side_m", "setback_rear_m", "setback_home_m")
+# The machine alone: no cabinets, and 3 ft before its live parts as all round.
+BARE_MACHINE = catalogue.generators()["gx230"].model_copy(
+    update={"gear": None, "volts_to_ground": 120.0}
+)
 EVERYWHERE = shapely.box(-10_000, -10_000, 10_000, 10_000)
 
 
 @pytest.fixture(scope="session")
 def plan():
+    """Return the default plan with 3 m on every side of a lot."""
     text = (ROOT / "flows/plans/default.toml").read_text(encoding="utf-8")
-    return parse(Plan, text, "flows/plans/default.toml")
+    whole = parse(Plan, text, "flows/plans/default.toml")
+    even = Setback(front_m=3.0, side_m=3.0, rear_m=3.0, home_m=3.0)
+    pad = whole.pad.model_copy(update={"setbacks": {"other": even}})
+    return whole.model_copy(update={"pad": pad})
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +83,7 @@ def make_sites(shapes, **columns):
             "piece_count": 1,
             "joined_count": 1,
             "own_dwelling": False,
+            **dict.fromkeys(SETBACKS, np.nan),
         },
         geometry=list(shapes),
         crs=CRS,

@@ -1,15 +1,19 @@
+import itertools
 from typing import get_args
 
 import pytest
 
 from geo import catalogue, measure
+from geo.errors import ConfigError
 from geo.model import ReceptorClass
 
 
 def test_every_row_names_its_source():
     rows = [*catalogue.generators().values(), *catalogue.fuels().values(), *catalogue.land_use()]
     rows += [*catalogue.spectra().values(), *catalogue.noise_rules().rule.values()]
-    rows += [tank for fuel in catalogue.fuels().values() for tank in fuel.storage]
+    rows += [tank for fuel in catalogue.fuels().values() for tank in fuel.containers]
+    rows += [machine.gear for machine in catalogue.generators().values()]
+    rows += [*catalogue.separations().values()]
     assert all(len(row.source) > 20 for row in rows)
 
 
@@ -53,6 +57,50 @@ def test_the_machine_stands_on_fifteen_square_feet():
     machine = catalogue.generators()["gx230"]
     area_ft2 = machine.length_m * machine.width_m * measure.factor("m2", "ft2")
     assert area_ft2 == pytest.approx(15)
+
+
+@pytest.mark.parametrize(
+    ("volts", "feet"), [(120, (3, 3, 3)), (150, (3, 3, 3)), (277, (3, 3.5, 4)), (600, (3, 3.5, 4))]
+)
+def test_working_space_before_live_parts(volts, feet):
+    # NEC 110.26(A)(1): 480Y/277 V is in the row from 151 to 600 V to ground.
+    depths = [catalogue.working_space(volts, condition) for condition in (1, 2, 3)]
+    assert depths == pytest.approx([one * 0.3048 for one in feet])
+
+
+def test_a_voltage_beyond_the_table_is_refused():
+    with pytest.raises(ConfigError, match="no row reaches 2400 V to ground"):
+        catalogue.working_space(2400, 3)
+
+
+@pytest.mark.parametrize(
+    ("gallons", "feet"),
+    [(250, 10), (500, 10), (2000, 25), (30_000, 50), (70_000, 75), (90_000, 100)],
+)
+def test_propane_keeps_the_distances_of_table_h_23(gallons, feet):
+    row = next(r for r in catalogue.separations()["h23"].rows if gallons <= r.capacity_most)
+    assert row.exposure_m["important_building"] == pytest.approx(feet * 0.3048, abs=1e-4)
+    assert row.exposure_m["adjoining_property"] == pytest.approx(feet * 0.3048, abs=1e-4)
+
+
+def test_hydrogen_keeps_the_distances_of_table_h_2():
+    small, middle, large = catalogue.separations()["h2"].rows
+    feet = {
+        "wood_frame_building": (10, 25, 50), "noncombustible_building": (0, 10, 25),
+        "wall_opening": (10, 10, 10), "open_flame": (25, 25, 25), "air_intake": (50, 50, 50),
+        "people": (25, 50, 50),
+    }  # fmt: skip
+    for exposure, away in feet.items():
+        got = [row.exposure_m[exposure] for row in (small, middle, large)]
+        assert got == pytest.approx([one * 0.3048 for one in away], abs=1e-4), exposure
+
+
+def test_more_fuel_never_stands_nearer():
+    for rule in catalogue.separations().values():
+        assert {rule.building, rule.line or rule.building, rule.pad} <= set(rule.rows[0].exposure_m)
+        for less, more in itertools.pairwise(rule.rows):
+            assert less.capacity_most < more.capacity_most
+            assert all(more.exposure_m[one] >= away for one, away in less.exposure_m.items())
 
 
 def test_a_code_stands_in_one_class_only_per_jurisdiction():

@@ -15,12 +15,12 @@ def text():
 
 
 def test_every_fault_of_a_file_is_named_at_once(text):
-    broken = text.replace("setback_m = 3.0", "setbak_m = 3.0").replace("cap = 25", 'cap = "many"')
+    broken = text.replace("service_m =", "servise_m =").replace("cap = 25", 'cap = "many"')
     with pytest.raises(ConfigError) as caught:
         parse(Plan, broken, "plans/mine.toml")
     message = str(caught.value)
     assert "plans/mine.toml" in message
-    assert "unknown key 'pad.setbak_m' (did you mean 'setback_m'?)" in message
+    assert "unknown key 'pad.servise_m' (did you mean 'service_m'?)" in message
     assert "cap = 'many'" in message
     assert "What to do" in message
 

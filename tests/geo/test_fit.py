@@ -51,16 +51,33 @@ def test_nothing_fits_in_nothing():
     assert shapely.is_empty(found).tolist() == [True, False, True]
 
 
-def test_a_turned_rectangle_has_one_direction_its_own():
-    shape, degrees = fit.directions(np.array([rotate(shapely.box(0, 0, 20, 10), 30)]), 3)
-    assert shape.tolist() == [0]
-    assert degrees[0] == pytest.approx(30)
-
-
-def test_directions_come_longest_first_and_no_more_than_asked():
+def test_the_longest_edge_leads():
     wedge = shapely.Polygon([(0, 0), (30, 0), (30, 10), (20, 20)])
-    _, degrees = fit.directions(np.array([wedge]), 2)
-    assert degrees.tolist() == [0.0, 45.0]
+    shapes = np.array([rotate(shapely.box(0, 0, 20, 10), 30), wedge, shapely.Polygon()])
+    assert fit.longest(shapes) == pytest.approx([30, 0, 0])
+
+
+def test_every_edge_is_a_direction_and_every_five_degrees_from_the_longest():
+    wedge = shapely.Polygon([(0, 0), (30, 0), (30, 10), (20, 20)])
+    shed = rotate(shapely.box(5, 5, 12, 9), 12)
+    of, degrees = fit.turns(np.array([wedge]), np.array([shed]), np.array([0]))
+    assert set(of) == {0}
+    # Square to each other counts once: 14.1 + 28.3 m at 45 degrees, 30 + 10 m at 0 and 90, then
+    # the shed's 12, then the steps that are left.
+    assert degrees[:3].round(3).tolist() == [45, 0, 12]
+    assert len(degrees) == len(set(degrees.round(3))) == 18 + 1
+    assert set(np.arange(0, 90, 5)) <= set(degrees.round(3))
+    assert 12 in degrees.round(3)
+
+
+def test_directions_turn_with_the_shape_and_its_buildings():
+    wedge = shapely.Polygon([(0, 0), (30, 0), (30, 10), (21, 20), (3, 17)])
+    shed = rotate(shapely.box(5, 5, 12, 9), 12)
+    _, before = fit.turns(np.array([wedge]), np.array([shed]), np.array([0]))
+    both = rotate(shapely.GeometryCollection([wedge, shed]), 31, origin=(0, 0))
+    _, after = fit.turns(np.array([both.geoms[0]]), np.array([both.geoms[1]]), np.array([0]))
+    apart = (after - before - 31 + 45) % 90 - 45
+    assert np.abs(apart).max() < 0.002
 
 
 def test_turning_there_and_back_is_where_it_was():
@@ -95,36 +112,34 @@ def test_the_centres_are_exactly_those_where_the_rectangle_lies_inside(corners, 
                 pytest.fail(f"({x}, {y}) is free, but was not found")
 
 
-def one(shape, *sizes, degrees=0.0):
-    """Return which of the sizes is the first that fits, its centre, and whether that is sure."""
-    length, width = np.array(sizes, dtype=float).T
-    option, centre, whole = fit.first(
-        np.array([shape]),
-        np.array([0]),
-        np.array([0, len(sizes)]),
-        np.full(len(sizes), degrees),
-        length,
-        width,
+def one(shape, size, *degrees):
+    """Return in which of the turns a size first fits, if across it, and where."""
+    turns = np.array(degrees or (0.0,), dtype=float)
+    turn, across, centre = fit.first(
+        np.array([shape]), np.array([0, len(turns)]), turns, np.array([0]), np.array([size], float)
     )
-    return int(option[0]), centre[0], bool(whole[0])
+    return int(turn[0]), bool(across[0]), centre[0]
 
 
-def test_the_first_that_fits_is_taken():
-    assert one(shapely.box(0, 0, 10, 3), (5, 4), (5, 3), (2, 2))[0] == 1
-    assert one(shapely.box(0, 0, 10, 3), (5, 4), (11, 1))[0] == -1
-    assert np.isnan(one(shapely.box(0, 0, 10, 3), (5, 4))[1]).all()
+def test_the_first_turn_in_which_it_fits_is_taken():
+    lot = shapely.box(0, 0, 10, 3)
+    assert one(lot, (5, 3))[:2] == (0, False)
+    assert one(lot, (3, 5))[:2] == (0, True)
+    assert one(rotate(lot, 30), (9.9, 2.9), 10, 20, 30, 40)[:2] == (2, False)
+    assert one(lot, (5, 4))[0] == -1
+    assert np.isnan(one(lot, (5, 4))[2]).all()
 
 
 @pytest.mark.parametrize("turn", [0, 17, 45, 90, 133])
 @pytest.mark.parametrize("at", [(0, 0), (155_000, 880_000)])
 def test_an_exact_fit_is_found_wherever_it_is_turned_and_two_millimetres_more_is_not(turn, at):
     shape = translate(rotate(shapely.box(0, 0, 10, 6), turn, origin=(0, 0)), *at)
-    option, centre, whole = one(shape, (10, 6), degrees=turn)
-    assert (option, whole) == (0, True)
+    found, across, centre = one(shape, (10, 6), turn % 90)
+    assert (found, across) == (0, turn >= 90)
     middle = shape.centroid
     assert centre == pytest.approx([middle.x, middle.y], abs=0.001)
-    assert one(shape, (10.002, 6), degrees=turn)[::2] == (-1, True)
-    assert one(shape, (10, 6.002), degrees=turn)[::2] == (-1, True)
+    assert one(shape, (10.002, 6), turn)[0] == -1
+    assert one(shape, (10, 6.002), turn)[0] == -1
 
 
 def test_an_l_a_ring_and_two_parts_take_what_they_take():
@@ -142,12 +157,45 @@ def test_an_l_a_ring_and_two_parts_take_what_they_take():
 
 def test_nothing_takes_nothing():
     shapes = np.array([shapely.Polygon(), shapely.box(0, 0, 3, 3)])
-    two = np.array([1.0, 1.0])
-    option, centre, _ = fit.first(shapes, np.array([0, 1]), np.arange(3), two * 0, two, two)
-    assert option.tolist() == [-1, 1]
+    turns = np.arange(3), np.zeros(2)
+    turn, _, centre = fit.first(shapes, *turns, np.array([0, 1]), np.ones((2, 2)))
+    assert turn.tolist() == [-1, 1]
     assert np.isnan(centre[0]).all()
-    none = fit.first(shapes, np.array([], dtype=int), np.array([0]), *np.empty((3, 0)))
+    none = fit.first(shapes, *turns, np.array([], dtype=int), np.empty((0, 2)))
     assert [len(part) for part in none] == [0, 0, 0]
+
+
+def layouts_of(*sizes):
+    return [np.array([size], dtype=float) for size in sizes]
+
+
+def test_the_most_is_the_last_that_fits_in_some_turn():
+    lots = np.array(
+        [shapely.box(0, 0, 10, 3), rotate(shapely.box(0, 0, 3, 20), 40), shapely.Polygon()]
+    )
+    grow = layouts_of((3, 3), (6, 3), (9, 3), (12, 3), (15, 3))
+    turns = np.array([0, 1, 3, 3]), np.array([0.0, 10.0, 40.0])
+    none, cap = np.zeros(3, dtype=int), np.full(3, 5)
+    found, whole = fit.most(lots, *turns, grow, none, cap)
+    assert found.tolist() == [3, 5, 0]
+    assert whole.all()
+    # What is known already is not asked again.
+    found, _ = fit.most(lots, *turns, grow, np.array([3, 2, 0]), np.array([3, 4, 0]))
+    assert found.tolist() == [3, 4, 0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(corner, min_size=3, max_size=9, unique=True), st.lists(st.floats(0, 90), min_size=1)
+)
+def test_the_most_is_what_asking_one_by_one_gives(corners, degrees):
+    shape = shapely.make_valid(shapely.Polygon(corners)).buffer(0)
+    grow = [np.array([(2.0 * n, 3.0), (4.0, 1.7 * n)]) for n in range(1, 8)]
+    turns = np.array([0, len(degrees)]), np.array(degrees)
+    found, whole = fit.most(np.array([shape]), *turns, grow, np.array([0]), np.array([7]))
+    held = [any(one(shape, tuple(size), *degrees)[0] >= 0 for size in sizes) for sizes in grow]
+    if whole[0]:
+        assert found[0] == (held.index(False) if False in held else 7)
 
 
 @settings(max_examples=300, deadline=None)
@@ -161,14 +209,15 @@ def test_it_fits_where_there_is_an_area_of_centres(corners, length, width, degre
     shape = shapely.make_valid(shapely.Polygon(corners)).buffer(0)
     if shape.is_empty:
         return
-    option, centre, whole = one(shape, (length, width), degrees=degrees)
+    turn, across, centre = one(shape, (length, width), degrees)
     origin = np.zeros((1, 2))
     turned = fit.turn(np.array([shape]), origin, np.array([degrees]))[0]
-    area = centres(turned, length, width)
-    # A gap thinner than centimetres may be missed, and is then said to be.
-    if whole and (area.is_empty or not area.buffer(-0.0005).is_empty):
-        assert (option == 0) == (not area.is_empty)
-    if option == 0:
+    areas = [centres(turned, *size) for size in ((length, width), (width, length))]
+    # A gap thinner than centimetres may be missed.
+    if all(area.is_empty or not area.buffer(-0.0005).is_empty for area in areas):
+        assert (turn == 0) == (not all(area.is_empty for area in areas))
+    if turn == 0:
+        length, width = (width, length) if across else (length, width)
         half = fit.TOLERANCE_M
         block = shapely.box(
             -length / 2 + half, -width / 2 + half, length / 2 - half, width / 2 - half

@@ -6,6 +6,7 @@ import shapely
 from geo import catalogue
 from geo.criteria import fuel
 from geo.model import Assume, AssumedMain
+from geo.tanks import tanks
 
 GAS, PROPANE = catalogue.fuels()["natural_gas"], catalogue.fuels()["propane"]
 AREA = dict.fromkeys(("mains", "buildings"), shapely.box(-9000, -9000, 9000, 9000))
@@ -105,61 +106,35 @@ def test_a_known_main_outweighs_a_sign(sites, mains, layer, plan):
     assert (row["fuel_evidence"], row["fuel_n_lo"]) == ("main", 1)
 
 
-@pytest.mark.parametrize(
-    ("side_m", "tank_gal", "machines"),
-    [
-        # 12 000 gal needs 12.2 + 2 x 15.24 = 42.7 m; 9600 / (22.6 x 24 x 3) = 5.9.
-        (43, 12_000, 5),
-        # 6500 gal needs 9.8 + 30.48 = 40.3 m; 5200 / 1627 = 3.2.
-        (41, 6_500, 3),
-        # 2000 gal needs 7.3 + 15.24 = 22.6 m, and holds less than three days for one.
-        (23, 2_000, 0),
-        # 1000 gal: 4.9 + 15.24 = 20.2 m, 1.1 + 15.24 = 16.4 m.
-        (20.3, 1_000, 0),
-    ],
-)
-def test_propane_counts_where_the_tank_and_its_distances_fit(
-    sites, layer, plan, side_m, tank_gal, machines
-):
-    nothing = layer([], height_m=[])
-    square = shapely.box(0, 0, side_m, side_m)
-    row = one(sites, plan, PROPANE, shape=square, buildings=nothing)
-    assert (row["storage_gal"], row["fuel_n_lo"], row["fuel_n_hi"]) == (
-        tank_gal,
-        machines,
-        machines,
-    )
+def stored(sites, plan, *, known=True, group=1):
+    groups, here = tanks(PROPANE, plan), sites([shapely.box(0, 0, 60, 60)])
+    body = np.array([shapely.MultiPolygon([shapely.box(0, 0, 2, 9)])], dtype=object)
+    return fuel.by_storage(
+        here, groups, np.array([group]), body, np.array([known]), PROPANE, plan
+    ).iloc[0]
 
 
-def test_no_tank_fits_a_small_lot(sites, layer, plan):
-    row = one(
-        sites, plan, PROPANE, shape=shapely.box(0, 0, 15, 15), buildings=layer([], height_m=[])
-    )
-    assert np.isnan(row["storage_gal"])
+def test_tanks_run_what_they_feed(sites, plan):
+    row = stored(sites, plan)
+    # The second smallest: 6500 gal; 5200 / 72 h = 72.2 gal/h; / 22.6 = 3.2 machines.
+    assert (row["storage_count"], row["storage_capacity"], row["storage_unit"]) == (1, 6500, "gal")
+    assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (3, 3)
+    assert row["fuel_capacity"] == pytest.approx(5200 / 72)
+    assert row["fuel_evidence"] == "storage"
+
+
+def test_no_tank_runs_none(sites, plan):
+    row = stored(sites, plan, group=-1)
+    assert np.isnan(row["storage_capacity"])
     assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (0, 0)
 
 
-def test_a_building_pushes_the_tank_off(sites, layer, plan):
-    square = shapely.box(0, 0, 60, 60)
-    middle = layer([shapely.box(25, 25, 35, 35)], height_m=[5.0])
-    free = one(sites, plan, PROPANE, shape=square, buildings=layer([], height_m=[]))
-    taken = one(sites, plan, PROPANE, shape=square, buildings=middle)
-    assert free["storage_gal"] == 30_000
-    # 25 m to the wall: 15.24 m from line and wall leaves nothing, 7.62 m from each 9.76 m.
-    assert taken["storage_gal"] == 2_000
-
-
-def test_on_a_bare_parcel_the_tank_is_only_a_best_case(sites, plan):
-    row = one(sites, plan, PROPANE, shape=shapely.box(0, 0, 60, 60))
-    assert row["fuel_n_lo"] == 0
-    assert row["fuel_n_hi"] == 14  # 24 000 / 1627.2 = 14.7
-
-
-def test_where_the_building_layer_ends_the_tank_is_only_a_best_case(sites, layer, plan):
-    ends = AREA | {"buildings": shapely.box(-50, -50, 30, 50)}
-    lot = shapely.box(0, 0, 60, 60)
-    row = one(sites, plan, PROPANE, coverage=ends, shape=lot, buildings=layer([], height_m=[]))
-    assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (0, 14)
+def test_where_buildings_are_not_known_the_tank_is_only_a_best_case(sites, plan):
+    row = stored(sites, plan, known=False)
+    assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (0, 3)
+    taken = plan.assume.model_copy(update={"bare_parcel": True})
+    row = stored(sites, plan.model_copy(update={"assume": taken}), known=False)
+    assert (row["fuel_n_lo"], row["fuel_assumed"]) == (3, fuel.NO_BUILDING)
 
 
 def test_more_demand_never_raises_the_machines_that_a_main_carries(sites, mains, plan):

@@ -14,7 +14,8 @@ ROW = {
     "pad_short_by_m": np.nan, "ground_area_m2": 900.0, "open_area_m2": np.nan,
     "fuel_n_lo": 10, "fuel_n_hi": 10, "fuel_evidence": "main", "fuel_capacity": 20050.0,
     "fuel_unit": "scfh", "main_diameter_in": 4.0, "main_pressure_class": "high",
-    "main_distance_m": 12.3, "storage_gal": np.nan, "lift_lever": None, "lift_n": np.nan,
+    "main_distance_m": 12.3, "storage_capacity": np.nan, "access": "reached", "lift_lever": None,
+    "lift_n": np.nan,
     "gap_class": "short", "grid_evidence": "feeder", "shortfall_lo_kw": 800.0,
     "shortfall_hi_kw": 800.0, "needed_lo": 4, "needed_hi": 4, "assumed": None,
     "other_n_lo": 10, "other_n_hi": 10, "other_evidence": "main", "other_title": "natural gas",
@@ -176,3 +177,19 @@ def test_another_fuel_is_worth_finding_out_only_where_it_is_not_known(plan):
     assert found == "finding out whether buildings leave room for the tank: up to 14 on propane"
     more = ROW | tank | {"other_n_lo": 0, "lift_lever": "half_main", "lift_n": 20}
     assert sentence.lift(more, plan) == "the gas utility confirming half of the main: 20 generators"
+
+
+def test_a_lot_without_a_way_from_the_street_says_so(plan):
+    assert "No clear way leads to the pad from the street." in say(plan, access="blocked")
+    assert "The lot has no line on a street." in say(plan, access="no street side")
+    assert "way" not in say(plan, access="reached")
+
+
+def test_tanks_that_limit_are_counted(plan):
+    given = {"binding": "fuel", "binding_set": "fuel", "fuel_evidence": "storage", "n_lo": 14,
+             "n_hi": 14, "fuel_title": "propane", "storage_unit": "gal"}  # fmt: skip
+    one = say(plan, storage_count=1.0, storage_capacity=30_000.0, **given)
+    assert "one tank of 30,000 gal is the most that fits beside the generators" in one
+    two = say(plan, storage_count=2.0, storage_capacity=24_000.0, **given)
+    assert "2 tanks of 12,000 gal are the most that fit beside the generators" in two
+    assert "no propane tank fits" in say(plan, **given)

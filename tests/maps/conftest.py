@@ -168,6 +168,11 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
     # As a ranking comes from a reindexed frame: plain objects, with NaN where there is none.
     frame["machines"] = pd.Series([np.nan if one is None else one for one in machines])
     frame["block"] = gpd.GeoSeries(np.where(n_lo > 0, block, None), crs=CRS)
+    frame["gear"] = gpd.GeoSeries(
+        np.where(n_lo > 0, shapely.box(left + 5.5, low + 7.1, left + 7.0, low + 7.9), None), crs=CRS
+    )
+    tank = shapely.multipolygons(shapely.box(left + 20, low + 30, left + 29, low + 32)[:, None])
+    frame["storage"] = gpd.GeoSeries(np.where(n_lo > 3, tank, None), crs=CRS)
     return gpd.GeoDataFrame(frame, geometry=gpd.GeoSeries(geometry, crs=CRS), crs=CRS)
 
 

@@ -169,7 +169,8 @@ def test_geoparquet_is_1_1_with_a_covering(folder: Path) -> None:
 
 def test_geopackage_holds_sites_machines_and_blocks(folder: Path, ranking) -> None:
     path = folder / "ranked.gpkg"
-    assert {name for name, _ in pyogrio.list_layers(path)} == {"sites", "machines", "block"}
+    shapes = {"block", "machines", "gear", "storage"}
+    assert {name for name, _ in pyogrio.list_layers(path)} == {"sites", *shapes}
     back = gpd.read_file(path, layer="sites")
     clash = {"rank", "call", "address", "city", "confidence"}
     assert list(back.columns) == [n for n in COLUMNS if n not in clash] + ["geometry"]

@@ -19,7 +19,7 @@ SWITCHES = (
     "Substations",
     "Feeders",
     "Schools",
-    "Pads and generators",
+    "Pads, generators and tanks",
     "Flood zone",
     "Wetland",
 )
@@ -217,7 +217,7 @@ def test_every_layer_has_a_switch_that_works(open_page: Opener, map_file: Path) 
         before = page.evaluate(count)
         switch(page, title).check()
         assert page.evaluate(count) > before, title
-    for title in ("Pads and generators", "Ranked sites", "All parcels"):
+    for title in ("Pads, generators and tanks", "Ranked sites", "All parcels"):
         before = page.evaluate(count)
         switch(page, title).uncheck()
         assert page.evaluate(count) < before, title

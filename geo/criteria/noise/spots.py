@@ -96,9 +96,7 @@ def _quietest(
     """Return site, x and y of the places to judge of some sites."""
     parcels = shapes[some]
     step = np.sqrt(shapely.area(parcels) / SPOTS).clip(SPACING_M)
-    of, degrees = fit.directions(parcels, 1)
-    turn = np.zeros(len(parcels))
-    turn[of] = degrees
+    turn = fit.longest(parcels)
     origin = shapely.get_coordinates(shapely.point_on_surface(parcels))
     level = fit.turn(parcels, origin, turn)
     box = shapely.bounds(level)

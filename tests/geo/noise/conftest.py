@@ -8,14 +8,15 @@ import shapely
 from affine import Affine
 from shapely.affinity import rotate
 
-from geo import block, catalogue
+from geo import block
+from geo.config import parse
 from geo.criteria.noise.hearers import hearers
 from geo.criteria.noise.sound import sound
-from geo.model import Raster
-from tests.geo.conftest import CRS, make_layer
+from geo.model import Plan, Raster
+from tests.geo.conftest import BARE_MACHINE, CRS, ROOT, make_layer
 
-GX230 = catalogue.generators()["gx230"]
-AISLE_M = 0.9144
+GX230 = BARE_MACHINE
+RULES = parse(Plan, (ROOT / "flows/plans/default.toml").read_text("utf-8"), "default.toml")
 
 
 def place(x, y, count=1, *, columns=None, degrees=0.0, site=0):
@@ -23,7 +24,7 @@ def place(x, y, count=1, *, columns=None, degrees=0.0, site=0):
 
     Columns lie 1.8288 m apart, rows 2.4384 m: a body of 0.9144 by 1.524 m and an aisle.
     """
-    layouts = block.blocks(count, GX230, AISLE_M)
+    layouts = block.blocks(count, GX230, RULES)
     one = next((each for each in layouts if each.columns == columns), layouts[0])
     return pd.DataFrame(
         [

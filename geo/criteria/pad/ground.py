@@ -1,0 +1,234 @@
+"""The ground on each site where a pad may stand: less yards, buildings and exclusions."""
+
+from dataclasses import dataclass, replace
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from geo import fit
+from geo.model import Plan, Screening
+from geo.near import gather, inside, shapes_of, within
+from geo.ragged import counted
+from geo.slope import outline, steep
+from geo.yards import ABUTS_M, Lines, inset, lot_lines, street_side
+
+CIRCLE_TOLERANCE_M = 0.05
+YARDS = ("front", "side", "rear", "home")
+MITRE: dict[str, object] = {"join_style": "mitre", "mitre_limit": 2.0}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Buildable ground per site, and the directions in which a block is tried on it.
+
+    `shapes` (n,) polygons, `radius_m` (n,) of the largest circle inside each (0 where empty),
+    `taken` (n,) what fuel storage has taken of it already, None where nothing; `street` (n,) the
+    lot lines on the street, None where they are not known.
+    The turns of site i are `degrees[turns_from[i]]` to before `turns_from[i + 1]`. `origin` is a
+    point of each parcel. `facts` has a row per site (see `ground`).
+    """
+
+    shapes: np.ndarray
+    radius_m: np.ndarray
+    origin: np.ndarray
+    turns_from: np.ndarray
+    degrees: np.ndarray
+    taken: np.ndarray
+    street: np.ndarray
+    facts: pd.DataFrame
+
+
+def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
+    """Return each parcel less its yards, buildings grown by their clearance, and excluded ground.
+
+    A yard is as deep as the zoning text says (`setback_*_m` of the site), else as the plan says
+    for that class of zone; along homes at least `home_m`. Where nobody knows which lot line is
+    which, every yard is as deep as the deepest. Excluded are the plan's kinds of exclusions, and
+    what is steeper than it allows.
+
+    `facts`: ground_area_m2; open_area_m2, lot less floor area over storeys, which bounds the pad
+    where the building layer does not reach and the parcel is taken bare; pad_evidence
+    (`buildings`, `bare parcel`, `edge of layer` where the exclusions' layer ends, or `slope not
+    known`); bare; clear_known, whether everything excluded is known; setback_evidence and the
+    depths of the yards.
+
+    Worked: a 20 by 30 m parcel with 3 m setbacks leaves 14 by 24 = 336 m2.
+    """
+    parcels = shapes_of(sites)
+    count = len(parcels)
+    layers, coverage = given.layers, given.coverage
+    mapped = inside(parcels, coverage.get("lots"), ABUTS_M)
+    lines = lot_lines(parcels, sites["site_id"].to_numpy(), layers.get("lots"), mapped)
+    depths = _setbacks(sites, plan)
+    inner = inset(parcels, lines, _depth_m(lines, depths))
+    buildings = shapes_of(layers.get("buildings"))
+    clearance = plan.pad.building_clearance_m
+    site, building = within(inner, buildings, clearance)
+    standing = buildings[building]
+    in_the_way = [(site, shapely.buffer(standing, clearance, **MITRE))]
+    excluded = layers.get("exclusions")
+    if excluded is not None:
+        shapes = shapes_of(excluded[excluded["kind"].isin(plan.pad.exclusions)])
+        in_the_way.append(_on(inner, shapes))
+    slope_known = np.ones(count, dtype=bool)
+    if plan.pad.slope_most is not None and "elevation" in given.rasters:
+        elevation = given.rasters["elevation"]
+        steeper, unknown = steep(elevation, plan.pad.slope_most, sites.crs)
+        in_the_way.append(_on(inner, steeper))
+        slope_known = inside(inner, outline(elevation, sites.crs), 0.0)
+        slope_known[_on(inner, unknown)[0]] = False
+    blocked = gather(
+        np.concatenate([shapes for _, shapes in in_the_way]),
+        np.concatenate([site for site, _ in in_the_way]),
+        count,
+    )
+    left = polygons(shapely.difference(inner, blocked))
+
+    known = inside(parcels, coverage.get("buildings"), 0.0) & ("buildings" in layers)
+    # A market without any such layer says so in its first lines; one that ends here is unknown.
+    drawn = excluded is None or not plan.pad.exclusions
+    clear = inside(parcels, coverage.get("exclusions"), 0.0) | drawn
+    yards_known = np.ones(count, dtype=bool)
+    yards_known[lines.of[lines.yard == "unknown"]] = False
+    facts = pd.DataFrame(
+        {
+            "pad_evidence": np.select(
+                [~clear, ~slope_known, known],
+                ["edge of layer", "slope not known", "buildings"],
+                "bare parcel",
+            ),
+            "bare": ~known,
+            "clear_known": clear & slope_known,
+            "ground_area_m2": shapely.area(left),
+            "open_area_m2": _open_area_m2(sites).clip(min=0.0),
+            "open_or_built_over_m2": _open_area_m2(sites),
+            "yards_known": yards_known,
+            **depths,
+        },
+        index=sites.index,
+    )
+    of, degrees = fit.turns(parcels, standing, site)
+    return Ground(
+        shapes=left,
+        radius_m=_radius_m(left),
+        origin=_origin(parcels),
+        turns_from=np.searchsorted(of, np.arange(count + 1)),
+        degrees=degrees,
+        taken=np.full(count, None, dtype=object),
+        street=street_side(lines, count),
+        facts=facts,
+    )
+
+
+def _setbacks(sites: gpd.GeoDataFrame, plan: Plan) -> dict[str, np.ndarray]:
+    """Return how deep each site's yards are, and whether the zoning text or the plan says so."""
+    known = plan.pad.setbacks
+    rows = [known.get(zone, known["other"]) for zone in sites["zone_class"]]
+    text = sites["setback_front_m"].notna().to_numpy()
+    most = np.inf if plan.pad.setback_most_m is None else plan.pad.setback_most_m
+    found: dict[str, np.ndarray] = {
+        "setback_evidence": np.where(text, "zoning text", "plan's assumption")
+    }
+    for yard in YARDS:
+        own = sites[f"setback_{yard}_m"].to_numpy(dtype=float)
+        assumed = np.array([getattr(row, f"{yard}_m") for row in rows], dtype=float)
+        found[f"setback_{yard}_m"] = np.minimum(np.where(text, own, assumed), most)
+    return found
+
+
+def _depth_m(lines: Lines, depths: dict[str, np.ndarray]) -> np.ndarray:
+    """Return how deep the yard along each lot line is."""
+    front, side, rear, home = (depths[f"setback_{yard}_m"][lines.of] for yard in YARDS)
+    deepest = np.maximum(np.maximum(front, side), rear)
+    depth = np.select(
+        [lines.yard == "front", lines.yard == "side", lines.yard == "rear"],
+        [front, side, rear],
+        deepest,
+    )
+    return np.asarray(np.where(lines.abuts_home, np.maximum(depth, home), depth))
+
+
+def _on(inner: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of the shapes lie on which site: the site's position, and the shape."""
+    site, shape = within(inner, shapes, 0.0)
+    return site, shapes[shape]
+
+
+def _origin(parcels: np.ndarray) -> np.ndarray:
+    """Return a point (n, 2) on each parcel; (0, 0) on one without ground."""
+    origin, there = np.zeros((len(parcels), 2)), ~shapely.is_empty(parcels)
+    origin[there] = shapely.get_coordinates(shapely.point_on_surface(parcels[there]))
+    return origin
+
+
+def chosen(ground: Ground, sites: np.ndarray) -> Ground:
+    """Return the ground of the chosen sites (positions) alone."""
+    times = np.diff(ground.turns_from)[sites]
+    turn = np.repeat(ground.turns_from[sites], times) + counted(times)
+    return Ground(
+        shapes=ground.shapes[sites],
+        radius_m=ground.radius_m[sites],
+        origin=ground.origin[sites],
+        turns_from=np.concatenate(([0], np.cumsum(times))),
+        degrees=ground.degrees[turn],
+        taken=ground.taken[sites],
+        street=ground.street[sites],
+        facts=ground.facts.iloc[sites],
+    )
+
+
+def shrunk(ground: Ground, by_m: np.ndarray) -> Ground:
+    """Return the same ground with every clearance of a site larger by `by_m` (below 0: smaller)."""
+    shapes = polygons(shapely.buffer(ground.shapes, -by_m, **MITRE))
+    return replace(ground, shapes=shapes, radius_m=_radius_m(shapes))
+
+
+def less(ground: Ground, taken: np.ndarray) -> Ground:
+    """Return the ground less what fuel storage takes of it: a shape per site, None for nothing."""
+    some = np.flatnonzero(~shapely.is_missing(taken))
+    shapes, radius_m = ground.shapes.copy(), ground.radius_m.copy()
+    shapes[some] = polygons(shapely.difference(shapes[some], taken[some]))
+    radius_m[some] = _radius_m(shapes[some])
+    return replace(ground, shapes=shapes, radius_m=radius_m, taken=taken)
+
+
+def either(ground: Ground, other: Ground, which: np.ndarray) -> Ground:
+    """Return the `other` ground of the sites where `which` says so; both are of the same sites."""
+    return replace(
+        ground,
+        shapes=np.where(which, other.shapes, ground.shapes),
+        radius_m=np.where(which, other.radius_m, ground.radius_m),
+        taken=np.where(which, other.taken, ground.taken),
+    )
+
+
+def polygons(shapes: np.ndarray) -> np.ndarray:
+    """Keep the polygons of each shape, dropping the points and lines that cutting leaves."""
+    parts, of = shapely.get_parts(shapes, return_index=True)
+    area = shapely.area(parts) > fit.TOLERANCE_M
+    kept = np.full(len(shapes), shapely.Polygon(), dtype=object)
+    if area.any():
+        shapely.multipolygons(parts[area], indices=of[area], out=kept)
+    return kept
+
+
+def _radius_m(shapes: np.ndarray) -> np.ndarray:
+    """Return the radius of the largest circle in each shape, at most its tolerance short."""
+    radius, room = np.zeros(len(shapes)), ~shapely.is_empty(shapes)
+    circle = shapely.maximum_inscribed_circle(shapes[room], tolerance=CIRCLE_TOLERANCE_M)
+    radius[room] = shapely.length(circle)
+    return radius
+
+
+def _open_area_m2(sites: gpd.GeoDataFrame) -> np.ndarray:
+    """Lot area less building footprint (floor area over storeys); NaN where not on record.
+
+    Below 0 where the record has more building than lot.
+    """
+    floor = sites["building_area_m2"].to_numpy(dtype=float)
+    storeys = sites["storeys"].to_numpy(dtype=float)
+    footprint = np.where(floor == 0, 0.0, floor / np.where(storeys > 0, storeys, np.nan))
+    lot = sites["lot_area_m2"].to_numpy(dtype=float)
+    return np.asarray(lot - footprint)

@@ -1,0 +1,227 @@
+"""How many machines fit on each site's ground, and places to put them: bounds, then a search.
+
+A block is a rectangle of machines and gear with aisles between and around them, tried along every
+edge of the parcel and of its buildings, and every 5 degrees. Where it lies it is exact in
+translation. Cheap bounds answer the easy sites: a block fits where its half-diagonal is within the
+largest circle of the ground, and nowhere if the ground has too little area, is too narrow or too
+short.
+"""
+
+from collections.abc import Callable
+from dataclasses import astuple
+
+import numpy as np
+import pandas as pd
+import shapely
+
+from geo import fit
+from geo.block import Block, blocks
+from geo.criteria.pad.ground import CIRCLE_TOLERANCE_M, Ground
+from geo.model import Generator, Plan
+from geo.ragged import counted
+
+AREA_TOLERANCE_M2 = fit.TOLERANCE_M * 100
+
+
+def most(ground: Ground, generator: Generator, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each site the most machines of which a block fits, and the bound on it.
+
+    Both from 0 to the plan's cap. The bound holds for a block turned in any direction; where it is
+    above the answer, no block was found in any of the directions tried, and none may exist.
+
+    Worked: 4.6 by 6.1 m of ground takes 3 machines and a cabinet, two by two.
+    """
+    lower, upper = _bounds(ground, generator, plan)
+    return _between(ground, lower, upper, generator, plan), upper
+
+
+def fits(ground: Ground, count: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
+    """Say for each site whether a block of so many machines (one number per site) fits."""
+    lower, upper = _bounds(ground, generator, plan)
+    asked = np.where((lower < count) & (count <= upper), count, 0)
+    found = _between(ground, np.maximum(asked - 1, 0), asked, generator, plan)
+    return np.asarray((count <= lower) | ((asked > 0) & (found >= count)))
+
+
+def candidates(
+    ground: Ground,
+    sites: np.ndarray,
+    count: np.ndarray,
+    quiet: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    generator: Generator,
+    plan: Plan,
+    spots: tuple[np.ndarray, np.ndarray],
+    *,
+    every: bool = True,
+) -> pd.DataFrame:
+    """Return placements for each query (site, count), the quietest first.
+
+    `quiet(points, site)` says how quiet a point of a site is, more for quieter. Corners of the
+    areas where each layout of a block can be centred are tried, a point inside each, and whichever
+    of `spots` (query, and x and y in the market frame) lie in one. Without `every`, only the
+    squarest layout that fits is tried.
+
+    The answer has a row per placement: query, site, count, x, y (the block's centre, market
+    frame), degrees (its length, counter-clockwise from east), rows, columns, length_m, width_m.
+    """
+    rows = _laid(sites, count, generator, plan)
+    rows = _placed(ground, rows, every=every)
+    at, turned = rows["site"].to_numpy(), rows["turn"].to_numpy()
+    area = fit.centred(
+        ground.shapes[at],
+        ground.origin[at],
+        ground.degrees[turned],
+        rows["across"].to_numpy(),
+        rows[["length_m", "width_m"]].to_numpy(),
+        rows[["x", "y"]].to_numpy(),
+    )
+    corner, of = shapely.get_coordinates(area, return_index=True)
+    middle = shapely.get_coordinates(shapely.point_on_surface(area))
+    spot = np.concatenate((middle, corner))
+    row = np.concatenate((np.arange(len(area)), of))
+    inner_row, inner = _spots_inside(ground, rows, area, spots)
+    spot, row = np.concatenate((spot, inner)), np.concatenate((row, inner_row))
+    table = rows.iloc[row].reset_index(drop=True)
+    turn, site = table.pop("turn").to_numpy(), table["site"].to_numpy()
+    angle = np.radians(ground.degrees[turn])
+    x, y = spot.T
+    table["x"] = np.round(x * np.cos(angle) - y * np.sin(angle) + ground.origin[site, 0], 4)
+    table["y"] = np.round(x * np.sin(angle) + y * np.cos(angle) + ground.origin[site, 1], 4)
+    table["degrees"] = ground.degrees[turn] + np.where(table.pop("across"), 90.0, 0.0)
+    points = shapely.points(table["x"], table["y"])
+    table["quiet"] = np.round(quiet(points, site), 6)
+    table = table.sort_values(
+        ["query", "quiet", "x", "y", "degrees", "rows"],
+        ascending=[True, False, True, True, True, True],
+    )
+    table = table.drop_duplicates(["query", "x", "y", "degrees", "rows"])
+    return table.drop(columns="quiet").reset_index(drop=True)
+
+
+def lack(ground: Ground, parcels: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
+    """Return what each site's ground lacks for one machine, in machines; 0 where it has room.
+
+    For ordering those that carry none. The larger of the area that is missing over one block's,
+    and of the metres by which setbacks alone would have to shrink over the block's short side.
+    """
+    one = blocks(1, generator, plan)[0]
+    need_m2, side_m = one.length_m * one.width_m, min(one.length_m, one.width_m)
+    facts = ground.facts
+    room = np.where(facts["bare"], facts["open_or_built_over_m2"], facts["ground_area_m2"])
+    room = np.fmin(room, facts["ground_area_m2"])
+    circle = shapely.maximum_inscribed_circle(parcels, tolerance=CIRCLE_TOLERANCE_M)
+    least = facts[["setback_front_m", "setback_side_m", "setback_rear_m"]].min(axis=1).to_numpy()
+    narrow = least + side_m / 2 - shapely.length(circle)
+    return np.asarray(np.fmax(np.fmax((need_m2 - room) / need_m2, narrow / side_m), 0.0))
+
+
+def _bounds(ground: Ground, generator: Generator, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many machines surely fit on each site's ground, and how many at most could."""
+    sites = len(ground.shapes)
+    parts, of = shapely.get_parts(ground.shapes, return_index=True)
+    parts, of = parts[~shapely.is_empty(parts)], of[~shapely.is_empty(parts)]
+    box = shapely.bounds(parts)
+    area, across = np.zeros(sites), np.zeros(sites)
+    np.maximum.at(area, of, shapely.area(parts))
+    np.maximum.at(across, of, np.hypot(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]))
+    # On a bare parcel the record of floor area and storeys still bounds the room.
+    open_m2 = ground.facts["open_area_m2"].to_numpy()
+    bare = ground.facts["bare"].to_numpy() & ~np.isnan(open_m2)
+    area = np.where(bare, np.minimum(area, open_m2), area)
+    widest = 2 * (ground.radius_m + CIRCLE_TOLERANCE_M)
+    lower, upper = np.zeros((2, sites), dtype=int)
+    for n in range(1, plan.cap + 1):
+        could, does = np.zeros((2, sites), dtype=bool)
+        for one in blocks(n, generator, plan):
+            long, narrow = max(one.length_m, one.width_m), min(one.length_m, one.width_m)
+            room = (area >= long * narrow - AREA_TOLERANCE_M2) & (ground.radius_m > 0)
+            could |= room & (widest >= narrow) & (across >= long - fit.TOLERANCE_M)
+            does |= room & (ground.radius_m >= np.hypot(long, narrow) / 2)
+        upper[could], lower[does & (lower == n - 1)] = n, n
+    return lower, upper
+
+
+def _between(
+    ground: Ground, held: np.ndarray, upper: np.ndarray, generator: Generator, plan: Plan
+) -> np.ndarray:
+    """Return the most machines that fit of each site, known to lie from `held` to `upper`."""
+    largest = int(upper.max(initial=0))
+    layouts = [_sizes(blocks(n, generator, plan)) for n in range(1, largest + 1)]
+    found, _ = fit.most(ground.shapes, ground.turns_from, ground.degrees, layouts, held, upper)
+    return found
+
+
+def _sizes(layouts: list[Block]) -> np.ndarray:
+    return np.array([(one.length_m, one.width_m) for one in layouts], dtype=float).reshape(-1, 2)
+
+
+def _spots_inside(
+    ground: Ground,
+    rows: pd.DataFrame,
+    area: np.ndarray,
+    spots: tuple[np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spots of each query that lie in an area of it, turned like the area."""
+    query, xy = spots
+    first = np.searchsorted(query, rows["query"], "left")
+    times = np.searchsorted(query, rows["query"], "right") - first
+    row = np.repeat(np.arange(len(rows)), times)
+    at = xy[np.repeat(first, times) + counted(times)]
+    dx, dy = (at - ground.origin[rows["site"].to_numpy()[row]]).T
+    angle = np.radians(ground.degrees[rows["turn"].to_numpy()[row]])
+    x = dx * np.cos(angle) + dy * np.sin(angle)
+    y = dy * np.cos(angle) - dx * np.sin(angle)
+    shapely.prepare(area)
+    inside = shapely.contains_xy(area[row], x, y)
+    return row[inside], np.column_stack((x[inside], y[inside]))
+
+
+def _laid(sites: np.ndarray, count: np.ndarray, generator: Generator, plan: Plan) -> pd.DataFrame:
+    """Return every layout of each query (site, count), squarest first: a row each."""
+    kinds, kind = np.unique(count, return_inverse=True)
+    layouts = [blocks(int(n), generator, plan) for n in kinds]
+    table = np.array([astuple(one) for options in layouts for one in options]).reshape(-1, 4)
+    many = np.array([len(options) for options in layouts], dtype=int)
+    times = many[kind]
+    query = np.repeat(np.arange(len(sites)), times)
+    rows = table[(np.cumsum(many) - many)[kind[query]] + counted(times)]
+    return pd.DataFrame(
+        {
+            "query": query,
+            "site": sites[query],
+            "count": count[query].astype(int),
+            "rows": rows[:, 0].astype(int),
+            "columns": rows[:, 1].astype(int),
+            "length_m": rows[:, 2],
+            "width_m": rows[:, 3],
+        }
+    )
+
+
+def _placed(ground: Ground, rows: pd.DataFrame, *, every: bool) -> pd.DataFrame:
+    """Return the layouts that fit, each with the first turn in which it does and a place there.
+
+    Which way a block is turned hardly matters to who hears it, but how long and narrow it is does.
+    Without `every`, the first layout that fits is enough.
+    """
+    nth = counted(rows.groupby("query", sort=False).size().to_numpy())
+    found, asked = [], rows
+    for rank in range(nth.max(initial=-1) + 1):
+        now = asked if every else rows[(nth == rank) & rows["query"].isin(asked["query"])]
+        turn, across, centre = fit.first(
+            ground.shapes,
+            ground.turns_from,
+            ground.degrees,
+            now["site"].to_numpy(),
+            now[["length_m", "width_m"]].to_numpy(),
+        )
+        x, y = centre.T
+        now = now.assign(turn=turn, across=across, x=x, y=y)[turn >= 0]
+        found.append(now)
+        if every:
+            break
+        asked = asked[~asked["query"].isin(now["query"])]
+    if not found:
+        return rows.assign(turn=0, across=False, x=0.0, y=0.0)
+    together: pd.DataFrame = pd.concat(found).sort_values("query", kind="stable")
+    return together.reset_index(drop=True)

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import shapely
+from shapely.affinity import rotate
+
+from geo import catalogue
+from geo.criteria.pad import room
+from geo.criteria.pad.storage import stored
+from geo.tanks import tanks
+
+GX230 = catalogue.generators()["gx230"]
+PROPANE = catalogue.fuels()["propane"]
+FIFTY_FT = 15.24
+
+
+def north(points, _site):
+    """Say that the north is quiet."""
+    return shapely.get_y(points)
+
+
+@pytest.fixture
+def kept(ground_of, plan):
+    def build(lot, buildings=(), hoped=25):
+        ground = ground_of([lot], buildings)
+        groups = tanks(PROPANE, plan)
+        found = stored(
+            ground, np.array([lot]), np.array(buildings, dtype=object), groups, north,
+            np.array([hoped]), GX230, plan,
+        )  # fmt: skip
+        at = found.group[0]
+        return found, None if at < 0 else groups[at]
+
+    return build
+
+
+@pytest.mark.parametrize("turned_deg", [0, 20])
+@pytest.mark.parametrize(
+    ("side_m", "count", "gallons"),
+    [
+        (30.0, None, None),  # 50 ft from every line leaves nothing
+        (40.0, 1, 6_500),  # 9.52 m: 9.8 by 2.1 m at 45 degrees, (9.8 + 2.1) / 1.414 = 8.4
+        (41.0, 2, 6_500),  # 10.52 m: 9.8 by 5.724
+        (43.0, 2, 12_000),  # 12.52 m: 12.2 by 6.324
+        (52.0, 1, 30_000),  # 21.52 m: 20.1 by 2.8; two want 75 ft
+        (66.0, 2, 30_000),  # 66 - 45.72 = 20.28 m: 20.1 by 7.124
+    ],
+)
+def test_the_tanks_that_serve_most_machines_are_taken(kept, side_m, count, gallons, turned_deg):
+    found, group = kept(rotate(shapely.box(0, 0, side_m, side_m), turned_deg))
+    if count is None:
+        assert found.group.tolist() == [-1]
+        assert found.body[0] is None
+    else:
+        assert (group.count, group.container.capacity) == (count, gallons)
+        assert shapely.get_num_geometries(found.body[0]) == count
+        assert found.body[0].area == pytest.approx(
+            count * group.container.length_m * group.container.width_m
+        )
+
+
+def test_no_more_is_stored_than_the_site_could_use(kept):
+    _, group = kept(shapely.box(0, 0, 90, 90), hoped=3)
+    assert (group.count, group.container.capacity) == (1, 6_500)
+
+
+def test_tanks_keep_their_distance_from_lines_buildings_and_the_pad(kept, plan):
+    lot = rotate(shapely.Polygon([(0, 0), (80, 0), (80, 55), (50, 70), (0, 70)]), 12)
+    shed = rotate(shapely.box(60, 40, 68, 48), 12, origin=lot.centroid)
+    found, group = kept(lot, [shed])
+    body = found.body[0]
+    assert body.distance(lot.boundary) >= group.line_m - 0.001
+    assert body.distance(shed) >= group.building_m - 0.001
+    assert body.distance(found.ground.shapes[0]) >= group.pad_m - 0.001
+    # What is left is where the machines stand: they fit, and on no part of the tanks' ground.
+    n, _ = room.most(found.ground, GX230, plan)
+    assert n[0] >= 1
+
+
+def test_tanks_leave_the_quiet_side_to_the_machines(kept):
+    found, _ = kept(shapely.box(0, 0, 60, 60))
+    # Least quiet is the south: the group's outline is at its southernmost, 50 ft from the line.
+    assert found.body[0].bounds[1] == pytest.approx(FIFTY_FT, abs=0.01)
+
+
+def test_a_building_in_the_middle_pushes_every_tank_off(kept):
+    # 25 m from each wall to the line: 50 ft from both leaves nothing.
+    found, group = kept(shapely.box(0, 0, 60, 60), [shapely.box(25, 25, 35, 35)])
+    assert group is None
+    assert found.ground.taken[0] is None
+
+
+def test_where_tank_and_pad_share_a_small_lot_both_find_room(kept, ground_of, plan):
+    # 41 m square with a hall over the north: what is left in the south is for both.
+    lot, hall = shapely.box(0, 0, 46, 60), shapely.box(0, 47, 46, 60)
+    alone, _ = room.most(ground_of([lot], [hall]), GX230, plan)
+    found, group = kept(lot, [hall])
+    beside, _ = room.most(found.ground, GX230, plan)
+    assert alone[0] == 25
+    assert min(beside[0], group.feeds) >= 1

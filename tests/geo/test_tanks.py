@@ -1,0 +1,84 @@
+import itertools
+
+import pytest
+
+from geo import catalogue
+from geo.errors import ConfigError
+from geo.tanks import tanks
+
+PROPANE, HYDROGEN = catalogue.fuels()["propane"], catalogue.fuels()["hydrogen"]
+FOOT_M = 0.3048
+
+
+def under(plan, **rules):
+    return plan.model_copy(update={"fuel": plan.fuel.model_copy(update=rules)})
+
+
+def test_a_tank_feeds_what_it_holds_for_the_days_between_deliveries(plan):
+    found = {(one.count, one.container.capacity): one for one in tanks(PROPANE, plan)}
+    large = found[1, 30_000]
+    # 80 % of 30 000 gal over 72 hours is 333.3 gal/h; / 22.6 gal/h = 14.7 machines.
+    assert large.flow == pytest.approx(30_000 * 0.8 / 72)
+    assert large.feeds == 14
+    assert (large.building_m, large.line_m) == (50 * FOOT_M, 50 * FOOT_M)
+    assert large.pad_m == pytest.approx(10 * FOOT_M)
+    # A lone 1000 or 2000 gal tank does not last three days for one machine.
+    assert (1, 1000) not in found
+    assert (1, 2000) not in found
+
+
+def test_several_tanks_keep_what_they_hold_together_and_a_distance_from_each_other(plan):
+    found = {(one.count, one.container.capacity): one for one in tanks(PROPANE, plan)}
+    two = found[2, 30_000]
+    # 60 000 gal: the row to 70 000, 75 ft. 5 ft between containers of up to 30 000 gal each.
+    assert (two.building_m, two.between_m) == pytest.approx((75 * FOOT_M, 5 * FOOT_M))
+    assert two.width_m == pytest.approx(2 * 2.8 + 5 * FOOT_M)
+    assert two.length_m == 20.1
+    # Two of 2000 gal are 4000: 50 ft, where one keeps 25; and 3 ft between them.
+    small = found[2, 2_000]
+    assert (small.building_m, small.between_m) == pytest.approx((50 * FOOT_M, 3 * FOOT_M))
+
+
+def test_groups_are_told_apart_by_what_they_feed(plan):
+    many = tanks(PROPANE, under(plan, containers_most=6))
+    feeds = [min(one.feeds, plan.cap) for one in many]
+    assert feeds == sorted(set(feeds))
+    assert feeds[-1] == plan.cap
+
+
+def test_a_small_tank_alone_may_stand_nearer(plan):
+    one = tanks(PROPANE, under(plan, autonomy_days={"propane": 1.0}))[0]
+    # 800 gal a day for one machine of 542.4; up to 1200 gal, 10 ft in place of 25.
+    assert (one.count, one.container.capacity, one.feeds) == (1, 1000, 1)
+    assert one.building_m == pytest.approx(10 * FOOT_M)
+
+
+def test_without_a_vaporiser_a_tank_gives_what_it_boils_off(plan):
+    # 3.02 gal/h each: eight of 1000 gal for one machine; nobody says what larger ones give.
+    cold = under(plan, vaporiser=False, containers_most=12)
+    assert [(one.count, one.feeds) for one in tanks(PROPANE, cold)] == [(8, 1)]
+    assert tanks(PROPANE, under(plan, vaporiser=False)) == []
+
+
+def test_hydrogen_keeps_fifty_feet_from_the_machines_and_says_nothing_of_lot_lines(plan):
+    rules = under(plan, autonomy_days={"hydrogen": 1.0}, separation={"hydrogen": "h2"})
+    (pair,) = tanks(HYDROGEN, rules)
+    # 240 000 scf a day: 10 000 scfh for one machine of 6360.
+    assert (pair.count, pair.feeds, pair.line_m) == (2, 1, None)
+    assert (pair.building_m, pair.pad_m) == pytest.approx((50 * FOOT_M, 50 * FOOT_M))
+
+
+def test_longer_between_deliveries_never_feeds_more(plan):
+    feeds = []
+    for days in (1, 2, 3, 7, 14):
+        groups = tanks(PROPANE, under(plan, autonomy_days={"propane": float(days)}))
+        feeds.append({(one.count, one.container.capacity): one.feeds for one in groups})
+    for sooner, later in itertools.pairwise(feeds):
+        assert all(sooner.get(key, later[key]) >= later[key] for key in later)
+
+
+def test_a_plan_that_does_not_say_how_long_it_lasts_is_refused(plan):
+    with pytest.raises(ConfigError, match=r"autonomy_days.propane is None"):
+        tanks(PROPANE, under(plan, autonomy_days={}))
+    with pytest.raises(ConfigError, match=r"separation.propane is 'h24'"):
+        tanks(PROPANE, under(plan, separation={"propane": "h24"}))
