@@ -33,6 +33,7 @@ WORTH_DB = 0.001
 # A block that is over a limit by no more than this may settle below it: with the smaller steps, as
 # much less.
 HOPEFUL_DB = 0.7
+QUERIES = 1_000  # blocks in one go whose places are looked for, so that memory stays small
 COMPASS = np.array([(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)])
 
 
@@ -278,21 +279,27 @@ def _candidates(
 ) -> pd.DataFrame:
     """Return the placements to judge: the quietest by distance among those that fit the ground."""
     quiet = scene.spots(worst=worst)
-    first, last = (np.searchsorted(quiet.site, sites, side) for side in ("left", "right"))
-    times = last - first
-    query = np.repeat(np.arange(len(sites)), times)
-    spot = np.repeat(first, times) + counted(times)
-    found = room.candidates(
-        scene.ground,
-        sites,
-        count,
-        scene.exposed(worst=worst).quiet,
-        scene.generator,
-        scene.plan,
-        (query, np.column_stack((quiet.x[spot], quiet.y[spot]))),
-        every=every,
-    )
-    return found[spots.chosen(found["query"].to_numpy())].reset_index(drop=True)
+    found = []
+    for begin in range(0, max(len(sites), 1), QUERIES):
+        asked = slice(begin, begin + QUERIES)
+        some, many = sites[asked], count[asked]
+        first, last = (np.searchsorted(quiet.site, some, side) for side in ("left", "right"))
+        times = last - first
+        query = np.repeat(np.arange(len(some)), times)
+        spot = np.repeat(first, times) + counted(times)
+        fitting = room.candidates(
+            scene.ground,
+            some,
+            many,
+            scene.exposed(worst=worst).quiet,
+            scene.generator,
+            scene.plan,
+            (query, np.column_stack((quiet.x[spot], quiet.y[spot]))),
+            every=every,
+        )
+        kept = fitting[spots.chosen(fitting["query"].to_numpy())]
+        found.append(kept.assign(query=kept["query"] + begin))
+    return pd.concat(found, ignore_index=True)
 
 
 def running_of(placed: pd.DataFrame, plan: Plan) -> pd.DataFrame:

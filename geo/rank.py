@@ -224,9 +224,9 @@ def _on_the_ground(plan: Plan) -> list[str]:
         ),
         (
             f"{pad.building_clearance_m:g} m to buildings (NFPA 37, openings and combustible "
-            f"walls); aisles of {pad.service_m:g} m, and of {block.electrical_m(machine, plan):g} m at the "
-            f"electrical ends (NEC 110.26, {machine.volts_to_ground:g} V to ground, condition "
-            f"{pad.electrical_condition})."
+            f"walls); aisles of {pad.service_m:g} m, and of "
+            f"{block.electrical_m(machine, plan):g} m at the electrical ends (NEC 110.26, "
+            f"{machine.volts_to_ground:g} V to ground, condition {pad.electrical_condition})."
         ),
         (
             f"{machine.mass_kg:g} kg on {machine.length_m * machine.width_m:.2f} m2: "

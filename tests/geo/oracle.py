@@ -66,10 +66,10 @@ class Block:
 
     def size(self, plan: Plan) -> Spot:
         """Return length (along the columns) and width with the aisles."""
-        machine, aisle = catalogue.generators()[plan.generator], plan.pad.aisle_m
+        machine, aisle = catalogue.generators()[plan.generator], plan.pad.service_m
         return (
             self.columns * machine.width_m + (self.columns + 1) * aisle,
-            self.rows * machine.length_m + (self.rows + 1) * aisle,
+            self.rows * machine.length_m + sum(aisles(self.rows, plan)),
         )
 
     def outline(self, plan: Plan) -> Polygon:
@@ -80,15 +80,24 @@ class Block:
 
     def machines(self, plan: Plan) -> list[Spot]:
         """Return the machines' centres: row by row, first columns first."""
-        machine, aisle = catalogue.generators()[plan.generator], plan.pad.aisle_m
+        machine, aisle = catalogue.generators()[plan.generator], plan.pad.service_m
         length, width = self.size(plan)
         found = []
         for number in range(self.n):
             row, column = divmod(number, self.columns)
             x = aisle + column * (machine.width_m + aisle) + machine.width_m / 2
-            y = aisle + row * (machine.length_m + aisle) + machine.length_m / 2
+            y = sum(aisles(self.rows, plan)[: row + 1]) + (row + 0.5) * machine.length_m
             found.append((self.x - length / 2 + x, self.y - width / 2 + y))
         return found
+
+
+def aisles(rows: int, plan: Plan) -> list[float]:
+    """Return the aisles before, between and after rows that face each other two by two.
+
+    Three feet, and four where live parts face each other over it (277 V to ground).
+    """
+    assert catalogue.generators()[plan.generator].volts_to_ground == 277
+    return [1.2192 if number % 2 else plan.pad.service_m for number in range(rows + 1)]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -122,6 +131,7 @@ class Site:
     market: Market
     plan: Plan
     air: "Air"
+    tanks: Geometry | None = None
     regions: dict[tuple[float, int, int], Geometry] = field(default_factory=dict)
 
     @property
@@ -134,12 +144,12 @@ class Site:
 
     @cached_property
     def ground(self) -> Geometry:
-        return ground(self.lot, self.buildings, self.exclusions, self.plan, join="mitre")
+        return ground(self, join="mitre")
 
     @cached_property
     def round_ground(self) -> Geometry:
         """Return the ground with no more than the clearance taken at buildings' corners."""
-        return ground(self.lot, self.buildings, self.exclusions, self.plan, join="round")
+        return ground(self, join="round")
 
     @cached_property
     def exclusions(self) -> list[Geometry]:
@@ -153,7 +163,11 @@ class Site:
 
     @cached_property
     def angles(self) -> list[float]:
-        return angles(self.lot)
+        return angles(self.lot, [b for b in self.buildings if self.in_the_way(b)])
+
+    def in_the_way(self, building: Geometry) -> bool:
+        inner = inner_ground(self.lot, self.plan)
+        return inner.distance(building) <= self.plan.pad.building_clearance_m
 
     def turned(self, shape: Geometry, angle: float) -> Geometry:
         """Return `shape` turned so that `angle` lies along x, about the lot's lower left corner."""
@@ -202,6 +216,10 @@ def inside(town: Screening, layer: str, lot: Geometry, reach_m: float) -> bool:
 
 def missing(value: object) -> bool:
     return bool(pd.isna(value))
+
+
+def missing_shape(value: object) -> bool:
+    return not isinstance(value, Geometry)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -329,54 +347,92 @@ def carried_scfh(main: dict) -> float:
 
 
 def tank(site: Site, fuel: Fuel) -> Supply:
-    """Return the machines that the largest tank runs which fits with its separation."""
-    plan = site.plan
-    hours = 24 * plan.fuel.propane_autonomy_days
-    for one in sorted(fuel.storage, key=lambda size: size.capacity_gal, reverse=True):
-        free = site.lot.buffer(-one.separation_m, join_style="mitre")
-        for building in site.buildings:
-            free = free.difference(building.buffer(one.separation_m, quad_segs=4))
-        for angle in site.angles:
-            if not centres(site.turned(free, angle), one.length_m, one.width_m).is_empty:
-                # 80 % is as full as a tank may be.
-                n = math.floor(one.capacity_gal * 0.8 / (fuel.demand_per_machine * hours))
-                n = min(n, plan.cap)
-                # Where buildings are not mapped, one may stand in the tank's way.
-                mapped = inside(site.town, "buildings", site.lot, 0.0)
-                return Supply((n if mapped else 0, n), "storage")
-    return Supply((0, 0), "storage")
+    """Return the machines that the largest group of tanks runs which fits, whatever else must.
+
+    In one row, across the containers' length, of one size.
+    """
+    plan, rule = site.plan, catalogue.separations()[site.plan.fuel.separation[fuel.id]]
+    hours = 24 * plan.fuel.autonomy_days[fuel.id]
+    most = 0
+    for one in fuel.containers:
+        for count in range(1, plan.fuel.containers_most + 1):
+            gallons = count * one.capacity
+            away = next(row for row in rule.rows if gallons <= row.capacity_most).exposure_m
+            if count == 1 and gallons <= rule.lone.capacity_most:
+                away = rule.lone.exposure_m
+            each = next(row for row in rule.rows if one.capacity <= row.capacity_most)
+            gap = max(each.between_m, each.between_share * 2 * one.width_m)
+            n = min(math.floor(gallons * 0.8 / (fuel.demand_per_machine * hours)), plan.cap)
+            if n > most and tanks_fit(
+                site, away, one.length_m, count * one.width_m + (count - 1) * gap
+            ):
+                most = n
+    # Where buildings are not mapped, one may stand in the tank's way.
+    mapped = inside(site.town, "buildings", site.lot, 0.0)
+    return Supply((most if mapped else 0, most), "storage")
+
+
+def tanks_fit(site: Site, away: dict[str, float], length: float, width: float) -> bool:
+    free = ground(site, join="mitre", beside_tanks=False)
+    free = free.intersection(site.lot.buffer(-away["adjoining_property"], join_style="mitre"))
+    for building in near(site.town, "buildings", site.lot, away["important_building"]):
+        grown = building["geometry"].buffer(away["important_building"], join_style="mitre")
+        free = free.difference(grown)
+    return any(
+        not centres(site.turned(free, angle), length, width).is_empty for angle in site.angles
+    )
 
 
 # ---------------------------------------------------------------------------------------------
 # Pad
 
 
-def ground(
-    lot: Geometry, buildings: list[Geometry], exclusions: list[Geometry], plan: Plan, *, join: str
-) -> Geometry:
-    """Return the lot less setback, less buildings and their clearance, less exclusions."""
-    free = lot.buffer(-plan.pad.setback_m, join_style="mitre")
-    clearance = plan.pad.building_clearance_m
-    for building in buildings:
-        free = free.difference(building.buffer(clearance, join_style=join, mitre_limit=2))
-    for exclusion in exclusions:
-        free = free.difference(exclusion)
+def inner_ground(lot: Geometry, plan: Plan) -> Geometry:
+    """Return the lot less a band along each of its lines, that runs on past its ends as far."""
+    (even,) = {plan.pad.setbacks["other"].front_m, plan.pad.setbacks["other"].home_m}
+    free = lot
+    for ring in rings(lot):
+        for begin, end in itertools.pairwise(ring.coords):
+            line = shapely.LineString([begin, end])
+            if line.length > FORGIVEN_M:
+                free = free.difference(line.buffer(even, cap_style="square"))
     return free
 
 
-def angles(lot: Geometry) -> list[float]:
-    """Return up to three directions of the longest edges, 2 degrees apart, and each turned."""
-    edges = []
-    for ring in rings(lot):
-        for (x0, y0), (x1, y1) in itertools.pairwise(ring.coords):
-            angle = math.degrees(math.atan2(y1 - y0, x1 - x0)) % 90
-            edges.append((math.hypot(x1 - x0, y1 - y0), angle))
-    found: list[float] = []
-    for _, angle in sorted(edges, key=lambda edge: edge[0], reverse=True):
-        apart = [abs(angle - other) for other in found]
-        if len(found) < 3 and all(min(one, 90 - one) >= 2 for one in apart):
-            found.append(angle)
-    return [one for angle in found for one in (angle, angle + 90)]
+def ground(site: Site, *, join: str, beside_tanks: bool = True) -> Geometry:
+    """Return the lot less setback, less buildings and their clearance, exclusions and tanks."""
+    plan = site.plan
+    free = inner_ground(site.lot, plan)
+    clearance = plan.pad.building_clearance_m
+    for building in site.buildings:
+        free = free.difference(building.buffer(clearance, join_style=join, mitre_limit=2))
+    for exclusion in site.exclusions:
+        free = free.difference(exclusion)
+    if site.tanks is not None and beside_tanks:
+        # Ten feet from where they are filled to an air intake.
+        group = site.tanks.minimum_rotated_rectangle
+        free = free.difference(group.buffer(10 * 0.3048, join_style="mitre"))
+    return free
+
+
+def angles(lot: Geometry, buildings: list[Geometry]) -> list[float]:
+    """Return the direction of every edge and every 5 degrees from the lot's longest; and square."""
+    found, longest = set(), (0.0, 0.0)
+    for shape in (lot, *buildings):
+        for ring in rings(shape):
+            for (x0, y0), (x1, y1) in itertools.pairwise(ring.coords):
+                length = math.hypot(x1 - x0, y1 - y0)
+                angle = math.degrees(math.atan2(y1 - y0, x1 - x0)) % 90
+                if length > FORGIVEN_M:
+                    found.add(round(angle, 4) % 90)
+                if shape is lot and length > longest[0] + 1e-6:
+                    longest = (length, angle)
+    found |= {round(longest[1] + 5 * step, 4) % 90 for step in range(18)}
+    kept: list[float] = []
+    for angle in sorted(found):
+        if not kept or angle - kept[-1] > 0.002:
+            kept.append(angle)
+    return [one for angle in kept for one in (angle, angle + 90)]
 
 
 def rings(shape: Geometry) -> Iterator[Geometry]:
@@ -392,14 +448,15 @@ def parts(shape: Geometry) -> list[Polygon]:
 
 
 def shapes_of(n: int) -> list[tuple[int, int]]:
-    """Return the blocks of n machines as (rows, columns).
+    """Return the blocks of n machines and a cabinet for every four as (rows, columns).
 
     Only the smallest number of rows of each number of columns: more rows of as many columns hold
     the same machines in a larger block.
     """
+    stand = n + math.ceil(n / 4)
     found: dict[int, int] = {}
-    for rows in range(1, n + 1):
-        found.setdefault(math.ceil(n / rows), rows)
+    for rows in range(1, stand + 1):
+        found.setdefault(math.ceil(stand / rows), rows)
     return [(rows, columns) for columns, rows in found.items()]
 
 

@@ -1,0 +1,70 @@
+"""What it costs to cut the ground of many lots, find the most that fits and place it."""
+
+import resource
+import time
+
+import numpy as np
+import pytest
+import shapely
+
+from flows import settings
+from geo.criteria.pad import ground as grounds
+from geo.criteria.pad import room
+from geo.model import Screening
+from geo.screen import generator_of
+from tests.benchmarks.lots import made_lots
+from tests.geo.conftest import make_layer, make_sites
+from tests.geo.pad.conftest import even
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
+SITES = 20_000
+VERTICES = 40
+
+
+def nobody(points, _site):
+    """Say that it is as quiet everywhere."""
+    return np.zeros(len(points))
+
+
+def test_twenty_thousand_lots_with_buildings():
+    plan = even(settings.load_plan("default", settings.read({})), 3.0)
+    lots, buildings = made_lots(SITES)
+    area = shapely.box(-1e6, -1e6, 1e7, 1e7)
+    given = Screening(
+        make_sites(lots), {"buildings": make_layer(buildings, height_m=5.0)}, {"buildings": area}
+    )
+    generator = generator_of(plan)
+    # Compiled once, and kept by the machine: not what is measured.
+    few = Screening(given.sites.iloc[:50], given.layers, given.coverage)
+    room.most(grounds.ground(few.sites, few, plan), generator, plan)
+
+    begun = time.perf_counter()
+    ground = grounds.ground(given.sites, given, plan)
+    cut_s = time.perf_counter() - begun
+    lower, upper = room._bounds(ground, generator, plan)
+    bound_s = time.perf_counter() - begun
+    most, _ = room.most(ground, generator, plan)
+    found_s = time.perf_counter() - begun
+    sites = np.flatnonzero(most)
+    nowhere = np.empty(0, dtype=int), np.empty((0, 2))
+    placed = room.candidates(
+        ground, sites, most[sites], nobody, generator, plan, nowhere, every=False
+    )
+    total_s = time.perf_counter() - begun
+    most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    corners = shapely.get_num_coordinates(ground.shapes)
+    turns = np.diff(ground.turns_from)
+    counted = {n: int((most == n).sum()) for n in (0, 1, 5, 10, 25)}
+    print(
+        f"\n{SITES:,} lots, {len(buildings):,} buildings, {corners.mean():.1f} vertices of ground "
+        f"and {2 * turns.mean():.0f} turns on average; carry {counted}"
+        f"\nbounds answer {(lower == upper).mean():.0%}; bound above what fits "
+        f"{(upper > most).mean():.0%}"
+        f"\nground {cut_s:.1f} s, bounds {bound_s - cut_s:.1f} s, most {found_s - bound_s:.1f} s, "
+        f"a place for each {total_s - found_s:.1f} s ({len(placed):,}), in all {total_s:.1f} s; "
+        f"most memory {most_mb:,.0f} MB"
+    )
+    assert corners.mean() >= VERTICES
+    assert set(placed["query"]) == set(range(len(sites)))
+    assert most_mb < 3000

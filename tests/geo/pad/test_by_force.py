@@ -1,0 +1,79 @@
+"""Brute force finds no more machines than the search: every degree, every decimetre.
+
+On a few sites here; on 500 of both towns by `make long`.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data import pull, select
+from flows import settings
+from geo import block, catalogue
+from geo.criteria.pad import ground as grounds
+from geo.criteria.pad import room
+from geo.screen import generator_of, needs
+from tests.geo.force import fits_by_force
+from tests.geo.short_and_long import NIGHT, demo_town
+
+SEED, FEW, MANY = 20261121, 25, 250
+# The issue's own bound, of all sites looked at.
+MISSED_SHARE = 0.005
+FILES = Path(__file__).parents[4] / "shared/realdata/cambridge-ma"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    where = settings.read({})
+    market, plan = settings.load_market("demo", where), settings.load_plan("default", where)
+    return demo_town(tmp_path_factory.mktemp("demo"), market, plan), plan
+
+
+@pytest.fixture(scope="module")
+def cambridge(tmp_path_factory):
+    where, store = settings.read({}), tmp_path_factory.mktemp("cambridge") / "cambridge.duckdb"
+    market, plan = settings.load_market("cambridge", where), settings.load_plan("cambridge", where)
+    for source_id in market.sources:
+        pull.refresh(settings.load_source(source_id, where), market, FILES, store, NIGHT)
+    chosen = select.select(store, market, needs(market, plan), catalogue.land_use(), NIGHT)
+    return chosen.screening, plan
+
+
+def missed(given, plan, count):
+    """Return of so many sites those on which force fits one more than the search."""
+    generator = generator_of(plan)
+    ground = grounds.ground(given.sites, given, plan)
+    most, upper = room.most(ground, generator, plan)
+    # Sites that the cap or the bound ends cannot hold more; the others are what may go wrong.
+    some = np.sort(np.random.default_rng(SEED).choice(len(most), count, replace=False))
+    found = []
+    for site in some[most[some] < upper[some]]:
+        sizes = [
+            (one.length_m, one.width_m)
+            for one in block.blocks(int(most[site]) + 1, generator, plan)
+        ]
+        fit = fits_by_force(ground.shapes[site], sizes)
+        if fit is not None:
+            found.append((given.sites["site_id"].iloc[site], int(most[site]), fit))
+    # On a bare parcel the record of floor area bounds the room, which force knows nothing of.
+    return len(some), int((most[some] < upper[some]).sum()), found
+
+
+def test_force_finds_no_more_on_a_few_sites_of_the_demo_town(demo):
+    looked, hard, found = missed(*demo, FEW)
+    assert looked == FEW
+    assert len(found) <= 1, (hard, found)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(not FILES.is_dir() and "CI" not in os.environ, reason="no files of Cambridge")
+def test_force_seldom_finds_more_on_five_hundred_sites(demo, cambridge, capsys):
+    every = [missed(*demo, MANY), missed(*cambridge, MANY)]
+    for name, (looked, hard, found) in zip(("demo", "cambridge"), every, strict=True):
+        with capsys.disabled():
+            print(f"\n{name}: {looked} sites, {hard} not settled by bounds; more on {found}")  # noqa: T201 (the figures are asked for)
+    found = [one for _, _, some in every for one in some]
+    assert len(found) <= MISSED_SHARE * 2 * MANY, found

@@ -1,0 +1,206 @@
+"""What is left of a lot to build on."""
+
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from shapely.affinity import rotate
+
+from geo import catalogue
+from geo.criteria.pad import ground as grounds
+from geo.criteria.pad import room
+from geo.model import Raster, Screening, Setback
+from tests.geo.conftest import CRS
+from tests.geo.pad.conftest import even
+
+GX230 = catalogue.generators()["gx230"]
+LOT = shapely.box(0, 0, 20, 30)
+EVERYWHERE = shapely.box(-1000, -1000, 1000, 1000)
+
+
+def left_m2(ground):
+    return ground.facts["ground_area_m2"].iloc[0]
+
+
+def test_setbacks_come_off_every_side(ground_of):
+    assert left_m2(ground_of([LOT], setback_m=3.0)) == pytest.approx(14 * 24)
+
+
+def test_buildings_take_their_clearance_with_them(ground_of):
+    # A 4 by 4 m shed in the corner takes (4 + 1.524)^2 of the lot.
+    ground = ground_of([shapely.box(0, 0, 20, 20)], buildings=[shapely.box(0, 0, 4, 4)])
+    assert left_m2(ground) == pytest.approx(400 - 5.524**2)
+
+
+def test_exclusions_come_off(ground_of):
+    ground = ground_of([shapely.box(0, 0, 20, 20)], exclusions=[shapely.box(0, 0, 20, 5)])
+    assert left_m2(ground) == pytest.approx(300)
+
+
+def test_kinds_the_plan_does_not_name_do_not(sites, layer, plan):
+    here = sites([LOT])
+    parks = layer([shapely.box(0, 0, 20, 5)], kind="open_space", name=None)
+    given = Screening(here, {"exclusions": parks}, {"exclusions": EVERYWHERE})
+    assert left_m2(grounds.ground(here, given, even(plan, 0.0))) == pytest.approx(600)
+
+
+# ---------------------------------------------------------------------------------------------
+# Yards
+
+STREET = shapely.box(-50, -12, 80, 0)  # south of the lot
+
+
+@pytest.fixture
+def yards(sites, layer, plan):
+    """Return the ground of LOT with a street in the south and lots on the other sides."""
+
+    def build(neighbour_use="commercial", *, street=True, known=True, rules=plan, **columns):
+        here = sites([LOT], **columns)
+        beside = [
+            shapely.box(-20, 0, 0, 30), shapely.box(20, 0, 40, 30), shapely.box(-20, 30, 40, 60),
+        ]  # fmt: skip
+        if not street:
+            beside.append(shapely.box(-20, -20, 40, 0))
+        shapes = [LOT, *beside, *([STREET] if street else [])]
+        lots = layer(
+            shapes,
+            lot_id=[f"L{number}" for number in range(len(shapes))],
+            kind=["lot"] * (1 + len(beside)) + (["street"] if street else []),
+            use_class=["commercial", neighbour_use, *["commercial"] * (len(shapes) - 2)],
+            site_id=["S00000", *[None] * (len(shapes) - 1)],
+        )
+        coverage = {"lots": EVERYWHERE if known else shapely.box(0, 0, 20, 30)}
+        return grounds.ground(here, Screening(here, {"lots": lots}, coverage), rules)
+
+    return build
+
+
+@pytest.fixture
+def rules(plan):
+    """Return a plan that asks for 8, 2 and 5 m, and 6 next to homes."""
+    deep = Setback(front_m=8, side_m=2, rear_m=5, home_m=6)
+    return plan.model_copy(
+        update={"pad": plan.pad.model_copy(update={"setbacks": {"other": deep}})}
+    )
+
+
+def test_each_yard_is_as_deep_as_the_plan_says(yards, rules):
+    ground = yards(rules=rules)
+    assert ground.facts["yards_known"].all()
+    assert ground.facts["setback_evidence"].tolist() == ["plan's assumption"]
+    # 20 - 2 x 2 wide; 30 - 8 - 5 deep.
+    assert left_m2(ground) == pytest.approx(16 * 17)
+
+
+def test_a_line_along_homes_is_deeper(yards, rules):
+    # The western neighbour is a home: 6 m in place of 2.
+    assert left_m2(yards("residential", rules=rules)) == pytest.approx(12 * 17)
+
+
+def test_the_zoning_text_goes_before_the_plan(yards, rules):
+    depths = {"front": 3.0, "side": 1.0, "rear": 2.0, "home": 9.0}
+    text = {f"setback_{yard}_m": depth for yard, depth in depths.items()}
+    ground = yards(rules=rules, **text)
+    assert ground.facts["setback_evidence"].tolist() == ["zoning text"]
+    assert left_m2(ground) == pytest.approx(18 * 25)
+    assert left_m2(yards("residential", rules=rules, **text)) == pytest.approx(10 * 25)
+
+
+def test_a_class_of_zone_has_setbacks_of_its_own(yards, rules):
+    deep = Setback(front_m=12, side_m=4, rear_m=6, home_m=12)
+    named = {**rules.pad.setbacks, "industrial": deep}
+    both = rules.model_copy(update={"pad": rules.pad.model_copy(update={"setbacks": named})})
+    assert left_m2(yards(rules=both, zone_class="industrial")) == pytest.approx(12 * 12)
+    assert left_m2(yards(rules=both, zone_class="mixed")) == pytest.approx(16 * 17)
+
+
+@pytest.mark.parametrize("unknown", [{"street": False}, {"known": False}])
+def test_where_nobody_knows_which_side_is_which_the_deepest_holds_everywhere(yards, rules, unknown):
+    ground = yards(rules=rules, **unknown)
+    assert not ground.facts["yards_known"].any()
+    assert left_m2(ground) == pytest.approx((20 - 16) * (30 - 16))
+
+
+def test_a_variance_caps_every_yard(yards, rules):
+    eased = rules.model_copy(update={"pad": rules.pad.model_copy(update={"setback_most_m": 1.0})})
+    assert left_m2(yards("residential", rules=eased)) == pytest.approx(18 * 28)
+
+
+# ---------------------------------------------------------------------------------------------
+# Slope
+
+
+@pytest.fixture
+def sloping(sites, plan):
+    """Return the ground of LOT on ground that rises to the east, steeply from x = 10 m on."""
+
+    def build(slope_most, east=lambda x: np.where(x < 10, 0.0, 0.5 * (x - 10)), cells=60):
+        here = sites([LOT])
+        x = np.arange(cells) - 19.5
+        heights = np.tile(east(x), (60, 1))
+        grid = Raster(heights, Affine(1, 0, -20, 0, -1, 45), CRS, "m")
+        given = Screening(here, {}, {}, {"elevation": grid})
+        return grounds.ground(here, given, even(plan, 0.0, slope_most=slope_most))
+
+    return build
+
+
+def test_ground_steeper_than_the_plan_allows_comes_off(sloping):
+    # East of x = 10 it rises 0.5; the cells beside that line share it, 0.25.
+    assert left_m2(sloping(0.3)) == pytest.approx(11 * 30, abs=30)
+    assert left_m2(sloping(0.6)) == pytest.approx(600)
+    assert left_m2(sloping(None)) == pytest.approx(600)
+    assert sloping(0.3).facts["pad_evidence"].tolist() == ["bare parcel"]
+
+
+def test_where_heights_end_or_are_missing_the_ground_is_not_known(sloping):
+    # Columns from -20 to 10 m leave the east of the lot without heights.
+    short = sloping(0.3, cells=30)
+    assert short.facts["pad_evidence"].tolist() == ["slope not known"]
+    assert not short.facts["clear_known"].any()
+    holed = sloping(0.3, east=lambda x: np.where(np.abs(x - 5) < 1, np.nan, 0.0))
+    assert holed.facts["pad_evidence"].tolist() == ["slope not known"]
+
+
+# ---------------------------------------------------------------------------------------------
+# Bad input: a defined answer each
+
+
+@pytest.mark.parametrize(
+    ("lot", "area_m2", "machines"),
+    [
+        # A bow tie is its two wings, 4 x 50 m2 apart from each other at the knot.
+        (shapely.Polygon([(0, 0), (20, 20), (20, 0), (0, 20)]), 200, None),
+        (shapely.Polygon([(0, 0), (30, 0), (0, 0)]), 0, 0),
+        (shapely.Polygon(), 0, 0),
+        # Two squares that touch in a point: each takes what it takes.
+        (shapely.MultiPolygon([shapely.box(0, 0, 9, 9), shapely.box(9, 9, 12, 12)]), 90, None),
+        # A ring that touches itself.
+        (shapely.Polygon([(0, 0), (20, 0), (20, 20), (10, 20), (10, 0), (5, 20)]), None, None),
+    ],
+)  # fmt: skip
+def test_bad_parcels_have_a_defined_answer(ground_of, plan, lot, area_m2, machines):
+    ground = ground_of([lot, LOT])
+    found, upper = room.most(ground, GX230, plan)
+    assert (found <= upper).all()
+    assert found[1] == 25
+    if area_m2 is not None:
+        assert left_m2(ground) == pytest.approx(area_m2)
+    if machines is not None:
+        assert found[0] == machines
+    assert shapely.is_valid(ground.shapes).all()
+
+
+def test_a_building_larger_than_the_lot_leaves_nothing(ground_of, plan):
+    ground = ground_of([LOT], buildings=[rotate(shapely.box(-30, -30, 60, 70), 20)])
+    assert left_m2(ground) == 0
+    assert room.most(ground, GX230, plan)[0].tolist() == [0]
+    assert room.lack(ground, np.array([LOT]), GX230, plan)[0] >= 1
+
+
+def test_a_missing_building_shape_is_passed_over(sites, layer, plan):
+    here = sites([LOT])
+    holes = layer([None, shapely.Polygon(), shapely.box(0, 0, 4, 4)], height_m=5.0)
+    given = Screening(here, {"buildings": holes}, {"buildings": EVERYWHERE})
+    ground = grounds.ground(here, given, even(plan, 0.0))
+    assert left_m2(ground) == pytest.approx(600 - 5.524**2)
