@@ -41,6 +41,8 @@ COMPASS = np.array([(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1),
 class Scene:
     """Ground, neighbours and sound, with whom each site keeps away from and where it is quiet.
 
+    `standing` are the blocks that stand already, by site: None where none do.
+
     Everything of the neighbours is there twice: with those who only may be there (`worst`), and
     without them.
     """
@@ -55,6 +57,7 @@ class Scene:
     sound: Sound
     generator: Generator
     plan: Plan
+    standing: pd.DataFrame | None = None
 
     def hearers(self, *, worst: bool) -> Hearers:
         """Return who hears the sites, with those who only may or without."""
@@ -129,6 +132,7 @@ def holds(
             scene.generator,
             scene.plan,
             over[query[asked]],
+            standing=scene.standing,
         )
         answer[query[asked[passed]]] = True
         over[query[asked[~passed]]] = who[~passed]
@@ -177,7 +181,7 @@ def best_place(
             for name in better.columns:
                 best.loc[moving, name] = better[name].to_numpy()
             moving = moving[better["margin_db"].to_numpy() < 0]
-    whole = _judged(scene, best[moved], worst=worst)
+    whole = judged(scene, best[moved], worst=worst)
     for name in whole.columns:
         best.loc[moved, name] = whole[name].to_numpy()
     return best.set_index(query)
@@ -186,8 +190,8 @@ def best_place(
 def with_fewer(scene: Scene, best: pd.DataFrame, count: np.ndarray, *, worst: bool) -> pd.DataFrame:
     """Return the placements with only so many machines on the same blocks, judged again."""
     fewer = best.assign(count=count)
-    judged = _judged(scene, fewer, worst=worst)
-    return fewer.assign(**{name: judged[name].to_numpy() for name in judged.columns})
+    table = judged(scene, fewer, worst=worst)
+    return fewer.assign(**{name: table[name].to_numpy() for name in table.columns})
 
 
 def _stepped(scene: Scene, start: pd.DataFrame, step_m: np.ndarray, *, worst: bool) -> pd.DataFrame:
@@ -208,7 +212,13 @@ def _stepped(scene: Scene, start: pd.DataFrame, step_m: np.ndarray, *, worst: bo
     steps, row = steps[kept], row[kept]
     heard, hearer = scene.hearers(worst=worst), steps["hearer"].to_numpy()
     level = judge.level_at(
-        running_of(steps, scene.plan), hearer, heard, scene.sound, scene.generator, scene.plan
+        running_of(steps, scene.plan),
+        hearer,
+        heard,
+        scene.sound,
+        scene.generator,
+        scene.plan,
+        scene.standing,
     )
     gain = heard.column("limit_dba", hearer) - level - steps["margin_db"].to_numpy()
     steps, row = steps[gain > WORTH_DB], row[gain > WORTH_DB]
@@ -216,7 +226,7 @@ def _stepped(scene: Scene, start: pd.DataFrame, step_m: np.ndarray, *, worst: bo
     order = order[np.arange(len(row)) - np.searchsorted(row[order], row[order]) < IN_FULL]
     steps, row = steps.iloc[order], row[order]
     least = steps["margin_db"].to_numpy()
-    better = _judged(scene, steps, -least, worst=worst)
+    better = judged(scene, steps, -least, worst=worst)
     better[["x", "y"]] = steps[["x", "y"]].to_numpy()
     margin = better["margin_db"].to_numpy()
     order = np.lexsort((-margin.round(6), row))
@@ -226,7 +236,7 @@ def _stepped(scene: Scene, start: pd.DataFrame, step_m: np.ndarray, *, worst: bo
     return found.set_axis(row)
 
 
-def _judged(
+def judged(
     scene: Scene,
     placed: pd.DataFrame,
     give_up_db: np.ndarray | None = None,
@@ -238,7 +248,14 @@ def _judged(
     running = running_of(placed, scene.plan).reset_index(drop=True)
     heard = scene.hearers(worst=worst)
     table, _ = judge.judge(
-        running, heard, scene.sound, scene.generator, scene.plan, give_up_db, first
+        running,
+        heard,
+        scene.sound,
+        scene.generator,
+        scene.plan,
+        give_up_db,
+        first,
+        standing=scene.standing,
     )
     return table
 
@@ -260,7 +277,7 @@ def _best_of(
     for begin, end in pairwise((0, *TRIED_BY)):
         asked = np.flatnonzero((nth >= begin) & (nth < end))
         given_up = give_up_db[query[asked]]
-        table = _judged(scene, placed.iloc[asked], given_up, governs[query[asked]], worst=worst)
+        table = judged(scene, placed.iloc[asked], given_up, governs[query[asked]], worst=worst)
         over = -table["margin_db"].to_numpy()
         order[asked] = over.round(6)
         np.minimum.at(give_up_db, query[asked], over)
@@ -271,7 +288,7 @@ def _best_of(
     best = best[np.unique(query[best], return_index=True)[1]]
     found = placed.iloc[best].reset_index(drop=True)
     hopeless = None if over_most_db == np.inf else np.full(len(found), over_most_db)
-    return found.join(_judged(scene, found, hopeless, worst=worst)).set_index("query")
+    return found.join(judged(scene, found, hopeless, worst=worst)).set_index("query")
 
 
 def _candidates(
@@ -320,7 +337,7 @@ def quietest(scene: Scene, sites: np.ndarray, *, worst: bool) -> pd.DataFrame:
     best = _best_of(scene, pd.concat([spot, middle], ignore_index=True), worst=worst)
     sure = np.full(len(scene.ground.shapes), worst)
     best["receptor_class"] = hearers_of(scene, best, sure)["receptor_class"].to_numpy()
-    at_middle = _judged(scene, middle, worst=worst)
+    at_middle = judged(scene, middle, worst=worst)
     with np.errstate(invalid="ignore"):
         side = best["margin_db"].to_numpy() - at_middle["margin_db"].to_numpy()
     best["quiet_side_db"] = np.where(np.isfinite(side), side, np.nan)

@@ -129,6 +129,8 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
     facts["needed_lo"] = grid.needed(facts["shortfall_lo_kw"], power_kw, plan)
     facts["needed_hi"] = grid.needed(facts["shortfall_hi_kw"], power_kw, plan)
     facts["fuel"], facts["fuel_ladder"] = choice.fuel, choice.ladder
+    # Where no machine stands, no tank is drawn for one.
+    facts.loc[facts["block"].isna(), "storage"] = None
     _fuel_slack(facts, plan)
     facts = facts.join(_lifted(given, sites, choice, plan))
     facts["assumed"] = _assumed(facts, found, plan)

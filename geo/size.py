@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 
 from geo import block as blocks
-from geo import placing
+from geo import placing, several
 from geo.access import reached
 from geo.criteria.noise import judge, rules
 from geo.criteria.noise.hearers import Hearers
@@ -41,8 +41,9 @@ class Siting:
     on it, `pad_lo` the same with ground that is only taken as bare failing; `place_lo`, `place_hi`
     by ground and neighbours together, every unknown failing and passing; `held_lo` as many as a
     place is known for where only the neighbours who may be there are taken to be; `noise_n` by the
-    neighbours alone, at the quietest spot. `alone_worst` and `alone_best` judge one there (see
-    `placing.quietest`).
+    neighbours alone, at the quietest spot. Where several blocks stand, `blocks_lo` and `blocks_hi`
+    hold those of `held_lo` and of `place_hi` (see `geo.several`). `alone_worst` and `alone_best`
+    judge one there (see `placing.quietest`).
     """
 
     scene: Scene
@@ -55,6 +56,8 @@ class Siting:
     noise_n: np.ndarray
     alone_worst: pd.DataFrame
     alone_best: pd.DataFrame
+    blocks_lo: pd.DataFrame | None = None
+    blocks_hi: pd.DataFrame | None = None
 
 
 def siting(
@@ -138,7 +141,20 @@ def either(found: Siting, other: Siting, which: np.ndarray) -> Siting:
         found,
         scene=replace(found.scene, ground=ground),
         **{name: np.where(which, getattr(other, name), getattr(found, name)) for name in names},
+        blocks_lo=_laid_either(found.blocks_lo, other.blocks_lo, which),
+        blocks_hi=_laid_either(found.blocks_hi, other.blocks_hi, which),
     )
+
+
+def _laid_either(
+    found: pd.DataFrame | None, other: pd.DataFrame | None, which: np.ndarray
+) -> pd.DataFrame | None:
+    if found is None or other is None:
+        return None
+    kept = [found[~which[found["site"].to_numpy(dtype=int)]],
+            other[which[other["site"].to_numpy(dtype=int)]]]  # fmt: skip
+    together: pd.DataFrame = pd.concat(kept).sort_values("site", kind="stable")
+    return together.reset_index(drop=True)
 
 
 def _sited(
@@ -153,7 +169,8 @@ def _sited(
     """Size the sites asked for; `roomier` carries at least as many on each, and known already."""
     heard, plan, generator = scene.heard, scene.plan, scene.generator
     count = len(scene.ground.shapes)
-    pad_n, pad_n_upper = np.zeros((2, count), dtype=int)
+    pad_n, pad_n_upper, cap = np.zeros((3, count), dtype=int)
+    cap[asked] = plan.cap
     pad_n[asked], pad_n_upper[asked] = rooms.most(
         grounds.chosen(scene.ground, asked), generator, plan
     )
@@ -179,6 +196,14 @@ def _sited(
         )
         more = _raised(scene, np.maximum(more, place_lo), roof, worst=False)
         place_hi = np.maximum(place_hi, _running_at_all(more, plan))
+    laid_lo = laid_hi = None
+    if plan.pad.blocks_most > 1 and not worst_only:
+        lo = several.extended(scene, place_lo, pad_n, cap, worst=True)
+        hi = several.extended(scene, place_hi, pad_n, cap, worst=False)
+        place_lo, laid_lo, laid_hi = lo.count, lo.blocks, hi.blocks
+        place_hi = np.maximum(hi.count, place_lo)
+        pad_n = np.maximum(pad_n, place_hi)
+        pad_n_upper = np.minimum(pad_n_upper * plan.pad.blocks_most, cap)
     unheard = heard.own_unknown | (not heard.known)
     ground = scene.ground.facts
     bare = ground["bare"].to_numpy() & (not plan.assume.bare_parcel)
@@ -194,6 +219,8 @@ def _sited(
         noise_n=np.where(unheard, 0, np.maximum(most, place_lo)),
         alone_worst=alone_worst,
         alone_best=alone_best,
+        blocks_lo=laid_lo,
+        blocks_hi=laid_hi,
     )
 
 
@@ -292,8 +319,10 @@ def describe(
     facts["building_distance_m"] = _to_building_m(facts["block"], given, scene)
     facts["access"] = _access(sites, facts["block"], given, scene)
     facts["ground_pressure_kg_m2"] = generator.mass_kg / (generator.length_m * generator.width_m)
-    facts["pad_slack_m"] = _pad_slack(found, count)
-    facts["pad_short_by_m"] = _pad_short(found, after, (found.pad_n < after) & below_cap)
+    # How much a clearance could change is worked out for one block alone.
+    one = (facts["pad_blocks"].fillna(1) == 1).to_numpy()
+    facts["pad_slack_m"] = _pad_slack(found, np.where(one, count, 0))
+    facts["pad_short_by_m"] = _pad_short(found, after, (found.pad_n < after) & below_cap & one)
 
     level, margin = np.full(len(sites), np.nan), np.full(len(sites), np.nan)
     fits = np.flatnonzero((found.pad_n >= after) & below_cap)
@@ -398,17 +427,34 @@ def _standing(found: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFram
 def _placed(
     sites: gpd.GeoDataFrame, found: Siting, count: np.ndarray, sure: np.ndarray
 ) -> pd.DataFrame:
+    """Place so many machines on each site, at worst where `sure`: the facts of what stands there.
+
+    Of several blocks, the figures are those of the one whose neighbours are most over what they
+    are due.
+    """
     scene = found.scene
-    best = _standing(found, count, sure)
+    laid = _laid(found, count, sure)
+    single = count.copy()
+    if laid is not None:
+        single[laid["site"].to_numpy(dtype=int)] = 0
+    best = _standing(found, single, sure)
+    every = best.assign(site=best.index)
+    alone = pd.Series(_with_wall(scene, best, sure), best.index)
+    if laid is not None:
+        every = pd.concat([every, laid], ignore_index=True)
+        governing = laid.loc[laid.groupby("site")["margin_db"].idxmin()].set_index("site")
+        totals = laid.groupby("site")["count"].sum()
+        best = pd.concat([best, governing.assign(count=totals)]).sort_index()
+    walled = alone.reindex(best.index).to_numpy()
     row = best.index.to_numpy()
-    block, machines, gear = blocks.outlines(best, scene.generator, scene.plan)
+    block, machines, gear = _drawn(every, row, scene)
     parcels = shapes_of(sites)
-    walled = _with_wall(scene, best, sure)
     finite = {name: best[name].where(np.isfinite(best[name])).to_numpy()
               for name in ("margin_db", "margin_plan_db", "margin_rule_db")}  # fmt: skip
     placed = pd.DataFrame(
         {
             "placed_n": best["count"].to_numpy(),
+            "pad_blocks": every.groupby("site").size().reindex(row).to_numpy(),
             "pad_rows": best["rows"].to_numpy(),
             "pad_columns": best["columns"].to_numpy(),
             "pad_length_m": best["length_m"].to_numpy(),
@@ -432,6 +478,44 @@ def _placed(
     facts = placed.reindex(sites.index)
     facts["distance_floored"] = facts["distance_floored"].eq(other=True)
     return facts
+
+
+def _laid(found: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFrame | None:
+    """Return the blocks of the sites on which so many machines take several, judged together.
+
+    None where no site has several.
+    """
+    tables = []
+    for worst, laid in ((True, found.blocks_lo), (False, found.blocks_hi)):
+        if laid is None or laid.empty:
+            continue
+        site = laid["site"].to_numpy(dtype=int)
+        before = laid.groupby("site")["count"].cumsum().to_numpy() - laid["count"].to_numpy()
+        left = np.minimum(laid["count"], count[site] - before)
+        # Where the first block is enough, it stands alone: wherever it then stands best.
+        first = laid.groupby("site")["count"].transform("first").to_numpy()
+        kept = (sure[site] == worst) & (left > 0) & (count[site] > first)
+        some = laid.assign(count=left)[kept].reset_index(drop=True)
+        if some.empty:
+            continue
+        tables.append(several.judged_together(found.scene, some, worst=worst))
+    return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def _drawn(every: pd.DataFrame, row: np.ndarray, scene: Scene) -> tuple[np.ndarray, ...]:
+    """Return the blocks, machines and gear of each site of `row`, several blocks together."""
+    site = np.searchsorted(row, every["site"].to_numpy(dtype=int))
+    drawn = []
+    for number, shapes in enumerate(blocks.outlines(every, scene.generator, scene.plan)):
+        parts, of = shapely.get_parts(shapes, return_index=True)
+        order = np.argsort(site[of], kind="stable")
+        group = np.full(len(row), None, dtype=object)
+        shapely.multipolygons(parts[order], indices=site[of][order], out=group)
+        if number == 0:
+            one = shapely.get_num_geometries(group) == 1
+            group[one] = shapely.get_geometry(group[one], 0)
+        drawn.append(group)
+    return tuple(drawn)
 
 
 def _with_wall(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> np.ndarray:

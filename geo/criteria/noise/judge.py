@@ -48,19 +48,43 @@ class Effort:
 
 @dataclass(frozen=True)
 class _Case:
-    """Placements among those who hear them."""
+    """Placements among those who hear them, and the blocks that stand beside them already.
+
+    `standing` has the columns of `placed`, by site: its machines all run.
+    """
 
     placed: pd.DataFrame
     heard: Hearers
     sound: Sound
     generator: Generator
     plan: Plan
+    standing: pd.DataFrame | None = None
+
+    @cached_property
+    def running(self) -> np.ndarray:
+        """How many machines run at each placement, with those that stand beside it."""
+        own = self.placed["count"].to_numpy()
+        if self.standing is None:
+            return own
+        of, row = self.beside(np.arange(len(own)))
+        others = np.bincount(of, self.standing["count"].to_numpy()[row], len(own))
+        return np.asarray(own + others.astype(int))
 
     @cached_property
     def louder_db(self) -> np.ndarray:
         """What each unit's running machines are over one by energy; -inf where none runs."""
         with np.errstate(divide="ignore"):
-            return np.asarray(10 * np.log10(np.repeat(self.placed["count"].to_numpy(), 2)))
+            return np.asarray(10 * np.log10(np.repeat(self.running, 2)))
+
+    def beside(self, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which blocks stand beside the placements `of`: position in `of`, and row."""
+        if self.standing is None:
+            return np.empty(0, dtype=int), np.empty(0, dtype=int)
+        site = self.placed["site"].to_numpy()[of]
+        there = self.standing["site"].to_numpy()
+        first, last = (np.searchsorted(there, site, side) for side in ("left", "right"))
+        times = last - first
+        return np.repeat(np.arange(len(of)), times), np.repeat(first, times) + counted(times)
 
 
 @dataclass
@@ -97,7 +121,7 @@ class _Asked(NamedTuple):
     pair: np.ndarray
 
 
-def judge(
+def judge(  # noqa: PLR0913 (what is judged, who hears it, and how far to look)
     placed: pd.DataFrame,
     heard: Hearers,
     sound: Sound,
@@ -106,6 +130,7 @@ def judge(
     give_up_db: np.ndarray | None = None,
     first: np.ndarray | None = None,
     *,
+    standing: pd.DataFrame | None = None,
     thorough: bool = False,
 ) -> tuple[pd.DataFrame, Effort]:
     """Return for each placement its margin to the plan's limit and to the rule's, and who governs.
@@ -116,16 +141,16 @@ def judge(
     limit_dba, receptor_distance_m and floored there. With `give_up_db` only margin_db is whole, and
     a placement over some limit by more than that is not looked at further: its margin_db is -inf.
     `first` is a hearer of each placement's site (NOBODY: none) who is likely to govern: looked at
-    first, whoever is not spares most of the others. `thorough` spares nothing: the slow, long way
-    to the same answer.
+    first, whoever is not spares most of the others. What is `standing` on a site (same columns, by
+    site) is heard with each of its placements. `thorough` spares nothing: the slow, long way to the
+    same answer.
     """
-    case = _Case(placed, heard, sound, generator, plan)
+    case = _Case(placed, heard, sound, generator, plan, standing)
     tally, effort = _worst(case, give_up_db, first, thorough=thorough)
     over, who, away = (each.reshape(-1, 2) for each in (tally.over, tally.who, tally.away))
     margin = -over
     own = heard.own_at_m[placed["site"].to_numpy()]
-    running = placed["count"].to_numpy()
-    own_level = _at_assumed(own, running, sound, plan)
+    own_level = _at_assumed(own, case.running, sound, plan)
     own_margin = np.where(np.isnan(own), np.inf, heard.own_limit_dba - own_level)
     rule = margin[:, 1] < np.minimum(margin[:, 0], own_margin)
     hearer = np.where(rule, who[:, 1], who[:, 0])
@@ -163,15 +188,17 @@ def holds(
     generator: Generator,
     plan: Plan,
     first: np.ndarray | None = None,
+    *,
+    standing: pd.DataFrame | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Say for each placement whether it holds every limit: `judge`, but no more than that takes.
 
     With it comes a hearer who is over their limit, NOBODY where nobody is.
     """
-    case = _Case(placed, heard, sound, generator, plan)
+    case = _Case(placed, heard, sound, generator, plan, standing)
     tally, _ = _worst(case, np.zeros(len(placed)), first, enough=True)
     own = heard.own_at_m[placed["site"].to_numpy()]
-    own_level = _at_assumed(own, placed["count"].to_numpy(), sound, plan)
+    own_level = _at_assumed(own, case.running, sound, plan)
     quiet = (tally.over <= 0).reshape(-1, 2).all(axis=1)
     by_rule = tally.over[1::2] > np.maximum(tally.over[0::2], 0.0)
     who = np.where(
@@ -201,12 +228,13 @@ def level_at(
     sound: Sound,
     generator: Generator,
     plan: Plan,
+    standing: pd.DataFrame | None = None,
 ) -> np.ndarray:
     """Return each placement's level at one hearer of its own (its position in `heard`)."""
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
     at = receiving(x, y, hearer, site, heard)
     each = np.arange(len(placed))
-    case = _Case(placed, heard, sound, generator, plan)
+    case = _Case(placed, heard, sound, generator, plan, standing)
     return _levels(case, _Asked(each, at, hearer))
 
 
@@ -318,7 +346,14 @@ def _look(
     limit_dba = case.heard.column("limit_dba", pair)
     at = receiving(x, y, pair, site, case.heard)
     distance = np.hypot(at[:, 0] - x, at[:, 1] - y)
-    most = upper_dba(case.sound, np.maximum(distance - half, 0.0))
+    nearest = distance - half
+    beside, row = case.beside(of)
+    if case.standing is not None:
+        other = case.standing.iloc[row]
+        reach = np.hypot(other["length_m"].to_numpy(), other["width_m"].to_numpy()) / 2
+        off = np.hypot(*(at[beside] - other[["x", "y"]].to_numpy()).T)
+        np.minimum.at(nearest, beside, off - reach)
+    most = upper_dba(case.sound, np.maximum(nearest, 0.0))
     may = could(unit, most - limit_dba)
     if case.sound.wall_height_m is not None and not thorough:
         # Levels behind a wall lie far below that bound.
@@ -329,7 +364,7 @@ def _look(
     # Rounded far below any meaning, so that equals are equal however they are batched.
     excess = np.round(level - limit_dba[may], 9)
     tally.take(unit[may], pair[may], excess, distance[may])
-    tally.rays += int(case.placed["count"].to_numpy()[of[may]].sum())
+    tally.rays += int(case.running[of[may]].sum())
 
 
 def _levels(case: _Case, asked: _Asked, walled_dba: LevelOf = level_dba) -> np.ndarray:
@@ -355,7 +390,7 @@ def _added(
 ) -> np.ndarray:
     """Return the level of placement `of[i]` at the point `at[i]`: every machine at its place."""
     placed, sound = case.placed, case.sound
-    size = placed["count"].to_numpy()[of]
+    size = case.running[of]
     last = np.cumsum(size)
     found = np.empty(len(of))
     begin = 0
@@ -363,12 +398,20 @@ def _added(
         done = last[begin - 1] if begin else 0
         end = max(int(np.searchsorted(last, done + RAYS, "right")), begin + 1)
         part = slice(begin, end)
-        ray, mx, my = blocks.machines(placed.iloc[of[part]], case.generator, case.plan)
+        pads = placed.iloc[of[part]]
+        ray, mx, my = blocks.machines(pads, case.generator, case.plan)
+        pads = pads.iloc[ray]
+        if case.standing is not None:
+            beside, row = case.beside(of[part])
+            others = case.standing.iloc[row]
+            which, x, y = blocks.machines(others, case.generator, case.plan)
+            ray, mx, my = (np.concatenate(two) for two in ((ray, beside[which]), (mx, x), (my, y)))
+            pads = pd.concat([pads, others.iloc[which]])
         source = np.column_stack((mx, my, np.full(len(ray), sound.source_height_m)))
         receiver = np.column_stack((at[part][ray], height_m[part][ray]))
         wall = None
         if sound.wall_height_m is not None:
-            wall = _wall_m(placed.iloc[of[part]].iloc[ray], source, receiver)
+            wall = _wall_m(pads, source, receiver)
         energy = 10 ** (one_dba(sound, source, receiver, wall) / 10)
         found[part] = 10 * np.log10(np.bincount(ray, weights=energy, minlength=end - begin))
         begin = end

@@ -77,7 +77,7 @@ def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
         elevation = given.rasters["elevation"]
         steeper, unknown = steep(elevation, plan.pad.slope_most, sites.crs)
         in_the_way.append(_on(inner, steeper))
-        slope_known = inside(inner, outline(elevation, sites.crs), 0.0)
+        slope_known = inside(parcels, outline(elevation, sites.crs), 0.0)
         slope_known[_on(inner, unknown)[0]] = False
     blocked = gather(
         np.concatenate([shapes for _, shapes in in_the_way]),

@@ -162,6 +162,15 @@ def test_where_heights_end_or_are_missing_the_ground_is_not_known(sloping):
     assert holed.facts["pad_evidence"].tolist() == ["slope not known"]
 
 
+def test_a_lot_that_its_yards_use_up_is_known_to_have_no_ground(sites, plan):
+    grid = Raster(np.zeros((60, 60)), Affine(1, 0, -20, 0, -1, 45), CRS, "m")
+    here = sites([LOT])
+    given = Screening(here, {}, {}, {"elevation": grid})
+    ground = grounds.ground(here, given, even(plan, 12.0))
+    assert left_m2(ground) == 0
+    assert ground.facts["clear_known"].all()
+
+
 # ---------------------------------------------------------------------------------------------
 # Bad input: a defined answer each
 
