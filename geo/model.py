@@ -526,9 +526,9 @@ class Needs:
     """
 
     sites: Sites
-    structure: Structure
     receptors: tuple[ReceptorClass, ...]
     reach_m: dict[str, float]
+    structure: Structure = "accessory"
 
 
 @dataclass(frozen=True)

@@ -301,7 +301,7 @@ def _scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     reached = ramp(away, plan.score.fuel)
     worst["fuel"] = reached.where(ranking["fuel_n_lo"] > 0, 0.0)
     best["fuel"] = reached.fillna(1.0).where(ranking["fuel_n_hi"] > 0, 0.0)
-    bare = ranking["pad_evidence"] == "bare parcel"
+    bare = ranking["bare"]
     ground = ranking["ground_area_m2"]
     # On a bare parcel the record of floor area and storeys still bounds the ground.
     ground = ground.where(~bare, np.fmin(ground, ranking["open_area_m2"]))
@@ -331,7 +331,9 @@ def _scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     sure = {
         "grid": ranking["shortfall_lo_kw"] == ranking["shortfall_hi_kw"],
         "fuel": (ranking["fuel_n_lo"] == ranking["fuel_n_hi"]) & ranking["fuel_assumed"].isna(),
-        "pad": ranking["pad_evidence"] == "buildings",
+        "pad": (ranking["pad_evidence"] == "buildings")
+        & ranking["yards_known"]
+        & (ranking["setback_evidence"] == "zoning text"),
         "noise": (ranking["margin_worst_db"] == ranking["margin_best_db"])
         & ~ranking["own_assumed"]
         & ~ranking["ambient_assumed"],
@@ -367,11 +369,11 @@ def _words(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     gap_matters = "grid" not in str(ranking["weightless"].iloc[0]).split()
     assumed = ranking["assumed"].notna()
     short = (ranking["gap_class"] == "short") | (not gap_matters)
-    shut = ranking["access"].isin(["blocked", "no street side"])
+    reached = ranking["access"] == "reached"
     ranking["call"] = np.select(
         [
             (ranking["verdict"] == "unfit") | (ranking["gap_class"] == "covered"),
-            (ranking["verdict"] == "fit") & short & ~assumed & ~shut,
+            (ranking["verdict"] == "fit") & short & ~assumed & reached,
         ],
         ["no", "yes"],
         "check first",

@@ -55,9 +55,9 @@ def needs(market: Market, plan: Plan) -> Needs:
     }
     return Needs(
         sites=plan.sites,
-        structure=plan.pad.structure,
         receptors=rules.receptors(market, plan),
         reach_m=reach,
+        structure=plan.pad.structure,
     )
 
 
@@ -119,7 +119,8 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
     found = size.siting(sites, given, heard, generator, market, plan)
     choice = _best_fuel(given, sites, found, plan)
     found = choice.found
-    described = size.describe(sites, given, found, choice.deployed, market)
+    stored = choice.supply["storage"].to_numpy(dtype=object)
+    described = size.describe(sites, given, found, choice.deployed, stored, market)
     gap = grid.gap(sites, given.layers, given.coverage, plan)
     # What the zoning asks is on the row as it was taken: by its text or by the plan.
     asked = sites.drop(columns=[f"setback_{yard}_m" for yard in YARDS])
@@ -204,7 +205,8 @@ def _stored(
     """Return what the ground carries beside a fuel's tanks, and what they feed."""
     groups = tanks(one, plan)
     there, kept = size.beside_tanks(found, sites, given, groups)
-    known = ~found.scene.ground.facts["bare"].to_numpy()
+    ground = found.scene.ground.facts
+    known = (~ground["bare"] & ground["clear_known"]).to_numpy()
     supply = fuel.by_storage(sites, groups, kept.group, kept.body, known, one, plan)
     return there, supply
 

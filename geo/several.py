@@ -62,6 +62,36 @@ def extended(
     return Laid(count, judged_together(scene, kept, worst=worst))
 
 
+def on_ground(scene: Scene, first_n: np.ndarray) -> np.ndarray:
+    """Return how many machines the ground alone takes in up to the plan's blocks.
+
+    `first_n` stand in the first, wherever it is found to fit; then as many as fit on what is left.
+    """
+    count, plan = first_n.copy(), scene.plan
+    laid = pd.DataFrame()
+    asked, last = np.flatnonzero(first_n > 0), first_n
+    nowhere = np.empty(0, dtype=int), np.empty((0, 2))
+    here = scene
+    for _ in range(1, plan.pad.blocks_most):
+        asked = asked[count[asked] < plan.cap]
+        stands = room.candidates(
+            here.ground, asked, last[asked], _alike, scene.generator, plan, nowhere, every=False
+        )
+        laid = pd.concat([laid, stands.drop_duplicates("query")], ignore_index=True)
+        laid = laid.sort_values("site", kind="stable").reset_index(drop=True)
+        here = _beside(scene, laid)
+        last = np.zeros_like(count)
+        last[asked], _ = room.most(grounds.chosen(here.ground, asked), scene.generator, plan)
+        last = np.minimum(last, plan.cap - count)
+        count = count + last
+        asked = asked[last[asked] > 0]
+    return count
+
+
+def _alike(points: np.ndarray, _site: np.ndarray) -> np.ndarray:
+    return np.zeros(len(points))
+
+
 def judged_together(scene: Scene, laid: pd.DataFrame, *, worst: bool) -> pd.DataFrame:
     """Judge each block with the others of its site running: where its own neighbours hear it."""
     if laid.empty:
@@ -84,7 +114,7 @@ def _beside(scene: Scene, laid: pd.DataFrame) -> Scene:
     bodies = gather(blocks.bodies(laid), laid["site"].to_numpy(), len(ground.shapes))
     taken = bodies.copy()
     taken[shapely.is_empty(bodies)] = None
-    left = replace(grounds.less(ground, taken), taken=ground.taken)
+    left = replace(grounds.less(ground, taken, shapely.area(bodies)), taken=ground.taken)
     return replace(scene, ground=left, standing=laid)
 
 

@@ -200,9 +200,11 @@ def _sited(
     if plan.pad.blocks_most > 1 and not worst_only:
         lo = several.extended(scene, place_lo, pad_n, cap, worst=True)
         hi = several.extended(scene, place_hi, pad_n, cap, worst=False)
-        place_lo, laid_lo, laid_hi = lo.count, lo.blocks, hi.blocks
-        place_hi = np.maximum(hi.count, place_lo)
-        pad_n = np.maximum(pad_n, place_hi)
+        place_lo, laid_lo = lo.count, lo.blocks
+        # What holds at worst holds at best.
+        laid_hi = _laid_either(hi.blocks, lo.blocks, lo.count >= hi.count)
+        place_hi = np.maximum(hi.count, lo.count)
+        pad_n = np.maximum(several.on_ground(scene, pad_n), place_hi)
         pad_n_upper = np.minimum(pad_n_upper * plan.pad.blocks_most, cap)
     unheard = heard.own_unknown | (not heard.known)
     ground = scene.ground.facts
@@ -301,9 +303,12 @@ def describe(
     given: Screening,
     found: Siting,
     deployed: pd.DataFrame,
+    tanks: np.ndarray,
     market: Market,
 ) -> pd.DataFrame:
     """Place what each site carries (n_lo, or n_hi where that is 0) and measure slack and deficit.
+
+    `tanks` (n,) are the containers that stand beside it, None where none.
 
     Slack is what is left at n: decibels below the limit, metres of extra clearance at which n
     still fits. Short by is what n + 1 lacks, in the same units, where that criterion stops it.
@@ -317,7 +322,7 @@ def describe(
     sure = (deployed["n_lo"] > 0).to_numpy()
     facts = _placed(sites, found, count, sure)
     facts["building_distance_m"] = _to_building_m(facts["block"], given, scene)
-    facts["access"] = _access(sites, facts["block"], given, scene)
+    facts["access"] = _access(sites, facts["block"], tanks, given, scene)
     facts["ground_pressure_kg_m2"] = generator.mass_kg / (generator.length_m * generator.width_m)
     # How much a clearance could change is worked out for one block alone.
     one = (facts["pad_blocks"].fillna(1) == 1).to_numpy()
@@ -371,7 +376,7 @@ def describe(
         neighbours & facts["noise_unsure"], "use unknown", heard.evidence
     )
     kept = ("setback_evidence", *(f"setback_{yard}_m" for yard in grounds.YARDS), "yards_known")
-    for name in ("ground_area_m2", "open_area_m2", "pad_evidence", *kept):
+    for name in ("ground_area_m2", "open_area_m2", "pad_evidence", "bare", *kept):
         facts[name] = scene.ground.facts[name]
     return facts
 
@@ -385,16 +390,31 @@ def _to_building_m(block: pd.Series, given: Screening, scene: Scene) -> np.ndarr
 
 
 def _access(
-    sites: gpd.GeoDataFrame, block: pd.Series, given: Screening, scene: Scene
+    sites: gpd.GeoDataFrame,
+    block: pd.Series,
+    tanks: np.ndarray,
+    given: Screening,
+    scene: Scene,
 ) -> np.ndarray:
-    """Say whether a way leads from the street to each pad; None where buildings are not known."""
+    """Say whether a way leads from the street to every pad of each site, past its tanks.
+
+    None where buildings are not known.
+    """
     parcels, buildings = shapes_of(sites), shapes_of(given.layers.get("buildings"))
     site, building = within(parcels, buildings, 0.0)
+    stored = np.flatnonzero(~shapely.is_missing(tanks))
+    site, standing = np.append(site, stored), np.append(buildings[building], tanks[stored])
     street = scene.ground.street.copy()
     street[scene.ground.facts["bare"]] = None
     width_m = scene.plan.pad.access_width_m
     pads = block.where(block.notna(), None).to_numpy()
-    return reached(parcels, site, buildings[building], street, pads, width_m)
+    found = np.full(len(pads), None, dtype=object)
+    for number in range(scene.plan.pad.blocks_most):
+        one = shapely.get_geometry(pads, number)
+        there = reached(parcels, site, standing, street, one, width_m)
+        more = ~shapely.is_missing(one) & (found != "blocked")
+        found[more] = there[more]
+    return found
 
 
 def _margin_class(worst: pd.Series, best: pd.Series) -> np.ndarray:
@@ -415,13 +435,23 @@ def _standing(found: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFram
     best = _at_worst_or_best(placing.best_place, scene, stands, count, sure)
     loud = best["margin_db"] < 0
     known = count <= found.held_lo
-    held = np.where(known, found.held_lo, found.place_hi)
+    held_lo = _in_one(found.held_lo, found.blocks_lo)
+    held = np.where(known, held_lo, _in_one(found.place_hi, found.blocks_hi))
     larger = _at_worst_or_best(placing.best_place, scene, best.index[loud].to_numpy(), held, known)
     tables = [best[~loud]]
     for worst in (True, False):
         some = larger[sure[larger.index] == worst]
         tables.append(placing.with_fewer(scene, some, count[some.index], worst=worst))
     return pd.concat(tables).sort_index()
+
+
+def _in_one(count: np.ndarray, laid: pd.DataFrame | None) -> np.ndarray:
+    """Return how many of the machines on each site are known to stand in one block."""
+    one = count.copy()
+    if laid is not None and len(laid):
+        first = laid.drop_duplicates("site")
+        one[first["site"].to_numpy(dtype=int)] = first["count"]
+    return one
 
 
 def _placed(

@@ -82,7 +82,7 @@ def _group(
         return None
     away = row.exposure_m
     if count == 1 and rule.lone is not None and capacity <= rule.lone.capacity_most:
-        away = rule.lone.exposure_m
+        away = {name: min(m, rule.lone.exposure_m.get(name, m)) for name, m in away.items()}
     between = max(own.between_m, own.between_share * 2 * container.width_m)
     flow = capacity * fuel.usable_share / (HOURS_PER_DAY * days)
     if fuel.storage_unit == "gal" and not plan.fuel.vaporiser:

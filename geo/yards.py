@@ -63,7 +63,8 @@ def lot_lines(
     - `side`: the rest, what lies along rail or water for more than half, and edges of holes.
     - `unknown`: every edge of a parcel that is not known to be mapped or has no front.
 
-    `abuts_home` is what is seen, mapped or not: where the surroundings are unknown, a home that
+    A lot whose use is not known may be a home, and counts as one. `abuts_home` is what is seen,
+    mapped or not: where the surroundings are unknown, a home that
     is not there is no fact.
 
     Worked: a 20 by 30 m parcel with lots on three sides and nothing south of it has its front in
@@ -215,7 +216,9 @@ def _coded(lots: gpd.GeoDataFrame, names: np.ndarray) -> _Lots:
         site=np.where(site < 0, OF_NO_SITE, site),
         land=np.isin(kind, LAND),
         barrier=np.isin(kind, ("rail", "water")),
-        home=(kind == "lot") & (lots["use_class"] == "residential").to_numpy(dtype=bool),
+        # Where nobody knows the use, somebody may live there.
+        home=(kind == "lot")
+        & (lots["use_class"].isna() | (lots["use_class"] == "residential")).to_numpy(dtype=bool),
         street=kind == "street",
     )
 

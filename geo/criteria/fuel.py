@@ -115,7 +115,7 @@ def by_storage(
     """Return the same for stored fuel: what the tanks of each site feed.
 
     `group` (n,) names the tanks in `groups`, -1 for none, and `body` where they stand; `known`
-    says where buildings are: elsewhere a tank may stand where a building does.
+    says where all that is in the way is known: elsewhere a tank may stand where a building does.
 
     Worked: 333.3 gal/h from 30 000 gal over 3 days: floor(333.3 / 22.6) = 14 machines.
     """

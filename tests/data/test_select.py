@@ -1,6 +1,7 @@
 """Who is a site, why not, and what lies near: a street of lots, each for one rule."""
 
 import datetime as dt
+from dataclasses import replace
 
 import geopandas as gpd
 import pandas as pd
@@ -9,6 +10,7 @@ import shapely
 
 from data.select import RULES, drawing, select, vintages
 from geo.errors import ConfigError, SourceChanged, StoreError
+from geo.model import Setbacks
 
 # id, use, kind, floor area, x, y, side. Zone B is x < 1000, R is 1000..2000, beyond is no zone.
 LOTS = [
@@ -510,3 +512,18 @@ def test_an_empty_layer_never_reaches_the_store(tmp_path, pull, market, parcel_s
     with pytest.raises(SourceChanged, match=r"parcels\.parquet is an empty layer"):
         pull(tmp_path, market(), parcel_source)
     assert [path.name for path in tmp_path.iterdir()] == ["parcels.parquet"]
+
+
+def test_what_the_zoning_text_asks_stands_on_the_sites_of_its_zone(street, needs, land_use, night):
+    deep = {"front_m": 6.0, "side_m": 2.0, "rear_m": 3.0, "home_m": 9.0}
+    names = ["setback_front_m", "setback_side_m", "setback_rear_m", "setback_home_m"]
+    (table,) = land_use
+    setbacks = Setbacks.model_validate({"accessory": deep})
+    read = table.zone["B"].model_copy(update={"setbacks": setbacks})
+    text = (table.model_copy(update={"zone": {**table.zone, "B": read}}),)
+    sites = asked(street, needs(), text, night).screening.sites
+    assert (sites[names] == list(deep.values())).all(axis=None)
+    # Nothing was read of what a principal structure keeps, nor of a zone without a text.
+    principal = replace(needs(), structure="principal")
+    for known, wanted in ((text, principal), (land_use, needs())):
+        assert asked(street, wanted, known, night).screening.sites[names].isna().all(axis=None)

@@ -101,7 +101,10 @@ def make_layer(shapes, **columns):
 
 
 def make_town(shapes, *, homes=(), buildings=(), mains=None, coverage=EVERYWHERE, **sites):
-    """Return a Screening with the layers that a test names; homes and buildings are shapes."""
+    """Return a Screening with the layers that a test names; homes and buildings are shapes.
+
+    The zoning text asks for 3 m on every side.
+    """
     layers = {
         "receptors": make_layer(
             homes,
@@ -113,8 +116,16 @@ def make_town(shapes, *, homes=(), buildings=(), mains=None, coverage=EVERYWHERE
         "buildings": make_layer(buildings, height_m=5.0),
     }
     layers["mains"] = mains if mains is not None else make_mains([])
+    # Each lot stands alone: streets all round it.
+    layers["lots"] = make_layer(
+        shapes,
+        lot_id=[f"S{number:05d}" for number in range(len(shapes))],
+        kind="lot",
+        use_class="commercial",
+        site_id=[f"S{number:05d}" for number in range(len(shapes))],
+    )
     return Screening(
-        sites=make_sites(shapes, **sites),
+        sites=make_sites(shapes, **dict.fromkeys(SETBACKS, 3.0) | sites),
         layers=layers,
         coverage=dict.fromkeys(layers, coverage),
     )

@@ -8,7 +8,7 @@ from shapely.affinity import rotate
 from geo import size
 from geo.criteria.noise.sound import level_dba
 from tests.geo.conftest import BARE_MACHINE
-from tests.geo.test_size import size_in
+from tests.geo.test_size import NO_TANKS, size_in
 
 # A hall across the middle of a lot of 27 by 40 m leaves 21 by 3.4 m at either end, inside 3 m
 # setbacks and 5 ft round the hall: one row each, of ten, 10 x 0.9144 + 11 x 0.9144 = 19.2 m.
@@ -29,7 +29,7 @@ def test_each_end_of_a_lot_takes_a_block_of_its_own(
     some = town([both.geoms[0]], buildings=[both.geoms[1]])
     found, got = size_in(plain_market, some, with_blocks(plan, blocks))
     assert got.iloc[0][["n_lo", "n_hi"]].tolist() == [n, n]
-    facts = size.describe(some.sites, some, found, got, plain_market).iloc[0]
+    facts = size.describe(some.sites, some, found, got, NO_TANKS[:1], plain_market).iloc[0]
     assert facts["placed_n"] == n
     assert facts["pad_blocks"] == -(-n // 10)
     assert shapely.get_num_geometries(facts["machines"]) == n
@@ -44,10 +44,10 @@ def test_each_end_of_a_lot_takes_a_block_of_its_own(
 def test_fewer_than_one_block_holds_stand_in_one(town, plain_market, plan):
     some = town([LOT], buildings=[HALL])
     found, got = size_in(plain_market, some, with_blocks(plan, 2), fuel_lo=7)
-    facts = size.describe(some.sites, some, found, got, plain_market).iloc[0]
+    facts = size.describe(some.sites, some, found, got, NO_TANKS[:1], plain_market).iloc[0]
     assert (facts["placed_n"], facts["pad_blocks"]) == (7, 1)
     found, got = size_in(plain_market, some, with_blocks(plan, 2), fuel_lo=13)
-    facts = size.describe(some.sites, some, found, got, plain_market).iloc[0]
+    facts = size.describe(some.sites, some, found, got, NO_TANKS[:1], plain_market).iloc[0]
     assert (facts["placed_n"], facts["pad_blocks"]) == (13, 2)
 
 
@@ -59,7 +59,7 @@ def test_all_blocks_are_heard_together(town, plain_market, plan):
     found, got = size_in(plain_market, some, with_blocks(plan, 2))
     n = int(got["n_lo"].iloc[0])
     assert 10 < n <= 20
-    facts = size.describe(some.sites, some, found, got, plain_market).iloc[0]
+    facts = size.describe(some.sites, some, found, got, NO_TANKS[:1], plain_market).iloc[0]
     assert facts["noise_slack_db"] >= 0
     # The level is that of every machine of both, where the home is nearest to one of the pads.
     source = [(*one.centroid.coords[0], 1.5) for one in facts["machines"].geoms]
@@ -84,3 +84,18 @@ def test_a_plan_of_one_block_has_no_others(town, plain_market, plan):
     found, _ = size_in(plain_market, town([LOT], buildings=[HALL]), plan)
     assert found.blocks_lo is None
     assert found.blocks_hi is None
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_on_a_bare_parcel_all_blocks_together_keep_to_the_open_ground(
+    town, plain_market, plan, blocks
+):
+    # 3600 m2 of lot and 3560 m2 of building on record leave 40 m2, whatever the number of blocks.
+    some = town([shapely.box(0, 0, 60, 60)], building_area_m2=3560.0, storeys=1.0)
+    del some.layers["buildings"]
+    taken = plan.assume.model_copy(update={"bare_parcel": True})
+    rules = with_blocks(plan, blocks).model_copy(update={"assume": taken})
+    found, got = size_in(plain_market, some, rules)
+    facts = size.describe(some.sites, some, found, got, NO_TANKS[:1], plain_market).iloc[0]
+    assert got["n_lo"].iloc[0] >= 3
+    assert facts["block"].area <= 40.1

@@ -10,9 +10,10 @@ from shapely.affinity import rotate
 from geo import placing, size
 from geo.criteria.noise.sound import level_dba, open_dba, rerated, sound
 from geo.model import Setback
-from tests.geo.conftest import BARE_MACHINE, CRS
+from tests.geo.conftest import BARE_MACHINE, CRS, SETBACKS
 
 GX230 = BARE_MACHINE
+NO_TANKS = np.full(60, None, dtype=object)
 
 
 @pytest.fixture
@@ -77,7 +78,9 @@ def test_the_stricter_of_plan_and_rule_decides(town, market, plain_market, plan)
     some = town([lot], homes=[shapely.box(57, -100, 200, 100)])
     found, _ = size_in(plain_market, some, plan)
     by_rule, got = size_in(market, some, plan)
-    facts = size.describe(some.sites, some, by_rule, got, market).iloc[0]
+    facts = size.describe(some.sites, some, by_rule, got, NO_TANKS[: len(some.sites)], market).iloc[
+        0
+    ]
     assert found.place_lo[0] == facts["noise_n_plan"] == 25
     assert got["n_lo"].tolist() == [facts["noise_n_rule"]] == [1]
     assert (got["binding"][0], facts["governs"], facts["limit_dba"]) == ("noise", "local rule", 50)
@@ -88,7 +91,9 @@ def test_the_stricter_of_plan_and_rule_decides(town, market, plain_market, plan)
 def test_a_market_without_a_rule_has_no_machines_by_one(town, sized, plain_market, plan):
     some = town([LOT], homes=[home_at(5)])
     found, got = sized(some, plan)
-    facts = size.describe(some.sites, some, found, got, plain_market).iloc[0]
+    facts = size.describe(
+        some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market
+    ).iloc[0]
     assert np.isnan(facts["noise_n_rule"])
     assert np.isnan(facts["noise_margin_rule_db"])
     assert facts["governs"] == "plan"
@@ -99,7 +104,9 @@ def test_an_ambient_level_that_nobody_knows_is_a_bracket_and_says_what_would_do(
     massachusetts = market.model_copy(update={"noise_rule": "massachusetts"})
     some = town([shapely.box(0, 0, 73, 12)], homes=[shapely.box(73, -100, 200, 100)])
     found, got = size_in(massachusetts, some, plan)
-    facts = size.describe(some.sites, some, found, got, massachusetts).iloc[0]
+    facts = size.describe(
+        some.sites, some, found, got, NO_TANKS[: len(some.sites)], massachusetts
+    ).iloc[0]
     assert got.iloc[0][["n_lo", "n_hi"]].tolist() == [0, 25]
     assert (facts["noise_evidence"], facts["noise_class"]) == ("ambient unknown", "not known")
     # Ten decibels under the level of one: the quietest spot is some 70 m from the home's line.
@@ -113,7 +120,9 @@ def test_passes_with_three_decibels_and_is_marginal_with_less(town, sized, plain
     for away_m, said in ((11.0, "pass"), (8.5, "marginal"), (6.0, "fail")):
         some = town([shapely.box(0, 0, 4, 4)], homes=[shapely.box(away_m, -50, 90, 50)])
         found, got = sized(some, plan)
-        facts = size.describe(some.sites, some, found, got, plain_market).iloc[0]
+        facts = size.describe(
+            some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market
+        ).iloc[0]
         margin = 69 - open_dba(found.scene.sound, np.array([away_m]), 1.5)[0]
         assert facts["one_machine_margin_db"] == pytest.approx(margin, abs=0.2)
         assert facts["noise_class"] == said
@@ -227,7 +236,8 @@ def test_shuffled_sites_and_neighbours_change_nothing(town, sized, plan):
 )
 def test_a_stricter_rule_never_adds_a_machine(town, sized, plan, change):
     lots, homes, sheds = crowd(40, 11)
-    some = town(lots, homes=homes, buildings=sheds)
+    # No zoning text: the plan's setbacks hold.
+    some = town(lots, homes=homes, buildings=sheds, **dict.fromkeys(SETBACKS, np.nan))
     part, rules = next(iter(change.items()))
     strict = plan.model_copy(update={part: getattr(plan, part).model_copy(update=rules)})
     assert (sized(some, strict)[1]["n_lo"] <= sized(some, plan)[1]["n_lo"]).all()
@@ -255,7 +265,7 @@ def test_what_is_described_is_what_was_sized(town, sized, plain_market, plan):
     lots, homes, sheds = crowd(40, 23)
     some = town(lots, homes=homes, buildings=sheds)
     found, got = sized(some, plan)
-    facts = size.describe(some.sites, some, found, got, plain_market)
+    facts = size.describe(some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market)
     placed = (got["n_lo"] > 0).to_numpy()
     assert (facts.loc[placed, "placed_n"] == got.loc[placed, "n_lo"]).all()
     assert (facts.loc[placed, "noise_slack_db"].dropna() >= 0).all()
@@ -296,7 +306,7 @@ def test_what_is_drawn_at_best_holds_the_limit_where_somebody_really_lives(
     some = town([lot], homes=[home])
     some.coverage["receptors"] = shapely.box(-500, -500, 22, 500)
     found, got = sized(some, plan, fuel_lo=0, fuel_hi=25)
-    facts = size.describe(some.sites, some, found, got, plain_market)
+    facts = size.describe(some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market)
     assert got["n_lo"].tolist() == [0]
     assert facts["placed_n"].tolist() == got["n_hi"].tolist()
     assert facts["level_dba"].iloc[0] <= 69
@@ -311,7 +321,7 @@ def test_where_the_flood_layer_ends_the_ground_is_not_known(town, layer, sized, 
     found, got = sized(some, plan)
     assert got["n_lo"].tolist() == [25, 0]
     assert got["n_hi"].tolist() == [25, 25]
-    facts = size.describe(some.sites, some, found, got, plain_market)
+    facts = size.describe(some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market)
     assert facts["pad_evidence"].tolist() == ["buildings", "edge of layer"]
 
 

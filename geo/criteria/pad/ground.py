@@ -25,7 +25,9 @@ class Ground:
 
     `shapes` (n,) polygons, `radius_m` (n,) of the largest circle inside each (0 where empty),
     `taken` (n,) what fuel storage has taken of it already, None where nothing; `street` (n,) the
-    lot lines on the street, None where they are not known.
+    lot lines on the street, None where they are not known. `open_m2` (n,) bounds all that stands
+    on a parcel that is taken bare: lot less building on record, less what stands there already;
+    infinite where nothing is on record or buildings are mapped.
     The turns of site i are `degrees[turns_from[i]]` to before `turns_from[i + 1]`. `origin` is a
     point of each parcel. `facts` has a row per site (see `ground`).
     """
@@ -37,6 +39,7 @@ class Ground:
     degrees: np.ndarray
     taken: np.ndarray
     street: np.ndarray
+    open_m2: np.ndarray
     facts: pd.DataFrame
 
 
@@ -45,7 +48,8 @@ def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
 
     A yard is as deep as the zoning text says (`setback_*_m` of the site), else as the plan says
     for that class of zone; along homes at least `home_m`. Where nobody knows which lot line is
-    which, every yard is as deep as the deepest. Excluded are the plan's kinds of exclusions, and
+    which, every yard is as deep as the deepest; where nobody knows what lies beyond, as if homes
+    did. Excluded are the plan's kinds of exclusions, and
     what is steeper than it allows.
 
     `facts`: ground_area_m2; open_area_m2, lot less floor area over storeys, which bounds the pad
@@ -62,12 +66,14 @@ def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
     mapped = inside(parcels, coverage.get("lots"), ABUTS_M)
     lines = lot_lines(parcels, sites["site_id"].to_numpy(), layers.get("lots"), mapped)
     depths = _setbacks(sites, plan)
-    inner = inset(parcels, lines, _depth_m(lines, depths))
+    depth_m = _depth_m(lines, depths)
+    inner = inset(parcels, lines, depth_m)
+    deepest = np.zeros(count)
+    np.maximum.at(deepest, lines.of, depth_m)
     buildings = shapes_of(layers.get("buildings"))
     clearance = plan.pad.building_clearance_m
     site, building = within(inner, buildings, clearance)
-    standing = buildings[building]
-    in_the_way = [(site, shapely.buffer(standing, clearance, **MITRE))]
+    in_the_way = [(site, shapely.buffer(buildings[building], clearance, **MITRE))]
     excluded = layers.get("exclusions")
     if excluded is not None:
         shapes = shapes_of(excluded[excluded["kind"].isin(plan.pad.exclusions)])
@@ -105,11 +111,14 @@ def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
             "open_area_m2": _open_area_m2(sites).clip(min=0.0),
             "open_or_built_over_m2": _open_area_m2(sites),
             "yards_known": yards_known,
+            "deepest_yard_m": deepest,
             **depths,
         },
         index=sites.index,
     )
-    of, degrees = fit.turns(parcels, standing, site)
+    # Of the parcel's own buildings, whatever the clearances: a larger one tries no other turn.
+    own, on = within(parcels, buildings, 0.0)
+    of, degrees = fit.turns(parcels, buildings[on], own)
     return Ground(
         shapes=left,
         radius_m=_radius_m(left),
@@ -118,6 +127,7 @@ def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
         degrees=degrees,
         taken=np.full(count, None, dtype=object),
         street=street_side(lines, count),
+        open_m2=np.where(known, np.inf, facts["open_area_m2"].fillna(np.inf)),
         facts=facts,
     )
 
@@ -142,6 +152,7 @@ def _depth_m(lines: Lines, depths: dict[str, np.ndarray]) -> np.ndarray:
     """Return how deep the yard along each lot line is."""
     front, side, rear, home = (depths[f"setback_{yard}_m"][lines.of] for yard in YARDS)
     deepest = np.maximum(np.maximum(front, side), rear)
+    deepest = np.where(lines.mapped, deepest, np.maximum(deepest, home))
     depth = np.select(
         [lines.yard == "front", lines.yard == "side", lines.yard == "rear"],
         [front, side, rear],
@@ -175,6 +186,7 @@ def chosen(ground: Ground, sites: np.ndarray) -> Ground:
         degrees=ground.degrees[turn],
         taken=ground.taken[sites],
         street=ground.street[sites],
+        open_m2=ground.open_m2[sites],
         facts=ground.facts.iloc[sites],
     )
 
@@ -185,13 +197,17 @@ def shrunk(ground: Ground, by_m: np.ndarray) -> Ground:
     return replace(ground, shapes=shapes, radius_m=_radius_m(shapes))
 
 
-def less(ground: Ground, taken: np.ndarray) -> Ground:
-    """Return the ground less what fuel storage takes of it: a shape per site, None for nothing."""
+def less(ground: Ground, taken: np.ndarray, stands_m2: np.ndarray | float = 0.0) -> Ground:
+    """Return the ground less what is taken of it: a shape per site, None for nothing.
+
+    `stands_m2` is how much of that is stood on: what a bare parcel's record leaves shrinks by it.
+    """
     some = np.flatnonzero(~shapely.is_missing(taken))
     shapes, radius_m = ground.shapes.copy(), ground.radius_m.copy()
     shapes[some] = polygons(shapely.difference(shapes[some], taken[some]))
     radius_m[some] = _radius_m(shapes[some])
-    return replace(ground, shapes=shapes, radius_m=radius_m, taken=taken)
+    left_m2 = np.maximum(ground.open_m2 - stands_m2, 0.0)
+    return replace(ground, shapes=shapes, radius_m=radius_m, taken=taken, open_m2=left_m2)
 
 
 def either(ground: Ground, other: Ground, which: np.ndarray) -> Ground:
@@ -201,6 +217,7 @@ def either(ground: Ground, other: Ground, which: np.ndarray) -> Ground:
         shapes=np.where(which, other.shapes, ground.shapes),
         radius_m=np.where(which, other.radius_m, ground.radius_m),
         taken=np.where(which, other.taken, ground.taken),
+        open_m2=np.where(which, other.open_m2, ground.open_m2),
     )
 
 

@@ -27,7 +27,8 @@ def most(ground: Ground, generator: Generator, plan: Plan) -> tuple[np.ndarray, 
     """Return for each site the most machines of which a block fits, and the bound on it.
 
     Both from 0 to the plan's cap. The bound holds for a block turned in any direction; where it is
-    above the answer, no block was found in any of the directions tried, and none may exist.
+    above the answer, no block was found in any of the directions tried, and none may exist. Ground
+    so cramped that `fit.most` breaks a search off counts as too small.
 
     Worked: 4.6 by 6.1 m of ground takes 3 machines and a cabinet, two by two.
     """
@@ -65,7 +66,8 @@ def candidates(
     frame), degrees (its length, counter-clockwise from east), rows, columns, length_m, width_m.
     """
     rows = _laid(sites, count, generator, plan)
-    rows = _placed(ground, rows, every=every)
+    small = rows["length_m"] * rows["width_m"] <= ground.open_m2[rows["site"]] + AREA_TOLERANCE_M2
+    rows = _placed(ground, rows[small], every=every)
     at, turned = rows["site"].to_numpy(), rows["turn"].to_numpy()
     area = fit.centred(
         ground.shapes[at],
@@ -102,7 +104,8 @@ def lack(ground: Ground, parcels: np.ndarray, generator: Generator, plan: Plan) 
     """Return what each site's ground lacks for one machine, in machines; 0 where it has room.
 
     For ordering those that carry none. The larger of the area that is missing over one block's,
-    and of the metres by which setbacks alone would have to shrink over the block's short side.
+    and of the metres by which the deepest yard, were it all round, would have to shrink over the
+    block's short side.
     """
     one = blocks(1, generator, plan)[0]
     need_m2, side_m = one.length_m * one.width_m, min(one.length_m, one.width_m)
@@ -110,9 +113,10 @@ def lack(ground: Ground, parcels: np.ndarray, generator: Generator, plan: Plan) 
     room = np.where(facts["bare"], facts["open_or_built_over_m2"], facts["ground_area_m2"])
     room = np.fmin(room, facts["ground_area_m2"])
     circle = shapely.maximum_inscribed_circle(parcels, tolerance=CIRCLE_TOLERANCE_M)
-    least = facts[["setback_front_m", "setback_side_m", "setback_rear_m"]].min(axis=1).to_numpy()
-    narrow = least + side_m / 2 - shapely.length(circle)
-    return np.asarray(np.fmax(np.fmax((need_m2 - room) / need_m2, narrow / side_m), 0.0))
+    narrow = facts["deepest_yard_m"].to_numpy() + side_m / 2 - shapely.length(circle)
+    # A block that fits lacks nothing, however deep one of the yards is.
+    lacking = np.fmax((need_m2 - room) / need_m2, narrow / side_m)
+    return np.where(fits(ground, np.ones(len(parcels), dtype=int), generator, plan), 0.0, lacking)
 
 
 def _bounds(ground: Ground, generator: Generator, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
@@ -125,9 +129,7 @@ def _bounds(ground: Ground, generator: Generator, plan: Plan) -> tuple[np.ndarra
     np.maximum.at(area, of, shapely.area(parts))
     np.maximum.at(across, of, np.hypot(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]))
     # On a bare parcel the record of floor area and storeys still bounds the room.
-    open_m2 = ground.facts["open_area_m2"].to_numpy()
-    bare = ground.facts["bare"].to_numpy() & ~np.isnan(open_m2)
-    area = np.where(bare, np.minimum(area, open_m2), area)
+    area = np.minimum(area, ground.open_m2)
     widest = 2 * (ground.radius_m + CIRCLE_TOLERANCE_M)
     lower, upper = np.zeros((2, sites), dtype=int)
     for n in range(1, plan.cap + 1):
@@ -147,7 +149,15 @@ def _between(
     """Return the most machines that fit of each site, known to lie from `held` to `upper`."""
     largest = int(upper.max(initial=0))
     layouts = [_sizes(blocks(n, generator, plan)) for n in range(1, largest + 1)]
-    found, _ = fit.most(ground.shapes, ground.turns_from, ground.degrees, layouts, held, upper)
+    found, _ = fit.most(
+        ground.shapes,
+        ground.turns_from,
+        ground.degrees,
+        layouts,
+        held,
+        upper,
+        ground.open_m2 + AREA_TOLERANCE_M2,
+    )
     return found
 
 

@@ -50,22 +50,26 @@ def stored(
     count = len(parcels)
     best, group = np.full(count, -1), np.full(count, -1)
     body, taken = np.full((2, count), None, dtype=object)
+    stands_m2 = np.zeros(count)
     rooms: dict[tuple[float, float | None], np.ndarray] = {}
     for number, tanks in enumerate(groups):
         away = tanks.building_m, tanks.line_m
         if away not in rooms:
             rooms[away] = _room(ground, parcels, buildings, *away)
-        asked = np.flatnonzero(hoped > best)
+        tanks_m2 = tanks.length_m * tanks.width_m
+        asked = np.flatnonzero((hoped > best) & (ground.open_m2 >= tanks_m2))
         site, outline, containers = _standing(ground, rooms[away], asked, tanks, quiet)
         beside = shapely.buffer(outline, tanks.pad_m, **MITRE)
-        left = less(chosen(ground, site), beside)
+        left = less(chosen(ground, site), beside, tanks_m2)
         fitting, _ = room.most(left, generator, plan)
+        # Several blocks may find room where one does: as many times as many, at best.
+        fitting = np.minimum(fitting * plan.pad.blocks_most, plan.cap)
         serves = np.minimum(np.minimum(fitting, tanks.feeds + plan.spares), hoped[site])
         more = serves > best[site]
         at = site[more]
-        best[at], group[at] = serves[more], number
+        best[at], group[at], stands_m2[at] = serves[more], number, tanks_m2
         body[at], taken[at] = containers[more], beside[more]
-    return Stored(group, body, less(ground, taken))
+    return Stored(group, body, less(ground, taken, stands_m2))
 
 
 def _room(

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shapely.affinity import rotate
 
 from geo import catalogue
@@ -213,3 +215,34 @@ def test_a_missing_building_shape_is_passed_over(sites, layer, plan):
     given = Screening(here, {"buildings": holes}, {"buildings": EVERYWHERE})
     ground = grounds.ground(here, given, even(plan, 0.0))
     assert left_m2(ground) == pytest.approx(600 - 5.524**2)
+
+
+# ---------------------------------------------------------------------------------------------
+# What is not known never leaves more ground
+
+
+def test_a_neighbour_of_unknown_use_may_be_a_home(yards, rules):
+    assert left_m2(yards(None, rules=rules)) == left_m2(yards("residential", rules=rules))
+
+
+def test_beyond_the_map_there_may_be_homes(yards, rules):
+    by_homes = Setback(front_m=4, side_m=1, rear_m=2, home_m=9)
+    deep = rules.model_copy(
+        update={"pad": rules.pad.model_copy(update={"setbacks": {"other": by_homes}})}
+    )
+    # Mapped, but without a street: no home is there, and the front's 4 m hold all round.
+    assert left_m2(yards(rules=deep, street=False)) == pytest.approx(12 * 22)
+    assert left_m2(yards(rules=deep, known=False)) == pytest.approx(2 * 12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0, 90), st.floats(0, 3), st.floats(0, 3), st.floats(4, 16), st.floats(4, 26))
+def test_a_larger_clearance_never_adds_a_machine_whatever_the_building(
+    ground_of, plan, degrees, clearance_m, more_m, x, y
+):
+    shed = rotate(shapely.box(x - 3, y - 2, x + 3, y + 2), degrees)
+    less, more = (
+        room.most(ground_of([LOT], [shed], clearance_m=c), GX230, plan)[0][0]
+        for c in (clearance_m, clearance_m + more_m)
+    )
+    assert more <= less

@@ -97,3 +97,17 @@ def test_where_tank_and_pad_share_a_small_lot_both_find_room(kept, ground_of, pl
     beside, _ = room.most(found.ground, GX230, plan)
     assert alone[0] == 25
     assert min(beside[0], group.feeds) >= 1
+
+
+def test_on_a_bare_parcel_tanks_and_pad_share_the_open_ground(sites, bare_ground, plan):
+    # 40 m2 are open: two tanks of 2000 gal are 7.3 x 3.31 = 24.2 m2, one of 6500 gal 20.6 m2; of
+    # the 19.4 m2 beside it one block of one machine and its cabinet takes 16.7.
+    lot = shapely.box(0, 0, 60, 60)
+    ground = bare_ground(sites([lot], building_area_m2=3560.0, storeys=1.0))
+    nothing = np.empty(0, dtype=object)
+    found = stored(
+        ground, np.array([lot]), nothing, tanks(PROPANE, plan), north, np.array([25]), GX230, plan
+    )
+    assert room.most(ground, GX230, plan)[0].tolist() == [4]
+    assert found.body[0].area == pytest.approx(9.8 * 2.1)
+    assert room.most(found.ground, GX230, plan)[0].tolist() == [1]
