@@ -21,7 +21,9 @@ def described(town, market, plan):
     supply = pd.DataFrame({"fuel_n_lo": [plan.cap] * len(town.sites)})
     supply["fuel_n_hi"] = supply["fuel_n_lo"]
     deployed = size.deploy(found, supply, plan)
-    return pd.concat((deployed, size.describe(town.sites, found, deployed, market)), axis=1)
+    nothing = np.full(len(town.sites), None, dtype=object)
+    facts = size.describe(town.sites, town, found, deployed, nothing, market)
+    return pd.concat((deployed, facts), axis=1)
 
 
 @pytest.fixture(scope="module")
