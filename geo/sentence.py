@@ -181,7 +181,7 @@ def _no_room(row: Row) -> str:
     if row["ground_area_m2"] == 0:
         return "setbacks, buildings and exclusions leave no ground"
     if _known(row["pad_short_by_m"]):
-        return f"clearances are {row['pad_short_by_m']:.1f} m short"
+        return f"setbacks, clearances and exclusions are {row['pad_short_by_m']:.1f} m too tight"
     if row["pad_evidence"] == "bare parcel" and _known(row["open_area_m2"]):
         return f"the building on record leaves {row['open_area_m2']:.0f} m2 of the lot"
     return "clearances leave too little ground"

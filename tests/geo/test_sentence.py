@@ -41,7 +41,7 @@ def test_fuel_pad_cap_and_several(plan):
         "an 11th would need more fuel: the 4 in high-pressure main 12 m away spares 20,050" in fuel
     )
     pad = say(plan, binding="pad", binding_set="pad", pad_short_by_m=0.4, pad_lo=6, pad_n=6)
-    assert "a 7th finds no room: clearances are 0.4 m short" in pad
+    assert "a 7th finds no room: setbacks, clearances and exclusions are 0.4 m too tight" in pad
     # There is room for 25, but not where the neighbours would let them run.
     near = say(plan, binding="pad", binding_set="pad")
     assert "a 7th finds no room: what ground there is lies too near the neighbours" in near
