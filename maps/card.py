@@ -45,9 +45,12 @@ CODED = frozenset(
         "fuel_evidence",
         "pad_evidence",
         "noise_evidence",
+        "access",
     }
 )
 WHOLE_FEET = 20.0
+# Units that differ from row to row, and the fact that names each row's.
+UNIT_OF_ITS_OWN = {"fuel unit": "fuel_unit", "fuel unit stored": "storage_unit"}
 # Where no pad was placed, or nobody hears it, there is nothing to know: the card says which.
 NO_PAD, NOBODY = "no pad placed", "nobody within reach"
 OF_THE_PAD = (
@@ -241,8 +244,9 @@ def _texts(fact: Fact, ranking: pd.DataFrame) -> list[str | None]:
     known = known & np.isfinite(numbers)
     # Adding 0 turns a rounded -0.0 into 0.0.
     rounded = np.round(np.where(known, numbers, 0.0), decimals) + 0.0
-    if fact.unit == "fuel unit":
-        unit = ranking["fuel_unit"].where(ranking["fuel_unit"].notna(), "").astype(str)
+    if fact.unit in UNIT_OF_ITS_OWN:
+        named = ranking[UNIT_OF_ITS_OWN[fact.unit]]
+        unit = named.where(named.notna(), "").astype(str)
         both = zip(rounded.tolist(), unit, known, strict=True)
         return [f"{v:,.{decimals}f} {u}".rstrip() if k else None for v, u, k in both]
     form = _form(fact.unit, decimals)

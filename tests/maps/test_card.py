@@ -45,6 +45,8 @@ def test_every_fact_stands_once_in_catalogue_order_within_its_group(ranking) -> 
         ("main_diameter_in", 4.0, "4 in"),
         ("storeys", 2.5, "2.5"),
         ("pad_bearing_deg", 34.5, "34.5°"),
+        ("access", "reached", "yes"),
+        ("access", "no street side", "no: the lot has no line on a street"),
         ("zone_split", True, "yes"),
         ("zone_split", np.bool_(False), "no"),
         ("fuel", "natural_gas", "natural gas"),
@@ -117,3 +119,10 @@ def test_one_row_and_the_whole_ranking_say_the_same(ranking) -> None:
 def test_a_ranking_without_a_fact_is_refused_by_name(ranking) -> None:
     with pytest.raises(ContractError, match="n_lo, sentence"):
         card.card(ranking.iloc[0].drop(["n_lo", "sentence"]))
+
+
+def test_what_tanks_hold_is_in_the_unit_that_the_row_names(ranking) -> None:
+    gallons = with_(ranking, storage_capacity=24_000.0, storage_unit="gal")
+    assert value(gallons, "storage_capacity") == "24,000 gal"
+    feet = with_(ranking, storage_capacity=480_000.0, storage_unit="scf")
+    assert value(feet, "storage_capacity") == "480,000 scf"
