@@ -97,6 +97,8 @@ def eased(
     alone_worst = found.alone_worst
     if plan.pad != scene.plan.pad:
         ground = grounds.less(grounds.ground(sites, given, plan), scene.ground.taken)
+        # What a parcel's record leaves open is the plan's to change as little as its tanks are.
+        ground = replace(ground, open_m2=scene.ground.open_m2)
         scene = replace(scene, ground=ground, plan=plan)
     if sound is not scene.sound:
         more = louder_db(sound, scene.sound)

@@ -7,9 +7,10 @@ import pytest
 import shapely
 from shapely.affinity import rotate
 
-from geo import placing, size
+from geo import catalogue, placing, size
 from geo.criteria.noise.sound import level_dba, open_dba, rerated, sound
 from geo.model import Setback
+from geo.tanks import tanks
 from tests.geo.conftest import BARE_MACHINE, CRS, SETBACKS
 
 GX230 = BARE_MACHINE
@@ -334,3 +335,18 @@ def test_the_quietest_spot_is_never_louder_than_the_middle_of_the_lot(town, mark
     )
     found, _ = size_in(market, some, plan)
     assert (found.alone_worst["quiet_side_db"] >= 0).all()
+
+
+def test_a_lever_leaves_a_bare_parcel_no_more_than_its_tanks_do(town, sized, plan):
+    # 60 m2 are open: tanks stand on some of them, and a smaller setback gives none back.
+    some = town([shapely.box(0, 0, 60, 60)], building_area_m2=3540.0, storeys=1.0)
+    del some.layers["buildings"]
+    taken = plan.assume.model_copy(update={"bare_parcel": True})
+    rules = plan.model_copy(update={"assume": taken})
+    found, _ = sized(some, rules)
+    groups = tanks(catalogue.fuels()["propane"], rules)
+    beside, kept = size.beside_tanks(found, some.sites, some, groups)
+    assert kept.body[0] is not None
+    nearer = rules.model_copy(update={"pad": rules.pad.model_copy(update={"setback_most_m": 1.0})})
+    eased = size.eased(beside, some.sites, some, np.arange(1), nearer, beside.scene.sound)
+    assert eased.pad_n[0] == beside.pad_n[0] < found.pad_n[0]

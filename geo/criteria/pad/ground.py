@@ -49,8 +49,7 @@ def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
     A yard is as deep as the zoning text says (`setback_*_m` of the site), else as the plan says
     for that class of zone; along homes at least `home_m`. Where nobody knows which lot line is
     which, every yard is as deep as the deepest; where nobody knows what lies beyond, as if homes
-    did. Excluded are the plan's kinds of exclusions, and
-    what is steeper than it allows.
+    did. Excluded are the plan's kinds of exclusions, and what is steeper than it allows.
 
     `facts`: ground_area_m2; open_area_m2, lot less floor area over storeys, which bounds the pad
     where the building layer does not reach and the parcel is taken bare; pad_evidence
@@ -98,6 +97,7 @@ def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
     clear = inside(parcels, coverage.get("exclusions"), 0.0) | drawn
     yards_known = np.ones(count, dtype=bool)
     yards_known[lines.of[lines.yard == "unknown"]] = False
+    open_m2 = _open_area_m2(sites)
     facts = pd.DataFrame(
         {
             "pad_evidence": np.select(
@@ -108,8 +108,8 @@ def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
             "bare": ~known,
             "clear_known": clear & slope_known,
             "ground_area_m2": shapely.area(left),
-            "open_area_m2": _open_area_m2(sites).clip(min=0.0),
-            "open_or_built_over_m2": _open_area_m2(sites),
+            "open_area_m2": open_m2.clip(min=0.0),
+            "open_or_built_over_m2": open_m2,
             "yards_known": yards_known,
             "deepest_yard_m": deepest,
             **depths,

@@ -119,10 +119,8 @@ def _standing(
     one = np.ones(len(site))
     outline = fit.rectangles(x, y, tanks.length_m * one, tanks.width_m * one, degrees)
     # Side by side across the group's width.
-    row, nth = (
-        np.repeat(np.arange(len(site)), tanks.count),
-        np.tile(np.arange(tanks.count), len(site)),
-    )
+    row = np.repeat(np.arange(len(site)), tanks.count)
+    nth = np.tile(np.arange(tanks.count), len(site))
     off = (nth - (tanks.count - 1) / 2) * (tanks.container.width_m + tanks.between_m)
     angle, each = np.radians(degrees[row]), np.ones(len(row))
     containers = np.full(len(site), None, dtype=object)
