@@ -17,6 +17,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Criterion = Literal["grid", "fuel", "pad", "noise"]
 PressureClass = Literal["low", "medium", "high"]
+Route = Literal["main", "storage", "plant"]
 UseClass = Literal["residential", "mixed", "commercial", "industrial", "exempt", "vacant"]
 ZoneClass = Literal["residential", "mixed", "commercial", "industrial", "open_space", "special"]
 ReceptorClass = Literal[
@@ -50,9 +51,23 @@ class Gear(Frozen):
     source: str
 
 
+class Derating(Frozen):
+    """What a machine loses of its rated power in thin air and on hot days.
+
+    So much of it for each metre above `to_altitude_m`, and for each degree above `to_c`.
+    """
+
+    to_altitude_m: NotNegative
+    share_per_m: NotNegative
+    to_c: float
+    share_per_c: NotNegative
+    source: str
+
+
 class Generator(Frozen):
     """One machine: its rating, body, gear, and rated sound level with where that level holds.
 
+    `efficiency` is of the fuel's heating value on the basis named: higher (HHV) or lower (LHV).
     `level_surface`: `hemisphere`, a point over reflecting ground; `box`, ISO 3744's box
     `level_distance_m` from the body.
     """
@@ -60,6 +75,10 @@ class Generator(Frozen):
     id: str
     title: str
     power_kw: Positive
+    efficiency: Annotated[float, Field(gt=0, lt=1)]
+    efficiency_basis: Literal["HHV", "LHV"]
+    efficiency_source: str
+    derating: Derating
     length_m: Positive
     width_m: Positive
     height_m: Positive
@@ -191,32 +210,98 @@ class Separation(Frozen):
 class Fuel(Frozen):
     """What a generator can burn, in the fuel's own trade unit.
 
-    `unit` is of the flow, `storage_unit` of what containers hold, of which `usable_share` is burnt.
+    `unit` is of the flow and `hhv_btu`, `lhv_btu` of a scf or gallon of it; `routes` are the ways
+    in which it can come; `gravity` is its weight over that of air, for flow in pipes. Containers
+    hold it in `storage_unit`, of which `usable_share` is burnt.
     """
 
     id: str
     title: str
-    unit: Literal["scfh", "gal/h"]
-    demand_per_machine: Positive
-    delivery: Literal["main", "storage"]
+    unit: Literal["scfh", "scfh of methane", "gal/h"]
+    hhv_btu: Positive
+    lhv_btu: Positive
+    routes: Annotated[tuple[Route, ...], Field(min_length=1)]
+    gravity: Positive | None = None
     storage_unit: Literal["gal", "scf"] | None = None
     usable_share: Share = 1.0
     containers: tuple[Container, ...] = ()
     source: str
 
     @model_validator(mode="after")
-    def _must_be_stored_in_something(self) -> Self:
-        if self.delivery == "storage" and not (self.containers and self.storage_unit):
+    def _must_say_what_its_routes_need(self) -> Self:
+        if "storage" in self.routes and not (self.containers and self.storage_unit):
             raise ValueError("delivered to storage, but no containers or no storage_unit")
+        if "main" in self.routes and self.gravity is None:
+            raise ValueError("comes in mains, but its gravity is not given")
+        if self.lhv_btu > self.hhv_btu:
+            raise ValueError(f"lhv_btu {self.lhv_btu:g} is above hhv_btu {self.hhv_btu:g}")
         return self
 
 
-class Carrying(Frozen):
-    """What a mile of empty main carries, by nominal diameter and pressure class."""
+class PipeMaterial(Frozen):
+    """How wide a pipe of one material is inside, from its nominal size.
 
-    pressure_class: PressureClass
-    diameter_in: Positive
-    capacity_scfh: Positive
+    By a `schedule` of steel pipe, or by `sdr`, the outside diameter over the wall; neither: as
+    wide as its nominal size.
+    """
+
+    schedule: str | None = None
+    sdr: Annotated[float, Field(gt=2)] | None = None
+    source: str
+
+    @model_validator(mode="after")
+    def _must_go_by_one(self) -> Self:
+        if self.schedule is not None and self.sdr is not None:
+            raise ValueError(f"both schedule {self.schedule!r} and sdr {self.sdr:g} are given")
+        return self
+
+
+class PipePressure(Frozen):
+    """What drives gas through the mains of one pressure class, above the atmosphere's pressure.
+
+    It falls from inlet to `outlet_psig` over the plan's length of main (Weymouth's equation), or
+    by so much for each 1000 ft of whatever length (Spitzglass's, for low pressure).
+    """
+
+    inlet_psig: Positive
+    outlet_psig: NotNegative | None = None
+    fall_inwc_per_1000ft: Positive | None = None
+    efficiency: Annotated[float, Field(gt=0, le=1)]
+    source: str
+
+    @model_validator(mode="after")
+    def _must_fall(self) -> Self:
+        if (self.outlet_psig is None) == (self.fall_inwc_per_1000ft is None):
+            raise ValueError("give either outlet_psig or fall_inwc_per_1000ft")
+        if self.outlet_psig is not None and self.outlet_psig >= self.inlet_psig:
+            raise ValueError(
+                f"outlet_psig {self.outlet_psig:g} is not below inlet_psig {self.inlet_psig:g}"
+            )
+        return self
+
+
+class Pipes(Frozen):
+    """Every material and pressure class of gas mains, and how warm the gas in them is."""
+
+    temperature_k: Positive
+    material: Annotated[dict[str, PipeMaterial], Field(min_length=1)]
+    pressure: Annotated[dict[PressureClass, PipePressure], Field(min_length=1)]
+
+
+class PlantGas(Frozen):
+    """How much methane the gas of a plant holds that does not say, for a fuel counted by it."""
+
+    methane_lo: Share
+    methane_hi: Share
+    source: str
+
+    @model_validator(mode="after")
+    def _must_be_in_order(self) -> Self:
+        if self.methane_lo > self.methane_hi:
+            raise ValueError(
+                f"methane_lo {self.methane_lo:g} is above methane_hi {self.methane_hi:g}"
+            )
+        return self
 
 
 class Use(Frozen):
@@ -298,12 +383,18 @@ class Layer(Frozen):
 class Fact(Frozen):
     """One published column: the reader's title, its unit and how many decimals it is given.
 
-    `shown` is how many of them a card shows, where fewer.
+    `shown` is how many of them a card shows, where fewer. A fact `per` load or fuel stands for a
+    column of each: `{of}` in its name and title is filled in.
     """
 
     name: str
     title: str
-    group: Literal["result", "site", "grid", "fuel", "pad", "noise", "score", "provenance"]
+    group: Literal[
+        "result", "site", "grid", "loads", "fuel", "ladder", "money", "pad", "noise", "score",
+        "provenance",
+    ]  # fmt: skip
+    per: Literal["load", "fuel"] | None = None
+    of: str | None = None
     unit: str | None = None
     decimals: int | None = None
     shown: int | None = None
@@ -342,28 +433,86 @@ class Sites(Frozen):
 
 
 class GridPlan(Frozen):
-    """How the grid's gap is judged."""
+    """How the grid's gap is judged.
+
+    `cyclic_factor` is what the banks that are left carry over their nameplate when the largest is
+    out, and `cyclic_factor_most` what they may at best; `fold` says which of several rows of one
+    feeder is taken.
+    """
 
     feeder_reach_m: NotNegative
     substation_reach_m: NotNegative
     power_factor: Annotated[float, Field(gt=0, le=1)]
+    cyclic_factor: Annotated[float, Field(ge=1, le=1.5)] = 1.0
+    cyclic_factor_most: Annotated[float, Field(ge=1, le=1.5)] = 1.3
+    fold: Literal["min", "median", "max"] = "median"
     goal: Literal["bridge", "headroom"] = "bridge"
+
+    @model_validator(mode="after")
+    def _must_be_in_order(self) -> Self:
+        if self.cyclic_factor > self.cyclic_factor_most:
+            raise ValueError(
+                f"cyclic_factor {self.cyclic_factor:g} is above cyclic_factor_most "
+                f"{self.cyclic_factor_most:g}"
+            )
+        return self
 
 
 class FuelPlan(Frozen):
     """How far fuel may be fetched, how much of a main is taken to be free, and what is stored.
 
-    By fuel: for how many days storage lasts, and by which rule it keeps its distance.
+    `main_length_m` is the length of main over which its pressure falls from inlet to floor.
+    `delivered` names the fuels that somebody brings by road. By fuel: for how many days storage
+    lasts, and by which rule it keeps its distance. Plants count within `plant_reach_m`, the
+    longest pipe that would be laid for one site, and are named up to `context_reach_m` away.
     """
 
     main_reach_m: NotNegative
     sign_reach_m: NotNegative
+    transmission_reach_m: NotNegative = 0.0
+    plant_reach_m: NotNegative = 500.0
+    context_reach_m: NotNegative = 0.0
+    main_length_m: Positive = 1609.344
     usable_share: Share
+    delivered: tuple[str, ...] = ()
     autonomy_days: dict[str, Positive] = {}
     separation: dict[str, str] = {}
     containers_most: Annotated[int, Field(ge=1, le=12)] = 2
     vaporiser: bool = True
     storage_as_far_as_m: NotNegative
+
+
+class Estimate(Frozen):
+    """A number that is only known to lie between two, with its source and how old that is."""
+
+    lo: NotNegative
+    hi: NotNegative
+    source: str
+    as_of: str
+
+    @model_validator(mode="after")
+    def _must_be_in_order(self) -> Self:
+        if self.lo > self.hi:
+            raise ValueError(f"lo {self.lo:g} is above hi {self.hi:g}")
+        return self
+
+
+class Economics(Frozen):
+    """What time and money each way takes: the grid's upgrade, and generators on the pad.
+
+    `upgrade_years_of` is by utility, and goes before `upgrade_years`. Fuel is priced by the
+    million Btu of its higher heating value.
+    """
+
+    upgrade_years: Estimate
+    upgrade_years_of: dict[str, Estimate] = {}
+    upgrade_usd_per_kva: Estimate
+    connection_usd: Estimate
+    line_usd_per_m: Estimate
+    pad_weeks: Estimate
+    generator_usd_per_kw: Estimate
+    service_line_usd_per_m: Estimate
+    fuel_usd_per_mmbtu: dict[str, Estimate] = {}
 
 
 class PadPlan(Frozen):
@@ -429,6 +578,7 @@ class AssumedMain(Frozen):
 
     diameter_in: Positive
     pressure_class: PressureClass
+    material: str = "polyethylene"
 
 
 class Assume(Frozen):
@@ -484,24 +634,36 @@ class Lever(Frozen):
 
 
 class Plan(Frozen):
-    """What we would deploy in a market, what must hold, and what counts how much."""
+    """What we would deploy in a market, what must hold, and what counts how much.
+
+    `target_kw` is the load that sites are ranked for; `loads_kw` are others that the gap is told
+    of. `altitude_m` holds where the ground's height is not mapped.
+    """
 
     id: str
     title: str
     generator: str
     fuels: Annotated[tuple[str, ...], Field(min_length=1)]
     target_kw: Positive
+    loads_kw: tuple[Positive, ...] = ()
     cap: Annotated[int, Field(ge=1, le=100)]
     spares: Annotated[int, Field(ge=0)] = 0
-    derate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    altitude_m: float = 0.0
+    summer_c: float
     sites: Sites
     grid: GridPlan
     fuel: FuelPlan
     pad: PadPlan
     noise: NoisePlan
+    economics: Economics
     assume: Assume = Assume()
     score: Score
     levers: dict[str, Lever] = {}
+
+    @property
+    def every_load_kw(self) -> tuple[float, ...]:
+        """The loads that the gap is told of, least first, the one for ranking among them."""
+        return tuple(sorted({self.target_kw, *self.loads_kw}))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -576,4 +738,5 @@ class Report(Frozen):
     counts: dict[str, dict[str, int]]
     first_lines: tuple[str, ...]
     assumptions: tuple[str, ...]
+    estimates: tuple[str, ...]
     sources: tuple[SourceLine, ...]

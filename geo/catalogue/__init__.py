@@ -1,7 +1,10 @@
-"""What we know, as data: generators, spectra, fuels, mains, noise rules, layers, facts, uses."""
+"""What we know, as data: generators, spectra, fuels, pipes, noise rules, layers, facts, uses."""
 
+import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
 from typing import TypeVar
 
 from pydantic import BaseModel, RootModel
@@ -9,7 +12,6 @@ from pydantic import BaseModel, RootModel
 from geo.config import held, parse
 from geo.errors import ConfigError
 from geo.model import (
-    Carrying,
     Fact,
     Frozen,
     Fuel,
@@ -17,6 +19,8 @@ from geo.model import (
     LandUse,
     Layer,
     NoiseRules,
+    Pipes,
+    PlantGas,
     Separation,
     Spectrum,
     WorkingSpace,
@@ -25,11 +29,6 @@ from geo.model import (
 # What is drawn of a site's pad: its outline, machines, gear, and the fuel stored beside it.
 SHAPES = ("block", "machines", "gear", "storage")
 M = TypeVar("M", bound=BaseModel)
-
-
-class _CarryingTable(Frozen):
-    source: str
-    main: tuple[Carrying, ...]
 
 
 class _Clearances(Frozen):
@@ -72,9 +71,16 @@ def layers() -> dict[str, Layer]:
 
 
 @cache
-def carrying() -> tuple[Carrying, ...]:
-    """Return the capacity of a mile of main by diameter and pressure class."""
-    return parse(_CarryingTable, _text("carrying.toml"), "geo/catalogue/carrying.toml").main
+def pipes() -> Pipes:
+    """Return how wide gas mains are and what drives gas through them."""
+    return parse(Pipes, _text("pipes.toml"), "geo/catalogue/pipes.toml")
+
+
+@cache
+def plants() -> dict[str, PlantGas]:
+    """Return what the gas of plants holds, by fuel: of those counted by the methane in them."""
+    where = "geo/catalogue/plants.toml"
+    return parse(RootModel[dict[str, PlantGas]], _text("plants.toml"), where).root
 
 
 @cache
@@ -120,6 +126,50 @@ def working_space(volts_to_ground: float, condition: int) -> float:
 def facts() -> tuple[Fact, ...]:
     """Return every published column, in the order in which lists give them."""
     return parse(_FactTable, _text("facts.toml"), "geo/catalogue/facts.toml").fact
+
+
+def facts_in(columns: Iterable[str]) -> tuple[Fact, ...]:
+    """Return the facts that a table with these columns has, in the order in which lists give them.
+
+    A fact per load or per fuel is there once for each that the columns name, `of` it; those that
+    stand together in the catalogue stay together for each load or fuel.
+    """
+    there = dict.fromkeys(columns)
+    found: list[Fact] = []
+    for per, some in groupby(facts(), key=lambda fact: fact.per):
+        told = list(some)
+        if per is None:
+            found += [fact for fact in told if fact.name in there]
+            continue
+        for of, title in _each(per, told, there):
+            named = {fact.name.format(of=of): fact for fact in told}
+            found += [
+                fact.model_copy(
+                    update={"name": name, "title": fact.title.format(of=title), "of": title}
+                )
+                for name, fact in named.items()
+                if name in there
+            ]
+    return tuple(found)
+
+
+def _each(per: str, told: list[Fact], there: dict[str, None]) -> list[tuple[str, str]]:
+    """Return what the columns name in place of `{of}`, with its title: loads least first."""
+    if per == "fuel":
+        return [(one.id, one.title.capitalize()) for one in fuels().values()]
+    begins, ends = told[0].name.split("{of}")
+    shape = re.compile(rf"{re.escape(begins)}(\d+(?:\.\d+)?)_kw{re.escape(ends)}")
+    loads = sorted({float(at[1]) for name in there if (at := shape.fullmatch(name))})
+    return [(load_tag(kw), f"{kw:g} kW" if kw < 1000 else f"{kw / 1000:g} MW") for kw in loads]
+
+
+def load_tag(load_kw: float) -> str:
+    """Return how a column names a load.
+
+    >>> load_tag(1000.0)
+    '1000_kw'
+    """
+    return f"{load_kw:.12g}_kw"
 
 
 @cache

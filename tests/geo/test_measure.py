@@ -11,11 +11,13 @@ PINT = {
     "in": "inch", "mi": "mile", "m2": "meter**2", "ft2": "foot**2", "us_ft2": "survey_foot**2",
     "acre": "acre", "kW": "kilowatt", "MW": "megawatt", "kVA": "kilovolt_ampere",
     "MVA": "megavolt_ampere", "kV": "kilovolt", "V": "volt", "psi": "psi", "kPa": "kilopascal",
-    "bar": "bar", "kg": "kilogram", "lb": "pound",
+    "bar": "bar", "mbar": "millibar", "inWC": "inch_H2O", "A": "ampere",
+    "scfh": "foot**3/hour", "scfm": "foot**3/minute", "MMscfd": "kilofoot * foot * kilofoot / day",
+    "kg": "kilogram", "lb": "pound",
 }  # fmt: skip
 BASE = {
     "length": "m", "area": "m2", "power": "kW", "apparent power": "kVA", "voltage": "kV",
-    "pressure": "kPa", "mass": "kg",
+    "pressure": "kPa", "mass": "kg", "gas flow": "scfh", "current": "A",
 }  # fmt: skip
 
 
