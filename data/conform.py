@@ -3,11 +3,9 @@
 Pure: tables in, tables out. Nothing is dropped or mended without a note that says how many.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -16,28 +14,18 @@ import pyproj
 import shapely
 from shapely.geometry import box
 
-from data.protocols.file import numbers, want
-from data.source import From, Source
+from data.group import grouped, located
+from data.protocols.file import want
+from data.source import Source
+from data.values import DTYPES, column_of, filled_down, text
+from data.words import either, many
 from geo.errors import ConfigError, ContractError, SourceChanged
-from geo.measure import convert
-from geo.model import Column, Layer, Market
+from geo.model import Layer, Market
 
 # How far beyond the area of use of the market's CRS a row may lie, as a share of its extent.
 FRAME_MARGIN = 0.25
 
 Bounds = tuple[float, float, float, float]
-
-DTYPES: dict[str, Any] = {
-    "string": "str",
-    "float": "float64",
-    "integer": "Int64",
-    "boolean": "boolean",
-    "date": "datetime64[us]",
-}
-_TRUTHS = {
-    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
-    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
-}
 
 
 @dataclass(frozen=True)
@@ -58,42 +46,57 @@ def conform(
     *,
     file: str,
     joined: pd.DataFrame | None = None,
+    places: pd.DataFrame | None = None,
     area: gpd.GeoDataFrame | None = None,
 ) -> Conformed:
     """Return `table` as `layer`, in the market's metric frame.
 
-    `joined` is the rows of the declared join's file as text; `area` the polygons of the declared
-    coverage file in any CRS; `file` is the source's file name, for messages. Raises ConfigError
-    for a column that the layer does not have, SourceChanged for one that the file does not have
-    or too few rows, ContractError for values and shapes that the source's declaration rules out.
+    `joined` and `places` are the rows of the declared join's and place's files as text; `area` the
+    polygons of the declared coverage file in any CRS; `file` is the source's file name, for
+    messages. Raises ConfigError for a column that the layer does not have, SourceChanged for one
+    that the file does not have or too few rows, ContractError for values and shapes that the
+    source's declaration rules out.
     """
     _known_columns(source, layer)
     rows_in = len(table)
     if rows_in == 0:
         raise _changed(source, file, f"{file} is an empty layer: 0 rows")
     _columns_there(table, source, file)
-    rows, notes = _kept(table, source, file)
+    whole, notes = filled_down(table, source.columns)
+    rows, said = _kept(gpd.GeoDataFrame(whole), source, file)
+    notes += said
     values: dict[str, pd.Series] = {}
     for name, origin in source.columns.items():
-        values[name], said = _column(rows, name, origin, layer.columns[name], source, file)
+        values[name], said = column_of(rows, name, origin, layer.columns[name], source, file)
         notes += said
     if source.join is not None and joined is not None:
         more, said = _joined(rows, joined, source, layer)
         values |= more
         notes += said
-    shapes, said = _shapes(rows, source, layer, market, file)
-    notes += said
     columns = {
         name: values.get(name, pd.Series(None, index=rows.index, dtype=DTYPES[column.type]))
         for name, column in layer.columns.items()
         if name in values or not column.required
     }
-    frame = gpd.GeoDataFrame(columns, index=rows.index, geometry=shapes, crs=market.crs)
+    frame = gpd.GeoDataFrame(columns, index=rows.index, geometry=rows.geometry)
+    frame = frame.set_crs(source.fetch.crs, allow_override=True)
+    if source.group is not None:
+        in_order = any(origin.fill_down for origin in source.columns.values())
+        frame, said = grouped(frame if in_order else _sorted(frame, layer), source)
+        notes += said
+    if source.place is not None and places is not None:
+        frame, said = located(frame, places, source)
+        notes += said
+    shapes, said = _shapes(frame, source, layer, market, file)
+    notes += said
+    frame = frame.set_geometry(shapes)
     frame, said = _placed(frame, source, layer, file)
     notes += said
     _row_count(len(frame), source, file)
     frame = _sorted(frame, layer)
-    return Conformed(frame, rows_in, _coverage(frame, source, market, area), tuple(notes))
+    # Two columns of the layer may come from one of the source: what was done to it is said once.
+    said_once = tuple(dict.fromkeys(notes))
+    return Conformed(frame, rows_in, _coverage(frame, source, market, area), said_once)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -114,9 +117,19 @@ def _known_columns(source: Source, layer: Layer) -> None:
             "name a column of geo/catalogue/layers.toml",
         )
 
+    joins = source.join.columns.items() if source.join else ()
+    for name, origin in [*source.columns.items(), *joins]:
+        kind = layer.columns[name].type
+        if origin.counts and kind not in {"float", "integer"}:
+            raise ConfigError(
+                f"reading data/sources/{source.id}.toml",
+                f"columns.{name} is a {kind} and takes no {origin.counts[0]}",
+                "leave it out, or name another column",
+            )
+
 
 def _columns_there(table: gpd.GeoDataFrame, source: Source, file: str) -> None:
-    named = [origin.column for origin in source.columns.values() if origin.column]
+    named = [name for origin in source.columns.values() for name in origin.columns]
     named += [*source.where, *source.drop]
     if source.join is not None:
         named.append(source.join.to)
@@ -128,92 +141,19 @@ def _kept(table: gpd.GeoDataFrame, source: Source, file: str) -> tuple[gpd.GeoDa
     """Return the rows that `where` and `drop` leave; an empty text in either means missing."""
     notes, rows = [], table
     for name, wanted in source.where.items():
-        keep = _text(rows[name]).fillna("").isin(wanted)
+        keep = text(rows[name]).fillna("").isin(wanted)
         if not keep.any():
-            found = sorted(_text(rows[name]).dropna().unique())[:12]
+            found = sorted(text(rows[name]).dropna().unique())[:12]
             raise _changed(source, file, f"no row has {name} in {list(wanted)}; it holds {found}")
         if not keep.all():
-            notes.append(f"{_many(int((~keep).sum()), 'row')} left out: other {name}")
+            notes.append(f"{many(int((~keep).sum()), 'row')} left out: other {name}")
         rows = rows[keep]
     for name, unwanted in source.drop.items():
-        out = _text(rows[name]).fillna("").isin(unwanted)
+        out = text(rows[name]).fillna("").isin(unwanted)
         if out.any():
-            notes.append(f"{_many(int(out.sum()), 'row')} left out: {name} is {_or(unwanted)}")
+            notes.append(f"{many(int(out.sum()), 'row')} left out: {name} is {either(unwanted)}")
         rows = rows[~out]
     return rows, notes
-
-
-def _column(
-    rows: pd.DataFrame, name: str, origin: From, column: Column, source: Source, file: str
-) -> tuple[pd.Series, list[str]]:
-    """Return one column of the layer, in its type and unit, and what was not readable."""
-    if origin.column is None:
-        held = str(origin.value) if column.type == "string" else origin.value
-        constant = pd.Series([held] * len(rows), index=rows.index)
-        return _typed(constant, origin, column, source)[0], []
-    raw = rows[origin.column]
-    text = _text(raw)
-    missing = {str(marker).strip() for marker in origin.missing}
-    known = text.notna() & ~text.isin(missing)
-    notes: list[str] = []
-    if origin.map:
-        unlisted = known & ~text.isin(list(origin.map))
-        if unlisted.any() and origin.other is None:
-            raise ContractError(
-                f"reading {file} for source {source.id!r}",
-                f"column {origin.column!r} holds {_counted(text[unlisted])}, which the map of "
-                f"{name} does not list",
-                f"add them to columns.{name}.map in data/sources/{source.id}.toml, or give other",
-            )
-        raw = text.map(origin.map).where(~unlisted, origin.other).where(known)
-    else:
-        raw = raw.where(known)
-    values, unread = _typed(raw, origin, column, source)
-    if column.type == "float":
-        # A marker such as -9999 is meant as a number: -9999.0 is the same marker.
-        markers = [float(m) for m in origin.missing if _is_number(m)]
-        factor = convert(1.0, origin.unit, column.unit) if origin.unit and column.unit else 1.0
-        values = values.where(~values.isin([marker * factor for marker in markers]))
-    if count := int(unread.sum()):
-        what = "date" if column.type == "date" else "number"
-        samples = sorted(set(text[unread]))[:3]
-        if count > source.expect.unreadable_share_max * len(rows):
-            raise ContractError(
-                f"reading {file} for source {source.id!r}",
-                f"column {origin.column!r}: {count} of {len(rows)} rows are not a {what}, such as "
-                f"{_or(samples)}",
-                f"list what means missing in columns.{name}.missing, or raise "
-                f"expect.unreadable_share_max in data/sources/{source.id}.toml",
-            )
-        notes.append(f"{origin.column}: {_many(count, f'unreadable {what}')}, taken as missing")
-    return values, notes
-
-
-def _typed(
-    raw: pd.Series, origin: From, column: Column, source: Source
-) -> tuple[pd.Series, pd.Series]:
-    """Return `raw` in the column's type and unit, and which rows could not be read."""
-    none = pd.Series(False, index=raw.index)
-    if column.type == "string":
-        return _text(raw), none
-    if column.type == "date":
-        if pd.api.types.is_datetime64_any_dtype(raw.dtype):
-            dates = raw.dt.tz_localize(None)
-        else:
-            dates = pd.to_datetime(
-                _text(raw), format=origin.date_format or "ISO8601", errors="coerce", utc=True
-            ).dt.tz_localize(None)
-        return dates.astype(DTYPES["date"]), _text(raw).notna() & dates.isna()
-    if column.type == "boolean":
-        truths = _text(raw).str.lower().map(_TRUTHS)
-        return truths.astype("boolean"), _text(raw).notna() & truths.isna()
-    values = numbers(raw, source.fetch.decimal)
-    unread = raw.notna() & values.isna()
-    if origin.unit and column.unit:
-        values = convert(values, origin.unit, column.unit)
-    if column.type == "integer":
-        return values.round().astype("Int64"), unread
-    return values, unread
 
 
 def _joined(
@@ -223,15 +163,15 @@ def _joined(
     join = source.join
     if join is None:
         return {}, []
-    named = [origin.column for origin in join.columns.values() if origin.column]
+    named = [name for origin in join.columns.values() for name in origin.columns]
     want([join.key, *named], list(joined.columns), join.path, source.id)
+    joined, notes = filled_down(joined, join.columns)
     keys = joined[join.key].str.strip()
-    to = _text(rows[join.to])
-    notes: list[str] = []
+    to = text(rows[join.to])
     found: dict[str, pd.Series] = {}
     for name, origin in join.columns.items():
         column = layer.columns[name]
-        values, said = _column(joined, name, origin, column, source, join.path)
+        values, said = column_of(joined, name, origin, column, source, join.path)
         notes += said
         groups = values.groupby(keys)
         # sum of nothing is nothing, not zero
@@ -242,11 +182,11 @@ def _joined(
         found[join.count_as] = counts.astype("Int64")
     several = int((counts > 1).sum())
     if several:
-        notes.append(f"{_many(several, 'row')} with several rows of {join.path}, folded into one")
+        notes.append(f"{many(several, 'row')} with several rows of {join.path}, folded into one")
     if alone := int(counts.isna().sum()):
-        notes.append(f"{_many(alone, 'row')} without a row of {join.path}")
+        notes.append(f"{many(alone, 'row')} without a row of {join.path}")
     if left := int((~keys.isin(set(to.dropna()))).sum()):
-        notes.append(f"{_many(left, 'row')} of {join.path} without a partner")
+        notes.append(f"{many(left, 'row')} of {join.path} without a partner")
     return found, notes
 
 
@@ -262,17 +202,17 @@ def _shapes(
     shapes = rows.geometry.to_numpy(copy=True)
     if (high := shapely.has_z(shapes)).any():
         shapes = shapely.force_2d(shapes)
-        notes.append(f"heights of {_many(int(high.sum()), 'shape')} dropped")
+        notes.append(f"heights of {many(int(high.sum()), 'shape')} dropped")
     invalid = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
     if invalid.any():
         if (broken := ~np.isfinite(shapely.bounds(shapes)).all(axis=1) & invalid).any():
             shapes[broken] = None
-            notes.append(f"{_many(int(broken.sum()), 'shape')} without finite coordinates")
+            notes.append(f"{many(int(broken.sum()), 'shape')} without finite coordinates")
             invalid &= ~broken
         mended = shapely.make_valid(shapes[invalid])
         shapes[invalid] = [_only_polygons(one) for one in mended] if _is_area(layer) else mended
         if invalid.any():
-            notes.append(f"{_many(int(invalid.sum()), 'invalid ring')} repaired")
+            notes.append(f"{many(int(invalid.sum()), 'invalid ring')} repaired")
     shapes[shapely.is_empty(shapes)] = None
     placed = gpd.GeoSeries(shapes, index=rows.index, crs=source.fetch.crs).to_crs(market.crs)
     _in_frame(placed, source, market, file, source.fetch.crs)
@@ -302,12 +242,12 @@ def _placed(
         )
     if count and layer.id == "parcels":
         # Kept: every parcel is accounted for, and select sets these aside by rule.
-        notes.append(f"{_many(count, 'row')} without geometry")
+        notes.append(f"{many(count, 'row')} without geometry")
     elif count:
-        notes.append(f"{_many(count, 'row')} without geometry dropped")
+        notes.append(f"{many(count, 'row')} without geometry dropped")
         frame = frame[~nulls]
-    many = frame.geometry.geom_type == "MultiPoint"
-    if many.any():
+    several = frame.geometry.geom_type == "MultiPoint"
+    if several.any():
         before = len(frame)
         split = frame.explode(index_parts=False)
         if len(split) > before:
@@ -411,37 +351,3 @@ def _changed(source: Source, file: str, wrong: str) -> SourceChanged:
         wrong if file in wrong else f"{file}: {wrong}",
         f"look at the file; if it is right, change data/sources/{source.id}.toml to say so",
     )
-
-
-def _text(values: pd.Series) -> pd.Series:
-    """Return values as text without blanks around it; whole numbers have no decimals."""
-    if pd.api.types.is_float_dtype(values.dtype):
-        whole = values.notna() & (values % 1 == 0) & (values.abs() < 2**53)
-        text = values.astype("object").where(values.notna())
-        text[whole] = values[whole].astype("int64").astype("str")
-    else:
-        text = values.astype("object").where(values.notna())
-    text = text.map(str, na_action="ignore").astype("str").str.strip()
-    return text.where(text != "")
-
-
-def _is_number(marker: str | float) -> bool:
-    try:
-        float(marker)
-    except ValueError:
-        return False
-    return True
-
-
-def _counted(values: pd.Series) -> str:
-    found = values.value_counts().sort_index()
-    shown = ", ".join(f"{value!r} in {count} rows" for value, count in found.head(8).items())
-    return shown + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-
-
-def _or(values: Sequence[str]) -> str:
-    return " or ".join(repr(value) for value in values)
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

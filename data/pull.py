@@ -47,7 +47,7 @@ def refresh(source: Source, market: Market, files: Path, store: Path, night: dt.
     layer = _layer(source)
     with ExitStack() as done:
         raw = _raw(source, files, store, done)
-        raw_digest = _digest_of(raw)
+        raw_digest = _digest_of(tuple(raw.values()))
         parcels: Bounds | None = None
         # A first night that fails leaves nothing behind, not even an empty store.
         if store.exists():
@@ -99,15 +99,16 @@ def _layer(source: Source) -> Layer:
     return layer
 
 
-def _raw(source: Source, files: Path, store: Path, done: ExitStack) -> tuple[Path, ...]:
-    """Return the files that the source is made of: its own first, then join and coverage.
+def _raw(source: Source, files: Path, store: Path, done: ExitStack) -> dict[str, Path]:
+    """Return the files that the source is made of by what they are to it, its own first.
 
     What is fetched stands in a folder beside the store until `done` closes.
     """
-    own = _fetched(source.fetch, source.id, files, store, done)
-    beside = []
+    raw = {"own": _fetched(source.fetch, source.id, files, store, done)}
     if source.join is not None:
-        beside.append(_found(files, source.join.path, source.id, "join.path"))
+        raw["join"] = _found(files, source.join.path, source.id, "join.path")
+    if source.place is not None:
+        raw["place"] = _found(files, source.place.path, source.id, "place.path")
     if source.coverage.kind == "file":
         if source.coverage.path is None:
             raise ConfigError(
@@ -115,8 +116,8 @@ def _raw(source: Source, files: Path, store: Path, done: ExitStack) -> tuple[Pat
                 'coverage.kind = "file" has no path',
                 "give coverage.path, or another kind",
             )
-        beside.append(_found(files, source.coverage.path, source.id, "coverage.path"))
-    return (own, *beside)
+        raw["coverage"] = _found(files, source.coverage.path, source.id, "coverage.path")
+    return raw
 
 
 def _fetched(fetch: Fetch, source_id: str, files: Path, store: Path, done: ExitStack) -> Path:
@@ -154,12 +155,12 @@ def _conformed(
     source: Source,
     layer: Layer,
     market: Market,
-    raw: tuple[Path, ...],
+    raw: dict[str, Path],
     raw_digest: str,
     declared: str,
     parcels: Bounds | None,
 ) -> Content:
-    own = raw[0]
+    own, kept = raw["own"], tuple(raw.values())
     if layer.is_raster:
         grid = raster_protocol.read(own, source, layer)
         around = place.check(grid, source, layer, market, file=own.name, parcels=parcels)
@@ -172,19 +173,24 @@ def _conformed(
             crs=grid.crs,
             coverage=around if known else None,
             notes=(),
-            raw=raw,
+            raw=kept,
             raster=grid,
         )
-    area = None
-    if source.coverage.kind == "file":
-        area = file_protocol.read_area(raw[-1], source, source.coverage.crs, source.fetch.crs)
-    table, said = file_protocol.read(own, source)
-    joined = None
-    if source.join is not None:
-        joined = file_protocol.read_table(
-            raw[1], source.id, source.join.encoding, source.join.delimiter
+    area, joined, places = None, None, None
+    if "coverage" in raw:
+        area = file_protocol.read_area(
+            raw["coverage"], source, source.coverage.crs, source.fetch.crs
         )
-    made = conform.conform(table, source, layer, market, file=own.name, joined=joined, area=area)
+    table, said = file_protocol.read(own, source)
+    if (join := source.join) is not None:
+        joined = file_protocol.read_table(raw["join"], source.id, join.encoding, join.delimiter)
+    if (beside := source.place) is not None:
+        places = file_protocol.read_table(
+            raw["place"], source.id, beside.encoding, beside.delimiter
+        )
+    made = conform.conform(
+        table, source, layer, market, file=own.name, joined=joined, places=places, area=area
+    )
     contract.check(made.frame, layer, source.id)
     return Content(
         source=source,
@@ -194,7 +200,7 @@ def _conformed(
         crs=market.crs,
         coverage=made.coverage,
         notes=said + made.notes,
-        raw=raw,
+        raw=kept,
         frame=made.frame,
     )
 

@@ -22,9 +22,9 @@ import pyarrow as pa
 import shapely
 
 from data import migrations
-from data.conform import DTYPES
 from data.protocols import raster as raster_protocol
 from data.source import Source
+from data.values import DTYPES
 from geo import catalogue
 from geo.errors import SourceChanged, StoreError
 from geo.model import Layer, Raster

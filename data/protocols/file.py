@@ -1,6 +1,8 @@
-"""Read a file of rows: GeoParquet, GeoJSON, TopoJSON, GeoPackage, zipped shapefile, CSV."""
+"""Read a file of rows: GeoParquet, GeoJSON, TopoJSON, GeoPackage, zipped shapefile, CSV, XLSX."""
 
+import datetime as dt
 import json
+import re
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -20,25 +22,30 @@ from data.source import Source
 from geo.errors import ContractError, SourceChanged
 
 NAMES_SHOWN, NAME_SHOWN = 200, 60
-_BLANKS = "\u0020\u00a0\u2007\u2009\u202f\t"
+BLANKS = "\u0020\u00a0\u2007\u2009\u202f\t"
 
 
 def read(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
     """Read every row of `path` as it stands, in the file's own CRS, with notes on the reading.
 
-    CSV columns are text, and its geometry comes from the columns `x` and `y`. Raises SourceChanged
-    for a file that cannot be read whole or lacks a named column, ContractError for another CRS
-    than the declared one.
+    The columns of a CSV or a workbook are text, and their geometry comes from the columns `x` and
+    `y`, or is missing where the source has a place table. Raises SourceChanged for a file that
+    cannot be read whole or lacks a named column, ContractError for another CRS than the declared.
     """
     suffix = path.suffix.lower()
+    fetch, own = source.fetch, None
     if suffix in {".csv", ".txt", ".tsv"}:
-        frame, notes = _read_csv(path, source)
-        own = None
+        table = read_table(path, source.id, fetch.encoding, fetch.delimiter)
+        frame, notes = _with_points(table, path, source)
+    elif suffix in {".xlsx", ".xlsm"}:
+        table, blank = read_workbook(path, source)
+        frame, notes = _with_points(table, path, source)
+        notes = blank + notes
     elif suffix in {".parquet", ".geoparquet"}:
         frame, own, notes = *_read_parquet(path, source), ()
     else:
         frame, own, notes = _read_ogr(path, source)
-    declared = same_crs(own, source.fetch.crs, path.name, source.id)
+    declared = same_crs(own, fetch.crs, path.name, source.id)
     return gpd.GeoDataFrame(frame.set_crs(declared, allow_override=True)), notes
 
 
@@ -77,6 +84,51 @@ def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.
         raise _unread(path, source_id, f"is not a readable CSV ({_line(error)})") from error
 
 
+def read_workbook(path: Path, source: Source) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Read a sheet with every value as text, as `read_table` does, and how many rows are blank.
+
+    A date becomes 2020-12-16; a number has the source's decimal mark. Columns without a title are
+    left out where they are empty, else called "Unnamed: 3"; a title's second column is "Title.1".
+    Raises SourceChanged.
+    """
+    fetch = source.fetch
+    try:
+        with warnings.catch_warnings():
+            # openpyxl says which of a workbook's looks it does not know; we read none of them.
+            warnings.simplefilter("ignore", UserWarning)
+            sheet = pd.read_excel(
+                path,
+                sheet_name=0 if fetch.member is None else fetch.member,
+                header=fetch.header_row - 1,
+                dtype=object,
+                na_filter=False,
+                engine="openpyxl",
+            )
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        wrong = f"cannot be read as a workbook: {_line(error)}"
+        raise _unread(path, source.id, wrong) from error
+    table = sheet.map(_cell, decimal=fetch.decimal).astype("str")
+    table.columns = pd.Index([" ".join(str(name).split()) for name in sheet.columns])
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise _unread(path, source.id, f"has two columns titled {twice!r} but for their blanks")
+    untitled = table.columns.str.startswith("Unnamed: ")
+    table = table.loc[:, ~(untitled & table.isna().all().to_numpy())]
+    blank = table.isna().all(axis=1)
+    notes = (f"{int(blank.sum())} blank rows of the sheet",) if blank.any() else ()
+    return table[~blank].reset_index(drop=True), notes
+
+
+def _cell(value: Any, *, decimal: str) -> str | None:
+    """Return a workbook's cell as text; None for an empty one or a formula's error."""
+    if isinstance(value, dt.datetime):
+        midnight = value.time() == dt.time()
+        return value.date().isoformat() if midnight else value.isoformat(sep=" ")
+    if isinstance(value, float):
+        return None if np.isnan(value) else f"{value:.15g}".replace(".", decimal)
+    return str(value) if value is not None and str(value).strip() else None
+
+
 def numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
     """Return `values` as float64: what cannot be read is NaN, and so is an infinite number.
 
@@ -88,10 +140,12 @@ def numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
     if pd.api.types.is_numeric_dtype(values.dtype):
         found = values.astype("float64")
     else:
-        text = values.astype("str").str.replace(f"[{_BLANKS}]", "", regex=True)
+        text = values.astype("str").str.replace(f"[{BLANKS}]", "", regex=True)
         text = text.str.replace("\u2212", "-")
         thousands = "." if decimal == "," else ","
-        text = text.str.replace(thousands, "", regex=False).str.replace(decimal, ".", regex=False)
+        # A mark of thousands stands before three digits: "5,5" is no 55.
+        mark = rf"(?<=\d){re.escape(thousands)}(?=\d{{3}}(?!\d))"
+        text = text.str.replace(mark, "", regex=True).str.replace(decimal, ".", regex=False)
         found = pd.to_numeric(text, errors="coerce").astype("float64")
     return found.where(np.isfinite(found))
 
@@ -149,16 +203,21 @@ def _equal(one: pyproj.CRS, other: pyproj.CRS) -> bool:
         return bool(one.to_dict()) and one.to_dict() == other.to_dict()
 
 
-def _read_csv(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
+def _with_points(
+    table: pd.DataFrame, path: Path, source: Source
+) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
+    """Return a table of texts with points from its coordinate columns."""
     fetch = source.fetch
-    table = read_table(path, source.id, fetch.encoding, fetch.delimiter)
+    points = np.full(len(table), None, dtype=object)
     x_name, y_name = fetch.x, fetch.y
     if x_name is None or y_name is None:
-        raise _unread(path, source.id, "is a CSV, and fetch.x and fetch.y do not name its columns")
+        if source.place is None:
+            wrong = "is a table, and fetch.x and fetch.y do not name its columns"
+            raise _unread(path, source.id, wrong)
+        return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(points, index=table.index)), ()
     want([x_name, y_name], list(table.columns), path.name, source.id)
     x, y = numbers(table[x_name], fetch.decimal), numbers(table[y_name], fetch.decimal)
     placed = (x.notna() & y.notna()).to_numpy()
-    points = np.full(len(table), None, dtype=object)
     points[placed] = shapely.points(x.to_numpy()[placed], y.to_numpy()[placed])
     unread = int((~placed & (table[x_name].notna() | table[y_name].notna()).to_numpy()).sum())
     notes = (f"{unread} rows with a coordinate that is not a number",) if unread else ()

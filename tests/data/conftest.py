@@ -6,8 +6,11 @@ import geopandas as gpd
 import pytest
 import shapely
 
+from data.conform import conform
 from data.pull import refresh
 from data.source import Source
+from geo import contract
+from geo.catalogue import layers
 from geo.model import LandUse, Market, Needs, Sites
 
 CRS = "EPSG:26986"
@@ -81,6 +84,30 @@ def table():
         return gpd.GeoDataFrame(columns, geometry=list(shapes), crs=crs)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def made(market):
+    """Return a function that conforms a table and holds it to its layer."""
+
+    def done(frame, source, **more):
+        layer = layers()[source.layer]
+        got = conform(frame, source, layer, market(), file=source.fetch.path, **more)
+        contract.check(got.frame, layer, source.id)
+        return got
+
+    return done
+
+
+@pytest.fixture(scope="session")
+def points(point, table):
+    """Return a function that makes a table of points in a row, with ids and more columns."""
+
+    def done(count=3, **columns):
+        ids = [f"S{number}" for number in range(count)]
+        return table([point(10 * n, 0) for n in range(count)], **({"ID": ids} | columns))
+
+    return done
 
 
 ZONE = {"jurisdiction": {"value": "tiny"}, "zone_scheme": {"value": "s"}}

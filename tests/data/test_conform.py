@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from data.conform import conform, frame_bounds
-from geo import contract
-from geo.catalogue import layers
+from data.conform import frame_bounds
 from geo.errors import ConfigError, ContractError, SourceChanged
 
 SUBSTATION = {"substation_id": {"column": "ID"}, "status": {"value": "unknown"}}
@@ -19,26 +17,6 @@ PARCEL = {
     "use_scheme": {"value": "s"},
     "use_code": {"column": "ID"},
 }
-
-
-@pytest.fixture
-def made(market):
-    def done(frame, source, **more):
-        layer = layers()[source.layer]
-        got = conform(frame, source, layer, market(), file=source.fetch.path, **more)
-        contract.check(got.frame, layer, source.id)
-        return got
-
-    return done
-
-
-@pytest.fixture
-def points(point, table):
-    def done(count=3, **columns):
-        ids = [f"S{number}" for number in range(count)]
-        return table([point(10 * n, 0) for n in range(count)], **({"ID": ids} | columns))
-
-    return done
 
 
 def test_units_text_and_missing_markers(made, source, points):
@@ -183,6 +161,20 @@ def test_a_join_folds_several_rows_and_counts_who_has_none(made, source, square,
         "1 row without a row of tax.csv",
         "1 row of tax.csv without a partner",
     )
+
+
+def test_a_joined_table_may_have_merged_cells_too(made, source, square, table):
+    lots = table([square(0, 0), square(30, 0)], ID=["a", "b"])
+    tax = pd.DataFrame({"KEY": ["a", "b"], "SQFT": [None] * 2, "FLOORS": ["2", None]})
+    columns = {"storeys": {"column": "FLOORS", "fill_down": True, "most": 100}}
+    got = made(
+        lots, source("parcels", "p.gpkg", PARCEL, join=JOIN | {"columns": columns}), joined=tax
+    )
+    assert got.frame["storeys"].tolist() == [2, 2]
+    assert got.notes == ("FLOORS: 1 blank filled from above",)
+    wrong = JOIN | {"columns": {"address": {"column": "KEY", "fold": "sum"}}}
+    with pytest.raises(ConfigError, match="address is a string and takes no fold = sum"):
+        made(lots, source("parcels", "p.gpkg", PARCEL, join=wrong), joined=tax)
 
 
 def test_a_join_whose_key_is_gone_is_named(made, source, square, table):

@@ -4,6 +4,7 @@ import json
 import zipfile
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 import rasterio
@@ -240,3 +241,95 @@ def test_an_unclosed_ring_is_closed_not_lost(tmp_path, source):
     frame, notes = read(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
     assert frame.geometry[0].equals(shapely.Polygon(ring))
     assert "closed or dropped" in notes[0]
+
+
+# ---------------------------------------------------------------------------------------------
+# Workbooks
+
+
+@pytest.fixture
+def workbook(tmp_path):
+    """Return a function that writes rows of cells into one sheet of a workbook after another."""
+
+    def done(**sheets):
+        book = openpyxl.Workbook()
+        book.remove(book.active)
+        for name, rows in sheets.items():
+            sheet = book.create_sheet(name)
+            for row in rows:
+                sheet.append(row)
+        path = tmp_path / "book.xlsx"
+        book.save(path)
+        return path
+
+    return done
+
+
+PLACE = {"path": "p.csv", "key": "K", "to": "substation_id", "x": "x", "y": "y"}
+NAMED = {"substation_id": {"column": "Name"}, "status": {"value": "unknown"}}
+
+
+def read_book(path, source, place=PLACE, **fetch):
+    said = source("substations", path.name, NAMED, fetch=fetch, place=place)
+    return read(path, said)
+
+
+def test_a_sheets_cells_are_texts_under_their_titles(workbook, source):
+    titles = ["Name", None, "Age / Last\nMajor  Upgrade", "MVA", "MVA", None, 2013]
+    rows = [
+        ["List of substations"],
+        [],
+        titles,
+        ["A", None, pd.Timestamp(2020, 12, 16), 3.75, "20/26.67", None, True],
+        [],
+        [" ", None, pd.Timestamp(2020, 1, 2, 3, 4), 5, "NA", "x", 0.1 + 0.2],
+        ["B", None, None, -2.0, 1e-7, None, "#N/A"],
+    ]
+    path = workbook(first=[["other"]], second=rows)
+    table, notes = read_book(path, source, member="second", header_row=3)
+    assert notes == ("1 blank rows of the sheet",)
+    assert table.geometry.isna().all()
+    table = table.drop(columns="geometry").astype("object").where(table.notna(), None)
+    assert table.to_dict("list") == {
+        "Name": ["A", None, "B"],
+        "Age / Last Major Upgrade": ["2020-12-16", "2020-01-02 03:04:00", None],
+        "MVA": ["3.75", "5", "-2"],
+        "MVA.1": ["20/26.67", "NA", "1e-07"],
+        "Unnamed: 5": [None, "x", None],
+        "2013": ["True", "0.3", None],
+    }
+
+
+def test_a_sheets_numbers_have_the_decimal_mark_of_its_texts(workbook, source):
+    path = workbook(only=[["Name", "MVA"], ["A", 3.75], ["B", "3,75"]])
+    table, _ = read_book(path, source, decimal=",")
+    assert numbers(table["MVA"], ",").tolist() == [3.75, 3.75]
+
+
+def test_a_sheet_may_hold_coordinates(workbook, source):
+    path = workbook(only=[["Name", "x", "y"], ["A", 232000.5, 901000], ["B", None, None]])
+    table, notes = read_book(path, source, place=None, x="x", y="y")
+    assert table.geometry.iloc[0].coords[0] == (232000.5, 901000)
+    assert table.geometry.isna().tolist() == [False, True]
+    assert notes == ()
+
+
+def test_a_workbook_that_is_none_or_lacks_the_sheet_is_refused(workbook, tmp_path, source):
+    path = workbook(only=[["Name"], ["A"]])
+    with pytest.raises(SourceChanged, match=r"cannot be read as a workbook.*'Sheet9' not found"):
+        read_book(path, source, member="Sheet9")
+    with pytest.raises(SourceChanged, match="cannot be read as a workbook"):
+        read_book(path, source, header_row=40)
+    with pytest.raises(SourceChanged, match="do not name its columns"):
+        read_book(path, source, place=None)
+    for cut in (b"not a workbook", path.read_bytes()[:-600], path.read_bytes()[:50]):
+        broken = tmp_path / "cut.xlsx"
+        broken.write_bytes(cut)
+        with pytest.raises(SourceChanged, match=r"cut\.xlsx cannot be read as a workbook"):
+            read_book(broken, source)
+
+
+def test_titles_that_differ_by_blanks_alone_are_refused(workbook, source):
+    path = workbook(only=[["Name", "Rated\nMVA", "Rated  MVA"], ["A", 1, 2]])
+    with pytest.raises(SourceChanged, match="two columns titled 'Rated MVA'"):
+        read_book(path, source)
