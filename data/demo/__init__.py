@@ -10,7 +10,19 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from data.demo import assessor, files, grids, land, layout, lots, recipe, utilities
+from data.demo import (
+    assessor,
+    files,
+    gas,
+    grids,
+    land,
+    layout,
+    lots,
+    plants,
+    power,
+    recipe,
+    streets,
+)
 
 # Each stage draws from a stream of its own: to tune one leaves the others as they are.
 STAGES = (
@@ -24,6 +36,10 @@ STAGES = (
     "signs",
     "feeders",
     "village",
+    "sections",
+    "hosting",
+    "cells",
+    "records",
 )
 PRESSURE_CODES = {"low": "LP", "medium": "IP", "high": "HP"}
 
@@ -31,9 +47,10 @@ PRESSURE_CODES = {"low": "LP", "medium": "IP", "high": "HP"}
 def write(folder: Path, parcels: int = recipe.PARCELS, seed: int = recipe.SEED) -> None:
     """Write the town of about `parcels` parcels into `folder`: the same bytes every time.
 
-    Parcels come as a zipped shapefile in US survey feet, substations and leaks as CSV with degrees
-    in text, zoning, feeders and receptors as GeoJSON, mains, water and streets as GeoPackages,
-    buildings as GeoParquet, ground and noise as GeoTIFF; coverages as GeoJSON.
+    Parcels come as a zipped shapefile in US survey feet, substations, leaks and plants as CSV with
+    degrees in text, zoning, feeders, other capacity and receptors as GeoJSON, mains, water and
+    streets as GeoPackages, buildings as GeoParquet, ground and noise as GeoTIFF; coverages and
+    territories as GeoJSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
     streams = np.random.default_rng(seed).spawn(len(STAGES))
@@ -45,7 +62,10 @@ def write(folder: Path, parcels: int = recipe.PARCELS, seed: int = recipe.SEED) 
     buildings = lots.build(town_lots, rng["buildings"])
     ground = land.ground(plan, town_lots)
     _write_land(folder, plan, town_lots, buildings, ground, rng)
-    _write_utilities(folder, plan, town_lots, ground, rng)
+    served = streets.served(plan, town_lots)
+    _write_power(folder, plan, served, ground, rng)
+    _write_gas(folder, plan, served, ground, rng)
+    _write_plants(folder, plan, town_lots, ground)
     files.write_geotiff(grids.elevation(plan, ground.town), folder / "elevation.tif")
     files.write_geotiff(grids.ambient(plan, ground.town), folder / "ambient.tif")
 
@@ -101,32 +121,103 @@ def _write_land(
         },
         folder / "water.gpkg",
     )
-    streets = utilities.served_streets(plan, town_lots)
+    served = streets.served(plan, town_lots)
     river = plan.river.buffer(recipe.RIVER_M / 2).intersection(ground.town)
     rail = plan.rail.intersection(ground.town)
-    drawn = [*streets.geometry, river, rail, ground.town.exterior]
-    kinds = ["street"] * len(streets) + ["river", "rail", "boundary"]
-    names = [*streets.name, "Mill River", "Central Valley Railroad", f"Town of {recipe.TOWN}"]
+    drawn = [*served.geometry, river, rail, ground.town.exterior]
+    kinds = ["street"] * len(served) + ["river", "rail", "boundary"]
+    names = [*served.name, "Mill River", "Central Valley Railroad", f"Town of {recipe.TOWN}"]
     files.write_geopackage(
         {"map": _frame({"KIND": kinds, "NAME": names}, drawn)}, folder / "map.gpkg"
     )
     for name in ("town", "gas", "hosting", "footprints", "clerk", "county"):
-        files.write_geojson(
-            pd.DataFrame({"NAME": [name]}),
-            np.array([getattr(ground, name)]),
-            folder / f"coverage_{name}.geojson",
-        )
+        _write_coverage(folder, name, getattr(ground, name))
 
 
-def _write_utilities(
+def _write_power(
     folder: Path,
     plan: layout.Layout,
-    town_lots: gpd.GeoDataFrame,
+    served: gpd.GeoDataFrame,
     ground: land.Ground,
     rng: dict[str, np.random.Generator],
 ) -> None:
-    streets = utilities.served_streets(plan, town_lots)
-    pipes = utilities.mains(streets, plan, ground, rng["mains"])
+    stations = recipe.SUBSTATIONS
+    files.write_csv(
+        pd.DataFrame(
+            {
+                "Id": [s.id for s in stations],
+                "Substation": [s.name for s in stations],
+                "Utility": [s.owner for s in stations],
+                "Status": [s.status for s in stations],
+                "Level": [s.level for s in stations],
+                "kV": [s.voltage for s in stations],
+                "Firm_kVA": [s.firm for s in stations],
+                "Peak_kVA": [s.peak for s in stations],
+                "Committed_kVA": [s.committed for s in stations],
+                "Banks": [s.banks for s in stations],
+                "Bank_MVA": [s.rating for s in stations],
+                "AsOf": "03/31/2026",
+            }
+        ),
+        shapely.points([plan.frame.place(*s.at) for s in stations]),
+        folder / "substations.csv",
+    )
+    sections = power.feeders(served, plan, ground, rng["feeders"], rng["sections"])
+    said = sections.load_mw
+    files.write_geojson(
+        pd.DataFrame(
+            {
+                "SECTION": sections.section_id,
+                "FEEDER": sections.feeder_id,
+                "SUBSTATION": sections.substation_id,
+                "LOAD_CAP_MW": said.map("{:g}".format).where(said.notna()),
+                # The number beside the text, which the export made 0 where the text is empty.
+                "LOAD_CAP_MW_V": said.fillna(0.0),
+                "HC_GEN_KW": power.hosting_kw(sections, rng["hosting"]),
+                "UPDATED": "2026-05-01",
+            }
+        ),
+        sections.geometry.to_numpy(),
+        folder / "feeders.geojson",
+    )
+    cells = power.cells(sections, plan.frame, ground, rng["cells"])
+    files.write_geojson(
+        pd.DataFrame(
+            {
+                "CELL": cells.cell_id,
+                "AVAIL_MVA": cells.load_mva,
+                "QUEUED_MVA": cells.queued_mva,
+                "STUDIED": "2023-06-30",
+            }
+        ),
+        cells.geometry.to_numpy(),
+        folder / "load_study.geojson",
+    )
+    areas = power.areas(plan.frame, ground)
+    files.write_geojson(
+        pd.DataFrame(
+            {
+                "AREA": "SA-" + areas.substation_id,
+                "SUBSTATION": areas.substation_id,
+                "FIRM_MVA": areas.firm,
+                "PCT_HEADROOM": areas.left,
+            }
+        ),
+        areas.geometry.to_numpy(),
+        folder / "substation_areas.geojson",
+    )
+    _write_coverage(folder, "study", cells.union_all())
+    _write_coverage(folder, "areas", areas.union_all())
+
+
+def _write_gas(
+    folder: Path,
+    plan: layout.Layout,
+    served: gpd.GeoDataFrame,
+    ground: land.Ground,
+    rng: dict[str, np.random.Generator],
+) -> None:
+    pipes = gas.on_record(gas.mains(served, plan, ground, rng["mains"]), rng["records"])
     files.write_geopackage(
         {
             "gas_main": _frame(
@@ -134,14 +225,16 @@ def _write_utilities(
                     "FACILITYID": [f"GM-{i:05d}" for i in range(len(pipes))],
                     "DIAMETER": [f'{d:g}"' if d else "UNK" for d in pipes.diameter_in],
                     "PRESSURE": [PRESSURE_CODES.get(p, "") for p in pipes.pressure_class],
+                    "MAOP": pipes.maop,
                     "MATERIAL": pipes.material,
+                    "STATUS": pipes.status,
                 },
                 pipes.geometry.to_numpy(),
             )
         },
         folder / "gas_mains.gpkg",
     )
-    leaks = utilities.signs(streets, pipes, ground, rng["signs"])
+    leaks = gas.signs(served, pipes, ground, rng["signs"])
     files.write_csv(
         pd.DataFrame(
             {
@@ -153,30 +246,49 @@ def _write_utilities(
         leaks.geometry.to_numpy(),
         folder / "gas_leaks.csv",
     )
-    stations = recipe.SUBSTATIONS
+    sold = gas.territories(plan, ground)
+    files.write_geojson(
+        pd.DataFrame({"COMPANY": sold.company}),
+        sold.geometry.to_numpy(),
+        folder / "gas_territories.geojson",
+    )
+    lines = gas.transmission(plan, ground)
+    files.write_geojson(
+        pd.DataFrame(
+            {"TYPEPIPE": "Interstate", "Operator": lines.operator, "Status": lines.status}
+        ),
+        lines.geometry.to_numpy(),
+        folder / "gas_transmission.geojson",
+    )
+
+
+def _write_plants(
+    folder: Path, plan: layout.Layout, town_lots: gpd.GeoDataFrame, ground: land.Ground
+) -> None:
+    listed = recipe.PLANTS
     files.write_csv(
         pd.DataFrame(
             {
-                "Id": [s.id for s in stations],
-                "Substation": [s.name for s in stations],
-                "Status": [s.status for s in stations],
-                "kV": [s.voltage for s in stations],
-                "Firm_kVA": [s.firm for s in stations],
-                "Peak_kVA": [s.peak for s in stations],
-                "Committed_kVA": [s.committed for s in stations],
-                "AsOf": "03/31/2026",
+                "Landfill ID": [p.id for p in listed],
+                "Landfill Name": [p.name for p in listed],
+                "Facility Type": [p.kind for p in listed],
+                "Current Landfill Status": [p.status for p in listed],
+                "LFG Collected (mmscfd)": [p.flow for p in listed],
+                "LFG Used (mmscfd)": [p.used for p in listed],
+                "Percent Methane": [p.methane for p in listed],
+                "Project Type Category": [p.project for p in listed],
+                "Placed By": [p.placed_by for p in listed],
+                "As Of": "2025-09",
             }
         ),
-        shapely.points([plan.frame.place(*s.at) for s in stations]),
-        folder / "substations.csv",
+        plants.points(town_lots, plan.frame, ground),
+        folder / "fuel_plants.csv",
     )
-    sections = utilities.feeders(streets, ground, rng["feeders"])
+
+
+def _write_coverage(folder: Path, name: str, area: shapely.Geometry) -> None:
     files.write_geojson(
-        pd.DataFrame(
-            {"FEEDER": sections.feeder_id, "LOAD_CAP_MW": sections.load_mw, "UPDATED": "2026-05-01"}
-        ),
-        sections.geometry.to_numpy(),
-        folder / "feeders.geojson",
+        pd.DataFrame({"NAME": [name]}), np.array([area]), folder / f"coverage_{name}.geojson"
     )
 
 

@@ -59,22 +59,12 @@ def ground(layout: Layout, lots: gpd.GeoDataFrame) -> Ground:
     cells = layout.cells.geometry.to_numpy()[np.unique(lots.cell)]
     town = shapely.union_all(shapely.buffer(cells, 70.0, quad_segs=4)).simplify(5.0)
     town = shapely.Polygon(max(shapely.get_parts(town), key=shapely.area).exterior)
-    half_x, half_y = layout.frame.half_m
     west, east = recipe.GAS_TERRITORY
-    gas = town.buffer(400).intersection(
-        shapely.box(west * half_x, -9 * half_y, east * half_x, 9 * half_y)
-    )
-    left, right, low, high = recipe.HOSTING_AREA
-    hosting = town.buffer(100).intersection(
-        shapely.box(left * half_x, low * half_y, right * half_x, high * half_y)
-    )
-    left, right, low, high = recipe.WEST_VILLAGE
-    footprints = town.difference(
-        shapely.box(left * half_x, low * half_y, right * half_x, high * half_y)
-    )
-    clerk = town.intersection(
-        shapely.box(-9 * half_x, -9 * half_y, recipe.CLERKS_LIST_END * half_x, 9 * half_y)
-    )
+    box = layout.frame.box
+    gas = town.buffer(400).intersection(box(west, east, -9, 9))
+    hosting = town.buffer(100).intersection(box(*recipe.HOSTING_AREA))
+    footprints = town.difference(box(*recipe.WEST_VILLAGE))
+    clerk = town.intersection(box(-9, recipe.CLERKS_LIST_END, -9, 9))
     county = shapely.box(*town.buffer(6_000).bounds)
     return Ground(town, gas, hosting, footprints, clerk, county)
 

@@ -31,6 +31,10 @@ class Frame:
         """Return the metres of a place given in shares of the town's half axes."""
         return x * self.half_m[0], y * self.half_m[1]
 
+    def box(self, west: float, east: float, south: float, north: float) -> shapely.Polygon:
+        """Return the box whose sides are given in shares of the town's half axes."""
+        return shapely.box(*self.place(west, south), *self.place(east, north))
+
     def shares(self, points: Array) -> Array:
         """Return points (n, 2) in metres as shares of the half axes."""
         return np.asarray(points / np.array(self.half_m))

@@ -443,6 +443,9 @@ STREET_KINDS = ("Street", "Avenue", "Lane", "Road", "Way", "Terrace")
 # Power and gas
 
 
+VALLEY, BERKSHIRE = "Valley Electric", "Berkshire Hill Power"
+
+
 @dataclass(frozen=True)
 class Substation:
     """A substation as its utility's list prints it: text, with what a hand typed."""
@@ -452,11 +455,17 @@ class Substation:
     status: str
     at: tuple[float, float]
     voltage: str
-    firm: str
-    peak: str
-    committed: str
+    firm: str = ""
+    peak: str = ""
+    committed: str = ""
+    owner: str = VALLEY
+    level: str = "Distribution"
+    banks: str = ""
+    rating: str = ""
 
 
+# Valley Electric says what is firm. Berkshire Hill Power says what stands there: so many banks,
+# and each bank's rating, stage of cooling by stage of cooling.
 SUBSTATIONS: tuple[Substation, ...] = (
     Substation(
         "MB-01", "Mill Pond", "In Service", (-0.12, -0.06), "115", "40,000", "38,200", "1,800"
@@ -469,7 +478,79 @@ SUBSTATIONS: tuple[Substation, ...] = (
     Substation("MB-05", "Canal Street", "Retired", (0.03, -0.02), "23", "12,000", "0", "0"),
     Substation("MB-06", "Depot", "In Service", (-0.05, -0.50), "69", "20,000", "18,600", "800"),
     Substation("MB-07", "Eastfield", "Planned", (0.80, 0.30), "115", "50,000", "TBD", ""),
+    Substation(
+        "MB-08", "Lake Road", "In Service", (0.44, 0.42), "115", "30,000", "22,100", "2,500"
+    ),
+    Substation(
+        "MB-90", "Long Ridge", "In Service", (0.47, -0.24), "345", "n/a", "n/a", level="Transm."
+    ),
+    Substation(
+        "BH-11", "Ferry Road", "IN SERVICE", (0.54, -0.56), "69", "", "29,400", "", BERKSHIRE,
+        "Dist.", "2", "20/26.67/33.33",
+    ),
+    Substation(
+        "BH-12", "Tannery", "IN SERVICE", (0.84, -0.08), "69", "", "9,150", "", BERKSHIRE,
+        "Dist.", "1", "12/16/20",
+    ),
+)  # fmt: skip
+
+# The part of the town, as a box in shares, whose utility publishes what its feeders can carry.
+HOSTING_AREA = (-0.30, 0.76, -0.22, 1.5)
+# Feeders were drawn by patches of about this size, but none for so few sections.
+FEEDER_PATCH_M = 420.0
+FEEDER_SECTIONS_LEAST = 5
+# What a feeder can still carry: (weight, least MW, most MW); None where nothing is published.
+FEEDER_MW: tuple[tuple[float, float | None, float | None], ...] = (
+    (10, -1.8, -0.05),
+    (6, 0.0, 0.0),
+    (24, 0.05, 0.45),
+    (26, 0.45, 0.98),
+    (18, 1.05, 5.0),
+    (4, 11.0, 16.0),
+    (12, None, None),
 )
+# By how much, as a share, a section of a feeder may say more or less than its feeder.
+SECTION_SWING = 0.06
+# Whatever is more is published as this.
+LOAD_CEILING_MW = 10.0
+# The sections, as shares and at least one of each, that say nothing, that have no room left though
+# their feeder has, and that hold a marker which nobody wrote down.
+SECTION_MESS = {"silent": 0.015, "full": 0.008, "marker": 0.004}
+MARKER_MW = 999_999.0
+# What generators on a section may give back: (weight, least kW, most kW), up to a ceiling.
+GENERATION_KW: tuple[tuple[float, float | None, float | None], ...] = (
+    (10, 0, 0),
+    (30, 60, 600),
+    (34, 600, 2_400),
+    (18, 2_800, 6_000),
+    (8, None, None),
+)
+GENERATION_CEILING_KW = 3_000.0
+
+# A planning study of the load that each square of the south could take, some years ago. It reaches
+# into the feeders' area. There, so many of its cells say what the feeders say, and the others not.
+STUDY_AREA = (-0.30, 0.30, -1.5, 0.12)
+CELL_M = 400.0
+STUDY_AGREES_SHARE = 0.55
+STUDY_POWER_FACTOR = 0.97
+STUDY_MVA: tuple[tuple[float, float | None, float | None], ...] = (
+    (22, -1.5, -0.05),
+    (34, 0.05, 0.9),
+    (34, 1.0, 6.0),
+    (10, None, None),
+)
+# Load that was promised and is not yet off the headroom, known of so many cells.
+QUEUED_MVA = (0.0, 0.7)
+QUEUED_KNOWN_SHARE = 0.6
+
+# The west has a map of what each substation serves, and what is left of it: (firm, left).
+# Northgate: (25 - 26.4 - 0.9) / 25 = -9 %; Depot: (20 - 18.6 - 0.8) / 20 = 3 %.
+AREAS_BOX = (-1.5, -0.30, -1.5, 1.5)
+AREAS: dict[str, tuple[str, str]] = {
+    "MB-02": ("25", "-9 %"),
+    "MB-04": ("30", "23 %"),
+    "MB-06": ("20", "3%"),
+}
 
 # The share of the town, along x, that the gas company which publishes its mains serves.
 GAS_TERRITORY = (-1.5, 0.55)
@@ -479,22 +560,83 @@ NOT_PIPED: tuple[tuple[float, float, float, float], ...] = (
     (-0.05, -0.74, 0.08, 0.12),
     (0.07, 0.14, 0.12, 0.22),
 )
-# Mains and feeders were laid by patches of about this size.
+# Mains were laid by patches of about this size.
 PATCH_M = 170.0
-# The part of the town, as a box in shares, whose utility publishes what its feeders can carry.
-HOSTING_AREA = (-0.30, 0.76, -0.22, 1.5)
-# What a feeder can still carry: (weight, least MW, most MW); None where nothing is published.
-FEEDER_MW: tuple[tuple[float, float | None, float | None], ...] = (
-    (10, -1.8, -0.05),
-    (6, 0.0, 0.0),
-    (24, 0.05, 0.45),
-    (26, 0.45, 0.98),
-    (22, 1.05, 5.0),
-    (12, None, None),
-)
 # How much of a street, of those with and without a main on record, has had a leak reported.
 SIGN_SHARES = {"main": 0.10, "no_main": 0.03, "elsewhere": 0.36}
 MATERIALS = {"low": ("CI", "CI", "BS"), "medium": ("PE", "PE", "CS"), "high": ("CS", "PE")}
+# Of the mains without a class of pressure, so many have the highest allowed pressure, as typed.
+MAOP_SHARE = 0.7
+MAOP = ("60 psig", "60 psig", "4.1 bar", "99 psig", "75 mbar", "7 in WC", "UNK")
+# Of all mains, so many are abandoned or not laid yet, and of so many the material is not known.
+MAIN_STATUS = {"ABN": 0.03, "PRP": 0.01}
+NO_MATERIAL_SHARE = 0.05
+
+# The east's gas company, which publishes nothing but where it sells, serves all from there on but
+# this corner, which neither of the two serves: a box in shares.
+GAS_COMPANIES = ("Millbrook Gas Light", "Eastern Valley Gas")
+NO_GAS_CORNER = (0.72, 9.0, 0.16, 9.0)
+# Transmission lines: (operator, status, corners in shares), each drawn to the county's line.
+GAS_TRANSMISSION: tuple[tuple[str, str, tuple[tuple[float, float], ...]], ...] = (
+    (
+        "Ropewalk Pipeline",
+        "Operating",
+        ((0.90, -60), (0.84, -1.1), (0.78, -0.5), (0.86, 0.1), (0.82, 0.8), (0.95, 60)),
+    ),
+    ("Ropewalk Pipeline", "Abandoned", ((0.78, -0.5), (0.60, -0.1), (0.62, 0.5))),
+)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A landfill, digester or hydrogen plant as the state's inventory prints it.
+
+    `at` is in shares. The plant stands just there (`there`), on the town line nearest to it
+    (`line`), on the nearest lot of one of `uses` (`lot`), or only somewhere in the county: then
+    the point is the county's middle (`county`).
+    """
+
+    id: str
+    name: str
+    kind: str
+    stands: str
+    at: tuple[float, float]
+    status: str
+    flow: str
+    used: str
+    methane: str
+    project: str
+    placed_by: str
+    uses: tuple[str, ...] = ()
+
+
+# The landfill has 1.2 - 0.48 = 0.72 MMscfd to spare: 30,000 scfh, half of it methane.
+PLANTS: tuple[Plant, ...] = (
+    Plant(
+        "LF-0417", "Mill River Landfill", "Landfill", "line", (-0.66, -0.70), "Open",
+        "1.200", "0.480", "51", "Electricity", "Site",
+    ),
+    Plant(
+        "LF-0422", "Northgate Landfill", "Landfill", "line", (-0.45, 1.0), "Closed",
+        "0.090", "", "43", "Shutdown", "Site",
+    ),
+    Plant(
+        "AD-0031", "Foundry Digester", "Anaerobic Digester", "lot", (0.42, -0.43), "Operational",
+        "0.310", "0.100", "62", "Electricity", "Site", ("400",),
+    ),
+    Plant(
+        "AD-0044", "Business Park Digester", "Anaerobic Digester", "lot", (0.48, 0.52),
+        "Construction", "0.200", "", "", "None", "Address", ("404",),
+    ),
+    Plant(
+        "AD-0058", "Hayfield Dairy Digester", "Anaerobic Digester", "county", (0.0, 0.0),
+        "Operational", "0.150", "", "", "Not stated", "County centroid",
+    ),
+    Plant(
+        "HY-0003", "Ropewalk Hydrogen", "Hydrogen", "there", (1.30, -0.60), "Operational",
+        "2.400", "", "", "None", "Address",
+    ),
+)  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------
 # The mess: how many rows of 20,000 are wrong in each way (at least one each in a small town)

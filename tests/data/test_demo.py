@@ -11,7 +11,7 @@ import rasterio
 import shapely
 
 from data import demo
-from data.demo import assessor, layout, recipe
+from data.demo import assessor, layout, power, recipe
 from data.demo import lots as lots_of
 from data.protocols import file, raster
 from data.source import Source, registry
@@ -71,7 +71,7 @@ def test_another_seed_is_another_town(town: Path, tmp_path: Path) -> None:
     assert {"parcels.zip", "buildings.parquet", "gas_mains.gpkg"} <= changed
 
 
-@pytest.mark.parametrize("size", [900, 4_000])
+@pytest.mark.parametrize("size", [150, 900, 4_000])
 def test_any_size(size: int, tmp_path: Path) -> None:
     demo.write(tmp_path, size)
     rows = rows_of(tmp_path, "demo_parcels")
@@ -167,6 +167,8 @@ def test_tables_of_text_hold_what_hands_typed(town: Path) -> None:
     assert "n/a" in set(stations.Firm_kVA)
     assert "" in set(stations.Committed_kVA)
     assert set(stations.Status.str.lower()) == {"in service", "retired", "planned"}
+    assert stations.Status.nunique() == 5
+    assert set(stations.Level) == {"Distribution", "Dist.", "Transm."}
     mains = rows_of(town, "demo_mains")
     assert {'2"', '4"', '6"', '8"', "UNK"} == set(mains.DIAMETER)
     assert {"LP", "IP", "HP", ""} == set(mains.PRESSURE)
@@ -178,27 +180,260 @@ def test_tables_of_text_hold_what_hands_typed(town: Path) -> None:
         assert (ground.read(1) == ground.nodata).any()
 
 
-def test_feeders_are_negative_small_large_and_unpublished(town: Path) -> None:
-    load = rows_of(town, "demo_feeders").LOAD_CAP_MW
+def test_more_stages_leave_the_streams_of_the_others_as_they_are() -> None:
+    few = np.random.default_rng(recipe.SEED).spawn(10)
+    more = np.random.default_rng(recipe.SEED).spawn(len(demo.STAGES))
+    assert len(more) > 10
+    assert [one.random() for one in few] == [one.random() for one in more[:10]]
+
+
+# ---------------------------------------------------------------------------------------------
+# Power
+
+
+@pytest.fixture(scope="module")
+def sections(town: Path) -> gpd.GeoDataFrame:
+    return rows_of(town, "demo_feeders").to_crs(recipe.CRS)
+
+
+@pytest.fixture(scope="module")
+def stations(town: Path) -> gpd.GeoDataFrame:
+    return rows_of(town, "demo_substations").to_crs(recipe.CRS)
+
+
+def test_a_feeder_is_several_sections_that_nearly_agree(sections: gpd.GeoDataFrame) -> None:
+    assert sections.SECTION.is_unique
+    sizes = sections.FEEDER.value_counts()
+    assert len(sizes) >= 5
+    assert sizes.min() >= recipe.FEEDER_SECTIONS_LEAST
+    load = sections.LOAD_CAP_MW_V
+    said = sections[sections.LOAD_CAP_MW.notna() & (load != 0) & (load < recipe.MARKER_MW)]
+    of = said.groupby("FEEDER").LOAD_CAP_MW_V
+    # 6 % up and 6 % down of one value, rounded to a kW: 1.06 / 0.94 = 1.13.
+    apart = (of.max() - of.min()).abs() - 0.002
+    assert (apart <= 0.13 * of.median().abs()).all()
+    assert (of.max() > of.min()).any()
+
+
+def test_feeders_are_negative_full_small_large_capped_marked_and_unpublished(
+    sections: gpd.GeoDataFrame,
+) -> None:
+    load, text = sections.LOAD_CAP_MW_V, sections.LOAD_CAP_MW
     assert (load < 0).any()
-    assert load.between(0, 1).any()
-    assert (load > 1).any()
-    assert load.isna().any()
+    assert ((load == 0) & text.notna()).any()
+    assert load.between(0.001, 1).any()
+    assert load.between(1.001, 9.99).any()
+    assert (load == recipe.LOAD_CEILING_MW).any()
+    assert (load == recipe.MARKER_MW).sum() >= 1
+    assert (load > recipe.LOAD_CEILING_MW).sum() == (load == recipe.MARKER_MW).sum()
+    assert text.isna().any()
+
+
+def test_the_number_beside_the_text_makes_0_of_nothing(sections: gpd.GeoDataFrame) -> None:
+    silent = sections.LOAD_CAP_MW.isna()
+    assert (sections.LOAD_CAP_MW_V[silent] == 0).all()
+    told = sections.LOAD_CAP_MW[~silent].astype(float)
+    assert (told == sections.LOAD_CAP_MW_V[~silent]).all()
+
+
+def test_a_feeder_starts_at_the_nearest_substation_that_serves(
+    sections: gpd.GeoDataFrame, stations: gpd.GeoDataFrame
+) -> None:
+    serving = stations[
+        (stations.Status.str.lower() == "in service")
+        & (stations.Level == "Distribution")
+        & (stations.Utility == recipe.VALLEY)
+    ]
+    assert set(sections.SUBSTATION) <= set(serving.Id)
+    half = shapely.line_interpolate_point(sections.geometry.to_numpy(), 0.5, normalized=True)
+    where = pd.DataFrame(shapely.get_coordinates(half), columns=["x", "y"])
+    middle = where.groupby(sections.FEEDER.to_numpy()).mean()
+    for feeder, of in sections.groupby("FEEDER"):
+        away_m = serving.distance(shapely.Point(*middle.loc[feeder])).to_numpy()
+        assert set(of.SUBSTATION) == {serving.Id.to_numpy()[away_m.argmin()]}
+
+
+def test_a_deal_holds_the_proportions_whatever_the_count() -> None:
+    rng = np.random.default_rng(3)
+    assert sorted(power.dealt(((1, 0, 0), (3, 5, 5)), 4, rng)) == [0, 5, 5, 5]
+    found = power.dealt(recipe.FEEDER_MW, 100, rng)
+    weights = [weight for weight, _, _ in recipe.FEEDER_MW]
+    assert sum(weights) == 100
+    assert np.isnan(found).sum() == 12
+    assert (found < 0).sum() == 10
+    assert (found == 0).sum() == 6
+    assert (found > recipe.LOAD_CEILING_MW).sum() == 4
+
+
+def test_generation_is_of_the_same_sections_and_another_number(town: Path) -> None:
+    given = rows_of(town, "demo_hosting")
+    assert given.HC_GEN_KW.max() == recipe.GENERATION_CEILING_KW
+    assert (given.HC_GEN_KW == 0).any()
+    assert given.HC_GEN_KW.isna().any()
+    both = given[given.LOAD_CAP_MW.notna() & given.HC_GEN_KW.notna()]
+    assert abs(both.LOAD_CAP_MW_V.clip(-2, 10).corr(both.HC_GEN_KW)) < 0.9
+
+
+def test_squares_overlap_the_feeders_and_do_not_always_agree(
+    town: Path, sections: gpd.GeoDataFrame
+) -> None:
+    cells = rows_of(town, "demo_cells").to_crs(recipe.CRS)
+    assert cells.CELL.is_unique
+    assert np.allclose(cells.area, 400 * 400, rtol=1e-4)
+    assert cells.QUEUED_MVA.isna().any()
+    assert cells.QUEUED_MVA.notna().any()
+    said = sections[sections.LOAD_CAP_MW.notna() & (sections.LOAD_CAP_MW_V < recipe.MARKER_MW)]
+    pairs = gpd.sjoin(cells, said)
+    feeders_mw = pairs.groupby("CELL").LOAD_CAP_MW_V.median()
+    cells_mw = cells.set_index("CELL").AVAIL_MVA.reindex(feeders_mw.index) * 0.97
+    assert 0 < len(feeders_mw) < len(cells)
+    apart_mw = (cells_mw - feeders_mw).abs()
+    # Rounded to 0.01 MVA, which is less than 0.006 MW either way.
+    assert (apart_mw < 0.006).any()
+    assert (apart_mw > 0.05).any()
+
+
+def test_declarations_and_recipe_say_the_same() -> None:
+    def said(source_id: str, name: str) -> str | float | None:
+        return registry()[source_id].columns[name].value
+
+    assert said("demo_feeders", "ceiling_kw") == recipe.LOAD_CEILING_MW
+    assert said("demo_hosting", "ceiling_kw") == recipe.GENERATION_CEILING_KW
+    assert said("demo_cells", "power_factor") == recipe.STUDY_POWER_FACTOR
+
+
+def test_areas_tell_the_west_in_percent(town: Path, sections: gpd.GeoDataFrame) -> None:
+    areas = rows_of(town, "demo_areas").to_crs(recipe.CRS)
+    assert set(areas.SUBSTATION) == {"MB-02", "MB-04", "MB-06"}
+    assert overlaps_m2(areas.geometry.to_numpy()).max(initial=0) < 1
+    # A map of feeders and a map of areas meet at most along a line.
+    inside = sections.intersection(areas.union_all().buffer(-1))
+    assert inside.length.sum() == 0
+    share = dict(zip(areas.SUBSTATION, areas.PCT_HEADROOM, strict=True))
+    by_id = {station.id: station for station in recipe.SUBSTATIONS}
+    for name in ("MB-02", "MB-06"):
+        firm = number(by_id[name].firm)
+        left = firm - number(by_id[name].peak) - number(by_id[name].committed)
+        assert round(100 * left / firm) == int(share[name].removesuffix("%"))
+    assert share == {"MB-02": "-9 %", "MB-04": "23 %", "MB-06": "3%"}
+
+
+def number(text: str) -> float:
+    return float(text.replace(",", ""))
 
 
 def test_substations_are_full_overloaded_free_silent_and_retired() -> None:
     def left_kva(station: recipe.Substation) -> float:
-        firm, peak, committed = (
-            float(text.replace(",", "")) for text in (station.firm, station.peak, station.committed)
-        )
-        return firm - peak - committed
+        return number(station.firm) - number(station.peak) - number(station.committed)
 
     by_name = {station.name: station for station in recipe.SUBSTATIONS}
     assert left_kva(by_name["Mill Pond"]) == 40_000 - 38_200 - 1_800 == 0
     assert left_kva(by_name["Northgate"]) == 25_000 - 26_400 - 900 < 0
     assert left_kva(by_name["Old Quarry"]) == 60_000 - 31_500 - 4_000 > 20_000
+    assert left_kva(by_name["Lake Road"]) == 30_000 - 22_100 - 2_500 == 5_400
     assert by_name["West Yard"].firm == "n/a"
     assert by_name["Canal Street"].status == "Retired"
+    assert by_name["Long Ridge"].level == "Transm."
+
+
+def test_the_other_utility_prints_its_banks_alone() -> None:
+    other = {s.name: s for s in recipe.SUBSTATIONS if s.owner == recipe.BERKSHIRE}
+    assert all(not station.firm and not station.committed for station in other.values())
+
+    def firm_kva(station: recipe.Substation) -> float:
+        largest = max(map(float, station.rating.split("/"))) * 1000
+        return (int(station.banks) - 1) * largest
+
+    assert firm_kva(other["Ferry Road"]) == 33_330
+    assert 33_330 - number(other["Ferry Road"].peak) == 3_930
+    assert firm_kva(other["Tannery"]) == 0
+
+
+def test_the_nearest_substation_of_some_sites_serves_nobody(
+    stations: gpd.GeoDataFrame, lots: gpd.GeoDataFrame
+) -> None:
+    trade = lots[lots.USE_CODE.str[0].isin(["3", "4"])]
+    tree = shapely.STRtree(stations.geometry.to_numpy())
+    nearest = stations.Substation.to_numpy()[tree.nearest(trade.centroid.to_numpy())]
+    assert {"Canal Street", "Long Ridge", "Eastfield", "Ferry Road", "Tannery"} <= set(nearest)
+
+
+# ---------------------------------------------------------------------------------------------
+# Fuel
+
+
+def test_mains_without_a_class_may_have_a_pressure_in_any_unit(town: Path) -> None:
+    mains = rows_of(town, "demo_mains")
+    told = mains.MAOP != ""
+    assert (mains.PRESSURE[told] == "").all()
+    assert ((mains.PRESSURE == "") & ~told).any()
+    assert set(mains.MAOP[told]) == set(recipe.MAOP)
+    assert set(mains.STATUS) == {"ACT", "ABN", "PRP"}
+    assert (mains.STATUS == "ACT").mean() > 0.9
+    assert 0.03 < (mains.MATERIAL == "UNK").mean() < 0.08
+
+
+def test_territories_meet_and_leave_a_corner(town: Path, lots: gpd.GeoDataFrame) -> None:
+    sold = rows_of(town, "demo_gas_territories").to_crs(recipe.CRS)
+    assert set(sold.COMPANY) == set(recipe.GAS_COMPANIES)
+    assert overlaps_m2(sold.geometry.to_numpy()).max(initial=0) < 1
+    trade = lots[lots.USE_CODE.str[0].isin(["3", "4"])].geometry
+    within = [trade.within(one).sum() for one in sold.geometry]
+    nobodys = (~trade.intersects(sold.union_all())).sum()
+    assert min(within) >= 5
+    assert nobodys >= 1
+    mains = rows_of(town, "demo_mains")
+    west = sold[sold.COMPANY == "Millbrook Gas Light"].union_all()
+    assert mains.within(west.buffer(1)).all()
+
+
+def test_a_transmission_line_crosses_the_east_and_part_of_it_is_abandoned(town: Path) -> None:
+    lines = rows_of(town, "demo_gas_transmission").to_crs(recipe.CRS)
+    sold = rows_of(town, "demo_gas_territories").to_crs(recipe.CRS).set_index("COMPANY").geometry
+    assert list(lines.Status) == ["Operating", "Abandoned"]
+    live = lines.geometry.iloc[0]
+    whole = area_of(town / "coverage_town.geojson")
+    assert live.crosses(whole)
+    assert live.intersects(sold["Eastern Valley Gas"])
+    assert not live.intersects(sold["Millbrook Gas Light"])
+
+
+def test_some_industry_is_near_a_plant_with_gas_to_spare(
+    town: Path, lots: gpd.GeoDataFrame
+) -> None:
+    plants = rows_of(town, "demo_plants").to_crs(recipe.CRS).set_index("Landfill Name")
+    industry = lots[lots.USE_CODE.str[0] == "4"].geometry
+
+    def near(name: str) -> int:
+        return int((industry.distance(plants.geometry[name]) <= 500).sum())
+
+    flow = plants["LFG Collected (mmscfd)"].astype(float)
+    used = plants["LFG Used (mmscfd)"].astype(float)
+    for name in ("Mill River Landfill", "Foundry Digester"):
+        assert near(name) >= 5
+        assert flow[name] - used[name] > 0.2
+    # (1.2 - 0.48) x 1e6 / 24 = 30,000 scfh, 51 % of it methane; 200 kW take some 2,043 scfh of
+    # methane at 1,012 Btu and 33 %: 200 x 3,412 / 0.33 / 1,012.
+    spare_scfh = (flow - used)["Mill River Landfill"] * 1e6 / 24
+    assert spare_scfh == pytest.approx(30_000)
+    assert spare_scfh * 0.51 // (200 * 3412 / 0.33 / 1012) == 7
+    on = lots[lots.contains(plants.geometry["Foundry Digester"])]
+    assert list(on.USE_CODE) == ["400"]
+
+
+def test_plants_are_closed_unbuilt_unplaced_and_far(town: Path, lots: gpd.GeoDataFrame) -> None:
+    plants = rows_of(town, "demo_plants").to_crs(recipe.CRS).set_index("Landfill Name")
+    assert plants["Current Landfill Status"]["Northgate Landfill"] == "Closed"
+    assert plants["Current Landfill Status"]["Business Park Digester"] == "Construction"
+    dairy = plants.loc["Hayfield Dairy Digester"]
+    assert dairy["Placed By"] == "County centroid"
+    county = area_of(town / "coverage_county.geojson")
+    assert dairy.geometry.distance(county.centroid) < 1
+    # A plant somewhere in the county seems to stand among the lots: only its precision tells.
+    assert lots.distance(dairy.geometry).min() < 500
+    far = lots.distance(plants.geometry["Ropewalk Hydrogen"]) > 500
+    assert far.mean() > 0.9
+    assert plants["Percent Methane"].isna().sum() >= 2
 
 
 # ---------------------------------------------------------------------------------------------

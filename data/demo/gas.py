@@ -1,4 +1,4 @@
-"""Lay gas mains and feeders along the streets, and report leaks where there may be a main."""
+"""Lay gas mains along the streets, say what is on record of them, and who sells gas where."""
 
 import geopandas as gpd
 import numpy as np
@@ -8,16 +8,9 @@ from data.demo import recipe
 from data.demo.land import Ground
 from data.demo.layout import Layout
 from data.demo.recipe import DISTRICTS, Main
+from data.demo.streets import patches
 
 Array = np.ndarray
-
-
-def served_streets(layout: Layout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Return the streets that some lot fronts on."""
-    blocks = layout.blocks.geometry.to_numpy()[np.unique(lots.block)]
-    tree = shapely.STRtree(blocks)
-    near = np.unique(tree.query(layout.streets.geometry.to_numpy(), "dwithin", 16.0)[0])
-    return layout.streets.iloc[near].reset_index(drop=True)
 
 
 def mains(
@@ -29,7 +22,7 @@ def mains(
     without a main are not there.
     """
     district = _served_as(streets, layout)
-    middle, patch = _patches(streets)
+    middle, patch = patches(streets, recipe.PATCH_M)
     size = np.full(len(streets), None, dtype=object)
     pressure = np.full(len(streets), None, dtype=object)
     same = rng.random(len(streets)) < 0.75
@@ -65,15 +58,6 @@ def mains(
         geometry=shapes,
     )
     return found[laid].reset_index(drop=True)
-
-
-def _patches(streets: gpd.GeoDataFrame) -> tuple[Array, Array]:
-    """Return each street's middle (n, 2), and the number of the square patch that it is in."""
-    middle = shapely.get_coordinates(
-        shapely.line_interpolate_point(streets.geometry.to_numpy(), 0.5, normalized=True)
-    )
-    _, patch = np.unique(np.floor(middle / recipe.PATCH_M), axis=0, return_inverse=True)
-    return middle, patch.ravel()
 
 
 def _served_as(streets: gpd.GeoDataFrame, layout: Layout) -> Array:
@@ -117,25 +101,45 @@ def signs(
     )
 
 
-def feeders(
-    streets: gpd.GeoDataFrame, ground: Ground, rng: np.random.Generator
-) -> gpd.GeoDataFrame:
-    """Return a feeder section per street of the published area. Columns: feeder_id, load_mw."""
-    table = recipe.FEEDER_MW
-    weights = np.array([row[0] for row in table])
-    low = np.array([row[1] for row in table], dtype=float)
-    high = np.array([row[2] for row in table], dtype=float)
+def on_record(pipes: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
+    """Return the mains as on record. Columns added: maop, status; material "UNK" for some.
 
-    def draw(count: int) -> Array:
-        pick = rng.choice(len(table), count, p=weights / weights.sum())
-        return np.asarray(low[pick] + (high - low)[pick] * rng.random(count))
+    The highest allowed pressure is text in whatever unit a hand typed, and stands only where no
+    class of pressure does.
+    """
+    found, count = pipes.copy(), len(pipes)
+    bare = np.flatnonzero(found.pressure_class.isna())
+    told = np.sort(rng.permutation(bare)[: round(recipe.MAOP_SHARE * len(bare))])
+    maop = np.full(count, "", dtype=object)
+    # In turn, so that a small town has one of each.
+    maop[told] = np.array(recipe.MAOP, dtype=object)[np.arange(len(told)) % len(recipe.MAOP)]
+    order, gone = rng.permutation(count), 0
+    status = np.full(count, "ACT", dtype=object)
+    for code, share in recipe.MAIN_STATUS.items():
+        many = max(1, round(share * count))
+        status[order[gone : gone + many]] = code
+        gone += many
+    unknown = rng.permutation(count)[: max(1, round(recipe.NO_MATERIAL_SHARE * count))]
+    material = found.material.to_numpy(dtype=object)
+    material[unknown] = "UNK"
+    return found.assign(maop=maop, status=status, material=material)
 
-    _, patch = _patches(streets)
-    of_patch, of_street = draw(patch.max() + 1), draw(len(streets))
-    same = rng.random(len(streets)) < 0.8
-    load_mw = np.where(same, of_patch[patch], of_street).round(3)
-    shapes = shapely.intersection(streets.geometry.to_numpy(), ground.hosting)
-    number = streets.groupby("cell").cumcount().to_numpy()
-    ids = [f"MB-{cell:03d}-{n:02d}" for cell, n in zip(streets.cell, number, strict=True)]
-    found = gpd.GeoDataFrame({"feeder_id": ids, "load_mw": load_mw}, geometry=shapes)
-    return found[shapely.length(shapes) > 8].reset_index(drop=True)
+
+def territories(layout: Layout, ground: Ground) -> gpd.GeoDataFrame:
+    """Return where each gas company sells. Column: company. A corner is nobody's."""
+    _, east = recipe.GAS_TERRITORY
+    beyond = layout.frame.box(east, 99, -99, 99).intersection(ground.county)
+    rest = beyond.difference(layout.frame.box(*recipe.NO_GAS_CORNER))
+    return gpd.GeoDataFrame({"company": recipe.GAS_COMPANIES}, geometry=[ground.gas, rest])
+
+
+def transmission(layout: Layout, ground: Ground) -> gpd.GeoDataFrame:
+    """Return the transmission lines as far as the county goes. Columns: operator, status."""
+    table = recipe.GAS_TRANSMISSION
+    shapes = [
+        shapely.LineString([layout.frame.place(*at) for at in corners]) for _, _, corners in table
+    ]
+    return gpd.GeoDataFrame(
+        {"operator": [row[0] for row in table], "status": [row[1] for row in table]},
+        geometry=shapely.intersection(np.array(shapes, dtype=object), ground.county),
+    )

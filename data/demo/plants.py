@@ -1,0 +1,28 @@
+"""Stand the landfills, the digesters and the hydrogen plant where the inventory puts them."""
+
+import geopandas as gpd
+import numpy as np
+import shapely
+
+from data.demo import recipe
+from data.demo.land import Ground
+from data.demo.layout import Frame
+
+
+def points(lots: gpd.GeoDataFrame, frame: Frame, ground: Ground) -> np.ndarray:
+    """Return the point of each plant of the recipe (n,), in the town's own frame."""
+    return np.array([_point(plant, lots, frame, ground) for plant in recipe.PLANTS], dtype=object)
+
+
+def _point(
+    plant: recipe.Plant, lots: gpd.GeoDataFrame, frame: Frame, ground: Ground
+) -> shapely.Point:
+    at = shapely.Point(frame.place(*plant.at))
+    if plant.stands == "line":
+        line = ground.town.exterior
+        return line.interpolate(line.project(at))
+    suits = lots[lots.use.isin(plant.uses)]
+    # The smallest towns have no such lot.
+    if plant.stands == "lot" and len(suits):
+        return shapely.point_on_surface(suits.geometry.iloc[int(suits.distance(at).argmin())])
+    return ground.county.centroid if plant.stands == "county" else at

@@ -1,0 +1,158 @@
+"""Say what feeders, squares and substations can still carry: four tables that do not all agree."""
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from data.demo import recipe
+from data.demo.land import Ground
+from data.demo.layout import Frame, Layout
+from data.demo.streets import patches
+
+Array = np.ndarray
+Weighed = tuple[tuple[float, float | None, float | None], ...]
+
+
+def feeders(
+    streets: gpd.GeoDataFrame,
+    layout: Layout,
+    ground: Ground,
+    of_feeders: np.random.Generator,
+    of_sections: np.random.Generator,
+) -> gpd.GeoDataFrame:
+    """Return the sections of the feeders, a street each, in the area that is published.
+
+    Columns: feeder_id, section_id, substation_id, load_mw (NaN: nothing is published). The
+    sections of a patch are of one feeder, which starts at the nearest substation; each says
+    nearly the same, but for the few that are wrong.
+    """
+    shapes = shapely.intersection(streets.geometry.to_numpy(), ground.hosting)
+    there = shapely.length(shapes) > 8
+    found = gpd.GeoDataFrame(geometry=shapes[there])
+    middle, patch = patches(found, recipe.FEEDER_PATCH_M)
+    feeder = _joined(middle, patch)
+    load_mw = dealt(recipe.FEEDER_MW, feeder.max() + 1, of_feeders)[feeder]
+    swing = of_sections.uniform(-1, 1, len(found)) * recipe.SECTION_SWING
+    load_mw = np.minimum(load_mw * (1 + swing), recipe.LOAD_CEILING_MW)
+    wrong = _apart(recipe.SECTION_MESS, len(found), of_sections)
+    load_mw[wrong["silent"]] = np.nan
+    load_mw[wrong["full"]] = 0.0
+    load_mw[wrong["marker"]] = recipe.MARKER_MW
+    stations = [s for s in in_service() if s.owner == recipe.VALLEY]
+    points = shapely.points([layout.frame.place(*s.at) for s in stations])
+    nearest = shapely.STRtree(points).nearest(_middles(middle, feeder))
+    source = np.array([s.id for s in stations])[nearest]
+    number = pd.Series(source).groupby(source).cumcount() + 1
+    name = np.array([f"{s}-F{n:02d}" for s, n in zip(source, number, strict=True)])
+    section = pd.Series(feeder).groupby(feeder).cumcount() + 1
+    found["feeder_id"] = name[feeder]
+    found["section_id"] = [f"{f}-{n:03d}" for f, n in zip(name[feeder], section, strict=True)]
+    found["substation_id"] = source[feeder]
+    found["load_mw"] = load_mw.round(3)
+    return found
+
+
+def hosting_kw(sections: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
+    """Return what generators may give back to each section (n,), up to the ceiling, or NaN."""
+    _, feeder = np.unique(sections.feeder_id, return_inverse=True)
+    of_feeder = dealt(recipe.GENERATION_KW, feeder.max() + 1, rng)
+    found = of_feeder[feeder] * rng.uniform(0.6, 1.0, len(sections))
+    return np.asarray(np.minimum(found, recipe.GENERATION_CEILING_KW).round(-1))
+
+
+def cells(
+    sections: gpd.GeoDataFrame, frame: Frame, ground: Ground, rng: np.random.Generator
+) -> gpd.GeoDataFrame:
+    """Return the squares of the planning study. Columns: cell_id, load_mva, queued_mva.
+
+    Where feeders are published, some cells say about what the feeders in them say (their median,
+    by the power factor), and the others something else.
+    """
+    area = frame.box(*recipe.STUDY_AREA).intersection(ground.town)
+    left, low, right, high = np.array(area.bounds) // recipe.CELL_M
+    columns, rows = (one.ravel() for one in np.mgrid[left : right + 1, low : high + 1])
+    side = recipe.CELL_M
+    squares = shapely.box(columns * side, rows * side, (columns + 1) * side, (rows + 1) * side)
+    there = shapely.intersects(squares, area)
+    squares, columns, rows = squares[there], columns[there] - left, rows[there] - low
+    known = sections[sections.load_mw < recipe.MARKER_MW]
+    cell, section = shapely.STRtree(known.geometry.to_numpy()).query(squares, "intersects")
+    median_mw = pd.Series(known.load_mw.to_numpy()[section]).groupby(cell).median()
+    by_feeders = median_mw.reindex(range(len(squares))).to_numpy() / recipe.STUDY_POWER_FACTOR
+    agrees = (rng.random(len(squares)) < recipe.STUDY_AGREES_SHARE) & ~np.isnan(by_feeders)
+    load_mva = np.where(agrees, by_feeders, dealt(recipe.STUDY_MVA, len(squares), rng))
+    queued_mva = rng.uniform(*recipe.QUEUED_MVA, len(squares))
+    told = max(1, round(recipe.QUEUED_KNOWN_SHARE * len(squares)))
+    queued_mva[rng.permutation(len(squares)) >= told] = np.nan
+    return gpd.GeoDataFrame(
+        {
+            "cell_id": [f"C{x:03.0f}-{y:03.0f}" for x, y in zip(columns, rows, strict=True)],
+            "load_mva": load_mva.round(2),
+            "queued_mva": queued_mva.round(2),
+        },
+        geometry=squares,
+    )
+
+
+def areas(frame: Frame, ground: Ground) -> gpd.GeoDataFrame:
+    """Return what the western substations serve. Columns: substation_id, firm, left (text)."""
+    stations = in_service()
+    points = shapely.points([frame.place(*s.at) for s in stations])
+    nearer = shapely.voronoi_polygons(shapely.multipoints(points), extend_to=ground.county)
+    parts = shapely.get_parts(nearer)
+    station, part = shapely.STRtree(parts).query(points, "within")
+    west = frame.box(*recipe.AREAS_BOX).intersection(ground.town.buffer(100))
+    found = gpd.GeoDataFrame(
+        {"substation_id": [stations[i].id for i in station]},
+        geometry=shapely.intersection(parts[part], west),
+    )
+    found = found[found.substation_id.isin(recipe.AREAS) & ~found.is_empty]
+    found = found.sort_values("substation_id", ignore_index=True)
+    published = [recipe.AREAS[name] for name in found.substation_id]
+    return found.assign(firm=[firm for firm, _ in published], left=[left for _, left in published])
+
+
+def in_service() -> list[recipe.Substation]:
+    """Return the substations that serve customers today."""
+    return [
+        s
+        for s in recipe.SUBSTATIONS
+        if s.status.lower() == "in service" and s.level.startswith("Dist")
+    ]
+
+
+def dealt(table: Weighed, count: int, rng: np.random.Generator) -> Array:
+    """Deal `count` values in the table's proportions, in any order: NaN for what is None.
+
+    Unlike draws, a deal holds the proportions in a small town too.
+
+    Worked: of (1, 0, 0) and (3, 5, 5), four values are one 0 and three 5.
+    """
+    ends = np.cumsum([row[0] for row in table])
+    at = (rng.permutation(count) + 0.5) / max(count, 1) * ends[-1]
+    pick = np.searchsorted(ends, at, side="right")
+    low = np.array([row[1] for row in table], dtype=float)
+    high = np.array([row[2] for row in table], dtype=float)
+    return np.asarray(low[pick] + (high - low)[pick] * rng.random(count))
+
+
+def _middles(middle: Array, group: Array) -> Array:
+    """Return, as points, the middle of each group of points (n, 2), in the groups' order."""
+    return np.asarray(shapely.points(pd.DataFrame(middle).groupby(group).mean().to_numpy()))
+
+
+def _joined(middle: Array, patch: Array) -> Array:
+    """Return the feeder of each section: patches of few sections are fed by the nearest other."""
+    large = np.bincount(patch) >= recipe.FEEDER_SECTIONS_LEAST
+    if not large.any():
+        return np.zeros_like(patch)
+    middles = _middles(middle, patch)
+    return np.asarray(shapely.STRtree(middles[large]).nearest(middles)[patch])
+
+
+def _apart(shares: dict[str, float], count: int, rng: np.random.Generator) -> dict[str, Array]:
+    """Return, for each share of `count` rows, rows of its own: at least one of each."""
+    sizes = [max(1, round(share * count)) for share in shares.values()]
+    parts = np.split(rng.permutation(count), np.cumsum(sizes))
+    return dict(zip(shares, parts[:-1], strict=True))

@@ -1,0 +1,26 @@
+"""The streets that pipes and wires were laid along, patch by patch."""
+
+import geopandas as gpd
+import numpy as np
+import shapely
+
+from data.demo.layout import Layout
+
+Array = np.ndarray
+
+
+def served(layout: Layout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return the streets that some lot fronts on."""
+    blocks = layout.blocks.geometry.to_numpy()[np.unique(lots.block)]
+    tree = shapely.STRtree(blocks)
+    near = np.unique(tree.query(layout.streets.geometry.to_numpy(), "dwithin", 16.0)[0])
+    return layout.streets.iloc[near].reset_index(drop=True)
+
+
+def patches(streets: gpd.GeoDataFrame, side_m: float) -> tuple[Array, Array]:
+    """Return each street's middle (n, 2), and the number of the square of `side_m` it is in."""
+    middle = shapely.get_coordinates(
+        shapely.line_interpolate_point(streets.geometry.to_numpy(), 0.5, normalized=True)
+    )
+    _, patch = np.unique(np.floor(middle / side_m), axis=0, return_inverse=True)
+    return middle, patch.ravel()
