@@ -31,8 +31,11 @@ STACKED = "stacked on another parcel"
 PIECE = "another piece of a repeated id"
 JOINED = "joined to a touching parcel of the same owner"
 TOO_SMALL = "smaller than the plan's minimum"
-# The first that applies sets a parcel aside.
+# A point of these stands where the feeder begins, not where it runs: it may matter to a site as far
+# off as its substation, and there are few. All of them leave the store.
+NOT_WHERE_THEY_RUN = frozenset({"capacity"})
 KINDS_APART = frozenset({"exclusions", "receptors"})
+# The first that applies sets a parcel aside.
 RULES: tuple[str, ...] = (
     "no geometry",
     "not land",
@@ -646,10 +649,13 @@ def _near(
         elif name in have:
             _take(opened, layer, market, night, f"near_{name}")
             columns = ", ".join(["source_id", *layer.columns, "geometry"])
+            kept = f"ord in ({_within(f'near_{name}', reach_m)})"
+            if name in NOT_WHERE_THEY_RUN:
+                kept += " or st_dimension(geometry) = 0"
             near[name] = to_frame(
                 con.sql(
                     f"select {columns} from near_{name} "  # noqa: S608 (the catalogue's names)
-                    f"where ord in ({_within(f'near_{name}', reach_m)}) order by ord"
+                    f"where {kept} order by ord"
                 ),
                 market.crs,
                 layer,

@@ -408,6 +408,28 @@ def test_layers_come_within_their_reach_with_their_coverage(
     assert {"street", "pond", "nowhere"}.isdisjoint(classes.index)
 
 
+def test_a_feeder_known_by_its_substation_alone_leaves_the_store_however_far(
+    *, street, folder, needs, land_use, pull, market, source, table, point, night
+):
+    store, place = street
+    columns = {
+        "record_id": {"column": "F"},
+        "kind": {"value": "load"},
+        "grain": {"value": "feeder"},
+    }
+    near, far = point(-30, 5), point(-900, 0)
+    lines = [shapely.LineString([near, (near.x, near.y + 5)]),
+             shapely.LineString([far, (far.x, far.y + 5)])]  # fmt: skip
+    table([far, *lines], F=["by name", "in the street", "elsewhere"]).to_parquet(
+        folder / "feeders.parquet"
+    )
+    said = source("capacity", "feeders.parquet", columns, coverage={"kind": "none"}, id="feeders")
+    place = market(*place.sources, said.id)
+    pull(folder, place, said)
+    got = asked((store, place), needs({"capacity": 60.0}), land_use, night).screening
+    assert sorted(got.layers["capacity"]["record_id"]) == ["by name", "in the street"]
+
+
 def test_a_source_that_was_never_pulled_is_said_and_covers_nothing(street, needs, land_use, night):
     store, place = street
     more = place.model_copy(update={"sources": (*place.sources, "cambridge_roads")})

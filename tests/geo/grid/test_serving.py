@@ -1,0 +1,289 @@
+"""Which record serves a parcel, what its second best says, and what is shared."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from geo.criteria.grid import records, serving
+
+AREA = {"substations": shapely.box(-9000, -9000, 9000, 9000)}
+LOT = shapely.box(0, 0, 10, 10)
+
+
+@pytest.fixture
+def substations(layer):
+    def build(*rows, **columns):
+        names = ("firm_capacity_mva", "peak_load_mva", "committed_load_mva", "status")
+        table = pd.DataFrame(rows, columns=names)
+        spots = shapely.points([[1000.0 * n, 0.0] for n in range(1, len(rows) + 1)])
+        return layer(
+            spots,
+            substation_id=[f"U{n}" for n in range(len(rows))],
+            name=[f"Station {n}" for n in range(len(rows))],
+            owner="Valley Electric",
+            as_of=pd.Timestamp("2026-01-31"),
+            source_id="stations",
+            **{name: table[name] for name in names},
+            **columns,
+        )
+
+    return build
+
+
+@pytest.fixture
+def capacity(layer):
+    def build(*rows):
+        """Return records from (shape, id, grain, kW) and whatever else each row names."""
+        table = pd.DataFrame([{**row[4]} if len(row) > 4 else {} for row in rows])
+        base = {
+            "record_id": [row[1] for row in rows],
+            "kind": "load",
+            "grain": [row[2] for row in rows],
+            "headroom_kw": pd.Series([row[3] for row in rows], dtype=float),
+            "committed_included": True,
+            "as_of": pd.Timestamp("2026-03-01"),
+            "source_id": "maps",
+        }
+        given_columns = {name: table[name].tolist() for name in table.columns}
+        return layer([row[0] for row in rows], **(base | given_columns))
+
+    return build
+
+
+def line(y, x=-5.0, to=15.0):
+    return shapely.LineString([(x, y), (to, y)])
+
+
+def one(sites, plan, coverage=AREA, shape=LOT, **layers):
+    return serving.serving(sites([shape]), layers, coverage, plan).iloc[0]
+
+
+def test_a_substation_bounds_the_parcel_from_above(sites, substations, plan):
+    row = one(sites, plan, substations=substations((20, 16, 3, "in_service")))
+    assert row["load_headroom_kw"] == pytest.approx(950)
+    assert row["headroom_reads"] == "at most"
+    assert (row["headroom_lo_kw"], row["headroom_hi_kw"]) == (-math.inf, pytest.approx(950))
+    assert (row["grid_evidence"], row["grid_source"]) == ("substation", "Station 0")
+    assert (row["grid_distance_m"], row["grid_as_of"]) == (990, "2026-01-31")
+    assert (row["grid_layer"], row["grid_utility"]) == ("stations", "Valley Electric")
+    assert row["headroom_basis"] == "firm less peak"
+
+
+def test_the_levels_go_best_first_and_the_second_is_told(sites, substations, capacity, plan):
+    stations = substations((60, 20, 0, "in_service"))  # 38 000 kW at most
+    records = [
+        (shapely.box(-50, -50, 50, 50), "AREA", "area", 700.0),
+        (line(20), "F1", "feeder", 300.0),
+        (shapely.box(0, 0, 400, 400), "C1", "cell", 1500.0),
+    ]
+    got = [
+        one(sites, plan, substations=stations, capacity=capacity(*records[n:]))
+        for n in range(len(records))
+    ]
+    assert [row["grid_evidence"] for row in got] == ["service area", "feeder", "grid cell"]
+    assert [row["load_headroom_kw"] for row in got] == [700, 300, 1500]
+    assert [row["second_evidence"] for row in got] == ["feeder", "grid cell", "substation"]
+    assert [row["second_headroom_kw"] for row in got] == [300, 1500, 38_000]
+    assert [row["headroom_disagreement_kw"] for row in got] == [400, -1200, -36_500]
+    assert [row["headroom_reads"] for row in got] == ["exactly"] * 3
+
+
+def test_generation_never_answers_for_load_and_stands_beside_it(sites, capacity, plan):
+    hosting = (line(15), "F1", "segment", 3000.0, {"kind": "generation", "ceiling_kw": 3000.0})
+    row = one(sites, plan, capacity=capacity(hosting))
+    assert row["grid_evidence"] == "edge of layer"
+    assert math.isnan(row["load_headroom_kw"])
+    assert (row["hosting_kw"], row["hosting_at_least"]) == (3000, True)
+    assert (row["hosting_source"], row["hosting_distance_m"]) == ("F1", 5)
+    # A rating less a load says nothing of generation.
+    rated = {"kind": "generation", "firm_capacity_mva": 10.0, "peak_load_mva": 4.0}
+    silent = one(sites, plan, capacity=capacity((line(15), "F1", "segment", np.nan, rated)))
+    assert math.isnan(silent["hosting_kw"])
+    load = (line(30), "F2", "feeder", 250.0, {"kind": "load"})
+    both = one(sites, plan, capacity=capacity(hosting, load))
+    assert (both["load_headroom_kw"], both["hosting_kw"]) == (250, 3000)
+    assert not records.published({"capacity": capacity(hosting)}, plan)
+
+
+def test_rows_of_one_feeder_fold_to_least_median_and_greatest(sites, capacity, plan):
+    rows = [(line(15 + n), "F1", "segment", kw) for n, kw in enumerate([900.0, 100.0, 400.0])]
+    other = (line(40), "F2", "segment", 5.0)
+    far = (line(15, 5000, 5010), "F1", "segment", -700.0)  # the same feeder, out of reach
+    row = one(sites, plan, capacity=capacity(*rows, other, far))
+    assert row["headroom_rows"] == 3
+    assert (row["headroom_min_kw"], row["headroom_median_kw"], row["headroom_max_kw"]) == (
+        100, 400, 900,
+    )  # fmt: skip
+    assert row["load_headroom_kw"] == 400  # the plan's choice
+    for fold, kw in (("min", 100), ("max", 900)):
+        grid = plan.grid.model_copy(update={"fold": fold})
+        chosen = plan.model_copy(update={"grid": grid})
+        assert one(sites, chosen, capacity=capacity(*rows))["load_headroom_kw"] == kw
+
+
+def test_one_id_of_two_sources_is_two_feeders(sites, capacity, plan):
+    rows = [
+        (line(15), "F1", "feeder", 900.0),
+        (line(16), "F1", "feeder", 100.0, {"source_id": "others"}),
+    ]
+    rows[0] = (*rows[0], {"source_id": "maps"})
+    row = one(sites, plan, capacity=capacity(*rows))
+    assert (row["load_headroom_kw"], row["headroom_rows"], row["grid_layer"]) == (900, 1, "maps")
+
+
+def test_a_silent_feeder_in_the_street_is_not_answered_by_another(
+    sites, substations, capacity, plan
+):
+    feeders = capacity((line(12), "F0", "feeder", np.nan), (line(40), "F1", "feeder", 80.0))
+    row = one(sites, plan, capacity=feeders)
+    assert math.isnan(row["load_headroom_kw"])
+    # Its substation may still say what there is at the most.
+    both = one(sites, plan, capacity=feeders, substations=substations((20, 16, 3, "in_service")))
+    assert (both["grid_evidence"], both["second_evidence"]) == ("substation", None)
+
+
+def test_a_silent_section_leaves_the_span_open(sites, capacity, plan):
+    rows = [(line(15 + n), "F1", "segment", kw) for n, kw in enumerate([900.0, np.nan, 400.0])]
+    row = one(sites, plan, capacity=capacity(*rows))
+    assert (row["load_headroom_kw"], row["headroom_rows"]) == (650, 2)
+    assert row["headroom_silent_rows"] == 1
+    assert (row["headroom_lo_kw"], row["headroom_hi_kw"]) == (-math.inf, math.inf)
+    assert row["headroom_reads"] == "neither"
+
+
+def test_an_id_of_two_substations_names_neither(sites, substations, capacity, plan):
+    area = (shapely.box(-50, -50, 50, 50), "A1", "area", np.nan, {"substation_id": "U0"})
+    stations = substations((20, 19, 0, "in_service"), (30, 10, 5, "in_service"))
+    stations["substation_id"], stations["source_id"] = "U0", ["north", "south"]
+    row = one(sites, plan, substations=stations, capacity=capacity(area))
+    assert row["grid_evidence"] == "substation"
+    assert row["pool_kw"] == pytest.approx(950)
+    turned = one(sites, plan, substations=stations.iloc[::-1], capacity=capacity(area))
+    assert turned["load_headroom_kw"] == row["load_headroom_kw"]
+
+
+def test_a_service_area_that_names_its_substation_has_its_headroom(
+    sites, substations, capacity, plan
+):
+    area = (shapely.box(-50, -50, 50, 50), "A1", "area", np.nan, {"substation_id": "U1"})
+    stations = substations((20, 19, 0, "in_service"), (30, 10, 5, "in_service"))
+    row = one(sites, plan, substations=stations, capacity=capacity(area))
+    # Not the nearest, which is full but for 950 kW: the one that serves the area.
+    assert row["load_headroom_kw"] == pytest.approx(15 * 950)
+    assert (row["grid_evidence"], row["grid_source"]) == ("service area", "A1")
+    # It is the substation's: the parcel may get less.
+    assert (row["headroom_lo_kw"], row["headroom_reads"]) == (-math.inf, "at most")
+    assert row["second_headroom_kw"] == pytest.approx(950)
+
+
+def test_of_nested_areas_the_smallest_with_a_value_serves(sites, capacity, plan):
+    areas = [
+        (shapely.box(-900, -900, 900, 900), "A-large", "area", 5.0),
+        (shapely.box(-90, -90, 90, 90), "B-small", "area", 7.0),
+        (shapely.box(-9, -9, 19, 19), "C-silent", "area", np.nan),
+    ]
+    assert one(sites, plan, capacity=capacity(*areas))["grid_source"] == "B-small"
+
+
+def test_feeders_of_the_nearest_substation_leave_a_span(sites, substations, capacity, plan):
+    station = substations((60, 20, 0, "in_service"))
+    spot = shapely.Point(1000, 0)
+    records = capacity(
+        *(
+            (spot, f"F{n}", "feeder", kw, {"substation_id": "U0"})
+            for n, kw in enumerate([200.0, 3000.0, 700.0])
+        )
+    )
+    row = one(sites, plan, substations=station, capacity=records)
+    assert row["grid_evidence"] == "feeders of substation"
+    assert (row["load_headroom_kw"], row["headroom_rows"]) == (700, 3)
+    assert (row["headroom_lo_kw"], row["headroom_hi_kw"]) == (200, 3000)
+    assert row["headroom_reads"] == "between"
+    assert (row["second_evidence"], row["second_headroom_kw"]) == ("substation", 38_000)
+
+
+def test_only_a_distribution_substation_in_service_serves(sites, substations, plan):
+    stations = substations(
+        (30, 1, 0, "retired"), (30, 2, 0, "planned"), (30, 3, 0, "unknown"),
+        (30, 4, 0, "in_service"), (20, 16, 3, "in_service"),
+        level=[None, None, None, "transmission", "distribution"],
+    )  # fmt: skip
+    far = plan.grid.model_copy(update={"substation_reach_m": 8000.0})
+    row = one(sites, plan.model_copy(update={"grid": far}), substations=stations)
+    assert (row["grid_source"], row["load_headroom_kw"]) == ("Station 4", pytest.approx(950))
+    assert records.remarks({"substations": stations}, plan) == {
+        "substations retired, which serve nobody": 1,
+        "substations planned, which serve nobody": 1,
+        "substations of unknown status, which serve nobody": 1,
+        "substations for transmission alone, which serve nobody": 1,
+    }
+
+
+def test_a_substation_that_publishes_nothing_leaves_the_gap_unknown(sites, substations, plan):
+    stations = substations((None, 5, 0, "in_service"))
+    row = one(sites, plan, substations=stations)
+    assert row["grid_evidence"] == "unpublished"
+    assert math.isnan(row["load_headroom_kw"])
+    assert (row["grid_source"], row["grid_distance_m"]) == ("Station 0", 990)
+    assert not records.published({"substations": stations}, plan)
+    assert records.remarks({"substations": stations}, plan) == {
+        "substations that publish no capacity": 1
+    }
+
+
+def test_absence_is_a_fact_only_inside_the_layer(sites, substations, plan):
+    far = substations((20, 1, 0, "in_service")).translate(50_000, 0).to_frame("geometry")
+    stations = substations((20, 1, 0, "in_service")).set_geometry(far.geometry)
+    assert one(sites, plan, substations=stations)["grid_evidence"] == "none"
+    edge = {"substations": shapely.box(-50, -50, 50, 50)}
+    assert one(sites, plan, edge, substations=stations)["grid_evidence"] == "edge of layer"
+    assert one(sites, plan)["grid_evidence"] == "no layer"
+
+
+def test_a_substation_bounds_only_where_no_nearer_one_can_hide(sites, substations, plan):
+    # The layer ends 14 m west of the lot: a nearer substation may stand just beyond.
+    area = {"substations": shapely.box(-14, -500, 9000, 500)}
+    row = one(sites, plan, area, substations=substations((20, 20, 0, "in_service")))
+    assert row["grid_evidence"] == "edge of layer"
+    assert math.isnan(row["load_headroom_kw"])
+    assert row["headroom_hi_kw"] == math.inf
+
+
+def test_sites_share_their_substation_where_it_is_known(sites, substations, capacity, plan):
+    stations = substations((20, 16, 3, "in_service"))
+    records = capacity(
+        (line(15), "F1", "feeder", 300.0, {"substation_id": "U0"}),
+        (line(15, 2000, 2010), "F2", "feeder", 400.0, {"substation_id": "elsewhere"}),
+    )
+    lots = sites([LOT, shapely.box(2000, 0, 2010, 10)])
+    both = {"substations": stations, "capacity": records}
+    got = serving.serving(lots, both, AREA, plan)
+    assert got["station_pool"].tolist()[0] == "U0"
+    assert got["record_pool"].notna().all()
+    assert got["pool"].tolist() == ["Station 0", "F2"]
+    assert got["pool_kw"].tolist() == [pytest.approx(950), 400]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(seed=st.integers(0, 99))
+def test_shuffled_rows_change_nothing(sites, substations, capacity, plan, seed):
+    stations = substations((60, 20, 0, "in_service"), (20, 16, 3, "in_service"))
+    records = capacity(
+        (line(15), "F1", "segment", 300.0), (line(15), "F2", "segment", 100.0),
+        (line(16), "F1", "segment", 800.0), (shapely.box(0, 0, 9, 9), "C1", "cell", 9.0),
+        (shapely.box(0, 0, 9, 9), "C0", "cell", 7.0),
+        (shapely.box(490, -9, 540, 40), "A1", "area", 500.0),
+        (shapely.box(490, -9, 540, 40), "A1", "area", 100.0),
+    )  # fmt: skip
+    lots = sites([LOT, shapely.box(500, 0, 520, 30), shapely.box(-9, -9, 0, 0)])
+    first = serving.serving(lots, {"substations": stations, "capacity": records}, AREA, plan)
+    mixed = {
+        "substations": stations.sample(frac=1, random_state=seed),
+        "capacity": records.sample(frac=1, random_state=seed),
+    }
+    pd.testing.assert_frame_equal(first, serving.serving(lots, mixed, AREA, plan))
