@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from geo import catalogue
 from geo.errors import ConfigError
-from geo.model import Container, Fuel, Plan, Separation
+from geo.machine import demand
+from geo.model import Container, Fuel, Generator, Plan, Separation
 
 HOURS_PER_DAY = 24
 
@@ -31,7 +34,7 @@ class Tanks:
     pad_m: float
 
 
-def tanks(fuel: Fuel, plan: Plan) -> list[Tanks]:
+def tanks(fuel: Fuel, generator: Generator, plan: Plan) -> list[Tanks]:
     """Return every group of one size of container that feeds at least one machine, least first.
 
     Of groups that feed as many machines, the one that holds least, then of fewest containers.
@@ -41,11 +44,11 @@ def tanks(fuel: Fuel, plan: Plan) -> list[Tanks]:
     Worked: 30 000 gal of propane, 80 % usable, over 3 days are 333.3 gal/h: 14 machines of
     22.6 gal/h, 50 ft from buildings and lot lines.
     """
-    rule = _rule(fuel, plan)
+    rule, each = _rule(fuel, plan), demand(generator, fuel)
     best: dict[int, Tanks] = {}
     for container in fuel.containers:
         for count in range(1, plan.fuel.containers_most + 1):
-            group = _group(count, container, fuel, rule, plan)
+            group = _group(count, container, fuel, each, rule, plan)
             if group is None or not group.feeds:
                 continue
             feeds = min(group.feeds, plan.cap)
@@ -53,6 +56,18 @@ def tanks(fuel: Fuel, plan: Plan) -> list[Tanks]:
             if known is None or (group.capacity, count) < (known.capacity, known.count):
                 best[feeds] = group
     return [best[feeds] for feeds in sorted(best)]
+
+
+def lasts_days(usable: np.ndarray, burnt: np.ndarray) -> np.ndarray:
+    """Return for how many days what is stored lasts between deliveries; NaN where nothing runs.
+
+    `usable` is in the unit of storage that the fuel's flow is of, `burnt` that flow.
+
+    Worked: 24 000 usable gallons for ten machines of 22.6 gal/h: 4.4 days.
+    """
+    lasts = np.full(len(usable), np.nan)
+    np.divide(usable, HOURS_PER_DAY * burnt, out=lasts, where=burnt > 0)
+    return lasts
 
 
 def _rule(fuel: Fuel, plan: Plan) -> Separation:
@@ -68,9 +83,9 @@ def _rule(fuel: Fuel, plan: Plan) -> Separation:
 
 
 def _group(
-    count: int, container: Container, fuel: Fuel, rule: Separation, plan: Plan
+    count: int, container: Container, fuel: Fuel, each: float, rule: Separation, plan: Plan
 ) -> Tanks | None:
-    """Return so many containers in a row.
+    """Return so many containers in a row, for machines of which each burns so much.
 
     None where the rule's table does not reach so far, or where nobody says what they boil off.
     """
@@ -94,7 +109,7 @@ def _group(
         container=container,
         capacity=capacity,
         flow=flow,
-        feeds=int(flow // fuel.demand_per_machine),
+        feeds=int(flow // each),
         length_m=container.length_m,
         width_m=count * container.width_m + (count - 1) * between,
         between_m=between,

@@ -22,7 +22,7 @@ def north(points, _site):
 def kept(ground_of, plan):
     def build(lot, buildings=(), hoped=25):
         ground = ground_of([lot], buildings)
-        groups = tanks(PROPANE, plan)
+        groups = tanks(PROPANE, GX230, plan)
         found = stored(
             ground, np.array([lot]), np.array(buildings, dtype=object), groups, north,
             np.array([hoped]), GX230, plan,
@@ -106,7 +106,14 @@ def test_on_a_bare_parcel_tanks_and_pad_share_the_open_ground(sites, bare_ground
     ground = bare_ground(sites([lot], building_area_m2=3560.0, storeys=1.0))
     nothing = np.empty(0, dtype=object)
     found = stored(
-        ground, np.array([lot]), nothing, tanks(PROPANE, plan), north, np.array([25]), GX230, plan
+        ground,
+        np.array([lot]),
+        nothing,
+        tanks(PROPANE, GX230, plan),
+        north,
+        np.array([25]),
+        GX230,
+        plan,
     )
     assert room.most(ground, GX230, plan)[0].tolist() == [4]
     assert found.body[0].area == pytest.approx(9.8 * 2.1)

@@ -1,0 +1,48 @@
+"""The columns that every fuel answers with, and what they hold before anything is known."""
+
+from collections.abc import Mapping
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+FACTS: dict[str, object] = {
+    "fuel_evidence": None,
+    "fuel_n_lo": 0,
+    "fuel_n_hi": 0,
+    "fuel_capacity": np.nan,
+    "main_id": None,
+    "main_distance_m": np.nan,
+    "main_diameter_in": np.nan,
+    "main_pressure_class": None,
+    "main_pressure_kpa": np.nan,
+    "main_material": None,
+    "main_source": None,
+    "storage_count": np.nan,
+    "storage_capacity": np.nan,
+    "storage_unit": None,
+    "storage": None,
+    "fuel_assumed": None,
+}
+
+
+def blank(sites: gpd.GeoDataFrame, columns: Mapping[str, object] = FACTS) -> pd.DataFrame:
+    """Return a row a site of nothing known: columns of numbers, and of objects where None."""
+    facts = pd.DataFrame(dict(columns), index=sites.index)
+    texts = [name for name, value in columns.items() if value is None]
+    return facts.astype(dict.fromkeys(texts, object))
+
+
+def texts(frame: pd.DataFrame, column: str) -> np.ndarray:
+    """Return a column of texts, None where missing or where there is no such column."""
+    if column not in frame.columns:
+        return np.full(len(frame), None, dtype=object)
+    values = frame[column].astype(object)
+    return values.where(values.notna(), None).to_numpy(dtype=object)
+
+
+def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
+    """Return a column of numbers, NaN where missing or where there is no such column."""
+    if column not in frame.columns:
+        return np.full(len(frame), np.nan)
+    return pd.to_numeric(frame[column]).to_numpy(dtype=float, na_value=np.nan)

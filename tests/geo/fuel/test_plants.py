@@ -1,0 +1,242 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from geo import catalogue
+from geo.criteria.fuel import plants as fuel_plants
+from geo.criteria.fuel.facts import FACTS
+
+BIOGAS, HYDROGEN = catalogue.fuels()["biogas"], catalogue.fuels()["hydrogen"]
+GX230 = catalogue.generators()["gx230"]
+# Of methane and of hydrogen, a machine (scfh).
+METHANE = 200 * 3412.142 / 0.33 / 1012
+PURE = 200 * 3412.142 / 0.33 / 325
+LOT = shapely.box(-20, -20, 20, 20)
+AREA = {"fuel_plants": shapely.box(-90_000, -90_000, 90_000, 90_000)}
+SETTINGS = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def ask(sites, plan, table, fuel=BIOGAS, shapes=(LOT,), coverage=AREA):
+    layers = {} if table is None else {"fuel_plants": table}
+    return fuel_plants.made(sites(list(shapes)), layers, coverage, fuel, GX230, plan)
+
+
+def one(sites, plan, table, **kwargs):
+    return ask(sites, plan, table, **kwargs).iloc[0]
+
+
+def told(row):
+    return row["fuel_evidence"], int(row["fuel_n_lo"]), int(row["fuel_n_hi"])
+
+
+def away(metres):
+    """Return a point so far east of the lot."""
+    return shapely.Point(20 + metres, 0)
+
+
+def test_the_worked_plant(sites, plants, plan):
+    table = plants({"flow_scfh": 15_000.0, "used": "partly", "used_scfh": 6_000.0})
+    row = one(sites, plan, table)
+    # (15 000 - 6000) x 0.5 / 2043.4 = 2.2.
+    assert told(row) == ("plant on the site", 2, 2)
+    assert row["fuel_capacity"] == 4500
+    names = ("plant_id", "plant_name", "plant_kind", "plant_status", "plant_used")
+    assert [row[name] for name in names] == ["P", "Hill", "landfill", "operating", "partly"]
+    assert row["plant_distance_m"] == 0
+
+
+def test_every_fuel_answers_with_the_same_columns(sites, plants, plan):
+    facts = ask(sites, plan, plants())
+    assert list(facts.columns) == [*FACTS, *fuel_plants.PLANT_FACTS]
+    assert len(ask(sites, plan, plants({}), shapes=())) == 0
+
+
+def test_hydrogen_counts_whole_and_only_from_its_own_plants(sites, plants, plan):
+    table = plants({"fuel": "hydrogen", "plant_kind": "hydrogen plant", "methane_share": np.nan})
+    # 30 000 / 6363 = 4.7.
+    assert told(one(sites, plan, table, fuel=HYDROGEN)) == ("plant on the site", 4, 4)
+    assert math.floor(30_000 / PURE) == 4
+    assert told(one(sites, plan, table)) == ("no plant", 0, 0)
+
+
+def test_gas_that_does_not_say_how_much_methane_it_holds_is_a_bracket(sites, plants, plan):
+    row = one(sites, plan, plants({"methane_share": np.nan}))
+    # 30 000 x 0.45 / 2043.4 = 6.6 and 30 000 x 0.65 / 2043.4 = 9.5.
+    assert told(row) == ("plant on the site", 6, 9)
+    assert row["fuel_capacity"] == 13_500
+
+
+@pytest.mark.parametrize(
+    ("used", "used_scfh", "lo", "hi"),
+    [
+        ("no", np.nan, 7, 7),          # 30 000 x 0.5 / 2043.4 = 7.3
+        ("yes", np.nan, 0, 0),
+        ("yes", 10_000.0, 0, 0),
+        ("partly", 20_000.0, 2, 2),    # 10 000 x 0.5 / 2043.4 = 2.4
+        ("partly", 40_000.0, 0, 0),
+        ("partly", np.nan, 0, 7),
+        ("unknown", np.nan, 0, 7),
+        (None, np.nan, 0, 7),
+    ],
+)  # fmt: skip
+def test_what_is_used_already_is_not_spare(sites, plants, plan, used, used_scfh, lo, hi):
+    row = one(sites, plan, plants({"used": used, "used_scfh": used_scfh}))
+    assert told(row) == ("plant on the site", lo, hi)
+
+
+def test_a_plant_with_no_flow_published_is_a_bracket_not_a_zero(sites, plants, plan):
+    row = one(sites, plan, plants({"flow_scfh": np.nan}))
+    assert told(row) == ("plant on the site", 0, plan.cap)
+    assert np.isnan(row["fuel_capacity"])
+    # Unless all of it is used, however much it is.
+    row = one(sites, plan, plants({"flow_scfh": np.nan, "used": "yes"}))
+    assert told(row) == ("plant on the site", 0, 0)
+
+
+@pytest.mark.parametrize("status", ["planned", "unknown", None])
+def test_a_plant_that_may_not_run_is_only_a_best_case(sites, plants, plan, status):
+    row = one(sites, plan, plants({"status": status}))
+    assert told(row) == ("plant on the site", 0, 7)
+    assert (row["plant_status"], np.isnan(row["fuel_capacity"])) == (status, True)
+
+
+def test_a_closed_plant_never_counts(sites, plants, plan):
+    row = one(sites, plan, plants({"status": "closed"}))
+    assert told(row) == ("no plant", 0, 0)
+    assert row["plant_id"] is None
+
+
+def test_a_plant_counts_as_far_as_a_pipe_is_laid_and_is_context_beyond(sites, plants, plan):
+    row = one(sites, plan, plants({"shape": away(500)}))
+    assert told(row) == ("plant by pipe", 7, 7)
+    row = one(sites, plan, plants({"shape": away(501)}))
+    assert told(row) == ("plant too far", 0, 0)
+    assert (row["plant_id"], row["plant_distance_m"]) == ("P", 501)
+    row = one(sites, plan, plants({"shape": away(20_001)}))
+    assert told(row) == ("no plant", 0, 0)
+    assert row["plant_id"] is None
+
+
+def test_a_plan_that_lays_no_pipe_counts_only_what_is_on_the_site(sites, plants, plan):
+    none = plan.fuel.model_copy(update={"plant_reach_m": 0.0})
+    taken = plan.model_copy(update={"fuel": none})
+    grounds = shapely.box(19, -5, 80, 5)
+    assert told(one(sites, taken, plants({"shape": grounds}))) == ("plant on the site", 7, 7)
+    assert told(one(sites, taken, plants({"shape": away(1)}))) == ("plant too far", 0, 0)
+
+
+def test_a_plant_known_by_its_county_alone_counts_for_nothing(sites, plants, plan):
+    row = one(sites, plan, plants({"precision": "county"}))
+    assert told(row) == ("plant, place by county only", 0, 0)
+    # Its county's middle lies on the lot: that is no distance to the plant.
+    assert (row["plant_id"], np.isnan(row["plant_distance_m"])) == ("P", True)
+    both = plants({"precision": "county"}, {"plant_id": "Q", "shape": away(900)})
+    row = one(sites, plan, both)
+    assert (*told(row), row["plant_id"]) == ("plant too far", 0, 0, "Q")
+    assert told(one(sites, plan, plants({"precision": None}))) == ("plant on the site", 7, 7)
+
+
+def test_no_plant_is_a_fact_only_inside_the_layer(sites, plants, plan):
+    assert told(one(sites, plan, plants())) == ("no plant", 0, 0)
+    near = {"fuel_plants": shapely.box(-400, -400, 400, 400)}
+    assert told(one(sites, plan, plants(), coverage=near)) == ("edge of layer", 0, 25)
+    assert told(one(sites, plan, plants(), coverage={})) == ("edge of layer", 0, 25)
+    assert told(one(sites, plan, None)) == ("no layer", 0, 25)
+    # A nearer plant may stand beyond the edge: one that is too far is then named, and no more.
+    row = one(sites, plan, plants({"shape": away(900)}), coverage=near)
+    assert (*told(row), row["plant_id"]) == ("edge of layer", 0, 25, "P")
+
+
+def test_the_best_plant_in_reach_feeds_the_site(sites, plants, plan):
+    table = plants(
+        {"plant_id": "near", "flow_scfh": 9_000.0, "shape": away(10)},
+        {"plant_id": "rich", "shape": away(400)},
+        {"plant_id": "silent", "flow_scfh": np.nan, "shape": away(5)},
+    )
+    row = one(sites, plan, table)
+    # The silent one may carry any number.
+    assert (*told(row), row["plant_id"]) == ("plant by pipe", 7, 25, "rich")
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_plants_alike_the_nearer_and_then_the_lower_id_feeds(sites, plants, plan, order):
+    for metres, fed in (((50, 40), "b"), ((40, 40), "a")):
+        rows = [
+            {"plant_id": name, "shape": away(far)} for name, far in zip("ab", metres, strict=True)
+        ]
+        table = plants(*(rows[number] for number in order))
+        assert one(sites, plan, table)["plant_id"] == fed
+
+
+a_plant = st.fixed_dictionaries(
+    {
+        "plant_id": st.sampled_from(["a", "b", "c"]),
+        "flow_scfh": st.sampled_from([0.0, 5_000.0, 30_000.0, np.nan]),
+        "methane_share": st.sampled_from([0.0, 0.4, 0.6, np.nan]),
+        "used": st.sampled_from(["no", "partly", "yes", "unknown", None]),
+        "used_scfh": st.sampled_from([0.0, 4_000.0, np.nan]),
+        "status": st.sampled_from(["operating", "planned", "closed", "unknown"]),
+        "precision": st.sampled_from(["site", "address", "county", None]),
+        "shape": st.sampled_from([away(metres) for metres in (-5, 40, 300, 700, 9_000)]),
+    }
+)
+LOTS = [LOT, shapely.box(200, 0, 240, 40), shapely.box(900, 0, 940, 40)]
+
+
+@SETTINGS
+@given(st.lists(a_plant, max_size=6), st.randoms(use_true_random=False))
+def test_shuffled_plants_change_nothing(sites, plants, plan, rows, random):
+    again = list(rows)
+    random.shuffle(again)
+    pd.testing.assert_frame_equal(
+        ask(sites, plan, plants(*rows), shapes=LOTS), ask(sites, plan, plants(*again), shapes=LOTS)
+    )
+
+
+@SETTINGS
+@given(
+    st.lists(a_plant, min_size=1, max_size=5),
+    st.sampled_from(["flow_scfh", "used", "used_scfh", "status"]),
+)
+def test_what_is_missing_only_widens_the_bracket(sites, plants, plan, rows, column):
+    silent = [row | {column: None if column in {"used", "status"} else np.nan} for row in rows]
+    first = ask(sites, plan, plants(*rows), shapes=LOTS)
+    second = ask(sites, plan, plants(*silent), shapes=LOTS)
+    assert (second["fuel_n_lo"] <= first["fuel_n_lo"]).all()
+    assert (second["fuel_n_hi"] >= first["fuel_n_hi"]).all()
+
+
+@SETTINGS
+@given(st.lists(a_plant, max_size=5), a_plant)
+def test_one_more_plant_never_feeds_less(sites, plants, plan, rows, another):
+    few = ask(sites, plan, plants(*rows), shapes=LOTS)
+    many = ask(sites, plan, plants(*rows, another), shapes=LOTS)
+    assert (many["fuel_n_lo"] >= few["fuel_n_lo"]).all()
+    assert (many["fuel_n_hi"] >= few["fuel_n_hi"]).all()
+
+
+@SETTINGS
+@given(a_plant)
+def test_one_plant_agrees_with_its_arithmetic(sites, plants, plan, row):
+    lo, hi = 0, plan.cap
+    if not math.isnan(row["flow_scfh"]) or row["used"] == "yes":
+        flow = 0.0 if row["used"] == "yes" else row["flow_scfh"]
+        left, sure = flow, row["used"] in {"no", "yes"}
+        if row["used"] != "yes" and not math.isnan(row["used_scfh"]):
+            left, sure = max(flow - row["used_scfh"], 0.0), True
+        share = row["methane_share"]
+        least, most = (0.45, 0.65) if math.isnan(share) else (share, share)
+        hi = min(math.floor(left * most / METHANE), plan.cap)
+        if sure and row["status"] == "operating":
+            lo = min(math.floor(left * least / METHANE), plan.cap)
+    far = LOT.distance(row["shape"]) > plan.fuel.plant_reach_m
+    if far or row["status"] == "closed" or row["precision"] == "county":
+        lo = hi = 0
+    assert told(one(sites, plan, plants(row)))[1:] == (lo, hi)
