@@ -22,7 +22,7 @@ from flows.check import ready
 from flows.outcome import Published, Top
 from flows.progress import step
 from flows.settings import Where
-from geo import rank, screen
+from geo import preface, rank, screen
 from geo.errors import StoreError
 from geo.model import LandUse, Market, Plan, Report
 from maps import export, ranked
@@ -131,16 +131,17 @@ def _screened(
         sites=sites,
         set_aside=selected.set_aside,
         unclassified=selected.unclassified,
-        counts=rank.counts(ranking),
+        counts=rank.counts(ranking) | {"records": preface.records(selected.screening, plan)},
         first_lines=(
             *(
                 f"Stale: {source} could not be pulled; its last good rows stand."
                 for source in stale
             ),
-            *rank.first_lines(selected.screening, market, plan),
+            *preface.first_lines(selected.screening, market, plan),
             *selected.notes,
         ),
-        assumptions=rank.assumptions(market, plan),
+        assumptions=preface.assumptions(market, plan),
+        estimates=preface.estimates(plan),
         sources=lines,
     )
     ranking = ranking.assign(

@@ -73,9 +73,8 @@ def explained(folder: Path, market: Market, site: str) -> bool:
     Reads the published files alone. Raises StoreError where nothing was published.
     """
     path = ranking_path(folder, market)
-    names = [fact.name for fact in catalogue.facts()]
-    held = set(pq.read_schema(path).names)
-    ranking = pq.read_table(path, columns=[name for name in names if name in held]).to_pandas()
+    names = [fact.name for fact in catalogue.facts_in(pq.read_schema(path).names)]
+    ranking = pq.read_table(path, columns=names).to_pandas()
     wanted = site.strip().casefold()
     console = Console(highlight=False, soft_wrap=True)
     for column in ("site_id", "address"):

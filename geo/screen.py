@@ -1,6 +1,5 @@
 """Screen the sites of a market for a plan: what to ask of the store, and the facts of each site."""
 
-from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import geopandas as gpd
@@ -8,14 +7,16 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import adjoining, catalogue, size
-from geo.criteria import fuel, grid
+from geo import adjoining, catalogue, ladder, levers, machine, size
+from geo.criteria.fuel import stored
+from geo.criteria.grid import gap, records, serving
 from geo.criteria.noise import rules
 from geo.criteria.noise.hearers import looked_m
-from geo.criteria.noise.sound import open_field, rerated, rerating_db, sound
+from geo.criteria.noise.sound import open_field, rerating_db, sound
 from geo.criteria.pad.ground import YARDS
+from geo.economics import economics
 from geo.errors import ConfigError
-from geo.model import Fuel, Generator, Lever, Market, Needs, Plan, Screening
+from geo.model import Fuel, Generator, Market, Needs, Plan, Screening
 from geo.raster import at
 from geo.tanks import tanks
 
@@ -37,14 +38,18 @@ def needs(market: Market, plan: Plan) -> Needs:
     heard = open_field(generator, plan)
     rule = rules.rule_of(market)
     audible = max(looked_m(limit, rule, heard, plan) for limit in rules.limits(market, plan))
-    stored = [one for one in fuels_of(plan) if one.delivery == "storage"]
-    separations = [group.building_m for one in stored for group in tanks(one, plan)]
+    separations = [
+        group.building_m for one in delivered(plan) for group in tanks(one, generator, plan)
+    ]
     clearance = max([plan.pad.building_clearance_m, *separations])
     reach = {
         "substations": plan.grid.substation_reach_m,
-        "feeders": plan.grid.feeder_reach_m,
+        "capacity": plan.grid.feeder_reach_m,
         "mains": plan.fuel.main_reach_m,
         "gas_signs": plan.fuel.sign_reach_m,
+        "gas_territories": 0.0,
+        "gas_transmission": plan.fuel.transmission_reach_m,
+        "fuel_plants": max(plan.fuel.plant_reach_m, plan.fuel.context_reach_m),
         "receptors": audible,
         # A building matters to a pad by its clearance, and to sound wherever it goes.
         "buildings": max(clearance, audible),
@@ -71,6 +76,13 @@ def fuels_of(plan: Plan) -> list[Fuel]:
     return [_known(catalogue.fuels(), name, "fuel", plan) for name in plan.fuels]
 
 
+def delivered(plan: Plan) -> list[Fuel]:
+    """Return the plan's fuels that somebody brings by road, and that are stored on the site."""
+    return [
+        one for one in fuels_of(plan) if "storage" in one.routes and one.id in plan.fuel.delivered
+    ]
+
+
 def _known(table: dict[str, T], name: str, what: str, plan: Plan) -> T:
     if name not in table:
         raise ConfigError(
@@ -79,19 +91,6 @@ def _known(table: dict[str, T], name: str, what: str, plan: Plan) -> T:
             f"use one of {', '.join(table)}",
         )
     return table[name]
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """What each site carries on its best fuel, with the ground and the supply behind it."""
-
-    found: size.Siting
-    deployed: pd.DataFrame
-    supply: pd.DataFrame
-    fuel: np.ndarray
-    n_by_fuel: np.ndarray
-    ladder: list[str]
-    other: pd.DataFrame
 
 
 def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
@@ -117,23 +116,32 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
         market.crs,
     )
     found = size.siting(sites, given, heard, generator, market, plan)
-    choice = _best_fuel(given, sites, found, plan)
+    fuels = fuels_of(plan)
+    choice = ladder.choose(given, sites, found, fuels, generator, plan)
     found = choice.found
-    stored = choice.supply["storage"].to_numpy(dtype=object)
-    described = size.describe(sites, given, found, choice.deployed, stored, market)
-    gap = grid.gap(sites, given.layers, given.coverage, plan)
+    tanks_there = choice.supply["storage"].to_numpy(dtype=object)
+    described = size.describe(sites, given, found, choice.deployed, tanks_there, market)
     # What the zoning asks is on the row as it was taken: by its text or by the plan.
     asked = sites.drop(columns=[f"setback_{yard}_m" for yard in YARDS])
-    parts = [asked, gap, choice.supply, choice.deployed, choice.other, described]
+    parts = [
+        asked,
+        serving.serving(sites, given.layers, given.coverage, plan),
+        choice.supply,
+        choice.deployed,
+        ladder.most_at_best(choice),
+        ladder.rungs(choice, plan),
+        described,
+    ]
     facts = pd.concat(parts, axis=1)
-    power_kw = generator.power_kw
-    facts["needed_lo"] = grid.needed(facts["shortfall_lo_kw"], power_kw, plan)
-    facts["needed_hi"] = grid.needed(facts["shortfall_hi_kw"], power_kw, plan)
-    facts["fuel"], facts["fuel_ladder"] = choice.fuel, choice.ladder
+    _whereabouts(facts, given, sites)
+    _gap(facts, generator, plan)
+    facts["fuel"] = choice.fuel
     # Where no machine stands, no tank is drawn for one.
     facts.loc[facts["block"].isna(), "storage"] = None
+    facts["service_line_m"] = ladder.service_line_m(choice.supply, facts["block"], given.layers)
     _fuel_slack(facts, plan)
-    facts = facts.join(_lifted(given, sites, choice, plan))
+    facts = facts.join(economics(facts, generator, fuels, plan))
+    facts = facts.join(levers.lifted(given, sites, choice, generator, plan))
     facts["assumed"] = _assumed(facts, found, plan)
     facts["own_assumed"] = ~np.isnan(found.scene.heard.own_at_m)
     facts["ambient_assumed"] = found.scene.heard.ambient_assumed
@@ -142,12 +150,6 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
     facts["level_at_1m_dba"] = facts["level_dba"] + rerating_db(generator, 1.0)
     facts["group_id"] = _group_ids(sites)
     facts["weightless"] = " ".join(absent(given, plan))
-    middle = shapely.point_on_surface(np.asarray(sites.geometry.array))
-    for layer, name in (("elevation", "elevation_m"), ("ambient", "ambient_dba")):
-        raster = given.rasters.get(layer)
-        facts[name] = at(raster, middle, sites.crs) if raster is not None else np.nan
-    lon_lat = gpd.GeoSeries(middle, crs=sites.crs).to_crs("EPSG:4326")
-    facts["lat"], facts["lon"] = lon_lat.y, lon_lat.x
     return gpd.GeoDataFrame(facts, geometry="geometry", crs=sites.crs)
 
 
@@ -161,87 +163,29 @@ def _group_ids(sites: gpd.GeoDataFrame) -> np.ndarray:
     return found
 
 
-def _best_fuel(
-    given: Screening, sites: gpd.GeoDataFrame, found: size.Siting, plan: Plan
-) -> _Choice:
-    """Size every fuel; take the first of the plan's that surely carries one generator.
+def _whereabouts(facts: pd.DataFrame, given: Screening, sites: gpd.GeoDataFrame) -> None:
+    """Add where each site is, and what the rasters say there."""
+    middle = shapely.point_on_surface(np.asarray(sites.geometry.array))
+    for layer, name in (("elevation", "elevation_m"), ("ambient", "ambient_dba")):
+        raster = given.rasters.get(layer)
+        facts[name] = at(raster, middle, sites.crs) if raster is not None else np.nan
+    lon_lat = gpd.GeoSeries(middle, crs=sites.crs).to_crs("EPSG:4326")
+    facts["lat"], facts["lon"] = lon_lat.y, lon_lat.x
 
-    Where none surely does, take the one that may carry most, the plan's first among equals.
-    """
-    supplies, deployments, standing = [], [], []
-    for one in fuels_of(plan):
-        there = found
-        if one.delivery == "storage":
-            there, supply = _stored(given, sites, found, one, plan)
-        else:
-            supply = fuel.supply(
-                sites, given.layers, given.coverage, one, catalogue.carrying(), plan
-            )
-        supplies.append(supply.assign(fuel_unit=one.unit, fuel_demand=one.demand_per_machine))
-        deployments.append(size.deploy(there, supply, plan))
-        standing.append(there)
-    lo = np.column_stack([deployed["n_lo"] for deployed in deployments])
-    hi = np.column_stack([deployed["n_hi"] for deployed in deployments])
-    # argmax takes the first of equals, which is the plan's preference.
-    best = np.where((lo > 0).any(axis=1), (lo > 0).argmax(axis=1), hi.argmax(axis=1))
-    titles = [one.title for one in fuels_of(plan)]
-    found = standing[0]
-    for number, there in enumerate(standing):
-        found = size.either(found, there, best == number)
-    return _Choice(
-        found=found,
-        deployed=_chosen(deployments, best),
-        supply=_chosen(supplies, best),
-        fuel=np.array(plan.fuels, dtype=object)[best],
-        n_by_fuel=lo,
-        other=_most_at_best(supplies, lo, hi, titles),
-        ladder=[_ladder(titles, a, b) for a, b in zip(lo.tolist(), hi.tolist(), strict=True)],
+
+def _gap(facts: pd.DataFrame, generator: Generator, plan: Plan) -> None:
+    """Add what the grid leaves short of the target, and how many machines that takes here."""
+    altitude_m = facts["elevation_m"].fillna(plan.altitude_m).to_numpy(dtype=float)
+    facts["machine_kw"] = machine.power_kw(generator, altitude_m, plan.summer_c)
+    least, most = gap.shortfall(facts["headroom_lo_kw"], facts["headroom_hi_kw"], plan.target_kw)
+    facts["shortfall_lo_kw"], facts["shortfall_hi_kw"] = least, most
+    facts["gap_class"] = gap.gap_class(least, most)
+    facts["headroom_check"] = gap.check(facts, plan.target_kw)
+    facts["headroom_fold"] = pd.Series(plan.grid.fold, facts.index, dtype=object).where(
+        facts["headroom_rows"] > 1, None
     )
-
-
-def _stored(
-    given: Screening, sites: gpd.GeoDataFrame, found: size.Siting, one: Fuel, plan: Plan
-) -> tuple[size.Siting, pd.DataFrame]:
-    """Return what the ground carries beside a fuel's tanks, and what they feed."""
-    groups = tanks(one, plan)
-    there, kept = size.beside_tanks(found, sites, given, groups)
-    ground = found.scene.ground.facts
-    known = (~ground["bare"] & ground["clear_known"]).to_numpy()
-    supply = fuel.by_storage(sites, groups, kept.group, kept.body, known, one, plan)
-    return there, supply
-
-
-def _most_at_best(
-    supplies: list[pd.DataFrame], lo: np.ndarray, hi: np.ndarray, titles: list[str]
-) -> pd.DataFrame:
-    """Return the fuel that may carry most at best, how many at worst and best, and how known."""
-    most = hi.argmax(axis=1)
-    evidence = np.column_stack([supply["fuel_evidence"] for supply in supplies])
-    rows = np.arange(len(hi))
-    return pd.DataFrame(
-        {
-            "other_title": np.array(titles, dtype=object)[most],
-            "other_n_lo": lo[rows, most],
-            "other_n_hi": hi[rows, most],
-            "other_evidence": evidence[rows, most],
-        },
-        index=supplies[0].index,
-    )
-
-
-def _chosen(tables: list[pd.DataFrame], which: np.ndarray) -> pd.DataFrame:
-    """Take each row from the table that `which` names."""
-    stacked = pd.concat(tables, keys=range(len(tables)))
-    rows = pd.MultiIndex.from_arrays([which, tables[0].index])
-    return stacked.loc[rows].droplevel(0)
-
-
-def _ladder(titles: list[str], lo: list[int], hi: list[int]) -> str:
-    order = sorted(range(len(titles)), key=lambda i: (-lo[i], -hi[i], i))
-    return "; ".join(
-        f"{titles[i]} {lo[i]}" if lo[i] == hi[i] else f"{titles[i]} {lo[i]} to {hi[i]}"
-        for i in order
-    )
+    for name, short in (("needed_lo", least), ("needed_hi", most)):
+        facts[name] = gap.needed(short, facts["machine_kw"], plan.spares)
 
 
 def _fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
@@ -249,94 +193,9 @@ def _fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
     facts["fuel_slack"] = facts["fuel_capacity"] - running * facts["fuel_demand"]
     facts.loc[facts["fuel_slack"] < 0, "fuel_slack"] = np.nan
     lacking = (running + 1) * facts["fuel_demand"] - facts["fuel_capacity"]
-    facts["fuel_short_by"] = lacking.where((lacking > 0) & (facts["n_lo"] < plan.cap))
-
-
-def _lifted(
-    given: Screening,
-    sites: gpd.GeoDataFrame,
-    choice: _Choice,
-    plan: Plan,
-) -> pd.DataFrame:
-    """Size again under each of the plan's levers, where it relieves what limits a site.
-
-    `lift_lever` is the lever (or the other fuel) that lets a site carry most, `lift_n` how many.
-    `wall_n` and `rated_n` are what a noise wall and the rating at another distance would give.
-    """
-    found, before = choice.found, choice.deployed["n_lo"].to_numpy()
-    # Another fuel is a lever too.
-    best_n = choice.n_by_fuel.max(axis=1)
-    fuels = np.array(plan.fuels, dtype=object)[choice.n_by_fuel.argmax(axis=1)]
-    fuels[best_n <= before] = None
-    best_name = fuels
-    # A lever can help where what it relieves stops the next one, or may with another, and nothing
-    # else alone does. Ground and neighbours stop it together more often than apart.
-    fuel_stops = choice.supply["fuel_n_lo"].to_numpy() + plan.spares <= before
-    place_stops = (found.place_lo <= before) & (before < plan.cap) & ~fuel_stops
-    asked_by = {
-        "fuel": fuel_stops,
-        "pad": place_stops & (found.noise_n > before),
-        "noise": place_stops & (found.pad_lo > before),
-    }
-    by_noise = {"wall_n": before.astype(float), "rated_n": before.astype(float)}
-    for name, lever in plan.levers.items():
-        asked = np.flatnonzero(asked_by[lever.relieves])
-        if not len(asked):
-            continue
-        after = _under(lever, given, sites, choice, asked, plan)
-        if lever.relieves == "noise":
-            column = "wall_n" if lever.wall_height_m is not None else "rated_n"
-            by_noise[column][asked] = np.maximum(by_noise[column][asked], after)
-        better = after > best_n[asked]
-        best_n[asked[better]] = after[better]
-        best_name[asked[better]] = name
-    lifted = best_n > before
-    return pd.DataFrame(
-        {"lift_lever": best_name, "lift_n": np.where(lifted, best_n, np.nan), **by_noise},
-        index=sites.index,
-    )
-
-
-def _under(
-    lever: Lever,
-    given: Screening,
-    sites: gpd.GeoDataFrame,
-    choice: _Choice,
-    asked: np.ndarray,
-    plan: Plan,
-) -> np.ndarray:
-    """Return n_lo of the asked sites under one lever, on the fuel they already have."""
-    found = choice.found
-    if lever.relieves == "fuel":
-        after = choice.deployed["n_lo"].to_numpy().copy()
-        for one in fuels_of(plan):
-            if one.delivery != "main":
-                continue
-            supply = fuel.supply(
-                sites,
-                given.layers,
-                given.coverage,
-                one,
-                catalogue.carrying(),
-                plan,
-                usable_share=lever.usable_share,
-            )
-            same = choice.fuel == one.id
-            after[same] = size.deploy(found, supply, plan)["n_lo"].to_numpy()[same]
-        return np.asarray(after[asked])
-    changes = {
-        key: value
-        for key in ("building_clearance_m", "setback_most_m")
-        if (value := getattr(lever, key)) is not None
-    }
-    easier = plan.model_copy(update={"pad": plan.pad.model_copy(update=changes)})
-    heard = found.scene.sound
-    if lever.wall_height_m is not None:
-        heard = replace(heard, wall_height_m=lever.wall_height_m)
-    if lever.level_distance_m is not None:
-        heard = rerated(heard, generator_of(plan), lever.level_distance_m)
-    again = size.eased(found, sites, given, asked, easier, heard)
-    return np.asarray(size.deploy(again, choice.supply, plan)["n_lo"].iloc[asked])
+    # Another main in reach may feed one more: then the fuel is not short.
+    stops = facts["fuel_n_lo"] <= running
+    facts["fuel_short_by"] = lacking.where(stops & (lacking > 0) & (facts["n_lo"] < plan.cap))
 
 
 def _assumed(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> list[str | None]:
@@ -347,7 +206,7 @@ def _assumed(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> list[str | 
     texts = []
     each = zip(facts["fuel_assumed"], bare, own, ambient, strict=True)
     for gas, is_bare, is_own, is_ambient in each:
-        parts = [gas] if isinstance(gas, str) and gas != fuel.NO_BUILDING else []
+        parts = [gas] if isinstance(gas, str) and gas != stored.NO_BUILDING else []
         if is_bare:
             parts.append("no building in the way: none are mapped")
         if is_own:
@@ -367,10 +226,10 @@ def noise_rule(market: Market, plan: Plan) -> str:
 def absent(given: Screening, plan: Plan) -> list[str]:
     """Name the criteria whose layers the market does not have at all: they weigh nothing."""
     names = []
-    if not grid.published(given.layers):
+    if not records.published(given.layers, plan):
         names.append("grid")
-    piped = all(one.delivery == "main" for one in fuels_of(plan))
-    if piped and not ({"mains", "gas_signs"} & set(given.layers)):
+    gas_layers = {"mains", "gas_signs", "gas_territories", "gas_transmission", "fuel_plants"}
+    if not delivered(plan) and not (gas_layers & set(given.layers)):
         names.append("fuel")
     if "receptors" not in given.layers:
         names.append("noise")

@@ -30,8 +30,21 @@ FUEL_UNKNOWN = {
     "sign of a main": "whether a gas main is in the street, and its size",
     "edge of layer": "where the gas mains run: they are not mapped this far",
     "no layer": "where the gas mains run: nobody has published them",
-    "main": "what so small a main carries",
+    "main": "what other gas mains nearby carry, or what this one is made of",
+    "territory and transmission line": "where the gas utility's mains run, and their size",
+    "territory": "where the gas utility's mains run, and their size",
     "storage": "whether buildings leave room for the tank",
+    "plant on the site": "how much gas the plant has to spare",
+    "plant by pipe": "how much gas the plant has to spare",
+}
+NO_FUEL = {
+    "no main": "no gas main within reach",
+    "no territory": "no gas utility serves this place",
+    "no delivery": "the plan names nobody who delivers it",
+    "no plant": "no plant within reach",
+    "plant too far": "no plant within reach",
+    "plant, place by county only": "no plant known to be within reach",
+    "no layer": "nothing is published of where it can be had",
 }
 NOISE_UNKNOWN = {
     "edge of layer": "who lives beyond the edge of what is mapped",
@@ -116,6 +129,8 @@ def unknowns(row: Row) -> list[str]:
 def sentence(row: Row, plan: Plan) -> str:
     """Say in one or two plain sentences what the site carries and what the grid leaves."""
     text = f"{_carries(row, plan)} {_grid(row, plan)}"
+    if row["headroom_check"] == "contradict":
+        text += f" {_contradiction(row)}"
     if row["access"] in NO_WAY:
         text += f" {NO_WAY[row['access']]}."
     if isinstance(row["assumed"], str):
@@ -191,21 +206,70 @@ def _fuel_limit(row: Row) -> str:
     evidence = row["fuel_evidence"]
     if row["fuel_n_lo"] < row["fuel_n_hi"] and evidence in FUEL_UNKNOWN:
         return f"not known is {FUEL_UNKNOWN[evidence]}"
-    if evidence == "no main":
-        return "no gas main within reach"
+    if evidence in NO_FUEL:
+        return NO_FUEL[evidence]
     if evidence == "storage":
         if not _known(row["storage_capacity"]):
             return f"no {row['fuel_title']} tank fits with its separation distances"
         return f"{_tanks(row)} beside the generators"
+    return _spare(row)
+
+
+def _spare(row: Row) -> str:
+    """Say what a main or a plant has to spare."""
     if not _known(row["fuel_capacity"]):
         return "gas"
     have = f"{row['fuel_capacity']:,.0f} {row['fuel_unit']}"
+    if str(row["fuel_evidence"]).startswith("plant"):
+        return f"{row['plant_name'] or 'the plant'} has {have} to spare"
     size, pressure = row["main_diameter_in"], row["main_pressure_class"]
     if _known(size) and isinstance(pressure, str):
         where = f"the {size:g} in {pressure}-pressure main {row['main_distance_m']:.0f} m away"
     else:
         where = "the main taken to be there"
     return f"{where} spares {have}"
+
+
+def needs(row: Row, plan: Plan) -> str:
+    """Say what a fuel needs at a site, before a generator runs on it; `fuel_n_hi` may be none."""
+    evidence, none = row["fuel_evidence"], row["fuel_n_hi"] == 0
+    if evidence == "storage":
+        return _tanks_needed(row, plan)
+    if evidence == "main" and _known(row["main_diameter_in"]):
+        main = f"the {row['main_diameter_in']:g} in {_pressure(row)} main"
+        if none:
+            return f"more than {main} can give"
+        return f"a service line from {main}, and the gas utility's consent"
+    if str(evidence) in {"plant on the site", "plant by pipe", "plant too far"}:
+        return _of_a_plant(row, none=none)
+    if row["fuel_route"] == "plant" and evidence in {"edge of layer", "no layer"}:
+        return NO_FUEL["no layer"]
+    unknown = FUEL_UNKNOWN.get(evidence, "where it can be had")
+    return NO_FUEL.get(evidence, f"finding out {unknown}")
+
+
+def _of_a_plant(row: Row, *, none: bool) -> str:
+    plant = row["plant_name"] or "the plant"
+    if row["fuel_evidence"] == "plant too far":
+        return f"{plant} is the nearest, farther than the plan pipes"
+    if none:
+        return f"{plant} has nothing to spare"
+    status = "" if row["plant_status"] == "operating" else ", which does not run yet or may not"
+    return f"a pipe from {plant}{status}, and its owner's consent"
+
+
+def _pressure(row: Row) -> str:
+    known = row["main_pressure_class"]
+    return f"{known}-pressure" if isinstance(known, str) else "gas"
+
+
+def _tanks_needed(row: Row, plan: Plan) -> str:
+    if not _known(row["storage_capacity"]):
+        return "ground for a tank and what it keeps clear"
+    days, count = plan.fuel.autonomy_days[row["fuel_id"]], int(row["storage_count"])
+    each = f"{row['storage_capacity'] / count:,.0f} {row['storage_unit']}"
+    held = f"a tank of {each}" if count == 1 else f"{count} tanks of {each}"
+    return f"{held}, to last {f'{days:g} days' if days != 1 else 'a day'} or more"
 
 
 def _tanks(row: Row) -> str:
@@ -237,10 +301,25 @@ def _grid(row: Row, plan: Plan) -> str:
     return f"The grid leaves {target} short by at least {power(lo)}: {count}."
 
 
+def _contradiction(row: Row) -> str:
+    best, second = row["load_headroom_kw"], row["second_headroom_kw"]
+    return (
+        f"Two sources contradict each other: {best:,.0f} kW by {_HOW[row['grid_evidence']]} "
+        f"record, {second:,.0f} kW by {_HOW[row['second_evidence']]}."
+    )
+
+
 def _known(value: object) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
+_HOW = {
+    "service area": "the area's",
+    "feeder": "the feeder's",
+    "grid cell": "the grid cell's",
+    "feeders of substation": "the substation's feeders'",
+    "substation": "the substation's",
+}
 _LIMITS: dict[str, Callable[[Row], str]] = {
     "pad": lambda row: f"room: {_no_room(row)}",
     "noise": _noise_limit,

@@ -14,7 +14,7 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from geo.catalogue import facts, fuels
+from geo.catalogue import facts, facts_in, fuels
 from geo.config import parse
 from geo.errors import ContractError
 from geo.measure import convert
@@ -26,6 +26,7 @@ NOT_SCREENED = (
     "an air permit for continuous engines",
     "zoning permission for the use",
     "interconnection and gas-utility consent",
+    "whether a gas main has capacity to spare, which public data cannot show",
     "the lease",
 )
 # Facts whose values are codes: an underscore in them is a space to the reader.
@@ -86,6 +87,7 @@ class Words(Frozen):
     gap_class: dict[str, str]
     binding: dict[str, str]
     grid_evidence: dict[str, str]
+    headroom_check: dict[str, str]
     fuel_evidence: dict[str, str]
     pad_evidence: dict[str, str]
     access: dict[str, str]
@@ -134,7 +136,12 @@ def require(columns: Sequence[str]) -> None:
 
     Raises ContractError that names every fact that is not there.
     """
-    missing = [f.name for f in facts() if f.group != "provenance" and f.name not in columns]
+    there = set(columns)
+    missing = [
+        fact.name
+        for fact in facts()
+        if fact.group != "provenance" and not fact.per and fact.name not in there
+    ]
     if missing:
         raise ContractError(
             "reading the ranking",
@@ -151,8 +158,7 @@ def shown(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
     Raises ContractError when a fact has no column.
     """
     require(list(ranking.columns))
-    here = [fact for fact in facts() if fact.name in ranking.columns]
-    texts = {fact.name: _texts(fact, ranking) for fact in here}
+    texts = {fact.name: _texts(fact, ranking) for fact in facts_in(ranking.columns)}
     unplaced = ranking["pad_length_m"].isna()
     everyone = ranking["noise_evidence"] == "receptors"
     alone = ~unplaced & everyone & ranking["receptor_class"].isna()
@@ -184,11 +190,7 @@ def card(row: pd.Series) -> tuple[Group, ...]:
     groups = words().groups
     made = []
     for key, title in groups.items():
-        rows = tuple(
-            _row(fact, texts[fact.name])
-            for fact in facts()
-            if fact.name in texts and fact.group == key
-        )
+        rows = tuple(_row(fact, texts[fact.name]) for fact in facts_in(texts) if fact.group == key)
         source = words().evidence.get(key)
         known = None if source is None else texts[source] or absent(source)
         if rows:
@@ -288,6 +290,9 @@ def _say(name: str) -> Callable[[object], str]:
         table = {fuel.id: fuel.title for fuel in fuels().values()}
     elif name in {"binding", "runner_up"}:
         table = known.binding
+    elif name.startswith(("gap_at_", "evidence_of_")) or name == "second_evidence":
+        first = {"gap": known.gap_class, "evi": known.fuel_evidence, "sec": known.grid_evidence}
+        table = first[name[:3]]
     elif name in Words.model_fields and name not in {"absent", "groups", "evidence", "layers"}:
         table = getattr(known, name)
 
@@ -300,7 +305,7 @@ def _say(name: str) -> Callable[[object], str]:
         if name in {"binding", "runner_up"}:
             parts = re.split(r"\s*(?:\+|,|\band\b)\s*", said)
             return " and ".join(table.get(part, part) for part in parts)
-        if name in CODED:
+        if name in CODED or table:
             said = table.get(said, NOT_KNOWN if said == "unknown" else said.replace("_", " "))
         return said
 

@@ -33,9 +33,9 @@ import pyogrio
 import shapely
 import xlsxwriter
 
-from geo.catalogue import SHAPES, facts
+from geo.catalogue import SHAPES, facts_in
 from geo.measure import convert
-from geo.model import Report
+from geo.model import Fact, Report
 from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, absent, require, shown
 
 READER_COLUMNS = (
@@ -134,8 +134,8 @@ def table(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
     Numbers are rounded to the fact's decimals. A fact of provenance that the ranking does not
     have is left out. Raises ContractError when any other fact has no column.
     """
-    names = [fact.name for fact in facts() if fact.name in ranking.columns]
-    named = {fact.name: fact for fact in facts()}
+    named = {fact.name: fact for fact in facts_in(ranking.columns)}
+    names = list(named)
     coded = {}
     for name in names:
         decimals = named[name].decimals
@@ -177,7 +177,7 @@ def xlsx_bytes(whole: pd.DataFrame, report: Report) -> bytes:
             }
         )
         _ranked_sheet(book, whole)
-        _about_sheet(book, report)
+        _about_sheet(book, report, facts_in(whole.columns))
     return out.getvalue()
 
 
@@ -268,10 +268,10 @@ def _ranked_sheet(book: xlsxwriter.Workbook, whole: pd.DataFrame) -> None:
 
 
 def _decimals(name: str) -> int | None:
-    return next((fact.decimals for fact in facts() if fact.name == name), None)
+    return next((fact.decimals for fact in facts_in([name])), None)
 
 
-def _about_sheet(book: xlsxwriter.Workbook, report: Report) -> None:
+def _about_sheet(book: xlsxwriter.Workbook, report: Report, told: tuple[Fact, ...]) -> None:
     sheet = book.add_worksheet("About")
     bold = book.add_format({"bold": True, "font_size": 13, "font_color": "#173f77"})
     strong = book.add_format({"bold": True, "bg_color": "#e6e9ee"})
@@ -297,12 +297,12 @@ def _about_sheet(book: xlsxwriter.Workbook, report: Report) -> None:
         line((said,))
     at += 1
     line(("Assumptions",), bold)
-    for said in report.assumptions:
+    for said in (*report.assumptions, *report.estimates):
         line((said,))
     at += 1
     line(("What the columns mean",), bold)
     line(("Column", "In words", "Unit", "Note"), strong)
-    for fact in facts():
+    for fact in told:
         line((fact.name, fact.title, fact.unit or "", fact.note), wrap)
     at += 1
     line(("Sources",), bold)

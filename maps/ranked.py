@@ -16,7 +16,7 @@ from folium.map import CustomPane
 from folium.utilities import JsCode
 from shapely import GeometryType
 
-from geo.catalogue import facts, layers
+from geo.catalogue import facts_in, layers
 from geo.model import Report
 from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, shown, words
 from maps.export import accounting, reader_columns
@@ -89,7 +89,8 @@ def draw(ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report
     Part("card", sites=drawn["sites"]).add_to(the_map)
     Part("legend").add_to(the_map)
     Part("sources").add_to(the_map)
-    order = [drawn[key] for key in ("sites", "feeders", "mains", "gas_signs", "receptors")
+    order = [drawn[key] for key in ("sites", "capacity", "gas_transmission", "mains",
+                                    "fuel_plants", "gas_signs", "receptors")
              if key in drawn]  # fmt: skip
     Part(
         "start", order=order, scaled=scaled, pins=pins, basemap=basemap, sites=drawn["sites"]
@@ -149,11 +150,11 @@ def _brief(value: object) -> str:
 
 def _groups(there: set[str], report: Report) -> list[dict[str, Any]]:
     """Return a card's groups: the facts of each, what says how they are known, and from where."""
-    known = words()
+    known, told = words(), facts_in(there)
     made = []
     for key, title in known.groups.items():
-        listed = [{"name": fact.name, "title": fact.title, "note": fact.note}
-                  for fact in facts() if fact.group == key and fact.name in there]  # fmt: skip
+        listed = [{"name": fact.name, "title": fact.title, "note": fact.note, "of": fact.of}
+                  for fact in told if fact.group == key]  # fmt: skip
         roles = known.layers.get(key, ())
         sources = [f"{one.title} ({one.vintage})" for one in report.sources if one.layer in roles]
         made.append(
@@ -162,6 +163,7 @@ def _groups(there: set[str], report: Report) -> list[dict[str, Any]]:
                 "title": title,
                 "facts": listed,
                 "from": "; ".join(sources),
+                "assumed": report.estimates if key == "money" else (),
                 "evidence": known.evidence.get(key),
                 "open": key not in CLOSED_GROUPS,
             }
@@ -202,7 +204,8 @@ def _add_layers(
             shapes[key] = {"pack": pack_degrees(parts, of, count, crs, metres=0, digits=7)}
             Part("shape", key=key, more={"kind": key}).add_to(pads)
     pads.add_to(the_map)
-    for key, kinds in (("feeders", LINE_KINDS), ("mains", LINE_KINDS),
+    for key, kinds in (("capacity", LINE_KINDS), ("mains", LINE_KINDS),
+                       ("gas_transmission", LINE_KINDS), ("fuel_plants", POINT_KINDS),
                        ("gas_signs", POINT_KINDS), ("receptors", POINT_KINDS),
                        ("substations", POINT_KINDS)):  # fmt: skip
         frame = whole(drawing, key, crs)

@@ -86,9 +86,10 @@ def test_misspelt_key(town, refused, file, old, new, words):
     ("name", "old", "new"),
     [
         ("generators.toml", "power_kw", "power_kv"),
-        ("fuels.toml", "delivery", "delivry"),
+        ("fuels.toml", "routes", "rotes"),
         ("layers.toml", "nullable", "nulable"),
-        ("carrying.toml", "diameter_in", "diameter"),
+        ("pipes.toml", "inlet_psig", "inlet_psi"),
+        ("plants.toml", "methane_hi", "methane_high"),
         ("facts.toml", "group", "grp"),
     ],
 )
@@ -103,7 +104,8 @@ def test_misspelt_key_in_the_catalogue(refused, monkeypatch, name, old, new):
         catalogue.generators,
         catalogue.fuels,
         catalogue.layers,
-        catalogue.carrying,
+        catalogue.pipes,
+        catalogue.plants,
         catalogue.facts,
     )
     for table in tables:
@@ -122,8 +124,8 @@ def test_broken_toml(town, refused):
 
 
 def test_value_out_of_range(town, refused):
-    spoil(town / "own/plans/hamlet.toml", "derate = 1.0", "derate = 1.5")
-    refused(CONFIG, "hamlet.toml", "derate = 1.5")
+    spoil(town / "own/plans/hamlet.toml", "usable_share = 0.25", "usable_share = 1.25")
+    refused(CONFIG, "hamlet.toml", "usable_share = 1.25")
 
 
 def test_unknown_source_is_named_with_its_market(town, refused):

@@ -52,7 +52,7 @@ def test_what_the_plan_assumes_stands_on_the_rows_that_rest_on_it(published):
     rows = pd.read_parquet(published / "ranked.parquet", columns=columns)
     by_sign = rows[(rows["fuel_evidence"] == "sign of a main") & (rows["fuel"] == "natural_gas")]
     assert len(by_sign) > 100
-    assert by_sign["assumed"].str.contains("4 in, high pressure").all()
+    assert by_sign["assumed"].str.contains("4 in polyethylene, high pressure").all()
     assert by_sign["sentence"].str.contains("Assumed: ").all()
 
 

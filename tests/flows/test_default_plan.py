@@ -12,20 +12,24 @@ import pytest
 from flows import cli
 
 KINDS = (
-    "verdict", "gap_class", "binding", "grid_evidence", "fuel_evidence", "noise_evidence",
-    "pad_evidence",
+    "verdict", "gap_class", "binding", "grid_evidence", "headroom_check", "fuel_evidence",
+    "noise_evidence", "pad_evidence",
 )  # fmt: skip
 EXPECTED = {
     "verdict": {"fit", "unfit", "unknown"},
     "gap_class": {"short", "covered", "unknown"},
     "binding": {"pad", "noise", "fuel", "several", "cap"},
-    "grid_evidence": {"feeder", "substation", "unpublished", "none"},
-    "fuel_evidence": {
-        "main", "main of unknown size", "sign of a main", "no main", "storage", "edge of layer",
-    },
+    "grid_evidence": {"service area", "feeder", "grid cell", "substation"},
+    "headroom_check": {"agree", "differ", "contradict", "no second answer"},
+    "fuel_evidence": {"main", "territory and transmission line", "no main", "storage"},
     "noise_evidence": {"receptors", "edge of layer", "use unknown", "own dwelling"},
     "pad_evidence": {"buildings", "bare parcel"},
 }  # fmt: skip
+# There too, but of fewer sites: most have a main of known size, or another fuel that is sure.
+RARER = {
+    "headroom_check": {"cannot be compared"},
+    "fuel_evidence": {"sign of a main", "edge of layer"},
+}
 # Opinions that the report does not count: read off the ranking, missing where nothing is placed.
 NOISE_CLASSES = {"pass", "marginal", "fail", "not known"}
 GOVERNS = {"plan", "local rule"}
@@ -58,8 +62,9 @@ def test_the_town_has_some_twenty_thousand_parcels_and_a_tenth_are_sites(report)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_answer_holds_at_least_two_percent(report, kind):
     counted = report["counts"][kind]
-    assert set(counted) == EXPECTED[kind]
-    assert min(counted.values()) >= 0.02 * report["sites"], counted
+    assert set(counted) == EXPECTED[kind] | RARER.get(kind, set())
+    least = min(counted[name] for name in EXPECTED[kind])
+    assert least >= 0.02 * report["sites"], counted
 
 
 def test_one_generator_passes_is_marginal_fails_and_is_not_known(published):

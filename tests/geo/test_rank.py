@@ -5,12 +5,12 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geo import catalogue, rank, screen
+from geo import catalogue, preface, rank, screen
 from geo.errors import ConfigError
 from geo.model import Ramp
 
 
-def street(mains, *, inches=6, pressure="high", y=-10.0):
+def street(mains, *, inches=8, pressure="high", y=-10.0):
     return mains([(shapely.LineString([(-500, y), (9000, y)]), inches, pressure)])
 
 
@@ -132,16 +132,24 @@ def test_folding_leaves_rank_and_order_alone(ranked, mains):
     assert ranking["folded"].tolist() == [False, False, False, True, True]
 
 
-def test_power_served_is_grid_and_generators_up_to_the_target(mains, layer, town, market, plan):
-    given_town = town([LOT], mains=street(mains, inches=2))
-    given_town.layers["feeders"] = layer(
+def feeder(layer, headroom_kw):
+    """Return a feeder in the street with so much load headroom, its queue off already."""
+    return layer(
         [shapely.LineString([(0, -5), (40, -5)])],
-        feeder_id=["F1"],
-        load_headroom_kw=[300.0],
+        record_id=["F1"],
+        kind=["load"],
+        grain=["feeder"],
+        headroom_kw=[headroom_kw],
+        committed_included=[True],
         as_of=pd.Timestamp("2026-01-01"),
     )
+
+
+def test_power_served_is_grid_and_generators_up_to_the_target(mains, layer, town, market, plan):
+    given_town = town([LOT], mains=street(mains, inches=2))
+    given_town.layers["capacity"] = feeder(layer, 300.0)
     row = rank.rank(screen.screen(given_town, market, plan), plan).iloc[0]
-    # One machine: 12 900 x 0.25 / 2000 = 1.6. Grid 300 + 200 of 1000 kW; 700 short needs four.
+    # One machine: 12 900 x 0.25 / 2008 = 1.6. Grid 300 + 200 of 1000 kW; 700 short needs four.
     assert (row["n_lo"], row["power_served_kw"], row["needed_lo"]) == (1, 500, 4)
     assert (row["gap_class"], row["covers_gap"]) == ("short", "no")
     assert row["score_grid"] == pytest.approx(0.2)
@@ -151,25 +159,51 @@ def test_power_served_is_grid_and_generators_up_to_the_target(mains, layer, town
 
 def test_what_the_grid_already_carries_is_no_call(mains, layer, town, market, plan):
     given_town = town([LOT], mains=street(mains))
-    given_town.layers["feeders"] = layer(
-        [shapely.LineString([(0, -5), (40, -5)])],
-        feeder_id=["F1"],
-        load_headroom_kw=[1500.0],
-        as_of=pd.Timestamp("2026-01-01"),
-    )
+    given_town.layers["capacity"] = feeder(layer, 1500.0)
     row = rank.rank(screen.screen(given_town, market, plan), plan).iloc[0]
     assert (row["gap_class"], row["covers_gap"], row["call"]) == ("covered", "no gap", "no")
     assert "The grid already carries 1 MW." in row["sentence"]
 
 
+def test_covered_by_one_source_and_short_by_another_is_to_be_checked(
+    mains, layer, town, market, plan
+):
+    given_town = town([LOT], mains=street(mains))
+    stations = layer(
+        [shapely.Point(500, 0)], substation_id=["U1"], name=["Mill Pond"], status=["in_service"],
+        firm_capacity_mva=[10.0], peak_load_mva=[12.0], committed_load_mva=[0.0],
+    )  # fmt: skip
+    given_town.layers.update(capacity=feeder(layer, 1500.0), substations=stations)
+    given_town.coverage["substations"] = shapely.box(-9000, -9000, 9000, 9000)
+    row = rank.rank(screen.screen(given_town, market, plan), plan).iloc[0]
+    # 1500 kW by the feeder; its substation is 2 MVA over.
+    assert (row["gap_class"], row["headroom_check"]) == ("covered", "contradict")
+    assert (row["second_headroom_kw"], row["second_reads"]) == (-1900, "at most")
+    assert row["call"] == "check first"
+
+
+def test_goal_headroom_scores_spans_from_worst_to_best(mains, layer, town, market, plan):
+    rules = plan.model_copy(
+        update={
+            "grid": plan.grid.model_copy(update={"goal": "headroom"}),
+            "score": plan.score.model_copy(
+                update={"grid": Ramp(weight=40, zero_at=0, one_at=3000)}
+            ),
+        }
+    )
+    given_town = town([LOT], mains=street(mains))
+    given_town.layers["capacity"] = feeder(layer, 1500.0).assign(committed_included=False)
+    row = rank.rank(screen.screen(given_town, market, rules), rules).iloc[0]
+    # Nobody says what is committed: 1500 kW at the most.
+    assert (row["score_grid"], row["score_grid_best"]) == (0.0, 0.5)
+    given_town.layers["capacity"] = feeder(layer, 1500.0).assign(ceiling_kw=1500.0)
+    row = rank.rank(screen.screen(given_town, market, rules), rules).iloc[0]
+    assert (row["score_grid"], row["score_grid_best"]) == (0.5, 1.0)
+
+
 def test_goal_headroom_scores_headroom_itself(mains, layer, town, market, plan):
     given_town = town([LOT], mains=street(mains))
-    given_town.layers["feeders"] = layer(
-        [shapely.LineString([(0, -5), (40, -5)])],
-        feeder_id=["F1"],
-        load_headroom_kw=[1500.0],
-        as_of=pd.Timestamp("2026-01-01"),
-    )
+    given_town.layers["capacity"] = feeder(layer, 1500.0)
     rules = plan.model_copy(
         update={
             "grid": plan.grid.model_copy(update={"goal": "headroom"}),
@@ -183,33 +217,35 @@ def test_goal_headroom_scores_headroom_itself(mains, layer, town, market, plan):
 
 
 def test_a_market_without_capacity_says_so_first(town, market, plan, mains):
-    lines = rank.first_lines(town([LOT], mains=street(mains)), market, plan)
+    lines = preface.first_lines(town([LOT], mains=street(mains)), market, plan)
     assert "Grid capacity is not published here: ranked on siting only." in lines
     assert any(line.startswith("Noise is held to 69 dB(A) and Colorado") for line in lines)
 
 
 def test_a_market_without_a_noise_rule_says_so(town, plain_market, plan):
-    lines = rank.first_lines(town([LOT]), plain_market, plan)
+    lines = preface.first_lines(town([LOT]), plain_market, plan)
     assert "Noise is held to 69 dB(A) only: no local rule given." in lines
     facts = screen.screen(town([LOT]), plain_market, plan)
     assert set(facts["noise_rule"]) == {"69 dB(A) only: no local rule given"}
 
 
 def test_what_the_noise_rests_on_is_listed(market, plain_market, plan):
-    text = " ".join(rank.assumptions(market, plan))
+    text = " ".join(preface.assumptions(market, plan))
     # 69 + 10 lg(2 pi 49) = 93.9 dB of sound power.
     for words in ("Sound power 93.9 dB(A)", "ISO 9613-2:1996", "10 C and 70 %", "C.R.S. 25-12-103"):
         assert words in text
-    assert "C.R.S." not in " ".join(rank.assumptions(plain_market, plan))
+    assert "C.R.S." not in " ".join(preface.assumptions(plain_market, plan))
 
 
 def test_an_unknown_ambient_level_is_a_first_line_unless_it_is_assumed(town, market, plan):
     relative = market.model_copy(update={"noise_rule": "massachusetts"})
-    says = [line for line in rank.first_lines(town([LOT]), relative, plan) if "ambient" in line]
+    says = [line for line in preface.first_lines(town([LOT]), relative, plan) if "ambient" in line]
     assert len(says) == 1
     taken = plan.model_copy(update={"assume": plan.assume.model_copy(update={"ambient_dba": 35.0})})
-    assert not [line for line in rank.first_lines(town([LOT]), relative, taken) if "rests" in line]
-    assert "Where the ambient level is not known: 35 dB(A)." in rank.assumptions(relative, taken)
+    assert not [
+        line for line in preface.first_lines(town([LOT]), relative, taken) if "rests" in line
+    ]
+    assert "Where the ambient level is not known: 35 dB(A)." in preface.assumptions(relative, taken)
 
 
 def test_the_answer_on_a_one_metre_basis_stands_beside(mains, town, plain_market, plan):
@@ -230,14 +266,18 @@ def test_a_wall_and_a_rating_at_one_metre_say_what_they_would_give(mains, town, 
 
 def test_every_published_fact_but_the_runs_own_is_there(ranked, mains):
     ranking = ranked(LOT, SMALL, mains=street(mains))
-    names = {fact.name for fact in catalogue.facts() if fact.group != "provenance"}
-    assert names <= set(ranking.columns)
+    facts = [fact for fact in catalogue.facts() if fact.group != "provenance"]
+    assert {fact.name for fact in facts if fact.per is None} <= set(ranking.columns)
+    of = {"load": ("200_kw", "1000_kw", "3000_kw"), "fuel": tuple(catalogue.fuels())}
+    for fact in facts:
+        for one in of.get(fact.per, ()):
+            assert fact.name.format(of=one) in ranking.columns
 
 
 def test_numbers_are_rounded_as_the_catalogue_says(ranked, mains):
     ranking = ranked(LOT, SMALL, mains=street(mains))
-    for fact in catalogue.facts():
-        if fact.decimals is not None and fact.name in ranking:
+    for fact in catalogue.facts_in(ranking.columns):
+        if fact.decimals is not None:
             values = pd.to_numeric(ranking[fact.name]).dropna()
             assert (values == values.round(fact.decimals)).all(), fact.name
 
@@ -288,7 +328,9 @@ def test_a_sure_fuel_comes_before_an_unknown_one_that_may_carry_more(ranked, mai
     # machines of 22.6 gal/h); the main is there, its size is not known.
     row = ranked(LOT, mains=street(mains, inches=np.nan)).iloc[0]
     assert (row["fuel"], row["n_lo"], row["n_hi"]) == ("propane", 11, 11)
-    assert row["fuel_ladder"] == "propane 11; natural gas 0 to 25"
+    assert row["fuel_ladder"] == (
+        "propane 11; natural gas 0 to 25; biogas not known; hydrogen not known"
+    )
     assert "the size or pressure of the gas main: up to 25 on natural gas" in row["lift_text"]
 
 

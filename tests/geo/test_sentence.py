@@ -16,6 +16,9 @@ ROW = {
     "fuel_unit": "scfh", "main_diameter_in": 4.0, "main_pressure_class": "high",
     "main_distance_m": 12.3, "storage_capacity": np.nan, "access": "reached", "lift_lever": None,
     "lift_n": np.nan,
+    "headroom_check": "no second answer", "load_headroom_kw": 200.0, "second_headroom_kw": np.nan,
+    "second_evidence": None, "plant_name": None, "plant_status": None,
+    "fuel_id": "natural_gas", "fuel_route": "main",
     "gap_class": "short", "grid_evidence": "feeder", "shortfall_lo_kw": 800.0,
     "shortfall_hi_kw": 800.0, "needed_lo": 4, "needed_hi": 4, "assumed": None,
     "other_n_lo": 10, "other_n_hi": 10, "other_evidence": "main", "other_title": "natural gas",
@@ -193,3 +196,63 @@ def test_tanks_that_limit_are_counted(plan):
     two = say(plan, storage_count=2.0, storage_capacity=24_000.0, **given)
     assert "2 tanks of 12,000 gal are the most that fit beside the generators" in two
     assert "no propane tank fits" in say(plan, **given)
+
+
+def test_two_sources_that_contradict_each_other_are_both_named(plan):
+    said = say(
+        plan, headroom_check="contradict", second_evidence="grid cell", second_headroom_kw=3000.0
+    )
+    assert said.endswith(
+        "Two sources contradict each other: 200 kW by the feeder's record, 3,000 kW by the grid "
+        "cell's."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        (
+            {},
+            "a service line from the 4 in high-pressure main, and the gas utility's consent",
+        ),
+        ({"fuel_evidence": "main of unknown size"}, "finding out the size or pressure of the gas"),
+        ({"fuel_evidence": "territory"}, "finding out where the gas utility's mains run"),
+        ({"fuel_evidence": "no main"}, "no gas main within reach"),
+        ({"fuel_evidence": "no layer"}, "nothing is published of where it can be had"),
+        (
+            {"fuel_evidence": "plant by pipe", "plant_name": "Mill River Landfill",
+             "plant_status": "operating"},
+            "a pipe from Mill River Landfill, and its owner's consent",
+        ),
+        (
+            {"fuel_evidence": "plant too far", "plant_name": "Ropewalk Hydrogen"},
+            "Ropewalk Hydrogen is the nearest, farther than the plan pipes",
+        ),
+        (
+            {"fuel_evidence": "storage", "fuel_id": "propane", "storage_count": 2.0,
+             "storage_capacity": 24_000.0, "storage_unit": "gal"},
+            "2 tanks of 12,000 gal, to last 3 days or more",
+        ),
+        (
+            {"fuel_evidence": "storage", "fuel_id": "propane"},
+            "ground for a tank and what it keeps clear",
+        ),
+        ({"fuel_n_hi": 0}, "more than the 4 in high-pressure main can give"),
+        ({"main_pressure_class": None}, "a service line from the 4 in gas main"),
+        (
+            {"fuel_evidence": "plant by pipe", "plant_name": "Hill", "fuel_n_hi": 0},
+            "Hill has nothing to spare",
+        ),
+        (
+            {"fuel_evidence": "plant by pipe", "plant_name": "Hill", "plant_status": "planned"},
+            "a pipe from Hill, which does not run yet or may not, and its owner's consent",
+        ),
+        (
+            {"fuel_evidence": "edge of layer", "fuel_route": "plant"},
+            "nothing is published of where it can be had",
+        ),
+        ({"fuel_evidence": "no delivery"}, "the plan names nobody who delivers it"),
+    ],
+)  # fmt: skip
+def test_each_fuel_says_what_it_needs(plan, changes, wanted):
+    assert sentence.needs(ROW | changes, plan).startswith(wanted)

@@ -344,7 +344,7 @@ def test_a_lever_leaves_a_bare_parcel_no_more_than_its_tanks_do(town, sized, pla
     taken = plan.assume.model_copy(update={"bare_parcel": True})
     rules = plan.model_copy(update={"assume": taken})
     found, _ = sized(some, rules)
-    groups = tanks(catalogue.fuels()["propane"], rules)
+    groups = tanks(catalogue.fuels()["propane"], catalogue.generators()["gx230"], rules)
     beside, kept = size.beside_tanks(found, some.sites, some, groups)
     assert kept.body[0] is not None
     nearer = rules.model_copy(update={"pad": rules.pad.model_copy(update={"setback_most_m": 1.0})})

@@ -12,8 +12,8 @@ import pytest
 import shapely
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from geo.catalogue import facts
 from geo.model import Report, SourceLine
+from tests.maps.every import FACTS
 
 CRS = "EPSG:26986"
 ORIGIN = np.array([233_000.0, 901_000.0])
@@ -111,7 +111,7 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
     lonlat = gpd.GeoSeries(degrees, crs=CRS).to_crs(4326)
     given |= {"lat": lonlat.y.round(6).to_numpy(), "lon": lonlat.x.round(6).to_numpy()}
     columns: dict[str, Any] = {}
-    for k, fact in enumerate(facts()):
+    for k, fact in enumerate(FACTS):
         if fact.name in given:
             columns[fact.name] = pd.Series(given[fact.name], index=n)
         elif fact.decimals is not None:
@@ -146,7 +146,7 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
             "power_hi_kw",
             "site_because",
         }
-        for fact in facts():
+        for fact in FACTS:
             if fact.name not in kept and fact.group != "provenance":
                 frame[fact.name] = frame[fact.name].where(frame.index != 1, None)
     rows = np.maximum(n_lo, 1)
@@ -201,8 +201,13 @@ def make_drawing(parcels: int = 400) -> dict[str, gpd.GeoDataFrame]:
         "mains": frame(across[:3], main_id=[HOSTILE[1], "M-2", "M-3"],
                        diameter_in=[4.0, np.nan, 8.0], pressure_class=["high", "low", None],
                        material=[HOSTILE[2], None, "PE"]),
-        "feeders": frame([across[1], shapely.box(x, y, x + 400, y + 100)],
-                         feeder_id=["F-1", HOSTILE[0]], load_headroom_kw=[500.0, np.nan]),
+        "capacity": frame([across[1], shapely.box(x, y, x + 400, y + 100)],
+                          record_id=["F-1", HOSTILE[0]], kind="load", grain=["feeder", "cell"],
+                          headroom_kw=[500.0, np.nan]),
+        "gas_transmission": frame([across[2]], operator=[HOSTILE[1]], status=["in_service"]),
+        "fuel_plants": frame([shapely.Point(x + 300, y + 70)], plant_id=["P-1"],
+                             name=[HOSTILE[2]], fuel=["biogas"], plant_kind=["landfill"],
+                             status=["operating"]),
         "gas_signs": frame([shapely.Point(x + 80, y + 40)], sign=["leak_report"],
                            address=[HOSTILE[2]], reported_on=[pd.Timestamp("2025-05-01")]),
         "substations": frame([shapely.Point(x + 700, y + 120), shapely.Point(x + 1500, y + 90)],
@@ -244,6 +249,7 @@ def make_report(sites: int = 40, parcels: int = 400) -> Report:
         counts={"verdict": {"fit": 24, "unknown": 10, "unfit": 6}},
         first_lines=("Grid capacity is published for part of the town only.",
                      "69 dB(A) only: no local rule given.", HOSTILE[0]),
+        estimates=("A pad takes 4 to 16 weeks: assumed (as of 2026).",),
         assumptions=("Rated sound level holds at 7 m.", "A quarter of a main is free."),
         sources=(line("demo_parcels", "parcels", "Parcels"),
                  line("demo_substations", "substations", "Substations")),

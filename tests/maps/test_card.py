@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from geo.catalogue import facts
 from geo.errors import ContractError
 from maps import card
+from tests.maps.every import FACTS
 
 
 def value(row: pd.Series, name: str) -> str:
@@ -22,10 +22,10 @@ def with_(ranking, **changed: object) -> pd.Series:
 
 def test_every_fact_stands_once_in_catalogue_order_within_its_group(ranking) -> None:
     rows = [one.name for group in card.card(ranking.iloc[12]) for one in group.rows]
-    assert sorted(rows) == sorted(fact.name for fact in facts())
+    assert sorted(rows) == sorted(fact.name for fact in FACTS)
     for group in card.card(ranking.iloc[12]):
         assert [one.name for one in group.rows] == [
-            fact.name for fact in facts() if fact.group == group.id
+            fact.name for fact in FACTS if fact.group == group.id
         ]
 
 

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pyogrio
 import pytest
 
-from geo.catalogue import facts
 from geo.errors import ContractError
 from maps import export
+from tests.maps.every import FACTS
 
 READER = [
     "Rank", "Call", "Address", "City", "Current use", "Lot sq ft", "Building sq ft",
@@ -22,7 +22,7 @@ READER = [
     "What limits it", "What would lift it", "In a sentence", "Confidence", "Assessor id",
     "Map link", "Latitude", "Longitude",
 ]  # fmt: skip
-COLUMNS = READER + [fact.name for fact in facts()]
+COLUMNS = READER + [fact.name for fact in FACTS]
 FILES = ("ranked.csv", "ranked.gpkg", "ranked.parquet", "ranked.xlsx")
 
 
@@ -139,7 +139,7 @@ def test_excel_says_what_it_is(book, report) -> None:
             for row in book["About"].iter_rows(values_only=True)]  # fmt: skip
     flat = [str(cell) for row in said for cell in row]
     assert list(report.first_lines) == [row[0] for row in said[1:4]]
-    assert all(one in flat for one in report.assumptions)
+    assert all(one in flat for one in (*report.assumptions, *report.estimates))
     assert ["Parcels in", 400] in said
     assert ["Set aside: residential use", 355] in said
     assert report.run_id in flat

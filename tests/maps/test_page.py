@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from geo.catalogue import facts
 from maps.ranked import draw
 from tests.maps.conftest import make_ranking
+from tests.maps.every import FACTS
 
 Opener = Callable[..., Page]
 SWITCHES = (
@@ -39,6 +39,15 @@ def switch(page: Page, title: str):
 
 def title_of(page: Page) -> str:
     return page.locator("#pf-card h2").inner_text()
+
+
+def matrix_of(page: Page, group: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the heads of a card's table, and its rows by their title."""
+    table = page.locator(f"#pf-card [data-group={group}] table")
+    rows = table.locator("tbody tr").all()
+    return table.locator("thead th").all_text_contents(), {
+        row.locator("th").text_content(): row.locator("td").all_text_contents() for row in rows
+    }
 
 
 def value_of(page: Page, title: str) -> str:
@@ -187,12 +196,39 @@ def test_a_card_holds_every_fact_and_calls_a_missing_one_not_known(
     titles = page.locator("#pf-card .pf-facts dt").all_text_contents()
     assert titles == [
         fact.title
-        for group in ("result", "site", "grid", "fuel", "pad", "noise", "score", "provenance")
-        for fact in facts()
+        for group in (
+            "result",
+            "site",
+            "grid",
+            "fuel",
+            "money",
+            "pad",
+            "noise",
+            "score",
+            "provenance",
+        )
+        for fact in FACTS
         if fact.group == group
     ]
     for title in ("Load headroom", "Main diameter", "Buildable ground", "Grid score", "City"):
         assert value_of(page, title) == "not known"
+    # Loads and fuels stand side by side, a column each.
+    heads, rows = matrix_of(page, "loads")
+    assert heads == ["200 kW", "1 MW", "3 MW"]
+    assert rows["Gap"] == ["not known"] * 3
+    # Four fuels are wider than a card: one below the other.
+    ladder = page.locator("#pf-card [data-group=ladder] table")
+    assert ladder.locator(".pf-of th").all_text_contents() == [
+        "Natural gas", "Propane", "Biogas", "Hydrogen",
+    ]  # fmt: skip
+    asked = [
+        "Generators it carries, at least", "Generators it carries, at most", "Distance",
+        "How it is known", "What it needs",
+    ]  # fmt: skip
+    rows = ladder.locator("tr:not(.pf-of) th").all_text_contents()
+    assert rows == asked * 4
+    money = page.locator("#pf-card [data-group=money]").inner_text()
+    assert "Assumed: A pad takes 4 to 16 weeks: assumed (as of 2026)." in money
     said = page.locator("#pf-card").inner_text()
     assert not re.search(r"\b(nan|null|undefined|None|NaN)\b", said)
     assert value_of(page, "Lot area, measured") == "17,050 sq ft (1,584 m²)"  # 36 m x 44 m

@@ -39,7 +39,7 @@ def test_an_absent_or_empty_layer_has_no_switch(ranking, drawing, report) -> Non
     assert "<span>Gas mains</span>" not in page.replace("\\u003c", "<").replace("\\u003e", ">")
     for key in ("mains", "substations", "gas_signs"):
         assert f'"{key}":{{"pack"' not in page
-    assert '"feeders":{"pack"' in page
+    assert '"capacity":{"pack"' in page
 
 
 def test_layers_come_in_any_frame(ranking, drawing, report) -> None:

@@ -1,0 +1,287 @@
+"""Every fuel by every route that it has: what each site carries on it, and which is the best.
+
+A fuel's own ground counts: stored fuel is sized beside its tanks, a main or a plant takes none.
+"""
+
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from geo import sentence, size
+from geo.criteria.fuel import gas, plants, stored
+from geo.machine import demand
+from geo.model import Fuel, Generator, Plan, Route, Screening
+from geo.near import shapes_of
+from geo.tanks import lasts_days, tanks
+
+# What a row says of its fuel besides what every route answers with.
+TOLD = {**plants.PLANT_FACTS, "storage_days": np.nan}
+# Where it is not known whether a plant is near, a fuel that counts only from one is context.
+UNPUBLISHED = ("no layer", "edge of layer")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One fuel by one route: the ground beside it, what it can run, and what a site so carries."""
+
+    fuel: Fuel
+    route: Route
+    standing: size.Siting
+    supply: pd.DataFrame
+    deployed: pd.DataFrame
+    piped: gas.Piped | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What each site carries on its best fuel, with the ground and the supply behind it.
+
+    `best` (n,) is the option that each site takes; `lo` and `hi` (n, options) what it would carry
+    on each.
+    """
+
+    options: tuple[Option, ...]
+    best: np.ndarray
+    found: size.Siting
+    deployed: pd.DataFrame
+    supply: pd.DataFrame
+    lo: np.ndarray
+    hi: np.ndarray
+
+    @property
+    def fuel(self) -> np.ndarray:
+        """The id of each site's best fuel."""
+        named = np.array([one.fuel.id for one in self.options], dtype=object)
+        return np.asarray(named[self.best])
+
+
+def choose(
+    given: Screening,
+    sites: gpd.GeoDataFrame,
+    found: size.Siting,
+    fuels: list[Fuel],
+    generator: Generator,
+    plan: Plan,
+) -> Choice:
+    """Size every fuel of the plan; take the first that surely carries one generator.
+
+    Where none surely does, take the one that may carry most, the plan's first among equals.
+    """
+    options = tuple(
+        _option(given, sites, found, one, route, generator, plan)
+        for one in fuels
+        for route in one.routes
+    )
+    lo = np.column_stack([one.deployed["n_lo"] for one in options])
+    hi = np.column_stack([one.deployed["n_hi"] for one in options])
+    # argmax takes the first of equals, which is the plan's preference.
+    best = np.where((lo > 0).any(axis=1), (lo > 0).argmax(axis=1), hi.argmax(axis=1))
+    there = options[0].standing
+    for number, one in enumerate(options):
+        there = size.either(there, one.standing, best == number)
+    deployed = chosen([one.deployed for one in options], best)
+    # What is drawn: what it carries at least, or at most where that is none.
+    placed = deployed["n_lo"].where(deployed["n_lo"] > 0, deployed["n_hi"])
+    running = (placed - plan.spares).clip(lower=0).to_numpy()
+    supply = chosen([_serving(one, sites, given, running) for one in options], best)
+    lacking = {name: value for name, value in TOLD.items() if name not in supply}
+    supply = supply.join(pd.DataFrame(lacking, index=supply.index))
+    return Choice(options, best, there, deployed, supply, lo, hi)
+
+
+def _option(
+    given: Screening,
+    sites: gpd.GeoDataFrame,
+    found: size.Siting,
+    fuel: Fuel,
+    route: Route,
+    generator: Generator,
+    plan: Plan,
+) -> Option:
+    there, piped = found, None
+    if route == "main":
+        piped = gas.piped(sites, given.layers, given.coverage, fuel, generator, plan)
+        supply = piped.facts
+    elif route == "plant":
+        supply = plants.made(sites, given.layers, given.coverage, fuel, generator, plan)
+        silent = supply["fuel_evidence"].isin(UNPUBLISHED)
+        supply["fuel_n_hi"] = supply["fuel_n_hi"].where(~silent, 0)
+    elif fuel.id in plan.fuel.delivered:
+        there, supply = _stored(given, sites, found, fuel, generator, plan)
+    else:
+        supply = stored.undelivered(sites, fuel, plan)
+    burns = demand(generator, fuel)
+    supply = supply.assign(fuel_unit=fuel.unit, fuel_demand=burns, fuel_route=route)
+    return Option(fuel, route, there, supply, size.deploy(there, supply, plan), piped)
+
+
+def _stored(
+    given: Screening,
+    sites: gpd.GeoDataFrame,
+    found: size.Siting,
+    fuel: Fuel,
+    generator: Generator,
+    plan: Plan,
+) -> tuple[size.Siting, pd.DataFrame]:
+    """Return what the ground carries beside a fuel's tanks, and what they feed."""
+    groups = tanks(fuel, generator, plan)
+    there, kept = size.beside_tanks(found, sites, given, groups)
+    ground = found.scene.ground.facts
+    known = (~ground["bare"] & ground["clear_known"]).to_numpy()
+    supply = stored.by_storage(sites, groups, kept.group, kept.body, known, fuel, plan)
+    return there, supply
+
+
+def _serving(
+    option: Option, sites: gpd.GeoDataFrame, given: Screening, running: np.ndarray
+) -> pd.DataFrame:
+    """Return an option's supply, with the main that serves so many, or how long its tanks last."""
+    if option.piped is not None:
+        kept = ["fuel_unit", "fuel_demand", "fuel_route"]
+        return gas.serving(option.piped, sites, given.layers, running).join(option.supply[kept])
+    if option.route != "storage":
+        return option.supply
+    held = option.supply["storage_capacity"].to_numpy(dtype=float) * option.fuel.usable_share
+    burnt = option.supply["fuel_demand"].to_numpy(dtype=float) * running
+    return option.supply.assign(storage_days=lasts_days(held, burnt))
+
+
+def chosen(tables: list[pd.DataFrame], which: np.ndarray) -> pd.DataFrame:
+    """Take each row from the table that `which` names; a column that it lacks is missing."""
+    index = tables[0].index
+    columns = list(dict.fromkeys(name for table in tables for name in table.columns))
+    picked: dict[str, pd.Series] = {}
+    for name in columns:
+        held = [
+            table[name] if name in table else pd.Series(None, index=index, dtype=object)
+            for table in tables
+        ]
+        whole = np.column_stack([one.to_numpy(dtype=object) for one in held])
+        values = pd.Series(whole[np.arange(len(which)), which], index=index, dtype=object)
+        picked[name] = _as(values, next(table[name] for table in tables if name in table))
+    return pd.DataFrame(picked, index=index)
+
+
+def _as(values: pd.Series, like: pd.Series) -> pd.Series:
+    """Return values in another column's type, which a missing one widens."""
+    if pd.api.types.is_bool_dtype(like.dtype):
+        return values.fillna(value=False).astype(bool)
+    if pd.api.types.is_numeric_dtype(like.dtype):
+        numbers = pd.to_numeric(values).astype(float)
+        return numbers if numbers.isna().any() else numbers.astype(like.dtype)
+    return values
+
+
+def most_at_best(choice: Choice) -> pd.DataFrame:
+    """Return the fuel that may carry most at best, how many at worst and best, and how known."""
+    most = choice.hi.argmax(axis=1)
+    rows = np.arange(len(most))
+    evidence = np.column_stack([one.supply["fuel_evidence"] for one in choice.options])
+    titles = np.array([one.fuel.title for one in choice.options], dtype=object)
+    return pd.DataFrame(
+        {
+            "other_title": titles[most],
+            "other_n_lo": choice.lo[rows, most],
+            "other_n_hi": choice.hi[rows, most],
+            "other_evidence": evidence[rows, most],
+        },
+        index=choice.supply.index,
+    )
+
+
+def rungs(choice: Choice, plan: Plan) -> pd.DataFrame:
+    """Return the fuel ladder: for each fuel machines, distance, evidence, needs; and in a line.
+
+    Of a fuel's routes the one that carries most counts. The line has the best fuel first, then
+    those that surely carry one in the plan's order, those that may, the others.
+    """
+    found, order, texts = {}, [], []
+    for name in plan.fuels:
+        at = [i for i, one in enumerate(choice.options) if one.fuel.id == name]
+        route = (choice.lo[:, at] * 1000 + choice.hi[:, at]).argmax(axis=1)
+        own = np.array(at)[route]
+        rows = np.arange(len(own))
+        lo, hi = choice.lo[rows, own], choice.hi[rows, own]
+        supply = chosen([choice.options[i].supply for i in at], route)
+        found[f"n_lo_on_{name}"], found[f"n_hi_on_{name}"] = lo, hi
+        found[f"distance_of_{name}_m"] = _distance(supply)
+        found[f"evidence_of_{name}"] = supply["fuel_evidence"].to_numpy()
+        title = choice.options[at[0]].fuel.title
+        told = supply.assign(fuel_id=name).drop(columns="storage").to_dict("records")
+        texts_of = [sentence.needs({str(k): v for k, v in row.items()}, plan) for row in told]
+        found[f"needs_of_{name}"] = np.array(texts_of, dtype=object)
+        place = np.select([choice.fuel == name, lo > 0, hi > 0], [0, 1, 2], 3)
+        order.append(place)
+        silent = supply["fuel_evidence"].isin(UNPUBLISHED).to_numpy()
+        texts.append(_counted(title, lo, hi, silent))
+    ranks = np.argsort(np.column_stack(order), axis=1, kind="stable")
+    words = np.column_stack(texts)
+    lines = np.take_along_axis(words, ranks, axis=1)
+    found["fuel_ladder"] = np.array(["; ".join(line) for line in lines], dtype=object)
+    return pd.DataFrame(found, index=choice.supply.index)
+
+
+def _counted(title: str, lo: np.ndarray, hi: np.ndarray, silent: np.ndarray) -> np.ndarray:
+    span = [
+        f"{title} {a}" if a == b else f"{title} {a} to {b}"
+        for a, b in zip(lo.tolist(), hi.tolist(), strict=True)
+    ]
+    unknown = f"{title} not known"
+    return np.where(silent & (hi == 0), unknown, np.array(span, dtype=object))
+
+
+def _distance(supply: pd.DataFrame) -> np.ndarray:
+    away = supply["main_distance_m"].astype(float)
+    if "plant_distance_m" in supply:
+        away = away.fillna(supply["plant_distance_m"].astype(float))
+    return away.where(supply["storage_count"].isna(), 0.0).to_numpy()
+
+
+def service_line_m(
+    supply: pd.DataFrame, block: pd.Series, layers: dict[str, gpd.GeoDataFrame]
+) -> np.ndarray:
+    """Return how far each pad is, straight, from the main or plant that feeds it; NaN for neither.
+
+    A pipe is laid along lot lines and streets: it is at least so long.
+    """
+    away = np.full(len(supply), np.nan)
+    for layer, key in (("mains", "main_id"), ("fuel_plants", "plant_id")):
+        frame = layers.get(layer)
+        if frame is None or frame.empty:
+            continue
+        told = supply[key].notna().to_numpy() & block.notna().to_numpy()
+        if layer == "mains" and "source_id" in frame:
+            # An id is its source's own.
+            whose = pd.MultiIndex.from_frame(frame[["source_id", key]])
+            named = pd.MultiIndex.from_arrays([supply["main_source"], supply[key]])
+        else:
+            whose, named = pd.Index(frame[key]), pd.Index(supply[key])
+        lines = pd.Series(shapes_of(frame), index=whose)
+        found = lines[~whose.duplicated()].reindex(named).to_numpy()
+        both = told & ~shapely.is_missing(found)
+        away[both] = shapely.distance(block.to_numpy()[both], found[both])
+    return away
+
+
+def with_share(
+    choice: Choice,
+    given: Screening,
+    sites: gpd.GeoDataFrame,
+    generator: Generator,
+    plan: Plan,
+    share: float,
+) -> np.ndarray:
+    """Return n_lo of each site on the fuel it has, were so much of a main free; NaN off mains."""
+    after = np.full(len(choice.best), np.nan)
+    for number, one in enumerate(choice.options):
+        if one.route != "main":
+            continue
+        piped = gas.piped(
+            sites, given.layers, given.coverage, one.fuel, generator, plan, usable_share=share
+        )
+        again = size.deploy(choice.found, piped.facts, plan)["n_lo"].to_numpy()
+        after[choice.best == number] = again[choice.best == number]
+    return after

@@ -1,0 +1,130 @@
+"""Every fuel by every route: which is taken, what each carries on its own ground, and the line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+from geo import rank, screen
+
+LOT = shapely.box(0, 0, 46, 46)
+
+
+def street(mains, *rows):
+    """Return mains along y = -10, one behind the other by the metres given."""
+    return mains(
+        [
+            (shapely.LineString([(-500, -10.0 - back), (900, -10.0 - back)]), inches, pressure)
+            for back, inches, pressure in rows
+        ]
+    )
+
+
+def landfill(layer, distance_m=200.0, flow_scfh=20_000.0, **columns):
+    """Return a landfill east of the lot: half of its gas is methane, none is used."""
+    base = {
+        "plant_id": ["L1"], "name": ["Mill River Landfill"], "fuel": ["biogas"],
+        "plant_kind": ["landfill"], "status": ["operating"], "flow_scfh": [flow_scfh],
+        "methane_share": [0.5], "used": ["no"], "used_scfh": [np.nan], "precision": ["site"],
+        "as_of": pd.Timestamp("2024-09-01"),
+    }  # fmt: skip
+    return layer([shapely.Point(46 + distance_m, 20)], **(base | columns))
+
+
+def row_of(given, market, plan):
+    return rank.rank(screen.screen(given, market, plan), plan).iloc[0]
+
+
+def test_the_main_named_is_the_nearest_that_carries_what_stands_there(mains, town, market, plan):
+    # A 2 in main in front runs one machine, the 8 in behind it as many as the plan takes.
+    given = town([LOT], mains=street(mains, (0, 2, "high"), (20, 8, "high")))
+    row = row_of(given, market, plan)
+    assert (row["fuel"], row["n_lo"], row["main_diameter_in"]) == ("natural_gas", 25, 8)
+    assert row["main_distance_m"] == 30
+    # A pad for one alone: the small main in front is enough.
+    small = shapely.box(0, 0, 12, 12)
+    near = row_of(town([small], mains=street(mains, (0, 2, "high"), (20, 8, "high"))), market, plan)
+    assert (near["n_lo"], near["main_diameter_in"], near["main_distance_m"]) == (1, 2, 10)
+
+
+def test_the_service_line_is_straight_from_the_main_to_the_pad(mains, town, market, plan):
+    given = town([LOT], mains=street(mains, (0, 8, "high")))
+    facts = screen.screen(given, market, plan).iloc[0]
+    assert facts["service_line_m"] == pytest.approx(facts["block"].bounds[1] + 10)
+    assert facts["service_line_m"] > facts["main_distance_m"]
+
+
+def test_a_landfill_near_enough_is_a_rung_and_a_far_one_is_context(
+    mains, layer, town, market, plan
+):
+    # 20 000 x 0.5 = 10 000 scfh of methane over 2043.4: four machines, 200 m of pipe.
+    given = town([LOT], mains=street(mains))
+    given.layers["fuel_plants"] = landfill(layer)
+    given.coverage["fuel_plants"] = shapely.box(-9000, -9000, 9000, 9000)
+    propane = plan.model_copy(update={"fuels": ("natural_gas", "biogas", "hydrogen")})
+    row = row_of(given, market, propane)
+    assert (row["fuel"], row["n_lo"], row["n_hi"]) == ("biogas", 4, 4)
+    assert row["fuel_ladder"] == "biogas 4; natural gas 0; hydrogen 0"
+    assert (row["plant_name"], row["plant_distance_m"]) == ("Mill River Landfill", 200)
+    assert row["distance_of_biogas_m"] == 200
+    assert row["evidence_of_biogas"] == "plant by pipe"
+    assert row["service_line_m"] > 200
+    assert row["binding"] == "fuel"
+    assert "Mill River Landfill has 10,000 scfh of methane to spare" in row["limit_text"]
+    given.layers["fuel_plants"] = landfill(layer, distance_m=501.0)
+    far = row_of(given, market, propane)
+    assert (far["n_hi"], far["n_hi_on_biogas"]) == (0, 0)
+    assert far["evidence_of_biogas"] == "plant too far"
+    assert far["needs_of_biogas"].startswith("Mill River Landfill is the nearest")
+
+
+def test_hydrogen_counts_where_somebody_delivers_it(mains, town, market, plan):
+    given = town([shapely.box(0, 0, 120, 120)], mains=street(mains))
+    nobody = row_of(given, market, plan)
+    assert (nobody["n_hi_on_hydrogen"], nobody["fuel"]) == (0, "propane")
+    assert "hydrogen not known" in nobody["fuel_ladder"]
+    fuel = plan.fuel.model_copy(
+        update={
+            "delivered": ("propane", "hydrogen"),
+            "autonomy_days": {"propane": 3.0, "hydrogen": 1.0},
+            "separation": {"propane": "h23", "hydrogen": "h2"},
+            "containers_most": 4,
+        }
+    )
+    rules = plan.model_copy(update={"fuel": fuel, "fuels": ("hydrogen",)})
+    # Four trailers of 120 000 scf for a day: 480 000 / 24 / 6363 = 3.1.
+    brought = row_of(given, market, rules)
+    assert (brought["fuel"], brought["n_lo"], brought["storage_count"]) == ("hydrogen", 3, 4)
+    # 480 000 scf over 3 x 6363 scfh: 25.1 hours.
+    assert brought["storage_days"] == pytest.approx(480_000 / (3 * 6362.97) / 24, abs=0.05)
+    assert brought["needs_of_hydrogen"] == "4 tanks of 120,000 scf, to last a day or more"
+
+
+def test_each_fuel_is_sized_on_its_own_ground(mains, town, market, plan):
+    # 46 by 46 m: gas for 25, while two tanks and what they keep clear leave room for eleven.
+    row = row_of(town([LOT], mains=street(mains, (0, 8, "high"))), market, plan)
+    assert (row["n_lo_on_natural_gas"], row["n_lo_on_propane"]) == (25, 11)
+    assert row["distance_of_propane_m"] == 0
+    assert row["fuel_ladder"].startswith("natural gas 25; propane 11; ")
+    assert row["needs_of_propane"] == "2 tanks of 12,000 gal, to last 3 days or more"
+    assert pd.isna(row["storage_days"])
+
+
+def test_a_machine_gives_less_in_thin_air_and_heat_and_more_are_needed(mains, town, market, plan):
+    given = town([LOT], mains=street(mains, (0, 8, "high")))
+    hot = plan.model_copy(update={"summer_c": 32.0, "altitude_m": 500.0})
+    row = row_of(given, market, hot)
+    # 200 x (1 - 347.6 m x 0.000114829 - 7 C x 0.0018) = 189.5 kW: six where five would do.
+    assert row["machine_kw"] == pytest.approx(189.5, abs=0.05)
+    assert row["needed_hi"] == 6
+    assert row_of(given, market, plan)["needed_hi"] == 5
+    assert row["power_lo_kw"] == pytest.approx(25 * 189.497, abs=1)
+
+
+def test_the_gap_is_told_of_every_load(mains, town, market, plan):
+    row = row_of(town([LOT], mains=street(mains, (0, 8, "high"))), market, plan)
+    assert [row[f"short_hi_at_{kw}_kw"] for kw in (200, 1000, 3000)] == [200, 1000, 3000]
+    assert [row[f"needed_hi_at_{kw}_kw"] for kw in (200, 1000, 3000)] == [1, 5, 15]
+    assert [row[f"served_at_{kw}_kw"] for kw in (200, 1000, 3000)] == [200, 1000, 3000]
+    assert row["covers_gap"] == row["covers_at_1000_kw"] == "yes"
+    assert row["gap_at_1000_kw"] == row["gap_class"]
