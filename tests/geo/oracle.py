@@ -17,18 +17,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 import pyproj
 import shapely
 from shapely import Geometry, Point, Polygon, affinity
 
 from geo import catalogue
-from geo.model import Fuel, Market, NoiseLimit, Plan, Raster, Screening
+from geo.model import Fuel, Market, NoiseLimit, Plan, Screening
 from geo.propagation import levels
 from geo.propagation.air import absorption_db_m
 from geo.propagation.edition import ISO_1996
 from geo.propagation.ground import PlanGround
 from geo.propagation.scene import Terrain, scene
+from tests.geo import oracle_supply
+from tests.geo.around import Parcel, cell_at, inside, near
+from tests.geo.oracle_supply import EDGE, Supply
 
 FORGIVEN_M = 0.001
 # A region smaller than this is what rounding leaves over, not a place. A block that just fits has
@@ -44,7 +46,6 @@ A_WEIGHTING_DB = np.array([-26.2, -16.1, -8.6, -3.2, 0.0, 1.2, 1.0, -1.1])
 # Three echoes and the hardest ground add no more than this to what spreads and the air takes.
 ECHOES = 3
 HARD_GROUND_DB = 6.0
-EDGE = "edge of layer"
 ON_LINE_M = 0.01
 Bracket = tuple[int, int]
 Spot = tuple[float, float]
@@ -123,20 +124,13 @@ class Hearer:
 
 
 @dataclass
-class Site:
+class Site(Parcel):
     """One site with everything near it, and what has been found out about it so far."""
 
-    row: pd.Series
-    town: Screening
     market: Market
-    plan: Plan
     air: "Air"
     tanks: Geometry | None = None
     regions: dict[tuple[float, int, int], Geometry] = field(default_factory=dict)
-
-    @property
-    def lot(self) -> Geometry:
-        return self.row["geometry"]
 
     @cached_property
     def buildings(self) -> list[Geometry]:
@@ -194,156 +188,16 @@ class Site:
         return self.regions[key]
 
 
-def near(town: Screening, layer: str, lot: Geometry, reach_m: float) -> list[dict]:
-    """Return the rows of a layer within `reach_m` of a lot, with `distance_m`; none if no layer."""
-    if layer not in town.layers:
-        return []
-    left, bottom, right, top = lot.bounds
-    found, frame = [], town.layers[layer]
-    about = shapely.box(left - reach_m, bottom - reach_m, right + reach_m, top + reach_m)
-    for row in frame.iloc[np.sort(frame.sindex.query(about))].to_dict("records"):
-        distance_m = lot.distance(row["geometry"])
-        if distance_m <= reach_m:
-            found.append({**row, "distance_m": distance_m})
-    return found
-
-
-def inside(town: Screening, layer: str, lot: Geometry, reach_m: float) -> bool:
-    """Return whether everything within `reach_m` of a lot lies inside the layer's coverage."""
-    area = town.coverage.get(layer)
-    return area is not None and area.covers(lot) and area.boundary.distance(lot) >= reach_m
-
-
-def missing(value: object) -> bool:
-    return bool(pd.isna(value))
-
-
-def missing_shape(value: object) -> bool:
-    return not isinstance(value, Geometry)
-
-
 # ---------------------------------------------------------------------------------------------
-# Grid
-
-
-def gap(site: Site) -> dict[str, object]:
-    """Return evidence, headroom, shortfall and need, as the grid's facts name them."""
-    plan, town = site.plan, site.town
-    target = plan.target_kw
-    found: dict[str, object] = {"load_headroom_kw": None, "headroom_is_bound": False}
-    feeders = near(town, "feeders", site.lot, plan.grid.feeder_reach_m)
-    known = [one for one in feeders if not missing(one["load_headroom_kw"])]
-    stations = [
-        one
-        for one in near(town, "substations", site.lot, plan.grid.substation_reach_m)
-        if one["status"] == "in_service"
-    ]
-    if known:
-        best = min(known, key=lambda one: one["distance_m"])
-        found |= {"grid_evidence": "feeder", "load_headroom_kw": best["load_headroom_kw"]}
-    elif stations:
-        best = min(stations, key=lambda one: one["distance_m"])
-        mva = [best[f"{name}_mva"] for name in ("firm_capacity", "peak_load", "committed_load")]
-        if any(missing(value) for value in mva):
-            found["grid_evidence"] = "unpublished"
-        elif not inside(site.town, "substations", site.lot, best["distance_m"]):
-            # A nearer one may stand beyond the edge of the layer.
-            found["grid_evidence"] = "edge of layer"
-        else:
-            headroom = (mva[0] - mva[1] - mva[2]) * 1000 * plan.grid.power_factor
-            found |= {
-                "grid_evidence": "substation",
-                "load_headroom_kw": headroom,
-                "headroom_is_bound": True,
-            }
-    elif not {"feeders", "substations"} & set(town.layers):
-        found["grid_evidence"] = "no layer"
-    elif inside(town, "substations", site.lot, plan.grid.substation_reach_m):
-        found["grid_evidence"] = "none"
-    else:
-        found["grid_evidence"] = "edge of layer"
-    headroom = found["load_headroom_kw"]
-    if headroom is None:
-        lo, hi = 0.0, target
-    else:
-        lo = min(max(target - max(headroom, 0.0), 0.0), target)
-        hi = target if found["headroom_is_bound"] else lo
-    machine_kw = catalogue.generators()[plan.generator].power_kw * plan.derate
-    return found | {
-        "overload_kw": None if headroom is None else max(-headroom, 0.0),
-        "shortfall_lo_kw": lo,
-        "shortfall_hi_kw": hi,
-        "needed_lo": needed(lo, machine_kw, plan),
-        "needed_hi": needed(hi, machine_kw, plan),
-        "gap_class": "short" if lo > 0 else "covered" if hi == 0 else "unknown",
-    }
-
-
-def needed(shortfall_kw: float, machine_kw: float, plan: Plan) -> int:
-    """Return how many machines close a shortfall, spares included."""
-    return math.ceil(shortfall_kw / machine_kw) + plan.spares if shortfall_kw > 0 else 0
-
-
-# ---------------------------------------------------------------------------------------------
-# Fuel
-
-
-@dataclass(frozen=True)
-class Supply:
-    """How many machines a fuel runs, and the evidence. Several mains may be equally near."""
-
-    n: Bracket
-    evidence: str
-    main_ids: frozenset[str] = frozenset()
+# Fuel that is stored
 
 
 def supplies(site: Site, fuel: Fuel) -> list[Supply]:
-    """Return what a fuel gives a site: one answer, or one for each of several nearest mains."""
-    if fuel.delivery == "storage":
-        return [tank(site, fuel)]
-    return mains(site, fuel)
-
-
-def mains(site: Site, fuel: Fuel) -> list[Supply]:
-    plan, cap = site.plan, site.plan.cap
-    found = near(site.town, "mains", site.lot, plan.fuel.main_reach_m)
-    if found:
-        # Of mains equally near, to a millimetre, the one that carries most; then the lower id.
-        best = min(
-            found,
-            key=lambda one: (round(one["distance_m"], 3), -carried_scfh(one), one["main_id"]),
-        )
-        return [of_main(best, fuel, plan)]
-    if near(site.town, "gas_signs", site.lot, plan.fuel.sign_reach_m):
-        return [Supply((0, cap), "sign of a main")]
-    if "mains" not in site.town.layers:
-        return [Supply((0, cap), "no layer")]
-    if inside(site.town, "mains", site.lot, plan.fuel.main_reach_m):
-        return [Supply((0, 0), "no main")]
-    return [Supply((0, cap), "edge of layer")]
-
-
-def of_main(main: dict, fuel: Fuel, plan: Plan) -> Supply:
-    """Return the machines that one main runs: by its class and the next size down in the table."""
-    ids = frozenset([main["main_id"]])
-    if missing(main["diameter_in"]) or missing(main["pressure_class"]):
-        return Supply((0, plan.cap), "main of unknown size", ids)
-    n = min(
-        math.floor(carried_scfh(main) * plan.fuel.usable_share / fuel.demand_per_machine), plan.cap
-    )
-    return Supply((n, n), "main", ids)
-
-
-def carried_scfh(main: dict) -> float:
-    """Return what a main carries when empty, -1 where its size or class is missing."""
-    carried = -1.0
-    if missing(main["diameter_in"]) or missing(main["pressure_class"]):
-        return carried
-    for row in sorted(catalogue.carrying(), key=lambda one: one.diameter_in):
-        same = row.pressure_class == main["pressure_class"]
-        if same and row.diameter_in <= main["diameter_in"]:
-            carried = row.capacity_scfh
-    return carried
+    """Return what a fuel gives a site by each way in which it can come."""
+    found = list(oracle_supply.supplies(site, fuel))
+    if "storage" in fuel.routes and fuel.id in site.plan.fuel.delivered:
+        found.append(tank(site, fuel))
+    return found
 
 
 def tank(site: Site, fuel: Fuel) -> Supply:
@@ -352,7 +206,7 @@ def tank(site: Site, fuel: Fuel) -> Supply:
     In one row, across the containers' length, of one size.
     """
     plan, rule = site.plan, catalogue.separations()[site.plan.fuel.separation[fuel.id]]
-    hours = 24 * plan.fuel.autonomy_days[fuel.id]
+    hours, burnt = 24 * plan.fuel.autonomy_days[fuel.id], oracle_supply.demand_of(fuel, plan)
     most = 0
     for one in fuel.containers:
         for count in range(1, plan.fuel.containers_most + 1):
@@ -362,7 +216,7 @@ def tank(site: Site, fuel: Fuel) -> Supply:
                 away = rule.lone.exposure_m
             each = next(row for row in rule.rows if one.capacity <= row.capacity_most)
             gap = max(each.between_m, each.between_share * 2 * one.width_m)
-            n = min(math.floor(gallons * 0.8 / (fuel.demand_per_machine * hours)), plan.cap)
+            n = min(math.floor(gallons * 0.8 / (burnt * hours)), plan.cap)
             if n > most and tanks_fit(
                 site, away, one.length_m, count * one.width_m + (count - 1) * gap
             ):
@@ -713,16 +567,9 @@ def at_home(site: Site, due: Due) -> list[Hearer]:
 
 def ambient_dba(site: Site, shape: Geometry) -> float | None:
     """Return the ambient level at a shape: None where nobody knows it."""
-    grid: Raster | None = site.town.rasters.get("ambient")
-    if grid is None:
-        return site.plan.assume.ambient_dba
-    at, cells = shape.point_on_surface(), np.asarray(grid.values)
-    move = pyproj.Transformer.from_crs(site.town.sites.crs, grid.crs, always_xy=True)
-    column, row = (math.floor(one) for one in ~grid.transform @ move.transform(at.x, at.y))
-    known = (
-        0 <= row < len(cells) and 0 <= column < len(cells[0]) and not np.isnan(cells[row, column])
-    )
-    return float(cells[row, column]) if known else site.plan.assume.ambient_dba
+    grid, crs = site.town.rasters.get("ambient"), site.town.sites.crs
+    known = None if grid is None else cell_at(grid, shape.point_on_surface(), crs)
+    return site.plan.assume.ambient_dba if known is None else known
 
 
 def evidence(site: Site) -> str:
