@@ -39,11 +39,13 @@ class Option:
 class Choice:
     """What each site carries on its best fuel, with the ground and the supply behind it.
 
-    `best` (n,) is the option that each site takes; `lo` and `hi` (n, options) what it would carry
-    on each.
+    `served` is the supply of each option, with the main that serves what a site carries on it;
+    `best` (n,) the option that each site takes; `lo` and `hi` (n, options) what it would carry on
+    each.
     """
 
     options: tuple[Option, ...]
+    served: tuple[pd.DataFrame, ...]
     best: np.ndarray
     found: size.Siting
     deployed: pd.DataFrame
@@ -83,13 +85,11 @@ def choose(
     for number, one in enumerate(options):
         there = size.either(there, one.standing, best == number)
     deployed = chosen([one.deployed for one in options], best)
-    # What is drawn: what it carries at least, or at most where that is none.
-    placed = deployed["n_lo"].where(deployed["n_lo"] > 0, deployed["n_hi"])
-    running = (placed - plan.spares).clip(lower=0).to_numpy()
-    supply = chosen([_serving(one, sites, given, running) for one in options], best)
+    served = tuple(_serving(one, sites, given, plan) for one in options)
+    supply = chosen(list(served), best)
     lacking = {name: value for name, value in TOLD.items() if name not in supply}
     supply = supply.join(pd.DataFrame(lacking, index=supply.index))
-    return Choice(options, best, there, deployed, supply, lo, hi)
+    return Choice(options, served, best, there, deployed, supply, lo, hi)
 
 
 def _option(
@@ -135,10 +135,13 @@ def _stored(
     return there, supply
 
 
-def _serving(
-    option: Option, sites: gpd.GeoDataFrame, given: Screening, running: np.ndarray
-) -> pd.DataFrame:
-    """Return an option's supply, with the main that serves so many, or how long its tanks last."""
+def _serving(option: Option, sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> pd.DataFrame:
+    """Return an option's supply, with the main that serves what a site carries, or its tanks' days.
+
+    That is what it carries at least, or at most where that is none: what is drawn.
+    """
+    placed = option.deployed["n_lo"].where(option.deployed["n_lo"] > 0, option.deployed["n_hi"])
+    running = (placed - plan.spares).clip(lower=0).to_numpy()
     if option.piped is not None:
         kept = ["fuel_unit", "fuel_demand", "fuel_route"]
         return gas.serving(option.piped, sites, given.layers, running).join(option.supply[kept])
@@ -205,7 +208,7 @@ def rungs(choice: Choice, plan: Plan) -> pd.DataFrame:
         own = np.array(at)[route]
         rows = np.arange(len(own))
         lo, hi = choice.lo[rows, own], choice.hi[rows, own]
-        supply = chosen([choice.options[i].supply for i in at], route)
+        supply = chosen([choice.served[i] for i in at], route)
         found[f"n_lo_on_{name}"], found[f"n_hi_on_{name}"] = lo, hi
         found[f"distance_of_{name}_m"] = _distance(supply)
         found[f"evidence_of_{name}"] = supply["fuel_evidence"].to_numpy()

@@ -45,6 +45,9 @@ def test_the_main_named_is_the_nearest_that_carries_what_stands_there(mains, tow
     small = shapely.box(0, 0, 12, 12)
     near = row_of(town([small], mains=street(mains, (0, 2, "high"), (20, 8, "high"))), market, plan)
     assert (near["n_lo"], near["main_diameter_in"], near["main_distance_m"]) == (1, 2, 10)
+    # The ladder tells of the same main.
+    assert near["distance_of_natural_gas_m"] == 10
+    assert near["needs_of_natural_gas"].startswith("a service line from the 2 in high-pressure")
 
 
 def test_the_service_line_is_straight_from_the_main_to_the_pad(mains, town, market, plan):
