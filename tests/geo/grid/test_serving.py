@@ -269,7 +269,9 @@ def test_sites_share_their_substation_where_it_is_known(sites, substations, capa
     assert got["pool_kw"].tolist() == [pytest.approx(950), 400]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25
+)
 @given(seed=st.integers(0, 99))
 def test_shuffled_rows_change_nothing(sites, substations, capacity, plan, seed):
     stations = substations((60, 20, 0, "in_service"), (20, 16, 3, "in_service"))
