@@ -209,7 +209,10 @@ def _add_layers(
                        ("gas_signs", POINT_KINDS), ("receptors", POINT_KINDS),
                        ("substations", POINT_KINDS)):  # fmt: skip
         frame = whole(drawing, key, crs)
-        if frame is None:
+        if frame is not None and "kind" in frame:
+            # Hosting capacity is of the same lines, and is no load headroom.
+            frame = frame[frame["kind"] != "generation"]
+        if frame is None or frame.empty:
             continue
         areas = np.isin(shapely.get_type_id(frame.geometry.to_numpy()), POLYGON_KINDS)
         if areas.any():

@@ -42,6 +42,11 @@ def test_an_absent_or_empty_layer_has_no_switch(ranking, drawing, report) -> Non
     assert '"capacity":{"pack"' in page
 
 
+def test_hosting_capacity_is_not_drawn_as_load_headroom(ranking, drawing, report) -> None:
+    hosting = drawing | {"capacity": drawing["capacity"].assign(kind="generation")}
+    assert '"capacity":{"pack"' not in draw(ranking, hosting, report)
+
+
 def test_layers_come_in_any_frame(ranking, drawing, report) -> None:
     degrees = {key: frame.to_crs(4326) for key, frame in drawing.items()}
     assert draw(ranking, degrees, report).count('"pack"') == draw(ranking, drawing, report).count(
