@@ -38,6 +38,8 @@ def economics(
     near = facts["grid_evidence"].isin(["service area", "feeder", "grid cell"])
     line_m = facts["grid_distance_m"].where(far, np.where(near, 0.0, np.nan))
     line_usd = {"lo": 0.0, "hi": line_m * told.line_usd_per_m.hi}
+    # Where surely nothing is short there is nothing to compare.
+    lacks = facts["shortfall_hi_kw"] > 0
     for end in ENDS:
         short = facts[f"shortfall_{end}_kw"]
         usd = (
@@ -45,8 +47,6 @@ def economics(
             + short / factor * getattr(told.upgrade_usd_per_kva, end)
             + line_usd[end]
         )
-        # Where surely nothing is short there is nothing to compare.
-        lacks = facts["shortfall_hi_kw"] > 0
         found[f"upgrade_usd_{end}"] = usd.where(short > 0, 0.0).where(lacks)
         # The generators that close what they can of the gap.
         count = facts["placed_n"].clip(upper=facts[f"needed_{end}"])
@@ -60,7 +60,7 @@ def economics(
         of_fuel = energy_usd_per_kwh(generator, fuels, told, end)
         found[f"energy_usd_per_kwh_{end}"] = facts["fuel"].map(of_fuel).astype(float)
     for name in ("upgrade_years_lo", "upgrade_years_hi"):
-        found[name] = found[name].where(facts["shortfall_hi_kw"] > 0)
+        found[name] = found[name].where(lacks)
     return found
 
 

@@ -159,7 +159,7 @@ def _of_the_grid(plan: Plan) -> list[str]:
             f"Of several rows of one feeder within {grid.feeder_reach_m:g} m the {grid.fold} is "
             "taken; a substation bounds the parcels that it is nearest to from above."
         ),
-        ("Hosting capacity is for generation, and never answers for load."),
+        "Hosting capacity is for generation, and never answers for load.",
     ]
 
 

@@ -31,18 +31,3 @@ def blank(sites: gpd.GeoDataFrame, columns: Mapping[str, object] = FACTS) -> pd.
     facts = pd.DataFrame(dict(columns), index=sites.index)
     texts = [name for name, value in columns.items() if value is None]
     return facts.astype(dict.fromkeys(texts, object))
-
-
-def texts(frame: pd.DataFrame, column: str) -> np.ndarray:
-    """Return a column of texts, None where missing or where there is no such column."""
-    if column not in frame.columns:
-        return np.full(len(frame), None, dtype=object)
-    values = frame[column].astype(object)
-    return values.where(values.notna(), None).to_numpy(dtype=object)
-
-
-def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
-    """Return a column of numbers, NaN where missing or where there is no such column."""
-    if column not in frame.columns:
-        return np.full(len(frame), np.nan)
-    return pd.to_numeric(frame[column]).to_numpy(dtype=float, na_value=np.nan)

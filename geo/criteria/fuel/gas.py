@@ -12,7 +12,8 @@ import pandas as pd
 import shapely
 
 from geo import pipes
-from geo.criteria.fuel.facts import blank, numbers, texts
+from geo.columns import numbers, texts
+from geo.criteria.fuel.facts import blank
 from geo.errors import ConfigError
 from geo.machine import demand
 from geo.model import AssumedMain, Fuel, Generator, Plan

@@ -6,7 +6,8 @@ import pandas as pd
 import shapely
 
 from geo import catalogue
-from geo.criteria.fuel.facts import FACTS, blank, numbers, texts
+from geo.columns import numbers, texts
+from geo.criteria.fuel.facts import FACTS, blank
 from geo.machine import demand
 from geo.model import Fuel, Generator, Plan
 from geo.near import inside, nearest, shapes_of, within

@@ -7,6 +7,7 @@ them. An answer is a span: `lo` is -inf where nothing bounds it from below, `hi`
 import numpy as np
 import pandas as pd
 
+from geo.columns import numbers
 from geo.model import GridPlan
 
 KW_PER_MW = 1000.0
@@ -110,9 +111,7 @@ def firm_of_banks(held: dict[str, pd.Series], cyclic_factor: float) -> pd.Series
 
 
 def _number(records: pd.DataFrame, name: str) -> pd.Series:
-    if name not in records:
-        return pd.Series(np.nan, index=records.index)
-    return pd.to_numeric(records[name]).astype(float)
+    return pd.Series(numbers(records, name), index=records.index)
 
 
 def _truth(records: pd.DataFrame, name: str) -> pd.Series:

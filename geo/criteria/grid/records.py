@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from geo.columns import texts
 from geo.criteria.grid.headroom import headroom, hosting
 from geo.model import Plan
 from geo.near import shapes_of
@@ -116,10 +117,7 @@ def by_id(stations: Records) -> pd.DataFrame:
 
 def text(frame: pd.DataFrame, name: str) -> pd.Series:
     """Return a column of texts, None where missing or where there is no such column."""
-    if name not in frame:
-        return pd.Series(None, index=frame.index, dtype=object)
-    values = frame[name].astype(object)
-    return values.where(values.notna(), None)
+    return pd.Series(texts(frame, name), index=frame.index, dtype=object)
 
 
 def _day(frame: pd.DataFrame) -> np.ndarray:

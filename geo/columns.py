@@ -1,0 +1,19 @@
+"""Columns that a market's layer may lack, read the same whether they are there or not."""
+
+import numpy as np
+import pandas as pd
+
+
+def texts(frame: pd.DataFrame, column: str) -> np.ndarray:
+    """Return a column of texts, None where missing or where there is no such column."""
+    if column not in frame.columns:
+        return np.full(len(frame), None, dtype=object)
+    values = frame[column].astype(object)
+    return values.where(values.notna(), None).to_numpy(dtype=object)
+
+
+def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
+    """Return a column of numbers, NaN where missing or where there is no such column."""
+    if column not in frame.columns:
+        return np.full(len(frame), np.nan)
+    return pd.to_numeric(frame[column]).to_numpy(dtype=float, na_value=np.nan)
