@@ -16,7 +16,8 @@ from data.protocols import file as file_protocol
 from data.protocols import raster as raster_protocol
 from data.source import Fetch, Source
 from data.store import Content, Put, open_store
-from geo import catalogue, contract
+from geo import catalogue
+from geo.contract import layer as contract
 from geo.errors import ConfigError
 from geo.model import Layer, Market
 

@@ -15,9 +15,10 @@ import shapely
 
 from data.source import Source, registry
 from data.store import Store, open_store, to_frame
-from geo import adjoining, catalogue
+from geo import catalogue
 from geo.errors import StoreError
 from geo.model import LandUse, Layer, Market, Needs, Screening, Sites, SourceLine
+from geo.shapes import adjoining
 
 # Kinds of polygon that assessors draw and that nobody owns as a lot (MassGIS level 3 and others),
 # and what lies there.

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 import pyproj
 from pydantic import Field, model_validator
 
-from geo.config import parse
+from geo.contract.toml import parse
+from geo.contract.units import UNITS
 from geo.errors import ConfigError
-from geo.measure import UNITS
 from geo.model import Frozen
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -13,8 +13,8 @@ import pandas as pd
 from data.protocols.file import BLANKS, numbers
 from data.source import From, Source
 from data.words import counted, either, many
+from geo.contract.units import convert
 from geo.errors import ContractError
-from geo.measure import convert
 from geo.model import Column
 
 DTYPES: dict[str, Any] = {

@@ -11,9 +11,9 @@ from data.source import From, Source
 from flows import settings
 from flows.settings import Where
 from geo import catalogue
-from geo.config import parse
+from geo.contract.toml import parse
+from geo.contract.units import factor
 from geo.errors import ConfigError, PadfinderError
-from geo.measure import factor
 from geo.model import Column, LandUse, Market, Plan
 
 T = TypeVar("T")

@@ -148,7 +148,7 @@ def noise(
 ) -> None:
     """Draw the noise round one published site: a map, a GeoTIFF and its lines as GeoJSON."""
     from flows import noise as drawing
-    from geo.sentence import machines
+    from geo.ranking.sentences import machines
 
     folder, picture = drawing.draw(market, site, cell, out, night)
     typer.echo(f"{picture.title}: {machines(picture.running)} running")

@@ -19,10 +19,10 @@ from flows import settings
 from flows.progress import step
 from flows.settings import Where
 from flows.show import ranking_path
+from geo.criteria.noise.picture import ACCURACY_DB, LEVELS_DBA, contours, level_grid
 from geo.criteria.noise.sound import Sound, power_dba, reach_m, sound
 from geo.errors import StoreError
 from geo.model import Market, Plan, Raster, Report
-from geo.picture import ACCURACY_DB, LEVELS_DBA, contours, level_grid
 from geo.screen import generator_of
 from maps import export, noise
 

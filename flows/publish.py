@@ -22,9 +22,11 @@ from flows.check import ready
 from flows.outcome import Published, Top
 from flows.progress import step
 from flows.settings import Where
-from geo import preface, rank, screen
+from geo import screen
 from geo.errors import StoreError
 from geo.model import LandUse, Market, Plan, Report
+from geo.ranking import notes as preface
+from geo.ranking import rank
 from maps import export, ranked
 
 FIRST_LINES = 20

@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from data import demo
 from data.source import Source
 from geo import catalogue
-from geo.config import parse
+from geo.contract.toml import parse
 from geo.errors import ConfigError
 from geo.model import Frozen, LandUse, Market, Plan
 

@@ -7,18 +7,22 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import adjoining, catalogue, ladder, levers, machine, size
+from geo import catalogue
+from geo.criteria.cost.economics import economics
 from geo.criteria.fuel import stored
 from geo.criteria.grid import gap, records, serving
 from geo.criteria.noise import rules
 from geo.criteria.noise.hearers import looked_m
 from geo.criteria.noise.sound import open_field, rerating_db, sound
 from geo.criteria.pad.ground import YARDS
-from geo.economics import economics
+from geo.equipment import generator as machine
+from geo.equipment.tanks import tanks
 from geo.errors import ConfigError
 from geo.model import Fuel, Generator, Market, Needs, Plan, Screening
-from geo.raster import at
-from geo.tanks import tanks
+from geo.shapes import adjoining
+from geo.shapes.raster import at
+from geo.sizing import fuel_options as ladder
+from geo.sizing import levers, size
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from geo.catalogue import facts, facts_in, fuels
-from geo.config import parse
+from geo.contract.toml import parse
+from geo.contract.units import convert
 from geo.errors import ContractError
-from geo.measure import convert
 from geo.model import Fact, Frozen
 
 NOT_KNOWN = "not known"

@@ -34,7 +34,7 @@ import shapely
 import xlsxwriter
 
 from geo.catalogue import SHAPES, facts_in
-from geo.measure import convert
+from geo.contract.units import convert
 from geo.model import Fact, Report
 from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, absent, require, shown
 

@@ -18,9 +18,9 @@ import shapely
 from folium.map import CustomPane
 from folium.utilities import JsCode
 
-from geo.measure import convert
+from geo.contract.units import convert
 from geo.model import Raster, Report
-from geo.ragged import counted
+from geo.shapes.ragged import counted
 from maps.card import NOT_ENGINEERING, NOT_SCREENED
 from maps.ground import SIMPLIFY_M, add_ground, street_names, upright
 from maps.pack import LINE_KINDS, POLYGON_KINDS, parts_of

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from geo.config import parse
+from geo.contract.toml import parse
 from geo.model import Frozen, NotNegative, Share
 
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]

@@ -124,12 +124,11 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m tests.compare_nights BEFORE AFTER [FACT_DROPPED ...]\n")
         return 2
     result = compare_nights(Path(arguments[0]), Path(arguments[1]), frozenset(arguments[2:]))
-    lines = [
+    summary = (
         f"{result.rows} sites; {result.identical_facts} facts and {result.identical_shapes} shapes "
-        f"identical on every row; {result.reader_texts} reader's texts not compared",
-        *(result.differences or ["no difference"]),
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+        f"identical on every row; {result.reader_texts} reader's texts not compared"
+    )
+    sys.stdout.write("\n".join([summary, *(result.differences or ["no difference"])]) + "\n")
     return 1 if result.differences else 0
 
 

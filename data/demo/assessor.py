@@ -10,7 +10,7 @@ import shapely
 
 from data.demo import recipe
 from data.demo.recipe import MESS_PER_20_000
-from geo.measure import factor
+from geo.contract.units import factor
 
 Array = np.ndarray
 TITLES = {

@@ -9,8 +9,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from data.protocols.file import same_crs
 from data.source import From, Source
+from geo.contract.units import convert
 from geo.errors import SourceChanged
-from geo.measure import convert
 from geo.model import Layer, Raster
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, RootModel
 
-from geo.config import held, parse
+from geo.contract.toml import held, parse
 from geo.errors import ConfigError
 from geo.model import (
     Fact,

@@ -12,7 +12,7 @@ import shapely
 from affine import Affine
 from pydantic import Field
 
-from geo.config import parse
+from geo.contract.toml import parse
 from geo.model import Frozen
 from geo.propagation.bands import A_WEIGHTING_DB, MIDBANDS_HZ, total_dba
 from geo.propagation.edition import ISO_1996, Edition

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import shapely
 
-from geo import block as blocks
-from geo.config import parse
+from geo.contract.toml import parse
 from geo.criteria.noise import judge, spots
 from geo.criteria.noise.hearers import hearers
 from geo.criteria.noise.sound import sound
+from geo.equipment import block as blocks
 from geo.model import Market, Plan
 from geo.screen import generator_of
 

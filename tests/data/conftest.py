@@ -9,8 +9,8 @@ import shapely
 from data.conform import conform
 from data.pull import refresh
 from data.source import Source
-from geo import contract
 from geo.catalogue import layers
+from geo.contract import layer as contract
 from geo.model import LandUse, Market, Needs, Sites
 
 CRS = "EPSG:26986"

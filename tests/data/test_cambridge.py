@@ -13,7 +13,7 @@ from data.select import drawing, select, vintages
 from data.source import registry
 from data.store import _engine, frame_digest
 from geo import catalogue
-from geo.config import parse
+from geo.contract.toml import parse
 from geo.model import Market, Needs, Plan
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from geo import catalogue
-from geo.config import parse
+from geo.contract.toml import parse
 from geo.model import Market, Plan, Screening, Setback
 
 CRS = "EPSG:26986"

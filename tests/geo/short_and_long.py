@@ -6,10 +6,11 @@ import numpy as np
 
 from data import demo, pull, select
 from flows import settings
-from geo import catalogue, size
+from geo import catalogue
 from geo.criteria.noise import judge
 from geo.criteria.noise.sound import sound
 from geo.screen import generator_of, needs
+from geo.sizing import size
 
 NIGHT = dt.date(2026, 6, 1)
 SHORT = judge.judge

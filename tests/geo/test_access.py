@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.affinity import rotate, translate
 
-from geo.access import reached
+from geo.criteria.pad.access import reached
 
 LOT = shapely.box(0, 0, 20, 40)
 FRONT = shapely.MultiLineString([[(0, 0), (20, 0)]])

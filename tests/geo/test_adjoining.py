@@ -4,7 +4,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo import adjoining
+from geo.shapes import adjoining
 
 corners = st.tuples(st.integers(0, 25), st.integers(0, 25))
 lots = st.lists(st.tuples(corners, st.integers(1, 4), st.integers(0, 2)), max_size=25)

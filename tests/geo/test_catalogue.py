@@ -3,7 +3,8 @@ from typing import get_args
 
 import pytest
 
-from geo import catalogue, measure
+from geo import catalogue
+from geo.contract import units as measure
 from geo.errors import ConfigError
 from geo.model import ReceptorClass
 

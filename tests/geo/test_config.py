@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from geo.config import parse
+from geo.contract.toml import parse
 from geo.errors import ConfigError
 from geo.model import NoiseRules, Plan
 

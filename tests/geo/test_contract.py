@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import shapely
 
-from geo import contract
 from geo.catalogue import layers
+from geo.contract import layer as contract
 from geo.errors import ContractError
 from geo.model import Column, Layer
 

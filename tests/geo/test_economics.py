@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from geo import catalogue
-from geo import economics as money
-from geo.economics import economics, energy_usd_per_kwh
+from geo.criteria.cost import economics as money
+from geo.criteria.cost.economics import economics, energy_usd_per_kwh
 
 MACHINE = catalogue.generators()["gx230"]
 FUELS = list(catalogue.fuels().values())

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.affinity import rotate, translate
 
-from geo import fit
+from geo.shapes import rectangles as fit
 
 
 def centres(shape, length, width):

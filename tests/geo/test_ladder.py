@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import shapely
 
-from geo import rank, screen
+from geo import screen
+from geo.ranking import rank
 
 LOT = shapely.box(0, 0, 46, 46)
 

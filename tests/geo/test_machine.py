@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo import catalogue
-from geo.machine import BTU_PER_KWH, demand, power_kw
+from geo.equipment.generator import BTU_PER_KWH, demand, power_kw
 
 GX230, FUELS = catalogue.generators()["gx230"], catalogue.fuels()
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pint
 import pytest
 
-from geo import measure
+from geo.contract import units as measure
 from geo.errors import ConfigError
 
 PINT = {

@@ -4,9 +4,9 @@ import shapely
 from affine import Affine
 
 from geo import catalogue
+from geo.criteria.noise.picture import contours, level_grid
 from geo.criteria.noise.sound import level_dba, open_field
 from geo.model import Raster
-from geo.picture import contours, level_grid
 
 CRS = "EPSG:26986"
 NOTHING = np.empty(0, dtype=object)

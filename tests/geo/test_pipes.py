@@ -6,7 +6,8 @@ from fluids.compressible import Spitzglass_low, Weymouth
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo import catalogue, pipes
+from geo import catalogue
+from geo.criteria.fuel import pipes
 from geo.model import PipeMaterial, PipePressure
 
 MILE_M = 1609.344

@@ -5,9 +5,11 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geo import catalogue, preface, rank, screen
+from geo import catalogue, screen
 from geo.errors import ConfigError
 from geo.model import Ramp
+from geo.ranking import notes as preface
+from geo.ranking import rank
 
 
 def street(mains, *, inches=8, pressure="high", y=-10.0):

@@ -4,7 +4,7 @@ import shapely
 from affine import Affine
 
 from geo.model import Raster
-from geo.raster import at, in_frame
+from geo.shapes.raster import at, in_frame
 
 
 def test_a_point_takes_its_cells_value_and_none_outside():

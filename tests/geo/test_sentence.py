@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geo import sentence
+from geo.ranking import sentences as sentence
 
 ROW = {
     "n_lo": 6, "n_hi": 6, "fuel_title": "natural gas", "binding": "noise", "binding_set": "noise",

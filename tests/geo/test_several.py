@@ -5,8 +5,8 @@ import pytest
 import shapely
 from shapely.affinity import rotate
 
-from geo import size
 from geo.criteria.noise.sound import level_dba
+from geo.sizing import size
 from tests.geo.conftest import BARE_MACHINE
 from tests.geo.test_size import NO_TANKS, size_in
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from geo import size
 from geo.criteria.noise import judge, spots
+from geo.sizing import size
 from tests.geo.short_and_long import demo_town, go_thorough, sited
 
 PARCELS = 1_000

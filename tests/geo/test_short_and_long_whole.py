@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from geo import placing, size
 from geo.criteria.noise import judge
+from geo.sizing import placement as placing
+from geo.sizing import size
 from tests.geo.short_and_long import demo_town, sited
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]

@@ -7,10 +7,12 @@ import pytest
 import shapely
 from shapely.affinity import rotate
 
-from geo import catalogue, placing, size
+from geo import catalogue
 from geo.criteria.noise.sound import level_dba, open_dba, rerated, sound
+from geo.equipment.tanks import tanks
 from geo.model import Setback
-from geo.tanks import tanks
+from geo.sizing import placement as placing
+from geo.sizing import size
 from tests.geo.conftest import BARE_MACHINE, CRS, SETBACKS
 
 GX230 = BARE_MACHINE

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.model import Raster
-from geo.slope import ROWS, outline, slope, steep
+from geo.shapes.slope import ROWS, outline, slope, steep
 
 CRS = "EPSG:26986"
 SOUTHWARDS = Affine(10, 0, 0, 0, -10, 80)

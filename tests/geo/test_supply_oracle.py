@@ -10,10 +10,12 @@ import shapely
 from affine import Affine
 from shapely import affinity
 
-from geo import catalogue, machine, pipes, raster
-from geo.criteria.fuel import gas, plants
+from geo import catalogue
+from geo.criteria.fuel import gas, pipes, plants
 from geo.criteria.grid import gap, headroom, serving
+from geo.equipment import generator as machine
 from geo.model import AssumedMain, Plan, Raster, Screening
+from geo.shapes import raster
 from tests.geo import oracle_supply
 from tests.geo.around import Parcel, same, word
 from tests.geo.conftest import CRS, make_layer, make_sites, make_town

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from geo import catalogue
+from geo.equipment.generator import demand
+from geo.equipment.tanks import lasts_days, tanks
 from geo.errors import ConfigError
-from geo.machine import demand
-from geo.tanks import lasts_days, tanks
 
 PROPANE, HYDROGEN = catalogue.fuels()["propane"], catalogue.fuels()["hydrogen"]
 GX230 = catalogue.generators()["gx230"]

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from shapely.affinity import rotate, translate
 
-from geo import yards
+from geo.criteria.pad import yards
 
 CRS = "EPSG:26986"
 LOT = shapely.box(0, 0, 20, 30)

@@ -10,8 +10,8 @@ import rasterio
 import shapely
 from affine import Affine
 
+from geo.criteria.noise.picture import contours
 from geo.model import Raster
-from geo.picture import contours
 from maps import noise
 from tests.maps.conftest import CRS, HOSTILE, ORIGIN
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geo.config import parse
+from geo.contract.toml import parse
 from geo.errors import ConfigError
 from maps.style import ScoreStyle, Stop, fills, luminance, style
 

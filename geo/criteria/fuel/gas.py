@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import pipes
-from geo.columns import numbers, texts
+from geo.contract.columns import numbers, texts
+from geo.criteria.fuel import pipes
 from geo.criteria.fuel.facts import blank
+from geo.equipment.generator import demand
 from geo.errors import ConfigError
-from geo.machine import demand
 from geo.model import AssumedMain, Fuel, Generator, Plan
-from geo.near import inside, nearest, shapes_of, within
+from geo.shapes.near import inside, nearest, shapes_of, within
 
 OUT_OF_SERVICE = ("planned", "retired")
 CARRIED = ["capacity_lo", "capacity_hi", "n_lo", "n_hi"]

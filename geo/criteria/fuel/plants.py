@@ -6,11 +6,11 @@ import pandas as pd
 import shapely
 
 from geo import catalogue
-from geo.columns import numbers, texts
+from geo.contract.columns import numbers, texts
 from geo.criteria.fuel.facts import FACTS, blank
-from geo.machine import demand
+from geo.equipment.generator import demand
 from geo.model import Fuel, Generator, Plan
-from geo.near import inside, nearest, shapes_of, within
+from geo.shapes.near import inside, nearest, shapes_of, within
 
 PLANT_FACTS: dict[str, object] = {
     "plant_id": None,

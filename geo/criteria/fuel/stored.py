@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 
 from geo.criteria.fuel.facts import blank
+from geo.equipment.tanks import Tanks
 from geo.errors import ConfigError
 from geo.model import Fuel, Plan
-from geo.tanks import Tanks
 
 NO_BUILDING = "no building in the tank's way"
 

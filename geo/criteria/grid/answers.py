@@ -6,7 +6,7 @@ import shapely
 
 from geo.criteria.grid.records import Records, by_id
 from geo.model import Plan
-from geo.near import inside, within
+from geo.shapes.near import inside, within
 
 LINES, CELLS = ("feeder", "segment"), ("cell",)
 # What every answer says of the record that gives it.

@@ -7,7 +7,7 @@ them. An answer is a span: `lo` is -inf where nothing bounds it from below, `hi`
 import numpy as np
 import pandas as pd
 
-from geo.columns import numbers
+from geo.contract.columns import numbers
 from geo.model import GridPlan
 
 KW_PER_MW = 1000.0

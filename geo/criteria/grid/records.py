@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.columns import texts
+from geo.contract.columns import texts
 from geo.criteria.grid.headroom import headroom, hosting
 from geo.model import Plan
-from geo.near import shapes_of
+from geo.shapes.near import shapes_of
 
 NOT_SERVING = {"retired": "retired", "planned": "planned", "unknown": "of unknown status"}
 

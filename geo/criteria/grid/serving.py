@@ -23,7 +23,7 @@ from geo.criteria.grid.answers import (
 )
 from geo.criteria.grid.records import Records, by_id, of_capacity, of_substations
 from geo.model import Plan
-from geo.near import inside, nearest, shapes_of
+from geo.shapes.near import inside, nearest, shapes_of
 
 EVIDENCE = ("service area", "feeder", "grid cell", "feeders of substation", "substation")
 # How a headroom is to be read: as it stands, as a bound from above or below, or as no bound at all,

@@ -12,8 +12,8 @@ from geo.criteria.noise import rules
 from geo.criteria.noise.rules import Limit
 from geo.criteria.noise.sound import Sound, reach_m, upper_dba
 from geo.model import Market, NoiseRule, Plan, Raster
-from geo.near import gather, inside, shapes_of, within
-from geo.raster import at
+from geo.shapes.near import gather, inside, shapes_of, within
+from geo.shapes.raster import at
 
 WHO_COLUMNS = (
     "shape", "receptor_id", "receptor_class", "receptor_name", "certain", "limit_dba", "by_rule",

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import block as blocks
 from geo.criteria.noise.hearers import Hearers
 from geo.criteria.noise.sound import (
     WALL_OFFSET_M,
@@ -24,9 +23,10 @@ from geo.criteria.noise.sound import (
     upper_dba,
     upper_walled_dba,
 )
+from geo.equipment import block as blocks
 from geo.model import Generator, Plan
 from geo.propagation.levels import NEAREST_M
-from geo.ragged import counted
+from geo.shapes.ragged import counted
 
 EDGE = "edge of layer"
 # In place of a hearer: nobody in reach; homes on the site, at an assumed place.

@@ -8,14 +8,14 @@ import numpy as np
 from geo import catalogue
 from geo.errors import ConfigError
 from geo.model import Generator, Plan, Raster
-from geo.near import shapes_of
 from geo.propagation import levels
 from geo.propagation.air import absorption_db_m
 from geo.propagation.bands import A_WEIGHTING_DB, total_dba
 from geo.propagation.edition import ISO_1996, ISO_2024, Edition
 from geo.propagation.ground import Ground, MeanHeightGround, PlanGround
 from geo.propagation.scene import Scene, Terrain, scene
-from geo.raster import in_frame
+from geo.shapes.near import shapes_of
+from geo.shapes.raster import in_frame
 
 WALL_OFFSET_M = 1.0  # a noise wall stands so far outside the pad
 EDITIONS = {"1996": ISO_1996, "2024": ISO_2024}

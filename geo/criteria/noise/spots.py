@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from geo import fit
 from geo.criteria.noise.hearers import Hearers
 from geo.criteria.noise.sound import Sound, reach_m
-from geo.ragged import counted
+from geo.shapes import rectangles as fit
+from geo.shapes.ragged import counted
 
 SPOTS = 250  # about so many places of a parcel are looked at
 SPACING_M = 1.0

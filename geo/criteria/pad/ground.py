@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import fit
+from geo.criteria.pad.yards import ABUTS_M, Lines, inset, lot_lines, street_side
 from geo.model import Plan, Screening
-from geo.near import gather, inside, shapes_of, within
-from geo.ragged import counted
-from geo.slope import outline, steep
-from geo.yards import ABUTS_M, Lines, inset, lot_lines, street_side
+from geo.shapes import rectangles as fit
+from geo.shapes.near import gather, inside, shapes_of, within
+from geo.shapes.ragged import counted
+from geo.shapes.slope import outline, steep
 
 CIRCLE_TOLERANCE_M = 0.05
 YARDS = ("front", "side", "rear", "home")

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import fit
-from geo.block import Block, blocks
 from geo.criteria.pad.ground import CIRCLE_TOLERANCE_M, Ground
+from geo.equipment.block import Block, blocks
 from geo.model import Generator, Plan
-from geo.ragged import counted
+from geo.shapes import rectangles as fit
+from geo.shapes.ragged import counted
 
 AREA_TOLERANCE_M2 = fit.TOLERANCE_M * 100
 

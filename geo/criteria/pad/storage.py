@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from geo import fit
 from geo.criteria.pad import room
 from geo.criteria.pad.ground import MITRE, Ground, chosen, less
+from geo.equipment.tanks import Tanks
 from geo.model import Generator, Plan
-from geo.near import gather, within
-from geo.tanks import Tanks
+from geo.shapes import rectangles as fit
+from geo.shapes.near import gather, within
 
 
 @dataclass(frozen=True)

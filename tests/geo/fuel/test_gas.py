@@ -7,11 +7,11 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geo import catalogue, pipes
-from geo.criteria.fuel import gas
+from geo import catalogue
+from geo.criteria.fuel import gas, pipes
 from geo.criteria.fuel.facts import FACTS
+from geo.equipment.generator import demand
 from geo.errors import ConfigError
-from geo.machine import demand
 from geo.model import Assume, AssumedMain
 
 GAS, GX230 = catalogue.fuels()["natural_gas"], catalogue.generators()["gx230"]

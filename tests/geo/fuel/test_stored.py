@@ -5,8 +5,8 @@ import shapely
 from geo import catalogue
 from geo.criteria.fuel import stored
 from geo.criteria.fuel.facts import FACTS
+from geo.equipment.tanks import tanks
 from geo.errors import ConfigError
-from geo.tanks import tanks
 
 PROPANE, HYDROGEN = catalogue.fuels()["propane"], catalogue.fuels()["hydrogen"]
 GX230 = catalogue.generators()["gx230"]

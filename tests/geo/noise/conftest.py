@@ -8,10 +8,10 @@ import shapely
 from affine import Affine
 from shapely.affinity import rotate
 
-from geo import block
-from geo.config import parse
+from geo.contract.toml import parse
 from geo.criteria.noise.hearers import hearers
 from geo.criteria.noise.sound import sound
+from geo.equipment import block
 from geo.model import Plan, Raster
 from tests.geo.conftest import BARE_MACHINE, CRS, ROOT, make_layer
 

@@ -6,10 +6,11 @@ import pytest
 import shapely
 from affine import Affine
 
-from geo import catalogue, size
+from geo import catalogue
 from geo.criteria.noise import judge
 from geo.criteria.noise.sound import open_dba, power_dba, reach_m
 from geo.model import Assume, NoiseLimit, NoiseRule, NoiseRules, Raster
+from geo.sizing import size
 from tests.geo.conftest import CRS
 from tests.geo.noise.conftest import GX230, heard, place, receptors, sound_of, under
 

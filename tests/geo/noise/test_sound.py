@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geo import catalogue
-from geo.config import held
+from geo.contract.toml import held
 from geo.criteria.noise import sound
 from geo.errors import ConfigError
 from geo.model import Generator, Plan, Raster

@@ -11,9 +11,10 @@ import pytest
 
 from data import pull, select
 from flows import settings
-from geo import block, catalogue
+from geo import catalogue
 from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
+from geo.equipment import block
 from geo.screen import generator_of, needs
 from tests.geo.force import fits_by_force
 from tests.geo.short_and_long import NIGHT, demo_town

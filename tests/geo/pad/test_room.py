@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.affinity import rotate, translate
 
-from geo import block, catalogue
+from geo import catalogue
 from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
+from geo.equipment import block
 
 GX230 = catalogue.generators()["gx230"]
 

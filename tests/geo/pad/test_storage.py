@@ -6,7 +6,7 @@ from shapely.affinity import rotate
 from geo import catalogue
 from geo.criteria.pad import room
 from geo.criteria.pad.storage import stored
-from geo.tanks import tanks
+from geo.equipment.tanks import tanks
 
 GX230 = catalogue.generators()["gx230"]
 PROPANE = catalogue.fuels()["propane"]

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import sentence, size
 from geo.criteria.fuel import gas, plants, stored
-from geo.machine import demand
+from geo.equipment.generator import demand
+from geo.equipment.tanks import lasts_days, tanks
 from geo.model import Fuel, Generator, Plan, Route, Screening
-from geo.near import shapes_of
-from geo.tanks import lasts_days, tanks
+from geo.ranking import sentences as sentence
+from geo.shapes.near import shapes_of
+from geo.sizing import size
 
 # What a row says of its fuel besides what every route answers with.
 TOLD = {**plants.PLANT_FACTS, "storage_days": np.nan}

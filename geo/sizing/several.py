@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import block as blocks
-from geo import placing
 from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
-from geo.near import gather
-from geo.placing import Scene
+from geo.equipment import block as blocks
+from geo.shapes.near import gather
+from geo.sizing import placement as placing
+from geo.sizing.placement import Scene
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.near import gather, shapes_of
+from geo.shapes.near import gather, shapes_of
 
 ABUTS_M = 1.0
 DRAWN_M = 0.05

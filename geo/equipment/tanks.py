@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from geo import catalogue
+from geo.equipment.generator import demand
 from geo.errors import ConfigError
-from geo.machine import demand
 from geo.model import Container, Fuel, Generator, Plan, Separation
 
 HOURS_PER_DAY = 24

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import catalogue, fit
+from geo import catalogue
 from geo.model import Generator, Plan
-from geo.ragged import counted
+from geo.shapes import rectangles as fit
+from geo.shapes.ragged import counted
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import shapely
 
-from geo.near import gather
+from geo.shapes.near import gather
 
 # Ground is united on a grid this fine (m): what rounding leaves between two lots is not a lot line.
 GRID_M = 0.001

@@ -8,10 +8,11 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geo import catalogue, sentence
+from geo import catalogue
 from geo.criteria.grid import gap
 from geo.errors import ConfigError
 from geo.model import CRITERIA, Plan, Ramp
+from geo.ranking import sentences as sentence
 from geo.screen import fuels_of
 
 VERDICTS = ("fit", "unknown", "unfit")

@@ -6,7 +6,7 @@ Bands of the plan's estimates, each with its source and age. They compare ways; 
 import numpy as np
 import pandas as pd
 
-from geo.machine import BTU_PER_KWH
+from geo.equipment.generator import BTU_PER_KWH
 from geo.model import Economics, Estimate, Fuel, Generator, Plan
 
 ENDS = ("lo", "hi")

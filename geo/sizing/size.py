@@ -13,19 +13,20 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import block as blocks
-from geo import placing, several
-from geo.access import reached
 from geo.criteria.noise import judge, rules
 from geo.criteria.noise.hearers import Hearers
 from geo.criteria.noise.sound import Sound, louder_db
 from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room as rooms
+from geo.criteria.pad.access import reached
 from geo.criteria.pad.storage import Stored, stored
+from geo.equipment import block as blocks
+from geo.equipment.tanks import Tanks
 from geo.model import LIMITING, Generator, Market, Plan, Screening
-from geo.near import nearest, shapes_of, within
-from geo.placing import Scene
-from geo.tanks import Tanks
+from geo.shapes.near import nearest, shapes_of, within
+from geo.sizing import placement as placing
+from geo.sizing import several
+from geo.sizing.placement import Scene
 
 WALL_GUESS_DB = 8.0  # about what a wall gives: only where the search begins
 SLACK_MOST_M = 6.4

@@ -6,10 +6,11 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geo import ladder, size
 from geo.criteria.noise.sound import rerated
-from geo.ladder import Choice
 from geo.model import Generator, Lever, Plan, Screening
+from geo.sizing import fuel_options as ladder
+from geo.sizing import size
+from geo.sizing.fuel_options import Choice
 
 
 def lifted(

@@ -11,9 +11,9 @@ import pyproj
 import shapely
 from rasterio.features import shapes
 
-from geo.measure import convert
+from geo.contract.units import convert
 from geo.model import Raster
-from geo.raster import in_frame
+from geo.shapes.raster import in_frame
 
 ROWS = 512  # at a time: the neighbours of a whole county would not fit in memory
 ROUNDING = 1e-9

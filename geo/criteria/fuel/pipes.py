@@ -12,7 +12,7 @@ from fluids.compressible import Spitzglass_low, Weymouth
 from fluids.piping import nearest_pipe, schedule_lookup
 
 from geo import catalogue
-from geo.measure import factor
+from geo.contract.units import factor
 from geo.model import PipeMaterial, PipePressure
 
 # The standard atmosphere, which `fluids` takes as the base of its standard volume.

@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo import block as blocks
-from geo import fit
 from geo.criteria.noise import judge, spots
 from geo.criteria.noise.hearers import Hearers, hearers
 from geo.criteria.noise.sound import Sound
 from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
+from geo.equipment import block as blocks
 from geo.model import Generator, Market, Plan, Screening
-from geo.near import compass, shapes_of
-from geo.ragged import counted
+from geo.shapes import rectangles as fit
+from geo.shapes.near import compass, shapes_of
+from geo.shapes.ragged import counted
 
 # Placements are judged so many at a time, until one holds: those quietest by distance first.
 TRIED_BY = (1, 4, spots.MOST, spots.MOST + 2 * spots.SPREAD)

@@ -8,8 +8,8 @@ is not the street's. The disc may hang over the street: that line is open.
 import numpy as np
 import shapely
 
-from geo.near import gather
-from geo.yards import areas
+from geo.criteria.pad.yards import areas
+from geo.shapes.near import gather
 
 FORGIVEN_M = 0.005
 NEAR_M = 0.01

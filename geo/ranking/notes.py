@@ -1,10 +1,12 @@
 """What a reader is told before the first row: what is missing, and what was taken as given."""
 
-from geo import block, catalogue, economics
+from geo import catalogue
+from geo.criteria.cost import economics
 from geo.criteria.fuel import gas
 from geo.criteria.grid import records as grid_records
 from geo.criteria.noise import rules
 from geo.criteria.noise.sound import power_dba
+from geo.equipment import block
 from geo.model import Market, Plan, Screening
 from geo.screen import absent, fuels_of, generator_of, noise_rule
 

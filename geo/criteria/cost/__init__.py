@@ -1,0 +1,1 @@
+"""What time and money each way of closing the gap takes."""

@@ -1,0 +1,1 @@
+"""The generator and what stands with it: power and fuel demand, blocks of machines, tanks."""

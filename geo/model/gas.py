@@ -1,0 +1,74 @@
+"""Gas mains and the gas of plants."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from geo.model.base import Frozen, NotNegative, Positive, Share
+from geo.model.codes import PressureClass
+
+
+class PipeMaterial(Frozen):
+    """How wide a pipe of one material is inside, from its nominal size.
+
+    By a `schedule` of steel pipe, or by `sdr`, the outside diameter over the wall; neither: as
+    wide as its nominal size.
+    """
+
+    schedule: str | None = None
+    sdr: Annotated[float, Field(gt=2)] | None = None
+    source: str
+
+    @model_validator(mode="after")
+    def _must_go_by_one(self) -> Self:
+        if self.schedule is not None and self.sdr is not None:
+            raise ValueError(f"both schedule {self.schedule!r} and sdr {self.sdr:g} are given")
+        return self
+
+
+class PipePressure(Frozen):
+    """What drives gas through the mains of one pressure class, above the atmosphere's pressure.
+
+    It falls from inlet to `outlet_psig` over the plan's length of main (Weymouth's equation), or
+    by so much for each 1000 ft of whatever length (Spitzglass's, for low pressure).
+    """
+
+    inlet_psig: Positive
+    outlet_psig: NotNegative | None = None
+    fall_inwc_per_1000ft: Positive | None = None
+    efficiency: Annotated[float, Field(gt=0, le=1)]
+    source: str
+
+    @model_validator(mode="after")
+    def _must_fall(self) -> Self:
+        if (self.outlet_psig is None) == (self.fall_inwc_per_1000ft is None):
+            raise ValueError("give either outlet_psig or fall_inwc_per_1000ft")
+        if self.outlet_psig is not None and self.outlet_psig >= self.inlet_psig:
+            raise ValueError(
+                f"outlet_psig {self.outlet_psig:g} is not below inlet_psig {self.inlet_psig:g}"
+            )
+        return self
+
+
+class Pipes(Frozen):
+    """Every material and pressure class of gas mains, and how warm the gas in them is."""
+
+    temperature_k: Positive
+    material: Annotated[dict[str, PipeMaterial], Field(min_length=1)]
+    pressure: Annotated[dict[PressureClass, PipePressure], Field(min_length=1)]
+
+
+class PlantGas(Frozen):
+    """How much methane the gas of a plant holds that does not say, for a fuel counted by it."""
+
+    methane_lo: Share
+    methane_hi: Share
+    source: str
+
+    @model_validator(mode="after")
+    def _must_be_in_order(self) -> Self:
+        if self.methane_lo > self.methane_hi:
+            raise ValueError(
+                f"methane_lo {self.methane_lo:g} is above methane_hi {self.methane_hi:g}"
+            )
+        return self

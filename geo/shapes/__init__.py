@@ -1,0 +1,1 @@
+"""Geometry: nearest and within, rasters, rectangles that fit, adjoining parcels, slopes."""
