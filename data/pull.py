@@ -192,7 +192,7 @@ def _conformed(
     made = conform.conform(
         table, source, layer, market, file=own.name, joined=joined, places=places, area=area
     )
-    contract.check(made.frame, layer, source.id)
+    contract.check_layer(made.frame, layer, source.id)
     return Content(
         source=source,
         raw_digest=raw_digest,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 import pyproj
 from pydantic import Field, model_validator
 
-from geo.contract.toml import parse
+from geo.contract.toml import parse_toml
 from geo.contract.units import UNITS
 from geo.errors import ConfigError
 from geo.model import Frozen
@@ -247,7 +247,7 @@ def registry() -> dict[str, Source]:
         if not item.name.endswith(".toml"):
             continue
         where = f"data/sources/{item.name}"
-        source = parse(Source, item.read_text(encoding="utf-8"), where)
+        source = parse_toml(Source, item.read_text(encoding="utf-8"), where)
         if f"{source.id}.toml" != item.name:
             raise ConfigError(
                 f"reading {where}",

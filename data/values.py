@@ -13,7 +13,7 @@ import pandas as pd
 from data.protocols.file import BLANKS, numbers
 from data.source import From, Source
 from data.words import counted, either, many
-from geo.contract.units import convert
+from geo.contract.units import convert_units
 from geo.errors import ContractError
 from geo.model import Column
 
@@ -176,13 +176,13 @@ def _quantity(
     plain = raw
     factors: float | pd.Series = 1.0
     if origin.unit and column.unit:
-        factors = convert(1.0, origin.unit, column.unit)
+        factors = convert_units(1.0, origin.unit, column.unit)
     if origin.units and column.unit:
         parts = _written(plain, decimal).str.extract(_NUMBER_AND_UNIT)
         plain = parts["number"]
         # One blank or two between the words of a unit are the same unit.
         units = parts["unit"].fillna("").str.split().str.join(" ")
-        each = {said: convert(1.0, unit, column.unit) for said, unit in origin.units.items()}
+        each = {said: convert_units(1.0, unit, column.unit) for said, unit in origin.units.items()}
         factors = units.map(each).astype("float64")
     if origin.rating:
         plain, said = _dates_back(_written(plain, decimal), origin)

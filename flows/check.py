@@ -11,8 +11,8 @@ from data.source import From, Source
 from flows import settings
 from flows.settings import Where
 from geo import catalogue
-from geo.contract.toml import parse
-from geo.contract.units import factor
+from geo.contract.toml import parse_toml
+from geo.contract.units import unit_factor
 from geo.errors import ConfigError, PadfinderError
 from geo.model import Column, LandUse, Market, Plan
 
@@ -42,7 +42,7 @@ def faults(where: Where) -> list[PadfinderError]:
     markets = _read_all("markets", settings.load_market, where, found)
     tables: list[LandUse] = []
     for toml in settings.texts("land_use", where).values():
-        table = _try(functools.partial(parse, LandUse, toml.text, toml.shown), found)
+        table = _try(functools.partial(parse_toml, LandUse, toml.text, toml.shown), found)
         tables += [table] if table is not None else []
     for shown, source in sources.items():
         found += _source_faults(source, shown)
@@ -173,7 +173,7 @@ def _column_faults(name: str, origin: From, column: Column) -> Iterator[tuple[st
             yield f"columns.{name}.unit = {origin.unit!r}, but it has no unit", "leave unit out"
             return
         try:
-            factor(origin.unit, column.unit)
+            unit_factor(origin.unit, column.unit)
         except ConfigError as error:
             yield f"columns.{name}.unit = {origin.unit!r}: {error.wrong}", error.remedy
 

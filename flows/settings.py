@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from data import demo
 from data.source import Source
 from geo import catalogue
-from geo.contract.toml import parse
+from geo.contract.toml import parse_toml
 from geo.errors import ConfigError
 from geo.model import Frozen, LandUse, Market, Plan
 
@@ -81,7 +81,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Where:
     named = environment.get("PADFINDER_CONFIG")
     config = Path(named or "padfinder.toml").absolute()
     if config.is_file():
-        settings = parse(Settings, config.read_text("utf-8"), config.name)
+        settings = parse_toml(Settings, config.read_text("utf-8"), config.name)
         settings = _filled(settings, config.name, environment)
     elif named:
         raise ConfigError(
@@ -189,7 +189,7 @@ def load_sources(market: Market, where: Where) -> tuple[Source, ...]:
 def load_land_use(where: Where) -> tuple[LandUse, ...]:
     """Return every land-use table. Raises ConfigError."""
     return tuple(
-        parse(LandUse, toml.text, toml.shown) for toml in texts("land_use", where).values()
+        parse_toml(LandUse, toml.text, toml.shown) for toml in texts("land_use", where).values()
     )
 
 
@@ -284,7 +284,7 @@ def _load(model: type[M], kind: Kind, name: str, where: Where) -> M:
             f"{hint}use one of {', '.join(known)}, or put {name}.toml in a folder that `{kind}` "
             "in padfinder.toml names",
         )
-    found = parse(model, known[name].text, known[name].shown)
+    found = parse_toml(model, known[name].text, known[name].shown)
     if getattr(found, "id", name) != name:
         raise ConfigError(
             f"reading {known[name].shown}",

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from geo.catalogue import facts, facts_in, fuels
-from geo.contract.toml import parse
-from geo.contract.units import convert
+from geo.contract.toml import parse_toml
+from geo.contract.units import convert_units
 from geo.errors import ContractError
 from geo.model import Fact, Frozen
 
@@ -128,7 +128,7 @@ def words() -> Words:
     Raises ConfigError with every fault of words.toml at once.
     """
     text = files(__package__).joinpath("words.toml").read_text(encoding="utf-8")
-    return parse(Words, text, "maps/words.toml")
+    return parse_toml(Words, text, "maps/words.toml")
 
 
 def require(columns: Sequence[str]) -> None:
@@ -259,12 +259,12 @@ def _form(unit: str | None, decimals: int) -> Callable[[float], str]:
     """Return what writes a number in a unit, the reader's feet first."""
 
     def feet(value: float) -> str:
-        foot = convert(value, "m", "ft")
+        foot = convert_units(value, "m", "ft")
         small = abs(foot) < WHOLE_FEET
         return f"{foot:,.{1 if small else 0}f} ft ({value:,.{decimals}f} m)"
 
     def square_feet(value: float) -> str:
-        return f"{convert(value, 'm2', 'ft2'):,.0f} sq ft ({value:,.0f} m²)"
+        return f"{convert_units(value, 'm2', 'ft2'):,.0f} sq ft ({value:,.0f} m²)"
 
     def plain(value: float) -> str:
         said = f"{value:,.{decimals}f}"

@@ -34,7 +34,7 @@ import shapely
 import xlsxwriter
 
 from geo.catalogue import SHAPES, facts_in
-from geo.contract.units import convert
+from geo.contract.units import convert_units
 from geo.model import Fact, Report
 from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, absent, require, shown
 
@@ -182,7 +182,7 @@ def xlsx_bytes(whole: pd.DataFrame, report: Report) -> bytes:
 
 
 def _square_feet(areas_m2: pd.Series) -> pd.Series:
-    return convert(areas_m2, "m2", "ft2").round(0).astype("Int64")
+    return convert_units(areas_m2, "m2", "ft2").round(0).astype("Int64")
 
 
 def _span(lo: pd.Series, hi: pd.Series, decimals: int) -> pd.Series:

@@ -18,7 +18,7 @@ import shapely
 from folium.map import CustomPane
 from folium.utilities import JsCode
 
-from geo.contract.units import convert
+from geo.contract.units import convert_units
 from geo.model import Raster, Report
 from geo.shapes.ragged import counted
 from maps.card import NOT_ENGINEERING, NOT_SCREENED
@@ -310,7 +310,7 @@ def _add_site(
 def _data(picture: Picture, levels: Sequence[float], report: Report, look: Style) -> dict[str, Any]:
     """Return what the panel beside the map prints, and where the lines' labels stand."""
     lines = picture.lines[picture.lines["kind"] == "line"].set_index("level_dba").geometry
-    height = f"{convert(picture.receiver_height_m, 'm', 'ft'):.0f} ft"
+    height = f"{convert_units(picture.receiver_height_m, 'm', 'ft'):.0f} ft"
     return {
         "title": picture.title,
         "site": picture.site_id,
@@ -345,7 +345,7 @@ def _reach(line: shapely.Geometry | None, picture: Picture) -> str:
         return "only its band is reached"
     points = shapely.points(shapely.get_coordinates(line))
     away = float(shapely.distance(points, picture.pad).max())
-    said = f"{convert(away, 'm', 'ft'):,.0f} ft ({away:,.0f} m)"
+    said = f"{convert_units(away, 'm', 'ft'):,.0f} ft ({away:,.0f} m)"
     edge = shapely.boundary(frame(picture.grid))
     cell_m = float(np.hypot(picture.grid.transform.a, picture.grid.transform.d))
     cut = shapely.dwithin(line, edge, cell_m)

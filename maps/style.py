@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from geo.contract.toml import parse
+from geo.contract.toml import parse_toml
 from geo.model import Frozen, NotNegative, Share
 
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
@@ -113,7 +113,7 @@ def style() -> Style:
     Raises ConfigError with every fault of style.toml at once.
     """
     text = files(__package__).joinpath("style.toml").read_text(encoding="utf-8")
-    return parse(Style, text, "maps/style.toml")
+    return parse_toml(Style, text, "maps/style.toml")
 
 
 def channels(colours: list[str]) -> np.ndarray:

@@ -10,7 +10,7 @@ import shapely
 
 from data.demo import recipe
 from data.demo.recipe import MESS_PER_20_000
-from geo.contract.units import factor
+from geo.contract.units import unit_factor
 
 Array = np.ndarray
 TITLES = {
@@ -91,8 +91,8 @@ def table(
                 f"{n} {s.upper()}" for n, s in zip(lots.number, lots.street, strict=True)
             ],
             "CITY": recipe.TOWN.upper(),
-            "LOT_SIZE": (recorded_m2 * factor("m2", "acre")).round(3),
-            "BLDG_AREA": (floor_m2 * factor("m2", "ft2")).round(0),
+            "LOT_SIZE": (recorded_m2 * unit_factor("m2", "acre")).round(3),
+            "BLDG_AREA": (floor_m2 * unit_factor("m2", "ft2")).round(0),
             "STORIES": [f"{n:.0f}" if n > 0 else "" for n in storeys],
             "RECORD_COU": 1,
             "OWNER1": owners(lots),

@@ -9,7 +9,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from data.protocols.file import same_crs
 from data.source import From, Source
-from geo.contract.units import convert
+from geo.contract.units import convert_units
 from geo.errors import SourceChanged
 from geo.model import Layer, Raster
 
@@ -48,7 +48,7 @@ def read(path: Path, source: Source, layer: Layer) -> Raster:
         raise SourceChanged(doing, f"{path.name} is empty: every value is nodata", remedy)
     unit = declared.unit if declared else None
     if unit and layer.unit:
-        values = convert(values, unit, layer.unit)
+        values = convert_units(values, unit, layer.unit)
     return Raster(values, transform, source.fetch.crs, layer.unit)
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, RootModel
 
-from geo.contract.toml import held, parse
+from geo.contract.toml import parse_toml, validate_model
 from geo.errors import ConfigError
 from geo.model import (
     Fact,
@@ -47,9 +47,9 @@ def _text(name: str) -> str:
 def _table(model: type[M], name: str) -> dict[str, M]:
     """Read a TOML file of named tables, each of which is a `model` whose id is its name."""
     where = f"geo/catalogue/{name}"
-    raw = parse(RootModel[dict[str, dict[str, object]]], _text(name), where).root
+    raw = parse_toml(RootModel[dict[str, dict[str, object]]], _text(name), where).root
     rows = {key: {"id": key, **row} for key, row in raw.items()}
-    return held(RootModel[dict[str, model]], rows, where).root  # type: ignore[valid-type]
+    return validate_model(RootModel[dict[str, model]], rows, where).root  # type: ignore[valid-type]
 
 
 @cache
@@ -73,32 +73,32 @@ def layers() -> dict[str, Layer]:
 @cache
 def pipes() -> Pipes:
     """Return how wide gas mains are and what drives gas through them."""
-    return parse(Pipes, _text("pipes.toml"), "geo/catalogue/pipes.toml")
+    return parse_toml(Pipes, _text("pipes.toml"), "geo/catalogue/pipes.toml")
 
 
 @cache
 def plants() -> dict[str, PlantGas]:
     """Return what the gas of plants holds, by fuel: of those counted by the methane in them."""
     where = "geo/catalogue/plants.toml"
-    return parse(RootModel[dict[str, PlantGas]], _text("plants.toml"), where).root
+    return parse_toml(RootModel[dict[str, PlantGas]], _text("plants.toml"), where).root
 
 
 @cache
 def spectra() -> dict[str, Spectrum]:
     """Return every spectrum shape by id."""
     where = "geo/catalogue/spectra.toml"
-    return parse(RootModel[dict[str, Spectrum]], _text("spectra.toml"), where).root
+    return parse_toml(RootModel[dict[str, Spectrum]], _text("spectra.toml"), where).root
 
 
 @cache
 def noise_rules() -> NoiseRules:
     """Return every local noise rule, and the receiving class of each kind of receptor."""
-    return parse(NoiseRules, _text("noise_limits.toml"), "geo/catalogue/noise_limits.toml")
+    return parse_toml(NoiseRules, _text("noise_limits.toml"), "geo/catalogue/noise_limits.toml")
 
 
 @cache
 def _clearances() -> _Clearances:
-    return parse(_Clearances, _text("clearances.toml"), "geo/catalogue/clearances.toml")
+    return parse_toml(_Clearances, _text("clearances.toml"), "geo/catalogue/clearances.toml")
 
 
 def separations() -> dict[str, Separation]:
@@ -125,7 +125,7 @@ def working_space(volts_to_ground: float, condition: int) -> float:
 @cache
 def facts() -> tuple[Fact, ...]:
     """Return every published column, in the order in which lists give them."""
-    return parse(_FactTable, _text("facts.toml"), "geo/catalogue/facts.toml").fact
+    return parse_toml(_FactTable, _text("facts.toml"), "geo/catalogue/facts.toml").fact
 
 
 def facts_in(columns: Iterable[str]) -> tuple[Fact, ...]:
@@ -178,7 +178,7 @@ def land_use() -> tuple[LandUse, ...]:
     folder = files(__package__).joinpath("land_use")
     names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".toml"))
     return tuple(
-        parse(LandUse, _text(f"land_use/{name}"), f"geo/catalogue/land_use/{name}")
+        parse_toml(LandUse, _text(f"land_use/{name}"), f"geo/catalogue/land_use/{name}")
         for name in names
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 
-def texts(frame: pd.DataFrame, column: str) -> np.ndarray:
+def text_column(frame: pd.DataFrame, column: str) -> np.ndarray:
     """Return a column of texts, None where missing or where there is no such column."""
     if column not in frame.columns:
         return np.full(len(frame), None, dtype=object)
@@ -12,7 +12,7 @@ def texts(frame: pd.DataFrame, column: str) -> np.ndarray:
     return values.where(values.notna(), None).to_numpy(dtype=object)
 
 
-def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
+def number_column(frame: pd.DataFrame, column: str) -> np.ndarray:
     """Return a column of numbers, NaN where missing or where there is no such column."""
     if column not in frame.columns:
         return np.full(len(frame), np.nan)

@@ -23,7 +23,7 @@ _HOLDS: dict[str, Callable[[pd.Series], bool]] = {
 }
 
 
-def check(frame: gpd.GeoDataFrame, layer: Layer, source_id: str) -> None:
+def check_layer(frame: gpd.GeoDataFrame, layer: Layer, source_id: str) -> None:
     """Hold `frame` to `layer`: columns, types, nulls, values, bounds, geometry kinds and CRS.
 
     The frame must be in a projected CRS in metres; a null geometry is not a fault here, since the

@@ -11,7 +11,7 @@ from geo.errors import ConfigError
 M = TypeVar("M", bound=BaseModel)
 
 
-def parse(model: type[M], text: str, where: str) -> M:
+def parse_toml(model: type[M], text: str, where: str) -> M:
     """Read `text` (TOML) as `model`; `where` is the file's name, for the message.
 
     Raises ConfigError with all faults of the file: key, value, and the nearest known key.
@@ -22,10 +22,10 @@ def parse(model: type[M], text: str, where: str) -> M:
         raise ConfigError(
             f"reading {where}", f"not valid TOML: {error}", "mend the line it names"
         ) from error
-    return held(model, raw, where)
+    return validate_model(model, raw, where)
 
 
-def held(model: type[M], raw: dict[str, Any], where: str) -> M:
+def validate_model(model: type[M], raw: dict[str, Any], where: str) -> M:
     """Hold what stands in the file `where` to `model`.
 
     Raises ConfigError with all faults of the file: key, value, and the nearest known key.

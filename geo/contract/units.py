@@ -51,12 +51,12 @@ UNITS: dict[str, tuple[str, float]] = {
 }
 
 
-def factor(unit: str, to: str) -> float:
+def unit_factor(unit: str, to: str) -> float:
     """Return the multiple that takes a value in `unit` to `to`.
 
     Raises ConfigError for a unit that is not known, or of another quantity.
 
-    >>> round(factor("us_ft", "m"), 10)
+    >>> round(unit_factor("us_ft", "m"), 10)
     0.3048006096
     """
     for name in (unit, to):
@@ -75,10 +75,10 @@ def factor(unit: str, to: str) -> float:
     return size / base
 
 
-def convert(values: Values, unit: str, to: str) -> Values:
+def convert_units(values: Values, unit: str, to: str) -> Values:
     """Return `values` given in `unit` as `to`; NaN stays NaN.
 
-    >>> convert(10.0, "ft", "m")
+    >>> convert_units(10.0, "ft", "m")
     3.048
     """
-    return values if unit == to else values * factor(unit, to)
+    return values if unit == to else values * unit_factor(unit, to)

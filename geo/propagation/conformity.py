@@ -12,7 +12,7 @@ import shapely
 from affine import Affine
 from pydantic import Field
 
-from geo.contract.toml import parse
+from geo.contract.toml import parse_toml
 from geo.model import Frozen
 from geo.propagation.bands import A_WEIGHTING_DB, MIDBANDS_HZ, total_dba
 from geo.propagation.edition import ISO_1996, Edition
@@ -84,7 +84,7 @@ class Cases(Frozen):
 def cases() -> Cases:
     """Return the test cases, ISO/TR 17534-3:2015 clause 6."""
     text = files("geo.catalogue").joinpath("conformity.toml").read_text(encoding="utf-8")
-    return parse(Cases, text, FILE)
+    return parse_toml(Cases, text, FILE)
 
 
 def table(edition: Edition = ISO_1996) -> pd.DataFrame:

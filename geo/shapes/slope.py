@@ -11,7 +11,7 @@ import pyproj
 import shapely
 from rasterio.features import shapes
 
-from geo.contract.units import convert
+from geo.contract.units import convert_units
 from geo.model import Raster
 from geo.shapes.raster import in_frame
 
@@ -69,7 +69,7 @@ def slope(raster: Raster) -> np.ndarray:
     The raster's frame is metric. Worked: on the plane z = 0.06 x + 0.08 y it is 0.1.
     """
     values = np.where(np.isfinite(raster.values), raster.values, np.nan)
-    values = convert(values, raster.unit or "m", "m")
+    values = convert_units(values, raster.unit or "m", "m")
     # Beyond the outermost cells: as much farther up or down as the one before them.
     padded = np.pad(values, 1, mode="reflect", reflect_type="odd")
     return _horn(padded, raster)

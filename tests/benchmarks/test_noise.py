@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from geo.contract.toml import parse
+from geo.contract.toml import parse_toml
 from geo.criteria.noise import judge, spots
 from geo.criteria.noise.hearers import hearers
 from geo.criteria.noise.sound import sound
@@ -32,13 +32,13 @@ def root(request):
 @pytest.fixture(scope="module")
 def plan(root):
     text = (root / "flows/plans/default.toml").read_text("utf-8")
-    return parse(Plan, text, "flows/plans/default.toml")
+    return parse_toml(Plan, text, "flows/plans/default.toml")
 
 
 @pytest.fixture(scope="module")
 def market(root):
     text = (root / "flows/markets/demo.toml").read_text("utf-8")
-    return parse(Market, text, "flows/markets/demo.toml")
+    return parse_toml(Market, text, "flows/markets/demo.toml")
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ def made(market):
     def done(frame, source, **more):
         layer = layers()[source.layer]
         got = conform(frame, source, layer, market(), file=source.fetch.path, **more)
-        contract.check(got.frame, layer, source.id)
+        contract.check_layer(got.frame, layer, source.id)
         return got
 
     return done

@@ -13,7 +13,7 @@ from data.select import drawing, select, vintages
 from data.source import registry
 from data.store import _engine, frame_digest
 from geo import catalogue
-from geo.contract.toml import parse
+from geo.contract.toml import parse_toml
 from geo.model import Market, Needs, Plan
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ REACH = {
 
 
 def read_toml(model, name):
-    return parse(model, (ROOT / name).read_text("utf-8"), name)
+    return parse_toml(model, (ROOT / name).read_text("utf-8"), name)
 
 
 @pytest.fixture(scope="module")

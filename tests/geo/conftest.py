@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from geo import catalogue
-from geo.contract.toml import parse
+from geo.contract.toml import parse_toml
 from geo.model import Market, Plan, Screening, Setback
 
 CRS = "EPSG:26986"
@@ -26,7 +26,7 @@ EVERYWHERE = shapely.box(-10_000, -10_000, 10_000, 10_000)
 def plan():
     """Return the default plan with 3 m on every side of a lot."""
     text = (ROOT / "flows/plans/default.toml").read_text(encoding="utf-8")
-    whole = parse(Plan, text, "flows/plans/default.toml")
+    whole = parse_toml(Plan, text, "flows/plans/default.toml")
     even = Setback(front_m=3.0, side_m=3.0, rear_m=3.0, home_m=3.0)
     pad = whole.pad.model_copy(update={"setbacks": {"other": even}})
     # As rated: neither thin air nor a hot day takes from the 200 kW.
@@ -36,7 +36,7 @@ def plan():
 @pytest.fixture(scope="session")
 def market():
     text = (ROOT / "flows/markets/demo.toml").read_text(encoding="utf-8")
-    return parse(Market, text, "flows/markets/demo.toml")
+    return parse_toml(Market, text, "flows/markets/demo.toml")
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ def test_facts_are_named_once_and_say_how_they_are_rounded():
 
 def test_the_machine_stands_on_fifteen_square_feet():
     machine = catalogue.generators()["gx230"]
-    area_ft2 = machine.length_m * machine.width_m * measure.factor("m2", "ft2")
+    area_ft2 = machine.length_m * machine.width_m * measure.unit_factor("m2", "ft2")
     assert area_ft2 == pytest.approx(15)
 
 

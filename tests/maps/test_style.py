@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geo.contract.toml import parse
+from geo.contract.toml import parse_toml
 from geo.errors import ConfigError
 from maps.style import ScoreStyle, Stop, fills, luminance, style
 
@@ -38,4 +38,4 @@ def test_stops_must_climb() -> None:
     black = '{ at = 5, colour = "#000000" }'
     wrong = f'unknown = "#000000"\nstops = [{black}, {black}]'
     with pytest.raises(ConfigError, match="stops at"):
-        parse(ScoreStyle, wrong, "style.toml")
+        parse_toml(ScoreStyle, wrong, "style.toml")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.contract.columns import numbers, texts
+from geo.contract.columns import number_column, text_column
 from geo.criteria.fuel import pipes
 from geo.criteria.fuel.facts import blank
 from geo.equipment.generator import demand
@@ -105,9 +105,9 @@ def remarks(layers: dict[str, gpd.GeoDataFrame]) -> dict[str, int]:
     mains = layers.get("mains")
     if mains is None:
         return {}
-    gone = np.isin(texts(mains, "status"), OUT_OF_SERVICE)
-    size, pressure = numbers(mains, "diameter_in"), numbers(mains, "pressure_kpa")
-    named = texts(mains, "pressure_class")
+    gone = np.isin(text_column(mains, "status"), OUT_OF_SERVICE)
+    size, pressure = number_column(mains, "diameter_in"), number_column(mains, "pressure_kpa")
+    named = text_column(mains, "pressure_class")
     unnamed = pd.isna(named)
     at_least, _ = pipes.pressure_classes(named, pressure)
     counts = {
@@ -117,7 +117,7 @@ def remarks(layers: dict[str, gpd.GeoDataFrame]) -> dict[str, int]:
         "mains whose class is taken from their pressure": ~gone & unnamed & ~np.isnan(pressure),
         "mains whose pressure does not reach their class": ~gone & ~unnamed & (at_least != named),
         "mains of unknown material, between the narrowest and the widest": ~gone
-        & pd.isna(texts(mains, "material")),
+        & pd.isna(text_column(mains, "material")),
     }
     return {name: int(some.sum()) for name, some in counts.items() if some.any()}
 
@@ -141,7 +141,7 @@ def _without(
     outside &= "gas_territories" in layers and not mapped
     lines = layers.get("gas_transmission")
     if lines is not None:
-        status = texts(lines, "status")
+        status = text_column(lines, "status")
         # A line of which nothing is said is drawn because it is there.
         lines = lines[(status == "in_service") | pd.isna(status)]
     by_line = in_one & _found(shapes, lines, plan.fuel.transmission_reach_m)
@@ -212,7 +212,7 @@ def _reach(
     columns = ["site", "main", "distance_m", *CARRIED, "pressure_class", "pressure_kpa", "assumed"]
     if mains is None:
         return pd.DataFrame(columns=columns)
-    there = np.flatnonzero(~np.isin(texts(mains, "status").astype(str), OUT_OF_SERVICE))
+    there = np.flatnonzero(~np.isin(text_column(mains, "status").astype(str), OUT_OF_SERVICE))
     shapes, lines = shapes_of(sites), shapes_of(mains)
     site, found = within(shapes, lines[there], plan.fuel.main_reach_m)
     main = there[found]
@@ -233,9 +233,9 @@ def _told(
     mains: gpd.GeoDataFrame, fuel: Fuel, generator: Generator, plan: Plan, share: float
 ) -> pd.DataFrame:
     """Return what each main carries, its class on record, and what of it the plan assumes."""
-    size, material = numbers(mains, "diameter_in"), texts(mains, "material")
-    gauge_kpa = numbers(mains, "pressure_kpa")
-    named, at_most = pipes.pressure_classes(texts(mains, "pressure_class"), gauge_kpa)
+    size, material = number_column(mains, "diameter_in"), text_column(mains, "material")
+    gauge_kpa = number_column(mains, "pressure_kpa")
+    named, at_most = pipes.pressure_classes(text_column(mains, "pressure_class"), gauge_kpa)
     pressures = [named.copy(), at_most]
     assumed = np.full(len(mains), None, dtype=object)
     main = plan.assume.main_size
@@ -335,13 +335,13 @@ def _tell(
     pair = reach.iloc[chosen[served]]
     rows, at = mains.iloc[pair["main"]], facts.index[served]
     for name, values in (
-        ("main_id", texts(rows, "main_id")),
+        ("main_id", text_column(rows, "main_id")),
         ("main_distance_m", pair["distance_m"].to_numpy()),
-        ("main_diameter_in", numbers(rows, "diameter_in")),
-        ("main_pressure_class", texts(pair, "pressure_class")),
-        ("main_pressure_kpa", numbers(pair, "pressure_kpa")),
-        ("main_material", texts(rows, "material")),
-        ("main_source", texts(rows, "source_id")),
+        ("main_diameter_in", number_column(rows, "diameter_in")),
+        ("main_pressure_class", text_column(pair, "pressure_class")),
+        ("main_pressure_kpa", number_column(pair, "pressure_kpa")),
+        ("main_material", text_column(rows, "material")),
+        ("main_source", text_column(rows, "source_id")),
         ("fuel_capacity", pair["capacity_lo"].to_numpy()),
     ):
         facts.loc[at, name] = values
@@ -350,8 +350,8 @@ def _tell(
     on_record = np.zeros(len(facts), dtype=bool)
     on_record[carries.loc[carries["assumed"].isna(), "site"]] = True
     rests_on = np.full(len(facts), None, dtype=object)
-    rests_on[carries["site"]] = texts(carries, "assumed")
-    said = texts(pair, "assumed")
+    rests_on[carries["site"]] = text_column(carries, "assumed")
+    said = text_column(pair, "assumed")
     other = pd.isna(said) & ~on_record[served]
     facts.loc[at, "fuel_assumed"] = np.where(other, rests_on[served], said)
 

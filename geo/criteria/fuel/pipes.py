@@ -12,12 +12,12 @@ from fluids.compressible import Spitzglass_low, Weymouth
 from fluids.piping import nearest_pipe, schedule_lookup
 
 from geo import catalogue
-from geo.contract.units import factor
+from geo.contract.units import unit_factor
 from geo.model import PipeMaterial, PipePressure
 
 # The standard atmosphere, which `fluids` takes as the base of its standard volume.
 ATMOSPHERE_PA = 101325.0
-SCFH_PER_M3_PER_S = 3600 * factor("m", "ft") ** 3
+SCFH_PER_M3_PER_S = 3600 * unit_factor("m", "ft") ** 3
 # Plastic pipe of iron pipe size is as wide outside as steel pipe of any schedule.
 IRON_PIPE_SIZE = "40"
 # Pressures are published rounded: 60 psi as 4.1 bar.
@@ -54,7 +54,7 @@ def pressure_classes(named: np.ndarray, gauge_kpa: np.ndarray) -> tuple[np.ndarr
     """
     rules = sorted(catalogue.pipes().pressure.items(), key=lambda one: one[1].inlet_psig)
     names = np.array([name for name, _ in rules], object)
-    inlets_kpa = np.array([rule.inlet_psig for _, rule in rules]) * factor("psi", "kPa")
+    inlets_kpa = np.array([rule.inlet_psig for _, rule in rules]) * unit_factor("psi", "kPa")
     pressure_kpa = np.asarray(gauge_kpa, float)
     told = ~np.isnan(pressure_kpa)
     reached = np.searchsorted(inlets_kpa * (1 - ROUNDED), pressure_kpa, side="right") - 1
@@ -108,7 +108,7 @@ def _standard(schedule: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     sizes = sorted(schedule_lookup[schedule][0])
     # `fluids` says that it takes whole sizes, and takes every one that it lists.
     pipes = np.array([nearest_pipe(NPS=size, schedule=schedule) for size in sizes])  # type: ignore[arg-type]
-    return pipes[:, 0], pipes[:, 1] * factor("m", "in"), pipes[:, 2] * factor("m", "in")
+    return pipes[:, 0], pipes[:, 1] * unit_factor("m", "in"), pipes[:, 2] * unit_factor("m", "in")
 
 
 def _flow_scfh(inside_in: float, rule: PipePressure, length_m: float, gravity: float) -> float:
@@ -119,15 +119,15 @@ def _flow_scfh(inside_in: float, rule: PipePressure, length_m: float, gravity: f
         "Ts": temperature_k,
         "Ps": ATMOSPHERE_PA,
         "L": length_m,
-        "D": inside_in * factor("in", "m"),
+        "D": inside_in * unit_factor("in", "m"),
         "E": rule.efficiency,
     }
     if rule.fall_inwc_per_1000ft is not None:
-        fall_inwc = rule.fall_inwc_per_1000ft * length_m * factor("m", "ft") / 1000
-        fall_pa = fall_inwc * factor("inWC", "kPa") * 1000
+        fall_inwc = rule.fall_inwc_per_1000ft * length_m * unit_factor("m", "ft") / 1000
+        fall_pa = fall_inwc * unit_factor("inWC", "kPa") * 1000
         return float(Spitzglass_low(P1=fall_pa, P2=0.0, **pipe)) * SCFH_PER_M3_PER_S
     inlet_pa, outlet_pa = (
-        ATMOSPHERE_PA + psig * factor("psi", "kPa") * 1000
+        ATMOSPHERE_PA + psig * unit_factor("psi", "kPa") * 1000
         for psig in (rule.inlet_psig, rule.outlet_psig or 0.0)
     )
     return float(Weymouth(P1=inlet_pa, P2=outlet_pa, **pipe)) * SCFH_PER_M3_PER_S

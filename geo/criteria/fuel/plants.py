@@ -6,7 +6,7 @@ import pandas as pd
 import shapely
 
 from geo import catalogue
-from geo.contract.columns import numbers, texts
+from geo.contract.columns import number_column, text_column
 from geo.criteria.fuel.facts import FACTS, blank
 from geo.equipment.generator import demand
 from geo.model import Fuel, Generator, Plan
@@ -56,7 +56,7 @@ def made(
     if not mapped:
         return facts
     plants = _standing(layers["fuel_plants"], fuel)
-    placed = texts(plants, "precision") != "county"
+    placed = text_column(plants, "precision") != "county"
     by_county, plants = plants[~placed], plants[placed]
     _as_context(facts, shapes, by_county, seen, "plant, place by county only", plan)
     # How far a county's middle is says nothing of how far the plant is.
@@ -68,7 +68,7 @@ def made(
 
 def _standing(plants: gpd.GeoDataFrame, fuel: Fuel) -> gpd.GeoDataFrame:
     """Return the plants of a fuel that are not closed, by id."""
-    theirs = (texts(plants, "fuel") == fuel.id) & (texts(plants, "status") != "closed")
+    theirs = (text_column(plants, "fuel") == fuel.id) & (text_column(plants, "status") != "closed")
     kept = plants[theirs]
     by = [kept[name].astype(str) for name in TOLD if name in kept.columns]
     by.append(pd.Series(shapely.to_wkb(shapes_of(kept), hex=True), kept.index))
@@ -134,8 +134,8 @@ def _spare(plants: gpd.GeoDataFrame, fuel: Fuel) -> tuple[np.ndarray, np.ndarray
     Of gas that counts by its methane, the methane in it. A plant that does not run yet surely
     spares nothing that is known.
     """
-    flow, used_scfh = numbers(plants, "flow_scfh"), numbers(plants, "used_scfh")
-    used, status = texts(plants, "used"), texts(plants, "status")
+    flow, used_scfh = number_column(plants, "flow_scfh"), number_column(plants, "used_scfh")
+    used, status = text_column(plants, "used"), text_column(plants, "status")
     left = np.maximum(flow - used_scfh, 0.0)
     # A figure for what is used holds, whatever the word beside it says.
     known = [used == "yes", ~np.isnan(used_scfh), used == "no"]
@@ -145,7 +145,7 @@ def _spare(plants: gpd.GeoDataFrame, fuel: Fuel) -> tuple[np.ndarray, np.ndarray
     gas = catalogue.plants().get(fuel.id)
     if gas is None:
         return at_least, at_most
-    share = numbers(plants, "methane_share")
+    share = number_column(plants, "methane_share")
     said = ~np.isnan(share)
     return (
         at_least * np.where(said, share, gas.methane_lo),
@@ -164,5 +164,5 @@ def _tell(
         ("plant_status", "status"),
         ("plant_used", "used"),
     ):
-        facts.loc[hit, name] = texts(plants, column)
+        facts.loc[hit, name] = text_column(plants, column)
     facts.loc[hit, "plant_distance_m"] = distance_m

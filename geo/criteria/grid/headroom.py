@@ -7,7 +7,7 @@ them. An answer is a span: `lo` is -inf where nothing bounds it from below, `hi`
 import numpy as np
 import pandas as pd
 
-from geo.contract.columns import numbers
+from geo.contract.columns import number_column
 from geo.model import GridPlan
 
 KW_PER_MW = 1000.0
@@ -111,7 +111,7 @@ def firm_of_banks(held: dict[str, pd.Series], cyclic_factor: float) -> pd.Series
 
 
 def _number(records: pd.DataFrame, name: str) -> pd.Series:
-    return pd.Series(numbers(records, name), index=records.index)
+    return pd.Series(number_column(records, name), index=records.index)
 
 
 def _truth(records: pd.DataFrame, name: str) -> pd.Series:

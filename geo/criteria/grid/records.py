@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.contract.columns import texts
+from geo.contract.columns import text_column
 from geo.criteria.grid.headroom import headroom, hosting
 from geo.model import Plan
 from geo.shapes.near import shapes_of
@@ -117,7 +117,7 @@ def by_id(stations: Records) -> pd.DataFrame:
 
 def text(frame: pd.DataFrame, name: str) -> pd.Series:
     """Return a column of texts, None where missing or where there is no such column."""
-    return pd.Series(texts(frame, name), index=frame.index, dtype=object)
+    return pd.Series(text_column(frame, name), index=frame.index, dtype=object)
 
 
 def _day(frame: pd.DataFrame) -> np.ndarray:

@@ -8,7 +8,7 @@ import shapely
 from affine import Affine
 from shapely.affinity import rotate
 
-from geo.contract.toml import parse
+from geo.contract.toml import parse_toml
 from geo.criteria.noise.hearers import hearers
 from geo.criteria.noise.sound import sound
 from geo.equipment import block
@@ -16,7 +16,7 @@ from geo.model import Plan, Raster
 from tests.geo.conftest import BARE_MACHINE, CRS, ROOT, make_layer
 
 GX230 = BARE_MACHINE
-RULES = parse(Plan, (ROOT / "flows/plans/default.toml").read_text("utf-8"), "default.toml")
+RULES = parse_toml(Plan, (ROOT / "flows/plans/default.toml").read_text("utf-8"), "default.toml")
 
 
 def place(x, y, count=1, *, columns=None, degrees=0.0, site=0):

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geo import catalogue
-from geo.contract.toml import held
+from geo.contract.toml import validate_model
 from geo.criteria.noise import sound
 from geo.errors import ConfigError
 from geo.model import Generator, Plan, Raster
@@ -147,7 +147,7 @@ def test_a_hill_between_screens_and_its_grid_may_be_in_another_frame(plan):
 @pytest.mark.parametrize("key", ["level_dba", "level_distance_m", "height_m"])
 def test_a_machine_with_a_negative_figure_is_refused(key):
     with pytest.raises(ConfigError, match=key):
-        held(Generator, GX230.model_dump() | {key: -1.0}, "generators.toml")
+        validate_model(Generator, GX230.model_dump() | {key: -1.0}, "generators.toml")
 
 
 @pytest.mark.parametrize("key", ["source_height_m", "receptor_height_m", "facade_height_m"])
@@ -155,4 +155,4 @@ def test_a_plan_with_a_negative_height_is_refused(plan, key):
     raw = plan.model_dump(by_alias=True)
     raw["noise"][key] = -1.5
     with pytest.raises(ConfigError, match=key):
-        held(Plan, raw, "plans/mine.toml")
+        validate_model(Plan, raw, "plans/mine.toml")

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from geo.contract.toml import parse
+from geo.contract.toml import parse_toml
 from geo.errors import ConfigError
 from geo.model import NoiseRules, Plan
 
-PLAN = Path(__file__).parents[2] / "flows/plans/default.toml"
+PLAN = Path(__file__).parents[3] / "flows/plans/default.toml"
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def text():
 def test_every_fault_of_a_file_is_named_at_once(text):
     broken = text.replace("service_m =", "servise_m =").replace("cap = 25", 'cap = "many"')
     with pytest.raises(ConfigError) as caught:
-        parse(Plan, broken, "plans/mine.toml")
+        parse_toml(Plan, broken, "plans/mine.toml")
     message = str(caught.value)
     assert "plans/mine.toml" in message
     assert "unknown key 'pad.servise_m' (did you mean 'service_m'?)" in message
@@ -27,19 +27,19 @@ def test_every_fault_of_a_file_is_named_at_once(text):
 
 def test_a_line_that_is_not_toml_is_named(text):
     with pytest.raises(ConfigError, match="not valid TOML"):
-        parse(Plan, text + "\n= 3\n", "plans/mine.toml")
+        parse_toml(Plan, text + "\n= 3\n", "plans/mine.toml")
 
 
 def test_a_ramp_without_a_slope_is_refused(text):
     with pytest.raises(ConfigError, match="no ramp between them"):
-        parse(Plan, text.replace("one_at = 20\n", "one_at = 0\n"), "plans/mine.toml")
+        parse_toml(Plan, text.replace("one_at = 20\n", "one_at = 0\n"), "plans/mine.toml")
 
 
 def test_weights_that_count_nothing_are_refused(text):
     for weight in (40, 20, 15, 25):
         text = text.replace(f"weight = {weight}", "weight = 0")
     with pytest.raises(ConfigError, match="every weight is 0"):
-        parse(Plan, text, "plans/mine.toml")
+        parse_toml(Plan, text, "plans/mine.toml")
 
 
 def test_a_noise_limit_that_limits_nothing_is_refused():
@@ -53,7 +53,7 @@ def test_a_noise_limit_that_limits_nothing_is_refused():
         limits = [{ receives = "residential" }]
     """
     with pytest.raises(ConfigError, match="no limit: give day_dba, night_dba or above_ambient_db"):
-        parse(NoiseRules, rule, "noise_limits.toml")
+        parse_toml(NoiseRules, rule, "noise_limits.toml")
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_a_noise_limit_that_limits_nothing_is_refused():
 def test_what_sound_cannot_be_worked_with_is_refused(text, right, wrong, says):
     assert right in text
     with pytest.raises(ConfigError, match=says):
-        parse(Plan, text.replace(right, wrong), "plans/mine.toml")
+        parse_toml(Plan, text.replace(right, wrong), "plans/mine.toml")

@@ -8,7 +8,7 @@ from shapely.affinity import rotate
 from geo.criteria.noise.sound import level_dba
 from geo.sizing import size
 from tests.geo.conftest import BARE_MACHINE
-from tests.geo.test_size import NO_TANKS, size_in
+from tests.geo.sizing.test_size import NO_TANKS, size_in
 
 # A hall across the middle of a lot of 27 by 40 m leaves 21 by 3.4 m at either end, inside 3 m
 # setbacks and 5 ft round the hall: one row each, of ten, 10 x 0.9144 + 11 x 0.9144 = 19.2 m.
