@@ -109,7 +109,7 @@ class PadPlan(Frozen):
     """The clearances that decide what ground is left, and how machines stand on it.
 
     `setbacks` are by class of zone, `other` for any that is not named, and hold wherever the text
-    of the zoning is not known. On one parcel stand up to `blocks_most`. `electrical_condition` is
+    of the zoning is not known. `electrical_condition` is
     what faces the live parts: 1 nothing live or grounded, 2 grounded, 3 live.
     """
 
@@ -121,7 +121,6 @@ class PadPlan(Frozen):
     electrical_condition: Literal[1, 2, 3] = 3
     slope_most: Annotated[float, Field(gt=0)] | None = None
     access_width_m: Positive = 3.0
-    blocks_most: Annotated[int, Field(ge=1, le=3)] = 1
     exclusions: tuple[str, ...]
 
     @model_validator(mode="after")

@@ -41,8 +41,6 @@ COMPASS = np.array([(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1),
 class Scene:
     """Ground, neighbours and sound, with whom each site keeps away from and where it is quiet.
 
-    `standing` are the blocks that stand already, by site: None where none do.
-
     Everything of the neighbours is there twice: with those who only may be there (`worst`), and
     without them.
     """
@@ -57,7 +55,6 @@ class Scene:
     sound: Sound
     generator: Generator
     plan: Plan
-    standing: pd.DataFrame | None = None
 
     def hearers(self, *, worst: bool) -> Hearers:
         """Return who hears the sites, with those who only may or without."""
@@ -132,7 +129,6 @@ def holds(
             scene.generator,
             scene.plan,
             over[query[asked]],
-            standing=scene.standing,
         )
         answer[query[asked[passed]]] = True
         over[query[asked[~passed]]] = who[~passed]
@@ -218,7 +214,6 @@ def _stepped(scene: Scene, start: pd.DataFrame, step_m: np.ndarray, *, worst: bo
         scene.sound,
         scene.generator,
         scene.plan,
-        scene.standing,
     )
     gain = heard.column("limit_dba", hearer) - level - steps["margin_db"].to_numpy()
     steps, row = steps[gain > WORTH_DB], row[gain > WORTH_DB]
@@ -247,7 +242,7 @@ def judged(
     """Judge placements, whose spares stand still, by who hears at worst or at best."""
     running = running_of(placed, scene.plan).reset_index(drop=True)
     heard = scene.hearers(worst=worst)
-    table, _ = judge.judge(
+    return judge.judge(
         running,
         heard,
         scene.sound,
@@ -255,9 +250,7 @@ def judged(
         scene.plan,
         give_up_db,
         first,
-        standing=scene.standing,
     )
-    return table
 
 
 def _best_of(

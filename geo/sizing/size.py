@@ -25,7 +25,6 @@ from geo.equipment.tanks import Tanks
 from geo.model import LIMITING, Generator, Market, Plan, Screening
 from geo.shapes.near import nearest, shapes_of, within
 from geo.sizing import placement as placing
-from geo.sizing import several
 from geo.sizing.placement import Scene
 
 WALL_GUESS_DB = 8.0  # about what a wall gives: only where the search begins
@@ -42,8 +41,7 @@ class Siting:
     on it, `pad_lo` the same with ground that is only taken as bare failing; `place_lo`, `place_hi`
     by ground and neighbours together, every unknown failing and passing; `held_lo` as many as a
     place is known for where only the neighbours who may be there are taken to be; `noise_n` by the
-    neighbours alone, at the quietest spot. Where several blocks stand, `blocks_lo` and `blocks_hi`
-    hold those of `held_lo` and of `place_hi` (see `geo.several`). `alone_worst` and `alone_best`
+    neighbours alone, at the quietest spot. `alone_worst` and `alone_best`
     judge one there (see `placing.quietest`).
     """
 
@@ -57,8 +55,6 @@ class Siting:
     noise_n: np.ndarray
     alone_worst: pd.DataFrame
     alone_best: pd.DataFrame
-    blocks_lo: pd.DataFrame | None = None
-    blocks_hi: pd.DataFrame | None = None
 
 
 def siting(
@@ -144,20 +140,7 @@ def either(found: Siting, other: Siting, which: np.ndarray) -> Siting:
         found,
         scene=replace(found.scene, ground=ground),
         **{name: np.where(which, getattr(other, name), getattr(found, name)) for name in names},
-        blocks_lo=_laid_either(found.blocks_lo, other.blocks_lo, which),
-        blocks_hi=_laid_either(found.blocks_hi, other.blocks_hi, which),
     )
-
-
-def _laid_either(
-    found: pd.DataFrame | None, other: pd.DataFrame | None, which: np.ndarray
-) -> pd.DataFrame | None:
-    if found is None or other is None:
-        return None
-    kept = [found[~which[found["site"].to_numpy(dtype=int)]],
-            other[which[other["site"].to_numpy(dtype=int)]]]  # fmt: skip
-    together: pd.DataFrame = pd.concat(kept).sort_values("site", kind="stable")
-    return together.reset_index(drop=True)
 
 
 def _sited(
@@ -199,16 +182,6 @@ def _sited(
         )
         more = _raised(scene, np.maximum(more, place_lo), roof, worst=False)
         place_hi = np.maximum(place_hi, _running_at_all(more, plan))
-    laid_lo = laid_hi = None
-    if plan.pad.blocks_most > 1 and not worst_only:
-        lo = several.extended(scene, place_lo, pad_n, cap, worst=True)
-        hi = several.extended(scene, place_hi, pad_n, cap, worst=False)
-        place_lo, laid_lo = lo.count, lo.blocks
-        # What holds at worst holds at best.
-        laid_hi = _laid_either(hi.blocks, lo.blocks, lo.count >= hi.count)
-        place_hi = np.maximum(hi.count, lo.count)
-        pad_n = np.maximum(several.on_ground(scene, pad_n), place_hi)
-        pad_n_upper = np.minimum(pad_n_upper * plan.pad.blocks_most, cap)
     unheard = heard.own_unknown | (not heard.known)
     ground = scene.ground.facts
     bare = ground["bare"].to_numpy() & (not plan.assume.bare_parcel)
@@ -224,8 +197,6 @@ def _sited(
         noise_n=np.where(unheard, 0, np.maximum(most, place_lo)),
         alone_worst=alone_worst,
         alone_best=alone_best,
-        blocks_lo=laid_lo,
-        blocks_hi=laid_hi,
     )
 
 
@@ -327,10 +298,8 @@ def describe(
     facts["building_distance_m"] = _to_building_m(facts["block"], given, scene)
     facts["access"] = _access(sites, facts["block"], tanks, given, scene)
     facts["ground_pressure_kg_m2"] = generator.mass_kg / (generator.length_m * generator.width_m)
-    # How much a clearance could change is worked out for one block alone.
-    one = (facts["pad_blocks"].fillna(1) == 1).to_numpy()
-    facts["pad_slack_m"] = _pad_slack(found, np.where(one, count, 0))
-    facts["pad_short_by_m"] = _pad_short(found, after, (found.pad_n < after) & below_cap & one)
+    facts["pad_slack_m"] = _pad_slack(found, count)
+    facts["pad_short_by_m"] = _pad_short(found, after, (found.pad_n < after) & below_cap)
 
     level, margin = np.full(len(sites), np.nan), np.full(len(sites), np.nan)
     fits = np.flatnonzero((found.pad_n >= after) & below_cap)
@@ -411,13 +380,9 @@ def _access(
     street[scene.ground.facts["bare"]] = None
     width_m = scene.plan.pad.access_width_m
     pads = block.where(block.notna(), None).to_numpy()
-    found = np.full(len(pads), None, dtype=object)
-    for number in range(scene.plan.pad.blocks_most):
-        one = shapely.get_geometry(pads, number)
-        there = reached(parcels, site, standing, street, one, width_m)
-        more = ~shapely.is_missing(one) & (found != "blocked")
-        found[more] = there[more]
-    return found
+    access = reached(parcels, site, standing, street, pads, width_m)
+    access[shapely.is_missing(pads)] = None
+    return access
 
 
 def _margin_class(worst: pd.Series, best: pd.Series) -> np.ndarray:
@@ -438,8 +403,7 @@ def _standing(found: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFram
     best = _at_worst_or_best(placing.best_place, scene, stands, count, sure)
     loud = best["margin_db"] < 0
     known = count <= found.held_lo
-    held_lo = _in_one(found.held_lo, found.blocks_lo)
-    held = np.where(known, held_lo, _in_one(found.place_hi, found.blocks_hi))
+    held = np.where(known, found.held_lo, found.place_hi)
     larger = _at_worst_or_best(placing.best_place, scene, best.index[loud].to_numpy(), held, known)
     tables = [best[~loud]]
     for worst in (True, False):
@@ -448,46 +412,21 @@ def _standing(found: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFram
     return pd.concat(tables).sort_index()
 
 
-def _in_one(count: np.ndarray, laid: pd.DataFrame | None) -> np.ndarray:
-    """Return how many of the machines on each site are known to stand in one block."""
-    one = count.copy()
-    if laid is not None and len(laid):
-        first = laid.drop_duplicates("site")
-        one[first["site"].to_numpy(dtype=int)] = first["count"]
-    return one
-
-
 def _placed(
     sites: gpd.GeoDataFrame, found: Siting, count: np.ndarray, sure: np.ndarray
 ) -> pd.DataFrame:
-    """Place so many machines on each site, at worst where `sure`: the facts of what stands there.
-
-    Of several blocks, the figures are those of the one whose neighbours are most over what they
-    are due.
-    """
+    """Place `count` machines on each site, worst case where `sure`, and return their facts."""
     scene = found.scene
-    laid = _laid(found, count, sure)
-    single = count.copy()
-    if laid is not None:
-        single[laid["site"].to_numpy(dtype=int)] = 0
-    best = _standing(found, single, sure)
-    every = best.assign(site=best.index)
-    alone = pd.Series(_with_wall(scene, best, sure), best.index)
-    if laid is not None:
-        every = pd.concat([every, laid], ignore_index=True)
-        governing = laid.loc[laid.groupby("site")["margin_db"].idxmin()].set_index("site")
-        totals = laid.groupby("site")["count"].sum()
-        best = pd.concat([best, governing.assign(count=totals)]).sort_index()
-    walled = alone.reindex(best.index).to_numpy()
+    best = _standing(found, count, sure)
+    walled = _with_wall(scene, best, sure)
     row = best.index.to_numpy()
-    block, machines, gear = _drawn(every, row, scene)
+    block, machines, gear = _drawn(best.assign(site=row), row, scene)
     parcels = shapes_of(sites)
     finite = {name: best[name].where(np.isfinite(best[name])).to_numpy()
               for name in ("margin_db", "margin_plan_db", "margin_rule_db")}  # fmt: skip
     placed = pd.DataFrame(
         {
             "placed_n": best["count"].to_numpy(),
-            "pad_blocks": every.groupby("site").size().reindex(row).to_numpy(),
             "pad_rows": best["rows"].to_numpy(),
             "pad_columns": best["columns"].to_numpy(),
             "pad_length_m": best["length_m"].to_numpy(),
@@ -511,28 +450,6 @@ def _placed(
     facts = placed.reindex(sites.index)
     facts["distance_floored"] = facts["distance_floored"].eq(other=True)
     return facts
-
-
-def _laid(found: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFrame | None:
-    """Return the blocks of the sites on which so many machines take several, judged together.
-
-    None where no site has several.
-    """
-    tables = []
-    for worst, laid in ((True, found.blocks_lo), (False, found.blocks_hi)):
-        if laid is None or laid.empty:
-            continue
-        site = laid["site"].to_numpy(dtype=int)
-        before = laid.groupby("site")["count"].cumsum().to_numpy() - laid["count"].to_numpy()
-        left = np.minimum(laid["count"], count[site] - before)
-        # Where the first block is enough, it stands alone: wherever it then stands best.
-        first = laid.groupby("site")["count"].transform("first").to_numpy()
-        kept = (sure[site] == worst) & (left > 0) & (count[site] > first)
-        some = laid.assign(count=left)[kept].reset_index(drop=True)
-        if some.empty:
-            continue
-        tables.append(several.judged_together(found.scene, some, worst=worst))
-    return pd.concat(tables, ignore_index=True) if tables else None
 
 
 def _drawn(every: pd.DataFrame, row: np.ndarray, scene: Scene) -> tuple[np.ndarray, ...]:

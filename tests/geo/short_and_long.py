@@ -41,11 +41,11 @@ def go_thorough(patch):
     patch.setattr(judge, "holds", _holds)
 
 
-def _long(placed, heard, loud, generator, plan, _give_up_db=None, _first=None, *, standing=None):
-    return SHORT(placed, heard, loud, generator, plan, standing=standing, thorough=True)
+def _long(placed, heard, loud, generator, plan, _give_up_db=None, _first=None):
+    return SHORT(placed, heard, loud, generator, plan, thorough=True)
 
 
-def _holds(placed, heard, loud, generator, plan, _first=None, *, standing=None):
-    table = _long(placed, heard, loud, generator, plan, standing=standing)[0]
+def _holds(placed, heard, loud, generator, plan, _first=None):
+    table = _long(placed, heard, loud, generator, plan)
     holds = np.asarray(table["margin_db"] >= 0)
     return holds, np.where(holds, judge.NOBODY, table["hearer"])

@@ -38,53 +38,25 @@ RAYS = 400_000  # machines times receivers in one go, so that memory stays small
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How many pairs of a placement and a hearer there were, and how many were worked in full."""
-
-    pairs: int
-    full: int
-    rays: int
-
-
-@dataclass(frozen=True)
 class _Case:
-    """Placements among those who hear them, and the blocks that stand beside them already.
-
-    `standing` has the columns of `placed`, by site: its machines all run.
-    """
+    """Placements and who hears them."""
 
     placed: pd.DataFrame
     heard: Hearers
     sound: Sound
     generator: Generator
     plan: Plan
-    standing: pd.DataFrame | None = None
 
     @cached_property
     def running(self) -> np.ndarray:
-        """How many machines run at each placement, with those that stand beside it."""
-        own = self.placed["count"].to_numpy()
-        if self.standing is None:
-            return own
-        of, row = self.beside(np.arange(len(own)))
-        others = np.bincount(of, self.standing["count"].to_numpy()[row], len(own))
-        return np.asarray(own + others.astype(int))
+        """How many machines run at each placement."""
+        return np.asarray(self.placed["count"])
 
     @cached_property
     def louder_db(self) -> np.ndarray:
         """What each unit's running machines are over one by energy; -inf where none runs."""
         with np.errstate(divide="ignore"):
             return np.asarray(10 * np.log10(np.repeat(self.running, 2)))
-
-    def beside(self, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which blocks stand beside the placements `of`: position in `of`, and row."""
-        if self.standing is None:
-            return np.empty(0, dtype=int), np.empty(0, dtype=int)
-        site = self.placed["site"].to_numpy()[of]
-        there = self.standing["site"].to_numpy()
-        first, last = (np.searchsorted(there, site, side) for side in ("left", "right"))
-        times = last - first
-        return np.repeat(np.arange(len(of)), times), np.repeat(first, times) + counted(times)
 
 
 @dataclass
@@ -97,8 +69,6 @@ class _Tally:
     over: np.ndarray
     who: np.ndarray
     away: np.ndarray
-    full: int = 0
-    rays: int = 0
 
     def take(
         self, unit: np.ndarray, pair: np.ndarray, excess_db: np.ndarray, away: np.ndarray
@@ -110,7 +80,6 @@ class _Tally:
         more = (excess > self.over[at]) | ((excess == self.over[at]) & (pair[worst] < self.who[at]))
         at, worst = at[more], worst[more]
         self.over[at], self.who[at], self.away[at] = excess_db[worst], pair[worst], away[worst]
-        self.full += len(unit)
 
 
 class _Asked(NamedTuple):
@@ -121,7 +90,7 @@ class _Asked(NamedTuple):
     pair: np.ndarray
 
 
-def judge(  # noqa: PLR0913 (what is judged, who hears it, and how far to look)
+def judge(
     placed: pd.DataFrame,
     heard: Hearers,
     sound: Sound,
@@ -130,9 +99,8 @@ def judge(  # noqa: PLR0913 (what is judged, who hears it, and how far to look)
     give_up_db: np.ndarray | None = None,
     first: np.ndarray | None = None,
     *,
-    standing: pd.DataFrame | None = None,
     thorough: bool = False,
-) -> tuple[pd.DataFrame, Effort]:
+) -> pd.DataFrame:
     """Return for each placement its margin to the plan's limit and to the rule's, and who governs.
 
     `placed` has site, x, y, count (running machines), rows, columns, length_m, width_m, degrees.
@@ -141,12 +109,11 @@ def judge(  # noqa: PLR0913 (what is judged, who hears it, and how far to look)
     limit_dba, receptor_distance_m and floored there. With `give_up_db` only margin_db is whole, and
     a placement over some limit by more than that is not looked at further: its margin_db is -inf.
     `first` is a hearer of each placement's site (NOBODY: none) who is likely to govern: looked at
-    first, whoever is not spares most of the others. What is `standing` on a site (same columns, by
-    site) is heard with each of its placements. `thorough` spares nothing: the slow, long way to the
-    same answer.
+    first, whoever is not spares most of the others. `thorough` spares nothing: the slow, long way
+    to the same answer.
     """
-    case = _Case(placed, heard, sound, generator, plan, standing)
-    tally, effort = _worst(case, give_up_db, first, thorough=thorough)
+    case = _Case(placed, heard, sound, generator, plan)
+    tally = _worst(case, give_up_db, first, thorough=thorough)
     over, who, away = (each.reshape(-1, 2) for each in (tally.over, tally.who, tally.away))
     margin = -over
     own = heard.own_at_m[placed["site"].to_numpy()]
@@ -165,7 +132,7 @@ def judge(  # noqa: PLR0913 (what is judged, who hears it, and how far to look)
     limit[named] = heard.column("limit_dba", hearer[named])
     distance = np.where(rule, away[:, 1], away[:, 0])
     distance = np.where(at_own, own, np.where(named, distance, np.nan))
-    found = pd.DataFrame(
+    return pd.DataFrame(
         {
             "margin_plan_db": margin[:, 0],
             "margin_rule_db": margin[:, 1],
@@ -178,7 +145,6 @@ def judge(  # noqa: PLR0913 (what is judged, who hears it, and how far to look)
         },
         index=placed.index,
     )
-    return found, effort
 
 
 def holds(
@@ -188,15 +154,13 @@ def holds(
     generator: Generator,
     plan: Plan,
     first: np.ndarray | None = None,
-    *,
-    standing: pd.DataFrame | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Say for each placement whether it holds every limit: `judge`, but no more than that takes.
 
     With it comes a hearer who is over their limit, NOBODY where nobody is.
     """
-    case = _Case(placed, heard, sound, generator, plan, standing)
-    tally, _ = _worst(case, np.zeros(len(placed)), first, enough=True)
+    case = _Case(placed, heard, sound, generator, plan)
+    tally = _worst(case, np.zeros(len(placed)), first, enough=True)
     own = heard.own_at_m[placed["site"].to_numpy()]
     own_level = _at_assumed(own, case.running, sound, plan)
     quiet = (tally.over <= 0).reshape(-1, 2).all(axis=1)
@@ -228,13 +192,12 @@ def level_at(
     sound: Sound,
     generator: Generator,
     plan: Plan,
-    standing: pd.DataFrame | None = None,
 ) -> np.ndarray:
     """Return each placement's level at one hearer of its own (its position in `heard`)."""
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
     at = receiving(x, y, hearer, site, heard)
     each = np.arange(len(placed))
-    case = _Case(placed, heard, sound, generator, plan, standing)
+    case = _Case(placed, heard, sound, generator, plan)
     return _levels(case, _Asked(each, at, hearer))
 
 
@@ -279,7 +242,7 @@ def _worst(
     *,
     enough: bool = False,
     thorough: bool = False,
-) -> tuple[_Tally, Effort]:
+) -> _Tally:
     """Return the most that anybody is over each kind of limit of each placement, and who.
 
     Hearers are taken loudest bound first, a few of each placement at a time, until no other could
@@ -297,7 +260,6 @@ def _worst(
     key = 2 * heard.site + heard.column("by_rule")
     unit_key = (2 * placed["site"].to_numpy()[:, None] + np.arange(2)).ravel()
     start, stop = (np.searchsorted(key, unit_key, side) for side in ("left", "right"))
-    pairs = int((stop - start).sum())
 
     def could(unit: np.ndarray, bound_db: np.ndarray) -> np.ndarray:
         """Say for which units such a bound, of one machine, could still change the answer."""
@@ -327,7 +289,7 @@ def _worst(
         look *= 2
         may = could(unit, heard.bound_db[pair])
         _look(case, tally, unit[may], pair[may], could, thorough=thorough)
-    return tally, Effort(pairs, tally.full, tally.rays)
+    return tally
 
 
 def _look(
@@ -347,12 +309,6 @@ def _look(
     at = receiving(x, y, pair, site, case.heard)
     distance = np.hypot(at[:, 0] - x, at[:, 1] - y)
     nearest = distance - half
-    beside, row = case.beside(of)
-    if case.standing is not None:
-        other = case.standing.iloc[row]
-        reach = np.hypot(other["length_m"].to_numpy(), other["width_m"].to_numpy()) / 2
-        off = np.hypot(*(at[beside] - other[["x", "y"]].to_numpy()).T)
-        np.minimum.at(nearest, beside, off - reach)
     most = upper_dba(case.sound, np.maximum(nearest, 0.0))
     may = could(unit, most - limit_dba)
     if case.sound.wall_height_m is not None and not thorough:
@@ -364,7 +320,6 @@ def _look(
     # Rounded far below any meaning, so that equals are equal however they are batched.
     excess = np.round(level - limit_dba[may], 9)
     tally.take(unit[may], pair[may], excess, distance[may])
-    tally.rays += int(case.running[of[may]].sum())
 
 
 def _levels(case: _Case, asked: _Asked, walled_dba: LevelOf = level_dba) -> np.ndarray:
@@ -401,12 +356,6 @@ def _added(
         pads = placed.iloc[of[part]]
         ray, mx, my = blocks.machines(pads, case.generator, case.plan)
         pads = pads.iloc[ray]
-        if case.standing is not None:
-            beside, row = case.beside(of[part])
-            others = case.standing.iloc[row]
-            which, x, y = blocks.machines(others, case.generator, case.plan)
-            ray, mx, my = (np.concatenate(two) for two in ((ray, beside[which]), (mx, x), (my, y)))
-            pads = pd.concat([pads, others.iloc[which]])
         source = np.column_stack((mx, my, np.full(len(ray), sound.source_height_m)))
         receiver = np.column_stack((at[part][ray], height_m[part][ray]))
         wall = None

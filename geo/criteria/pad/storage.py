@@ -62,8 +62,6 @@ def stored(
         beside = shapely.buffer(outline, tanks.pad_m, **MITRE)
         left = less(chosen(ground, site), beside, tanks_m2)
         fitting, _ = room.most(left, generator, plan)
-        # Several blocks may find room where one does: as many times as many, at best.
-        fitting = np.minimum(fitting * plan.pad.blocks_most, plan.cap)
         serves = np.minimum(np.minimum(fitting, tanks.feeds + plan.spares), hoped[site])
         more = serves > best[site]
         at = site[more]

@@ -26,7 +26,7 @@ def names(who):
 
 def judged(given, market, plan, x=20, y=20, count=1):
     who, loud = heard(given, market, plan)
-    row = judge.judge(place(x, y, count), who, loud, GX230, plan)[0].iloc[0]
+    row = judge.judge(place(x, y, count), who, loud, GX230, plan).iloc[0]
     return who, loud, row
 
 

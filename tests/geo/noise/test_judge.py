@@ -1,4 +1,5 @@
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ def judged(given_town, market, plan, *placed, thorough=False, wall_m=None):
     who, loud = heard(given_town, market, plan)
     loud = replace(loud, wall_height_m=wall_m)
     pads = pd.concat(placed, ignore_index=True)
-    return judge.judge(pads, who, loud, GX230, plan, thorough=thorough)[0]
+    return judge.judge(pads, who, loud, GX230, plan, thorough=thorough)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_several_limits_and_who_governs(town, market, plan):
     given_town.layers["receptors"] = receptors([home, office], ["home", "commercial"])
     for x, governs in ((20.0, "home"), (8.0, "commercial")):
         who, loud = heard(given_town, market, plan)
-        row = judge.judge(place(x, 20), who, loud, GX230, plan)[0].iloc[0]
+        row = judge.judge(place(x, 20), who, loud, GX230, plan).iloc[0]
         margins = {
             "home": 50 - open_dba(loud, np.array([47.38 + 0.24 - x]), 1.5)[0],
             "commercial": 55 - open_dba(loud, np.array([x + 7.62]), 1.5)[0],
@@ -125,13 +126,13 @@ def test_a_nearer_home_behind_a_building_does_not_govern(town, plain, plan):
     given_town = town([LOT], homes=homes, buildings=[hall])
     given_town.layers["buildings"]["height_m"] = 15.0
     who, loud = heard(given_town, plain, still)
-    row = judge.judge(place(20, 20), who, loud, GX230, still)[0].iloc[0]
+    row = judge.judge(place(20, 20), who, loud, GX230, still).iloc[0]
     assert who.column("receptor_id")[int(row["hearer"])] == "H1"
     assert row["receptor_distance_m"] == pytest.approx(30)
     assert row["level_dba"] == pytest.approx(open_dba(loud, np.array([30.0]), 1.5)[0])
     # Without the hall, the nearer one does.
     who, loud = heard(town([LOT], homes=homes), plain, still)
-    row = judge.judge(place(20, 20), who, loud, GX230, still)[0].iloc[0]
+    row = judge.judge(place(20, 20), who, loud, GX230, still).iloc[0]
     assert who.column("receptor_id")[int(row["hearer"])] == "H0"
 
 
@@ -160,28 +161,55 @@ def several(rng, sites):
     return pd.concat(found, ignore_index=True)
 
 
+@dataclass
+class Work:
+    """How many pairs of a placement and a receptor the full model evaluated, in how many rays."""
+
+    pairs: int = 0
+    rays: int = 0
+
+
+@contextmanager
+def count_full_model(monkeypatch):
+    """Count what the full model evaluates; bounds do not count."""
+    work, original = Work(), judge._added
+
+    def count_and_add(case, of, at, height_m, one_dba):
+        if one_dba is level_dba:
+            work.pairs += len(of)
+            work.rays += int(case.running[of].sum())
+        return original(case, of, at, height_m, one_dba)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(judge, "_added", count_and_add)
+        yield work
+
+
 @pytest.mark.parametrize("wall_m", [None, 3.0])
 @pytest.mark.parametrize("rule", RULES)
-def test_the_short_way_is_the_long_way(town, market, plan, rule, wall_m):
+def test_the_short_way_is_the_long_way(town, market, plan, rule, wall_m, monkeypatch):
     short_rays, long_rays, limits = 0, 0, set()
     for seed in range(TOWNS // len(RULES)):
         given_town, rng = random_town(town, 100 + seed)
         who, loud = heard(given_town, under(market, rule), plan)
         loud = replace(loud, wall_height_m=wall_m)
         placed = several(rng, given_town.sites)
-        short, spared = judge.judge(placed, who, loud, GX230, plan)
-        full, effort = judge.judge(placed, who, loud, GX230, plan, thorough=True)
+        with count_full_model(monkeypatch) as short_work:
+            short = judge.judge(placed, who, loud, GX230, plan)
+        with count_full_model(monkeypatch) as full_work:
+            full = judge.judge(placed, who, loud, GX230, plan, thorough=True)
         np.testing.assert_allclose(short[JUDGED], full[JUDGED], rtol=0, atol=1e-9)
         assert short["hearer"].tolist() == full["hearer"].tolist()
         holds, over = judge.holds(placed, who, loud, GX230, plan)
         assert holds.tolist() == (full["margin_db"] >= 0).tolist()
         assert (over[holds] == judge.NOBODY).all()
-        guessed = judge.judge(placed, who, loud, GX230, plan, None, over)[0]
+        guessed = judge.judge(placed, who, loud, GX230, plan, None, over)
         np.testing.assert_allclose(guessed[JUDGED], full[JUDGED], rtol=0, atol=1e-9)
         assert guessed["hearer"].tolist() == full["hearer"].tolist()
-        assert effort.full == effort.pairs
-        assert spared.full <= effort.full
-        short_rays, long_rays = short_rays + spared.rays, long_rays + effort.rays
+        receptors_of_site = np.bincount(who.site, minlength=len(given_town.sites))
+        assert full_work.pairs == receptors_of_site[placed["site"]].sum()
+        assert short_work.pairs <= full_work.pairs
+        short_rays, long_rays = short_rays + short_work.rays, long_rays + full_work.rays
         limits |= set(full["limit_dba"].dropna())
     assert short_rays < 0.6 * long_rays
     assert len(limits) >= {None: 1, "hud": 1}.get(rule, 2)
@@ -192,7 +220,7 @@ def test_a_level_again_at_the_governing_hearer_is_the_same(town, market, plan, s
     given_town, rng = random_town(town, 300 + seed)
     who, loud = heard(given_town, market, plan)
     placed = several(rng, given_town.sites)
-    found = judge.judge(placed, who, loud, GX230, plan)[0]
+    found = judge.judge(placed, who, loud, GX230, plan)
     named = np.flatnonzero(found["hearer"] >= 0)
     hearer = found["hearer"].to_numpy()[named]
     again = judge.level_at(placed.iloc[named], hearer, who, loud, GX230, plan)
