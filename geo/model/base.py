@@ -1,8 +1,8 @@
 """The base of every model, and the kinds of numbers that models hold."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -14,3 +14,14 @@ class Frozen(BaseModel):
     """A model that cannot be changed once made, and takes no key that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    # Pairs of fields of which the first may not exceed the second.
+    ascending: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    @model_validator(mode="after")
+    def _check_ascending(self) -> Self:
+        for low, high in self.ascending:
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(
+                    f"{low} {getattr(self, low):g} is above {high} {getattr(self, high):g}"
+                )
+        return self

@@ -1,6 +1,6 @@
 """Gas mains and the gas of plants."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -61,14 +61,8 @@ class Pipes(Frozen):
 class PlantGas(Frozen):
     """How much methane the gas of a plant holds that does not say, for a fuel counted by it."""
 
+    ascending: ClassVar = (("methane_lo", "methane_hi"),)
+
     methane_lo: Share
     methane_hi: Share
     source: str
-
-    @model_validator(mode="after")
-    def _must_be_in_order(self) -> Self:
-        if self.methane_lo > self.methane_hi:
-            raise ValueError(
-                f"methane_lo {self.methane_lo:g} is above methane_hi {self.methane_hi:g}"
-            )
-        return self

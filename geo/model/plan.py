@@ -1,6 +1,6 @@
 """A plan: what we would deploy, what must hold, and what counts how much."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,8 @@ class GridPlan(Frozen):
     feeder is taken.
     """
 
+    ascending: ClassVar = (("cyclic_factor", "cyclic_factor_most"),)
+
     feeder_reach_m: NotNegative
     substation_reach_m: NotNegative
     power_factor: Annotated[float, Field(gt=0, le=1)]
@@ -37,15 +39,6 @@ class GridPlan(Frozen):
     cyclic_factor_most: Annotated[float, Field(ge=1, le=1.5)] = 1.3
     fold: Literal["min", "median", "max"] = "median"
     goal: Literal["bridge", "headroom"] = "bridge"
-
-    @model_validator(mode="after")
-    def _must_be_in_order(self) -> Self:
-        if self.cyclic_factor > self.cyclic_factor_most:
-            raise ValueError(
-                f"cyclic_factor {self.cyclic_factor:g} is above cyclic_factor_most "
-                f"{self.cyclic_factor_most:g}"
-            )
-        return self
 
 
 class FuelPlan(Frozen):
@@ -75,16 +68,12 @@ class FuelPlan(Frozen):
 class Estimate(Frozen):
     """A number that is only known to lie between two, with its source and how old that is."""
 
+    ascending: ClassVar = (("lo", "hi"),)
+
     lo: NotNegative
     hi: NotNegative
     source: str
     as_of: str
-
-    @model_validator(mode="after")
-    def _must_be_in_order(self) -> Self:
-        if self.lo > self.hi:
-            raise ValueError(f"lo {self.lo:g} is above hi {self.hi:g}")
-        return self
 
 
 class Economics(Frozen):
