@@ -83,7 +83,7 @@ def declaration_digest(source: Source, layer: Layer, market: Market, parcels: Bo
 
 
 def _layer(source: Source) -> Layer:
-    known = catalogue.layers()
+    known = catalogue.read_layers()
     if source.layer not in known:
         raise ConfigError(
             f"reading data/sources/{source.id}.toml",

@@ -158,7 +158,7 @@ def select(
         layers = _near(opened, market, needs, night)
         rasters = {
             name: opened.raster(name, night, market.sources)
-            for name, layer in catalogue.layers().items()
+            for name, layer in catalogue.read_layers().items()
             if layer.is_raster and name in needs.reach_m and name in set(stood["layer"])
         }
         unclassified = dict(
@@ -191,13 +191,13 @@ def drawing(
     with open_store(store, read_only=True) as opened:
         con = opened.con
         stood = opened.snapshots(night, market.sources)
-        for name, layer in catalogue.layers().items():
+        for name, layer in catalogue.read_layers().items():
             if layer.is_raster or name not in set(stood["layer"]):
                 continue
             if name != "parcels":
                 drawn[name] = opened.layer(name, night, market.sources)
                 continue
-            _codes(con, land_use or catalogue.land_use())
+            _codes(con, land_use or catalogue.read_land_use())
             _parcels(opened, market, night)
             land = con.sql(
                 "select parcel_id, address, city, use_code, use_title, use_class, geometry "
@@ -311,7 +311,7 @@ def _take(opened: Store, layer: Layer, market: Market, night: dt.date, name: str
 
 def _parcels(opened: Store, market: Market, night: dt.date) -> None:
     """Make the table `parcel`: every parcel with what its use means and the first rules."""
-    _take(opened, catalogue.layers()["parcels"], market, night, "given")
+    _take(opened, catalogue.read_layers()["parcels"], market, night, "given")
     opened.con.execute(
         """
         create temp table parcel as
@@ -430,7 +430,7 @@ def _grounds(con: duckdb.DuckDBPyConnection) -> None:
 
 def _zones(opened: Store, market: Market, needs: Needs, night: dt.date) -> None:
     """Make `share`: the square metres of each zone in each lot that its use does not set aside."""
-    _take(opened, catalogue.layers()["zoning"], market, night, "zone")
+    _take(opened, catalogue.read_layers()["zoning"], market, night, "zone")
     opened.con.execute(
         """
         create temp table overlap as
@@ -515,12 +515,12 @@ def _join(con: duckdb.DuckDBPyConnection, market: Market, rules: Sites) -> None:
         market.crs,
     )
     shapes, ords = np.asarray(lots.geometry.array), lots["ord"].to_numpy()
-    first = adjoining.groups(shapes, TOUCH_M, lots["owner"].to_numpy())
+    first = adjoining.group_adjoining(shapes, TOUCH_M, lots["owner"].to_numpy())
     several = np.bincount(first, minlength=len(first))[first] > 1
     shapes, ords, heads = shapes[several], ords[several], ords[first][several]
     # By the position of the head, which is by id: `together` gives one ground for each, in order.
     found, place = np.unique(first[several], return_inverse=True)
-    grounds = adjoining.together(shapes, place, TOUCH_M)
+    grounds = adjoining.unite_adjoining(shapes, place, TOUCH_M)
     large = shapely.area(grounds) >= rules.minimum_area_m2
     if not large.any():
         return
@@ -642,7 +642,7 @@ def _near(
         if name == "lots":
             near[name] = _lots(con, market, reach_m)
             continue
-        layer = catalogue.layers()[name]
+        layer = catalogue.read_layers()[name]
         if layer.is_raster or name in {"parcels", "zoning"}:
             continue
         if name == "receptors":
@@ -725,7 +725,7 @@ def _receptors(
     opened: Store, market: Market, needs: Needs, night: dt.date, *, have: bool
 ) -> gpd.GeoDataFrame:
     """Return who hears: the parcels whose use has people in it, and the receptor layer's rows."""
-    con, layer = opened.con, catalogue.layers()["receptors"]
+    con, layer = opened.con, catalogue.read_layers()["receptors"]
     con.execute(
         """
         create temp table hearer as

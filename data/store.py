@@ -159,7 +159,7 @@ class Store:
         self, name: str, night: dt.date | None = None, sources: Sequence[str] | None = None
     ) -> gpd.GeoDataFrame:
         """Return a vector layer as it stood on `night`, with `source_id`; raises StoreError."""
-        layer = catalogue.layers()[name]
+        layer = catalogue.read_layers()[name]
         relation = self.relation(layer, night, sources)
         if relation is None:
             raise self._absent(name, night)
@@ -174,7 +174,7 @@ class Store:
         Asked of the database, so that a million parcels stay in it.
         """
         stood = self.snapshots(night, sources)
-        relation = self.relation(catalogue.layers()[name], night, sources)
+        relation = self.relation(catalogue.read_layers()[name], night, sources)
         if relation is None or set(stood.loc[stood["layer"] == name, "crs"]) != {crs}:
             return None
         found = relation.aggregate(
@@ -210,7 +210,7 @@ class Store:
             plain = Path(folder) / kept.name.removesuffix(".gz")
             with gzip.open(kept, "rb") as packed, plain.open("wb") as file:
                 shutil.copyfileobj(packed, file)
-            return raster_protocol.read(plain, source, catalogue.layers()[name])
+            return raster_protocol.read(plain, source, catalogue.read_layers()[name])
 
     # -----------------------------------------------------------------------------------------
 

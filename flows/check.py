@@ -19,14 +19,14 @@ from geo.model import Column, LandUse, Market, Plan
 T = TypeVar("T")
 
 CATALOGUE: tuple[Callable[[], object], ...] = (
-    catalogue.generators,
-    catalogue.fuels,
-    catalogue.layers,
-    catalogue.pipes,
-    catalogue.plants,
-    catalogue.facts,
-    catalogue.spectra,
-    catalogue.noise_rules,
+    catalogue.read_generators,
+    catalogue.read_fuels,
+    catalogue.read_layers,
+    catalogue.read_pipes,
+    catalogue.read_plants,
+    catalogue.read_facts,
+    catalogue.read_spectra,
+    catalogue.read_noise_rules,
 )
 
 
@@ -96,7 +96,7 @@ def ready(
 def files_read(where: Where) -> int:
     """Return how many TOML files there are to check."""
     kinds: tuple[settings.Kind, ...] = ("markets", "plans", "sources", "land_use")
-    tables = [name for name in catalogue.files_text() if not name.startswith("land_use/")]
+    tables = [name for name in catalogue.read_file_texts() if not name.startswith("land_use/")]
     return len(tables) + sum(len(settings.texts(kind, where)) for kind in kinds)
 
 
@@ -126,7 +126,7 @@ def _source_faults(source: Source, shown: str) -> Iterator[ConfigError]:
     def fault(wrong: str, remedy: str) -> ConfigError:
         return ConfigError(f"reading {shown}", wrong, remedy)
 
-    layers = catalogue.layers()
+    layers = catalogue.read_layers()
     if source.layer not in layers:
         yield fault(f"layer = {source.layer!r} is not a layer", f"use one of {', '.join(layers)}")
         return
@@ -179,12 +179,12 @@ def _column_faults(name: str, origin: From, column: Column) -> Iterator[tuple[st
 
 
 def _plan_faults(plan: Plan, shown: str) -> Iterator[ConfigError]:
-    kinds = catalogue.layers()["exclusions"].columns["kind"].values
+    kinds = catalogue.read_layers()["exclusions"].columns["kind"].values
     for key, names, known in (
-        ("generator", (plan.generator,), tuple(catalogue.generators())),
-        ("fuels", plan.fuels, tuple(catalogue.fuels())),
+        ("generator", (plan.generator,), tuple(catalogue.read_generators())),
+        ("fuels", plan.fuels, tuple(catalogue.read_fuels())),
         ("pad.exclusions", plan.pad.exclusions, kinds),
-        ("noise.receptors", plan.noise.receptors, tuple(catalogue.noise_rules().receiving)),
+        ("noise.receptors", plan.noise.receptors, tuple(catalogue.read_noise_rules().receiving)),
     ):
         for name in names:
             if name not in known:
@@ -224,7 +224,7 @@ def _market_faults(
             f"crs = {market.crs!r} is not a projected frame in metres",
             "use the state plane or UTM zone in metres, such as EPSG:26986",
         )
-    rules = catalogue.noise_rules().rule
+    rules = catalogue.read_noise_rules().rule
     if market.noise_rule is not None and market.noise_rule not in rules:
         yield fault(
             f"noise_rule = {market.noise_rule!r} is not in the catalogue",

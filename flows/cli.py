@@ -148,10 +148,10 @@ def noise(
 ) -> None:
     """Draw the noise round one published site: a map, a GeoTIFF and its lines as GeoJSON."""
     from flows import noise as drawing
-    from geo.ranking.sentences import machines
+    from geo.ranking.sentences import format_machines
 
     folder, picture = drawing.draw(market, site, cell, out, night)
-    typer.echo(f"{picture.title}: {machines(picture.running)} running")
+    typer.echo(f"{picture.title}: {format_machines(picture.running)} running")
     typer.echo(f"Map:  {folder / 'noise.html'}")
     typer.echo(f"Data: {folder / 'noise.tif'} and {folder / 'contours.geojson'}")
 

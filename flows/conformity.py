@@ -10,10 +10,10 @@ from maps.conformity import page
 
 def write(path: Path) -> tuple[Path, list[str]]:
     """Write the page to `path`; return it, and the required cases that are not met."""
-    table = conformity.table(ISO_1996)
+    table = conformity.run_cases(ISO_1996)
     meta = {
         "Edition": ISO_1996.name,
-        "Test cases": conformity.cases().source,
+        "Test cases": conformity.read_cases().source,
         "Program": f"padfinder {version('padfinder')}",
     }
     path.parent.mkdir(parents=True, exist_ok=True)

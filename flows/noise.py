@@ -19,11 +19,11 @@ from flows import settings
 from flows.progress import step
 from flows.settings import Where
 from flows.show import ranking_path
-from geo.criteria.noise.picture import ACCURACY_DB, LEVELS_DBA, contours, level_grid
-from geo.criteria.noise.sound import Sound, power_dba, reach_m, sound
+from geo.criteria.noise.picture import ACCURACY_DB, LEVELS_DBA, compute_level_grid, draw_contours
+from geo.criteria.noise.sound import NoiseSource, make_noise_source, noise_reach_m, sound_power_dba
 from geo.errors import StoreError
 from geo.model import Market, Plan, Raster, Report
-from geo.screen import generator_of
+from geo.screen import plan_generator
 from maps import export, noise
 
 # The standard states no accuracy farther off.
@@ -147,7 +147,7 @@ def _picture(
     row: pd.Series, town: Town, market: Market, plan: Plan, cell_m: float
 ) -> noise.Picture:
     """Draw the machines that stand at the site, in what the town has round them."""
-    generator = generator_of(plan)
+    generator = plan_generator(plan)
     machines = shapely.get_parts(row["machines"])
     # Spares stand idle: as in sizing, the first places run.
     running = len(machines) - plan.spares
@@ -161,11 +161,11 @@ def _picture(
     # As far as the quietest band may get over open ground with one wall behind the machines.
     thrown_back_db = 10 * np.log10(2 - plan.noise.wall_absorption)
     quietest = min(LEVELS_DBA) - ACCURACY_DB - thrown_back_db
-    reach = min(reach_m(sound(generator, plan), quietest, running), FARTHEST_M)
+    reach = min(noise_reach_m(make_noise_source(generator, plan), quietest, running), FARTHEST_M)
     near = _near(buildings, middles, reach + BESIDE_M)
-    heard = sound(generator, plan, near, town.elevation, market.crs)
+    heard = make_noise_source(generator, plan, near, town.elevation, market.crs)
     indoors = np.empty(0, dtype=object) if near is None else near.geometry.to_numpy()
-    grid = level_grid(
+    grid = compute_level_grid(
         middles,
         heard,
         receiver_height_m=plan.noise.receptor_height_m,
@@ -184,7 +184,7 @@ def _picture(
         pad=row["block"],
         machines=row["machines"],
         grid=grid,
-        lines=contours(grid, indoors),
+        lines=draw_contours(grid, indoors),
         receiver_height_m=plan.noise.receptor_height_m,
         edition=heard.edition.name,
         said=(row["sentence"],),
@@ -205,11 +205,11 @@ def _near(
 
 def _given(plan: Plan, cell_m: float) -> tuple[str, ...]:
     """List what the plan says of sound, and how the picture is made of it."""
-    machine, given = generator_of(plan), plan.noise
+    machine, given = plan_generator(plan), plan.noise
     ground = given.ground
     return (
         (
-            f"One {machine.title} gives off {power_dba(machine):.1f} dB(A): rated "
+            f"One {machine.title} gives off {sound_power_dba(machine):.1f} dB(A): rated "
             f"{machine.level_dba:g} dB(A) at {machine.level_distance_m:g} m."
         ),
         (
@@ -225,7 +225,7 @@ def _given(plan: Plan, cell_m: float) -> tuple[str, ...]:
 
 
 def _missing(
-    row: pd.Series, town: Town, near: gpd.GeoDataFrame | None, heard: Sound, grid: Raster
+    row: pd.Series, town: Town, near: gpd.GeoDataFrame | None, heard: NoiseSource, grid: Raster
 ) -> tuple[str, ...]:
     """List what is not known here, and what is taken in its place."""
     said = []

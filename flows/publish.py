@@ -59,7 +59,7 @@ def publish_market(
 def top(ranking: gpd.GeoDataFrame) -> tuple[Top, ...]:
     """Return the first rows that a list shows: those folded beneath their block are counted."""
     names = ["rank", "call", "site_id", "address", "sentence", "more"]
-    listed = ranking.assign(more=rank.beneath(ranking))
+    listed = ranking.assign(more=rank.count_folded_beneath(ranking))
     first = listed.loc[~listed["folded"], names].head(FIRST_LINES)
     return tuple(
         Top(
@@ -94,7 +94,7 @@ def _screened(
     path = settings.store_path(market, where)
     snapshots = _snapshots(path, market, night)
     with step("Selecting sites", seconds) as say:
-        needs = screen.needs(market, plan)
+        needs = screen.list_needs(market, plan)
         selected = select.select(path, market, needs, land_use, night)
         sites = len(selected.screening.sites)
         aside = sum(selected.set_aside.values())
@@ -106,9 +106,9 @@ def _screened(
             )
         say(f"{sites:,} of {selected.parcels_in:,} parcels")
     with step("Screening", seconds):
-        facts = screen.screen(selected.screening, market, plan)
+        facts = screen.screen_sites(selected.screening, market, plan)
     with step("Ranking", seconds):
-        ranking = rank.rank(facts, plan)
+        ranking = rank.rank_sites(facts, plan)
     lines = select.vintages(path, market, night)
     version = settings.program_version()
     said = {
@@ -133,17 +133,18 @@ def _screened(
         sites=sites,
         set_aside=selected.set_aside,
         unclassified=selected.unclassified,
-        counts=rank.counts(ranking) | {"records": preface.records(selected.screening, plan)},
+        counts=rank.count_opinions(ranking)
+        | {"records": preface.count_records(selected.screening, plan)},
         first_lines=(
             *(
                 f"Stale: {source} could not be pulled; its last good rows stand."
                 for source in stale
             ),
-            *preface.first_lines(selected.screening, market, plan),
+            *preface.list_first_lines(selected.screening, market, plan),
             *selected.notes,
         ),
-        assumptions=preface.assumptions(market, plan),
-        estimates=preface.estimates(plan),
+        assumptions=preface.list_assumptions(market, plan),
+        estimates=preface.list_estimates(plan),
         sources=lines,
     )
     ranking = ranking.assign(

@@ -256,7 +256,7 @@ def plan_digest(plan: Plan) -> str:
 def catalogue_digest(where: Where) -> str:
     """Return a digest of all that we know: the catalogue and the user's own land-use tables."""
     digest = hashlib.sha256()
-    for name, text in sorted(catalogue.files_text().items()):
+    for name, text in sorted(catalogue.read_file_texts().items()):
         digest.update(f"{name}\0{text}\0".encode())
     for name, toml in texts("land_use", where).items():
         digest.update(f"{name}\0{toml.text}\0".encode())

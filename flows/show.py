@@ -73,7 +73,7 @@ def explained(folder: Path, market: Market, site: str) -> bool:
     Reads the published files alone. Raises StoreError where nothing was published.
     """
     path = ranking_path(folder, market)
-    names = [fact.name for fact in catalogue.facts_in(pq.read_schema(path).names)]
+    names = [fact.name for fact in catalogue.facts_of_table(pq.read_schema(path).names)]
     ranking = pq.read_table(path, columns=names).to_pandas()
     wanted = site.strip().casefold()
     console = Console(highlight=False, soft_wrap=True)

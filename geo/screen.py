@@ -8,19 +8,19 @@ import pandas as pd
 import shapely
 
 from geo import catalogue
-from geo.criteria.cost.economics import economics
+from geo.criteria.cost.economics import estimate_costs
 from geo.criteria.fuel import stored
 from geo.criteria.grid import gap, records, serving
 from geo.criteria.noise import rules
-from geo.criteria.noise.hearers import looked_m
-from geo.criteria.noise.sound import open_field, rerating_db, sound
+from geo.criteria.noise.hearers import search_reach_m
+from geo.criteria.noise.sound import make_noise_source, make_open_field_source, rerating_db
 from geo.criteria.pad.ground import YARDS
 from geo.equipment import generator as machine
-from geo.equipment.tanks import tanks
+from geo.equipment.tanks import list_tank_groups
 from geo.errors import ConfigError
 from geo.model import Fuel, Generator, Market, Needs, Plan, Screening
 from geo.shapes import adjoining
-from geo.shapes.raster import at
+from geo.shapes.raster import sample_raster
 from geo.sizing import fuel_options as ladder
 from geo.sizing import levers, size
 
@@ -29,21 +29,25 @@ T = TypeVar("T")
 # Land beside a site, for telling a street's side from a neighbour's: a street's half and its verge.
 LOT_REACH_M = 30.0
 # Sites that adjoin across no more than this, a path or a survey's error, are one block of sites.
-GROUP_M = 1.0
+GROUP_GAP_M = 1.0
 
 
-def needs(market: Market, plan: Plan) -> Needs:
+def list_needs(market: Market, plan: Plan) -> Needs:
     """Say what a plan asks of the store: who is a site, and how far each layer matters to one.
 
     The reach follows from the plan's cap, the loudest source, the lowest limit and the largest
     separation, so that nothing that could change an answer is left behind.
     """
-    generator = generator_of(plan)
-    heard = open_field(generator, plan)
-    rule = rules.rule_of(market)
-    audible = max(looked_m(limit, rule, heard, plan) for limit in rules.limits(market, plan))
+    generator = plan_generator(plan)
+    heard = make_open_field_source(generator, plan)
+    rule = rules.market_noise_rule(market)
+    audible = max(
+        search_reach_m(limit, rule, heard, plan) for limit in rules.list_limits(market, plan)
+    )
     separations = [
-        group.building_m for one in delivered(plan) for group in tanks(one, generator, plan)
+        group.building_m
+        for one in delivered_fuels(plan)
+        for group in list_tank_groups(one, generator, plan)
     ]
     clearance = max([plan.pad.building_clearance_m, *separations])
     reach = {
@@ -64,30 +68,30 @@ def needs(market: Market, plan: Plan) -> Needs:
     }
     return Needs(
         sites=plan.sites,
-        receptors=rules.receptors(market, plan),
+        receptors=rules.protected_receptors(market, plan),
         reach_m=reach,
         structure=plan.pad.structure,
     )
 
 
-def generator_of(plan: Plan) -> Generator:
+def plan_generator(plan: Plan) -> Generator:
     """Return the plan's generator. Raises ConfigError where the catalogue does not know it."""
-    return _known(catalogue.generators(), plan.generator, "generator", plan)
+    return _look_up(catalogue.read_generators(), plan.generator, "generator", plan)
 
 
-def fuels_of(plan: Plan) -> list[Fuel]:
+def plan_fuels(plan: Plan) -> list[Fuel]:
     """Return the plan's fuels in its order. Raises ConfigError for one that is not known."""
-    return [_known(catalogue.fuels(), name, "fuel", plan) for name in plan.fuels]
+    return [_look_up(catalogue.read_fuels(), name, "fuel", plan) for name in plan.fuels]
 
 
-def delivered(plan: Plan) -> list[Fuel]:
+def delivered_fuels(plan: Plan) -> list[Fuel]:
     """Return the plan's fuels that somebody brings by road, and that are stored on the site."""
     return [
-        one for one in fuels_of(plan) if "storage" in one.routes and one.id in plan.fuel.delivered
+        one for one in plan_fuels(plan) if "storage" in one.routes and one.id in plan.fuel.delivered
     ]
 
 
-def _known(table: dict[str, T], name: str, what: str, plan: Plan) -> T:
+def _look_up(table: dict[str, T], name: str, what: str, plan: Plan) -> T:
     if name not in table:
         raise ConfigError(
             f"reading plan {plan.id!r}",
@@ -97,14 +101,14 @@ def _known(table: dict[str, T], name: str, what: str, plan: Plan) -> T:
     return table[name]
 
 
-def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
+def screen_sites(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
     """Return the facts of every site, one row each, in the order of `given.sites`.
 
     Nothing is judged here: verdict, score and rank are opinions (`geo.rank`). Geometry is in the
     market's metric frame; columns as in the catalogue's facts, with the worst and best that the
     ranking needs.
     """
-    generator = generator_of(plan)
+    generator = plan_generator(plan)
     sites = given.sites.reset_index(drop=True)
     if sites.empty:
         raise ConfigError(
@@ -112,48 +116,48 @@ def screen(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
             "no parcel of the market is a site under this plan",
             f"widen [sites] in plan {plan.id!r}: classes, zones or minimum_area_m2",
         )
-    heard = sound(
+    heard = make_noise_source(
         generator,
         plan,
         given.layers.get("buildings"),
         given.rasters.get("elevation"),
         market.crs,
     )
-    found = size.siting(sites, given, heard, generator, market, plan)
-    fuels = fuels_of(plan)
-    choice = ladder.choose(given, sites, found, fuels, generator, plan)
+    found = size.size_sites(sites, given, heard, generator, market, plan)
+    fuels = plan_fuels(plan)
+    choice = ladder.choose_fuel(given, sites, found, fuels, generator, plan)
     found = choice.found
     tanks_there = choice.supply["storage"].to_numpy(dtype=object)
-    described = size.describe(sites, given, found, choice.deployed, tanks_there, market)
+    described = size.describe_sites(sites, given, found, choice.deployed, tanks_there, market)
     # What the zoning asks is on the row as it was taken: by its text or by the plan.
     asked = sites.drop(columns=[f"setback_{yard}_m" for yard in YARDS])
     parts = [
         asked,
-        serving.serving(sites, given.layers, given.coverage, plan),
+        serving.find_serving_records(sites, given.layers, given.coverage, plan),
         choice.supply,
         choice.deployed,
-        ladder.most_at_best(choice),
-        ladder.rungs(choice, plan),
+        ladder.describe_other_fuel(choice),
+        ladder.describe_fuel_ladder(choice, plan),
         described,
     ]
     facts = pd.concat(parts, axis=1)
-    _whereabouts(facts, given, sites)
-    _gap(facts, generator, plan)
+    _add_location(facts, given, sites)
+    _add_gap(facts, generator, plan)
     facts["fuel"] = choice.fuel
     # Where no machine stands, no tank is drawn for one.
     facts.loc[facts["block"].isna(), "storage"] = None
     facts["service_line_m"] = ladder.service_line_m(choice.supply, facts["block"], given.layers)
-    _fuel_slack(facts, plan)
-    facts = facts.join(economics(facts, generator, fuels, plan))
-    facts = facts.join(levers.lifted(given, sites, choice, generator, plan))
-    facts["assumed"] = _assumed(facts, found, plan)
+    _add_fuel_slack(facts, plan)
+    facts = facts.join(estimate_costs(facts, generator, fuels, plan))
+    facts = facts.join(levers.size_under_levers(given, sites, choice, generator, plan))
+    facts["assumed"] = _assumption_texts(facts, found, plan)
     facts["own_assumed"] = ~np.isnan(found.scene.heard.own_at_m)
     facts["ambient_assumed"] = found.scene.heard.ambient_assumed
-    facts["noise_rule"] = noise_rule(market, plan)
+    facts["noise_rule"] = describe_noise_limits(market, plan)
     facts["noise_edition"] = heard.edition.name
     facts["level_at_1m_dba"] = facts["level_dba"] + rerating_db(generator, 1.0)
     facts["group_id"] = _group_ids(sites)
-    facts["weightless"] = " ".join(absent(given, plan))
+    facts["weightless"] = " ".join(list_missing_criteria(given, plan))
     return gpd.GeoDataFrame(facts, geometry="geometry", crs=sites.crs)
 
 
@@ -161,38 +165,40 @@ def _group_ids(sites: gpd.GeoDataFrame) -> np.ndarray:
     """Return for each site the least id of the sites that it adjoins, its own where it is alone."""
     ids = sites["site_id"].to_numpy(dtype=object)
     order = np.argsort(ids, kind="stable")
-    first = adjoining.groups(np.asarray(sites.geometry.array)[order], GROUP_M)
+    first = adjoining.group_adjoining(np.asarray(sites.geometry.array)[order], GROUP_GAP_M)
     found = np.empty(len(ids), dtype=object)
     found[order] = ids[order][first]
     return found
 
 
-def _whereabouts(facts: pd.DataFrame, given: Screening, sites: gpd.GeoDataFrame) -> None:
+def _add_location(facts: pd.DataFrame, given: Screening, sites: gpd.GeoDataFrame) -> None:
     """Add where each site is, and what the rasters say there."""
     middle = shapely.point_on_surface(np.asarray(sites.geometry.array))
     for layer, name in (("elevation", "elevation_m"), ("ambient", "ambient_dba")):
         raster = given.rasters.get(layer)
-        facts[name] = at(raster, middle, sites.crs) if raster is not None else np.nan
+        facts[name] = sample_raster(raster, middle, sites.crs) if raster is not None else np.nan
     lon_lat = gpd.GeoSeries(middle, crs=sites.crs).to_crs("EPSG:4326")
     facts["lat"], facts["lon"] = lon_lat.y, lon_lat.x
 
 
-def _gap(facts: pd.DataFrame, generator: Generator, plan: Plan) -> None:
+def _add_gap(facts: pd.DataFrame, generator: Generator, plan: Plan) -> None:
     """Add what the grid leaves short of the target, and how many machines that takes here."""
     altitude_m = facts["elevation_m"].fillna(plan.altitude_m).to_numpy(dtype=float)
-    facts["machine_kw"] = machine.power_kw(generator, altitude_m, plan.summer_c)
-    least, most = gap.shortfall(facts["headroom_lo_kw"], facts["headroom_hi_kw"], plan.target_kw)
+    facts["machine_kw"] = machine.derated_power_kw(generator, altitude_m, plan.summer_c)
+    least, most = gap.shortfall_range_kw(
+        facts["headroom_lo_kw"], facts["headroom_hi_kw"], plan.target_kw
+    )
     facts["shortfall_lo_kw"], facts["shortfall_hi_kw"] = least, most
-    facts["gap_class"] = gap.gap_class(least, most)
-    facts["headroom_check"] = gap.check(facts, plan.target_kw)
+    facts["gap_class"] = gap.classify_gap(least, most)
+    facts["headroom_check"] = gap.compare_records(facts, plan.target_kw)
     facts["headroom_fold"] = pd.Series(plan.grid.fold, facts.index, dtype=object).where(
         facts["headroom_rows"] > 1, None
     )
     for name, short in (("needed_lo", least), ("needed_hi", most)):
-        facts[name] = gap.needed(short, facts["machine_kw"], plan.spares)
+        facts[name] = gap.count_needed(short, facts["machine_kw"], plan.spares)
 
 
-def _fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
+def _add_fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
     running = (facts["n_lo"] - plan.spares).clip(lower=0)
     facts["fuel_slack"] = facts["fuel_capacity"] - running * facts["fuel_demand"]
     facts.loc[facts["fuel_slack"] < 0, "fuel_slack"] = np.nan
@@ -202,7 +208,7 @@ def _fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
     facts["fuel_short_by"] = lacking.where(stops & (lacking > 0) & (facts["n_lo"] < plan.cap))
 
 
-def _assumed(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> list[str | None]:
+def _assumption_texts(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> list[str | None]:
     """List what the plan took as given on each row."""
     ambient = found.scene.heard.ambient_assumed
     bare = found.scene.ground.facts["bare"].to_numpy() & plan.assume.bare_parcel
@@ -221,19 +227,19 @@ def _assumed(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> list[str | 
     return texts
 
 
-def noise_rule(market: Market, plan: Plan) -> str:
+def describe_noise_limits(market: Market, plan: Plan) -> str:
     """Name the limits that the rows are held to."""
-    own, rule = f"{plan.noise.limit_dba:g} dB(A)", rules.rule_of(market)
+    own, rule = f"{plan.noise.limit_dba:g} dB(A)", rules.market_noise_rule(market)
     return f"{own} only: no local rule given" if rule is None else f"{own} and {rule.title}"
 
 
-def absent(given: Screening, plan: Plan) -> list[str]:
+def list_missing_criteria(given: Screening, plan: Plan) -> list[str]:
     """Name the criteria whose layers the market does not have at all: they weigh nothing."""
     names = []
-    if not records.published(given.layers, plan):
+    if not records.has_published_capacity(given.layers, plan):
         names.append("grid")
     gas_layers = {"mains", "gas_signs", "gas_territories", "gas_transmission", "fuel_plants"}
-    if not delivered(plan) and not (gas_layers & set(given.layers)):
+    if not delivered_fuels(plan) and not (gas_layers & set(given.layers)):
         names.append("fuel")
     if "receptors" not in given.layers:
         names.append("noise")

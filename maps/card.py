@@ -14,7 +14,7 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from geo.catalogue import facts, facts_in, fuels
+from geo.catalogue import facts_of_table, read_facts, read_fuels
 from geo.contract.toml import parse_toml
 from geo.contract.units import convert_units
 from geo.errors import ContractError
@@ -139,7 +139,7 @@ def require(columns: Sequence[str]) -> None:
     there = set(columns)
     missing = [
         fact.name
-        for fact in facts()
+        for fact in read_facts()
         if fact.group != "provenance" and not fact.per and fact.name not in there
     ]
     if missing:
@@ -158,7 +158,7 @@ def shown(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
     Raises ContractError when a fact has no column.
     """
     require(list(ranking.columns))
-    texts = {fact.name: _texts(fact, ranking) for fact in facts_in(ranking.columns)}
+    texts = {fact.name: _texts(fact, ranking) for fact in facts_of_table(ranking.columns)}
     unplaced = ranking["pad_length_m"].isna()
     everyone = ranking["noise_evidence"] == "receptors"
     alone = ~unplaced & everyone & ranking["receptor_class"].isna()
@@ -190,7 +190,9 @@ def card(row: pd.Series) -> tuple[Group, ...]:
     groups = words().groups
     made = []
     for key, title in groups.items():
-        rows = tuple(_row(fact, texts[fact.name]) for fact in facts_in(texts) if fact.group == key)
+        rows = tuple(
+            _row(fact, texts[fact.name]) for fact in facts_of_table(texts) if fact.group == key
+        )
         source = words().evidence.get(key)
         known = None if source is None else texts[source] or absent(source)
         if rows:
@@ -287,7 +289,7 @@ def _say(name: str) -> Callable[[object], str]:
     known = words()
     table: Mapping[str, str] = {}
     if name == "fuel":
-        table = {fuel.id: fuel.title for fuel in fuels().values()}
+        table = {fuel.id: fuel.title for fuel in read_fuels().values()}
     elif name in {"binding", "runner_up"}:
         table = known.binding
     elif name.startswith(("gap_at_", "evidence_of_")) or name == "second_evidence":

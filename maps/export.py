@@ -33,7 +33,7 @@ import pyogrio
 import shapely
 import xlsxwriter
 
-from geo.catalogue import SHAPES, facts_in
+from geo.catalogue import SHAPE_COLUMNS, facts_of_table
 from geo.contract.units import convert_units
 from geo.model import Fact, Report
 from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, absent, require, shown
@@ -134,7 +134,7 @@ def table(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
     Numbers are rounded to the fact's decimals. A fact of provenance that the ranking does not
     have is left out. Raises ContractError when any other fact has no column.
     """
-    named = {fact.name: fact for fact in facts_in(ranking.columns)}
+    named = {fact.name: fact for fact in facts_of_table(ranking.columns)}
     names = list(named)
     coded = {}
     for name in names:
@@ -177,7 +177,7 @@ def xlsx_bytes(whole: pd.DataFrame, report: Report) -> bytes:
             }
         )
         _ranked_sheet(book, whole)
-        _about_sheet(book, report, facts_in(whole.columns))
+        _about_sheet(book, report, facts_of_table(whole.columns))
     return out.getvalue()
 
 
@@ -268,7 +268,7 @@ def _ranked_sheet(book: xlsxwriter.Workbook, whole: pd.DataFrame) -> None:
 
 
 def _decimals(name: str) -> int | None:
-    return next((fact.decimals for fact in facts_in([name])), None)
+    return next((fact.decimals for fact in facts_of_table([name])), None)
 
 
 def _about_sheet(book: xlsxwriter.Workbook, report: Report, told: tuple[Fact, ...]) -> None:
@@ -360,7 +360,7 @@ def _write_parquet(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -
     """Write GeoParquet 1.1 (WKB, bbox covering), in rank order rather than along a curve."""
     shapes = {
         name: gpd.GeoSeries(ranking[name], crs=ranking.crs, index=ranking.index)
-        for name in (*SHAPES[::-1], "geometry")
+        for name in (*SHAPE_COLUMNS[::-1], "geometry")
         if name in ranking.columns
     }
     frame = pd.concat([_typed(whole), pd.DataFrame(shapes, index=ranking.index)], axis=1)
@@ -390,7 +390,7 @@ def _write_gpkg(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -> N
     try:
         for layer, shape, said in (
             ("sites", "geometry", columns),
-            *((name, name, brief) for name in SHAPES),
+            *((name, name, brief) for name in SHAPE_COLUMNS),
         ):
             if shape not in ranking.columns or ranking[shape].isna().all():
                 continue

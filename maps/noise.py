@@ -20,7 +20,7 @@ from folium.utilities import JsCode
 
 from geo.contract.units import convert_units
 from geo.model import Raster, Report
-from geo.shapes.ragged import counted
+from geo.shapes.ragged import positions_in_groups
 from maps.card import NOT_ENGINEERING, NOT_SCREENED
 from maps.ground import SIMPLIFY_M, add_ground, street_names, upright
 from maps.pack import LINE_KINDS, POLYGON_KINDS, parts_of
@@ -362,7 +362,7 @@ def _labels(
     count = 1 + (shapely.length(parts) // LABEL_EVERY_M).astype(int)
     each = np.repeat(np.arange(len(parts)), count)
     run, of = parts[each], of[each]
-    at_m = (counted(count) + 0.5) * shapely.length(run) / count[each]
+    at_m = (positions_in_groups(count) + 0.5) * shapely.length(run) / count[each]
     turn = upright(run, at_m, np.full(len(run), LABEL_SPREAD_M))
     points = gpd.GeoSeries(shapely.line_interpolate_point(run, at_m), crs=crs).to_crs(4326)
     level = lines.index.to_numpy()[of]

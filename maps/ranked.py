@@ -16,7 +16,7 @@ from folium.map import CustomPane
 from folium.utilities import JsCode
 from shapely import GeometryType
 
-from geo.catalogue import facts_in, layers
+from geo.catalogue import facts_of_table, read_layers
 from geo.model import Report
 from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, shown, words
 from maps.export import accounting, reader_columns
@@ -150,7 +150,7 @@ def _brief(value: object) -> str:
 
 def _groups(there: set[str], report: Report) -> list[dict[str, Any]]:
     """Return a card's groups: the facts of each, what says how they are known, and from where."""
-    known, told = words(), facts_in(there)
+    known, told = words(), facts_of_table(there)
     made = []
     for key, title in known.groups.items():
         listed = [{"name": fact.name, "title": fact.title, "note": fact.note, "of": fact.of}
@@ -269,7 +269,7 @@ def _by_kind(look: Style) -> str:
 def _tips(key: str, frame: gpd.GeoDataFrame, title: str) -> list[str]:
     """Return what the pointer is told of each row: the layer's own columns, one to a line."""
     lines = [[title] * len(frame)]
-    for name, column in layers()[key].columns.items():
+    for name, column in read_layers()[key].columns.items():
         if name not in frame.columns:
             continue
         values, unit = frame[name], f" {column.unit}" if column.unit else ""

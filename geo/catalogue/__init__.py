@@ -27,7 +27,7 @@ from geo.model import (
 )
 
 # What is drawn of a site's pad: its outline, machines, gear, and the fuel stored beside it.
-SHAPES = ("block", "machines", "gear", "storage")
+SHAPE_COLUMNS = ("block", "machines", "gear", "storage")
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -53,45 +53,45 @@ def _table(model: type[M], name: str) -> dict[str, M]:
 
 
 @cache
-def generators() -> dict[str, Generator]:
+def read_generators() -> dict[str, Generator]:
     """Return every generator by id."""
     return _table(Generator, "generators.toml")
 
 
 @cache
-def fuels() -> dict[str, Fuel]:
+def read_fuels() -> dict[str, Fuel]:
     """Return every fuel by id."""
     return _table(Fuel, "fuels.toml")
 
 
 @cache
-def layers() -> dict[str, Layer]:
+def read_layers() -> dict[str, Layer]:
     """Return every layer by id."""
     return _table(Layer, "layers.toml")
 
 
 @cache
-def pipes() -> Pipes:
+def read_pipes() -> Pipes:
     """Return how wide gas mains are and what drives gas through them."""
     return parse_toml(Pipes, _text("pipes.toml"), "geo/catalogue/pipes.toml")
 
 
 @cache
-def plants() -> dict[str, PlantGas]:
+def read_plants() -> dict[str, PlantGas]:
     """Return what the gas of plants holds, by fuel: of those counted by the methane in them."""
     where = "geo/catalogue/plants.toml"
     return parse_toml(RootModel[dict[str, PlantGas]], _text("plants.toml"), where).root
 
 
 @cache
-def spectra() -> dict[str, Spectrum]:
+def read_spectra() -> dict[str, Spectrum]:
     """Return every spectrum shape by id."""
     where = "geo/catalogue/spectra.toml"
     return parse_toml(RootModel[dict[str, Spectrum]], _text("spectra.toml"), where).root
 
 
 @cache
-def noise_rules() -> NoiseRules:
+def read_noise_rules() -> NoiseRules:
     """Return every local noise rule, and the receiving class of each kind of receptor."""
     return parse_toml(NoiseRules, _text("noise_limits.toml"), "geo/catalogue/noise_limits.toml")
 
@@ -101,13 +101,13 @@ def _clearances() -> _Clearances:
     return parse_toml(_Clearances, _text("clearances.toml"), "geo/catalogue/clearances.toml")
 
 
-def separations() -> dict[str, Separation]:
+def read_separations() -> dict[str, Separation]:
     """Return every rule on how far stored fuel stays from what is round it, by id."""
     return _clearances().separation
 
 
 @cache
-def working_space(volts_to_ground: float, condition: int) -> float:
+def working_space_m(volts_to_ground: float, condition: int) -> float:
     """Return how deep the space before live parts must be (m): NEC 110.26(A)(1).
 
     Raises ConfigError for a voltage beyond the table. Worked: 277 V, condition 3: 1.2192 m, 4 ft.
@@ -123,12 +123,12 @@ def working_space(volts_to_ground: float, condition: int) -> float:
 
 
 @cache
-def facts() -> tuple[Fact, ...]:
+def read_facts() -> tuple[Fact, ...]:
     """Return every published column, in the order in which lists give them."""
     return parse_toml(_FactTable, _text("facts.toml"), "geo/catalogue/facts.toml").fact
 
 
-def facts_in(columns: Iterable[str]) -> tuple[Fact, ...]:
+def facts_of_table(columns: Iterable[str]) -> tuple[Fact, ...]:
     """Return the facts that a table with these columns has, in the order in which lists give them.
 
     A fact per load or per fuel is there once for each that the columns name, `of` it; those that
@@ -136,12 +136,12 @@ def facts_in(columns: Iterable[str]) -> tuple[Fact, ...]:
     """
     there = dict.fromkeys(columns)
     found: list[Fact] = []
-    for per, some in groupby(facts(), key=lambda fact: fact.per):
+    for per, some in groupby(read_facts(), key=lambda fact: fact.per):
         told = list(some)
         if per is None:
             found += [fact for fact in told if fact.name in there]
             continue
-        for of, title in _each(per, told, there):
+        for of, title in _list_loads_or_fuels(per, told, there):
             named = {fact.name.format(of=of): fact for fact in told}
             found += [
                 fact.model_copy(
@@ -153,17 +153,21 @@ def facts_in(columns: Iterable[str]) -> tuple[Fact, ...]:
     return tuple(found)
 
 
-def _each(per: str, told: list[Fact], there: dict[str, None]) -> list[tuple[str, str]]:
+def _list_loads_or_fuels(
+    per: str, told: list[Fact], there: dict[str, None]
+) -> list[tuple[str, str]]:
     """Return what the columns name in place of `{of}`, with its title: loads least first."""
     if per == "fuel":
-        return [(one.id, one.title.capitalize()) for one in fuels().values()]
+        return [(one.id, one.title.capitalize()) for one in read_fuels().values()]
     begins, ends = told[0].name.split("{of}")
     shape = re.compile(rf"{re.escape(begins)}(\d+(?:\.\d+)?)_kw{re.escape(ends)}")
     loads = sorted({float(at[1]) for name in there if (at := shape.fullmatch(name))})
-    return [(load_tag(kw), f"{kw:g} kW" if kw < 1000 else f"{kw / 1000:g} MW") for kw in loads]
+    return [
+        (load_column_tag(kw), f"{kw:g} kW" if kw < 1000 else f"{kw / 1000:g} MW") for kw in loads
+    ]
 
 
-def load_tag(load_kw: float) -> str:
+def load_column_tag(load_kw: float) -> str:
     """Return how a column names a load.
 
     >>> load_tag(1000.0)
@@ -173,7 +177,7 @@ def load_tag(load_kw: float) -> str:
 
 
 @cache
-def land_use() -> tuple[LandUse, ...]:
+def read_land_use() -> tuple[LandUse, ...]:
     """Return every land-use table, by file name."""
     folder = files(__package__).joinpath("land_use")
     names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".toml"))
@@ -183,7 +187,7 @@ def land_use() -> tuple[LandUse, ...]:
     )
 
 
-def files_text() -> dict[str, str]:
+def read_file_texts() -> dict[str, str]:
     """Return the text of every catalogue file by name: what the catalogue's digest is made of."""
     root = files(__package__)
     names = sorted(item.name for item in root.iterdir() if item.name.endswith(".toml"))

@@ -9,7 +9,7 @@ import shapely
 from geo import catalogue
 from geo.model import Generator, Plan
 from geo.shapes import rectangles as fit
-from geo.shapes.ragged import counted
+from geo.shapes.ragged import positions_in_groups
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Block:
     width_m: float
 
 
-def places(count: np.ndarray, generator: Generator) -> np.ndarray:
+def count_places(count: np.ndarray, generator: Generator) -> np.ndarray:
     """Return the places of a block: one for each machine, and one for each cabinet of its gear.
 
     Worked: 5 machines, one cabinet for every 4: 7 places.
@@ -32,7 +32,7 @@ def places(count: np.ndarray, generator: Generator) -> np.ndarray:
     return np.asarray(count + -(-count // generator.gear.machines))
 
 
-def blocks(count: int, generator: Generator, plan: Plan) -> list[Block]:
+def list_layouts(count: int, generator: Generator, plan: Plan) -> list[Block]:
     """Return every layout of `count` machines and their gear in full columns, squarest first.
 
     Machines stand with their long sides next to each other, a service aisle between and around
@@ -44,43 +44,45 @@ def blocks(count: int, generator: Generator, plan: Plan) -> list[Block]:
     2 x 1.524 + 2 x 0.9144 + 1.2192 = 6.096 m.
     """
     found = []
-    wanted = int(places(np.array(count), generator))
+    wanted = int(count_places(np.array(count), generator))
     for rows in range(1, wanted + 1):
         columns = -(-wanted // rows)
         if rows > 1 and columns == -(-wanted // (rows - 1)):
             continue  # a row more for the same columns is only a larger block
         length = columns * generator.width_m + (columns + 1) * plan.pad.service_m
-        width = float(_across(np.array(rows), generator, plan) + rows * generator.length_m)
+        width = float(_aisle_depth_m(np.array(rows), generator, plan) + rows * generator.length_m)
         found.append(Block(rows, columns, length, width))
     return sorted(found, key=lambda block: (np.hypot(block.length_m, block.width_m), block.rows))
 
 
-def electrical_m(generator: Generator, plan: Plan) -> float:
+def electrical_aisle_m(generator: Generator, plan: Plan) -> float:
     """Return how deep the aisle at the machines' electrical ends is; at least a service aisle.
 
     Worked: 277 V to ground, live parts on both sides (condition 3): 4 ft, 1.2192 m.
     """
-    depth = catalogue.working_space(generator.volts_to_ground, plan.pad.electrical_condition)
+    depth = catalogue.working_space_m(generator.volts_to_ground, plan.pad.electrical_condition)
     return max(depth, plan.pad.service_m)
 
 
-def _across(row: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
+def _aisle_depth_m(row: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
     """Return the metres of aisle up to and with the one after so many rows: every second deeper."""
-    deeper = electrical_m(generator, plan) - plan.pad.service_m
+    deeper = electrical_aisle_m(generator, plan) - plan.pad.service_m
     return np.asarray((row + 1) * plan.pad.service_m + (row + 1) // 2 * deeper)
 
 
-def machines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
+def locate_machines(
+    placed: pd.DataFrame, generator: Generator, plan: Plan
+) -> tuple[np.ndarray, ...]:
     """Return each machine's centre: (placement, x, y), in placement order, row by row.
 
     Worked: one machine and its cabinet, 0.9144 m wide each and as far apart, side by side in a
     block at (0, 0): the machine is at x = -0.9144.
     """
     count = placed["count"].to_numpy()
-    return _standing(placed, np.zeros_like(count), count, generator, plan)
+    return _locate_places(placed, np.zeros_like(count), count, generator, plan)
 
 
-def _standing(
+def _locate_places(
     placed: pd.DataFrame,
     after: np.ndarray,
     count: np.ndarray,
@@ -89,12 +91,12 @@ def _standing(
 ) -> tuple[np.ndarray, ...]:
     """Return the centres of `count` places of each block, those `after` so many."""
     of = np.repeat(np.arange(len(placed)), count)
-    nth = counted(count) + after[of]
+    nth = positions_in_groups(count) + after[of]
     at = placed.iloc[of]
     aisle = plan.pad.service_m
     column, row = nth % at["columns"].to_numpy(), nth // at["columns"].to_numpy()
     along = aisle + generator.width_m / 2 + column * (generator.width_m + aisle)
-    across = _across(row, generator, plan) + (row + 0.5) * generator.length_m
+    across = _aisle_depth_m(row, generator, plan) + (row + 0.5) * generator.length_m
     along = along - at["length_m"].to_numpy() / 2
     across = across - at["width_m"].to_numpy() / 2
     angle = np.radians(at["degrees"].to_numpy())
@@ -103,22 +105,22 @@ def _standing(
     return of, x, y
 
 
-def outlines(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
+def draw_blocks(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
     """Return per placement its block (Polygon), its machines and its gear (MultiPolygons)."""
     count = placed["count"].to_numpy()
-    cabinets = places(count, generator) - count
+    cabinets = count_places(count, generator) - count
     # A block may be larger than its machines need; the gear stands in its last places.
     size = (placed["rows"] * placed["columns"]).to_numpy()
-    stands = _grouped(placed, machines(placed, generator, plan), generator.width_m,
+    stands = _draw_bodies(placed, locate_machines(placed, generator, plan), generator.width_m,
                       generator.length_m)  # fmt: skip
     gear = np.full(len(placed), None, dtype=object)
     if generator.gear is not None:
-        at = _standing(placed, size - cabinets, cabinets, generator, plan)
-        gear = _grouped(placed, at, generator.gear.width_m, generator.gear.length_m)
-    return bodies(placed), stands, gear
+        at = _locate_places(placed, size - cabinets, cabinets, generator, plan)
+        gear = _draw_bodies(placed, at, generator.gear.width_m, generator.gear.length_m)
+    return draw_block_outlines(placed), stands, gear
 
 
-def _grouped(
+def _draw_bodies(
     placed: pd.DataFrame, at: tuple[np.ndarray, ...], width_m: float, length_m: float
 ) -> np.ndarray:
     """Return the bodies of such a size at those places, one MultiPolygon to a placement."""
@@ -126,14 +128,14 @@ def _grouped(
     turned, each = placed["degrees"].to_numpy()[of], np.ones(len(of))
     group = np.full(len(placed), None, dtype=object)
     shapely.multipolygons(
-        fit.rectangles(x, y, width_m * each, length_m * each, turned), indices=of, out=group
+        fit.make_rectangles(x, y, width_m * each, length_m * each, turned), indices=of, out=group
     )
     return group
 
 
-def bodies(placed: pd.DataFrame, less_m: float = 0.0) -> np.ndarray:
+def draw_block_outlines(placed: pd.DataFrame, less_m: float = 0.0) -> np.ndarray:
     """Return each placement's block as a Polygon, on every side smaller by `less_m`."""
     x, y, length, width, degrees = (
         placed[name].to_numpy() for name in ("x", "y", "length_m", "width_m", "degrees")
     )
-    return fit.rectangles(x, y, length - 2 * less_m, width - 2 * less_m, degrees)
+    return fit.make_rectangles(x, y, length - 2 * less_m, width - 2 * less_m, degrees)

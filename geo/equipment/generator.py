@@ -8,7 +8,7 @@ from geo.model import Fuel, Generator
 BTU_PER_KWH = 3412.142
 
 
-def power_kw(generator: Generator, altitude_m: np.ndarray, air_c: float) -> np.ndarray:
+def derated_power_kw(generator: Generator, altitude_m: np.ndarray, air_c: float) -> np.ndarray:
     """Return what is left of the rated power in thin air and on a hot day (kW), at each altitude.
 
     Never below nothing and never above the rating; NaN where the altitude is missing.
@@ -21,7 +21,7 @@ def power_kw(generator: Generator, altitude_m: np.ndarray, air_c: float) -> np.n
     return np.asarray(generator.power_kw * np.maximum(1.0 - thin - hot, 0.0))
 
 
-def demand(generator: Generator, fuel: Fuel) -> float:
+def fuel_demand(generator: Generator, fuel: Fuel) -> float:
     """Return what one machine burns at its rating, in the fuel's unit of flow.
 
     By the heating value on the basis that the machine's efficiency is of.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geo import catalogue
-from geo.equipment.generator import demand
+from geo.equipment.generator import fuel_demand
 from geo.errors import ConfigError
 from geo.model import Container, Fuel, Generator, Plan, Separation
 
@@ -13,7 +13,7 @@ HOURS_PER_DAY = 24
 
 
 @dataclass(frozen=True)
-class Tanks:
+class TankGroup:
     """A row of like containers, side by side: a body, its distances, and what it feeds.
 
     `capacity` is what they hold together, in the fuel's unit of storage; `flow` what they give
@@ -34,7 +34,7 @@ class Tanks:
     pad_m: float
 
 
-def tanks(fuel: Fuel, generator: Generator, plan: Plan) -> list[Tanks]:
+def list_tank_groups(fuel: Fuel, generator: Generator, plan: Plan) -> list[TankGroup]:
     """Return every group of one size of container that feeds at least one machine, least first.
 
     Of groups that feed as many machines, the one that holds least, then of fewest containers.
@@ -44,11 +44,11 @@ def tanks(fuel: Fuel, generator: Generator, plan: Plan) -> list[Tanks]:
     Worked: 30 000 gal of propane, 80 % usable, over 3 days are 333.3 gal/h: 14 machines of
     22.6 gal/h, 50 ft from buildings and lot lines.
     """
-    rule, each = _rule(fuel, plan), demand(generator, fuel)
-    best: dict[int, Tanks] = {}
+    rule, each = _separation_rule(fuel, plan), fuel_demand(generator, fuel)
+    best: dict[int, TankGroup] = {}
     for container in fuel.containers:
         for count in range(1, plan.fuel.containers_most + 1):
-            group = _group(count, container, fuel, each, rule, plan)
+            group = _size_tank_group(count, container, fuel, each, rule, plan)
             if group is None or not group.feeds:
                 continue
             feeds = min(group.feeds, plan.cap)
@@ -58,7 +58,7 @@ def tanks(fuel: Fuel, generator: Generator, plan: Plan) -> list[Tanks]:
     return [best[feeds] for feeds in sorted(best)]
 
 
-def lasts_days(usable: np.ndarray, burnt: np.ndarray) -> np.ndarray:
+def storage_days(usable: np.ndarray, burnt: np.ndarray) -> np.ndarray:
     """Return for how many days what is stored lasts between deliveries; NaN where nothing runs.
 
     `usable` is in the unit of storage that the fuel's flow is of, `burnt` that flow.
@@ -70,8 +70,8 @@ def lasts_days(usable: np.ndarray, burnt: np.ndarray) -> np.ndarray:
     return lasts
 
 
-def _rule(fuel: Fuel, plan: Plan) -> Separation:
-    named, rules = plan.fuel.separation.get(fuel.id), catalogue.separations()
+def _separation_rule(fuel: Fuel, plan: Plan) -> Separation:
+    named, rules = plan.fuel.separation.get(fuel.id), catalogue.read_separations()
     if named not in rules or fuel.id not in plan.fuel.autonomy_days:
         raise ConfigError(
             f"storing {fuel.title} by plan {plan.id!r}",
@@ -82,9 +82,9 @@ def _rule(fuel: Fuel, plan: Plan) -> Separation:
     return rules[named]
 
 
-def _group(
+def _size_tank_group(
     count: int, container: Container, fuel: Fuel, each: float, rule: Separation, plan: Plan
-) -> Tanks | None:
+) -> TankGroup | None:
     """Return so many containers in a row, for machines of which each burns so much.
 
     None where the rule's table does not reach so far, or where nobody says what they boil off.
@@ -104,7 +104,7 @@ def _group(
         if container.boil_off is None:
             return None
         flow = min(flow, count * container.boil_off)
-    return Tanks(
+    return TankGroup(
         count=count,
         container=container,
         capacity=capacity,

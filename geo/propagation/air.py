@@ -10,7 +10,7 @@ ZERO_CELSIUS_KELVIN = 273.15
 REFERENCE_KPA = 101.325
 
 
-def absorption_db_m(
+def air_absorption_db_m(
     temperature_c: float, humidity_pct: float, pressure_kpa: float = REFERENCE_KPA
 ) -> np.ndarray:
     """Return the absorption (8,) in dB per metre at the exact midbands, ISO 9613-1:1993 eq. (5).

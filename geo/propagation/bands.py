@@ -17,7 +17,7 @@ WAVELENGTH_M = 340.0 / np.array([62.5, *MIDBANDS_HZ[1:]])
 The lowest is that of 62.5 Hz: so the tables of ISO/TR 17534-3:2015 come out (T16: 14.83 dB)."""
 
 
-def total_dba(levels_db: np.ndarray, *, weighted: bool = False) -> np.ndarray:
+def sum_bands_dba(levels_db: np.ndarray, *, weighted: bool = False) -> np.ndarray:
     """Return the A-weighted total of band levels, ISO 9613-2:1996 eq. (5).
 
     `levels_db` is (..., 8); `weighted` says that it holds A-weighted levels already. The answer

@@ -14,11 +14,11 @@ from pydantic import Field
 
 from geo.contract.toml import parse_toml
 from geo.model import Frozen
-from geo.propagation.bands import A_WEIGHTING_DB, MIDBANDS_HZ, total_dba
+from geo.propagation.bands import A_WEIGHTING_DB, MIDBANDS_HZ, sum_bands_dba
 from geo.propagation.edition import ISO_1996, Edition
-from geo.propagation.ground import Ground, MeanHeightGround, PlanGround, ZonedGround
+from geo.propagation.ground import GroundEffect, MeanHeightGround, PlanGround, ZonedGround
 from geo.propagation.levels import attenuation_db
-from geo.propagation.scene import Scene, Terrain, scene
+from geo.propagation.scene import Scene, Terrain, build_scene
 
 FILE = "geo/catalogue/conformity.toml"
 TURNED_DEG = 37.0
@@ -81,13 +81,13 @@ class Cases(Frozen):
     case: tuple[Case, ...]
 
 
-def cases() -> Cases:
+def read_cases() -> Cases:
     """Return the test cases, ISO/TR 17534-3:2015 clause 6."""
     text = files("geo.catalogue").joinpath("conformity.toml").read_text(encoding="utf-8")
     return parse_toml(Cases, text, FILE)
 
 
-def table(edition: Edition = ISO_1996) -> pd.DataFrame:
+def run_cases(edition: Edition = ISO_1996) -> pd.DataFrame:
     """Run every case and return a row per case and band, and one per total.
 
     Columns: case, title, band, required, expected and computed (dB(A), two decimals, as the TR
@@ -96,8 +96,8 @@ def table(edition: Edition = ISO_1996) -> pd.DataFrame:
 
     Worked: T01's total is 44.29 dB(A).
     """
-    given = cases()
-    parts = [_rows(one, given, edition) for one in given.case]
+    given = read_cases()
+    parts = [_run_case(one, given, edition) for one in given.case]
     answer = pd.concat(parts, ignore_index=True)
     answer["computed"] = answer["computed"].round(2)
     answer["deviation"] = (answer["computed"] - answer["expected"]).round(2)
@@ -107,7 +107,7 @@ def table(edition: Edition = ISO_1996) -> pd.DataFrame:
     return answer
 
 
-def _rows(case: Case, given: Cases, edition: Edition) -> pd.DataFrame:
+def _run_case(case: Case, given: Cases, edition: Edition) -> pd.DataFrame:
     here = _levels_dba(case, given, edition, Affine.identity())
     away = Affine.translation(SHIFTED_M, SHIFTED_M) @ Affine.rotation(TURNED_DEG)
     there = _levels_dba(case, given, edition, away)
@@ -136,50 +136,51 @@ def _levels_dba(case: Case, given: Cases, edition: Edition, move: Affine) -> np.
         power = np.full(8, QUIET_DB)
         power[AT_1_KHZ] = case.rated_dba + 10 * np.log10(2 * np.pi * case.rated_m**2)
     ends = [
-        np.array([[*_moved(move, *place[:2]), place[2]]]) for place in (case.source, case.receiver)
+        np.array([[*_move_point(move, *place[:2]), place[2]]])
+        for place in (case.source, case.receiver)
     ]
-    lost = attenuation_db(ends[0], ends[1], _scene(case, given, move), air, edition)
+    lost = attenuation_db(ends[0], ends[1], _case_scene(case, given, move), air, edition)
     level = (power - lost + A_WEIGHTING_DB)[0]
-    return np.append(level, total_dba(level, weighted=True))
+    return np.append(level, sum_bands_dba(level, weighted=True))
 
 
-def _scene(case: Case, given: Cases, move: Affine) -> Scene:
+def _case_scene(case: Case, given: Cases, move: Affine) -> Scene:
     solids = np.array(
-        [shapely.Polygon([_moved(move, *at) for at in one.outline]) for one in case.solid],
+        [shapely.Polygon([_move_point(move, *at) for at in one.outline]) for one in case.solid],
         dtype=object,
     )
     barriers = np.empty(0, dtype=object)
     if case.barrier:
-        line = [(*_moved(move, x, y), z) for x, y, z in case.barrier]
+        line = [(*_move_point(move, x, y), z) for x, y, z in case.barrier]
         barriers = np.array([shapely.LineString(line)], dtype=object)
-    return scene(
+    return build_scene(
         solids,
         top_m=np.array([one.top_m for one in case.solid]),
         barriers=barriers,
-        terrain=_terrain(given.hill, move) if case.hill else None,
-        ground=_ground(case, given, move),
+        terrain=_case_terrain(given.hill, move) if case.hill else None,
+        ground=_case_ground(case, given, move),
         solid_absorption=np.array(case.absorption),
         barrier_absorption=np.array(case.absorption),
     )
 
 
-def _moved(move: Affine, x: float, y: float) -> tuple[float, float]:
+def _move_point(move: Affine, x: float, y: float) -> tuple[float, float]:
     at = move @ (x, y)
     return at[0], at[1]
 
 
-def _ground(case: Case, given: Cases, move: Affine) -> Ground:
+def _case_ground(case: Case, given: Cases, move: Affine) -> GroundEffect:
     if isinstance(case.ground, str):
         return MeanHeightGround()
     if isinstance(case.ground, float):
         return PlanGround(case.ground, case.ground, case.ground)
     areas = [
-        shapely.Polygon([_moved(move, *at) for at in given.zone[name]]) for name in case.ground
+        shapely.Polygon([_move_point(move, *at) for at in given.zone[name]]) for name in case.ground
     ]
     return ZonedGround(np.array(areas, dtype=object), np.array(list(case.ground.values())))
 
 
-def _terrain(hill: Profile, move: Affine) -> Terrain:
+def _case_terrain(hill: Profile, move: Affine) -> Terrain:
     """Return the profile as a grid whose middles fall on its bends, so that it is exact."""
     x = np.arange(hill.x[0], hill.x[-1] + CELL_M / 2, CELL_M)
     heights = np.tile(np.interp(x, hill.x, hill.height_m), (len(x), 1))

@@ -45,10 +45,10 @@ class MeanHeightGround:
     """The alternative of 7.3.2, over porous ground, from the mean height of the path alone."""
 
 
-Ground = PlanGround | ZonedGround | MeanHeightGround
+GroundEffect = PlanGround | ZonedGround | MeanHeightGround
 
 
-def factors(
+def weight_factors(
     path_xy: np.ndarray, source_m: np.ndarray, receiver_m: np.ndarray, ground: ZonedGround
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the ground factors (P,) of source, middle and receiver zone, weighted by length.
@@ -104,14 +104,14 @@ def table3_db(
     Worked: over hard ground within 30 heights it is -1.5 - 1.5 = -3 dB in every band.
     """
     source, middle, receiver = factor
-    together = zone_db(source_m, plan_m, source) + zone_db(receiver_m, plan_m, receiver)
-    together += middle_db(source_m + receiver_m, plan_m, middle)
+    together = end_zone_db(source_m, plan_m, source) + end_zone_db(receiver_m, plan_m, receiver)
+    together += middle_zone_db(source_m + receiver_m, plan_m, middle)
     if edition.steep_ground:
-        together = steepened_db(together, source_m, receiver_m, plan_m)
+        together = correct_steep_ground_db(together, source_m, receiver_m, plan_m)
     return np.asarray(together)
 
 
-def zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float) -> np.ndarray:
+def end_zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float) -> np.ndarray:
     """Return As or Ar (P, 8), Table 3.
 
     Worked: G = 1, 1 m high, 194.16 m away, 1 kHz: -1.5 + 3.49 = 1.99 dB.
@@ -133,7 +133,9 @@ def zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float
     return level
 
 
-def middle_db(heights_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float) -> np.ndarray:
+def middle_zone_db(
+    heights_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float
+) -> np.ndarray:
     """Return Am (P, 8), Table 3; `heights_m` is the sum of both heights.
 
     Worked: hard ground, 5 m, 194.16 m: -3 (1 - 150 / 194.16) = -0.68 dB.
@@ -145,7 +147,7 @@ def middle_db(heights_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | fl
     return level
 
 
-def steepened_db(
+def correct_steep_ground_db(
     ground_db: np.ndarray, source_m: np.ndarray, receiver_m: np.ndarray, plan_m: np.ndarray
 ) -> np.ndarray:
     """Return Agr (P, 8) of ISO 9613-2:2024 7.3.1 from that of Table 3.

@@ -12,21 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from geo.propagation import paths
-from geo.propagation.bands import WAVELENGTH_M, total_dba
+from geo.propagation.bands import WAVELENGTH_M, sum_bands_dba
 from geo.propagation.edition import Edition
 from geo.propagation.ground import (
-    Ground,
+    GroundEffect,
     MeanHeightGround,
     PlanGround,
-    factors,
+    correct_steep_ground_db,
+    end_zone_db,
     mean_height_db,
-    middle_db,
+    middle_zone_db,
     solid_angle_db,
-    steepened_db,
     table3_db,
-    zone_db,
+    weight_factors,
 )
-from geo.propagation.scene import Scene, ground_m
+from geo.propagation.scene import Scene, ground_height_m
 from geo.propagation.screening import around_side_db, barrier_db, over_top_db
 
 CHUNK = 2_048
@@ -51,7 +51,7 @@ def attenuation_db(
     contributions are summed by energy. `screen` is a closed wall round each source: (plan distance
     from the source (P,), height above the source's ground); every path loses at least what that
     wall alone takes, and none leads round it. A solid that holds source or receiver below its roof
-    is left out for that pair: see `enclosed`. Never NaN or infinite.
+    is left out for that pair: see `is_enclosed`. Never NaN or infinite.
 
     Worked: 100 m over hard ground, no air: 20 lg 100 + 11 - 3 = 48 dB in every band.
     """
@@ -63,7 +63,7 @@ def attenuation_db(
         here = None
         if screen is not None:
             here = (np.broadcast_to(screen[0], count)[part], screen[1])
-        lost[part] = _chunk(source[part], receiver[part], scene, air, edition, here)
+        lost[part] = _attenuate_chunk(source[part], receiver[part], scene, air, edition, here)
 
     starts = range(0, count, CHUNK)
     if len(starts) > 1:
@@ -75,10 +75,10 @@ def attenuation_db(
     return lost
 
 
-enclosed = paths.enclosed
+is_enclosed = paths.is_enclosed
 
 
-def _chunk(
+def _attenuate_chunk(
     source: np.ndarray,
     receiver: np.ndarray,
     scene: Scene,
@@ -86,7 +86,7 @@ def _chunk(
     edition: Edition,
     screen: tuple[np.ndarray, float] | None,
 ) -> np.ndarray:
-    found = paths.find(source, receiver, scene, screen)
+    found = paths.find_paths(source, receiver, scene, screen)
     direct = found.direct
     source_m, receiver_m = source[:, 2], receiver[:, 2]
     plan, slant = direct[:, paths.PLAN], np.maximum(direct[:, paths.SLANT], NEAREST_M)
@@ -148,7 +148,7 @@ def _chunk(
             top = np.maximum(top, own[pair[over]])
         way[over] += barrier_db(top, (), ground[over])
     kept = 1 - scene.absorption[found.wall_owner[pair, nth]]
-    energy = np.where(_large_enough(back), kept, 0) * 10 ** (-0.1 * way)
+    energy = np.where(_is_large_enough(back), kept, 0) * 10 ** (-0.1 * way)
     total = 10 ** (-0.1 * lost)
     np.add.at(total, pair, energy)
     return np.asarray(-10 * np.log10(total))
@@ -160,7 +160,7 @@ def _open_db(distance_m: np.ndarray, air: np.ndarray) -> np.ndarray:
 
 
 def _ground_db(
-    ground: Ground,
+    ground: GroundEffect,
     path_xy: np.ndarray,
     source_m: np.ndarray,
     receiver_m: np.ndarray,
@@ -178,11 +178,11 @@ def _ground_db(
     if isinstance(ground, PlanGround):
         factor: tuple[np.ndarray | float, ...] = (ground.source, ground.middle, ground.receiver)
     else:
-        factor = factors(path_xy, source_m, receiver_m, ground)
+        factor = weight_factors(path_xy, source_m, receiver_m, ground)
     return table3_db(source_m, receiver_m, plan_m, (factor[0], factor[1], factor[2]), edition), 0.0
 
 
-def screen_db(
+def wall_attenuation_db(
     source: np.ndarray,
     receiver: np.ndarray,
     scene: Scene,
@@ -195,7 +195,9 @@ def screen_db(
     receiver 60 m off and as high: z = 0.37 m, so 10 lg(3 + 20 / 0.34 x 0.37 x 0.94) = 13.7 dB at
     1 kHz.
     """
-    height_m = np.stack([ground_m(one[:, :2], scene) + one[:, 2] for one in (source, receiver)])
+    height_m = np.stack(
+        [ground_height_m(one[:, :2], scene) + one[:, 2] for one in (source, receiver)]
+    )
     plan = np.hypot(*(receiver[:, :2] - source[:, :2]).T)
     slant = np.maximum(np.hypot(plan, height_m[1] - height_m[0]), NEAREST_M)
     return _screen_db(height_m, source[:, 2], plan, slant, screen, edition)
@@ -239,7 +241,7 @@ def _side_db(
     return level if least is None else np.maximum(level, least)
 
 
-def _large_enough(back: np.ndarray) -> np.ndarray:
+def _is_large_enough(back: np.ndarray) -> np.ndarray:
     """Say per band whether the wall is large enough to reflect, ISO 9613-2:1996 eq. (19)."""
     to, onward = back[:, paths.TO_WALL], back[:, paths.FROM_WALL]
     least = (
@@ -251,12 +253,12 @@ def _large_enough(back: np.ndarray) -> np.ndarray:
     return np.asarray(least[:, None] < 1 / WAVELENGTH_M)
 
 
-def upper_dba(
+def upper_level_dba(
     distance_m: np.ndarray,
     power_db: np.ndarray,
     source_m: float,
     receiver_m: float,
-    ground: Ground,
+    ground: GroundEffect,
     air: np.ndarray,
     edition: Edition,
     *,
@@ -272,12 +274,12 @@ def upper_dba(
 
     Worked: 94 dB at 1 kHz, hard ground, no air, 100 m: 94 - 48 = 46 dB(A), and up to 0.03 more.
     """
-    level, place = _bands_at(
+    level, place = _bands_at_distance(
         distance_m, power_db, source_m, receiver_m, ground, air, edition, screened=False
     )
-    falling = np.maximum.accumulate(total_dba(level)[::-1])[::-1]
+    falling = np.maximum.accumulate(sum_bands_dba(level)[::-1])[::-1]
     if reflecting:
-        falling = falling + 10 * np.log10(1 + paths.REFLECTIONS_MOST * (1 - least_absorption))
+        falling = falling + 10 * np.log10(1 + paths.MAX_REFLECTIONS * (1 - least_absorption))
     return np.asarray(falling[place])
 
 
@@ -286,7 +288,7 @@ def upper_screened_db(
     power_db: np.ndarray,
     source_m: float,
     receiver_m: float,
-    ground: Ground,
+    ground: GroundEffect,
     air: np.ndarray,
     edition: Edition,
     *,
@@ -299,20 +301,20 @@ def upper_screened_db(
 
     Worked: 94 dB at 1 kHz, hard ground, no air, 100 m, walls that keep all: 46 + 10 lg 3 = 50.8 dB.
     """
-    level, place = _bands_at(
+    level, place = _bands_at_distance(
         distance_m, power_db, source_m, receiver_m, ground, air, edition, screened=True
     )
     falling = np.maximum.accumulate(level[::-1])[::-1]
-    ways = 3 + paths.REFLECTIONS_MOST * (1 - least_absorption)
+    ways = 3 + paths.MAX_REFLECTIONS * (1 - least_absorption)
     return np.asarray(falling[place] + 10 * np.log10(ways))
 
 
-def _bands_at(
+def _bands_at_distance(
     distance_m: np.ndarray,
     power_db: np.ndarray,
     source_m: float,
     receiver_m: float,
-    ground: Ground,
+    ground: GroundEffect,
     air: np.ndarray,
     edition: Edition,
     *,
@@ -334,7 +336,7 @@ def _bands_at(
 
 
 def _least_ground_gain(
-    ground: Ground,
+    ground: GroundEffect,
     near: np.ndarray,
     far: np.ndarray,
     source_m: float,
@@ -352,10 +354,11 @@ def _least_ground_gain(
     else:
         source = middle = receiver = min([ground.elsewhere, *ground.factor])
     high, low = np.full(len(near), source_m), np.full(len(near), receiver_m)
-    least = zone_db(high, near, source) + zone_db(low, near, receiver)
-    least += middle_db(high + low, far, middle)
+    least = end_zone_db(high, near, source) + end_zone_db(low, near, receiver)
+    least += middle_zone_db(high + low, far, middle)
     if edition.steep_ground:
         least = np.minimum(
-            steepened_db(least, high, low, near), steepened_db(least, high, low, far)
+            correct_steep_ground_db(least, high, low, near),
+            correct_steep_ground_db(least, high, low, far),
         )
     return np.asarray(-least)

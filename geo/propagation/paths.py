@@ -21,19 +21,19 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from geo.propagation.scene import Index, Scene
+from geo.propagation.scene import Scene, SceneIndex
 
 SIDE_REACH = 8.0
 """TR 5.2. The tables of T08 and T09 themselves keep sides 87 and 16 times as far, which is worth
 0.03 and 0.09 dB at 63 Hz; that of T10 neglects one 9 times as far."""
 REFLECTOR_REACH_M = 50.0
-REFLECTIONS_MOST = 3
+MAX_REFLECTIONS = 3
 AT_WALL_M = 0.01
 """A wall this near to source or receiver is the one they stand at: it neither screens nor
 reflects, so that a receiver on a front has the level of the sound that arrives there."""
-ROUNDS_MOST = 32
-ROOMS_MOST = 8
-CORNERS_MOST = 24
+MAX_ROUNDS = 32
+MAX_ENCLOSING = 8
+MAX_CORNERS = 24
 """Out of a courtyard with more corners than this, no way round a side is sought."""
 
 TOP_Z, TOP_BEFORE, TOP_BETWEEN, TOP_AFTER = range(4)
@@ -63,7 +63,7 @@ class Paths:
     wall_owner: np.ndarray
 
 
-def find(
+def find_paths(
     source: np.ndarray,
     receiver: np.ndarray,
     scene: Scene,
@@ -79,19 +79,19 @@ def find(
     count = len(source)
     away, height = (np.full(count, np.nan), 0.0) if screen is None else screen
     direct = np.full((count, DIRECT_COLUMNS), np.nan)
-    back = np.full((count, REFLECTIONS_MOST, BACK_COLUMNS), np.nan)
-    owner = np.full((count, REFLECTIONS_MOST), -1)
+    back = np.full((count, MAX_REFLECTIONS, BACK_COLUMNS), np.nan)
+    owner = np.full((count, MAX_REFLECTIONS), -1)
     a, b = (np.array(one, dtype=float) for one in (source, receiver))
     a[:, :2] -= scene.index.origin
     b[:, :2] -= scene.index.origin
     away = np.ascontiguousarray(np.broadcast_to(away, count), dtype=float)
-    _find(scene.index, a, b, away, float(height), direct, back, owner)
+    _find_paths(scene.index, a, b, away, float(height), direct, back, owner)
     back[..., BACK_X] += scene.index.origin[0]
     back[..., BACK_Y] += scene.index.origin[1]
     return Paths(direct, back, owner)
 
 
-def enclosed(points: np.ndarray, scene: Scene) -> np.ndarray:
+def is_enclosed(points: np.ndarray, scene: Scene) -> np.ndarray:
     """Say for each point (P, 3), z above the ground, whether it is inside a solid, below its roof.
 
     Such a solid neither screens nor reflects for pairs with that point.
@@ -99,21 +99,26 @@ def enclosed(points: np.ndarray, scene: Scene) -> np.ndarray:
     inside = np.zeros(len(points), dtype=bool)
     local = np.array(points, dtype=float)
     local[:, :2] -= scene.index.origin
-    _enclosed(scene.index, local, inside)
+    _mark_enclosed(scene.index, local, inside)
     return inside
 
 
 @njit(nogil=True, cache=True)
-def _enclosed(scene: Index, points: np.ndarray, inside: np.ndarray) -> None:
-    rooms = np.empty(ROOMS_MOST, dtype=np.int64)
+def _mark_enclosed(scene: SceneIndex, points: np.ndarray, inside: np.ndarray) -> None:
+    rooms = np.empty(MAX_ENCLOSING, dtype=np.int64)
     for k in range(len(points)):
         x, y = points[k, 0], points[k, 1]
-        inside[k] = _rooms(scene, x, y, _ground(scene, x, y) + points[k, 2], rooms, 0) > 0
+        inside[k] = (
+            _list_enclosing_solids(
+                scene, x, y, _ground_height_m(scene, x, y) + points[k, 2], rooms, 0
+            )
+            > 0
+        )
 
 
 @njit(nogil=True, cache=True)
-def _find(
-    scene: Index,
+def _find_paths(
+    scene: SceneIndex,
     source: np.ndarray,
     receiver: np.ndarray,
     screen_m: np.ndarray,
@@ -141,24 +146,24 @@ def _find(
     blockers = np.empty(owners + 1, dtype=np.int64)
     member_of = np.zeros(owners + 1, dtype=np.int64)
     group = 0
-    rooms = np.empty(2 * ROOMS_MOST, dtype=np.int64)
-    best = np.empty((REFLECTIONS_MOST, 5))
-    best_wall = np.empty(REFLECTIONS_MOST, dtype=np.int64)
+    rooms = np.empty(2 * MAX_ENCLOSING, dtype=np.int64)
+    best = np.empty((MAX_REFLECTIONS, 5))
+    best_wall = np.empty(MAX_REFLECTIONS, dtype=np.int64)
     for k in range(len(source)):
         ax, ay = source[k, 0], source[k, 1]
         bx, by = receiver[k, 0], receiver[k, 1]
-        start, end = _ground(scene, ax, ay), _ground(scene, bx, by)
+        start, end = _ground_height_m(scene, ax, ay), _ground_height_m(scene, bx, by)
         az, bz = start + source[k, 2], end + receiver[k, 2]
         plan = np.hypot(bx - ax, by - ay)
         slant = np.sqrt(plan**2 + (bz - az) ** 2)
         direct[k, PLAN], direct[k, SLANT] = plan, slant
         direct[k, START], direct[k, END] = az, bz
-        n_rooms = _rooms(scene, ax, ay, az, rooms, 0)
-        n_rooms = _rooms(scene, bx, by, bz, rooms, n_rooms)
+        n_rooms = _list_enclosing_solids(scene, ax, ay, az, rooms, 0)
+        n_rooms = _list_enclosing_solids(scene, bx, by, bz, rooms, n_rooms)
         skip = rooms[:n_rooms]
 
         mark += 1
-        n, blocking, hill, mean = _leg(
+        n, blocking, hill, mean = _profile_leg(
             scene,
             ax,
             ay,
@@ -190,7 +195,7 @@ def _find(
                 profile[n, 0], profile[n, 1] = screen_m[k], top
                 n += 1
         if n:
-            before, between, after = _band(profile, n, az, bz, plan)
+            before, between, after = _stretch_band(profile, n, az, bz, plan)
             direct[k, TOP_Z] = before + between + after - slant
             direct[k, TOP_BEFORE], direct[k, TOP_BETWEEN], direct[k, TOP_AFTER] = (
                 before, between, after,
@@ -204,7 +209,7 @@ def _find(
                             member_of[blockers[j]] = group
                             members[n_members] = blockers[j]
                             n_members += 1
-                    mark, detour, apart = _around(
+                    mark, detour, apart = _path_around_side(
                         scene, ax, ay, az, bx, by, bz, plan, slant, side,
                         middle, SIDE_REACH * high, skip, stamp, mark, crossed, along,
                         points, chain, members, n_members, member_of, group,
@@ -215,12 +220,14 @@ def _find(
                         direct[k, RIGHT_Z], direct[k, RIGHT_BETWEEN] = detour, apart
 
         mark += 1
-        found = _reflectors(scene, ax, ay, az, bx, by, bz, skip, stamp, mark, best, best_wall)
+        found = _nearest_reflectors(
+            scene, ax, ay, az, bx, by, bz, skip, stamp, mark, best, best_wall
+        )
         for j in range(found):
             px, py, pz = best[j, 1], best[j, 2], best[j, 3]
             folded, share = best[j, 0], best[j, 4]
             mark += 1
-            n, _, _, first = _leg(
+            n, _, _, first = _profile_leg(
                 scene,
                 ax,
                 ay,
@@ -239,7 +246,7 @@ def _find(
                 blockers,
             )
             mark += 1
-            n, _, _, second = _leg(
+            n, _, _, second = _profile_leg(
                 scene, px, py, pz, bx, by, bz, folded * share, skip, stamp, mark, crossed, along,
                 profile, n, blockers,
             )  # fmt: skip
@@ -250,7 +257,7 @@ def _find(
                     n += 1
             length = np.sqrt(folded**2 + (bz - az) ** 2)
             if n:
-                before, between, after = _band(profile, n, az, bz, folded)
+                before, between, after = _stretch_band(profile, n, az, bz, folded)
                 back[k, j, BACK_Z] = before + between + after - length
                 back[k, j, BACK_BEFORE], back[k, j, BACK_BETWEEN], back[k, j, BACK_AFTER] = (
                     before, between, after,
@@ -259,8 +266,10 @@ def _find(
             x0, y0, top0, x1, y1, top1 = scene.wall[w]
             breadth = np.hypot(x1 - x0, y1 - y0)
             at = np.hypot(px - x0, py - y0) / breadth
-            tall = top0 + (top1 - top0) * at - _ground(scene, px, py)
-            deep = np.sqrt(max(folded**2 - _parallel(ax, ay, bx, by, x0, y0, x1, y1) ** 2, 0.0))
+            tall = top0 + (top1 - top0) * at - _ground_height_m(scene, px, py)
+            deep = np.sqrt(
+                max(folded**2 - _distance_along_wall(ax, ay, bx, by, x0, y0, x1, y1) ** 2, 0.0)
+            )
             back[k, j, BACK_PLAN], back[k, j, BACK_SLANT] = folded, length
             back[k, j, BACK_MEAN] = first * share + second * (1 - share)
             back[k, j, BACK_X], back[k, j, BACK_Y] = px, py
@@ -271,7 +280,7 @@ def _find(
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _parallel(
+def _distance_along_wall(
     ax: float, ay: float, bx: float, by: float, x0: float, y0: float, x1: float, y1: float
 ) -> float:
     """Return how far b is from a along the wall."""
@@ -279,7 +288,7 @@ def _parallel(
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _ground(scene: Index, x: float, y: float) -> float:
+def _ground_height_m(scene: SceneIndex, x: float, y: float) -> float:
     """Return the ground's height, bilinear, level beyond the outermost middles."""
     if scene.terrain.size == 0:
         return 0.0
@@ -296,14 +305,16 @@ def _ground(scene: Index, x: float, y: float) -> float:
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _rooms(scene: Index, x: float, y: float, z: float, rooms: np.ndarray, n: int) -> int:
+def _list_enclosing_solids(
+    scene: SceneIndex, x: float, y: float, z: float, rooms: np.ndarray, n: int
+) -> int:
     """Append the solids that hold the point below their roofs; return how many `rooms` has."""
     corner_x, corner_y, size = scene.cells_xy
     col, row = int(np.floor((x - corner_x) / size)), int(np.floor((y - corner_y) / size))
     if col < 0 or row < 0 or col >= scene.shape[0] or row >= scene.shape[1]:
         return n
     cell = row * scene.shape[0] + col
-    most = n + ROOMS_MOST
+    most = n + MAX_ENCLOSING
     for k in range(scene.room_from[cell], scene.room_from[cell + 1]):
         solid = scene.room_solid[k]
         box = scene.box[solid]
@@ -335,7 +346,7 @@ def _rooms(scene: Index, x: float, y: float, z: float, rooms: np.ndarray, n: int
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _crossings(
-    scene: Index,
+    scene: SceneIndex,
     ax: float,
     ay: float,
     bx: float,
@@ -386,7 +397,7 @@ def _crossings(
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _top_at(scene: Index, w: int, x: float, y: float) -> float:
+def _top_at(scene: SceneIndex, w: int, x: float, y: float) -> float:
     """Return the height of a wall's upper edge where it stands at (x, y)."""
     x0, y0, top0, x1, y1, top1 = scene.wall[w]
     if top0 == top1:
@@ -396,7 +407,7 @@ def _top_at(scene: Index, w: int, x: float, y: float) -> float:
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _in(one: int, many: np.ndarray) -> bool:
+def _contains(one: int, many: np.ndarray) -> bool:
     found = False
     for k in range(len(many)):
         found = found or many[k] == one
@@ -404,8 +415,8 @@ def _in(one: int, many: np.ndarray) -> bool:
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _leg(
-    scene: Index,
+def _profile_leg(
+    scene: SceneIndex,
     ax: float,
     ay: float,
     az: float,
@@ -435,7 +446,7 @@ def _leg(
         part = t / length
         top = _top_at(scene, w, ax + part * (bx - ax), ay + part * (by - ay))
         who = scene.wall_owner[w]
-        if top > az + slope * t and not _in(who, skip):
+        if top > az + slope * t and not _contains(who, skip):
             profile[n, 0], profile[n, 1] = offset + t, top
             n += 1
             if blocking == 0 or blockers[blocking - 1] != who:
@@ -449,11 +460,11 @@ def _leg(
         return n, blocking, False, 0.0
     hill = False
     steps = int(np.ceil(length / scene.step_m))
-    last = _ground(scene, ax, ay)
+    last = _ground_height_m(scene, ax, ay)
     area = last
     for k in range(1, steps + 1):
         part = k / steps
-        ground = _ground(scene, ax + part * (bx - ax), ay + part * (by - ay))
+        ground = _ground_height_m(scene, ax + part * (bx - ax), ay + part * (by - ay))
         area += 2 * ground
         last = ground
         if k < steps and ground > az + slope * part * length:
@@ -465,7 +476,7 @@ def _leg(
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _band(
+def _stretch_band(
     profile: np.ndarray, n: int, az: float, bz: float, plan: float
 ) -> tuple[float, float, float]:
     """Stretch a rubber band over the profile, all of which lies above the straight line.
@@ -509,8 +520,8 @@ def _band(
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _section(
-    scene: Index,
+def _cut_section(
+    scene: SceneIndex,
     who: int,
     ax: float,
     ay: float,
@@ -551,7 +562,7 @@ def _section(
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _wrap(points: np.ndarray, n: int, chain: np.ndarray) -> int:
+def _wrap_side(points: np.ndarray, n: int, chain: np.ndarray) -> int:
     """Wrap a band round one side, from point 0 (source) to point 1 (receiver).
 
     Return how many points the chain has, both ends among them; 0 where no band can be stretched,
@@ -589,7 +600,9 @@ def _wrap(points: np.ndarray, n: int, chain: np.ndarray) -> int:
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _tidy(points: np.ndarray, n: int, chain: np.ndarray, held: int, slant: float) -> int:
+def _drop_inner_points(
+    points: np.ndarray, n: int, chain: np.ndarray, held: int, slant: float
+) -> int:
     """Drop the points inside the band, which no wider band can touch; return how many are left.
 
     What lies across the line, behind source or receiver, may yet close a hull round them.
@@ -607,8 +620,8 @@ def _tidy(points: np.ndarray, n: int, chain: np.ndarray, held: int, slant: float
 
 
 @njit(nogil=True, cache=True)
-def _free(
-    scene: Index,
+def _is_leg_clear(
+    scene: SceneIndex,
     p: int,
     q: int,
     az: float,
@@ -665,8 +678,8 @@ def _free(
 
 
 @njit(nogil=True, cache=True)
-def _way_out(
-    scene: Index,
+def _shortest_way_round(
+    scene: SceneIndex,
     az: float,
     slope: float,
     lengthen: float,
@@ -704,7 +717,7 @@ def _way_out(
             if settled[k] or way[now] + step >= way[k]:
                 continue
             mark += 1
-            if _free(
+            if _is_leg_clear(
                 scene, now, k, az, slope, lengthen, cut, stamp, mark, crossed, along,
                 points, members, n_members, member_of, group,
             ):  # fmt: skip
@@ -724,8 +737,8 @@ def _way_out(
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _around(
-    scene: Index,
+def _path_around_side(
+    scene: SceneIndex,
     ax: float,
     ay: float,
     az: float,
@@ -757,18 +770,18 @@ def _around(
     points[1, 0], points[1, 2], points[1, 3], points[1, 4] = slant, bx, by, -1
     points[:2, 5] = np.nan
     n, done, courtyard = 2, 0, False
-    for turn in range(ROUNDS_MOST):
+    for turn in range(MAX_ROUNDS):
         old = n
         for k in range(done, n_members):
-            n = _section(
+            n = _cut_section(
                 scene, members[k], ax, ay, az, ux, uy, slope, lengthen, side, points, n
             )  # fmt: skip
         points[old:n, 5] = np.nan
         done = n_members
-        held = 0 if courtyard else _wrap(points, n, chain)
-        if held == 0 and (turn == 0 or courtyard) and n <= CORNERS_MOST:
+        held = 0 if courtyard else _wrap_side(points, n, chain)
+        if held == 0 and (turn == 0 or courtyard) and n <= MAX_CORNERS:
             courtyard = True
-            mark, held = _way_out(
+            mark, held = _shortest_way_round(
                 scene, az, slope, lengthen, middle * lengthen, stamp, mark, crossed, along,
                 points, n, chain, members, n_members, member_of, group,
             )  # fmt: skip
@@ -795,7 +808,7 @@ def _around(
             for j in range(_crossings(scene, px, py, qx, qy, stamp, mark, crossed, along)):
                 w = crossed[j]
                 who = scene.wall_owner[w]
-                if member_of[who] == group or _in(who, skip):
+                if member_of[who] == group or _contains(who, skip):
                     continue
                 part = along[j] / np.hypot(qx - px, qy - py)
                 x, y = px + part * (qx - px), py + part * (qy - py)
@@ -807,13 +820,13 @@ def _around(
         if n_members == done:
             return mark, max(length - slant, 0.0), between
         if not courtyard:
-            n = _tidy(points, n, chain, held, slant)
+            n = _drop_inner_points(points, n, chain, held, slant)
     return mark, np.nan, np.nan
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _reflectors(
-    scene: Index,
+def _nearest_reflectors(
+    scene: SceneIndex,
     ax: float,
     ay: float,
     az: float,
@@ -881,11 +894,13 @@ def _reflectors(
                     continue
                 stamp[w] = mark
                 folded = np.hypot(at_b - at_a, right_a + right_b) / length
-                if found == REFLECTIONS_MOST and folded > best[found - 1, 0]:
+                if found == MAX_REFLECTIONS and folded > best[found - 1, 0]:
                     continue
-                if _in(who, skip) or pz <= _ground(scene, x0 + at * ex, y0 + at * ey):
+                if _contains(who, skip) or pz <= _ground_height_m(
+                    scene, x0 + at * ex, y0 + at * ey
+                ):
                     continue
-                if found == REFLECTIONS_MOST:
+                if found == MAX_REFLECTIONS:
                     if folded == best[found - 1, 0] and w > best_wall[found - 1]:
                         continue
                 else:

@@ -12,12 +12,12 @@ import shapely
 from affine import Affine
 from rasterio.fill import fillnodata
 
-from geo.propagation.ground import Ground, PlanGround
+from geo.propagation.ground import GroundEffect, PlanGround
 
 PLAN_ABSORPTION = 0.2
 """A plan assumption: a plain building front keeps a fifth of the sound that meets it."""
 CELL_M = 10.0
-MOST_CELLS = 4_000_000
+MAX_CELLS = 4_000_000
 STEP_M = 10.0
 HARD = PlanGround(0.0, 0.0, 0.0)
 
@@ -34,7 +34,7 @@ class Terrain:
     transform: Affine
 
 
-class Index(NamedTuple):
+class SceneIndex(NamedTuple):
     """The scene as the path-finder reads it: plain arrays, in metres from `origin`.
 
     A wall is one straight piece (W,) of an owner; owners are solids first (S of them), then
@@ -71,20 +71,20 @@ class Scene:
     buildings left out because nobody knows how high they are.
     """
 
-    index: Index
-    ground: Ground
+    index: SceneIndex
+    ground: GroundEffect
     absorption: np.ndarray
     unknown_height: int
 
 
-def scene(
+def build_scene(
     solids: np.ndarray | None = None,
     height_m: np.ndarray | None = None,
     *,
     top_m: np.ndarray | None = None,
     barriers: np.ndarray | None = None,
     terrain: Terrain | None = None,
-    ground: Ground = HARD,
+    ground: GroundEffect = HARD,
     solid_absorption: np.ndarray | float = PLAN_ABSORPTION,
     barrier_absorption: np.ndarray | float = PLAN_ABSORPTION,
     step_m: float = STEP_M,
@@ -113,22 +113,22 @@ def scene(
     ropes, rope_of = shapely.get_parts(lines, return_index=True)
 
     origin = _origin(parts, ropes, terrain)
-    values, to_terrain = _terrain(terrain, origin)
+    values, to_terrain = _read_terrain(terrain, origin)
     top = heights[of]
     if top_m is None:
         inside = shapely.get_coordinates(shapely.point_on_surface(shapes[of])) - origin
-        top = top + bilinear(values, to_terrain, inside)
+        top = top + interpolate_height_m(values, to_terrain, inside)
     absorption = np.concatenate(
         (
             alpha[of],
             np.broadcast_to(np.asarray(barrier_absorption, dtype=float), (len(lines), 8))[rope_of],
         )
     )
-    index = _index(parts, top, ropes, origin, values, to_terrain, step_m)
+    index = _build_index(parts, top, ropes, origin, values, to_terrain, step_m)
     return Scene(index, ground, absorption, int(np.isnan(heights).sum()))
 
 
-def bilinear(values: np.ndarray, to_terrain: np.ndarray, xy: np.ndarray) -> np.ndarray:
+def interpolate_height_m(values: np.ndarray, to_terrain: np.ndarray, xy: np.ndarray) -> np.ndarray:
     """Return the ground's height (N,) at `xy` (N, 2), metres from the origin.
 
     Worked: half way between middles of 2 and 4 m it is 3 m.
@@ -147,9 +147,11 @@ def bilinear(values: np.ndarray, to_terrain: np.ndarray, xy: np.ndarray) -> np.n
     return np.asarray(above * (1 - v) + below * v)
 
 
-def ground_m(xy: np.ndarray, scene: Scene) -> np.ndarray:
+def ground_height_m(xy: np.ndarray, scene: Scene) -> np.ndarray:
     """Return the ground's height (N,) at places (N, 2) of a scene; 0 without terrain."""
-    return bilinear(scene.index.terrain, scene.index.to_terrain, xy - scene.index.origin)
+    return interpolate_height_m(
+        scene.index.terrain, scene.index.to_terrain, xy - scene.index.origin
+    )
 
 
 def _origin(parts: np.ndarray, ropes: np.ndarray, terrain: Terrain | None) -> np.ndarray:
@@ -162,7 +164,7 @@ def _origin(parts: np.ndarray, ropes: np.ndarray, terrain: Terrain | None) -> np
     return np.zeros(2)
 
 
-def _terrain(terrain: Terrain | None, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _read_terrain(terrain: Terrain | None, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if terrain is None or np.isnan(terrain.height_m).all():
         return np.zeros((0, 0)), np.zeros(6)
     values = np.array(terrain.height_m, dtype=float)
@@ -175,7 +177,7 @@ def _terrain(terrain: Terrain | None, origin: np.ndarray) -> tuple[np.ndarray, n
     return values, np.array([back.a, back.b, back.c, back.d, back.e, back.f])
 
 
-def _index(
+def _build_index(
     parts: np.ndarray,
     top: np.ndarray,
     ropes: np.ndarray,
@@ -183,7 +185,7 @@ def _index(
     values: np.ndarray,
     to_terrain: np.ndarray,
     step_m: float,
-) -> Index:
+) -> SceneIndex:
     rings, ring_of = shapely.get_rings(parts, return_index=True)
     xy, line = shapely.get_coordinates(rings, return_index=True)
     solid = np.column_stack((xy - origin, top[ring_of[line]]))
@@ -195,15 +197,17 @@ def _index(
     joined = (of_line[1:] == of_line[:-1]) & (points[1:, :2] != points[:-1, :2]).any(axis=1)
     wall = np.column_stack((points[:-1][joined], points[1:][joined]))
     wall_owner = owner[:-1][joined]
-    outer = np.concatenate((_first_of_each(ring_of)[line], np.ones(len(rope), dtype=bool)))
+    outer = np.concatenate((_is_first_of_group(ring_of)[line], np.ones(len(rope), dtype=bool)))
     owners = len(parts) + len(ropes)
     box = shapely.bounds(np.concatenate((parts, ropes))).reshape(-1, 4) - np.tile(origin, 2)
-    corner, size, shape = _cells(box)
-    cell_from, cell_wall = _in_cells(
+    corner, size, shape = _size_cells(box)
+    cell_from, cell_wall = _list_shapes_by_cell(
         shapely.linestrings(wall.reshape(-1, 2, 3)[:, :, :2]), corner, size, shape
     )
-    room_from, room_solid = _in_cells(shapely.box(*box[: len(parts)].T), corner, size, shape)
-    return Index(
+    room_from, room_solid = _list_shapes_by_cell(
+        shapely.box(*box[: len(parts)].T), corner, size, shape
+    )
+    return SceneIndex(
         origin=origin,
         solids=len(parts),
         wall=np.ascontiguousarray(wall),
@@ -224,22 +228,22 @@ def _index(
     )
 
 
-def _first_of_each(group: np.ndarray) -> np.ndarray:
+def _is_first_of_group(group: np.ndarray) -> np.ndarray:
     """Say for each row of a sorted array whether it is the first of its group."""
     return np.concatenate((np.ones(min(len(group), 1), dtype=bool), group[1:] != group[:-1]))
 
 
-def _cells(box: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+def _size_cells(box: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
     """Return the corner, size and number of the cells that hold every box."""
     if not len(box):
         return np.zeros(2), CELL_M, np.zeros(2, dtype=np.int64)
     corner = box[:, :2].min(axis=0) - 0.5
     width, depth = box[:, 2:].max(axis=0) + 0.5 - corner
-    size = max(CELL_M, float(np.sqrt(width * depth / MOST_CELLS)))
+    size = max(CELL_M, float(np.sqrt(width * depth / MAX_CELLS)))
     return corner, size, np.array([width // size + 1, depth // size + 1], dtype=np.int64)
 
 
-def _in_cells(
+def _list_shapes_by_cell(
     shapes: np.ndarray, corner: np.ndarray, size: float, count: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which shapes touch each cell: where each cell's list starts, and the lists."""

@@ -5,21 +5,24 @@ from geo.criteria.cost import economics
 from geo.criteria.fuel import gas
 from geo.criteria.grid import records as grid_records
 from geo.criteria.noise import rules
-from geo.criteria.noise.sound import power_dba
+from geo.criteria.noise.sound import sound_power_dba
 from geo.equipment import block
 from geo.model import Market, Plan, Screening
-from geo.screen import absent, fuels_of, generator_of, noise_rule
+from geo.screen import describe_noise_limits, list_missing_criteria, plan_fuels, plan_generator
 
 
-def records(given: Screening, plan: Plan) -> dict[str, int]:
+def count_records(given: Screening, plan: Plan) -> dict[str, int]:
     """Count the records of grid and gas near sites that say less than they should, by why."""
-    return {**grid_records.remarks(given.layers, plan), **gas.remarks(given.layers)}
+    return {
+        **grid_records.count_unusable_records(given.layers, plan),
+        **gas.count_unusable_mains(given.layers),
+    }
 
 
-def first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str, ...]:
+def list_first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str, ...]:
     """Say what a reader must know before the first row."""
     lines = [market.note] if market.note else []
-    missing = absent(given, plan)
+    missing = list_missing_criteria(given, plan)
     if "grid" in missing:
         lines.append("Grid capacity is not published here: ranked on siting only.")
     if "fuel" in missing:
@@ -50,9 +53,9 @@ def first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str, ...]
                 f"{heights.isna().sum():,} of {len(heights):,} buildings near sites have no height "
                 "on record: they screen no sound."
             )
-    lines += _of_records(given, plan)
-    lines.append(f"Noise is held to {noise_rule(market, plan)}.")
-    rule = rules.rule_of(market)
+    lines += _record_notes(given, plan)
+    lines.append(f"Noise is held to {describe_noise_limits(market, plan)}.")
+    rule = rules.market_noise_rule(market)
     relative = rule is not None and any(row.above_ambient_db is not None for row in rule.limits)
     if relative and "ambient" not in given.rasters and plan.assume.ambient_dba is None:
         lines.append(
@@ -62,8 +65,11 @@ def first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str, ...]
     return tuple(lines)
 
 
-def _of_records(given: Screening, plan: Plan) -> list[str]:
-    told = (grid_records.remarks(given.layers, plan), gas.remarks(given.layers))
+def _record_notes(given: Screening, plan: Plan) -> list[str]:
+    told = (
+        grid_records.count_unusable_records(given.layers, plan),
+        gas.count_unusable_mains(given.layers),
+    )
     return [
         f"Records near sites: {'; '.join(f'{what} ({count:,})' for what, count in near.items())}."
         for near in told
@@ -71,10 +77,10 @@ def _of_records(given: Screening, plan: Plan) -> list[str]:
     ]
 
 
-def assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
+def list_assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
     """List what the plan takes as given, for the reader."""
-    machine = generator_of(plan)
-    noise, ground, rule = plan.noise, plan.noise.ground, rules.rule_of(market)
+    machine = plan_generator(plan)
+    noise, ground, rule = plan.noise, plan.noise.ground, rules.market_noise_rule(market)
     factors = (
         f"ground factors {ground.source:g}, {ground.middle:g} and {ground.receiver:g} "
         "(0 hard, 1 porous)"
@@ -87,9 +93,9 @@ def assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
             f"{machine.level_distance_m:g} m ({machine.source})"
         ),
         (
-            f"Sound power {power_dba(machine):.1f} dB(A), spread over octaves as "
-            f"{catalogue.spectra()[machine.spectrum].title}; "
-            f"{catalogue.spectra()[machine.spectrum].source}."
+            f"Sound power {sound_power_dba(machine):.1f} dB(A), spread over octaves as "
+            f"{catalogue.read_spectra()[machine.spectrum].title}; "
+            f"{catalogue.read_spectra()[machine.spectrum].source}."
         ),
         (
             f"Noise by ISO 9613-2:{noise.edition}, downwind, {noise.temperature_c:g} C and "
@@ -104,9 +110,9 @@ def assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
             f"{plan.fuel.usable_share:.0%} of what a gas main carries when empty is taken to be "
             "free; public data cannot show spare capacity."
         ),
-        *_of_mains(plan),
-        *_on_the_ground(plan),
-        *_of_the_grid(plan),
+        *_main_assumptions(plan),
+        *_pad_assumptions(plan),
+        *_grid_assumptions(plan),
         (
             f"{machine.title} turns {machine.efficiency:.0%} of the fuel's "
             f"{'higher' if machine.efficiency_basis == 'HHV' else 'lower'} heating value into "
@@ -117,7 +123,7 @@ def assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
             f"Stored fuel scores like a main {plan.fuel.storage_as_far_as_m:g} m away; up to "
             f"{plan.fuel.containers_most} tanks stand side by side."
         ),
-        *_stored(plan),
+        *_storage_assumptions(plan),
     ]
     taken = plan.assume
     if taken.main_at_sign is not None:
@@ -142,12 +148,12 @@ def assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def estimates(plan: Plan) -> tuple[str, ...]:
+def list_estimates(plan: Plan) -> tuple[str, ...]:
     """List the plan's estimates of time and money, each with its source and age."""
-    return tuple(economics.estimates(plan, fuels_of(plan)))
+    return tuple(economics.describe_estimates(plan, plan_fuels(plan)))
 
 
-def _of_the_grid(plan: Plan) -> list[str]:
+def _grid_assumptions(plan: Plan) -> list[str]:
     """Say what is assumed of the grid."""
     grid = plan.grid
     return [
@@ -165,9 +171,9 @@ def _of_the_grid(plan: Plan) -> list[str]:
     ]
 
 
-def _of_mains(plan: Plan) -> list[str]:
+def _main_assumptions(plan: Plan) -> list[str]:
     """Say what is assumed of gas mains and of plants."""
-    pipes, gas_of = catalogue.pipes(), catalogue.plants()
+    pipes, gas_of = catalogue.read_pipes(), catalogue.read_plants()
     falls = "; ".join(
         f"{name} {rule.inlet_psig:g} to {rule.outlet_psig:g} psig"
         if rule.outlet_psig is not None
@@ -190,9 +196,9 @@ def _of_mains(plan: Plan) -> list[str]:
     ]
 
 
-def _on_the_ground(plan: Plan) -> list[str]:
+def _pad_assumptions(plan: Plan) -> list[str]:
     """Say what is assumed of the ground, and of how machines stand on it."""
-    machine, pad = generator_of(plan), plan.pad
+    machine, pad = plan_generator(plan), plan.pad
     pressure = machine.mass_kg / (machine.length_m * machine.width_m)
     yards = [
         f"{zone} zones {one.front_m:.1f} m in front, {one.side_m:.1f} beside, {one.rear_m:.1f} "
@@ -207,7 +213,7 @@ def _on_the_ground(plan: Plan) -> list[str]:
         (
             f"{pad.building_clearance_m:g} m to buildings (NFPA 37, openings and combustible "
             f"walls); aisles of {pad.service_m:g} m, and of "
-            f"{block.electrical_m(machine, plan):g} m at the electrical ends (NEC 110.26, "
+            f"{block.electrical_aisle_m(machine, plan):g} m at the electrical ends (NEC 110.26, "
             f"{machine.volts_to_ground:g} V to ground, condition {pad.electrical_condition})."
         ),
         (
@@ -225,12 +231,12 @@ def _on_the_ground(plan: Plan) -> list[str]:
     return lines
 
 
-def _stored(plan: Plan) -> list[str]:
+def _storage_assumptions(plan: Plan) -> list[str]:
     """Say what is assumed of each stored fuel of the plan."""
     lines = []
-    for one in fuels_of(plan):
+    for one in plan_fuels(plan):
         if one.id in plan.fuel.delivered and "storage" in one.routes:
-            rule = catalogue.separations()[plan.fuel.separation[one.id]]
+            rule = catalogue.read_separations()[plan.fuel.separation[one.id]]
             boils = plan.fuel.vaporiser and one.storage_unit == "gal"
             lines.append(
                 f"{one.title.capitalize()} lasts {plan.fuel.autonomy_days[one.id]:g} days between "

@@ -13,42 +13,42 @@ from geo.criteria.grid import gap
 from geo.errors import ConfigError
 from geo.model import CRITERIA, Plan, Ramp
 from geo.ranking import sentences as sentence
-from geo.screen import fuels_of
+from geo.screen import plan_fuels
 
 VERDICTS = ("fit", "unknown", "unfit")
 # What one machine more needs, roughly, in each criterion's unit: makes slacks comparable.
 SLACK_UNIT_DB, SLACK_UNIT_M = 3.0, 1.524
-HIGH, MEDIUM = 0.85, 0.5
+HIGH_SHARE, MEDIUM_SHARE = 0.85, 0.5
 # Of one block of adjoining sites, so many stand among the first TOP listed; the others are folded.
-TOP, PER_GROUP = 20, 3
+TOP_ROWS, ROWS_PER_GROUP = 20, 3
 
 
-def rank(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
+def rank_sites(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     """Judge and order the sites: the ranking, one row per site, best first, RangeIndex.
 
     Order: verdict, worst score, known share, power served, n_lo, smallest slack, id. Numbers are
     rounded as the catalogue says before they are compared, so that the list sorts as it reads.
     """
     ranking = facts.copy()
-    ranking["fuel_title"] = ranking["fuel"].map({one.id: one.title for one in fuels_of(plan)})
+    ranking["fuel_title"] = ranking["fuel"].map({one.id: one.title for one in plan_fuels(plan)})
     ranking["verdict"] = np.select(
         [ranking["n_lo"] >= 1, ranking["n_hi"] == 0], ["fit", "unfit"], "unknown"
     )
-    ranking = _powered(ranking, plan)
-    _scores(ranking, plan)
+    ranking = _add_power(ranking, plan)
+    _add_scores(ranking, plan)
     ranking["smallest_slack"] = _smallest_slack(ranking)
-    ranking = rounded(ranking)
-    _words(ranking, plan)
-    ranking = _ordered(ranking)
+    ranking = round_facts(ranking)
+    _add_texts(ranking, plan)
+    ranking = _sort_ranking(ranking)
     ranking["rank"] = np.arange(1, len(ranking) + 1)
-    ranking["headroom_left_kw"] = gap.left_kw(ranking, plan.target_kw).round()
-    ranking["folded"] = folded(ranking["group_id"])
-    shapes = ["geometry", *catalogue.SHAPES]
-    kept = [fact.name for fact in catalogue.facts_in(ranking.columns)]
+    ranking["headroom_left_kw"] = gap.headroom_left_kw(ranking, plan.target_kw).round()
+    ranking["folded"] = mark_folded(ranking["group_id"])
+    shapes = ["geometry", *catalogue.SHAPE_COLUMNS]
+    kept = [fact.name for fact in catalogue.facts_of_table(ranking.columns)]
     return gpd.GeoDataFrame(ranking[kept + shapes], geometry="geometry", crs=facts.crs)
 
 
-def folded(group: pd.Series) -> np.ndarray:
+def mark_folded(group: pd.Series) -> np.ndarray:
     """Say for each site, best first, whether a list folds it beneath its block of adjoining sites.
 
     `group` (n,) names each site's block. Until TOP sites are listed, those of a block that has
@@ -56,11 +56,11 @@ def folded(group: pd.Series) -> np.ndarray:
 
     Worked: of blocks a, a, b, a, a, c the second last, a fourth of a, is folded.
     """
-    more = group.groupby(group).cumcount().to_numpy() >= PER_GROUP
-    return np.asarray(more & (np.cumsum(~more) < TOP))
+    more = group.groupby(group).cumcount().to_numpy() >= ROWS_PER_GROUP
+    return np.asarray(more & (np.cumsum(~more) < TOP_ROWS))
 
 
-def beneath(ranking: pd.DataFrame) -> np.ndarray:
+def count_folded_beneath(ranking: pd.DataFrame) -> np.ndarray:
     """Return how many folded sites each site of a ranking (n,) has beneath it.
 
     They stand beneath the last of their block that is listed before them.
@@ -71,11 +71,11 @@ def beneath(ranking: pd.DataFrame) -> np.ndarray:
     return np.bincount(last[away].astype(int), minlength=len(ranking))
 
 
-def rounded(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def round_facts(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Round every fact to the decimals that the catalogue gives it."""
     decimals = {
         fact.name: fact.decimals
-        for fact in catalogue.facts_in(frame.columns)
+        for fact in catalogue.facts_of_table(frame.columns)
         if fact.decimals is not None
     }
     # Adding 0 turns -0.0 into 0.0, which would print as "-0.0".
@@ -87,7 +87,7 @@ def rounded(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(whole[list(frame.columns)], geometry="geometry", crs=frame.crs)
 
 
-def counts(ranking: gpd.GeoDataFrame) -> dict[str, dict[str, int]]:
+def count_opinions(ranking: gpd.GeoDataFrame) -> dict[str, dict[str, int]]:
     """Count the ranking by each opinion and evidence, and by how many machines the sites carry."""
     columns = (
         "verdict", "call", "gap_class", "binding", "grid_evidence", "headroom_check",
@@ -100,7 +100,7 @@ def counts(ranking: gpd.GeoDataFrame) -> dict[str, dict[str, int]]:
     }
 
 
-def ramp(values: pd.Series, line: Ramp) -> pd.Series:
+def score_on_ramp(values: pd.Series, line: Ramp) -> pd.Series:
     """Return 0 at `zero_at`, 1 at `one_at`, straight between and flat beyond. NaN stays NaN.
 
     Worked: zero at 120 m, one at 0 m: 30 m scores 0.75.
@@ -108,7 +108,7 @@ def ramp(values: pd.Series, line: Ramp) -> pd.Series:
     return ((values - line.zero_at) / (line.one_at - line.zero_at)).clip(0, 1)
 
 
-def _powered(ranking: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
+def _add_power(ranking: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     """Add the power of what each site carries, and what of every load it serves with the grid."""
     each = ranking["machine_kw"]
     running = {end: (ranking[f"n_{end}"] - plan.spares).clip(lower=0) for end in ("lo", "hi")}
@@ -116,50 +116,53 @@ def _powered(ranking: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
         f"power_{end}_kw": count * each for end, count in running.items()
     }
     for load_kw in plan.every_load_kw:
-        tag = catalogue.load_tag(load_kw)
-        least, most = gap.shortfall(ranking["headroom_lo_kw"], ranking["headroom_hi_kw"], load_kw)
-        few, many = (gap.needed(short, each, plan.spares) for short in (least, most))
+        tag = catalogue.load_column_tag(load_kw)
+        least, most = gap.shortfall_range_kw(
+            ranking["headroom_lo_kw"], ranking["headroom_hi_kw"], load_kw
+        )
+        few, many = (gap.count_needed(short, each, plan.spares) for short in (least, most))
         told |= {
-            f"gap_at_{tag}": gap.gap_class(least, most),
+            f"gap_at_{tag}": gap.classify_gap(least, most),
             f"short_lo_at_{tag}": least,
             f"short_hi_at_{tag}": most,
             f"needed_lo_at_{tag}": few,
             f"needed_hi_at_{tag}": many,
-            f"covers_at_{tag}": gap.covers(few, many, ranking["n_lo"], ranking["n_hi"], most),
-            f"served_at_{tag}": gap.served(load_kw, most, running["lo"], each),
+            f"covers_at_{tag}": gap.covers_gap(few, many, ranking["n_lo"], ranking["n_hi"], most),
+            f"served_at_{tag}": gap.power_served_kw(load_kw, most, running["lo"], each),
         }
-    tag = catalogue.load_tag(plan.target_kw)
+    tag = catalogue.load_column_tag(plan.target_kw)
     told |= {"power_served_kw": told[f"served_at_{tag}"], "covers_gap": told[f"covers_at_{tag}"]}
     return gpd.GeoDataFrame(ranking.join(pd.DataFrame(told, index=ranking.index)))
 
 
-def _scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
+def _add_scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     worst, best = {}, {}
     if plan.grid.goal == "bridge":
         closed = [
             ranking[[f"shortfall_{end}_kw", f"power_{end}_kw"]].min(axis=1) / plan.target_kw
             for end in ("lo", "hi")
         ]
-        worst["grid"], best["grid"] = (ramp(share, plan.score.grid) for share in closed)
+        worst["grid"], best["grid"] = (score_on_ramp(share, plan.score.grid) for share in closed)
     else:
         ends = pd.concat(
-            [ramp(ranking[f"headroom_{end}_kw"], plan.score.grid) for end in ("lo", "hi")], axis=1
+            [score_on_ramp(ranking[f"headroom_{end}_kw"], plan.score.grid) for end in ("lo", "hi")],
+            axis=1,
         )
         worst["grid"], best["grid"] = ends.min(axis=1), ends.max(axis=1)
     stored = ranking["fuel_evidence"] == "storage"
     away = ranking["main_distance_m"].fillna(ranking["plant_distance_m"])
     away = away.where(~stored, plan.fuel.storage_as_far_as_m)
-    reached = ramp(away, plan.score.fuel)
+    reached = score_on_ramp(away, plan.score.fuel)
     worst["fuel"] = reached.where(ranking["fuel_n_lo"] > 0, 0.0)
     best["fuel"] = reached.fillna(1.0).where(ranking["fuel_n_hi"] > 0, 0.0)
     bare = ranking["bare"]
     ground = ranking["ground_area_m2"]
     # On a bare parcel the record of floor area and storeys still bounds the ground.
     ground = ground.where(~bare, np.fmin(ground, ranking["open_area_m2"]))
-    best["pad"] = ramp(ground, plan.score.pad)
+    best["pad"] = score_on_ramp(ground, plan.score.pad)
     worst["pad"] = best["pad"].where(ranking["pad_lo"] == ranking["pad_n"], 0.0)
-    worst["noise"] = ramp(ranking["margin_worst_db"], plan.score.noise)
-    best["noise"] = ramp(ranking["margin_best_db"], plan.score.noise)
+    worst["noise"] = score_on_ramp(ranking["margin_worst_db"], plan.score.noise)
+    best["noise"] = score_on_ramp(ranking["margin_best_db"], plan.score.noise)
 
     weightless = set(str(ranking["weightless"].iloc[0]).split())
     weight = {
@@ -216,7 +219,7 @@ def _smallest_slack(ranking: gpd.GeoDataFrame) -> pd.Series:
     return slack.min(axis=1).where(ranking["n_lo"] > 0, -lacking.max(axis=1))
 
 
-def _words(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
+def _add_texts(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     gap_matters = "grid" not in str(ranking["weightless"].iloc[0]).split()
     assumed = ranking["assumed"].notna()
     short = (ranking["gap_class"] == "short") | (not gap_matters)
@@ -233,7 +236,7 @@ def _words(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
         "check first",
     )
     grade = np.select(
-        [(ranking["known_share"] >= HIGH) & ~assumed, ranking["known_share"] >= MEDIUM],
+        [(ranking["known_share"] >= HIGH_SHARE) & ~assumed, ranking["known_share"] >= MEDIUM_SHARE],
         ["high", "medium"],
         "low",
     )
@@ -242,13 +245,13 @@ def _words(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
         f"{word} ({percent} % known{', with assumptions' if taken else ''})"
         for word, percent, taken in zip(grade, share, assumed, strict=True)
     ]
-    rows = ranking.drop(columns=["geometry", *catalogue.SHAPES]).to_dict("records")
-    ranking["limit_text"] = [sentence.limit(row, plan) for row in rows]
-    ranking["lift_text"] = [sentence.lift(row, plan) for row in rows]
-    ranking["sentence"] = [sentence.sentence(row, plan) for row in rows]
+    rows = ranking.drop(columns=["geometry", *catalogue.SHAPE_COLUMNS]).to_dict("records")
+    ranking["limit_text"] = [sentence.describe_limit(row, plan) for row in rows]
+    ranking["lift_text"] = [sentence.describe_levers(row, plan) for row in rows]
+    ranking["sentence"] = [sentence.write_sentence(row, plan) for row in rows]
 
 
-def _ordered(ranking: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def _sort_ranking(ranking: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     place = {name: number for number, name in enumerate(VERDICTS)}
     keys = pd.DataFrame(
         {

@@ -66,13 +66,13 @@ PAD_UNKNOWN = {
 Row = dict[str, Any]
 
 
-def ordinal(number: int) -> str:
+def format_ordinal(number: int) -> str:
     """Return a count as a place: 1st, 2nd, 3rd, 4th, 11th, 21st."""
     ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
-def power(kw: float) -> str:
+def format_power(kw: float) -> str:
     """Return a power as a reader says it: 800 kW, 1 MW, 1.2 MW.
 
     Worked: 1200 kW is "1.2 MW".
@@ -80,12 +80,12 @@ def power(kw: float) -> str:
     return f"{kw:g} kW" if kw < 1000 else f"{round(kw / 1000, 2):g} MW"
 
 
-def machines(count: int) -> str:
+def format_machines(count: int) -> str:
     """Return "1 generator" or "6 generators"."""
     return f"{count} generator{'' if count == 1 else 's'}"
 
 
-def limit(row: Row, plan: Plan) -> str:
+def describe_limit(row: Row, plan: Plan) -> str:
     """Say in a few words what limits the site."""
     if row["binding"] == "cap":
         return f"nothing: the plan stops at {plan.cap}"
@@ -93,7 +93,7 @@ def limit(row: Row, plan: Plan) -> str:
     return "; ".join(parts)
 
 
-def lift(row: Row, plan: Plan) -> str | None:
+def describe_levers(row: Row, plan: Plan) -> str | None:
     """Say what would let the site carry more: a lever that does, or what is worth finding out."""
     parts = []
     lever = row["lift_lever"]
@@ -101,8 +101,8 @@ def lift(row: Row, plan: Plan) -> str | None:
     if isinstance(lever, str):
         known = plan.levers.get(lever)
         title = known.title if known else f"{lever.replace('_', ' ')} instead"
-        parts.append(f"{title}: {machines(int(row['lift_n']))}")
-    unknown = unknowns(row)
+        parts.append(f"{title}: {format_machines(int(row['lift_n']))}")
+    unknown = list_unknowns(row)
     if row["n_hi"] > row["n_lo"] and unknown:
         parts.append(f"finding out {' and '.join(unknown)}: up to {int(row['n_hi'])}")
     elif row["other_n_hi"] > max(row["other_n_lo"], row["n_hi"], sure):
@@ -111,7 +111,7 @@ def lift(row: Row, plan: Plan) -> str | None:
     return "; ".join(parts) or None
 
 
-def unknowns(row: Row) -> list[str]:
+def list_unknowns(row: Row) -> list[str]:
     """List what is not known and stands between the worst and the best answer."""
     found = []
     if row["fuel_n_lo"] < row["fuel_n_hi"]:
@@ -126,7 +126,7 @@ def unknowns(row: Row) -> list[str]:
     return found
 
 
-def sentence(row: Row, plan: Plan) -> str:
+def write_sentence(row: Row, plan: Plan) -> str:
     """Say in one or two plain sentences what the site carries and what the grid leaves."""
     text = f"{_carries(row, plan)} {_grid(row, plan)}"
     if row["headroom_check"] == "contradict":
@@ -141,20 +141,20 @@ def sentence(row: Row, plan: Plan) -> str:
 def _carries(row: Row, plan: Plan) -> str:
     lo, hi, fuel = int(row["n_lo"]), int(row["n_hi"]), row["fuel_title"]
     if hi == 0:
-        return f"Carries none ({limit(row, plan)})."
+        return f"Carries none ({describe_limit(row, plan)})."
     if lo == 0:
         return (
-            f"Carries up to {machines(hi)} ({power(row['power_hi_kw'])}) on {fuel}, or none: "
-            f"not known is {' and '.join(unknowns(row))}."
+            f"Carries up to {format_machines(hi)} ({format_power(row['power_hi_kw'])}) on {fuel}, "
+            f"or none: not known is {' and '.join(list_unknowns(row))}."
         )
-    size = power(row["power_lo_kw"])
+    size = format_power(row["power_lo_kw"])
     more = f", up to {hi} at best" if hi > lo else ""
-    return f"Carries {machines(lo)} ({size}) on {fuel}{more}; {_next(row, plan)}."
+    return f"Carries {format_machines(lo)} ({size}) on {fuel}{more}; {_next(row, plan)}."
 
 
 def _next(row: Row, plan: Plan) -> str:
     lo = int(row["n_lo"])
-    a_next = f"{'an' if lo + 1 in (8, 11, 18) else 'a'} {ordinal(lo + 1)}"
+    a_next = f"{'an' if lo + 1 in (8, 11, 18) else 'a'} {format_ordinal(lo + 1)}"
     if row["binding"] == "cap":
         return f"the plan stops at {plan.cap}"
     if row["binding"] == "noise" and _known(row["level_next_dba"]):
@@ -166,7 +166,7 @@ def _next(row: Row, plan: Plan) -> str:
         return f"{a_next} finds no room: {_no_room(row)}"
     if row["binding"] == "fuel":
         return f"{a_next} would need more fuel: {_fuel_limit(row)}"
-    return f"{a_next} is stopped by {limit(row, plan)}"
+    return f"{a_next} is stopped by {describe_limit(row, plan)}"
 
 
 def _hearer(row: Row, which: str = "receptor") -> str:
@@ -230,7 +230,7 @@ def _spare(row: Row) -> str:
     return f"{where} spares {have}"
 
 
-def needs(row: Row, plan: Plan) -> str:
+def describe_needs(row: Row, plan: Plan) -> str:
     """Say what a fuel needs at a site, before a generator runs on it; `fuel_n_hi` may be none."""
     evidence, none = row["fuel_evidence"], row["fuel_n_hi"] == 0
     if evidence == "storage":
@@ -281,7 +281,7 @@ def _tanks(row: Row) -> str:
 
 
 def _grid(row: Row, plan: Plan) -> str:
-    target = power(plan.target_kw)
+    target = format_power(plan.target_kw)
     lo, hi = float(row["shortfall_lo_kw"]), float(row["shortfall_hi_kw"])
     if row["gap_class"] == "covered":
         return f"The grid already carries {target}."
@@ -292,13 +292,15 @@ def _grid(row: Row, plan: Plan) -> str:
     if lo == hi == plan.target_kw:
         return f"The grid has nothing left for the {target}: {row['needed_lo']:.0f} needed."
     if lo == hi:
-        return f"The grid leaves {target} short by {power(lo)}: {row['needed_lo']:.0f} needed."
+        return (
+            f"The grid leaves {target} short by {format_power(lo)}: {row['needed_lo']:.0f} needed."
+        )
     count = (
         f"{row['needed_lo']:.0f} needed"
         if row["needed_lo"] == row["needed_hi"]
         else f"{row['needed_lo']:.0f} to {row['needed_hi']:.0f} needed"
     )
-    return f"The grid leaves {target} short by at least {power(lo)}: {count}."
+    return f"The grid leaves {target} short by at least {format_power(lo)}: {count}."
 
 
 def _contradiction(row: Row) -> str:

@@ -3,13 +3,15 @@
 import numpy as np
 import shapely
 
-from geo.shapes.near import gather
+from geo.shapes.near import unite_by_group
 
 # Ground is united on a grid this fine (m): what rounding leaves between two lots is not a lot line.
 GRID_M = 0.001
 
 
-def groups(shapes: np.ndarray, near_m: float, same: np.ndarray | None = None) -> np.ndarray:
+def group_adjoining(
+    shapes: np.ndarray, near_m: float, same: np.ndarray | None = None
+) -> np.ndarray:
     """Return for each shape the position of the first member of its group.
 
     `shapes` (n,) are geometries in one metric frame. Two are of one group where no more than
@@ -36,7 +38,7 @@ def groups(shapes: np.ndarray, near_m: float, same: np.ndarray | None = None) ->
             return np.asarray(first)
 
 
-def together(shapes: np.ndarray, group: np.ndarray, near_m: float) -> np.ndarray:
+def unite_adjoining(shapes: np.ndarray, group: np.ndarray, near_m: float) -> np.ndarray:
     """Return the ground of each group of adjoining polygons: the shapes united, gaps closed.
 
     `group` (n,) is as `groups` returns it; the answer has one polygon for each different value in
@@ -46,7 +48,7 @@ def together(shapes: np.ndarray, group: np.ndarray, near_m: float) -> np.ndarray
     Worked: squares over x = 0..10 and 10.04..20, y = 0..10, are one of 200 m2 within 0.05 m.
     """
     found, place = np.unique(group, return_inverse=True)
-    united = gather(shapes, place, len(found))
+    united = unite_by_group(shapes, place, len(found))
     half = near_m / 2
     wide = shapely.buffer(united, half, join_style="mitre")
     closed = shapely.buffer(wide, -half, join_style="mitre")

@@ -6,7 +6,7 @@ import pandas as pd
 import shapely
 
 
-def nearest(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> pd.DataFrame:
+def find_nearest(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> pd.DataFrame:
     """Return for each shape its nearest other within `reach_m`.
 
     `shapes` and `others` are arrays of geometries in one metric frame. The answer has a row per
@@ -28,7 +28,9 @@ def nearest(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> pd.DataFr
     return pd.DataFrame({"other": found, "distance_m": distance})
 
 
-def within(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> tuple[np.ndarray, np.ndarray]:
+def find_pairs_within(
+    shapes: np.ndarray, others: np.ndarray, reach_m: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return every pair (shape, other) no more than `reach_m` apart, by shape, then by other."""
     if not len(others) or not len(shapes):
         return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
@@ -37,7 +39,7 @@ def within(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> tuple[np.n
     return shape[order], other[order]
 
 
-def gather(shapes: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+def unite_by_group(shapes: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     """Unite the shapes of each group; the answer has one geometry per group, empty where none.
 
     `group` gives each shape's group, 0 to `groups` - 1, in any order.
@@ -52,7 +54,7 @@ def gather(shapes: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     return united
 
 
-def inside(
+def is_covered(
     shapes: np.ndarray, area: shapely.Geometry | None, reach_m: float | np.ndarray
 ) -> np.ndarray:
     """Say for each shape whether everything within `reach_m` of it lies inside `area`.
@@ -67,7 +69,7 @@ def inside(
     return np.asarray(covered & clear)
 
 
-def compass(from_points: np.ndarray, to_points: np.ndarray) -> np.ndarray:
+def name_directions(from_points: np.ndarray, to_points: np.ndarray) -> np.ndarray:
     """Name the direction from each point to its other, in eight winds.
 
     Worked: from (0, 0) to (1, 1) is `north-east`.
@@ -84,6 +86,6 @@ def compass(from_points: np.ndarray, to_points: np.ndarray) -> np.ndarray:
     return named
 
 
-def shapes_of(frame: gpd.GeoDataFrame | None) -> np.ndarray:
+def geometry_array(frame: gpd.GeoDataFrame | None) -> np.ndarray:
     """Return a layer's geometries as an array, empty where the market has no such layer."""
     return np.empty(0, dtype=object) if frame is None else np.asarray(frame.geometry.array)

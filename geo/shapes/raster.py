@@ -10,7 +10,7 @@ from rasterio.warp import Resampling, calculate_default_transform, reproject
 from geo.model import Raster
 
 
-def at(raster: Raster, points: np.ndarray, crs: object) -> np.ndarray:
+def sample_raster(raster: Raster, points: np.ndarray, crs: object) -> np.ndarray:
     """Return the raster's value in the cell under each point; NaN outside it and on nodata.
 
     `points` (n,) are in `crs` (anything pyproj knows), x before y, and are moved into the
@@ -20,11 +20,11 @@ def at(raster: Raster, points: np.ndarray, crs: object) -> np.ndarray:
     Worked: a raster in degrees whose one cell covers longitude 9 to 10
     and latitude 0 to 1 gives its value at UTM zone 32's (500000, 55000), which is 9 E, 0.5 N.
     """
-    across = _across(str(pyproj.CRS.from_user_input(crs)), raster.crs)
-    return _under(raster, *across.transform(*_xy(points)))
+    across = _transformer(str(pyproj.CRS.from_user_input(crs)), raster.crs)
+    return _cell_values(raster, *across.transform(*_xy(points)))
 
 
-def in_frame(raster: Raster, crs: object) -> Raster:
+def reproject_raster(raster: Raster, crs: object) -> Raster:
     """Return the raster in another frame, resampled bilinearly; itself where it is there already.
 
     Worked: a raster in the market's frame comes back as it is.
@@ -54,7 +54,7 @@ def in_frame(raster: Raster, crs: object) -> Raster:
 
 
 @cache
-def _across(crs: str, other: str) -> pyproj.Transformer:
+def _transformer(crs: str, other: str) -> pyproj.Transformer:
     return pyproj.Transformer.from_crs(crs, other, always_xy=True)
 
 
@@ -66,7 +66,7 @@ def _xy(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _under(raster: Raster, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _cell_values(raster: Raster, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the values in the cells under coordinates (n,) in the raster's frame."""
     found = np.full(len(x), np.nan)
     known = np.isfinite(x) & np.isfinite(y)

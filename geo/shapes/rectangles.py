@@ -18,18 +18,20 @@ import shapely
 from numba import njit
 
 TOLERANCE_M = 0.001
-CELLS_MOST = 20_000  # of one rectangle in one turn; thinner than that, a place is not looked for
+MAX_SEARCH_CELLS = (
+    20_000  # of one rectangle in one turn; thinner than that, a place is not looked for
+)
 CHUNK, THREADS = 256, 2
 STEP_DEG = 5.0
 DECIMALS = 3  # of a degree: 50 m long, that is 1 mm at the end
 
 
-def longest(shapes: np.ndarray) -> np.ndarray:
+def longest_edge_direction(shapes: np.ndarray) -> np.ndarray:
     """Return the direction of each shape's longest edge, in degrees from 0 to 90; 0 without edges.
 
     Of edges equally long, the least. Worked: a 20 by 10 m rectangle turned by 30 degrees: 30.
     """
-    of, length, angle = _directed(shapes)
+    of, length, angle = _edge_directions(shapes)
     order = np.lexsort((angle, -length.round(6), of))
     there, first_of = np.unique(of[order], return_index=True)
     found = np.zeros(len(shapes))
@@ -37,7 +39,7 @@ def longest(shapes: np.ndarray) -> np.ndarray:
     return found
 
 
-def turns(
+def list_directions(
     shapes: np.ndarray, more: np.ndarray, more_of: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the directions in which a rectangle is tried in each shape: (shape, degrees).
@@ -48,9 +50,9 @@ def turns(
 
     Worked: a 20 by 10 m rectangle turned by 30 degrees: 30, then 35, 40, ... 85, 0, 5, ... 25.
     """
-    of, length, angle = _directed(shapes)
-    other, other_length, other_angle = _directed(more)
-    lead, leading = longest(shapes), np.unique(of)
+    of, length, angle = _edge_directions(shapes)
+    other, other_length, other_angle = _edge_directions(more)
+    lead, leading = longest_edge_direction(shapes), np.unique(of)
     of = np.concatenate((of, more_of[other]))
     length, angle = np.concatenate((length, other_length)), np.concatenate((angle, other_angle))
     # Counted from the longest edge, so that turning a shape turns its directions with it.
@@ -69,9 +71,9 @@ def turns(
     return of, (lead[of] + apart) % 90.0
 
 
-def _directed(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _edge_directions(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return of each edge its shape's position, its length, and its direction from 0 to 90."""
-    of, begin, end = edges(shapes)
+    of, begin, end = list_edges(shapes)
     step = end - begin
     length = np.hypot(step[:, 0], step[:, 1])
     angle = np.round(np.degrees(np.arctan2(step[:, 1], step[:, 0])) % 90.0, 6) % 90.0
@@ -79,7 +81,7 @@ def _directed(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return of[keep], length[keep], angle[keep]
 
 
-def edges(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def list_edges(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return every edge of every ring: the shape's position, the start and the end (x, y)."""
     parts, shape_of_part = shapely.get_parts(shapes, return_index=True)
     rings, part_of_ring = shapely.get_rings(parts, return_index=True)
@@ -89,7 +91,7 @@ def edges(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return shape, xy[:-1][joined], xy[1:][joined]
 
 
-def rectangles(
+def make_rectangles(
     x: np.ndarray, y: np.ndarray, length: np.ndarray, width: np.ndarray, degrees: np.ndarray
 ) -> np.ndarray:
     """Return rectangles about (x, y), their length turned counter-clockwise from east.
@@ -111,7 +113,7 @@ def rectangles(
     return np.asarray(shapely.polygons(np.stack(corners, axis=1)))
 
 
-def turn(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+def rotate_shapes(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """Move each shape's origin to (0, 0) and turn it clockwise by its degrees."""
     xy, of = shapely.get_coordinates(shapes, return_index=True)
     angle = np.radians(degrees)[of]
@@ -122,15 +124,15 @@ def turn(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -> np.ndar
     return np.asarray(shapely.set_coordinates(shapes.copy(), turned))
 
 
-def turn_back(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+def rotate_shapes_back(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """Undo `turn`."""
     zero = np.zeros_like(origin)
-    level = turn(shapes, zero, -degrees)
+    level = rotate_shapes(shapes, zero, -degrees)
     xy, of = shapely.get_coordinates(level, return_index=True)
     return np.asarray(shapely.set_coordinates(level, xy + origin[of]))
 
 
-def centres(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarray) -> np.ndarray:
+def possible_centers(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarray) -> np.ndarray:
     """Return where the centre of a rectangle may stand so that it lies inside its shape.
 
     `shapes` are polygons already turned so that the rectangle's length lies along x. The answer is
@@ -142,13 +144,13 @@ def centres(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarray) -> np
     if not room.all():
         found = np.full(len(shapes), shapely.Polygon(), dtype=object)
         if room.any():
-            found[room] = centres(shapes[room], length_m[room], width_m[room])
+            found[room] = possible_centers(shapes[room], length_m[room], width_m[room])
         return found
     if not len(shapes):
         return shapes
     half_x = np.maximum(length_m - TOLERANCE_M, TOLERANCE_M) / 2
     half_y = np.maximum(width_m - TOLERANCE_M, TOLERANCE_M) / 2
-    of, start, end = edges(shapes)
+    of, start, end = list_edges(shapes)
     swap = start[:, 0] > end[:, 0]
     start[swap], end[swap] = end[swap], start[swap].copy()
     reach = np.column_stack((half_x[of], half_y[of]))
@@ -173,7 +175,7 @@ def centres(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarray) -> np
     return np.asarray(shapely.difference(shapes, blocked))
 
 
-def centred(
+def possible_centers_rotated(
     shapes: np.ndarray,
     origin: np.ndarray,
     degrees: np.ndarray,
@@ -187,18 +189,18 @@ def centred(
     fits to a hair has no area to move in: its `centre` is then all there is.
     """
     long, wide = sizes_m.T
-    area = centres(
-        turn(shapes, origin, degrees),
+    area = possible_centers(
+        rotate_shapes(shapes, origin, degrees),
         np.where(across, wide, long),
         np.where(across, long, wide),
     )
     bare = np.flatnonzero(shapely.is_empty(area))
     if len(bare):
-        area[bare] = turn(shapely.points(centre[bare]), origin[bare], degrees[bare])
+        area[bare] = rotate_shapes(shapely.points(centre[bare]), origin[bare], degrees[bare])
     return area
 
 
-def first(
+def find_first_fit(
     shapes: np.ndarray,
     turns_from: np.ndarray,
     degrees: np.ndarray,
@@ -223,14 +225,14 @@ def first(
 
     def work(begin: int) -> None:
         part = slice(begin, begin + CHUNK)
-        _first((edge, edge_from), (turn, turns_from), shape[part], sizes_m[part],
+        _find_first_fit((edge, edge_from), (turn, turns_from), shape[part], sizes_m[part],
                taken[part], across[part], centre[part])  # fmt: skip
 
     _in_chunks(work, len(shape))
     return taken, across, centre + corner[shape]
 
 
-def most(
+def find_largest_fit(
     shapes: np.ndarray,
     turns_from: np.ndarray,
     degrees: np.ndarray,
@@ -261,7 +263,7 @@ def most(
     def work(begin: int) -> None:
         some = asked[begin : begin + CHUNK]
         turns, given = (turn, turns_from), (sizes, sizes_from)
-        _most((edge, edge_from), some, turns, given, (upper, room_m2), found, whole)
+        _find_largest_fit((edge, edge_from), some, turns, given, (upper, room_m2), found, whole)
 
     _in_chunks(work, len(asked))
     return found, whole
@@ -277,7 +279,7 @@ def _edges_from(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
     Far from the origin, coordinates lose their end.
     """
-    of, begin, end = edges(shapes)
+    of, begin, end = list_edges(shapes)
     corner = np.zeros((len(shapes), 2))
     filled = ~shapely.is_empty(shapes)
     corner[filled] = shapely.bounds(shapes[filled])[:, :2]
@@ -294,7 +296,7 @@ def _longest(edge_from: np.ndarray) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _first(
+def _find_first_fit(
     edges: tuple[np.ndarray, np.ndarray],
     turns: tuple[np.ndarray, np.ndarray],
     shape: np.ndarray,
@@ -310,10 +312,10 @@ def _first(
     for q in range(len(shape)):
         low, high = edge_from[shape[q]], edge_from[shape[q] + 1]
         for t in range(turns_from[shape[q]], turns_from[shape[q] + 1]):
-            box = _levelled(edge[low:high], turn[t], level)
+            box = _rotate_edges(edge[low:high], turn[t], level)
             for turned in range(2):
                 a, b = sizes[q, turned], sizes[q, 1 - turned]
-                state, x, y = _search(level[: high - low], box, a, b, stack)
+                state, x, y = _search_center(level[: high - low], box, a, b, stack)
                 if state > 0:
                     cos, sin = np.cos(turn[t]), np.sin(turn[t])
                     taken[q], across[q] = t, turned == 1
@@ -324,7 +326,7 @@ def _first(
 
 
 @njit(nogil=True, cache=True)
-def _most(
+def _find_largest_fit(
     edges: tuple[np.ndarray, np.ndarray],
     asked: np.ndarray,
     turns: tuple[np.ndarray, np.ndarray],
@@ -344,7 +346,7 @@ def _most(
         for t in range(turns_from[s], turns_from[s + 1]):
             if found[s] >= upper[s]:
                 break
-            box = _levelled(edge[low:high], turn[t], level)
+            box = _rotate_edges(edge[low:high], turn[t], level)
             # Strides double for as long as they hold, then halve: few tests to a large answer.
             stride = 1
             above = upper[s] + 1
@@ -356,7 +358,7 @@ def _most(
                         continue
                     for across in range(2):
                         a, b = sizes[o, across], sizes[o, 1 - across]
-                        state, _, _ = _search(level[: high - low], box, a, b, stack)
+                        state, _, _ = _search_center(level[: high - low], box, a, b, stack)
                         if state < 0:
                             whole[s] = False
                         held = held or state > 0
@@ -373,7 +375,7 @@ def _most(
 
 
 @njit(nogil=True, cache=True)
-def _levelled(
+def _rotate_edges(
     edge: np.ndarray, angle: float, level: np.ndarray
 ) -> tuple[float, float, float, float]:
     """Turn edges clockwise into `level` (middle and step of each); return the box round them."""
@@ -389,7 +391,7 @@ def _levelled(
 
 
 @njit(nogil=True, cache=True)
-def _search(
+def _search_center(
     level: np.ndarray,
     box: tuple[float, float, float, float],
     length_m: float,
@@ -405,7 +407,7 @@ def _search(
     stack[0, 0], stack[0, 1] = (left + right) / 2, (low + high) / 2
     stack[0, 2], stack[0, 3] = (right - left) / 2 - a, (high - low) / 2 - b
     held = 1
-    for _ in range(CELLS_MOST):
+    for _ in range(MAX_SEARCH_CELLS):
         if held == 0:
             return 0, np.nan, np.nan
         held -= 1

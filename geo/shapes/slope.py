@@ -13,7 +13,7 @@ from rasterio.features import shapes
 
 from geo.contract.units import convert_units
 from geo.model import Raster
-from geo.shapes.raster import in_frame
+from geo.shapes.raster import reproject_raster
 
 ROWS = 512  # at a time: the neighbours of a whole county would not fit in memory
 ROUNDING = 1e-9
@@ -21,7 +21,9 @@ LEVEL, STEEP, UNKNOWN = 0, 1, 2
 SIDE_PIECES = 32
 
 
-def steep(raster: Raster, slope_most: float, crs: object) -> tuple[np.ndarray, np.ndarray]:
+def find_steep_ground(
+    raster: Raster, slope_most: float, crs: object
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the ground steeper than `slope_most`, and the ground whose slope is not known.
 
     `slope_most` is rise over run: 0.15 is 15 %. Heights are in the raster's unit, metres where it
@@ -33,18 +35,21 @@ def steep(raster: Raster, slope_most: float, crs: object) -> tuple[np.ndarray, n
 
     Worked: ground that rises 1 m in 10 m east and nothing north has a slope of 0.1 everywhere.
     """
-    grid = in_frame(raster, crs)
-    found = _classes(grid, slope_most)
-    polygons = {STEEP: _outlined(found, grid, STEEP), UNKNOWN: _outlined(found, grid, UNKNOWN)}
+    grid = reproject_raster(raster, crs)
+    found = _classify_cells(grid, slope_most)
+    polygons = {
+        STEEP: _outline_cells(found, grid, STEEP),
+        UNKNOWN: _outline_cells(found, grid, UNKNOWN),
+    }
     if grid is not raster and len(polygons[UNKNOWN]):
         # The resampled grid has corners that the first one never had.
-        within = shapely.intersection(polygons[UNKNOWN], outline(raster, crs))
+        within = shapely.intersection(polygons[UNKNOWN], outline_raster(raster, crs))
         parts = shapely.get_parts(within)
         polygons[UNKNOWN] = parts[shapely.area(parts) > 0]
     return polygons[STEEP], polygons[UNKNOWN]
 
 
-def outline(raster: Raster, crs: object) -> shapely.Polygon:
+def outline_raster(raster: Raster, crs: object) -> shapely.Polygon:
     """Return the ground that the grid covers, in `crs`: what lies beyond, it says nothing of.
 
     Worked: 3 by 2 cells of 10 m cover 600 m2.
@@ -63,7 +68,7 @@ def outline(raster: Raster, crs: object) -> shapely.Polygon:
     return shapely.Polygon(np.column_stack((x, y)))
 
 
-def slope(raster: Raster) -> np.ndarray:
+def compute_slope(raster: Raster) -> np.ndarray:
     """Return the slope of each cell, rise over run; NaN where it or a neighbour has no height.
 
     The raster's frame is metric. Worked: on the plane z = 0.06 x + 0.08 y it is 0.1.
@@ -72,10 +77,10 @@ def slope(raster: Raster) -> np.ndarray:
     values = convert_units(values, raster.unit or "m", "m")
     # Beyond the outermost cells: as much farther up or down as the one before them.
     padded = np.pad(values, 1, mode="reflect", reflect_type="odd")
-    return _horn(padded, raster)
+    return _horn_slope(padded, raster)
 
 
-def _horn(padded: np.ndarray, raster: Raster) -> np.ndarray:
+def _horn_slope(padded: np.ndarray, raster: Raster) -> np.ndarray:
     """Return the slope of the cells of `padded` less its outermost ring."""
     down = padded[:-2] + 2 * padded[1:-1] + padded[2:]
     by_column = (down[:, 2:] - down[:, :-2]) / 8
@@ -89,7 +94,7 @@ def _horn(padded: np.ndarray, raster: Raster) -> np.ndarray:
     return np.asarray(np.hypot(east, north) + 0 * padded[1:-1, 1:-1])
 
 
-def _classes(raster: Raster, slope_most: float) -> np.ndarray:
+def _classify_cells(raster: Raster, slope_most: float) -> np.ndarray:
     """Return whether each cell is level, steep or unknown, a strip of rows at a time."""
     rows = len(raster.values)
     found = np.full(raster.values.shape, UNKNOWN, dtype=np.uint8)
@@ -98,13 +103,13 @@ def _classes(raster: Raster, slope_most: float) -> np.ndarray:
     for first in range(0, rows, ROWS):
         top, last = max(first - 1, 0), min(first + ROWS, rows)
         strip = Raster(raster.values[top : last + 1], raster.transform, raster.crs, raster.unit)
-        rise = slope(strip)[first - top : last - top]
+        rise = compute_slope(strip)[first - top : last - top]
         known = np.isfinite(rise)
         found[first:last][known] = np.where(rise[known] > slope_most + ROUNDING, STEEP, LEVEL)
     return found
 
 
-def _outlined(found: np.ndarray, raster: Raster, wanted: int) -> np.ndarray:
+def _outline_cells(found: np.ndarray, raster: Raster, wanted: int) -> np.ndarray:
     """Return the polygons round the cells of one class, each a patch joined along cells' edges."""
     here = found == wanted
     if not here.any():

@@ -11,21 +11,21 @@ import pandas as pd
 import shapely
 
 from geo.criteria.fuel import gas, plants, stored
-from geo.equipment.generator import demand
-from geo.equipment.tanks import lasts_days, tanks
+from geo.equipment.generator import fuel_demand
+from geo.equipment.tanks import list_tank_groups, storage_days
 from geo.model import Fuel, Generator, Plan, Route, Screening
 from geo.ranking import sentences as sentence
-from geo.shapes.near import shapes_of
+from geo.shapes.near import geometry_array
 from geo.sizing import size
 
 # What a row says of its fuel besides what every route answers with.
-TOLD = {**plants.PLANT_FACTS, "storage_days": np.nan}
+SUPPLY_TEXTS = {**plants.PLANT_FACTS, "storage_days": np.nan}
 # Where it is not known whether a plant is near, a fuel that counts only from one is context.
 UNPUBLISHED = ("no layer", "edge of layer")
 
 
 @dataclass(frozen=True)
-class Option:
+class FuelOption:
     """One fuel by one route: the ground beside it, what it can run, and what a site so carries."""
 
     fuel: Fuel
@@ -33,11 +33,11 @@ class Option:
     standing: size.Siting
     supply: pd.DataFrame
     deployed: pd.DataFrame
-    piped: gas.Piped | None = None
+    piped: gas.PipedSupply | None = None
 
 
 @dataclass(frozen=True)
-class Choice:
+class FuelChoice:
     """What each site carries on its best fuel, with the ground and the supply behind it.
 
     `served` is the supply of each option, with the main that serves what a site carries on it;
@@ -45,7 +45,7 @@ class Choice:
     each.
     """
 
-    options: tuple[Option, ...]
+    options: tuple[FuelOption, ...]
     served: tuple[pd.DataFrame, ...]
     best: np.ndarray
     found: size.Siting
@@ -61,20 +61,20 @@ class Choice:
         return np.asarray(named[self.best])
 
 
-def choose(
+def choose_fuel(
     given: Screening,
     sites: gpd.GeoDataFrame,
     found: size.Siting,
     fuels: list[Fuel],
     generator: Generator,
     plan: Plan,
-) -> Choice:
+) -> FuelChoice:
     """Size every fuel of the plan; take the first that surely carries one generator.
 
     Where none surely does, take the one that may carry most, the plan's first among equals.
     """
     options = tuple(
-        _option(given, sites, found, one, route, generator, plan)
+        _size_option(given, sites, found, one, route, generator, plan)
         for one in fuels
         for route in one.routes
     )
@@ -84,16 +84,16 @@ def choose(
     best = np.where((lo > 0).any(axis=1), (lo > 0).argmax(axis=1), hi.argmax(axis=1))
     there = options[0].standing
     for number, one in enumerate(options):
-        there = size.either(there, one.standing, best == number)
-    deployed = chosen([one.deployed for one in options], best)
-    served = tuple(_serving(one, sites, given, plan) for one in options)
-    supply = chosen(list(served), best)
-    lacking = {name: value for name, value in TOLD.items() if name not in supply}
+        there = size.select_sitings(there, one.standing, best == number)
+    deployed = pick_rows([one.deployed for one in options], best)
+    served = tuple(_name_supply(one, sites, given, plan) for one in options)
+    supply = pick_rows(list(served), best)
+    lacking = {name: value for name, value in SUPPLY_TEXTS.items() if name not in supply}
     supply = supply.join(pd.DataFrame(lacking, index=supply.index))
-    return Choice(options, served, best, there, deployed, supply, lo, hi)
+    return FuelChoice(options, served, best, there, deployed, supply, lo, hi)
 
 
-def _option(
+def _size_option(
     given: Screening,
     sites: gpd.GeoDataFrame,
     found: size.Siting,
@@ -101,25 +101,27 @@ def _option(
     route: Route,
     generator: Generator,
     plan: Plan,
-) -> Option:
+) -> FuelOption:
     there, piped = found, None
     if route == "main":
-        piped = gas.piped(sites, given.layers, given.coverage, fuel, generator, plan)
+        piped = gas.supply_from_mains(sites, given.layers, given.coverage, fuel, generator, plan)
         supply = piped.facts
     elif route == "plant":
-        supply = plants.made(sites, given.layers, given.coverage, fuel, generator, plan)
+        supply = plants.supply_from_plants(
+            sites, given.layers, given.coverage, fuel, generator, plan
+        )
         silent = supply["fuel_evidence"].isin(UNPUBLISHED)
         supply["fuel_n_hi"] = supply["fuel_n_hi"].where(~silent, 0)
     elif fuel.id in plan.fuel.delivered:
-        there, supply = _stored(given, sites, found, fuel, generator, plan)
+        there, supply = _size_beside_tanks(given, sites, found, fuel, generator, plan)
     else:
-        supply = stored.undelivered(sites, fuel, plan)
-    burns = demand(generator, fuel)
+        supply = stored.supply_undelivered(sites, fuel, plan)
+    burns = fuel_demand(generator, fuel)
     supply = supply.assign(fuel_unit=fuel.unit, fuel_demand=burns, fuel_route=route)
-    return Option(fuel, route, there, supply, size.deploy(there, supply, plan), piped)
+    return FuelOption(fuel, route, there, supply, size.deploy_fuel(there, supply, plan), piped)
 
 
-def _stored(
+def _size_beside_tanks(
     given: Screening,
     sites: gpd.GeoDataFrame,
     found: size.Siting,
@@ -128,15 +130,17 @@ def _stored(
     plan: Plan,
 ) -> tuple[size.Siting, pd.DataFrame]:
     """Return what the ground carries beside a fuel's tanks, and what they feed."""
-    groups = tanks(fuel, generator, plan)
-    there, kept = size.beside_tanks(found, sites, given, groups)
+    groups = list_tank_groups(fuel, generator, plan)
+    there, kept = size.resize_beside_tanks(found, sites, given, groups)
     ground = found.scene.ground.facts
     known = (~ground["bare"] & ground["clear_known"]).to_numpy()
-    supply = stored.by_storage(sites, groups, kept.group, kept.body, known, fuel, plan)
+    supply = stored.supply_from_storage(sites, groups, kept.group, kept.body, known, fuel, plan)
     return there, supply
 
 
-def _serving(option: Option, sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> pd.DataFrame:
+def _name_supply(
+    option: FuelOption, sites: gpd.GeoDataFrame, given: Screening, plan: Plan
+) -> pd.DataFrame:
     """Return an option's supply, with the main that serves what a site carries, or its tanks' days.
 
     That is what it carries at least, or at most where that is none: what is drawn.
@@ -145,15 +149,17 @@ def _serving(option: Option, sites: gpd.GeoDataFrame, given: Screening, plan: Pl
     running = (placed - plan.spares).clip(lower=0).to_numpy()
     if option.piped is not None:
         kept = ["fuel_unit", "fuel_demand", "fuel_route"]
-        return gas.serving(option.piped, sites, given.layers, running).join(option.supply[kept])
+        return gas.name_serving_main(option.piped, sites, given.layers, running).join(
+            option.supply[kept]
+        )
     if option.route != "storage":
         return option.supply
     held = option.supply["storage_capacity"].to_numpy(dtype=float) * option.fuel.usable_share
     burnt = option.supply["fuel_demand"].to_numpy(dtype=float) * running
-    return option.supply.assign(storage_days=lasts_days(held, burnt))
+    return option.supply.assign(storage_days=storage_days(held, burnt))
 
 
-def chosen(tables: list[pd.DataFrame], which: np.ndarray) -> pd.DataFrame:
+def pick_rows(tables: list[pd.DataFrame], which: np.ndarray) -> pd.DataFrame:
     """Take each row from the table that `which` names; a column that it lacks is missing."""
     index = tables[0].index
     columns = list(dict.fromkeys(name for table in tables for name in table.columns))
@@ -165,11 +171,11 @@ def chosen(tables: list[pd.DataFrame], which: np.ndarray) -> pd.DataFrame:
         ]
         whole = np.column_stack([one.to_numpy(dtype=object) for one in held])
         values = pd.Series(whole[np.arange(len(which)), which], index=index, dtype=object)
-        picked[name] = _as(values, next(table[name] for table in tables if name in table))
+        picked[name] = _cast_like(values, next(table[name] for table in tables if name in table))
     return pd.DataFrame(picked, index=index)
 
 
-def _as(values: pd.Series, like: pd.Series) -> pd.Series:
+def _cast_like(values: pd.Series, like: pd.Series) -> pd.Series:
     """Return values in another column's type, which a missing one widens."""
     if pd.api.types.is_bool_dtype(like.dtype):
         return values.fillna(value=False).astype(bool)
@@ -179,7 +185,7 @@ def _as(values: pd.Series, like: pd.Series) -> pd.Series:
     return values
 
 
-def most_at_best(choice: Choice) -> pd.DataFrame:
+def describe_other_fuel(choice: FuelChoice) -> pd.DataFrame:
     """Return the fuel that may carry most at best, how many at worst and best, and how known."""
     most = choice.hi.argmax(axis=1)
     rows = np.arange(len(most))
@@ -196,7 +202,7 @@ def most_at_best(choice: Choice) -> pd.DataFrame:
     )
 
 
-def rungs(choice: Choice, plan: Plan) -> pd.DataFrame:
+def describe_fuel_ladder(choice: FuelChoice, plan: Plan) -> pd.DataFrame:
     """Return the fuel ladder: for each fuel machines, distance, evidence, needs; and in a line.
 
     Of a fuel's routes the one that carries most counts. The line has the best fuel first, then
@@ -209,18 +215,20 @@ def rungs(choice: Choice, plan: Plan) -> pd.DataFrame:
         own = np.array(at)[route]
         rows = np.arange(len(own))
         lo, hi = choice.lo[rows, own], choice.hi[rows, own]
-        supply = chosen([choice.served[i] for i in at], route)
+        supply = pick_rows([choice.served[i] for i in at], route)
         found[f"n_lo_on_{name}"], found[f"n_hi_on_{name}"] = lo, hi
-        found[f"distance_of_{name}_m"] = _distance(supply)
+        found[f"distance_of_{name}_m"] = _supply_distance_m(supply)
         found[f"evidence_of_{name}"] = supply["fuel_evidence"].to_numpy()
         title = choice.options[at[0]].fuel.title
         told = supply.assign(fuel_id=name).drop(columns="storage").to_dict("records")
-        texts_of = [sentence.needs({str(k): v for k, v in row.items()}, plan) for row in told]
+        texts_of = [
+            sentence.describe_needs({str(k): v for k, v in row.items()}, plan) for row in told
+        ]
         found[f"needs_of_{name}"] = np.array(texts_of, dtype=object)
         place = np.select([choice.fuel == name, lo > 0, hi > 0], [0, 1, 2], 3)
         order.append(place)
         silent = supply["fuel_evidence"].isin(UNPUBLISHED).to_numpy()
-        texts.append(_counted(title, lo, hi, silent))
+        texts.append(_count_text(title, lo, hi, silent))
     ranks = np.argsort(np.column_stack(order), axis=1, kind="stable")
     words = np.column_stack(texts)
     lines = np.take_along_axis(words, ranks, axis=1)
@@ -228,7 +236,7 @@ def rungs(choice: Choice, plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(found, index=choice.supply.index)
 
 
-def _counted(title: str, lo: np.ndarray, hi: np.ndarray, silent: np.ndarray) -> np.ndarray:
+def _count_text(title: str, lo: np.ndarray, hi: np.ndarray, silent: np.ndarray) -> np.ndarray:
     span = [
         f"{title} {a}" if a == b else f"{title} {a} to {b}"
         for a, b in zip(lo.tolist(), hi.tolist(), strict=True)
@@ -237,7 +245,7 @@ def _counted(title: str, lo: np.ndarray, hi: np.ndarray, silent: np.ndarray) -> 
     return np.where(silent & (hi == 0), unknown, np.array(span, dtype=object))
 
 
-def _distance(supply: pd.DataFrame) -> np.ndarray:
+def _supply_distance_m(supply: pd.DataFrame) -> np.ndarray:
     away = supply["main_distance_m"].astype(float)
     if "plant_distance_m" in supply:
         away = away.fillna(supply["plant_distance_m"].astype(float))
@@ -263,15 +271,15 @@ def service_line_m(
             named = pd.MultiIndex.from_arrays([supply["main_source"], supply[key]])
         else:
             whose, named = pd.Index(frame[key]), pd.Index(supply[key])
-        lines = pd.Series(shapes_of(frame), index=whose)
+        lines = pd.Series(geometry_array(frame), index=whose)
         found = lines[~whose.duplicated()].reindex(named).to_numpy()
         both = told & ~shapely.is_missing(found)
         away[both] = shapely.distance(block.to_numpy()[both], found[both])
     return away
 
 
-def with_share(
-    choice: Choice,
+def resize_with_share(
+    choice: FuelChoice,
     given: Screening,
     sites: gpd.GeoDataFrame,
     generator: Generator,
@@ -283,9 +291,9 @@ def with_share(
     for number, one in enumerate(choice.options):
         if one.route != "main":
             continue
-        piped = gas.piped(
+        piped = gas.supply_from_mains(
             sites, given.layers, given.coverage, one.fuel, generator, plan, usable_share=share
         )
-        again = size.deploy(choice.found, piped.facts, plan)["n_lo"].to_numpy()
+        again = size.deploy_fuel(choice.found, piped.facts, plan)["n_lo"].to_numpy()
         after[choice.best == number] = again[choice.best == number]
     return after

@@ -6,17 +6,17 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geo.criteria.noise.sound import rerated
+from geo.criteria.noise.sound import rerate_source
 from geo.model import Generator, Lever, Plan, Screening
 from geo.sizing import fuel_options as ladder
 from geo.sizing import size
-from geo.sizing.fuel_options import Choice
+from geo.sizing.fuel_options import FuelChoice
 
 
-def lifted(
+def size_under_levers(
     given: Screening,
     sites: gpd.GeoDataFrame,
-    choice: Choice,
+    choice: FuelChoice,
     generator: Generator,
     plan: Plan,
 ) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def lifted(
         asked = np.flatnonzero(asked_by[lever.relieves])
         if not len(asked):
             continue
-        after = _under(lever, given, sites, choice, asked, generator, plan)
+        after = _size_under_lever(lever, given, sites, choice, asked, generator, plan)
         if lever.relieves == "noise":
             column = "wall_n" if lever.wall_height_m is not None else "rated_n"
             by_noise[column][asked] = np.maximum(by_noise[column][asked], after)
@@ -60,11 +60,11 @@ def lifted(
     )
 
 
-def _under(
+def _size_under_lever(
     lever: Lever,
     given: Screening,
     sites: gpd.GeoDataFrame,
-    choice: Choice,
+    choice: FuelChoice,
     asked: np.ndarray,
     generator: Generator,
     plan: Plan,
@@ -72,7 +72,7 @@ def _under(
     """Return n_lo of the asked sites under one lever, on the fuel they already have."""
     found, before = choice.found, choice.deployed["n_lo"].to_numpy()
     if lever.usable_share is not None:
-        after = ladder.with_share(choice, given, sites, generator, plan, lever.usable_share)
+        after = ladder.resize_with_share(choice, given, sites, generator, plan, lever.usable_share)
         return np.asarray(np.where(np.isnan(after), before, after)[asked].astype(int))
     changes = {
         key: value
@@ -84,6 +84,6 @@ def _under(
     if lever.wall_height_m is not None:
         heard = replace(heard, wall_height_m=lever.wall_height_m)
     if lever.level_distance_m is not None:
-        heard = rerated(heard, generator, lever.level_distance_m)
-    again = size.eased(found, sites, given, asked, easier, heard)
-    return np.asarray(size.deploy(again, choice.supply, plan)["n_lo"].iloc[asked])
+        heard = rerate_source(heard, generator, lever.level_distance_m)
+    again = size.resize_under_lever(found, sites, given, asked, easier, heard)
+    return np.asarray(size.deploy_fuel(again, choice.supply, plan)["n_lo"].iloc[asked])

@@ -14,21 +14,21 @@ import pandas as pd
 import shapely
 
 from geo.criteria.noise import judge, rules
-from geo.criteria.noise.hearers import Hearers
-from geo.criteria.noise.sound import Sound, louder_db
+from geo.criteria.noise.hearers import ReceptorPairs
+from geo.criteria.noise.sound import NoiseSource, power_difference_db
 from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room as rooms
-from geo.criteria.pad.access import reached
-from geo.criteria.pad.storage import Stored, stored
+from geo.criteria.pad.access import check_access
+from geo.criteria.pad.storage import PlacedStorage, place_storage
 from geo.equipment import block as blocks
-from geo.equipment.tanks import Tanks
+from geo.equipment.tanks import TankGroup
 from geo.model import LIMITING, Generator, Market, Plan, Screening
-from geo.shapes.near import nearest, shapes_of, within
+from geo.shapes.near import find_nearest, find_pairs_within, geometry_array
 from geo.sizing import placement as placing
-from geo.sizing.placement import Scene
+from geo.sizing.placement import SizingContext
 
 WALL_GUESS_DB = 8.0  # about what a wall gives: only where the search begins
-SLACK_MOST_M = 6.4
+MAX_SLACK_M = 6.4
 BUILDING_REACH_M = 100.0  # farther off, a building is none of the pad's concern
 SLACK_STEPS = 6  # halvings of it: 0.1 m
 
@@ -45,7 +45,7 @@ class Siting:
     judge one there (see `placing.quietest`).
     """
 
-    scene: Scene
+    scene: SizingContext
     pad_n: np.ndarray
     pad_n_upper: np.ndarray
     pad_lo: np.ndarray
@@ -57,10 +57,10 @@ class Siting:
     alone_best: pd.DataFrame
 
 
-def siting(
+def size_sites(
     sites: gpd.GeoDataFrame,
     given: Screening,
-    sound: Sound,
+    sound: NoiseSource,
     generator: Generator,
     market: Market,
     plan: Plan,
@@ -69,22 +69,22 @@ def siting(
 
     `sound` is a machine among the layers given.
     """
-    scene = placing.scene_of(sites, given, sound, generator, market, plan)
-    alone_worst = alone_best = placing.quietest(scene, np.arange(len(sites)), worst=True)
-    unsure = _unsure(scene.heard, len(sites))
+    scene = placing.make_context(sites, given, sound, generator, market, plan)
+    alone_worst = alone_best = placing.judge_quietest_spot(scene, np.arange(len(sites)), worst=True)
+    unsure = _has_uncertain_receptors(scene.heard, len(sites))
     if unsure.any():
-        known = placing.quietest(scene, np.flatnonzero(unsure), worst=False)
+        known = placing.judge_quietest_spot(scene, np.flatnonzero(unsure), worst=False)
         alone_best = pd.concat([known, alone_worst[~unsure]]).sort_index()
-    return _sited(scene, np.arange(len(sites)), alone_worst, alone_best)
+    return _size_in_context(scene, np.arange(len(sites)), alone_worst, alone_best)
 
 
-def eased(
+def resize_under_lever(
     found: Siting,
     sites: gpd.GeoDataFrame,
     given: Screening,
     asked: np.ndarray,
     plan: Plan,
-    sound: Sound,
+    sound: NoiseSource,
 ) -> Siting:
     """Size the sites in `asked` again under a plan with other clearances, or another sound.
 
@@ -93,12 +93,14 @@ def eased(
     scene = found.scene
     alone_worst = found.alone_worst
     if plan.pad != scene.plan.pad:
-        ground = grounds.less(grounds.ground(sites, given, plan), scene.ground.taken)
+        ground = grounds.subtract_ground(
+            grounds.cut_buildable_ground(sites, given, plan), scene.ground.taken
+        )
         # What a parcel's record leaves open is the plan's to change as little as its tanks are.
         ground = replace(ground, open_m2=scene.ground.open_m2)
         scene = replace(scene, ground=ground, plan=plan)
     if sound is not scene.sound:
-        more = louder_db(sound, scene.sound)
+        more = power_difference_db(sound, scene.sound)
         scene = replace(
             scene,
             sound=sound,
@@ -108,17 +110,17 @@ def eased(
         # Where to begin to look: exact for another rating, a fair guess for a wall.
         quieter = WALL_GUESS_DB if sound.wall_height_m is not None else -more
         alone_worst = alone_worst.assign(margin_db=alone_worst["margin_db"] + quieter)
-    return _sited(scene, asked, alone_worst, alone_worst, worst_only=True)
+    return _size_in_context(scene, asked, alone_worst, alone_worst, worst_only=True)
 
 
-def beside_tanks(
-    found: Siting, sites: gpd.GeoDataFrame, given: Screening, groups: list[Tanks]
-) -> tuple[Siting, Stored]:
+def resize_beside_tanks(
+    found: Siting, sites: gpd.GeoDataFrame, given: Screening, groups: list[TankGroup]
+) -> tuple[Siting, PlacedStorage]:
     """Size the sites again beside tanks, and say which stand where; without any, as they were."""
-    scene, buildings = found.scene, shapes_of(given.layers.get("buildings"))
-    kept = stored(
+    scene, buildings = found.scene, geometry_array(given.layers.get("buildings"))
+    kept = place_storage(
         scene.ground,
-        shapes_of(sites),
+        geometry_array(sites),
         buildings,
         groups,
         scene.exposed(worst=True).quiet,
@@ -128,14 +130,14 @@ def beside_tanks(
     )
     asked = np.flatnonzero(kept.group >= 0)
     beside = replace(scene, ground=kept.ground)
-    again = _sited(beside, asked, found.alone_worst, found.alone_best, found)
-    return either(found, again, kept.group >= 0), kept
+    again = _size_in_context(beside, asked, found.alone_worst, found.alone_best, found)
+    return select_sitings(found, again, kept.group >= 0), kept
 
 
-def either(found: Siting, other: Siting, which: np.ndarray) -> Siting:
+def select_sitings(found: Siting, other: Siting, which: np.ndarray) -> Siting:
     """Return the `other` siting of the sites where `which` says so; the scenes differ in ground."""
     names = ("pad_n", "pad_n_upper", "pad_lo", "place_lo", "place_hi", "held_lo", "noise_n")
-    ground = grounds.either(found.scene.ground, other.scene.ground, which)
+    ground = grounds.select_ground(found.scene.ground, other.scene.ground, which)
     return replace(
         found,
         scene=replace(found.scene, ground=ground),
@@ -143,8 +145,8 @@ def either(found: Siting, other: Siting, which: np.ndarray) -> Siting:
     )
 
 
-def _sited(
-    scene: Scene,
+def _size_in_context(
+    scene: SizingContext,
     asked: np.ndarray,
     alone_worst: pd.DataFrame,
     alone_best: pd.DataFrame,
@@ -157,31 +159,33 @@ def _sited(
     count = len(scene.ground.shapes)
     pad_n, pad_n_upper, cap = np.zeros((3, count), dtype=int)
     cap[asked] = plan.cap
-    pad_n[asked], pad_n_upper[asked] = rooms.most(
-        grounds.chosen(scene.ground, asked), generator, plan
+    pad_n[asked], pad_n_upper[asked] = rooms.max_machines_that_fit(
+        grounds.take_sites(scene.ground, asked), generator, plan
     )
-    most = _allowed(alone_worst["margin_db"], plan)
+    most = _count_allowed(alone_worst["margin_db"], plan)
     roof_lo = pad_n if roomier is None else np.minimum(pad_n, roomier.held_lo)
     roof_hi = pad_n if roomier is None else np.minimum(pad_n, roomier.place_hi)
     # A lever's n is found at the quietest place alone: at least so many.
-    place_lo = _largest(
+    place_lo = _find_largest(
         roof_lo,
         most if roomier is None else roof_lo,
-        lambda some, n: placing.holds(scene, some, n, worst=True, quick=worst_only),
+        lambda some, n: placing.some_placement_meets_limits(
+            scene, some, n, worst=True, quick=worst_only
+        ),
     )
     if not worst_only:
-        place_lo = _raised(scene, place_lo, roof_lo, worst=True)
-    place_lo = _running_at_all(place_lo, plan)
+        place_lo = _raise_where_settled(scene, place_lo, roof_lo, worst=True)
+    place_lo = _zero_if_only_spares(place_lo, plan)
     place_hi = place_lo.copy()
     if not worst_only:
-        roof = np.where(_unsure(heard, count) & (place_lo < roof_hi), roof_hi, 0)
-        more = _largest(
+        roof = np.where(_has_uncertain_receptors(heard, count) & (place_lo < roof_hi), roof_hi, 0)
+        more = _find_largest(
             roof,
-            _allowed(alone_best["margin_db"], plan) if roomier is None else roof_hi,
-            lambda some, n: placing.holds(scene, some, n, worst=False),
+            _count_allowed(alone_best["margin_db"], plan) if roomier is None else roof_hi,
+            lambda some, n: placing.some_placement_meets_limits(scene, some, n, worst=False),
         )
-        more = _raised(scene, np.maximum(more, place_lo), roof, worst=False)
-        place_hi = np.maximum(place_hi, _running_at_all(more, plan))
+        more = _raise_where_settled(scene, np.maximum(more, place_lo), roof, worst=False)
+        place_hi = np.maximum(place_hi, _zero_if_only_spares(more, plan))
     unheard = heard.own_unknown | (not heard.known)
     ground = scene.ground.facts
     bare = ground["bare"].to_numpy() & (not plan.assume.bare_parcel)
@@ -200,31 +204,33 @@ def _sited(
     )
 
 
-def _raised(scene: Scene, held: np.ndarray, most: np.ndarray, *, worst: bool) -> np.ndarray:
+def _raise_where_settled(
+    scene: SizingContext, held: np.ndarray, most: np.ndarray, *, worst: bool
+) -> np.ndarray:
     """Return each site's n raised for as long as one more holds where its block settles."""
     held = held.copy()
     asked = np.flatnonzero(held < most)
     while len(asked):
-        best = placing.best_place(scene, asked, held[asked] + 1, worst=worst, hopeful=True)
+        best = placing.find_best_place(scene, asked, held[asked] + 1, worst=worst, hopeful=True)
         up = asked[best.index[best["margin_db"] >= 0]]
         held[up] += 1
         asked = up[held[up] < most[up]]
     return held
 
 
-def _running_at_all(installed: np.ndarray, plan: Plan) -> np.ndarray:
+def _zero_if_only_spares(installed: np.ndarray, plan: Plan) -> np.ndarray:
     """Return the installed machines, 0 where all of them are spares that never run."""
     return np.where(installed > plan.spares, installed, 0)
 
 
-def _unsure(heard: Hearers, sites: int) -> np.ndarray:
+def _has_uncertain_receptors(heard: ReceptorPairs, sites: int) -> np.ndarray:
     """Say which sites have hearers who only may be there."""
     unsure = np.zeros(sites, dtype=bool)
     unsure[heard.site[~heard.column("certain")]] = True
     return unsure
 
 
-def deploy(found: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+def deploy_fuel(found: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Return for one fuel the machines each site carries, worst and best, and what stops the next.
 
     Columns: n_lo, n_hi; binding (`pad`, `noise`, `fuel`, `several`, `cap`) and `binding_set`, the
@@ -234,8 +240,8 @@ def deploy(found: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 
     Worked: ground for 12, neighbours allow 6, fuel for 10, cap 25: 6, bound by noise, then fuel.
     """
-    fuel_lo = _installed(supply["fuel_n_lo"].to_numpy(), plan)
-    fuel_hi = _installed(supply["fuel_n_hi"].to_numpy(), plan)
+    fuel_lo = _add_spares(supply["fuel_n_lo"].to_numpy(), plan)
+    fuel_hi = _add_spares(supply["fuel_n_hi"].to_numpy(), plan)
     n_lo = np.minimum(found.place_lo, fuel_lo)
     n_hi = np.minimum(found.place_hi, fuel_hi)
     waived = np.column_stack(
@@ -266,13 +272,13 @@ def deploy(found: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
             "n_hi": np.maximum(n_lo, n_hi),
             "binding": binding,
             "binding_set": named,
-            "runner_up": _runner_up(waived, lead, alone, binding, plan.cap),
+            "runner_up": _name_runner_up(waived, lead, alone, binding, plan.cap),
         },
         index=supply.index,
     )
 
 
-def describe(
+def describe_sites(
     sites: gpd.GeoDataFrame,
     given: Screening,
     found: Siting,
@@ -294,18 +300,20 @@ def describe(
     after = count + 1
     # What is drawn only at best keeps away from who is really there.
     sure = (deployed["n_lo"] > 0).to_numpy()
-    facts = _placed(sites, found, count, sure)
+    facts = _describe_placement(sites, found, count, sure)
     facts["building_distance_m"] = _to_building_m(facts["block"], given, scene)
     facts["access"] = _access(sites, facts["block"], tanks, given, scene)
     facts["ground_pressure_kg_m2"] = generator.mass_kg / (generator.length_m * generator.width_m)
-    facts["pad_slack_m"] = _pad_slack(found, count)
-    facts["pad_short_by_m"] = _pad_short(found, after, (found.pad_n < after) & below_cap)
+    facts["pad_slack_m"] = _pad_slack_m(found, count)
+    facts["pad_short_by_m"] = _pad_short_m(found, after, (found.pad_n < after) & below_cap)
 
     level, margin = np.full(len(sites), np.nan), np.full(len(sites), np.nan)
     fits = np.flatnonzero((found.pad_n >= after) & below_cap)
-    best = _at_worst_or_best(placing.best_tried, scene, fits, after, sure)
+    best = _find_by_case(placing.best_candidate, scene, fits, after, sure)
     level[best.index], margin[best.index] = best["level_dba"], best["margin_db"]
-    heard_next = placing.hearers_of(scene, best, sure).set_index(sites.index[best.index])
+    heard_next = placing.describe_governing_receptors(scene, best, sure).set_index(
+        sites.index[best.index]
+    )
     for name in ("receptor_class", "receptor_distance_m", "receptor_direction"):
         # Where one more does not fit, the neighbour of what stands is the one to name.
         facts[f"next_{name}"] = heard_next[name].reindex(sites.index)
@@ -324,12 +332,12 @@ def describe(
     facts["alone_class"] = found.alone_worst["receptor_class"]
     facts["quiet_side_db"] = found.alone_worst["quiet_side_db"]
     for kind in ("plan", "rule"):
-        allowed = _allowed(found.alone_worst[f"margin_{kind}_db"], plan)
+        allowed = _count_allowed(found.alone_worst[f"margin_{kind}_db"], plan)
         facts[f"noise_n_{kind}"] = np.maximum(allowed, found.place_lo).astype(float)
     # Without knowing who listens, nobody knows how many they allow.
     facts["noise_n_plan"] = facts["noise_n_plan"].where(~unheard)
     rule = found.alone_worst["margin_rule_db"]
-    if rules.rule_of(market) is None:
+    if rules.market_noise_rule(market) is None:
         facts["noise_n_rule"] = np.nan
     # The limit was taken on the quietest night there may be: the rest of it must be there already.
     needed = plan.noise.ambient_floor_dba - rule
@@ -339,11 +347,11 @@ def describe(
     facts["noise_n"] = pd.Series(found.noise_n, sites.index, dtype=float).where(~unheard)
     facts["pad_n"], facts["pad_lo"] = found.pad_n, found.pad_lo
     facts["pad_n_upper"] = found.pad_n_upper
-    facts["pad_lack"] = rooms.lack(scene.ground, shapes_of(sites), generator, plan)
+    facts["pad_lack"] = rooms.missing_room(scene.ground, geometry_array(sites), generator, plan)
     facts["noise_unsure"] = (facts["margin_best_db"] > facts["margin_worst_db"]) | (
         found.place_hi > found.place_lo
     )
-    neighbours = (heard.evidence == "receptors") & _unsure(heard, len(sites))
+    neighbours = (heard.evidence == "receptors") & _has_uncertain_receptors(heard, len(sites))
     facts["noise_evidence"] = np.where(
         neighbours & facts["noise_unsure"], "use unknown", heard.evidence
     )
@@ -353,11 +361,11 @@ def describe(
     return facts
 
 
-def _to_building_m(block: pd.Series, given: Screening, scene: Scene) -> np.ndarray:
+def _to_building_m(block: pd.Series, given: Screening, scene: SizingContext) -> np.ndarray:
     """Return how far each pad is from the nearest building; NaN where none is known in reach."""
-    buildings, there = shapes_of(given.layers.get("buildings")), block.notna().to_numpy()
+    buildings, there = geometry_array(given.layers.get("buildings")), block.notna().to_numpy()
     away = np.full(len(block), np.nan)
-    away[there] = nearest(block[there].to_numpy(), buildings, BUILDING_REACH_M)["distance_m"]
+    away[there] = find_nearest(block[there].to_numpy(), buildings, BUILDING_REACH_M)["distance_m"]
     return np.where(scene.ground.facts["bare"], np.nan, away)
 
 
@@ -366,21 +374,21 @@ def _access(
     block: pd.Series,
     tanks: np.ndarray,
     given: Screening,
-    scene: Scene,
+    scene: SizingContext,
 ) -> np.ndarray:
     """Say whether a way leads from the street to every pad of each site, past its tanks.
 
     None where buildings are not known.
     """
-    parcels, buildings = shapes_of(sites), shapes_of(given.layers.get("buildings"))
-    site, building = within(parcels, buildings, 0.0)
+    parcels, buildings = geometry_array(sites), geometry_array(given.layers.get("buildings"))
+    site, building = find_pairs_within(parcels, buildings, 0.0)
     stored = np.flatnonzero(~shapely.is_missing(tanks))
     site, standing = np.append(site, stored), np.append(buildings[building], tanks[stored])
     street = scene.ground.street.copy()
     street[scene.ground.facts["bare"]] = None
     width_m = scene.plan.pad.access_width_m
     pads = block.where(block.notna(), None).to_numpy()
-    access = reached(parcels, site, standing, street, pads, width_m)
+    access = check_access(parcels, site, standing, street, pads, width_m)
     access[shapely.is_missing(pads)] = None
     return access
 
@@ -394,34 +402,34 @@ def _margin_class(worst: pd.Series, best: pd.Series) -> np.ndarray:
     return np.where(classed[0] == classed[1], classed[0], "not known")
 
 
-def _standing(found: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFrame:
+def _find_standing_blocks(found: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFrame:
     """Return the best place of what each site carries, indexed by site.
 
     Where none is found that holds, but one for more is known, fewer stand on that larger block.
     """
     scene, stands = found.scene, np.flatnonzero(count > 0)
-    best = _at_worst_or_best(placing.best_place, scene, stands, count, sure)
+    best = _find_by_case(placing.find_best_place, scene, stands, count, sure)
     loud = best["margin_db"] < 0
     known = count <= found.held_lo
     held = np.where(known, found.held_lo, found.place_hi)
-    larger = _at_worst_or_best(placing.best_place, scene, best.index[loud].to_numpy(), held, known)
+    larger = _find_by_case(placing.find_best_place, scene, best.index[loud].to_numpy(), held, known)
     tables = [best[~loud]]
     for worst in (True, False):
         some = larger[sure[larger.index] == worst]
-        tables.append(placing.with_fewer(scene, some, count[some.index], worst=worst))
+        tables.append(placing.judge_with_fewer(scene, some, count[some.index], worst=worst))
     return pd.concat(tables).sort_index()
 
 
-def _placed(
+def _describe_placement(
     sites: gpd.GeoDataFrame, found: Siting, count: np.ndarray, sure: np.ndarray
 ) -> pd.DataFrame:
     """Place `count` machines on each site, worst case where `sure`, and return their facts."""
     scene = found.scene
-    best = _standing(found, count, sure)
-    walled = _with_wall(scene, best, sure)
+    best = _find_standing_blocks(found, count, sure)
+    walled = _level_with_wall_dba(scene, best, sure)
     row = best.index.to_numpy()
-    block, machines, gear = _drawn(best.assign(site=row), row, scene)
-    parcels = shapes_of(sites)
+    block, machines, gear = _draw_pads(best.assign(site=row), row, scene)
+    parcels = geometry_array(sites)
     finite = {name: best[name].where(np.isfinite(best[name])).to_numpy()
               for name in ("margin_db", "margin_plan_db", "margin_rule_db")}  # fmt: skip
     placed = pd.DataFrame(
@@ -440,7 +448,10 @@ def _placed(
             "noise_margin_rule_db": finite["margin_rule_db"],
             "wall_gain_db": best["level_dba"].to_numpy() - walled,
             "distance_floored": best["floored"].to_numpy(dtype=bool),
-            **{name: col.to_numpy() for name, col in placing.hearers_of(scene, best, sure).items()},
+            **{
+                name: col.to_numpy()
+                for name, col in placing.describe_governing_receptors(scene, best, sure).items()
+            },
             "block": block,
             "machines": machines,
             "gear": gear,
@@ -452,11 +463,13 @@ def _placed(
     return facts
 
 
-def _drawn(every: pd.DataFrame, row: np.ndarray, scene: Scene) -> tuple[np.ndarray, ...]:
+def _draw_pads(
+    every: pd.DataFrame, row: np.ndarray, scene: SizingContext
+) -> tuple[np.ndarray, ...]:
     """Return the blocks, machines and gear of each site of `row`, several blocks together."""
     site = np.searchsorted(row, every["site"].to_numpy(dtype=int))
     drawn = []
-    for number, shapes in enumerate(blocks.outlines(every, scene.generator, scene.plan)):
+    for number, shapes in enumerate(blocks.draw_blocks(every, scene.generator, scene.plan)):
         parts, of = shapely.get_parts(shapes, return_index=True)
         order = np.argsort(site[of], kind="stable")
         group = np.full(len(row), None, dtype=object)
@@ -468,7 +481,7 @@ def _drawn(every: pd.DataFrame, row: np.ndarray, scene: Scene) -> tuple[np.ndarr
     return tuple(drawn)
 
 
-def _with_wall(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> np.ndarray:
+def _level_with_wall_dba(scene: SizingContext, best: pd.DataFrame, sure: np.ndarray) -> np.ndarray:
     """Return the level of each placement at its governing hearer behind the plan's noise wall.
 
     NaN where no lever of the plan is one.
@@ -478,11 +491,11 @@ def _with_wall(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> np.ndarray
     found = np.full(len(best), np.nan)
     if sound.wall_height_m is None:
         return found
-    running = placing.running_of(best, scene.plan).assign(site=best["site"])
+    running = placing.drop_spares(best, scene.plan).assign(site=best["site"])
     worst = sure[best.index.to_numpy()]
     for at_worst in (True, False):
         asked = np.flatnonzero((worst == at_worst) & (best["hearer"].to_numpy() >= 0))
-        found[asked] = judge.level_at(
+        found[asked] = judge.level_at_receptor(
             running.iloc[asked],
             best["hearer"].to_numpy()[asked],
             scene.hearers(worst=at_worst),
@@ -493,9 +506,9 @@ def _with_wall(scene: Scene, best: pd.DataFrame, sure: np.ndarray) -> np.ndarray
     return found
 
 
-def _at_worst_or_best(
+def _find_by_case(
     find: Callable[..., pd.DataFrame],
-    scene: Scene,
+    scene: SizingContext,
     sites: np.ndarray,
     count: np.ndarray,
     sure: np.ndarray,
@@ -510,16 +523,16 @@ def _at_worst_or_best(
     return pd.concat(found).sort_index()
 
 
-def _allowed(margin_db: pd.Series, plan: Plan) -> np.ndarray:
+def _count_allowed(margin_db: pd.Series, plan: Plan) -> np.ndarray:
     """Return how many installed machines a margin with one leaves room for, by energy.
 
     Worked: 6.1 dB to spare with one: floor(10^0.61) = 4 running.
     """
     running = np.floor(10 ** (margin_db.to_numpy(dtype=float).clip(max=30.0) / 10) + 1e-9)
-    return _installed(running.astype(int), plan)
+    return _add_spares(running.astype(int), plan)
 
 
-def _largest(
+def _find_largest(
     upper: np.ndarray, guess: np.ndarray, holds: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Return for each site the largest n from 0 to `upper` that `holds(sites, n)`, in lockstep.
@@ -545,12 +558,12 @@ def _largest(
         above[asked[~passed]] = n[~passed]
 
 
-def _installed(running: np.ndarray, plan: Plan) -> np.ndarray:
+def _add_spares(running: np.ndarray, plan: Plan) -> np.ndarray:
     """Return the machines that may be installed where so many can run: spares come on top."""
     return np.where(running > 0, np.minimum(running + plan.spares, plan.cap), 0)
 
 
-def _runner_up(
+def _name_runner_up(
     waived: np.ndarray, lead: np.ndarray, alone: np.ndarray, binding: np.ndarray, cap: int
 ) -> np.ndarray:
     """Name what stops the next machine once the binding criterion is waived."""
@@ -562,29 +575,33 @@ def _runner_up(
     return answer
 
 
-def _pad_slack(found: Siting, count: np.ndarray) -> np.ndarray:
+def _pad_slack_m(found: Siting, count: np.ndarray) -> np.ndarray:
     asked = np.flatnonzero((count > 0) & (count <= found.pad_n))
     slack = np.full(len(count), np.nan)
-    part = grounds.chosen(found.scene.ground, asked)
-    low, high = np.zeros(len(asked)), np.minimum(part.radius_m, SLACK_MOST_M)
+    part = grounds.take_sites(found.scene.ground, asked)
+    low, high = np.zeros(len(asked)), np.minimum(part.radius_m, MAX_SLACK_M)
     for _ in range(SLACK_STEPS):
         middle = (low + high) / 2
-        passed = _fit(grounds.shrunk(part, middle), count[asked], found.scene)
+        passed = _check_fit_with_margin(
+            grounds.shrink_ground(part, middle), count[asked], found.scene
+        )
         low, high = np.where(passed, middle, low), np.where(passed, high, middle)
     slack[asked] = low
     return slack
 
 
-def _pad_short(found: Siting, after: np.ndarray, short: np.ndarray) -> np.ndarray:
+def _pad_short_m(found: Siting, after: np.ndarray, short: np.ndarray) -> np.ndarray:
     """Metres by which every clearance would have to shrink for n + 1 to fit; NaN beyond 6.4."""
     asked = np.flatnonzero(short)
-    part = grounds.chosen(found.scene.ground, asked)
+    part = grounds.take_sites(found.scene.ground, asked)
     answer = np.full(len(after), np.nan)
-    low, high = np.zeros(len(asked)), np.full(len(asked), SLACK_MOST_M)
+    low, high = np.zeros(len(asked)), np.full(len(asked), MAX_SLACK_M)
     ever = np.zeros(len(asked), dtype=bool)
     for step in range(SLACK_STEPS + 1):
         middle = high if step == 0 else (low + high) / 2
-        passed = _fit(grounds.shrunk(part, -middle), after[asked], found.scene)
+        passed = _check_fit_with_margin(
+            grounds.shrink_ground(part, -middle), after[asked], found.scene
+        )
         if step == 0:
             ever = passed
             continue
@@ -593,5 +610,7 @@ def _pad_short(found: Siting, after: np.ndarray, short: np.ndarray) -> np.ndarra
     return answer
 
 
-def _fit(ground: grounds.Ground, count: np.ndarray, scene: Scene) -> np.ndarray:
-    return rooms.fits(ground, count, scene.generator, scene.plan)
+def _check_fit_with_margin(
+    ground: grounds.BuildableGround, count: np.ndarray, scene: SizingContext
+) -> np.ndarray:
+    return rooms.check_fit(ground, count, scene.generator, scene.plan)

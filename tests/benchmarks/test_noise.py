@@ -11,11 +11,11 @@ import shapely
 
 from geo.contract.toml import parse_toml
 from geo.criteria.noise import judge, spots
-from geo.criteria.noise.hearers import hearers
-from geo.criteria.noise.sound import sound
+from geo.criteria.noise.hearers import find_receptors
+from geo.criteria.noise.sound import make_noise_source
 from geo.equipment import block as blocks
 from geo.model import Market, Plan
-from geo.screen import generator_of
+from geo.screen import plan_generator
 
 pytestmark = pytest.mark.benchmark
 CRS = "EPSG:26986"
@@ -73,20 +73,20 @@ def town():
 
 def judged(sites, layers, market, plan):
     """Judge 1 machine and the plan's cap at the quietest spot of each site; print what it took."""
-    generator = generator_of(plan)
+    generator = plan_generator(plan)
     everywhere = {"receptors": shapely.box(-1e5, -1e5, 1e5, 1e5)}
     shapes = np.asarray(sites.geometry.array)
     begun = time.perf_counter()
-    heard_as = sound(generator, plan, layers["buildings"], None, CRS)
-    heard = hearers(sites, layers, everywhere, None, heard_as, market, plan)
+    heard_as = make_noise_source(generator, plan, layers["buildings"], None, CRS)
+    heard = find_receptors(sites, layers, everywhere, None, heard_as, market, plan)
     found_s = time.perf_counter() - begun
-    exposed = spots.exposure(heard, shapes, heard_as)
-    quiet = spots.spots(shapes, exposed)
+    exposed = spots.measure_exposure(heard, shapes, heard_as)
+    quiet = spots.find_quiet_spots(shapes, exposed)
     first = np.unique(quiet.site, return_index=True)[1]
     spotted_s = time.perf_counter() - begun
     done = []
     for count in (1, plan.cap):
-        block = blocks.blocks(count, generator, plan)[0]
+        block = blocks.list_layouts(count, generator, plan)[0]
         placed = pd.DataFrame(
             {
                 "site": quiet.site[first], "x": quiet.x[first], "y": quiet.y[first], "degrees": 0.0,
@@ -95,7 +95,7 @@ def judged(sites, layers, market, plan):
             }
         )  # fmt: skip
         begun_s = time.perf_counter()
-        found = judge.judge(placed, heard, heard_as, generator, plan)
+        found = judge.judge_placements(placed, heard, heard_as, generator, plan)
         done.append(time.perf_counter() - begun_s)
         assert np.isfinite(found["level_dba"]).all()
         print(

@@ -11,7 +11,7 @@ from flows import settings
 from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
 from geo.model import Screening
-from geo.screen import generator_of
+from geo.screen import plan_generator
 from tests.benchmarks.lots import made_lots
 from tests.geo.conftest import make_layer, make_sites
 from tests.geo.pad.conftest import even
@@ -33,21 +33,21 @@ def test_twenty_thousand_lots_with_buildings():
     given = Screening(
         make_sites(lots), {"buildings": make_layer(buildings, height_m=5.0)}, {"buildings": area}
     )
-    generator = generator_of(plan)
+    generator = plan_generator(plan)
     # Compiled once, and kept by the machine: not what is measured.
     few = Screening(given.sites.iloc[:50], given.layers, given.coverage)
-    room.most(grounds.ground(few.sites, few, plan), generator, plan)
+    room.max_machines_that_fit(grounds.cut_buildable_ground(few.sites, few, plan), generator, plan)
 
     begun = time.perf_counter()
-    ground = grounds.ground(given.sites, given, plan)
+    ground = grounds.cut_buildable_ground(given.sites, given, plan)
     cut_s = time.perf_counter() - begun
     lower, upper = room._bounds(ground, generator, plan)
     bound_s = time.perf_counter() - begun
-    most, _ = room.most(ground, generator, plan)
+    most, _ = room.max_machines_that_fit(ground, generator, plan)
     found_s = time.perf_counter() - begun
     sites = np.flatnonzero(most)
     nowhere = np.empty(0, dtype=int), np.empty((0, 2))
-    placed = room.candidates(
+    placed = room.list_placements(
         ground, sites, most[sites], nobody, generator, plan, nowhere, every=False
     )
     total_s = time.perf_counter() - begun

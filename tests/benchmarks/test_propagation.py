@@ -9,13 +9,13 @@ import pytest
 import shapely
 import shapely.affinity
 
-from geo.propagation.air import absorption_db_m
+from geo.propagation.air import air_absorption_db_m
 from geo.propagation.edition import ISO_1996
 from geo.propagation.levels import attenuation_db
-from geo.propagation.scene import scene
+from geo.propagation.scene import build_scene
 
 pytestmark = pytest.mark.benchmark
-AIR = absorption_db_m(10, 70)
+AIR = air_absorption_db_m(10, 70)
 SIDE_M, BUILDINGS, FAR_M = 1000.0, 2000, 300.0
 
 
@@ -65,13 +65,13 @@ def test_speed_and_memory():
     solids, heights = town()
     source, receiver = pairs(100_000, solids)
     begun = time.perf_counter()
-    built = scene(solids, heights)
+    built = build_scene(solids, heights)
     print(f"\nscene of {len(solids)} buildings: {time.perf_counter() - begun:.2f} s")
     timed(source[:1000], receiver[:1000], built)
     screened_s = timed(source, receiver, built)
     print(f"in a town: {screened_s / len(source) * 1e6:.1f} us a pair")
     ten = np.tile(source, (10, 1)), np.tile(receiver, (10, 1))
-    flat_s = timed(*ten, scene())
+    flat_s = timed(*ten, build_scene())
     print(f"flat: {len(ten[0]) / flat_s / 1e6:.2f} million pairs a second")
     status = Path("/proc/self/status").read_text("ascii")
     most_mb = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
@@ -84,7 +84,7 @@ def test_the_kernel_beats_plain_shapely():
     """The way over the top alone, drawn by shapely, against everything by the kernel."""
     solids, heights = town()
     source, receiver = pairs(2000, solids)
-    built = scene(solids, heights)
+    built = build_scene(solids, heights)
     timed(source, receiver, built)
     ours = min(timed(source, receiver, built) for _ in range(3))
     tree = shapely.STRtree(solids)

@@ -12,7 +12,7 @@ from flows import settings
 from geo import catalogue
 from geo.criteria.fuel import gas, plants
 from geo.criteria.grid import serving
-from geo.screen import generator_of
+from geo.screen import plan_generator
 from tests.geo.conftest import make_layer, make_sites
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
@@ -65,13 +65,13 @@ def made(count: int, seed: int = 5):
 def seconds(count: int) -> float:
     plan = settings.load_plan("default", settings.read({}))
     lots, layers, coverage = made(count)
-    generator, fuels = generator_of(plan), catalogue.fuels()
+    generator, fuels = plan_generator(plan), catalogue.read_fuels()
     begun = time.perf_counter()
-    served = serving.serving(lots, layers, coverage, plan)
+    served = serving.find_serving_records(lots, layers, coverage, plan)
     grid_s = time.perf_counter() - begun
-    piped = gas.piped(lots, layers, coverage, fuels["natural_gas"], generator, plan)
-    gas.serving(piped, lots, layers, np.full(count, 3))
-    plants.made(lots, layers, coverage, fuels["biogas"], generator, plan)
+    piped = gas.supply_from_mains(lots, layers, coverage, fuels["natural_gas"], generator, plan)
+    gas.name_serving_main(piped, lots, layers, np.full(count, 3))
+    plants.supply_from_plants(lots, layers, coverage, fuels["biogas"], generator, plan)
     total_s = time.perf_counter() - begun
     most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -9,7 +9,7 @@ import shapely
 from data.conform import conform
 from data.pull import refresh
 from data.source import Source
-from geo.catalogue import layers
+from geo.catalogue import read_layers
 from geo.contract import layer as contract
 from geo.model import LandUse, Market, Needs, Sites
 
@@ -91,7 +91,7 @@ def made(market):
     """Return a function that conforms a table and holds it to its layer."""
 
     def done(frame, source, **more):
-        layer = layers()[source.layer]
+        layer = read_layers()[source.layer]
         got = conform(frame, source, layer, market(), file=source.fetch.path, **more)
         contract.check_layer(got.frame, layer, source.id)
         return got

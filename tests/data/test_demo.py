@@ -82,7 +82,7 @@ def test_any_size(size: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", sources(), ids=lambda source: source.id)
 def test_every_file_reads_through_its_declaration(source: Source, town: Path) -> None:
     assert source.fetch.path is not None
-    path, layer = town / source.fetch.path, catalogue.layers()[source.layer]
+    path, layer = town / source.fetch.path, catalogue.read_layers()[source.layer]
     if source.fetch.protocol == "raster":
         assert np.isfinite(raster.read(path, source, layer).values).mean() > 0.9
         return
@@ -106,7 +106,7 @@ def test_market_and_town_name_the_same_sources() -> None:
 
 
 def test_every_use_and_zone_is_in_the_land_use_table() -> None:
-    known = catalogue.land_use()
+    known = catalogue.read_land_use()
     table = next(one for one in known if one.jurisdiction == "demo_town")
     districts = recipe.DISTRICTS.values()
     assert {code for one in districts for code in one.uses} <= set(table.use)

@@ -13,7 +13,7 @@ from affine import Affine
 
 from data.protocols import raster
 from data.protocols.file import numbers, read
-from geo.catalogue import layers
+from geo.catalogue import read_layers
 from geo.errors import ContractError, SourceChanged
 
 CODES = ["01", "1", "x"]
@@ -210,7 +210,7 @@ def test_a_grid_is_read_with_nodata_as_nan_in_the_layers_unit(tmp_path, source):
         {"value": {"column": "1", "unit": "ft"}},
         fetch={"protocol": "raster"},
     )
-    got = raster.read(tmp_path / "dem.tif", said, layers()["elevation"])
+    got = raster.read(tmp_path / "dem.tif", said, read_layers()["elevation"])
     # 1 ft = 0.3048 m
     expected = np.array([[0.3048, 2 * 0.3048], [np.nan, 4 * 0.3048]])
     np.testing.assert_allclose(got.values, expected)
@@ -223,13 +223,13 @@ def test_a_grid_in_another_crs_or_cut_off_or_empty_is_named(tmp_path, source):
     path = tmp_path / "dem.tif"
     grid(path, crs="EPSG:2249")
     with pytest.raises(ContractError, match="wrong CRS"):
-        raster.read(path, said, layers()["elevation"])
+        raster.read(path, said, read_layers()["elevation"])
     grid(path, values=((-9999, -9999), (-9999, -9999)))
     with pytest.raises(SourceChanged, match="every value is nodata"):
-        raster.read(path, said, layers()["elevation"])
+        raster.read(path, said, read_layers()["elevation"])
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SourceChanged, match="cannot be read"):
-        raster.read(path, said, layers()["elevation"])
+        raster.read(path, said, read_layers()["elevation"])
 
 
 def test_an_unclosed_ring_is_closed_not_lost(tmp_path, source):

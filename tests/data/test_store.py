@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from data.migrations import STEPS
 from data.store import Content, content_digest, frame_digest, open_store
 from data.values import DTYPES
-from geo.catalogue import layers
+from geo.catalogue import read_layers
 from geo.errors import ContractError, SourceChanged, StoreError
 
 COLUMNS = {
@@ -98,7 +98,7 @@ def test_what_goes_in_comes_out(tmp_path_factory, source, rows):
         geometry=shapely.points(x, y),
         crs="EPSG:26986",
     )
-    columns = layers()["substations"].columns
+    columns = read_layers()["substations"].columns
     for name in columns.keys() - set(frame.columns):
         frame[name] = pd.Series(None, index=frame.index, dtype=DTYPES[columns[name].type])
     frame = frame[[*columns, "geometry"]]

@@ -101,12 +101,12 @@ def test_misspelt_key_in_the_catalogue(refused, monkeypatch, name, old, new):
         lambda file: read(file).replace(old, new, 1) if file == name else read(file),
     )
     tables = (
-        catalogue.generators,
-        catalogue.fuels,
-        catalogue.layers,
-        catalogue.pipes,
-        catalogue.plants,
-        catalogue.facts,
+        catalogue.read_generators,
+        catalogue.read_fuels,
+        catalogue.read_layers,
+        catalogue.read_pipes,
+        catalogue.read_plants,
+        catalogue.read_facts,
     )
     for table in tables:
         table.cache_clear()

@@ -16,7 +16,7 @@ CRS = "EPSG:26986"
 ROOT = Path(__file__).parents[2]
 SETBACKS = ("setback_front_m", "setback_side_m", "setback_rear_m", "setback_home_m")
 # The machine alone: no cabinets, and 3 ft before its live parts as all round.
-BARE_MACHINE = catalogue.generators()["gx230"].model_copy(
+BARE_MACHINE = catalogue.read_generators()["gx230"].model_copy(
     update={"gear": None, "volts_to_ground": 120.0}
 )
 EVERYWHERE = shapely.box(-10_000, -10_000, 10_000, 10_000)

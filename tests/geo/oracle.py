@@ -24,10 +24,10 @@ from shapely import Geometry, Point, Polygon, affinity
 from geo import catalogue
 from geo.model import Fuel, Market, NoiseLimit, Plan, Screening
 from geo.propagation import levels
-from geo.propagation.air import absorption_db_m
+from geo.propagation.air import air_absorption_db_m
 from geo.propagation.edition import ISO_1996
 from geo.propagation.ground import PlanGround
-from geo.propagation.scene import Terrain, scene
+from geo.propagation.scene import Terrain, build_scene
 from tests.geo import oracle_supply
 from tests.geo.around import Parcel, cell_at, inside, near
 from tests.geo.oracle_supply import EDGE, Supply
@@ -67,7 +67,7 @@ class Block:
 
     def size(self, plan: Plan) -> Spot:
         """Return length (along the columns) and width with the aisles."""
-        machine, aisle = catalogue.generators()[plan.generator], plan.pad.service_m
+        machine, aisle = catalogue.read_generators()[plan.generator], plan.pad.service_m
         return (
             self.columns * machine.width_m + (self.columns + 1) * aisle,
             self.rows * machine.length_m + sum(aisles(self.rows, plan)),
@@ -81,7 +81,7 @@ class Block:
 
     def machines(self, plan: Plan) -> list[Spot]:
         """Return the machines' centres: row by row, first columns first."""
-        machine, aisle = catalogue.generators()[plan.generator], plan.pad.service_m
+        machine, aisle = catalogue.read_generators()[plan.generator], plan.pad.service_m
         length, width = self.size(plan)
         found = []
         for number in range(self.n):
@@ -97,7 +97,7 @@ def aisles(rows: int, plan: Plan) -> list[float]:
 
     Three feet, and four where live parts face each other over it (277 V to ground).
     """
-    assert catalogue.generators()[plan.generator].volts_to_ground == 277
+    assert catalogue.read_generators()[plan.generator].volts_to_ground == 277
     return [1.2192 if number % 2 else plan.pad.service_m for number in range(rows + 1)]
 
 
@@ -205,7 +205,7 @@ def tank(site: Site, fuel: Fuel) -> Supply:
 
     In one row, across the containers' length, of one size.
     """
-    plan, rule = site.plan, catalogue.separations()[site.plan.fuel.separation[fuel.id]]
+    plan, rule = site.plan, catalogue.read_separations()[site.plan.fuel.separation[fuel.id]]
     hours, burnt = 24 * plan.fuel.autonomy_days[fuel.id], oracle_supply.demand_of(fuel, plan)
     most = 0
     for one in fuel.containers:
@@ -379,11 +379,11 @@ class Air:
 
     @staticmethod
     def of(town: Screening, plan: Plan) -> "Air":
-        noise, machine = plan.noise, catalogue.generators()[plan.generator]
+        noise, machine = plan.noise, catalogue.read_generators()[plan.generator]
         assert machine.level_surface == "hemisphere"
         assert noise.edition == "1996"
         rating_dba = machine.level_dba + 10 * math.log10(2 * math.pi * machine.level_distance_m**2)
-        shape = np.array(catalogue.spectra()[machine.spectrum].shape_db)
+        shape = np.array(catalogue.read_spectra()[machine.spectrum].shape_db)
         shift = rating_dba - 10 * math.log10(sum(10 ** (one / 10) for one in shape))
         buildings, ground = town.layers.get("buildings"), town.rasters.get("elevation")
         if ground is not None:
@@ -391,15 +391,15 @@ class Air:
         plain = PlanGround(noise.ground.source, noise.ground.middle, noise.ground.receiver)
         return Air(
             power_db=shape + shift - A_WEIGHTING_DB,
-            air_db_m=absorption_db_m(noise.temperature_c, noise.humidity_pct),
-            where=scene(
+            air_db_m=air_absorption_db_m(noise.temperature_c, noise.humidity_pct),
+            where=build_scene(
                 None if buildings is None else np.array(list(buildings.geometry), dtype=object),
                 None if buildings is None else buildings["height_m"].to_numpy(dtype=float),
                 terrain=None if ground is None else Terrain(ground.values, ground.transform),
                 ground=plain,
                 solid_absorption=noise.wall_absorption,
             ),
-            nothing=scene(ground=plain),
+            nothing=build_scene(ground=plain),
         )
 
     def level(
@@ -436,7 +436,7 @@ def looked_m(air: Air, limit_dba: float, plan: Plan) -> float:
     running = max(plan.cap - plan.spares, 1)
     last = 0.0
     for height_m in (noise.receptor_height_m, noise.facade_height_m):
-        most = levels.upper_dba(
+        most = levels.upper_level_dba(
             away, air.power_db, noise.source_height_m, height_m, ground, air.air_db_m, ISO_1996,
             reflecting=True, least_absorption=noise.wall_absorption,
         )  # fmt: skip
@@ -471,7 +471,7 @@ def dues(site: Site) -> list[Due]:
     # A lot whose use nobody knows may be a home.
     listed = [*plan.noise.receptors, *(["unknown"] if "home" in plan.noise.receptors else [])]
     found = [Due(listed, plan.noise.limit_dba, None, by_rule=False)]
-    known = catalogue.noise_rules()
+    known = catalogue.read_noise_rules()
     if site.market.noise_rule is None:
         return found
     rule = known.rule[site.market.noise_rule]
@@ -504,7 +504,7 @@ def hearers(site: Site) -> list[Hearer]:
         lowest, _ = due.at(None, site.plan)
         reach_m = looked_m(site.air, lowest, site.plan)
         if site.market.noise_rule is not None:
-            reach_m += catalogue.noise_rules().rule[site.market.noise_rule].beyond_m
+            reach_m += catalogue.read_noise_rules().rule[site.market.noise_rule].beyond_m
         if not due.by_rule:
             reach_m = max(reach_m, noise.report_reach_m)
         found += protected(site, due, reach_m)
@@ -776,7 +776,7 @@ def answer(site: Site) -> Answer:
     return Answer(
         pad=pad,
         pad_lo=pad if built else 0,
-        supplies={name: supplies(site, catalogue.fuels()[name]) for name in site.plan.fuels},
+        supplies={name: supplies(site, catalogue.read_fuels()[name]) for name in site.plan.fuels},
     )
 
 

@@ -414,7 +414,7 @@ def machine_kw(site: Parcel) -> float:
     """Return the power of one machine at the site's height on the plan's summer day."""
     grid = site.town.rasters.get("elevation")
     found = None if grid is None else cell_at(grid, site.spot, site.town.sites.crs)
-    generator = catalogue.generators()[site.plan.generator]
+    generator = catalogue.read_generators()[site.plan.generator]
     return derated_kw(
         generator, site.plan.altitude_m if found is None else found, site.plan.summer_c
     )
@@ -661,7 +661,7 @@ def demand(fuel: Fuel, generator: Generator) -> float:
 
 
 def demand_of(fuel: Fuel, plan: Plan) -> float:
-    return demand(fuel, catalogue.generators()[plan.generator])
+    return demand(fuel, catalogue.read_generators()[plan.generator])
 
 
 def classes_of(main: dict) -> tuple[str, str] | None:

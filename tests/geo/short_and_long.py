@@ -8,12 +8,12 @@ from data import demo, pull, select
 from flows import settings
 from geo import catalogue
 from geo.criteria.noise import judge
-from geo.criteria.noise.sound import sound
-from geo.screen import generator_of, needs
+from geo.criteria.noise.sound import make_noise_source
+from geo.screen import list_needs, plan_generator
 from geo.sizing import size
 
 NIGHT = dt.date(2026, 6, 1)
-SHORT = judge.judge
+SHORT = judge.judge_placements
 
 
 def demo_town(folder, market, plan, parcels=demo.recipe.PARCELS):
@@ -23,22 +23,24 @@ def demo_town(folder, market, plan, parcels=demo.recipe.PARCELS):
     demo.write(files, parcels)
     for source_id in market.sources:
         pull.refresh(settings.load_source(source_id, where), market, files, store, NIGHT)
-    chosen = select.select(store, market, needs(market, plan), catalogue.land_use(), NIGHT)
+    chosen = select.select(
+        store, market, list_needs(market, plan), catalogue.read_land_use(), NIGHT
+    )
     return chosen.screening
 
 
 def sited(town, market, plan):
     """Return what ground and neighbours allow at each site."""
-    generator = generator_of(plan)
+    generator = plan_generator(plan)
     elevation = town.rasters.get("elevation")
-    loud = sound(generator, plan, town.layers.get("buildings"), elevation, market.crs)
-    return size.siting(town.sites, town, loud, generator, market, plan)
+    loud = make_noise_source(generator, plan, town.layers.get("buildings"), elevation, market.crs)
+    return size.size_sites(town.sites, town, loud, generator, market, plan)
 
 
 def go_thorough(patch):
     """Let everything be judged the long way from here on, nobody spared."""
-    patch.setattr(judge, "judge", _long)
-    patch.setattr(judge, "holds", _holds)
+    patch.setattr(judge, "judge_placements", _long)
+    patch.setattr(judge, "meets_limits", _holds)
 
 
 def _long(placed, heard, loud, generator, plan, _give_up_db=None, _first=None):
@@ -48,4 +50,4 @@ def _long(placed, heard, loud, generator, plan, _give_up_db=None, _first=None):
 def _holds(placed, heard, loud, generator, plan, _first=None):
     table = _long(placed, heard, loud, generator, plan)
     holds = np.asarray(table["margin_db"] >= 0)
-    return holds, np.where(holds, judge.NOBODY, table["hearer"])
+    return holds, np.where(holds, judge.NO_RECEPTOR, table["hearer"])

@@ -13,7 +13,7 @@ from shapely import affinity
 
 from geo import catalogue
 from geo.model import Raster
-from geo.screen import screen
+from geo.screen import screen_sites
 from tests.geo import oracle, oracle_supply
 from tests.geo.around import missing, missing_shape, same
 from tests.geo.conftest import CRS, make_layer, make_mains, make_town
@@ -90,7 +90,7 @@ def cases(tmp_path_factory, plan, market):
     towns += [(made_town(rng), market.model_copy(update={"noise_rule": rule})) for rule in RULES]
     found = []
     for town, ruled in towns:
-        facts, air = screen(town, ruled, plan), oracle.Air.of(town, plan)
+        facts, air = screen_sites(town, ruled, plan), oracle.Air.of(town, plan)
         for number in range(len(facts)):
             got = facts.iloc[number]
             tanks = None if missing_shape(got["storage"]) else got["storage"]
@@ -256,7 +256,7 @@ def test_tanks_keep_clear_of_lines_buildings_and_the_pad(cases):
     stored = [case for case in cases if case.site.tanks is not None]
     assert stored
     for case in stored:
-        rule, gallons = catalogue.separations()["h23"], case.got["storage_capacity"]
+        rule, gallons = catalogue.read_separations()["h23"], case.got["storage_capacity"]
         away = next(row for row in rule.rows if gallons <= row.capacity_most).exposure_m
         tanks = case.site.tanks
         assert tanks.distance(case.site.lot.boundary) > away["adjoining_property"] - 0.002
@@ -273,7 +273,7 @@ def test_the_main_that_serves(cases, plan):
         running = case.given[0] - plan.spares
         if running < 1 or missing(case.got["main_id"]):
             continue
-        near = oracle_supply.mains_near(case.site, catalogue.fuels()[case.got["fuel"]])
+        near = oracle_supply.mains_near(case.site, catalogue.read_fuels()[case.got["fuel"]])
         wanted = oracle_supply.main_for(near, running)
         if case.got["main_id"] != wanted:
             wrong.append(case.say(case.got["main_id"], wanted, running, near))

@@ -20,9 +20,9 @@ def described(town, market, plan):
     found = sited(town, market, plan)
     supply = pd.DataFrame({"fuel_n_lo": [plan.cap] * len(town.sites)})
     supply["fuel_n_hi"] = supply["fuel_n_lo"]
-    deployed = size.deploy(found, supply, plan)
+    deployed = size.deploy_fuel(found, supply, plan)
     nothing = np.full(len(town.sites), None, dtype=object)
-    facts = size.describe(town.sites, town, found, deployed, nothing, market)
+    facts = size.describe_sites(town.sites, town, found, deployed, nothing, market)
     return pd.concat((deployed, facts), axis=1)
 
 

@@ -36,7 +36,7 @@ def chunks(sites):
 def answers(found):
     """Return per case (at worst, at best) which sites were asked, and how many each carries."""
     everyone = np.ones(len(found.pad_n), dtype=bool)
-    unsure = size._unsure(found.scene.heard, len(everyone))
+    unsure = size._has_uncertain_receptors(found.scene.heard, len(everyone))
     return (True, everyone, found.held_lo), (False, unsure, found.place_hi)
 
 
@@ -46,8 +46,8 @@ def among(scene, *, worst):
 
 def differing(scene, best, *, worst):
     """Return the sites whose placements the long way hears otherwise."""
-    running = placing.running_of(best, scene.plan)
-    long = judge.judge(running, *among(scene, worst=worst), thorough=True)
+    running = placing.drop_spares(best, scene.plan)
+    long = judge.judge_placements(running, *among(scene, worst=worst), thorough=True)
     same = (best["hearer"] == long["hearer"]).to_numpy(copy=True)
     for name in JUDGED:
         one, other = (table[name].to_numpy(dtype=float) for table in (best, long))
@@ -62,7 +62,7 @@ def test_what_stands_holds_and_is_heard_as_loud_by_the_same(found):
         # What is no more at best than at worst has its place from there.
         stands = asked & (n > (0 if worst else found.held_lo))
         for sites in chunks(np.flatnonzero(stands)):
-            best = placing.best_place(found.scene, sites, n[sites], worst=worst)
+            best = placing.find_best_place(found.scene, sites, n[sites], worst=worst)
             assert best["site"].tolist() == sites.tolist()
             assert (best["margin_db"] >= 0).all()
             wrong += differing(found.scene, best, worst=worst)
@@ -77,14 +77,14 @@ def test_one_more_is_too_loud_wherever_it_was_tried(found):
     for worst, asked, n in answers(found):
         heard = scene.hearers(worst=worst)
         for sites in chunks(np.flatnonzero(asked & (n < found.pad_n))):
-            best = placing.best_place(scene, sites, n[sites] + 1, worst=worst)
-            tried = placing._candidates(scene, sites, n[sites] + 1, worst=worst)
+            best = placing.find_best_place(scene, sites, n[sites] + 1, worst=worst)
+            tried = placing._list_candidates(scene, sites, n[sites] + 1, worst=worst)
             tried = pd.concat([tried, best[tried.columns.drop("query")]], ignore_index=True)
-            running = placing.running_of(tried, scene.plan)
-            holds, who = judge.holds(running, *among(scene, worst=worst))
+            running = placing.drop_spares(tried, scene.plan)
+            holds, who = judge.meets_limits(running, *among(scene, worst=worst))
             assert not holds.any()
             named = who >= 0
-            level = judge.level_at(running[named], who[named], *among(scene, worst=worst))
+            level = judge.level_at_receptor(running[named], who[named], *among(scene, worst=worst))
             over = level > heard.column("limit_dba", who[named])
             # Whoever lives on the site at an assumed distance hears every place alike.
             own = ~np.isnan(heard.own_at_m[tried["site"]])

@@ -345,13 +345,15 @@ def different(towns, answered, asked):
 
 
 def served(one):
-    return serving.serving(one.town.sites, one.town.layers, one.town.coverage, one.plan)
+    return serving.find_serving_records(
+        one.town.sites, one.town.layers, one.town.coverage, one.plan
+    )
 
 
 def test_enough_of_every_kind_is_looked_at(made):
     parcels = [parcel for one in made for parcel in one.parcels]
     assert len(parcels) == 240
-    fuels = catalogue.fuels()
+    fuels = catalogue.read_fuels()
     grid = {oracle_supply.service(one)["grid_evidence"] for one in parcels}
     mains_ = {oracle_supply.piped(one, fuels["natural_gas"]).evidence for one in parcels}
     plants_ = {oracle_supply.plants(one, fuels["biogas"]).evidence for one in parcels}
@@ -372,7 +374,7 @@ def test_enough_of_every_kind_is_looked_at(made):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("told", [headroom.headroom, headroom.hosting])
+@pytest.mark.parametrize("told", [headroom.compute_headroom, headroom.compute_hosting])
 def test_what_every_record_says(plan, told):
     rng = np.random.default_rng(SEED)
     rows = pd.DataFrame(
@@ -380,7 +382,7 @@ def test_what_every_record_says(plan, told):
         | {"rating_a": some(rng, 100, 600, 2000, 0.3), "peak_a": some(rng, 50, 500, 2000, 0.5)}
     )
     rules = plan.grid.model_copy(update={"cyclic_factor": 1.1, "cyclic_factor_most": 1.25})
-    asked = oracle_supply.headroom if told is headroom.headroom else oracle_supply.hosted
+    asked = oracle_supply.headroom if told is headroom.compute_headroom else oracle_supply.hosted
     wrong, known = [], 0
     for number, (got, row) in enumerate(
         zip(told(rows, rules).to_dict("records"), rows.to_dict("records"), strict=True)
@@ -397,7 +399,7 @@ def test_the_pressure_class_of_every_main():
     rng = np.random.default_rng(SEED)
     named = np.array(picks(rng, ("low", "medium", "high", None), 2000), dtype=object)
     kpa, wrong = pressures_kpa(rng, 2000), []
-    least, most = pipes.pressure_classes(named, kpa)
+    least, most = pipes.pressure_class_range(named, kpa)
     for place, given in enumerate(zip(named, kpa, strict=True)):
         row = dict(zip(("pressure_class", "pressure_kpa"), given, strict=True))
         wanted = oracle_supply.classes_of(row) or (None, None)
@@ -414,16 +416,16 @@ def test_the_gap_of_every_load(towns):
     def answered(one):
         rows, plan = served(one), one.plan
         points = shapely.point_on_surface(np.asarray(one.town.sites.geometry.array))
-        found = raster.at(one.town.rasters["elevation"], points, CRS)
+        found = raster.sample_raster(one.town.rasters["elevation"], points, CRS)
         height = np.where(np.isnan(found), plan.altitude_m, found)
-        rows["machine_kw"] = machine.power_kw(generator_of(one), height, plan.summer_c)
+        rows["machine_kw"] = machine.derated_power_kw(generator_of(one), height, plan.summer_c)
         for load_kw in plan.every_load_kw:
-            rows[f"{load_kw:g} check"] = gap.check(rows, load_kw)
-            ends = gap.shortfall(rows["headroom_lo_kw"], rows["headroom_hi_kw"], load_kw)
-            rows[f"{load_kw:g} judged"] = gap.gap_class(*ends)
+            rows[f"{load_kw:g} check"] = gap.compare_records(rows, load_kw)
+            ends = gap.shortfall_range_kw(rows["headroom_lo_kw"], rows["headroom_hi_kw"], load_kw)
+            rows[f"{load_kw:g} judged"] = gap.classify_gap(*ends)
             for name, short in zip(("lo", "hi"), ends, strict=True):
                 rows[f"{load_kw:g} short {name}"] = short
-                need = gap.needed(short, rows["machine_kw"], plan.spares)
+                need = gap.count_needed(short, rows["machine_kw"], plan.spares)
                 rows[f"{load_kw:g} needed {name}"] = need
         return rows
 
@@ -451,7 +453,7 @@ def test_what_the_better_ranked_leave(towns):
     for one in towns:
         rows, order = served(one), np.random.default_rng(SEED).permutation(len(one.parcels))
         rows, parcels = rows.iloc[order], [one.parcels[number] for number in order]
-        got = gap.left_kw(rows, one.plan.target_kw)
+        got = gap.headroom_left_kw(rows, one.plan.target_kw)
         best = [next(iter(oracle_supply.answers(parcel)), None) for parcel in parcels]
         shared = [
             {} if answer is None else oracle_supply.pools(parcel, answer)
@@ -474,8 +476,8 @@ def test_records_of_one_name_from_two_sources_are_two_pools(plan):
         committed_included=True,
     )
     town = make_town(lots)
-    rows = serving.serving(town.sites, {"capacity": records}, {}, plan)
-    left = gap.left_kw(rows, plan.target_kw)
+    rows = serving.find_serving_records(town.sites, {"capacity": records}, {}, plan)
+    left = gap.headroom_left_kw(rows, plan.target_kw)
     assert left.tolist() == [900.0, 500.0]
 
 
@@ -580,7 +582,7 @@ def test_whether_two_answers_agree():
             "second_evidence": "substation",
         }
     )
-    got = gap.check(facts, 1000.0)
+    got = gap.compare_records(facts, 1000.0)
     wanted = []
     for pair in both:
         given = [oracle_supply.Power(0.0, *one) for one in pair]
@@ -601,22 +603,22 @@ def test_substations_of_one_name_are_two_pools(plan):
         source_id=["north", "south"],
     )
     town, everywhere_ = make_town(lots), {"substations": shapely.box(-1e5, -1e5, 1e5, 1e5)}
-    rows = serving.serving(town.sites, {"substations": stations}, everywhere_, plan)
-    left = gap.left_kw(rows, plan.target_kw)
+    rows = serving.find_serving_records(town.sites, {"substations": stations}, everywhere_, plan)
+    left = gap.headroom_left_kw(rows, plan.target_kw)
     assert left.tolist() == [900.0, 500.0]
 
 
 def generator_of(one):
-    return catalogue.generators()[one.plan.generator]
+    return catalogue.read_generators()[one.plan.generator]
 
 
 @pytest.mark.parametrize("share", [None, 0.5])
 def test_gas_by_mains(towns, share):
-    fuel = catalogue.fuels()["natural_gas"]
+    fuel = catalogue.read_fuels()["natural_gas"]
 
     def answered(one):
         town = one.town
-        return gas.piped(
+        return gas.supply_from_mains(
             town.sites, town.layers, town.coverage, fuel, generator_of(one), one.plan, share
         ).facts
 
@@ -627,12 +629,14 @@ def test_gas_by_mains(towns, share):
 
 
 def test_every_main_in_reach(towns):
-    fuel, wrong = catalogue.fuels()["natural_gas"], []
+    fuel, wrong = catalogue.read_fuels()["natural_gas"], []
     for number, one in enumerate(towns):
         if "mains" not in one.town.layers:
             continue
         each, town = oracle_supply.demand_of(fuel, one.plan), one.town
-        got = gas.piped(town.sites, town.layers, town.coverage, fuel, generator_of(one), one.plan)
+        got = gas.supply_from_mains(
+            town.sites, town.layers, town.coverage, fuel, generator_of(one), one.plan
+        )
         ids = town.layers["mains"]["main_id"]
         for site, parcel in enumerate(one.parcels):
             rows = got.reach[got.reach["site"] == site]
@@ -650,11 +654,13 @@ def test_every_main_in_reach(towns):
 
 @pytest.mark.parametrize("running", [1, 3, 8, 25])
 def test_the_main_that_serves(towns, running):
-    fuel, wrong = catalogue.fuels()["natural_gas"], []
+    fuel, wrong = catalogue.read_fuels()["natural_gas"], []
     for number, one in enumerate(towns):
         town, running_each = one.town, np.full(len(one.town.sites), running)
-        found = gas.piped(town.sites, town.layers, town.coverage, fuel, generator_of(one), one.plan)
-        got = gas.serving(found, town.sites, town.layers, running_each).to_dict("records")
+        found = gas.supply_from_mains(
+            town.sites, town.layers, town.coverage, fuel, generator_of(one), one.plan
+        )
+        got = gas.name_serving_main(found, town.sites, town.layers, running_each).to_dict("records")
         for site, parcel in enumerate(one.parcels):
             near = oracle_supply.mains_near(parcel, fuel)
             wanted = oracle_supply.main_for(near, running)
@@ -670,11 +676,11 @@ def is_about(flow, running):
 
 @pytest.mark.parametrize("name", ["biogas", "hydrogen"])
 def test_gas_by_plants(towns, name):
-    fuel = catalogue.fuels()[name]
+    fuel = catalogue.read_fuels()[name]
 
     def answered(one):
         town = one.town
-        return plants.made(
+        return plants.supply_from_plants(
             town.sites, town.layers, town.coverage, fuel, generator_of(one), one.plan
         )
 
@@ -720,9 +726,11 @@ def test_gas_that_is_told_to_be_used_is_not_to_be_had(plan, used, used_scfh, n):
         used=[used],
         used_scfh=used_scfh,
     )
-    town, fuel = make_town([lot]), catalogue.fuels()["hydrogen"]
-    generator = catalogue.generators()[plan.generator]
-    got = plants.made(town.sites, {"fuel_plants": works}, {}, fuel, generator, plan).iloc[0]
+    town, fuel = make_town([lot]), catalogue.read_fuels()["hydrogen"]
+    generator = catalogue.read_generators()[plan.generator]
+    got = plants.supply_from_plants(
+        town.sites, {"fuel_plants": works}, {}, fuel, generator, plan
+    ).iloc[0]
     assert (got["fuel_n_lo"], got["fuel_n_hi"]) == n
     one = Parcel(town.sites.iloc[0], replace(town, layers={"fuel_plants": works}), plan)
     assert oracle_supply.plants(one, fuel).n == n

@@ -1,10 +1,10 @@
 """Every fact that a ranking holds, with the loads and the fuels spelt out."""
 
-from geo.catalogue import facts, facts_in, fuels
+from geo.catalogue import facts_of_table, read_facts, read_fuels
 
 LOADS = ("200_kw", "1000_kw", "3000_kw")
-FACTS = facts_in(
+FACTS = facts_of_table(
     fact.name.format(of=of)
-    for fact in facts()
-    for of in {"load": LOADS, "fuel": tuple(fuels())}.get(str(fact.per), ("",))
+    for fact in read_facts()
+    for of in {"load": LOADS, "fuel": tuple(read_fuels())}.get(str(fact.per), ("",))
 )

@@ -32,9 +32,9 @@ def test_green_where_met_and_red_where_not():
 
 
 def test_one_altered_constant_turns_the_page_red(monkeypatch):
-    before = page(conformity.table(), META)
+    before = page(conformity.run_cases(), META)
     monkeypatch.setattr(ground, "C_DASH", (1.5, 14.0, 0.5, 50.0))
-    after = page(conformity.table(), META)
+    after = page(conformity.run_cases(), META)
     assert after.count('class="missed"') > before.count('class="missed"')
     assert "http" not in before.replace("http-equiv", "")
 

@@ -10,7 +10,7 @@ import rasterio
 import shapely
 from affine import Affine
 
-from geo.criteria.noise.picture import contours
+from geo.criteria.noise.picture import draw_contours
 from geo.model import Raster
 from maps import noise
 from tests.maps.conftest import CRS, HOSTILE, ORIGIN
@@ -45,7 +45,7 @@ def picture():
         pad=shapely.box(*(ORIGIN - 2), *(ORIGIN + 2)),
         machines=shapely.MultiPolygon([machine]),
         grid=grid,
-        lines=contours(grid, np.array([HOUSE])),
+        lines=draw_contours(grid, np.array([HOUSE])),
         receiver_height_m=1.5,
         edition="ISO 9613-2:1996",
         said=(HOSTILE[0], HOSTILE[4]),
@@ -167,7 +167,9 @@ def test_labels_leave_room_for_each_other(open_page, folder):
 def test_a_picture_without_lines_or_layers_still_opens(open_page, picture, report, tmp_path):
     quiet = Raster(np.full((20, 20), 30.0), picture.grid.transform, CRS, "dB(A)")
     nothing = np.empty(0, dtype=object)
-    bare = noise.Picture(**(vars(picture) | {"grid": quiet, "lines": contours(quiet, nothing)}))
+    bare = noise.Picture(
+        **(vars(picture) | {"grid": quiet, "lines": draw_contours(quiet, nothing)})
+    )
     noise.write(bare, {}, report, tmp_path)
     page = open_page(tmp_path / noise.PAGE)
     assert page.errors == []

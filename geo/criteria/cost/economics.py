@@ -13,7 +13,7 @@ ENDS = ("lo", "hi")
 BTU_PER_MMBTU = 1e6
 
 
-def economics(
+def estimate_costs(
     facts: pd.DataFrame, generator: Generator, fuels: list[Fuel], plan: Plan
 ) -> pd.DataFrame:
     """Return the bands of each row: years and dollars of an upgrade, weeks and dollars of a pad.
@@ -57,14 +57,14 @@ def economics(
         found[f"generators_usd_{end}"] = found[f"costed_n_{end}"] * each
         per_m = getattr(told.service_line_usd_per_m, end)
         found[f"service_line_usd_{end}"] = facts["service_line_m"] * per_m
-        of_fuel = energy_usd_per_kwh(generator, fuels, told, end)
+        of_fuel = fuel_cost_usd_per_kwh(generator, fuels, told, end)
         found[f"energy_usd_per_kwh_{end}"] = facts["fuel"].map(of_fuel).astype(float)
     for name in ("upgrade_years_lo", "upgrade_years_hi"):
         found[name] = found[name].where(lacks)
     return found
 
 
-def energy_usd_per_kwh(
+def fuel_cost_usd_per_kwh(
     generator: Generator, fuels: list[Fuel], told: Economics, end: str
 ) -> dict[str, float]:
     """Return what the fuel of a kilowatt-hour costs, by fuel that the plan prices.
@@ -83,7 +83,7 @@ def energy_usd_per_kwh(
     return costs
 
 
-def estimates(plan: Plan, fuels: list[Fuel]) -> list[str]:
+def describe_estimates(plan: Plan, fuels: list[Fuel]) -> list[str]:
     """List the plan's estimates for the reader, each with its source and age."""
     known = plan.economics
     named: list[tuple[str, Estimate, str]] = [

@@ -6,7 +6,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-FACTS: dict[str, object] = {
+SUPPLY_COLUMNS: dict[str, object] = {
     "fuel_evidence": None,
     "fuel_n_lo": 0,
     "fuel_n_hi": 0,
@@ -26,7 +26,9 @@ FACTS: dict[str, object] = {
 }
 
 
-def blank(sites: gpd.GeoDataFrame, columns: Mapping[str, object] = FACTS) -> pd.DataFrame:
+def empty_supply(
+    sites: gpd.GeoDataFrame, columns: Mapping[str, object] = SUPPLY_COLUMNS
+) -> pd.DataFrame:
     """Return a row a site of nothing known: columns of numbers, and of objects where None."""
     facts = pd.DataFrame(dict(columns), index=sites.index)
     texts = [name for name, value in columns.items() if value is None]

@@ -13,18 +13,18 @@ import shapely
 
 from geo.contract.columns import number_column, text_column
 from geo.criteria.fuel import pipes
-from geo.criteria.fuel.facts import blank
-from geo.equipment.generator import demand
+from geo.criteria.fuel.facts import empty_supply
+from geo.equipment.generator import fuel_demand
 from geo.errors import ConfigError
 from geo.model import AssumedMain, Fuel, Generator, Plan
-from geo.shapes.near import inside, nearest, shapes_of, within
+from geo.shapes.near import find_nearest, find_pairs_within, geometry_array, is_covered
 
 OUT_OF_SERVICE = ("planned", "retired")
-CARRIED = ["capacity_lo", "capacity_hi", "n_lo", "n_hi"]
+CAPACITY_COLUMNS = ["capacity_lo", "capacity_hi", "n_lo", "n_hi"]
 
 
 @dataclass(frozen=True)
-class Piped:
+class PipedSupply:
     """What mains can feed at each site, and every main that could.
 
     `facts` has a row a site. `reach` has a row for each (site, main) pair in reach, both by
@@ -37,7 +37,7 @@ class Piped:
     reach: pd.DataFrame
 
 
-def piped(
+def supply_from_mains(
     sites: gpd.GeoDataFrame,
     layers: dict[str, gpd.GeoDataFrame],
     coverage: dict[str, shapely.Geometry | None],
@@ -45,7 +45,7 @@ def piped(
     generator: Generator,
     plan: Plan,
     usable_share: float | None = None,
-) -> Piped:
+) -> PipedSupply:
     """Return the running machines that mains can feed at each site, worst and best, and why.
 
     Facts: fuel_n_lo, fuel_n_hi (0 to the plan's cap), the most that any main in reach carries, at
@@ -58,28 +58,28 @@ def piped(
     of it, 22 583, runs floor(22 583 / 2007.7) = 11 machines.
     """
     share = plan.fuel.usable_share if usable_share is None else usable_share
-    shapes, signs = shapes_of(sites), shapes_of(layers.get("gas_signs"))
-    sign_m = nearest(shapes, signs, plan.fuel.sign_reach_m)["distance_m"].to_numpy()
-    facts = _without(sites, layers, coverage, sign_m, plan)
-    _at_signs(facts, sign_m, fuel, generator, plan, share)
-    reach = _reach(sites, layers.get("mains"), fuel, generator, plan, share)
+    shapes, signs = geometry_array(sites), geometry_array(layers.get("gas_signs"))
+    sign_m = find_nearest(shapes, signs, plan.fuel.sign_reach_m)["distance_m"].to_numpy()
+    facts = _evidence_without_main(sites, layers, coverage, sign_m, plan)
+    _assume_main_at_signs(facts, sign_m, fuel, generator, plan, share)
+    reach = _mains_in_reach(sites, layers.get("mains"), fuel, generator, plan, share)
     if len(reach):
         most = reach.groupby("site")[["n_lo", "n_hi"]].max()
         at = most.index.to_numpy()
         # A better one may lie beyond the edge of the layer.
-        seen = inside(shapes[at], coverage.get("mains"), plan.fuel.main_reach_m)
+        seen = is_covered(shapes[at], coverage.get("mains"), plan.fuel.main_reach_m)
         facts.loc[facts.index[at], "fuel_n_lo"] = most["n_lo"].to_numpy()
         facts.loc[facts.index[at], "fuel_n_hi"] = np.where(seen, most["n_hi"], plan.cap)
         facts.loc[facts.index[at], "fuel_evidence"] = np.where(
-            _by_a_known_main(reach, most), "main", "main of unknown size"
+            _is_carried_by_known_main(reach, most), "main", "main of unknown size"
         )
         running = facts["fuel_n_lo"].where(facts["fuel_n_lo"] > 0, facts["fuel_n_hi"]).to_numpy()
-        _tell(facts, reach, _chosen(reach, layers["mains"], running), layers["mains"])
-    return Piped(facts, reach)
+        _write_main(facts, reach, _choose_main(reach, layers["mains"], running), layers["mains"])
+    return PipedSupply(facts, reach)
 
 
-def serving(
-    piped: Piped,
+def name_serving_main(
+    piped: PipedSupply,
     sites: gpd.GeoDataFrame,
     layers: dict[str, gpd.GeoDataFrame],
     running: np.ndarray,
@@ -95,12 +95,12 @@ def serving(
     facts = piped.facts.copy()
     if len(piped.reach):
         chosen, runs = np.full(len(sites), -1), np.asarray(running) >= 1
-        chosen[runs] = _chosen(piped.reach, layers["mains"], running)[runs]
-        _tell(facts, piped.reach, chosen, layers["mains"])
+        chosen[runs] = _choose_main(piped.reach, layers["mains"], running)[runs]
+        _write_main(facts, piped.reach, chosen, layers["mains"])
     return facts
 
 
-def remarks(layers: dict[str, gpd.GeoDataFrame]) -> dict[str, int]:
+def count_unusable_mains(layers: dict[str, gpd.GeoDataFrame]) -> dict[str, int]:
     """Count the mains near sites that do not say what they carry, or carry nothing, by why."""
     mains = layers.get("mains")
     if mains is None:
@@ -109,7 +109,7 @@ def remarks(layers: dict[str, gpd.GeoDataFrame]) -> dict[str, int]:
     size, pressure = number_column(mains, "diameter_in"), number_column(mains, "pressure_kpa")
     named = text_column(mains, "pressure_class")
     unnamed = pd.isna(named)
-    at_least, _ = pipes.pressure_classes(named, pressure)
+    at_least, _ = pipes.pressure_class_range(named, pressure)
     counts = {
         "mains retired or only planned, which serve nobody": gone,
         "mains without a size, from none to the cap": ~gone & np.isnan(size),
@@ -122,7 +122,7 @@ def remarks(layers: dict[str, gpd.GeoDataFrame]) -> dict[str, int]:
     return {name: int(some.sum()) for name, some in counts.items() if some.any()}
 
 
-def _without(
+def _evidence_without_main(
     sites: gpd.GeoDataFrame,
     layers: dict[str, gpd.GeoDataFrame],
     coverage: dict[str, shapely.Geometry | None],
@@ -133,18 +133,18 @@ def _without(
 
     `sign_m` is how far the nearest sign of a main is, NaN where none is in reach.
     """
-    shapes, facts, mapped = shapes_of(sites), blank(sites), "mains" in layers
-    seen = inside(shapes, coverage.get("mains"), plan.fuel.main_reach_m) & mapped
+    shapes, facts, mapped = geometry_array(sites), empty_supply(sites), "mains" in layers
+    seen = is_covered(shapes, coverage.get("mains"), plan.fuel.main_reach_m) & mapped
     signed = ~np.isnan(sign_m)
-    in_one = _found(shapes, layers.get("gas_territories"), 0.0)
-    outside = ~in_one & inside(shapes, coverage.get("gas_territories"), 0.0)
+    in_one = _is_near_layer(shapes, layers.get("gas_territories"), 0.0)
+    outside = ~in_one & is_covered(shapes, coverage.get("gas_territories"), 0.0)
     outside &= "gas_territories" in layers and not mapped
     lines = layers.get("gas_transmission")
     if lines is not None:
         status = text_column(lines, "status")
         # A line of which nothing is said is drawn because it is there.
         lines = lines[(status == "in_service") | pd.isna(status)]
-    by_line = in_one & _found(shapes, lines, plan.fuel.transmission_reach_m)
+    by_line = in_one & _is_near_layer(shapes, lines, plan.fuel.transmission_reach_m)
     told = (
         (seen & signed, "sign of a main"),
         (seen, "no main"),
@@ -164,14 +164,16 @@ def _without(
     return facts
 
 
-def _found(shapes: np.ndarray, layer: gpd.GeoDataFrame | None, reach_m: float) -> np.ndarray:
+def _is_near_layer(
+    shapes: np.ndarray, layer: gpd.GeoDataFrame | None, reach_m: float
+) -> np.ndarray:
     """Say for each shape whether anything of the layer is so near."""
     found = np.zeros(len(shapes), dtype=bool)
-    found[within(shapes, shapes_of(layer), reach_m)[0]] = True
+    found[find_pairs_within(shapes, geometry_array(layer), reach_m)[0]] = True
     return found
 
 
-def _at_signs(
+def _assume_main_at_signs(
     facts: pd.DataFrame,
     sign_m: np.ndarray,
     fuel: Fuel,
@@ -183,7 +185,7 @@ def _at_signs(
     main, signed = plan.assume.main_at_sign, ~np.isnan(sign_m)
     if main is None:
         return
-    carried = _carried(
+    carried = _free_capacity(
         np.array([main.diameter_in]),
         [np.array([main.pressure_class], dtype=object)] * 2,
         np.array([main.material], dtype=object),
@@ -197,10 +199,10 @@ def _at_signs(
     facts.loc[signed, "fuel_n_lo"] = int(carried["n_lo"])
     facts.loc[signed, "fuel_n_hi"] = int(carried["n_hi"])
     facts.loc[signed, "fuel_capacity"] = carried["capacity_lo"]
-    facts.loc[signed, "fuel_assumed"] = _text(main, "a main where there are signs")
+    facts.loc[signed, "fuel_assumed"] = _assumption_text(main, "a main where there are signs")
 
 
-def _reach(
+def _mains_in_reach(
     sites: gpd.GeoDataFrame,
     mains: gpd.GeoDataFrame | None,
     fuel: Fuel,
@@ -209,12 +211,20 @@ def _reach(
     share: float,
 ) -> pd.DataFrame:
     """Return every pair of a site and a main in reach that serves, and what the main carries."""
-    columns = ["site", "main", "distance_m", *CARRIED, "pressure_class", "pressure_kpa", "assumed"]
+    columns = [
+        "site",
+        "main",
+        "distance_m",
+        *CAPACITY_COLUMNS,
+        "pressure_class",
+        "pressure_kpa",
+        "assumed",
+    ]
     if mains is None:
         return pd.DataFrame(columns=columns)
     there = np.flatnonzero(~np.isin(text_column(mains, "status").astype(str), OUT_OF_SERVICE))
-    shapes, lines = shapes_of(sites), shapes_of(mains)
-    site, found = within(shapes, lines[there], plan.fuel.main_reach_m)
+    shapes, lines = geometry_array(sites), geometry_array(mains)
+    site, found = find_pairs_within(shapes, lines[there], plan.fuel.main_reach_m)
     main = there[found]
     used, which = np.unique(main, return_inverse=True)
     pair = pd.DataFrame(
@@ -225,17 +235,17 @@ def _reach(
             "distance_m": np.round(shapely.distance(shapes[site], lines[main]), 3),
         }
     )
-    told = _told(mains.iloc[used], fuel, generator, plan, share).iloc[which]
+    told = _describe_mains(mains.iloc[used], fuel, generator, plan, share).iloc[which]
     return pair.join(told.reset_index(drop=True))[columns]
 
 
-def _told(
+def _describe_mains(
     mains: gpd.GeoDataFrame, fuel: Fuel, generator: Generator, plan: Plan, share: float
 ) -> pd.DataFrame:
     """Return what each main carries, its class on record, and what of it the plan assumes."""
     size, material = number_column(mains, "diameter_in"), text_column(mains, "material")
     gauge_kpa = number_column(mains, "pressure_kpa")
-    named, at_most = pipes.pressure_classes(text_column(mains, "pressure_class"), gauge_kpa)
+    named, at_most = pipes.pressure_class_range(text_column(mains, "pressure_class"), gauge_kpa)
     pressures = [named.copy(), at_most]
     assumed = np.full(len(mains), None, dtype=object)
     main = plan.assume.main_size
@@ -246,15 +256,15 @@ def _told(
         for pressure in pressures:
             pressure[pd.isna(pressure)] = main.pressure_class
         material = np.where(missing & pd.isna(material), main.material, material)
-        assumed[missing] = _text(main, "the size of the main")
+        assumed[missing] = _assumption_text(main, "the size of the main")
         bore, drive = f"{main.diameter_in:g} in {main.material}", main.pressure_class
         assumed[unsized & ~unnamed] = f"the size of the main: {bore}"
         assumed[~unsized & unnamed] = f"the pressure of the main: {drive}"
-    told = _carried(size, pressures, material, fuel, generator, plan, share)
+    told = _free_capacity(size, pressures, material, fuel, generator, plan, share)
     return told.assign(pressure_class=named, pressure_kpa=gauge_kpa, assumed=assumed)
 
 
-def _carried(
+def _free_capacity(
     size_in: np.ndarray,
     pressures: Sequence[np.ndarray],
     material: np.ndarray,
@@ -273,18 +283,18 @@ def _carried(
             "its gravity is not given",
             f"give gravity of [{fuel.id}] in geo/catalogue/fuels.toml, or ask another route",
         )
-    carried = pd.DataFrame(index=range(len(size_in)), columns=CARRIED, dtype=float)
+    carried = pd.DataFrame(index=range(len(size_in)), columns=CAPACITY_COLUMNS, dtype=float)
     unknown = {"lo": 0.0, "hi": float(plan.cap)}
-    ends = zip(("lo", "hi"), pipes.inside_in(size_in, material), pressures, strict=True)
+    ends = zip(("lo", "hi"), pipes.inside_diameter_in(size_in, material), pressures, strict=True)
     for end, width_in, pressure in ends:
-        flow = pipes.flow_scfh(width_in, pressure, plan.fuel.main_length_m, fuel.gravity)
-        count = np.floor(flow * share / demand(generator, fuel)).clip(0, plan.cap)
+        flow = pipes.pipe_flow_scfh(width_in, pressure, plan.fuel.main_length_m, fuel.gravity)
+        count = np.floor(flow * share / fuel_demand(generator, fuel)).clip(0, plan.cap)
         carried[f"capacity_{end}"] = flow * share
         carried[f"n_{end}"] = np.where(np.isnan(count), unknown[end], count)
     return carried.astype({"n_lo": int, "n_hi": int})
 
 
-def _by_a_known_main(reach: pd.DataFrame, most: pd.DataFrame) -> np.ndarray:
+def _is_carried_by_known_main(reach: pd.DataFrame, most: pd.DataFrame) -> np.ndarray:
     """Say of each site in `most` whether a main of known size carries as much as any does.
 
     Where none surely carries a machine, it is the one that may carry most that is asked.
@@ -297,7 +307,7 @@ def _by_a_known_main(reach: pd.DataFrame, most: pd.DataFrame) -> np.ndarray:
     return (as_sure | as_likely).to_numpy(dtype=bool)
 
 
-def _chosen(reach: pd.DataFrame, mains: gpd.GeoDataFrame, running: np.ndarray) -> np.ndarray:
+def _choose_main(reach: pd.DataFrame, mains: gpd.GeoDataFrame, running: np.ndarray) -> np.ndarray:
     """Return the row of `reach` whose main would serve each site, -1 where none is in reach.
 
     Of mains equally near, the one that carries more, then the lower id.
@@ -324,7 +334,7 @@ def _chosen(reach: pd.DataFrame, mains: gpd.GeoDataFrame, running: np.ndarray) -
     return chosen
 
 
-def _tell(
+def _write_main(
     facts: pd.DataFrame, reach: pd.DataFrame, chosen: np.ndarray, mains: gpd.GeoDataFrame
 ) -> None:
     """Write the main of each site on its row, and what is assumed of it.
@@ -356,5 +366,5 @@ def _tell(
     facts.loc[at, "fuel_assumed"] = np.where(other, rests_on[served], said)
 
 
-def _text(main: AssumedMain, what: str) -> str:
+def _assumption_text(main: AssumedMain, what: str) -> str:
     return f"{what}: {main.diameter_in:g} in {main.material}, {main.pressure_class} pressure"

@@ -24,7 +24,9 @@ IRON_PIPE_SIZE = "40"
 ROUNDED = 0.02
 
 
-def inside_in(nominal_in: np.ndarray, material: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def inside_diameter_in(
+    nominal_in: np.ndarray, material: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return how wide each main is inside at least and at most (in), NaN where its size is missing.
 
     A size that is no standard one is taken as the next smaller that is. A material that is not
@@ -33,8 +35,8 @@ def inside_in(nominal_in: np.ndarray, material: np.ndarray) -> tuple[np.ndarray,
     Worked: 4 in is 4.026 in of schedule 40 steel and 4.5 x (1 - 2 / 11) = 3.682 in of SDR 11.
     """
     nominal = np.round(np.asarray(nominal_in, float), 3)
-    rules = catalogue.pipes().material
-    widths = {name: _inside_in(nominal, rule) for name, rule in rules.items()}
+    rules = catalogue.read_pipes().material
+    widths = {name: _inside_diameter_in(nominal, rule) for name, rule in rules.items()}
     narrowest = np.fmin.reduce(list(widths.values()))
     widest = np.fmax.reduce(list(widths.values()))
     for name, width in widths.items():
@@ -43,7 +45,7 @@ def inside_in(nominal_in: np.ndarray, material: np.ndarray) -> tuple[np.ndarray,
     return narrowest, widest
 
 
-def pressure_classes(named: np.ndarray, gauge_kpa: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pressure_class_range(named: np.ndarray, gauge_kpa: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each main's pressure class at least and at most, None where nothing is known.
 
     As named. Where it is not, a pressure lies between the highest class whose inlet it reaches
@@ -52,7 +54,7 @@ def pressure_classes(named: np.ndarray, gauge_kpa: np.ndarray) -> tuple[np.ndarr
 
     Worked: 4.1 bar is 59.5 psig and so high; 200 kPa, 29 psig, is low at least and medium at most.
     """
-    rules = sorted(catalogue.pipes().pressure.items(), key=lambda one: one[1].inlet_psig)
+    rules = sorted(catalogue.read_pipes().pressure.items(), key=lambda one: one[1].inlet_psig)
     names = np.array([name for name, _ in rules], object)
     inlets_kpa = np.array([rule.inlet_psig for _, rule in rules]) * unit_factor("psi", "kPa")
     pressure_kpa = np.asarray(gauge_kpa, float)
@@ -72,7 +74,7 @@ def pressure_classes(named: np.ndarray, gauge_kpa: np.ndarray) -> tuple[np.ndarr
     return ends
 
 
-def flow_scfh(
+def pipe_flow_scfh(
     inside_in: np.ndarray, pressure_class: np.ndarray, length_m: float, gravity: float
 ) -> np.ndarray:
     """Return what mains so wide inside carry over a length of main when nobody draws (scfh).
@@ -83,19 +85,19 @@ def flow_scfh(
     """
     width = np.asarray(inside_in, float)
     flow = np.full(len(width), np.nan)
-    for name, rule in catalogue.pipes().pressure.items():
+    for name, rule in catalogue.read_pipes().pressure.items():
         at = (np.asarray(pressure_class, object) == name) & ~np.isnan(width)
         sizes, which = np.unique(width[at], return_inverse=True)
-        each = [_flow_scfh(float(size), rule, length_m, gravity) for size in sizes]
+        each = [_flow_of_rule_scfh(float(size), rule, length_m, gravity) for size in sizes]
         flow[at] = np.array(each, float)[which]
     return flow
 
 
-def _inside_in(nominal_in: np.ndarray, rule: PipeMaterial) -> np.ndarray:
+def _inside_diameter_in(nominal_in: np.ndarray, rule: PipeMaterial) -> np.ndarray:
     """Return how wide pipes of one material are inside (in)."""
     if rule.schedule is None and rule.sdr is None:
         return nominal_in
-    sizes_in, inner_in, outer_in = _standard(rule.schedule or IRON_PIPE_SIZE)
+    sizes_in, inner_in, outer_in = _standard_sizes(rule.schedule or IRON_PIPE_SIZE)
     wide_in = inner_in if rule.sdr is None else outer_in * (1 - 2 / rule.sdr)
     step = np.searchsorted(sizes_in, nominal_in, side="right") - 1
     known = ~np.isnan(nominal_in) & (step >= 0)
@@ -103,7 +105,7 @@ def _inside_in(nominal_in: np.ndarray, rule: PipeMaterial) -> np.ndarray:
 
 
 @cache
-def _standard(schedule: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _standard_sizes(schedule: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the standard nominal sizes, and how wide they are inside and outside (in)."""
     sizes = sorted(schedule_lookup[schedule][0])
     # `fluids` says that it takes whole sizes, and takes every one that it lists.
@@ -111,8 +113,10 @@ def _standard(schedule: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return pipes[:, 0], pipes[:, 1] * unit_factor("m", "in"), pipes[:, 2] * unit_factor("m", "in")
 
 
-def _flow_scfh(inside_in: float, rule: PipePressure, length_m: float, gravity: float) -> float:
-    temperature_k = catalogue.pipes().temperature_k
+def _flow_of_rule_scfh(
+    inside_in: float, rule: PipePressure, length_m: float, gravity: float
+) -> float:
+    temperature_k = catalogue.read_pipes().temperature_k
     pipe = {
         "SG": gravity,
         "Tavg": temperature_k,

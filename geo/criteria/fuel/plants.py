@@ -7,10 +7,10 @@ import shapely
 
 from geo import catalogue
 from geo.contract.columns import number_column, text_column
-from geo.criteria.fuel.facts import FACTS, blank
-from geo.equipment.generator import demand
+from geo.criteria.fuel.facts import SUPPLY_COLUMNS, empty_supply
+from geo.equipment.generator import fuel_demand
 from geo.model import Fuel, Generator, Plan
-from geo.shapes.near import inside, nearest, shapes_of, within
+from geo.shapes.near import find_nearest, find_pairs_within, geometry_array, is_covered
 
 PLANT_FACTS: dict[str, object] = {
     "plant_id": None,
@@ -21,13 +21,13 @@ PLANT_FACTS: dict[str, object] = {
     "plant_used": None,
 }
 # What is published of a plant, for an order that does not hang on that of the rows.
-TOLD = (
+PLANT_TEXTS = (
     "plant_id", "name", "plant_kind", "status", "used", "flow_scfh", "used_scfh", "methane_share",
     "as_of",
 )  # fmt: skip
 
 
-def made(
+def supply_from_plants(
     sites: gpd.GeoDataFrame,
     layers: dict[str, gpd.GeoDataFrame],
     coverage: dict[str, shapely.Geometry | None],
@@ -46,36 +46,36 @@ def made(
     Worked: 15 000 scfh at 50 % methane, 6000 of it used: 4500 scfh of methane are spare, and
     a machine burns 2043.4: 2 machines.
     """
-    shapes, mapped = shapes_of(sites), "fuel_plants" in layers
-    facts = blank(sites, FACTS | PLANT_FACTS)
-    seen = inside(shapes, coverage.get("fuel_plants"), plan.fuel.plant_reach_m) & mapped
+    shapes, mapped = geometry_array(sites), "fuel_plants" in layers
+    facts = empty_supply(sites, SUPPLY_COLUMNS | PLANT_FACTS)
+    seen = is_covered(shapes, coverage.get("fuel_plants"), plan.fuel.plant_reach_m) & mapped
     facts.loc[:, "fuel_evidence"] = np.where(
         seen, "no plant", "edge of layer" if mapped else "no layer"
     ).astype(object)
     facts["fuel_n_hi"] = np.where(seen, 0, plan.cap)
     if not mapped:
         return facts
-    plants = _standing(layers["fuel_plants"], fuel)
+    plants = _open_plants(layers["fuel_plants"], fuel)
     placed = text_column(plants, "precision") != "county"
     by_county, plants = plants[~placed], plants[placed]
-    _as_context(facts, shapes, by_county, seen, "plant, place by county only", plan)
+    _name_nearest_plant(facts, shapes, by_county, seen, "plant, place by county only", plan)
     # How far a county's middle is says nothing of how far the plant is.
     facts["plant_distance_m"] = np.nan
-    _as_context(facts, shapes, plants, seen, "plant too far", plan)
-    _in_reach(facts, shapes, plants, fuel, generator, plan)
+    _name_nearest_plant(facts, shapes, plants, seen, "plant too far", plan)
+    _feed_from_plants(facts, shapes, plants, fuel, generator, plan)
     return facts
 
 
-def _standing(plants: gpd.GeoDataFrame, fuel: Fuel) -> gpd.GeoDataFrame:
+def _open_plants(plants: gpd.GeoDataFrame, fuel: Fuel) -> gpd.GeoDataFrame:
     """Return the plants of a fuel that are not closed, by id."""
     theirs = (text_column(plants, "fuel") == fuel.id) & (text_column(plants, "status") != "closed")
     kept = plants[theirs]
-    by = [kept[name].astype(str) for name in TOLD if name in kept.columns]
-    by.append(pd.Series(shapely.to_wkb(shapes_of(kept), hex=True), kept.index))
+    by = [kept[name].astype(str) for name in PLANT_TEXTS if name in kept.columns]
+    by.append(pd.Series(shapely.to_wkb(geometry_array(kept), hex=True), kept.index))
     return kept.iloc[np.lexsort([one.to_numpy(dtype=str) for one in reversed(by)])]
 
 
-def _as_context(
+def _name_nearest_plant(
     facts: pd.DataFrame,
     shapes: np.ndarray,
     plants: gpd.GeoDataFrame,
@@ -84,13 +84,13 @@ def _as_context(
     plan: Plan,
 ) -> None:
     """Name the nearest plant to each site. It is evidence only where no nearer one is missed."""
-    found = nearest(shapes, shapes_of(plants), plan.fuel.context_reach_m)
+    found = find_nearest(shapes, geometry_array(plants), plan.fuel.context_reach_m)
     hit = (found["other"] >= 0).to_numpy()
-    _tell(facts, hit, plants.iloc[found["other"][hit]], found["distance_m"].to_numpy()[hit])
+    _write_plant(facts, hit, plants.iloc[found["other"][hit]], found["distance_m"].to_numpy()[hit])
     facts.loc[hit & seen, "fuel_evidence"] = evidence
 
 
-def _in_reach(
+def _feed_from_plants(
     facts: pd.DataFrame,
     shapes: np.ndarray,
     plants: gpd.GeoDataFrame,
@@ -102,13 +102,13 @@ def _in_reach(
 
     Of those as near, to a millimetre, the one of the lower id.
     """
-    lines = shapes_of(plants)
-    site, plant = within(shapes, lines, plan.fuel.plant_reach_m)
+    lines = geometry_array(plants)
+    site, plant = find_pairs_within(shapes, lines, plan.fuel.plant_reach_m)
     if not len(site):
         return
     away = np.round(shapely.distance(shapes[site], lines[plant]), 3)
-    spare_lo, spare_hi = _spare(plants, fuel)
-    each = demand(generator, fuel)
+    spare_lo, spare_hi = _spare_gas_scfh(plants, fuel)
+    each = fuel_demand(generator, fuel)
     # Nobody knows how little, or how much: none, to the plan's cap.
     n_lo = np.nan_to_num(np.floor(spare_lo / each), nan=0.0).clip(0, plan.cap).astype(int)
     n_hi = np.nan_to_num(np.floor(spare_hi / each), nan=plan.cap).clip(0, plan.cap).astype(int)
@@ -117,7 +117,7 @@ def _in_reach(
     best, at = order[first], facts.index[fed]
     hit = np.zeros(len(facts), dtype=bool)
     hit[fed] = True
-    _tell(facts, hit, plants.iloc[plant[best]], away[best])
+    _write_plant(facts, hit, plants.iloc[plant[best]], away[best])
     facts.loc[at, "fuel_evidence"] = np.where(
         away[best] > 0, "plant by pipe", "plant on the site"
     ).astype(object)
@@ -128,7 +128,7 @@ def _in_reach(
         facts.loc[at, name] = most[fed]
 
 
-def _spare(plants: gpd.GeoDataFrame, fuel: Fuel) -> tuple[np.ndarray, np.ndarray]:
+def _spare_gas_scfh(plants: gpd.GeoDataFrame, fuel: Fuel) -> tuple[np.ndarray, np.ndarray]:
     """Return what each plant can spare at least and at most (scfh), NaN where nobody knows.
 
     Of gas that counts by its methane, the methane in it. A plant that does not run yet surely
@@ -142,7 +142,7 @@ def _spare(plants: gpd.GeoDataFrame, fuel: Fuel) -> tuple[np.ndarray, np.ndarray
     at_least = np.select(known, [0.0, left, flow], np.nan)
     at_most = np.select(known, [0.0, left, flow], flow)
     at_least = np.where(status == "operating", at_least, np.nan)
-    gas = catalogue.plants().get(fuel.id)
+    gas = catalogue.read_plants().get(fuel.id)
     if gas is None:
         return at_least, at_most
     share = number_column(plants, "methane_share")
@@ -153,7 +153,7 @@ def _spare(plants: gpd.GeoDataFrame, fuel: Fuel) -> tuple[np.ndarray, np.ndarray
     )
 
 
-def _tell(
+def _write_plant(
     facts: pd.DataFrame, hit: np.ndarray, plants: gpd.GeoDataFrame, distance_m: np.ndarray
 ) -> None:
     """Write each site's plant on its row."""

@@ -4,17 +4,17 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geo.criteria.fuel.facts import blank
-from geo.equipment.tanks import Tanks
+from geo.criteria.fuel.facts import empty_supply
+from geo.equipment.tanks import TankGroup
 from geo.errors import ConfigError
 from geo.model import Fuel, Plan
 
 NO_BUILDING = "no building in the tank's way"
 
 
-def by_storage(
+def supply_from_storage(
     sites: gpd.GeoDataFrame,
-    groups: list[Tanks],
+    groups: list[TankGroup],
     group: np.ndarray,
     body: np.ndarray,
     known: np.ndarray,
@@ -28,7 +28,7 @@ def by_storage(
 
     Worked: 333.3 gal/h from 30 000 gal over 3 days: floor(333.3 / 22.6) = 14 machines.
     """
-    facts = blank(sites)
+    facts = empty_supply(sites)
     facts.loc[:, "fuel_evidence"] = "storage"
     held, at = group >= 0, group[group >= 0]
     facts["storage"] = body
@@ -48,7 +48,7 @@ def by_storage(
     return facts
 
 
-def undelivered(sites: gpd.GeoDataFrame, fuel: Fuel, plan: Plan) -> pd.DataFrame:
+def supply_undelivered(sites: gpd.GeoDataFrame, fuel: Fuel, plan: Plan) -> pd.DataFrame:
     """Return the same for a fuel that nobody brings: none, by the plan and not by the ground.
 
     Raises ConfigError for a fuel that the plan does have brought: what is stored must be asked.
@@ -59,6 +59,6 @@ def undelivered(sites: gpd.GeoDataFrame, fuel: Fuel, plan: Plan) -> pd.DataFrame
             f"delivered under [fuel] names {fuel.id!r}",
             "ask what its storage feeds, or take it off the list",
         )
-    facts = blank(sites)
+    facts = empty_supply(sites)
     facts.loc[:, "fuel_evidence"] = "no delivery"
     return facts

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.criteria.grid.records import Records, by_id
+from geo.criteria.grid.records import CapacityRecords, index_by_id
 from geo.model import Plan
-from geo.shapes.near import inside, within
+from geo.shapes.near import find_pairs_within, is_covered
 
 LINES, CELLS = ("feeder", "segment"), ("cell",)
 # What every answer says of the record that gives it.
-ANSWER = {
+EMPTY_ANSWER = {
     "stated_kw": np.nan,
     "lo_kw": -np.inf,
     "hi_kw": np.inf,
@@ -30,28 +30,30 @@ ANSWER = {
 }
 
 
-def in_area(shapes: np.ndarray, records: Records, stations: Records) -> pd.DataFrame:
+def answer_by_area(
+    shapes: np.ndarray, records: CapacityRecords, stations: CapacityRecords
+) -> pd.DataFrame:
     """Answer by the smallest service area round each site; one that names a substation has its."""
     area = (records.rows["grain"] == "area").to_numpy(dtype=bool)
     rows, round_them = records.rows[area].reset_index(drop=True), records.shapes[area]
-    told = by_id(stations)
+    told = index_by_id(stations)
     silent = rows["stated_kw"].isna()
     for name in ("stated_kw", "hi_kw", "basis", "power_factor", "as_of"):
         by_station = rows.loc[silent, "substation_id"].map(told[name])
         rows.loc[silent, name] = by_station.astype(rows[name].dtype)
     # Its substation's headroom is more than a parcel may get.
     rows.loc[silent, "lo_kw"] = -np.inf
-    site, at = within(shapely.point_on_surface(shapes), round_them, 0.0)
+    site, at = find_pairs_within(shapely.point_on_surface(shapes), round_them, 0.0)
     known = rows["stated_kw"].notna().to_numpy()[at]
     site, at = site[known], at[known]
     order = np.lexsort((at, shapely.area(round_them)[at], site))
     first = order[np.unique(site[order], return_index=True)[1]]
-    return _answer(len(shapes), site[first], rows.iloc[at[first]], np.zeros(len(first)))
+    return _make_answer(len(shapes), site[first], rows.iloc[at[first]], np.zeros(len(first)))
 
 
-def near_line(
+def answer_by_line(
     shapes: np.ndarray,
-    records: Records,
+    records: CapacityRecords,
     grains: tuple[str, ...],
     plan: Plan,
     *,
@@ -65,7 +67,7 @@ def near_line(
     drawn = shapely.get_dimensions(records.shapes) >= dimensions
     some = records.rows["grain"].isin(grains).to_numpy(dtype=bool) & drawn
     rows, lines = records.rows[some].reset_index(drop=True), records.shapes[some]
-    site, at = within(shapes, lines, plan.grid.feeder_reach_m)
+    site, at = find_pairs_within(shapes, lines, plan.grid.feeder_reach_m)
     away = np.round(shapely.distance(shapes[site], lines[at]), 3)
     order = np.lexsort((at, away, site))
     first = order[np.unique(site[order], return_index=True)[1]]
@@ -74,11 +76,13 @@ def near_line(
     wanted = np.full(len(shapes), -1)
     wanted[site[first]] = key[at[first]]
     same = key[at] == wanted[site]
-    found = _answer(len(shapes), site[first], rows.iloc[at[first]], away[first])
-    return _folded(found, site[same], rows.iloc[at[same]], plan)
+    found = _make_answer(len(shapes), site[first], rows.iloc[at[first]], away[first])
+    return _combine_rows(found, site[same], rows.iloc[at[same]], plan)
 
 
-def of_station(near: pd.DataFrame, stations: Records, records: Records, plan: Plan) -> pd.DataFrame:
+def answer_by_feeders(
+    near: pd.DataFrame, stations: CapacityRecords, records: CapacityRecords, plan: Plan
+) -> pd.DataFrame:
     """Answer by the feeders of the nearest substation, where only that is known of them.
 
     The parcel is on one of them, nobody says which: their least and greatest are the span.
@@ -90,16 +94,16 @@ def of_station(near: pd.DataFrame, stations: Records, records: Records, plan: Pl
     at, ids = near["other"].to_numpy(), stations.rows["substation_id"]
     site = np.flatnonzero(at >= 0)
     asked = pd.DataFrame({"site": site, "substation_id": ids.to_numpy()[at[site]]})
-    asked = asked[asked["substation_id"].isin(by_id(stations).index)]
+    asked = asked[asked["substation_id"].isin(index_by_id(stations).index)]
     pairs = asked.merge(
         rows[["substation_id"]].dropna().reset_index(names="at"), on="substation_id", how="inner"
     ).sort_values(["site", "at"], kind="stable")
     site, of = pairs["site"].to_numpy(dtype=int), pairs["at"].to_numpy(dtype=int)
     first = np.unique(site, return_index=True)[1]
-    found = _answer(
+    found = _make_answer(
         len(near), site[first], rows.iloc[of[first]], near["distance_m"].to_numpy()[site[first]]
     )
-    found = _folded(found, site, rows.iloc[of], plan)
+    found = _combine_rows(found, site, rows.iloc[of], plan)
     several = np.unique(site)
     spans = rows.iloc[of].groupby(site)
     found.loc[several, "lo_kw"] = spans["lo_kw"].min()
@@ -108,39 +112,43 @@ def of_station(near: pd.DataFrame, stations: Records, records: Records, plan: Pl
     return found
 
 
-def station(near: pd.DataFrame, stations: Records) -> pd.DataFrame:
+def answer_by_substation(near: pd.DataFrame, stations: CapacityRecords) -> pd.DataFrame:
     """Answer by the nearest substation, which bounds the parcel from above."""
     site = np.flatnonzero(near["other"] >= 0)
     rows = stations.rows.iloc[near["other"].to_numpy()[site]]
     rows = rows.assign(lo_kw=-np.inf)
-    return _answer(len(near), site, rows, near["distance_m"].to_numpy()[site])
+    return _make_answer(len(near), site, rows, near["distance_m"].to_numpy()[site])
 
 
-def no_nearer(
+def drop_uncertain_nearest(
     near: pd.DataFrame, shapes: np.ndarray, coverage: shapely.Geometry | None
 ) -> pd.DataFrame:
     """Return the nearest substations without those than which a nearer may lie off the map."""
     hit = np.flatnonzero(near["other"] >= 0)
-    seen = inside(shapes[hit], coverage, near["distance_m"].to_numpy()[hit])
+    seen = is_covered(shapes[hit], coverage, near["distance_m"].to_numpy()[hit])
     sure = near.copy()
     sure.loc[hit[~seen], "other"] = -1
     return sure
 
 
-def _answer(count: int, site: np.ndarray, rows: pd.DataFrame, away: np.ndarray) -> pd.DataFrame:
+def _make_answer(
+    count: int, site: np.ndarray, rows: pd.DataFrame, away: np.ndarray
+) -> pd.DataFrame:
     told = rows.assign(
         distance_m=away, rows=1.0, silent=0.0, min_kw=rows["stated_kw"],
         median_kw=rows["stated_kw"], max_kw=rows["stated_kw"],
     )  # fmt: skip
     columns = {}
-    for name, default in ANSWER.items():
+    for name, default in EMPTY_ANSWER.items():
         kind = object if default is None else float
         columns[name] = np.full(count, default, dtype=kind)
         columns[name][site] = told[name].to_numpy(dtype=kind)
     return pd.DataFrame(columns)
 
 
-def _folded(found: pd.DataFrame, site: np.ndarray, rows: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+def _combine_rows(
+    found: pd.DataFrame, site: np.ndarray, rows: pd.DataFrame, plan: Plan
+) -> pd.DataFrame:
     """Fold the rows of one feeder at each site into the answer, by the plan's choice.
 
     A row among them that says nothing may be the parcel's own: then the span is open.

@@ -7,7 +7,9 @@ import pandas as pd
 DIFFER = 0.1
 
 
-def shortfall(lo_kw: pd.Series, hi_kw: pd.Series, load_kw: float) -> tuple[pd.Series, pd.Series]:
+def shortfall_range_kw(
+    lo_kw: pd.Series, hi_kw: pd.Series, load_kw: float
+) -> tuple[pd.Series, pd.Series]:
     """Return the least and the most that is missing of a load, from the span of the headroom.
 
     Shortfall is clip(load - max(headroom, 0), 0, load): a negative headroom leaves the whole load
@@ -20,12 +22,12 @@ def shortfall(lo_kw: pd.Series, hi_kw: pd.Series, load_kw: float) -> tuple[pd.Se
     return least, most
 
 
-def gap_class(least_kw: pd.Series, most_kw: pd.Series) -> np.ndarray:
+def classify_gap(least_kw: pd.Series, most_kw: pd.Series) -> np.ndarray:
     """Return `short`, `covered` or, where the span reaches both, `unknown`."""
     return np.select([least_kw > 0, most_kw == 0], ["short", "covered"], "unknown")
 
 
-def check(facts: pd.DataFrame, target_kw: float) -> np.ndarray:
+def compare_records(facts: pd.DataFrame, target_kw: float) -> np.ndarray:
     """Say whether the best and the second-best answer agree, by their spans of headroom.
 
     `contradict`: by one the target is covered, by the other it is short. `differ`: they lie more
@@ -39,8 +41,8 @@ def check(facts: pd.DataFrame, target_kw: float) -> np.ndarray:
     ends = [facts[name] for name in
             ("headroom_lo_kw", "headroom_hi_kw", "second_lo_kw", "second_hi_kw")]  # fmt: skip
     lo, hi, second_lo, second_hi = ends
-    one = gap_class(*shortfall(lo, hi, target_kw))
-    other = gap_class(*shortfall(second_lo, second_hi, target_kw))
+    one = classify_gap(*shortfall_range_kw(lo, hi, target_kw))
+    other = classify_gap(*shortfall_range_kw(second_lo, second_hi, target_kw))
     told = (one != "unknown") & (other != "unknown")
     apart = np.maximum(second_lo - hi, lo - second_hi)
     open_ended = (np.isneginf(lo) & np.isposinf(hi)) | (
@@ -54,7 +56,7 @@ def check(facts: pd.DataFrame, target_kw: float) -> np.ndarray:
     )  # fmt: skip
 
 
-def needed(shortfall_kw: pd.Series, power_kw: pd.Series | float, spares: int) -> pd.Series:
+def count_needed(shortfall_kw: pd.Series, power_kw: pd.Series | float, spares: int) -> pd.Series:
     """Return the generators that close a shortfall: ceil(shortfall / derated power) + spares.
 
     Worked: 850 kW short, 200 kW each, one spare: 5 + 1 = 6. Nothing short needs none.
@@ -65,7 +67,7 @@ def needed(shortfall_kw: pd.Series, power_kw: pd.Series | float, spares: int) ->
     return answer
 
 
-def served(
+def power_served_kw(
     load_kw: float, most_short_kw: pd.Series, running: pd.Series, power_kw: pd.Series
 ) -> pd.Series:
     """Return the power served (kW): min(load, what the grid surely gives + the generators').
@@ -76,7 +78,7 @@ def served(
     return answer
 
 
-def covers(
+def covers_gap(
     least: pd.Series, most: pd.Series, n_lo: pd.Series, n_hi: pd.Series, most_short_kw: pd.Series
 ) -> np.ndarray:
     """Say whether a site's generators cover the gap: `no gap`, `yes`, `no` or `not known`.
@@ -88,7 +90,7 @@ def covers(
     )
 
 
-def left_kw(facts: pd.DataFrame, target_kw: float) -> pd.Series:
+def headroom_left_kw(facts: pd.DataFrame, target_kw: float) -> pd.Series:
     """Return the headroom that is left for each site once the better-ranked ones took theirs.
 
     Sites stand best first. They share a substation (`station_pool`, None where not known) and the

@@ -18,7 +18,7 @@ NUMBERS = (
 )  # fmt: skip
 
 
-def headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
+def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     """Return what each record leaves, in kW, one row a record, in their order and index.
 
     Columns: `stated_kw` (NaN where nothing is known), `lo_kw` and `hi_kw` (the span that the
@@ -29,12 +29,12 @@ def headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     with a peak of 16: firm 20 (N-1), 3800 kW; at best, at 1.3 times its nameplate, 9500. One bank
     alone: nothing is firm.
     """
-    held = {name: _number(records, name) for name in NUMBERS}
+    held = {name: _number_series(records, name) for name in NUMBERS}
     factor = held["power_factor"].fillna(plan.power_factor)
     kw_per_mva = KW_PER_MW * factor
     amps_to_mva = np.sqrt(3.0) * held["voltage_kv"] / 1000.0
-    by_banks = firm_of_banks(held, plan.cyclic_factor)
-    at_best = firm_of_banks(held, plan.cyclic_factor_most)
+    by_banks = firm_capacity_of_banks_mva(held, plan.cyclic_factor)
+    at_best = firm_capacity_of_banks_mva(held, plan.cyclic_factor_most)
     rated = held["firm_capacity_mva"].fillna(held["rating_a"] * amps_to_mva)
     firm = rated.fillna(by_banks)
     peak = held["peak_load_mva"].fillna(held["peak_a"] * amps_to_mva)
@@ -54,7 +54,7 @@ def headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     by_n_1 = basis == "N-1 of the banks less peak"
     most = stated.where(~by_n_1, (at_best - peak) * kw_per_mva)
     at_ceiling = published & (stated >= held["ceiling_kw"])
-    included = _truth(records, "committed_included")
+    included = _boolean_series(records, "committed_included")
     committed = held["committed_load_mva"].where(~included, 0.0)
     open_ended = committed.isna() & stated.notna()
     less = committed.fillna(0.0) * kw_per_mva
@@ -71,14 +71,14 @@ def headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     )
 
 
-def hosting(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
+def compute_hosting(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     """Return the generation that each record says the grid would take: columns as `headroom` has.
 
     As published alone: a rating less a load says nothing of generation.
 
     Worked: 3000 kW published with a ceiling of 3000 kW: 3000 kW or more.
     """
-    held = {name: _number(records, name) for name in NUMBERS}
+    held = {name: _number_series(records, name) for name in NUMBERS}
     factor = held["power_factor"].fillna(plan.power_factor)
     stated = held["headroom_kw"].fillna(held["headroom_mva"] * KW_PER_MW * factor)
     at_ceiling = stated >= held["ceiling_kw"]
@@ -94,7 +94,7 @@ def hosting(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     )
 
 
-def firm_of_banks(held: dict[str, pd.Series], cyclic_factor: float) -> pd.Series:
+def firm_capacity_of_banks_mva(held: dict[str, pd.Series], cyclic_factor: float) -> pd.Series:
     """Return the firm capacity (MVA) of transformer banks: what is left with the largest one out.
 
     Where the largest is not known, all are taken as alike: (n - 1) / n of the nameplate. What is
@@ -110,11 +110,11 @@ def firm_of_banks(held: dict[str, pd.Series], cyclic_factor: float) -> pd.Series
     return firm
 
 
-def _number(records: pd.DataFrame, name: str) -> pd.Series:
+def _number_series(records: pd.DataFrame, name: str) -> pd.Series:
     return pd.Series(number_column(records, name), index=records.index)
 
 
-def _truth(records: pd.DataFrame, name: str) -> pd.Series:
+def _boolean_series(records: pd.DataFrame, name: str) -> pd.Series:
     """Return a truth that counts as no where it is not said."""
     if name not in records:
         return pd.Series(False, index=records.index)

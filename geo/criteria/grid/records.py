@@ -8,15 +8,15 @@ import pandas as pd
 import shapely
 
 from geo.contract.columns import text_column
-from geo.criteria.grid.headroom import headroom, hosting
+from geo.criteria.grid.headroom import compute_headroom, compute_hosting
 from geo.model import Plan
-from geo.shapes.near import shapes_of
+from geo.shapes.near import geometry_array
 
 NOT_SERVING = {"retired": "retired", "planned": "planned", "unknown": "of unknown status"}
 
 
 @dataclass(frozen=True)
-class Records:
+class CapacityRecords:
     """Records of one kind, in an order that the file's own does not change, with their headroom."""
 
     rows: pd.DataFrame
@@ -26,14 +26,14 @@ class Records:
         return len(self.rows)
 
 
-def published(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> bool:
+def has_published_capacity(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> bool:
     """Say whether anything in the market's capacity layers says what the grid can still carry."""
-    load = of_capacity(layers.get("capacity"), "load", plan)
-    stations = of_substations(layers.get("substations"), plan)
+    load = read_capacity(layers.get("capacity"), "load", plan)
+    stations = read_substations(layers.get("substations"), plan)
     return any(bool(one.rows["stated_kw"].notna().any()) for one in (load, stations))
 
 
-def remarks(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> dict[str, int]:
+def count_unusable_records(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> dict[str, int]:
     """Count the capacity records near sites that do not say what a parcel may have, by why."""
     counts: dict[str, int] = {}
     stations = layers.get("substations")
@@ -42,14 +42,14 @@ def remarks(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> dict[str, int]:
         for name, title in NOT_SERVING.items():
             counts[f"substations {title}, which serve nobody"] = int((status == name).sum())
         live = stations[status == "in_service"]
-        sends = text(live, "level") == "transmission"
+        sends = text_series(live, "level") == "transmission"
         counts["substations for transmission alone, which serve nobody"] = int(sends.sum())
-        silent = headroom(live[~sends], plan.grid)["stated_kw"].isna()
+        silent = compute_headroom(live[~sends], plan.grid)["stated_kw"].isna()
         counts["substations that publish no capacity"] = int(silent.sum())
     records = layers.get("capacity")
     if records is not None:
         load = records[records["kind"] == "load"]
-        said = headroom(load, plan.grid)
+        said = compute_headroom(load, plan.grid)
         counts["load records without a value"] = int(said["stated_kw"].isna().sum())
         at_ceiling = said["stated_kw"].notna() & np.isposinf(said["hi_kw"])
         counts["load records at their ceiling, a lower bound"] = int(at_ceiling.sum())
@@ -59,68 +59,68 @@ def remarks(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def of_substations(substations: gpd.GeoDataFrame | None, plan: Plan) -> Records:
+def read_substations(substations: gpd.GeoDataFrame | None, plan: Plan) -> CapacityRecords:
     """Return the distribution substations in service; one that does not say what it is counts."""
     if substations is None:
-        substations = _none(["substation_id", "status"])
+        substations = _empty_layer(["substation_id", "status"])
     live = substations[
         (substations["status"] == "in_service")
-        & (text(substations, "level") != "transmission").to_numpy()
+        & (text_series(substations, "level") != "transmission").to_numpy()
     ]
     order = pd.DataFrame(
-        {"substation_id": live["substation_id"], "source": text(live, "source_id")}
+        {"substation_id": live["substation_id"], "source": text_series(live, "source_id")}
     )
     live = live.loc[order.sort_values(["substation_id", "source"], kind="stable").index]
-    rows = headroom(live, plan.grid)
-    rows["record"] = text(live, "name").fillna(live["substation_id"])
+    rows = compute_headroom(live, plan.grid)
+    rows["record"] = text_series(live, "name").fillna(live["substation_id"])
     rows["substation_id"] = live["substation_id"]
-    return Records(_said(rows, live), shapes_of(live))
+    return CapacityRecords(_add_origin(rows, live), geometry_array(live))
 
 
-def of_capacity(capacity: gpd.GeoDataFrame | None, kind: str, plan: Plan) -> Records:
+def read_capacity(capacity: gpd.GeoDataFrame | None, kind: str, plan: Plan) -> CapacityRecords:
     """Return the records of feeders, cells and areas that are for `load` or for `generation`."""
     if capacity is None:
-        capacity = _none(["record_id", "kind", "grain"])
+        capacity = _empty_layer(["record_id", "kind", "grain"])
     some = capacity[capacity["kind"] == kind]
     told = some.drop(columns=some.geometry.name).astype(str)
-    told["shape"] = shapely.to_wkb(shapes_of(some), hex=True)
+    told["shape"] = shapely.to_wkb(geometry_array(some), hex=True)
     # By id and source; where those are alike by all else that is said, whatever the file's order.
     keys = ["record_id", *[name for name in ("source_id",) if name in told], "shape"]
     keys += sorted(set(told.columns) - set(keys))
     some = some.loc[told.sort_values(keys, kind="stable").index]
-    rows = (headroom if kind == "load" else hosting)(some, plan.grid)
+    rows = (compute_headroom if kind == "load" else compute_hosting)(some, plan.grid)
     rows["record"], rows["grain"] = some["record_id"], some["grain"]
-    rows["substation_id"] = text(some, "substation_id")
+    rows["substation_id"] = text_series(some, "substation_id")
     # The rows of one feeder: an id is its source's own.
     rows["key"] = pd.factorize(
-        pd.MultiIndex.from_arrays([text(some, "source_id").fillna(""), some["record_id"]])
+        pd.MultiIndex.from_arrays([text_series(some, "source_id").fillna(""), some["record_id"]])
     )[0]
-    return Records(_said(rows, some), shapes_of(some))
+    return CapacityRecords(_add_origin(rows, some), geometry_array(some))
 
 
-def _none(columns: list[str]) -> gpd.GeoDataFrame:
+def _empty_layer(columns: list[str]) -> gpd.GeoDataFrame:
     """Return a layer without a row, for a market that does not have it."""
     return gpd.GeoDataFrame({name: pd.Series(dtype=object) for name in columns}, geometry=[])
 
 
-def _said(rows: pd.DataFrame, frame: gpd.GeoDataFrame) -> pd.DataFrame:
-    rows["source"], rows["utility"] = text(frame, "source_id"), text(frame, "owner")
-    rows["as_of"] = _day(frame)
+def _add_origin(rows: pd.DataFrame, frame: gpd.GeoDataFrame) -> pd.DataFrame:
+    rows["source"], rows["utility"] = text_series(frame, "source_id"), text_series(frame, "owner")
+    rows["as_of"] = _date_texts(frame)
     return rows.reset_index(drop=True)
 
 
-def by_id(stations: Records) -> pd.DataFrame:
+def index_by_id(stations: CapacityRecords) -> pd.DataFrame:
     """Return the substations by id; an id that two sources use for two of them names neither."""
     alone = ~stations.rows["substation_id"].duplicated(keep=False)
     return stations.rows[alone].set_index("substation_id")
 
 
-def text(frame: pd.DataFrame, name: str) -> pd.Series:
+def text_series(frame: pd.DataFrame, name: str) -> pd.Series:
     """Return a column of texts, None where missing or where there is no such column."""
     return pd.Series(text_column(frame, name), index=frame.index, dtype=object)
 
 
-def _day(frame: pd.DataFrame) -> np.ndarray:
+def _date_texts(frame: pd.DataFrame) -> np.ndarray:
     if "as_of" not in frame:
         return np.full(len(frame), None, dtype=object)
     days = pd.to_datetime(frame["as_of"]).dt.strftime("%Y-%m-%d")

@@ -12,18 +12,18 @@ import pandas as pd
 import shapely
 
 from geo.criteria.grid.answers import (
-    ANSWER,
     CELLS,
+    EMPTY_ANSWER,
     LINES,
-    in_area,
-    near_line,
-    no_nearer,
-    of_station,
-    station,
+    answer_by_area,
+    answer_by_feeders,
+    answer_by_line,
+    answer_by_substation,
+    drop_uncertain_nearest,
 )
-from geo.criteria.grid.records import Records, by_id, of_capacity, of_substations
+from geo.criteria.grid.records import CapacityRecords, index_by_id, read_capacity, read_substations
 from geo.model import Plan
-from geo.shapes.near import inside, nearest, shapes_of
+from geo.shapes.near import find_nearest, geometry_array, is_covered
 
 EVIDENCE = ("service area", "feeder", "grid cell", "feeders of substation", "substation")
 # How a headroom is to be read: as it stands, as a bound from above or below, or as no bound at all,
@@ -31,7 +31,7 @@ EVIDENCE = ("service area", "feeder", "grid cell", "feeders of substation", "sub
 READS = ("exactly", "between", "at most", "at least", "neither")
 
 
-def serving(
+def find_serving_records(
     sites: gpd.GeoDataFrame,
     layers: dict[str, gpd.GeoDataFrame],
     coverage: dict[str, shapely.Geometry | None],
@@ -49,34 +49,34 @@ def serving(
     Worked: a feeder 8 m away says 300 kW, its substation 950 at the most: 300 kW by feeder; the
     second says 950, and the difference is -650.
     """
-    shapes = shapes_of(sites)
-    stations = of_substations(layers.get("substations"), plan)
-    records = of_capacity(layers.get("capacity"), "load", plan)
+    shapes = geometry_array(sites)
+    stations = read_substations(layers.get("substations"), plan)
+    records = read_capacity(layers.get("capacity"), "load", plan)
     area = coverage.get("substations")
-    near = nearest(shapes, stations.shapes, plan.grid.substation_reach_m)
-    sure = no_nearer(near, shapes, area)
+    near = find_nearest(shapes, stations.shapes, plan.grid.substation_reach_m)
+    sure = drop_uncertain_nearest(near, shapes, area)
     answers = [
-        in_area(shapes, records, stations),
-        near_line(shapes, records, LINES, plan),
-        near_line(shapes, records, CELLS, plan),
-        of_station(sure, stations, records, plan),
-        station(sure, stations),
+        answer_by_area(shapes, records, stations),
+        answer_by_line(shapes, records, LINES, plan),
+        answer_by_line(shapes, records, CELLS, plan),
+        answer_by_feeders(sure, stations, records, plan),
+        answer_by_substation(sure, stations),
     ]
     known = np.column_stack([answer["stated_kw"].notna() for answer in answers])
     best, second = _first_two(known)
-    facts = _facts(answers, best, sites.index)
+    facts = _answer_facts(answers, best, sites.index)
     there = {"capacity", "substations"} & set(layers)
     facts["grid_evidence"] = np.where(
         best >= 0,
         np.array([*EVIDENCE, "none"], dtype=object)[best],
-        _unknown(near, stations, _searched(shapes, layers, coverage, plan))
+        _classify_unknown(near, stations, _is_reach_mapped(shapes, layers, coverage, plan))
         if there
         else "no layer",
     )
     _name_silent(facts, best < 0, near, stations)
-    facts = facts.join(_seconds(answers, facts, second))
-    facts = facts.join(_hosting(shapes, layers.get("capacity"), plan, sites.index))
-    return facts.join(_pools(facts, stations))
+    facts = facts.join(_second_opinions(answers, facts, second))
+    facts = facts.join(_hosting_facts(shapes, layers.get("capacity"), plan, sites.index))
+    return facts.join(_pool_facts(facts, stations))
 
 
 def _first_two(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,15 +88,15 @@ def _first_two(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return best, np.where(rest.any(axis=1), rest.argmax(axis=1), -1)
 
 
-def _picked(answers: list[pd.DataFrame], which: np.ndarray, name: str) -> np.ndarray:
+def _pick_answers(answers: list[pd.DataFrame], which: np.ndarray, name: str) -> np.ndarray:
     columns = np.column_stack([answer[name].to_numpy(dtype=object) for answer in answers])
     picked = columns[np.arange(len(which)), which]
-    picked[which < 0] = ANSWER[name]
+    picked[which < 0] = EMPTY_ANSWER[name]
     return np.asarray(picked)
 
 
-def _facts(answers: list[pd.DataFrame], best: np.ndarray, index: pd.Index) -> pd.DataFrame:
-    got = {name: _picked(answers, best, name) for name in ANSWER}
+def _answer_facts(answers: list[pd.DataFrame], best: np.ndarray, index: pd.Index) -> pd.DataFrame:
+    got = {name: _pick_answers(answers, best, name) for name in EMPTY_ANSWER}
     stated = got["stated_kw"].astype(float)
     lo, hi = got["lo_kw"].astype(float), got["hi_kw"].astype(float)
     texts = {
@@ -113,7 +113,7 @@ def _facts(answers: list[pd.DataFrame], best: np.ndarray, index: pd.Index) -> pd
             "load_headroom_kw": stated,
             "headroom_lo_kw": lo,
             "headroom_hi_kw": hi,
-            "headroom_reads": _reads(stated, lo, hi),
+            "headroom_reads": _classify_bounds(stated, lo, hi),
             "overload_kw": np.maximum(-stated, 0.0) + 0.0,
             **{name: got[key] for name, key in texts.items()},
             **{name: got[key].astype(float) for name, key in numbers.items()},
@@ -122,7 +122,7 @@ def _facts(answers: list[pd.DataFrame], best: np.ndarray, index: pd.Index) -> pd
     )
 
 
-def _searched(
+def _is_reach_mapped(
     shapes: np.ndarray,
     layers: dict[str, gpd.GeoDataFrame],
     coverage: dict[str, shapely.Geometry | None],
@@ -130,11 +130,11 @@ def _searched(
 ) -> np.ndarray:
     """Say which sites were searched round about for substations, or for records where none are."""
     if "substations" in layers:
-        return inside(shapes, coverage.get("substations"), plan.grid.substation_reach_m)
-    return inside(shapes, coverage.get("capacity"), plan.grid.feeder_reach_m)
+        return is_covered(shapes, coverage.get("substations"), plan.grid.substation_reach_m)
+    return is_covered(shapes, coverage.get("capacity"), plan.grid.feeder_reach_m)
 
 
-def _reads(stated: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+def _classify_bounds(stated: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
     below, above = np.isfinite(lo), np.isfinite(hi)
     ways = [below & above & (lo == hi), below & above, above, below]
     reads = np.select(ways, READS[:4], READS[4]).astype(object)
@@ -142,7 +142,9 @@ def _reads(stated: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
     return reads
 
 
-def _unknown(near: pd.DataFrame, stations: Records, seen: np.ndarray) -> np.ndarray:
+def _classify_unknown(
+    near: pd.DataFrame, stations: CapacityRecords, seen: np.ndarray
+) -> np.ndarray:
     """Say why nothing is known at each site; `seen` is where the whole reach is on the map."""
     hit = (near["other"] >= 0).to_numpy()
     silent = hit.copy()
@@ -152,7 +154,7 @@ def _unknown(near: pd.DataFrame, stations: Records, seen: np.ndarray) -> np.ndar
 
 
 def _name_silent(
-    facts: pd.DataFrame, unknown: np.ndarray, near: pd.DataFrame, stations: Records
+    facts: pd.DataFrame, unknown: np.ndarray, near: pd.DataFrame, stations: CapacityRecords
 ) -> None:
     """Name the substation that publishes nothing, or that bounds nothing, and how far it is."""
     at = near["other"].to_numpy()
@@ -169,19 +171,21 @@ def _name_silent(
     facts.loc[there, "grid_distance_m"] = near["distance_m"].to_numpy()[there]
 
 
-def _seconds(answers: list[pd.DataFrame], facts: pd.DataFrame, second: np.ndarray) -> pd.DataFrame:
-    stated = _picked(answers, second, "stated_kw").astype(float)
-    lo = _picked(answers, second, "lo_kw").astype(float)
-    hi = _picked(answers, second, "hi_kw").astype(float)
+def _second_opinions(
+    answers: list[pd.DataFrame], facts: pd.DataFrame, second: np.ndarray
+) -> pd.DataFrame:
+    stated = _pick_answers(answers, second, "stated_kw").astype(float)
+    lo = _pick_answers(answers, second, "lo_kw").astype(float)
+    hi = _pick_answers(answers, second, "hi_kw").astype(float)
     named = np.array([*EVIDENCE, None], dtype=object)[second]
     return pd.DataFrame(
         {
             "second_evidence": named,
-            "second_source": _picked(answers, second, "record"),
-            "second_layer": _picked(answers, second, "source"),
-            "second_as_of": _picked(answers, second, "as_of"),
+            "second_source": _pick_answers(answers, second, "record"),
+            "second_layer": _pick_answers(answers, second, "source"),
+            "second_as_of": _pick_answers(answers, second, "as_of"),
             "second_headroom_kw": stated,
-            "second_reads": _reads(stated, lo, hi),
+            "second_reads": _classify_bounds(stated, lo, hi),
             "second_lo_kw": lo,
             "second_hi_kw": hi,
             "headroom_disagreement_kw": facts["load_headroom_kw"] - stated,
@@ -190,12 +194,14 @@ def _seconds(answers: list[pd.DataFrame], facts: pd.DataFrame, second: np.ndarra
     )
 
 
-def _hosting(
+def _hosting_facts(
     shapes: np.ndarray, capacity: gpd.GeoDataFrame | None, plan: Plan, index: pd.Index
 ) -> pd.DataFrame:
     """Return what generation the grid would take at each site, by the nearest record of it."""
-    records = of_capacity(capacity, "generation", plan)
-    found = near_line(shapes, records, ("feeder", "segment", "cell", "area"), plan, dimensions=0)
+    records = read_capacity(capacity, "generation", plan)
+    found = answer_by_line(
+        shapes, records, ("feeder", "segment", "cell", "area"), plan, dimensions=0
+    )
     at_least = np.isfinite(found["lo_kw"]) & np.isposinf(found["hi_kw"])
     return pd.DataFrame(
         {
@@ -210,12 +216,12 @@ def _hosting(
     )
 
 
-def _pools(facts: pd.DataFrame, stations: Records) -> pd.DataFrame:
+def _pool_facts(facts: pd.DataFrame, stations: CapacityRecords) -> pd.DataFrame:
     """Return what each site shares with others: its record, and its substation where known.
 
     `record_pool` and `station_pool` are their identities, with the headroom of each.
     """
-    told = by_id(stations)
+    told = index_by_id(stations)
     named = facts["substation_id"].where(facts["load_headroom_kw"].notna())
     of_station = named.map(told["hi_kw"]).astype(float).where(np.isfinite)
     own = facts["headroom_hi_kw"].where(np.isfinite)

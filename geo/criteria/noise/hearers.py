@@ -10,19 +10,19 @@ import shapely
 
 from geo.criteria.noise import rules
 from geo.criteria.noise.rules import Limit
-from geo.criteria.noise.sound import Sound, reach_m, upper_dba
+from geo.criteria.noise.sound import NoiseSource, noise_reach_m, upper_dba
 from geo.model import Market, NoiseRule, Plan, Raster
-from geo.shapes.near import gather, inside, shapes_of, within
-from geo.shapes.raster import at
+from geo.shapes.near import find_pairs_within, geometry_array, is_covered, unite_by_group
+from geo.shapes.raster import sample_raster
 
-WHO_COLUMNS = (
+RECEPTOR_COLUMNS = (
     "shape", "receptor_id", "receptor_class", "receptor_name", "certain", "limit_dba", "by_rule",
     "height_m", "beyond_m", "ambient",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Hearers:
+class ReceptorPairs:
     """Who hears each site: pairs of a site and a row of `who`.
 
     `who` has a row per receptor and limit that protects it (columns WHO_COLUMNS): its shape, name
@@ -62,16 +62,16 @@ class Hearers:
     @cached_property
     def _columns(self) -> dict[str, np.ndarray]:
         """Keep what `who` holds as arrays: it is asked for thousands of times."""
-        return {name: self.who[name].to_numpy() for name in WHO_COLUMNS}
+        return {name: self.who[name].to_numpy() for name in RECEPTOR_COLUMNS}
 
-    def surely(self) -> "Hearers":
+    def surely(self) -> "ReceptorPairs":
         """Return those who hear for certain alone."""
         kept = self.column("certain")
         pairs = ("site", "row", "away_m", "bound_db")
         return replace(self, **{name: getattr(self, name)[kept] for name in pairs})
 
 
-def looked_m(limit: Limit, rule: NoiseRule | None, sound: Sound, plan: Plan) -> float:
+def search_reach_m(limit: Limit, rule: NoiseRule | None, sound: NoiseSource, plan: Plan) -> float:
     """Return how far from a site those are looked at whom a limit protects.
 
     As far as the plan's cap of machines could reach it, and the metres by which the rule measures
@@ -79,29 +79,29 @@ def looked_m(limit: Limit, rule: NoiseRule | None, sound: Sound, plan: Plan) -> 
     reported.
     """
     lowest = limit.lowest_dba(plan.noise.ambient_floor_dba)
-    reach = reach_m(sound, lowest, max(plan.cap - plan.spares, 1))
+    reach = noise_reach_m(sound, lowest, max(plan.cap - plan.spares, 1))
     if limit.by_rule and rule is not None:
         return reach + rule.beyond_m
     return max(reach, plan.noise.report_reach_m)
 
 
-def hearers(
+def find_receptors(
     sites: gpd.GeoDataFrame,
     layers: dict[str, gpd.GeoDataFrame],
     coverage: dict[str, shapely.Geometry | None],
     ambient: Raster | None,
-    sound: Sound,
+    sound: NoiseSource,
     market: Market,
     plan: Plan,
-) -> Hearers:
+) -> ReceptorPairs:
     """Return who could hear each site above some limit: receptors, own homes, the layer's edge.
 
     A receptor is looked at wherever the plan's cap of machines could reach its limit, behind
     whatever screens: with screening the nearest is not always the worst.
     """
-    shapes = shapes_of(sites)
-    limits = rules.limits(market, plan)
-    rule = rules.rule_of(market)
+    shapes = geometry_array(sites)
+    limits = rules.list_limits(market, plan)
+    rule = rules.market_noise_rule(market)
     receptors = layers.get("receptors")
     evidence = np.full(len(sites), "receptors", dtype=object)
     found: list[tuple[np.ndarray, np.ndarray, pd.DataFrame]] = []
@@ -110,13 +110,15 @@ def hearers(
     else:
         area = coverage.get("receptors")
         for limit in limits:
-            reach = looked_m(limit, rule, sound, plan)
-            found.append(_heard(sites, layers, limit, rule, reach, ambient, plan))
-            near_edge = np.flatnonzero(~inside(shapes, area, reach) & _emits(sites, limit))
-            found.append(_beyond(shapes, near_edge, area, reach, limit, plan))
+            reach = search_reach_m(limit, rule, sound, plan)
+            found.append(_protected_receptors(sites, layers, limit, rule, reach, ambient, plan))
+            near_edge = np.flatnonzero(
+                ~is_covered(shapes, area, reach) & _is_subject_to(sites, limit)
+            )
+            found.append(_unmapped_receptors(shapes, near_edge, area, reach, limit, plan))
             evidence[near_edge] = "edge of layer"
     own = sites["own_dwelling"].to_numpy(dtype=bool)
-    home, building, placed = _own_homes(shapes, own, layers.get("buildings"))
+    home, building, placed = _homes_on_sites(shapes, own, layers.get("buildings"))
     # The rule is about other people's land, unless it is about dwellings.
     dwellings = [
         limit
@@ -125,8 +127,8 @@ def hearers(
         or (rule is not None and rule.position == "facade" and "home" in limit.classes)
     ]
     for limit in dwellings:
-        some = np.flatnonzero(_emits(sites, limit)[home] & np.isfinite(limit.most_dba))
-        who = _who(
+        some = np.flatnonzero(_is_subject_to(sites, limit)[home] & np.isfinite(limit.most_dba))
+        who = _receptor_rows(
             building[some],
             limit,
             limit_dba=limit.most_dba,
@@ -138,7 +140,7 @@ def hearers(
     assumed = plan.assume.own_dwelling_at_m
     # Homes of unknown place on the site decide, whoever else may live beyond the edge.
     evidence[unplaced & ((evidence == "receptors") | (assumed is None))] = "own dwelling"
-    site, row, who = _joined(found)
+    site, row, who = _join_pairs(found)
     away = shapely.distance(shapes[site], who["shape"].to_numpy()[row])
     away = np.maximum(away + np.minimum(who["beyond_m"].to_numpy()[row], 0.0), 0.0)
     bound = upper_dba(sound, away) - who["limit_dba"].to_numpy()[row]
@@ -150,7 +152,7 @@ def hearers(
     )
     # What nobody knows here outweighs who may live beyond the edge.
     evidence[no_ambient & (evidence != "own dwelling")] = "ambient unknown"
-    return Hearers(
+    return ReceptorPairs(
         who=who,
         site=site,
         row=row,
@@ -166,7 +168,7 @@ def hearers(
     )
 
 
-def _joined(
+def _join_pairs(
     found: list[tuple[np.ndarray, np.ndarray, pd.DataFrame]],
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Return the pairs of every limit with the rows of who they are, one table of them all."""
@@ -182,21 +184,21 @@ def _joined(
     return site, row, pd.concat(tables, ignore_index=True).astype(types)
 
 
-def _who(shape: np.ndarray, limit: Limit, **columns: object) -> pd.DataFrame:
+def _receptor_rows(shape: np.ndarray, limit: Limit, **columns: object) -> pd.DataFrame:
     """Return rows of WHO_COLUMNS, of people who hear for certain unless `columns` say otherwise."""
     given = {"shape": shape, "by_rule": limit.by_rule, "certain": True, "beyond_m": 0.0,
              "ambient": "known", **columns}  # fmt: skip
-    return pd.DataFrame(given, index=range(len(shape))).reindex(columns=list(WHO_COLUMNS))
+    return pd.DataFrame(given, index=range(len(shape))).reindex(columns=list(RECEPTOR_COLUMNS))
 
 
-def _emits(sites: gpd.GeoDataFrame, limit: Limit) -> np.ndarray:
+def _is_subject_to(sites: gpd.GeoDataFrame, limit: Limit) -> np.ndarray:
     """Say which sites the limit is about."""
     if not limit.emits:
         return np.ones(len(sites), dtype=bool)
     return np.asarray(sites["use_class"].isin(limit.emits), dtype=bool)
 
 
-def _heard(
+def _protected_receptors(
     sites: gpd.GeoDataFrame,
     layers: dict[str, gpd.GeoDataFrame],
     limit: Limit,
@@ -206,10 +208,10 @@ def _heard(
     plan: Plan,
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Return the receptors that one limit protects, and which are in reach of sites it is about."""
-    shapes = shapes_of(sites)
+    shapes = geometry_array(sites)
     receptors = layers["receptors"]
     rows = receptors[receptors["receptor_class"].isin(limit.classes)]
-    heard = shapes_of(rows)
+    heard = geometry_array(rows)
     beyond, height = 0.0, plan.noise.receptor_height_m
     if limit.by_rule and rule is not None and rule.position == "beyond":
         beyond = rule.beyond_m
@@ -219,14 +221,14 @@ def _heard(
     level, assumed = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
     if not np.isnan(limit.above_ambient_db):
         if ambient is not None:
-            level = at(ambient, shapely.point_on_surface(heard), sites.crs)
+            level = sample_raster(ambient, shapely.point_on_surface(heard), sites.crs)
         if plan.assume.ambient_dba is not None:
             assumed = np.isnan(level)
             level = np.where(assumed, plan.assume.ambient_dba, level)
     floor = plan.noise.ambient_floor_dba
     most = limit.at(level, floor)
     unknown = np.isnan(most)
-    who = _who(
+    who = _receptor_rows(
         heard,
         limit,
         # Where nobody knows the ambient level: the lowest it can be, at worst alone.
@@ -240,23 +242,23 @@ def _heard(
         beyond_m=beyond,
         ambient=np.select([unknown, assumed], ["unknown", "assumed"], "known"),
     )
-    site, other = within(shapes, heard, reach)
+    site, other = find_pairs_within(shapes, heard, reach)
     own = rows["site_id"].to_numpy()[other] == sites["site_id"].to_numpy()[site]
     # The site's own lot is no neighbour. Who has a point on it is, by the plan alone.
-    point = shapely.get_type_id(shapes_of(rows))[other] == shapely.GeometryType.POINT
-    kept = _emits(sites, limit)[site] & ~(own & (limit.by_rule | ~point))
+    point = shapely.get_type_id(geometry_array(rows))[other] == shapely.GeometryType.POINT
+    kept = _is_subject_to(sites, limit)[site] & ~(own & (limit.by_rule | ~point))
     return site[kept], other[kept], who
 
 
 def _facades(lots: np.ndarray, buildings: gpd.GeoDataFrame | None) -> np.ndarray:
     """Return each lot's buildings in place of the lot, where any is mapped on it."""
-    footprints = shapes_of(buildings)
-    lot, building = within(lots, shapely.point_on_surface(footprints), 0.0)
-    housed = gather(footprints[building], lot, len(lots))
+    footprints = geometry_array(buildings)
+    lot, building = find_pairs_within(lots, shapely.point_on_surface(footprints), 0.0)
+    housed = unite_by_group(footprints[building], lot, len(lots))
     return np.where(shapely.is_empty(housed), lots, housed)
 
 
-def _beyond(
+def _unmapped_receptors(
     shapes: np.ndarray,
     near_edge: np.ndarray,
     area: shapely.Geometry | None,
@@ -269,7 +271,7 @@ def _beyond(
     if area is not None:
         beyond = shapely.difference(shapely.buffer(beyond, reach, quad_segs=4), area)
     there = ~shapely.is_empty(beyond)
-    who = _who(
+    who = _receptor_rows(
         beyond[there],
         limit,
         limit_dba=limit.lowest_dba(plan.noise.ambient_floor_dba),
@@ -280,12 +282,12 @@ def _beyond(
     return near_edge[there], np.arange(len(who)), who
 
 
-def _own_homes(
+def _homes_on_sites(
     shapes: np.ndarray, own: np.ndarray, buildings: gpd.GeoDataFrame | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the buildings (site, shape) of sites with homes, and which sites have any mapped."""
-    footprints = shapes_of(buildings)
-    home, building = within(shapes, footprints, 0.0)
+    footprints = geometry_array(buildings)
+    home, building = find_pairs_within(shapes, footprints, 0.0)
     overlap = shapely.area(shapely.intersection(shapes[home], footprints[building]))
     here = own[home] & (overlap > 0.5 * shapely.area(footprints[building]))
     placed = np.zeros(len(shapes), dtype=bool)

@@ -13,28 +13,28 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.criteria.noise.hearers import Hearers
+from geo.criteria.noise.hearers import ReceptorPairs
 from geo.criteria.noise.sound import (
     WALL_OFFSET_M,
-    Sound,
-    in_the_open,
+    NoiseSource,
     level_dba,
-    open_dba,
+    open_field_dba,
+    remove_obstacles,
     upper_dba,
     upper_walled_dba,
 )
 from geo.equipment import block as blocks
 from geo.model import Generator, Plan
 from geo.propagation.levels import NEAREST_M
-from geo.shapes.ragged import counted
+from geo.shapes.ragged import positions_in_groups
 
-EDGE = "edge of layer"
+EDGE_OF_LAYER = "edge of layer"
 # In place of a hearer: nobody in reach; homes on the site, at an assumed place.
-NOBODY, OWN = -1, -2
+NO_RECEPTOR, OWN_DWELLING = -1, -2
 ON_LINE_M = 0.01  # nearer to the site's line, a point stands on it
-FIRST_LOOK = 2  # hearers of each placement that are looked at first, then twice as many each time
-LevelOf = Callable[[Sound, np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
-RAYS = 400_000  # machines times receivers in one go, so that memory stays small
+FIRST_BATCH = 2  # hearers of each placement that are looked at first, then twice as many each time
+LevelOf = Callable[[NoiseSource, np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
+MAX_RAYS = 400_000  # machines times receivers in one go, so that memory stays small
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class _Case:
     """Placements and who hears them."""
 
     placed: pd.DataFrame
-    heard: Hearers
-    sound: Sound
+    heard: ReceptorPairs
+    sound: NoiseSource
     generator: Generator
     plan: Plan
 
@@ -60,7 +60,7 @@ class _Case:
 
 
 @dataclass
-class _Tally:
+class _WorstReceptors:
     """The most that anybody is over so far, who, and how far off, by unit.
 
     A unit is a placement and a kind of limit: 2 i the plan's, 2 i + 1 the rule's.
@@ -82,7 +82,7 @@ class _Tally:
         self.over[at], self.who[at], self.away[at] = excess_db[worst], pair[worst], away[worst]
 
 
-class _Asked(NamedTuple):
+class _Query(NamedTuple):
     """Placements `of` (N,), where each is heard, `xy` (N, 2), and by whom: the hearer `pair`."""
 
     of: np.ndarray
@@ -90,10 +90,10 @@ class _Asked(NamedTuple):
     pair: np.ndarray
 
 
-def judge(
+def judge_placements(
     placed: pd.DataFrame,
-    heard: Hearers,
-    sound: Sound,
+    heard: ReceptorPairs,
+    sound: NoiseSource,
     generator: Generator,
     plan: Plan,
     give_up_db: np.ndarray | None = None,
@@ -113,16 +113,16 @@ def judge(
     to the same answer.
     """
     case = _Case(placed, heard, sound, generator, plan)
-    tally = _worst(case, give_up_db, first, thorough=thorough)
+    tally = _find_worst(case, give_up_db, first, thorough=thorough)
     over, who, away = (each.reshape(-1, 2) for each in (tally.over, tally.who, tally.away))
     margin = -over
     own = heard.own_at_m[placed["site"].to_numpy()]
-    own_level = _at_assumed(own, case.running, sound, plan)
+    own_level = _level_at_assumed_distance(own, case.running, sound, plan)
     own_margin = np.where(np.isnan(own), np.inf, heard.own_limit_dba - own_level)
     rule = margin[:, 1] < np.minimum(margin[:, 0], own_margin)
     hearer = np.where(rule, who[:, 1], who[:, 0])
     at_own = ~rule & (own_margin < margin[:, 0])
-    hearer[at_own] = OWN
+    hearer[at_own] = OWN_DWELLING
     margin[:, 0] = np.minimum(margin[:, 0], own_margin)
     least = margin.min(axis=1)
     if give_up_db is not None:
@@ -141,16 +141,16 @@ def judge(
             "level_dba": np.where(np.isfinite(limit), limit - least, np.nan),
             "limit_dba": limit,
             "receptor_distance_m": distance,
-            "floored": False if give_up_db is not None else _floored(case, hearer),
+            "floored": False if give_up_db is not None else _is_distance_floored(case, hearer),
         },
         index=placed.index,
     )
 
 
-def holds(
+def meets_limits(
     placed: pd.DataFrame,
-    heard: Hearers,
-    sound: Sound,
+    heard: ReceptorPairs,
+    sound: NoiseSource,
     generator: Generator,
     plan: Plan,
     first: np.ndarray | None = None,
@@ -160,49 +160,49 @@ def holds(
     With it comes a hearer who is over their limit, NOBODY where nobody is.
     """
     case = _Case(placed, heard, sound, generator, plan)
-    tally = _worst(case, np.zeros(len(placed)), first, enough=True)
+    tally = _find_worst(case, np.zeros(len(placed)), first, enough=True)
     own = heard.own_at_m[placed["site"].to_numpy()]
-    own_level = _at_assumed(own, case.running, sound, plan)
+    own_level = _level_at_assumed_distance(own, case.running, sound, plan)
     quiet = (tally.over <= 0).reshape(-1, 2).all(axis=1)
     by_rule = tally.over[1::2] > np.maximum(tally.over[0::2], 0.0)
     who = np.where(
-        by_rule, tally.who[1::2], np.where(tally.over[0::2] > 0, tally.who[0::2], NOBODY)
+        by_rule, tally.who[1::2], np.where(tally.over[0::2] > 0, tally.who[0::2], NO_RECEPTOR)
     )
     return quiet & ~(own_level > heard.own_limit_dba), who
 
 
-def _floored(case: _Case, hearer: np.ndarray) -> np.ndarray:
+def _is_distance_floored(case: _Case, hearer: np.ndarray) -> np.ndarray:
     """Say where some running machine is nearer to its hearer than a point source may be."""
     named = np.flatnonzero(hearer >= 0)
     pads, pair = case.placed.iloc[named], hearer[named]
     x, y, site = (pads[name].to_numpy() for name in ("x", "y", "site"))
-    at = receiving(x, y, pair, site, case.heard)
+    at = receiver_points(x, y, pair, site, case.heard)
     up = case.heard.column("height_m", pair) - case.sound.source_height_m
-    of, mx, my = blocks.machines(pads, case.generator, case.plan)
+    of, mx, my = blocks.locate_machines(pads, case.generator, case.plan)
     away = np.sqrt((at[of, 0] - mx) ** 2 + (at[of, 1] - my) ** 2 + up[of] ** 2)
     found = np.zeros(len(hearer), dtype=bool)
     found[named[of[away < NEAREST_M]]] = True
     return found
 
 
-def level_at(
+def level_at_receptor(
     placed: pd.DataFrame,
     hearer: np.ndarray,
-    heard: Hearers,
-    sound: Sound,
+    heard: ReceptorPairs,
+    sound: NoiseSource,
     generator: Generator,
     plan: Plan,
 ) -> np.ndarray:
     """Return each placement's level at one hearer of its own (its position in `heard`)."""
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
-    at = receiving(x, y, hearer, site, heard)
+    at = receiver_points(x, y, hearer, site, heard)
     each = np.arange(len(placed))
     case = _Case(placed, heard, sound, generator, plan)
-    return _levels(case, _Asked(each, at, hearer))
+    return _levels_dba(case, _Query(each, at, hearer))
 
 
-def receiving(
-    x: np.ndarray, y: np.ndarray, pair: np.ndarray, site: np.ndarray, heard: Hearers
+def receiver_points(
+    x: np.ndarray, y: np.ndarray, pair: np.ndarray, site: np.ndarray, heard: ReceptorPairs
 ) -> np.ndarray:
     """Return where the sound of a pad centred at (x, y) is measured for each hearer of `pair`.
 
@@ -235,14 +235,14 @@ def receiving(
     return at
 
 
-def _worst(
+def _find_worst(
     case: _Case,
     give_up_db: np.ndarray | None = None,
     first: np.ndarray | None = None,
     *,
     enough: bool = False,
     thorough: bool = False,
-) -> _Tally:
+) -> _WorstReceptors:
     """Return the most that anybody is over each kind of limit of each placement, and who.
 
     Hearers are taken loudest bound first, a few of each placement at a time, until no other could
@@ -251,9 +251,9 @@ def _worst(
     """
     heard, placed = case.heard, case.placed
     count = len(placed)
-    tally = _Tally(
+    tally = _WorstReceptors(
         over=np.full(2 * count, -np.inf),
-        who=np.full(2 * count, NOBODY),
+        who=np.full(2 * count, NO_RECEPTOR),
         away=np.full(2 * count, np.nan),
     )
     over, louder_db = tally.over, case.louder_db
@@ -272,8 +272,8 @@ def _worst(
     if first is not None and not thorough:
         named = np.flatnonzero((first >= 0) & (placed["count"].to_numpy() > 0))
         pair = first[named]
-        _look(case, tally, 2 * named + heard.column("by_rule", pair), pair, could)
-    look = FIRST_LOOK
+        _evaluate_pairs(case, tally, 2 * named + heard.column("by_rule", pair), pair, could)
+    look = FIRST_BATCH
     waiting = np.flatnonzero((stop > start) & np.isfinite(louder_db))
     while len(waiting):
         # The next in line has the highest bound of all that are left.
@@ -283,18 +283,18 @@ def _worst(
             waiting = waiting[~lost[waiting // 2]]
         times = np.minimum(stop[waiting] - start[waiting], look)
         unit = np.repeat(waiting, times)
-        pair = np.repeat(start[waiting], times) + counted(times)
+        pair = np.repeat(start[waiting], times) + positions_in_groups(times)
         start[waiting] += times
         waiting = waiting[start[waiting] < stop[waiting]]
         look *= 2
         may = could(unit, heard.bound_db[pair])
-        _look(case, tally, unit[may], pair[may], could, thorough=thorough)
+        _evaluate_pairs(case, tally, unit[may], pair[may], could, thorough=thorough)
     return tally
 
 
-def _look(
+def _evaluate_pairs(
     case: _Case,
-    tally: _Tally,
+    tally: _WorstReceptors,
     unit: np.ndarray,
     pair: np.ndarray,
     could: Callable[[np.ndarray, np.ndarray], np.ndarray],
@@ -306,7 +306,7 @@ def _look(
     x, y, site = (case.placed[name].to_numpy()[of] for name in ("x", "y", "site"))
     half = np.hypot(*case.placed[["length_m", "width_m"]].to_numpy()[of].T) / 2
     limit_dba = case.heard.column("limit_dba", pair)
-    at = receiving(x, y, pair, site, case.heard)
+    at = receiver_points(x, y, pair, site, case.heard)
     distance = np.hypot(at[:, 0] - x, at[:, 1] - y)
     nearest = distance - half
     most = upper_dba(case.sound, np.maximum(nearest, 0.0))
@@ -314,15 +314,15 @@ def _look(
     if case.sound.wall_height_m is not None and not thorough:
         # Levels behind a wall lie far below that bound.
         some = np.flatnonzero(may)
-        most = _levels(case, _Asked(of[some], at[some], pair[some]), upper_walled_dba)
+        most = _levels_dba(case, _Query(of[some], at[some], pair[some]), upper_walled_dba)
         may[some] = could(unit[some], most - limit_dba[some] - case.louder_db[unit[some]])
-    level = _levels(case, _Asked(of[may], at[may], pair[may]))
+    level = _levels_dba(case, _Query(of[may], at[may], pair[may]))
     # Rounded far below any meaning, so that equals are equal however they are batched.
     excess = np.round(level - limit_dba[may], 9)
     tally.take(unit[may], pair[may], excess, distance[may])
 
 
-def _levels(case: _Case, asked: _Asked, walled_dba: LevelOf = level_dba) -> np.ndarray:
+def _levels_dba(case: _Case, asked: _Query, walled_dba: LevelOf = level_dba) -> np.ndarray:
     """Return the level of each placement asked for, where it is heard.
 
     `walled_dba` is the level, or a bound of it, of one machine where a noise wall is round it.
@@ -330,17 +330,19 @@ def _levels(case: _Case, asked: _Asked, walled_dba: LevelOf = level_dba) -> np.n
     heard = case.heard
     level, height = np.empty(len(asked.of)), heard.column("height_m", asked.pair)
     # Beyond the layer's edge there may be somebody anywhere: nothing stands between for sure.
-    edge = heard.column("receptor_class", asked.pair) == EDGE
+    edge = heard.column("receptor_class", asked.pair) == EDGE_OF_LAYER
     for some in (edge, ~edge):
         if some.any():
             there, one_dba = case, walled_dba
             if some is edge:
-                there, one_dba = replace(case, sound=in_the_open(case.sound)), level_dba
-            level[some] = _added(there, asked.of[some], asked.xy[some], height[some], one_dba)
+                there, one_dba = replace(case, sound=remove_obstacles(case.sound)), level_dba
+            level[some] = _add_machines(
+                there, asked.of[some], asked.xy[some], height[some], one_dba
+            )
     return level
 
 
-def _added(
+def _add_machines(
     case: _Case, of: np.ndarray, at: np.ndarray, height_m: np.ndarray, one_dba: LevelOf
 ) -> np.ndarray:
     """Return the level of placement `of[i]` at the point `at[i]`: every machine at its place."""
@@ -351,23 +353,23 @@ def _added(
     begin = 0
     while begin < len(of):
         done = last[begin - 1] if begin else 0
-        end = max(int(np.searchsorted(last, done + RAYS, "right")), begin + 1)
+        end = max(int(np.searchsorted(last, done + MAX_RAYS, "right")), begin + 1)
         part = slice(begin, end)
         pads = placed.iloc[of[part]]
-        ray, mx, my = blocks.machines(pads, case.generator, case.plan)
+        ray, mx, my = blocks.locate_machines(pads, case.generator, case.plan)
         pads = pads.iloc[ray]
         source = np.column_stack((mx, my, np.full(len(ray), sound.source_height_m)))
         receiver = np.column_stack((at[part][ray], height_m[part][ray]))
         wall = None
         if sound.wall_height_m is not None:
-            wall = _wall_m(pads, source, receiver)
+            wall = _wall_distance_m(pads, source, receiver)
         energy = 10 ** (one_dba(sound, source, receiver, wall) / 10)
         found[part] = 10 * np.log10(np.bincount(ray, weights=energy, minlength=end - begin))
         begin = end
     return found
 
 
-def _wall_m(pad: pd.DataFrame, source: np.ndarray, receiver: np.ndarray) -> np.ndarray:
+def _wall_distance_m(pad: pd.DataFrame, source: np.ndarray, receiver: np.ndarray) -> np.ndarray:
     """Return how far from each source the straight way out crosses the wall round its pad.
 
     Worked: a machine at the middle of a 4 by 4 m pad, the wall 1 m outside: 3 m.
@@ -386,11 +388,13 @@ def _wall_m(pad: pd.DataFrame, source: np.ndarray, receiver: np.ndarray) -> np.n
     return np.where(length > 0, share * np.where(length > 0, length, 1.0), 0.0)
 
 
-def _at_assumed(away_m: np.ndarray, running: np.ndarray, sound: Sound, plan: Plan) -> np.ndarray:
+def _level_at_assumed_distance(
+    away_m: np.ndarray, running: np.ndarray, sound: NoiseSource, plan: Plan
+) -> np.ndarray:
     """Return the level at homes that the plan takes to be so far off, nothing in the way."""
     found = np.full(len(away_m), -np.inf)
     known = ~np.isnan(away_m) & (running > 0)
     if known.any():
-        one = open_dba(sound, away_m[known], plan.noise.facade_height_m)
+        one = open_field_dba(sound, away_m[known], plan.noise.facade_height_m)
         found[known] = one + 10 * np.log10(running[known])
     return found

@@ -12,18 +12,18 @@ from affine import Affine
 from rasterio.features import geometry_mask
 from rasterio.fill import fillnodata
 
-from geo.criteria.noise.sound import Sound, level_dba
+from geo.criteria.noise.sound import NoiseSource, level_dba
 from geo.model import Raster
 
 LEVELS_DBA = (45.0, 50.0, 55.0, 60.0, 65.0, 69.0)
 # The accuracy that ISO 9613-2 Table 5 states up to 1 km, broadband, 5 m or less above the ground.
 ACCURACY_DB = 3.0
-RAYS = 400_000  # machines times cells in one go, so that memory stays small
+MAX_RAYS = 400_000  # machines times cells in one go, so that memory stays small
 
 
-def level_grid(
+def compute_level_grid(
     machines_xy: np.ndarray,
-    heard: Sound,
+    heard: NoiseSource,
     *,
     receiver_height_m: float,
     cell_m: float,
@@ -53,16 +53,16 @@ def level_grid(
     height = np.full(len(middle), receiver_height_m)
     receivers = np.column_stack((*(transform @ middle.T), height))
     values = np.full((rows, columns), np.nan)
-    values[row, column] = _summed(machines_xy, receivers, heard)
+    values[row, column] = _sum_levels(machines_xy, receivers, heard)
     return Raster(values, transform, crs, "dB(A)")
 
 
-def _summed(machines_xy: np.ndarray, receivers: np.ndarray, heard: Sound) -> np.ndarray:
+def _sum_levels(machines_xy: np.ndarray, receivers: np.ndarray, heard: NoiseSource) -> np.ndarray:
     """Return the level of all machines together at each receiver (P, 3), in dB(A)."""
     count = len(machines_xy)
     sources = np.column_stack((machines_xy, np.full(count, heard.source_height_m)))
     found = np.empty(len(receivers))
-    step = max(RAYS // count, 1)
+    step = max(MAX_RAYS // count, 1)
     for begin in range(0, len(receivers), step):
         some = receivers[begin : begin + step]
         level = level_dba(heard, np.tile(sources, (len(some), 1)), np.repeat(some, count, axis=0))
@@ -71,7 +71,7 @@ def _summed(machines_xy: np.ndarray, receivers: np.ndarray, heard: Sound) -> np.
     return found
 
 
-def contours(
+def draw_contours(
     raster: Raster,
     indoors: np.ndarray,
     levels: Sequence[float] = LEVELS_DBA,
@@ -92,13 +92,13 @@ def contours(
     rows: list[tuple[float, str, shapely.Geometry]] = []
     if known.any():
         walls = shapely.union_all(indoors)
-        grid = _generator(raster, known)
+        grid = _contour_generator(raster, known)
         for level in levels:
             lines: list[Any] = list(grid.lines(level))
             line = shapely.MultiLineString([one for one in lines if len(one) > 1])
             rows.append((level, "line", shapely.line_merge(shapely.difference(line, walls))))
             rows.append((level, "band", shapely.difference(_band(grid, level, band_db), walls)))
-    kept = [(level, kind, _parts(shape, kind)) for level, kind, shape in rows]
+    kept = [(level, kind, _keep_parts(shape, kind)) for level, kind, shape in rows]
     kept = [row for row in kept if not row[2].is_empty]
     return gpd.GeoDataFrame(
         {"level_dba": [float(row[0]) for row in kept], "kind": [row[1] for row in kept]},
@@ -107,7 +107,7 @@ def contours(
     )
 
 
-def _generator(raster: Raster, known: np.ndarray) -> contourpy.ContourGenerator:
+def _contour_generator(raster: Raster, known: np.ndarray) -> contourpy.ContourGenerator:
     values = np.where(known, raster.values, 0.0)
     if not known.all():
         values = fillnodata(values, mask=known, max_search_distance=float(sum(known.shape)))
@@ -136,7 +136,7 @@ def _band(grid: contourpy.ContourGenerator, level: float, band_db: float) -> sha
     return shapely.union_all(shapely.make_valid(np.array(polygons, dtype=object)))
 
 
-def _parts(shape: shapely.Geometry, kind: str) -> shapely.Geometry:
+def _keep_parts(shape: shapely.Geometry, kind: str) -> shapely.Geometry:
     """Return the lines or the polygons of what a cut leaves, in an order of their own."""
     parts = shapely.get_parts(shape)
     if kind == "line":

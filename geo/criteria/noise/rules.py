@@ -40,14 +40,14 @@ class Limit:
         return np.asarray(np.maximum(ambient_dba, floor_dba) + self.above_ambient_db)
 
 
-def rule_of(market: Market) -> NoiseRule | None:
+def market_noise_rule(market: Market) -> NoiseRule | None:
     """Return the market's noise rule; None where it declares none.
 
     Raises ConfigError for a rule that the catalogue does not know.
     """
     if market.noise_rule is None:
         return None
-    known = catalogue.noise_rules().rule
+    known = catalogue.read_noise_rules().rule
     if market.noise_rule not in known:
         raise ConfigError(
             f"reading market {market.id!r}",
@@ -57,7 +57,7 @@ def rule_of(market: Market) -> NoiseRule | None:
     return known[market.noise_rule]
 
 
-def limits(market: Market, plan: Plan) -> tuple[Limit, ...]:
+def list_limits(market: Market, plan: Plan) -> tuple[Limit, ...]:
     """Return every limit that holds: the plan's first, then the rule's, night governing day.
 
     A source that runs round the clock is held to the lower of day and night; a day-night level to
@@ -67,13 +67,13 @@ def limits(market: Market, plan: Plan) -> tuple[Limit, ...]:
     if "home" in classes:
         classes = (*classes, "unknown")
     own = Limit(classes, (), plan.noise.limit_dba, np.nan, by_rule=False)
-    rule = rule_of(market)
+    rule = market_noise_rule(market)
     if rule is None:
         return (own,)
     less_db = STEADY_LDN_DB if rule.metric == "ldn" else 0.0
     found = [own]
     for row in rule.limits:
-        who = (classes_of(row.receives), row.emits)
+        who = (receptor_classes(row.receives), row.emits)
         given = [value for value in (row.day_dba, row.night_dba) if value is not None]
         if given:
             found.append(Limit(*who, min(given) - less_db, np.nan, by_rule=True))
@@ -83,12 +83,14 @@ def limits(market: Market, plan: Plan) -> tuple[Limit, ...]:
     return tuple(found)
 
 
-def classes_of(receiving: str) -> tuple[ReceptorClass, ...]:
+def receptor_classes(receiving: str) -> tuple[ReceptorClass, ...]:
     """Return the kinds of receptor that a receiving class takes in."""
-    table = catalogue.noise_rules().receiving
+    table = catalogue.read_noise_rules().receiving
     return tuple(kind for kind, held_as in table.items() if held_as == receiving)
 
 
-def receptors(market: Market, plan: Plan) -> tuple[ReceptorClass, ...]:
+def protected_receptors(market: Market, plan: Plan) -> tuple[ReceptorClass, ...]:
     """Return every kind of receptor that some limit protects, once each."""
-    return tuple(dict.fromkeys(kind for limit in limits(market, plan) for kind in limit.classes))
+    return tuple(
+        dict.fromkeys(kind for limit in list_limits(market, plan) for kind in limit.classes)
+    )

@@ -9,13 +9,13 @@ from geo import catalogue
 from geo.errors import ConfigError
 from geo.model import Generator, Plan, Raster
 from geo.propagation import levels
-from geo.propagation.air import absorption_db_m
-from geo.propagation.bands import A_WEIGHTING_DB, total_dba
+from geo.propagation.air import air_absorption_db_m
+from geo.propagation.bands import A_WEIGHTING_DB, sum_bands_dba
 from geo.propagation.edition import ISO_1996, ISO_2024, Edition
-from geo.propagation.ground import Ground, MeanHeightGround, PlanGround
-from geo.propagation.scene import Scene, Terrain, scene
-from geo.shapes.near import shapes_of
-from geo.shapes.raster import in_frame
+from geo.propagation.ground import GroundEffect, MeanHeightGround, PlanGround
+from geo.propagation.scene import Scene, Terrain, build_scene
+from geo.shapes.near import geometry_array
+from geo.shapes.raster import reproject_raster
 
 WALL_OFFSET_M = 1.0  # a noise wall stands so far outside the pad
 EDITIONS = {"1996": ISO_1996, "2024": ISO_2024}
@@ -23,7 +23,7 @@ TABLE_M = np.concatenate(([0.0], np.geomspace(1.0, 20_000.0, 2_000)))
 
 
 @dataclass(frozen=True)
-class Sound:
+class NoiseSource:
     """One machine's sound power by band, not weighted, and everything on the way to who hears it.
 
     `upper_dba` is, at each of TABLE_M's distances, the level of one machine that nobody so far
@@ -41,7 +41,7 @@ class Sound:
     wall_height_m: float | None = None
 
 
-def power_dba(generator: Generator) -> float:
+def sound_power_dba(generator: Generator) -> float:
     """Return the A-weighted sound power level of one machine from its rating.
 
     On a hemisphere, a point over reflecting ground: Lw = Lp + 10 lg(2 pi r^2). That already holds
@@ -61,14 +61,14 @@ def power_dba(generator: Generator) -> float:
     return float(generator.level_dba + 10 * np.log10(surface_m2))
 
 
-def bands_db(generator: Generator) -> np.ndarray:
+def sound_power_bands_db(generator: Generator) -> np.ndarray:
     """Return the sound power by octave band, (8,), not weighted.
 
     A-weighted, the bands add up to the rating exactly.
 
     Raises ConfigError for a spectrum that the catalogue does not know.
     """
-    known = catalogue.spectra()
+    known = catalogue.read_spectra()
     if generator.spectrum not in known:
         raise ConfigError(
             f"reading generator {generator.id!r}",
@@ -77,17 +77,17 @@ def bands_db(generator: Generator) -> np.ndarray:
         )
     shape = np.array(known[generator.spectrum].shape_db)
     return np.asarray(
-        shape - A_WEIGHTING_DB + power_dba(generator) - total_dba(shape, weighted=True)
+        shape - A_WEIGHTING_DB + sound_power_dba(generator) - sum_bands_dba(shape, weighted=True)
     )
 
 
-def sound(
+def make_noise_source(
     generator: Generator,
     plan: Plan,
     buildings: gpd.GeoDataFrame | None = None,
     elevation: Raster | None = None,
     crs: object = None,
-) -> Sound:
+) -> NoiseSource:
     """Return what a machine of the plan gives off among these buildings, over this ground.
 
     `crs` is the market's frame, in which the buildings are. A building of unknown height screens
@@ -95,21 +95,21 @@ def sound(
     """
     terrain = None
     if elevation is not None:
-        elevation = in_frame(elevation, crs)
+        elevation = reproject_raster(elevation, crs)
         terrain = Terrain(elevation.values, elevation.transform)
-    around = scene(
-        shapes_of(buildings),
+    around = build_scene(
+        geometry_array(buildings),
         None if buildings is None else buildings["height_m"].to_numpy(dtype=float),
         terrain=terrain,
-        ground=_ground(plan),
+        ground=_ground_effect(plan),
         solid_absorption=plan.noise.wall_absorption,
     )
-    return _given_off(generator, plan, around, reflecting=buildings is not None)
+    return _build_source(generator, plan, around, reflecting=buildings is not None)
 
 
-def open_field(generator: Generator, plan: Plan) -> Sound:
+def make_open_field_source(generator: Generator, plan: Plan) -> NoiseSource:
     """Return the same with nothing around, its upper bound as among walls: for how far to look."""
-    return _given_off(generator, plan, scene(ground=_ground(plan)), reflecting=True)
+    return _build_source(generator, plan, build_scene(ground=_ground_effect(plan)), reflecting=True)
 
 
 def rerating_db(generator: Generator, level_distance_m: float) -> float:
@@ -120,10 +120,10 @@ def rerating_db(generator: Generator, level_distance_m: float) -> float:
     other = generator.model_copy(
         update={"level_distance_m": level_distance_m, "level_surface": "hemisphere"}
     )
-    return power_dba(other) - power_dba(generator)
+    return sound_power_dba(other) - sound_power_dba(generator)
 
 
-def rerated(heard: Sound, generator: Generator, level_distance_m: float) -> Sound:
+def rerate_source(heard: NoiseSource, generator: Generator, level_distance_m: float) -> NoiseSource:
     """Return the same sound were the generator's rating to hold at another distance."""
     more_db = rerating_db(generator, level_distance_m)
     return replace(
@@ -134,35 +134,38 @@ def rerated(heard: Sound, generator: Generator, level_distance_m: float) -> Soun
     )
 
 
-def louder_db(one: Sound, other: Sound) -> float:
+def power_difference_db(one: NoiseSource, other: NoiseSource) -> float:
     """Return how much more sound power one has than the other, of the same spectrum."""
     return float(one.power_db[0] - other.power_db[0])
 
 
-def _ground(plan: Plan) -> Ground:
+def _ground_effect(plan: Plan) -> GroundEffect:
     if plan.noise.ground_method == "7.3.2":
         return MeanHeightGround()
     factors = plan.noise.ground
     return PlanGround(factors.source, factors.middle, factors.receiver)
 
 
-def _given_off(generator: Generator, plan: Plan, around: Scene, *, reflecting: bool) -> Sound:
+def _build_source(
+    generator: Generator, plan: Plan, around: Scene, *, reflecting: bool
+) -> NoiseSource:
     noise = plan.noise
-    air = absorption_db_m(noise.temperature_c, noise.humidity_pct)
+    air = air_absorption_db_m(noise.temperature_c, noise.humidity_pct)
     edition = EDITIONS[noise.edition]
-    bands = bands_db(generator)
+    bands = sound_power_bands_db(generator)
     heights = (noise.receptor_height_m, noise.facade_height_m)
+    effect = _ground_effect(plan)
     upper = [
-        levels.upper_dba(TABLE_M, bands, noise.source_height_m, height, _ground(plan), air,
+        levels.upper_level_dba(TABLE_M, bands, noise.source_height_m, height, effect, air,
                          edition, reflecting=reflecting, least_absorption=noise.wall_absorption)
         for height in heights
     ]  # fmt: skip
     walled = [
-        levels.upper_screened_db(TABLE_M, bands, noise.source_height_m, height, _ground(plan), air,
+        levels.upper_screened_db(TABLE_M, bands, noise.source_height_m, height, effect, air,
                                  edition, least_absorption=noise.wall_absorption)
         for height in heights
     ]  # fmt: skip
-    return Sound(
+    return NoiseSource(
         power_db=bands,
         source_height_m=noise.source_height_m,
         scene=around,
@@ -173,16 +176,16 @@ def _given_off(generator: Generator, plan: Plan, around: Scene, *, reflecting: b
     )
 
 
-def upper_dba(heard: Sound, distance_m: np.ndarray) -> np.ndarray:
+def upper_dba(heard: NoiseSource, distance_m: np.ndarray) -> np.ndarray:
     """Return the level of one machine that nobody at least so far away can exceed.
 
     The table's value at the next smaller distance: never below the truth.
     """
-    return np.asarray(heard.upper_dba[_place(distance_m)])
+    return np.asarray(heard.upper_dba[_source_and_receiver(distance_m)])
 
 
 def upper_walled_dba(
-    heard: Sound, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None
+    heard: NoiseSource, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None
 ) -> np.ndarray:
     """Return a level that one machine behind its noise wall never exceeds; see `level_dba`.
 
@@ -191,17 +194,17 @@ def upper_walled_dba(
     if heard.wall_height_m is None or wall_m is None:
         raise ValueError("bounding the level behind a noise wall: there is no wall")
     screen = (wall_m, heard.wall_height_m)
-    taken = levels.screen_db(source, receiver, heard.scene, heard.edition, screen)
+    taken = levels.wall_attenuation_db(source, receiver, heard.scene, heard.edition, screen)
     away = np.hypot(*(receiver[:, :2] - source[:, :2]).T)
-    return total_dba(heard.upper_walled_db[_place(away)] - taken)
+    return sum_bands_dba(heard.upper_walled_db[_source_and_receiver(away)] - taken)
 
 
-def _place(distance_m: np.ndarray) -> np.ndarray:
+def _source_and_receiver(distance_m: np.ndarray) -> np.ndarray:
     place = np.searchsorted(TABLE_M, distance_m, "right") - 1
     return np.clip(place, 0, len(TABLE_M) - 1)
 
 
-def reach_m(heard: Sound, limit_dba: float, running: int) -> float:
+def noise_reach_m(heard: NoiseSource, limit_dba: float, running: int) -> float:
     """Return how far so many machines could at most be over a limit."""
     over = heard.upper_dba + 10 * np.log10(max(running, 1)) > limit_dba
     last = int(np.flatnonzero(over)[-1]) if over.any() else 0
@@ -209,7 +212,7 @@ def reach_m(heard: Sound, limit_dba: float, running: int) -> float:
 
 
 def level_dba(
-    heard: Sound, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None = None
+    heard: NoiseSource, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None = None
 ) -> np.ndarray:
     """Return one machine's level for each pair of points (x, y, height above ground), (P, 3).
 
@@ -221,17 +224,17 @@ def level_dba(
     loss = levels.attenuation_db(
         source, receiver, heard.scene, heard.air_db_m, heard.edition, screen=screen
     )
-    return total_dba(heard.power_db - loss)
+    return sum_bands_dba(heard.power_db - loss)
 
 
-def in_the_open(heard: Sound) -> Sound:
+def remove_obstacles(heard: NoiseSource) -> NoiseSource:
     """Return the same sound over level ground with nothing around."""
-    return replace(heard, scene=scene(ground=heard.scene.ground), wall_height_m=None)
+    return replace(heard, scene=build_scene(ground=heard.scene.ground), wall_height_m=None)
 
 
-def open_dba(heard: Sound, distance_m: np.ndarray, receiver_m: float) -> np.ndarray:
+def open_field_dba(heard: NoiseSource, distance_m: np.ndarray, receiver_m: float) -> np.ndarray:
     """Return one machine's level at distances in plan, over level ground with nothing around."""
     source = np.zeros((len(distance_m), 3))
     receiver = np.zeros((len(distance_m), 3))
     source[:, 2], receiver[:, 0], receiver[:, 2] = heard.source_height_m, distance_m, receiver_m
-    return level_dba(in_the_open(heard), source, receiver)
+    return level_dba(remove_obstacles(heard), source, receiver)

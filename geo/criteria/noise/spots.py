@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from geo.criteria.noise.hearers import Hearers
-from geo.criteria.noise.sound import Sound, reach_m
+from geo.criteria.noise.hearers import ReceptorPairs
+from geo.criteria.noise.sound import NoiseSource, noise_reach_m
 from geo.shapes import rectangles as fit
-from geo.shapes.ragged import counted
+from geo.shapes.ragged import positions_in_groups
 
-SPOTS = 250  # about so many places of a parcel are looked at
+SPOTS_PER_PARCEL = 250  # about so many places of a parcel are looked at
 SPACING_M = 1.0
 MOST, SPREAD = 16, 16
-SITES = 1_000  # parcels in one go, so that memory stays small
+SITES_PER_BATCH = 1_000  # parcels in one go, so that memory stays small
 BIN_DB = 1.0
 
 
@@ -40,7 +40,7 @@ class Exposure:
         return least
 
 
-def exposure(heard: Hearers, shapes: np.ndarray, sound: Sound) -> Exposure:
+def measure_exposure(heard: ReceptorPairs, shapes: np.ndarray, sound: NoiseSource) -> Exposure:
     """Return whom each site is to keep away from: who is nearest, by the limit they are due.
 
     Whoever is farther from the site than another and once across the site is never the nearest.
@@ -60,12 +60,12 @@ def exposure(heard: Hearers, shapes: np.ndarray, sound: Sound) -> Exposure:
         shapely.geometrycollections(
             heard.column("shape", of), indices=heard.site[of].astype(np.intp), out=row
         )
-    scale = np.array([reach_m(sound, limit, 1) for limit in bins])
+    scale = np.array([noise_reach_m(sound, limit, 1) for limit in bins])
     return Exposure(together, scale)
 
 
 @dataclass(frozen=True)
-class Spots:
+class QuietSpots:
     """Places of each parcel to judge, sorted by site, the quietest by exposure first.
 
     The quietest MOST, then SPREAD more spread over all the others: a place that is near somebody
@@ -77,51 +77,53 @@ class Spots:
     y: np.ndarray
 
 
-def spots(shapes: np.ndarray, exposed: Exposure) -> Spots:
+def find_quiet_spots(shapes: np.ndarray, exposed: Exposure) -> QuietSpots:
     """Return places to judge, of some 250 on a grid and along the outline of each parcel.
 
     The grid lies along the parcel's longest edge, 1 m at the finest.
     """
     parts = [
-        _quietest(shapes, np.arange(start, min(start + SITES, len(shapes))), exposed)
-        for start in range(0, len(shapes), SITES)
+        _quietest_spots(
+            shapes, np.arange(start, min(start + SITES_PER_BATCH, len(shapes))), exposed
+        )
+        for start in range(0, len(shapes), SITES_PER_BATCH)
     ]
     site, x, y = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Spots(site, x, y)
+    return QuietSpots(site, x, y)
 
 
-def _quietest(
+def _quietest_spots(
     shapes: np.ndarray, some: np.ndarray, exposed: Exposure
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return site, x and y of the places to judge of some sites."""
     parcels = shapes[some]
-    step = np.sqrt(shapely.area(parcels) / SPOTS).clip(SPACING_M)
-    turn = fit.longest(parcels)
+    step = np.sqrt(shapely.area(parcels) / SPOTS_PER_PARCEL).clip(SPACING_M)
+    turn = fit.longest_edge_direction(parcels)
     origin = shapely.get_coordinates(shapely.point_on_surface(parcels))
-    level = fit.turn(parcels, origin, turn)
+    level = fit.rotate_shapes(parcels, origin, turn)
     box = shapely.bounds(level)
     across = np.ceil((box[:, 2:] - box[:, :2]) / step[:, None]).astype(int) + 1
     cells = across.prod(axis=1)
     place = np.repeat(np.arange(len(parcels)), cells)
-    nth = counted(cells)
+    nth = positions_in_groups(cells)
     column, row = nth % across[place, 0], nth // across[place, 0]
     grid = box[place, :2] + np.column_stack((column, row)) * step[place, None]
     shapely.prepare(level)
     inside = shapely.contains_xy(level[place], grid[:, 0], grid[:, 1])
     edge, edge_of = shapely.get_coordinates(shapely.segmentize(level, step), return_index=True)
     place = np.concatenate((place[inside], edge_of))
-    points = fit.turn_back(
+    points = fit.rotate_shapes_back(
         shapely.points(np.concatenate((grid[inside], edge))), origin[place], turn[place]
     )
     quiet = np.round(exposed.quiet(points, some[place]), 9)
     x, y = shapely.get_coordinates(points).T.round(4)
     order = np.lexsort((y, x, -quiet, place))
     place, x, y = place[order], x[order], y[order]
-    kept = chosen(place)
+    kept = choose_spots(place)
     return some[place[kept]], x[kept], y[kept]
 
 
-def chosen(group: np.ndarray) -> np.ndarray:
+def choose_spots(group: np.ndarray) -> np.ndarray:
     """Say which of each group, sorted by group and quietest first, are worth judging.
 
     Worked: of 80 places, the first 16, then every fourth of the other 64.

@@ -8,16 +8,16 @@ is not the street's. The disc may hang over the street: that line is open.
 import numpy as np
 import shapely
 
-from geo.criteria.pad.yards import areas
-from geo.shapes.near import gather
+from geo.criteria.pad.yards import make_valid_polygons
+from geo.shapes.near import unite_by_group
 
-FORGIVEN_M = 0.005
+TOLERANCE_M = 0.005
 NEAR_M = 0.01
 ASIDE_M = 0.05
 QUARTER = 8  # corners of a quarter circle: the way round a building's corner is 0.5 % too short
 
 
-def reached(
+def check_access(
     parcels: np.ndarray,
     buildings_site: np.ndarray,
     buildings: np.ndarray,
@@ -49,9 +49,15 @@ def reached(
     place = np.full(len(parcels), -1)
     place[sites] = np.arange(len(sites))
     here = place[buildings_site] >= 0
-    land, radius = areas(parcels[sites]), max(width_m / 2 - FORGIVEN_M, 0.0)
-    taken = _taken(land, place[buildings_site][here], areas(buildings[here]), street[sites], radius)
-    before = _before(land, street[sites], width_m)
+    land, radius = make_valid_polygons(parcels[sites]), max(width_m / 2 - TOLERANCE_M, 0.0)
+    taken = _blocked_ground(
+        land,
+        place[buildings_site][here],
+        make_valid_polygons(buildings[here]),
+        street[sites],
+        radius,
+    )
+    before = _street_strip(land, street[sites], width_m)
     on_lot, lot_of = shapely.get_parts(shapely.difference(land, taken), return_index=True)
     on_street, street_of = shapely.get_parts(shapely.difference(before, taken), return_index=True)
     ways = np.concatenate((on_lot, on_street))
@@ -62,7 +68,7 @@ def reached(
     return answer
 
 
-def _taken(
+def _blocked_ground(
     parcels: np.ndarray,
     site: np.ndarray,
     buildings: np.ndarray,
@@ -81,7 +87,7 @@ def _taken(
     return np.asarray(shapely.buffer(obstacles, radius_m, quad_segs=QUARTER))
 
 
-def _before(parcels: np.ndarray, street: np.ndarray, width_m: float) -> np.ndarray:
+def _street_strip(parcels: np.ndarray, street: np.ndarray, width_m: float) -> np.ndarray:
     """Return the street before each parcel: a rectangle `width_m` deep off each piece of line."""
     lines, of_line = shapely.get_parts(street, return_index=True)
     xy, line = shapely.get_coordinates(lines, return_index=True)
@@ -95,4 +101,4 @@ def _before(parcels: np.ndarray, street: np.ndarray, width_m: float) -> np.ndarr
     aside = (begin + end) / 2 + off * ASIDE_M
     off[shapely.contains_xy(parcels[of], *aside.T)] *= -1
     corners = (begin, end, end + off * width_m, begin + off * width_m)
-    return gather(shapely.polygons(np.stack(corners, axis=1)), of, len(parcels))
+    return unite_by_group(shapely.polygons(np.stack(corners, axis=1)), of, len(parcels))

@@ -7,20 +7,26 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.criteria.pad.yards import ABUTS_M, Lines, inset, lot_lines, street_side
+from geo.criteria.pad.yards import (
+    ABUTS_M,
+    LotLines,
+    classify_lot_lines,
+    cut_yards,
+    select_street_lines,
+)
 from geo.model import Plan, Screening
 from geo.shapes import rectangles as fit
-from geo.shapes.near import gather, inside, shapes_of, within
-from geo.shapes.ragged import counted
-from geo.shapes.slope import outline, steep
+from geo.shapes.near import find_pairs_within, geometry_array, is_covered, unite_by_group
+from geo.shapes.ragged import positions_in_groups
+from geo.shapes.slope import find_steep_ground, outline_raster
 
 CIRCLE_TOLERANCE_M = 0.05
 YARDS = ("front", "side", "rear", "home")
-MITRE: dict[str, object] = {"join_style": "mitre", "mitre_limit": 2.0}
+MITER: dict[str, object] = {"join_style": "mitre", "mitre_limit": 2.0}
 
 
 @dataclass(frozen=True)
-class Ground:
+class BuildableGround:
     """Buildable ground per site, and the directions in which a block is tried on it.
 
     `shapes` (n,) polygons, `radius_m` (n,) of the largest circle inside each (0 where empty),
@@ -43,7 +49,7 @@ class Ground:
     facts: pd.DataFrame
 
 
-def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
+def cut_buildable_ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> BuildableGround:
     """Return each parcel less its yards, buildings grown by their clearance, and excluded ground.
 
     A yard is as deep as the zoning text says (`setback_*_m` of the site), else as the plan says
@@ -59,42 +65,42 @@ def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
 
     Worked: a 20 by 30 m parcel with 3 m setbacks leaves 14 by 24 = 336 m2.
     """
-    parcels = shapes_of(sites)
+    parcels = geometry_array(sites)
     count = len(parcels)
     layers, coverage = given.layers, given.coverage
-    mapped = inside(parcels, coverage.get("lots"), ABUTS_M)
-    lines = lot_lines(parcels, sites["site_id"].to_numpy(), layers.get("lots"), mapped)
+    mapped = is_covered(parcels, coverage.get("lots"), ABUTS_M)
+    lines = classify_lot_lines(parcels, sites["site_id"].to_numpy(), layers.get("lots"), mapped)
     depths = _setbacks(sites, plan)
     depth_m = _depth_m(lines, depths)
-    inner = inset(parcels, lines, depth_m)
+    inner = cut_yards(parcels, lines, depth_m)
     deepest = np.zeros(count)
     np.maximum.at(deepest, lines.of, depth_m)
-    buildings = shapes_of(layers.get("buildings"))
+    buildings = geometry_array(layers.get("buildings"))
     clearance = plan.pad.building_clearance_m
-    site, building = within(inner, buildings, clearance)
-    in_the_way = [(site, shapely.buffer(buildings[building], clearance, **MITRE))]
+    site, building = find_pairs_within(inner, buildings, clearance)
+    in_the_way = [(site, shapely.buffer(buildings[building], clearance, **MITER))]
     excluded = layers.get("exclusions")
     if excluded is not None:
-        shapes = shapes_of(excluded[excluded["kind"].isin(plan.pad.exclusions)])
-        in_the_way.append(_on(inner, shapes))
+        shapes = geometry_array(excluded[excluded["kind"].isin(plan.pad.exclusions)])
+        in_the_way.append(_shapes_on_sites(inner, shapes))
     slope_known = np.ones(count, dtype=bool)
     if plan.pad.slope_most is not None and "elevation" in given.rasters:
         elevation = given.rasters["elevation"]
-        steeper, unknown = steep(elevation, plan.pad.slope_most, sites.crs)
-        in_the_way.append(_on(inner, steeper))
-        slope_known = inside(parcels, outline(elevation, sites.crs), 0.0)
-        slope_known[_on(inner, unknown)[0]] = False
-    blocked = gather(
+        steeper, unknown = find_steep_ground(elevation, plan.pad.slope_most, sites.crs)
+        in_the_way.append(_shapes_on_sites(inner, steeper))
+        slope_known = is_covered(parcels, outline_raster(elevation, sites.crs), 0.0)
+        slope_known[_shapes_on_sites(inner, unknown)[0]] = False
+    blocked = unite_by_group(
         np.concatenate([shapes for _, shapes in in_the_way]),
         np.concatenate([site for site, _ in in_the_way]),
         count,
     )
-    left = polygons(shapely.difference(inner, blocked))
+    left = keep_polygons(shapely.difference(inner, blocked))
 
-    known = inside(parcels, coverage.get("buildings"), 0.0) & ("buildings" in layers)
+    known = is_covered(parcels, coverage.get("buildings"), 0.0) & ("buildings" in layers)
     # A market without any such layer says so in its first lines; one that ends here is unknown.
     drawn = excluded is None or not plan.pad.exclusions
-    clear = inside(parcels, coverage.get("exclusions"), 0.0) | drawn
+    clear = is_covered(parcels, coverage.get("exclusions"), 0.0) | drawn
     yards_known = np.ones(count, dtype=bool)
     yards_known[lines.of[lines.yard == "unknown"]] = False
     open_m2 = _open_area_m2(sites)
@@ -117,16 +123,16 @@ def ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> Ground:
         index=sites.index,
     )
     # Of the parcel's own buildings, whatever the clearances: a larger one tries no other turn.
-    own, on = within(parcels, buildings, 0.0)
-    of, degrees = fit.turns(parcels, buildings[on], own)
-    return Ground(
+    own, on = find_pairs_within(parcels, buildings, 0.0)
+    of, degrees = fit.list_directions(parcels, buildings[on], own)
+    return BuildableGround(
         shapes=left,
-        radius_m=_radius_m(left),
-        origin=_origin(parcels),
+        radius_m=_largest_circle_radius_m(left),
+        origin=_point_on_parcel(parcels),
         turns_from=np.searchsorted(of, np.arange(count + 1)),
         degrees=degrees,
         taken=np.full(count, None, dtype=object),
-        street=street_side(lines, count),
+        street=select_street_lines(lines, count),
         open_m2=np.where(known, np.inf, facts["open_area_m2"].fillna(np.inf)),
         facts=facts,
     )
@@ -148,7 +154,7 @@ def _setbacks(sites: gpd.GeoDataFrame, plan: Plan) -> dict[str, np.ndarray]:
     return found
 
 
-def _depth_m(lines: Lines, depths: dict[str, np.ndarray]) -> np.ndarray:
+def _depth_m(lines: LotLines, depths: dict[str, np.ndarray]) -> np.ndarray:
     """Return how deep the yard along each lot line is."""
     front, side, rear, home = (depths[f"setback_{yard}_m"][lines.of] for yard in YARDS)
     deepest = np.maximum(np.maximum(front, side), rear)
@@ -161,24 +167,24 @@ def _depth_m(lines: Lines, depths: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(np.where(lines.abuts_home, np.maximum(depth, home), depth))
 
 
-def _on(inner: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _shapes_on_sites(inner: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return which of the shapes lie on which site: the site's position, and the shape."""
-    site, shape = within(inner, shapes, 0.0)
+    site, shape = find_pairs_within(inner, shapes, 0.0)
     return site, shapes[shape]
 
 
-def _origin(parcels: np.ndarray) -> np.ndarray:
+def _point_on_parcel(parcels: np.ndarray) -> np.ndarray:
     """Return a point (n, 2) on each parcel; (0, 0) on one without ground."""
     origin, there = np.zeros((len(parcels), 2)), ~shapely.is_empty(parcels)
     origin[there] = shapely.get_coordinates(shapely.point_on_surface(parcels[there]))
     return origin
 
 
-def chosen(ground: Ground, sites: np.ndarray) -> Ground:
+def take_sites(ground: BuildableGround, sites: np.ndarray) -> BuildableGround:
     """Return the ground of the chosen sites (positions) alone."""
     times = np.diff(ground.turns_from)[sites]
-    turn = np.repeat(ground.turns_from[sites], times) + counted(times)
-    return Ground(
+    turn = np.repeat(ground.turns_from[sites], times) + positions_in_groups(times)
+    return BuildableGround(
         shapes=ground.shapes[sites],
         radius_m=ground.radius_m[sites],
         origin=ground.origin[sites],
@@ -191,26 +197,30 @@ def chosen(ground: Ground, sites: np.ndarray) -> Ground:
     )
 
 
-def shrunk(ground: Ground, by_m: np.ndarray) -> Ground:
+def shrink_ground(ground: BuildableGround, by_m: np.ndarray) -> BuildableGround:
     """Return the same ground with every clearance of a site larger by `by_m` (below 0: smaller)."""
-    shapes = polygons(shapely.buffer(ground.shapes, -by_m, **MITRE))
-    return replace(ground, shapes=shapes, radius_m=_radius_m(shapes))
+    shapes = keep_polygons(shapely.buffer(ground.shapes, -by_m, **MITER))
+    return replace(ground, shapes=shapes, radius_m=_largest_circle_radius_m(shapes))
 
 
-def less(ground: Ground, taken: np.ndarray, stands_m2: np.ndarray | float = 0.0) -> Ground:
+def subtract_ground(
+    ground: BuildableGround, taken: np.ndarray, stands_m2: np.ndarray | float = 0.0
+) -> BuildableGround:
     """Return the ground less what is taken of it: a shape per site, None for nothing.
 
     `stands_m2` is how much of that is stood on: what a bare parcel's record leaves shrinks by it.
     """
     some = np.flatnonzero(~shapely.is_missing(taken))
     shapes, radius_m = ground.shapes.copy(), ground.radius_m.copy()
-    shapes[some] = polygons(shapely.difference(shapes[some], taken[some]))
-    radius_m[some] = _radius_m(shapes[some])
+    shapes[some] = keep_polygons(shapely.difference(shapes[some], taken[some]))
+    radius_m[some] = _largest_circle_radius_m(shapes[some])
     left_m2 = np.maximum(ground.open_m2 - stands_m2, 0.0)
     return replace(ground, shapes=shapes, radius_m=radius_m, taken=taken, open_m2=left_m2)
 
 
-def either(ground: Ground, other: Ground, which: np.ndarray) -> Ground:
+def select_ground(
+    ground: BuildableGround, other: BuildableGround, which: np.ndarray
+) -> BuildableGround:
     """Return the `other` ground of the sites where `which` says so; both are of the same sites."""
     return replace(
         ground,
@@ -221,7 +231,7 @@ def either(ground: Ground, other: Ground, which: np.ndarray) -> Ground:
     )
 
 
-def polygons(shapes: np.ndarray) -> np.ndarray:
+def keep_polygons(shapes: np.ndarray) -> np.ndarray:
     """Keep the polygons of each shape, dropping the points and lines that cutting leaves."""
     parts, of = shapely.get_parts(shapes, return_index=True)
     area = shapely.area(parts) > fit.TOLERANCE_M
@@ -231,7 +241,7 @@ def polygons(shapes: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _radius_m(shapes: np.ndarray) -> np.ndarray:
+def _largest_circle_radius_m(shapes: np.ndarray) -> np.ndarray:
     """Return the radius of the largest circle in each shape, at most its tolerance short."""
     radius, room = np.zeros(len(shapes)), ~shapely.is_empty(shapes)
     circle = shapely.maximum_inscribed_circle(shapes[room], tolerance=CIRCLE_TOLERANCE_M)

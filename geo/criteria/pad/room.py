@@ -14,16 +14,18 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.criteria.pad.ground import CIRCLE_TOLERANCE_M, Ground
-from geo.equipment.block import Block, blocks
+from geo.criteria.pad.ground import CIRCLE_TOLERANCE_M, BuildableGround
+from geo.equipment.block import Block, list_layouts
 from geo.model import Generator, Plan
 from geo.shapes import rectangles as fit
-from geo.shapes.ragged import counted
+from geo.shapes.ragged import positions_in_groups
 
 AREA_TOLERANCE_M2 = fit.TOLERANCE_M * 100
 
 
-def most(ground: Ground, generator: Generator, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+def max_machines_that_fit(
+    ground: BuildableGround, generator: Generator, plan: Plan
+) -> tuple[np.ndarray, np.ndarray]:
     """Return for each site the most machines of which a block fits, and the bound on it.
 
     Both from 0 to the plan's cap. The bound holds for a block turned in any direction; where it is
@@ -33,19 +35,21 @@ def most(ground: Ground, generator: Generator, plan: Plan) -> tuple[np.ndarray, 
     Worked: 4.6 by 6.1 m of ground takes 3 machines and a cabinet, two by two.
     """
     lower, upper = _bounds(ground, generator, plan)
-    return _between(ground, lower, upper, generator, plan), upper
+    return _search_between(ground, lower, upper, generator, plan), upper
 
 
-def fits(ground: Ground, count: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
+def check_fit(
+    ground: BuildableGround, count: np.ndarray, generator: Generator, plan: Plan
+) -> np.ndarray:
     """Say for each site whether a block of so many machines (one number per site) fits."""
     lower, upper = _bounds(ground, generator, plan)
     asked = np.where((lower < count) & (count <= upper), count, 0)
-    found = _between(ground, np.maximum(asked - 1, 0), asked, generator, plan)
+    found = _search_between(ground, np.maximum(asked - 1, 0), asked, generator, plan)
     return np.asarray((count <= lower) | ((asked > 0) & (found >= count)))
 
 
-def candidates(
-    ground: Ground,
+def list_placements(
+    ground: BuildableGround,
     sites: np.ndarray,
     count: np.ndarray,
     quiet: Callable[[np.ndarray, np.ndarray], np.ndarray],
@@ -65,11 +69,11 @@ def candidates(
     The answer has a row per placement: query, site, count, x, y (the block's centre, market
     frame), degrees (its length, counter-clockwise from east), rows, columns, length_m, width_m.
     """
-    rows = _laid(sites, count, generator, plan)
+    rows = _list_layouts(sites, count, generator, plan)
     small = rows["length_m"] * rows["width_m"] <= ground.open_m2[rows["site"]] + AREA_TOLERANCE_M2
-    rows = _placed(ground, rows[small], every=every)
+    rows = _place_layouts(ground, rows[small], every=every)
     at, turned = rows["site"].to_numpy(), rows["turn"].to_numpy()
-    area = fit.centred(
+    area = fit.possible_centers_rotated(
         ground.shapes[at],
         ground.origin[at],
         ground.degrees[turned],
@@ -100,14 +104,16 @@ def candidates(
     return table.drop(columns="quiet").reset_index(drop=True)
 
 
-def lack(ground: Ground, parcels: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
+def missing_room(
+    ground: BuildableGround, parcels: np.ndarray, generator: Generator, plan: Plan
+) -> np.ndarray:
     """Return what each site's ground lacks for one machine, in machines; 0 where it has room.
 
     For ordering those that carry none. The larger of the area that is missing over one block's,
     and of the metres by which the deepest yard, were it all round, would have to shrink over the
     block's short side.
     """
-    one = blocks(1, generator, plan)[0]
+    one = list_layouts(1, generator, plan)[0]
     need_m2, side_m = one.length_m * one.width_m, min(one.length_m, one.width_m)
     facts = ground.facts
     room = np.where(facts["bare"], facts["open_or_built_over_m2"], facts["ground_area_m2"])
@@ -116,10 +122,14 @@ def lack(ground: Ground, parcels: np.ndarray, generator: Generator, plan: Plan) 
     narrow = facts["deepest_yard_m"].to_numpy() + side_m / 2 - shapely.length(circle)
     # A block that fits lacks nothing, however deep one of the yards is.
     lacking = np.fmax((need_m2 - room) / need_m2, narrow / side_m)
-    return np.where(fits(ground, np.ones(len(parcels), dtype=int), generator, plan), 0.0, lacking)
+    return np.where(
+        check_fit(ground, np.ones(len(parcels), dtype=int), generator, plan), 0.0, lacking
+    )
 
 
-def _bounds(ground: Ground, generator: Generator, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(
+    ground: BuildableGround, generator: Generator, plan: Plan
+) -> tuple[np.ndarray, np.ndarray]:
     """Return how many machines surely fit on each site's ground, and how many at most could."""
     sites = len(ground.shapes)
     parts, of = shapely.get_parts(ground.shapes, return_index=True)
@@ -134,7 +144,7 @@ def _bounds(ground: Ground, generator: Generator, plan: Plan) -> tuple[np.ndarra
     lower, upper = np.zeros((2, sites), dtype=int)
     for n in range(1, plan.cap + 1):
         could, does = np.zeros((2, sites), dtype=bool)
-        for one in blocks(n, generator, plan):
+        for one in list_layouts(n, generator, plan):
             long, narrow = max(one.length_m, one.width_m), min(one.length_m, one.width_m)
             room = (area >= long * narrow - AREA_TOLERANCE_M2) & (ground.radius_m > 0)
             could |= room & (widest >= narrow) & (across >= long - fit.TOLERANCE_M)
@@ -143,13 +153,13 @@ def _bounds(ground: Ground, generator: Generator, plan: Plan) -> tuple[np.ndarra
     return lower, upper
 
 
-def _between(
-    ground: Ground, held: np.ndarray, upper: np.ndarray, generator: Generator, plan: Plan
+def _search_between(
+    ground: BuildableGround, held: np.ndarray, upper: np.ndarray, generator: Generator, plan: Plan
 ) -> np.ndarray:
     """Return the most machines that fit of each site, known to lie from `held` to `upper`."""
     largest = int(upper.max(initial=0))
-    layouts = [_sizes(blocks(n, generator, plan)) for n in range(1, largest + 1)]
-    found, _ = fit.most(
+    layouts = [_sizes(list_layouts(n, generator, plan)) for n in range(1, largest + 1)]
+    found, _ = fit.find_largest_fit(
         ground.shapes,
         ground.turns_from,
         ground.degrees,
@@ -166,7 +176,7 @@ def _sizes(layouts: list[Block]) -> np.ndarray:
 
 
 def _spots_inside(
-    ground: Ground,
+    ground: BuildableGround,
     rows: pd.DataFrame,
     area: np.ndarray,
     spots: tuple[np.ndarray, np.ndarray],
@@ -176,7 +186,7 @@ def _spots_inside(
     first = np.searchsorted(query, rows["query"], "left")
     times = np.searchsorted(query, rows["query"], "right") - first
     row = np.repeat(np.arange(len(rows)), times)
-    at = xy[np.repeat(first, times) + counted(times)]
+    at = xy[np.repeat(first, times) + positions_in_groups(times)]
     dx, dy = (at - ground.origin[rows["site"].to_numpy()[row]]).T
     angle = np.radians(ground.degrees[rows["turn"].to_numpy()[row]])
     x = dx * np.cos(angle) + dy * np.sin(angle)
@@ -186,15 +196,17 @@ def _spots_inside(
     return row[inside], np.column_stack((x[inside], y[inside]))
 
 
-def _laid(sites: np.ndarray, count: np.ndarray, generator: Generator, plan: Plan) -> pd.DataFrame:
+def _list_layouts(
+    sites: np.ndarray, count: np.ndarray, generator: Generator, plan: Plan
+) -> pd.DataFrame:
     """Return every layout of each query (site, count), squarest first: a row each."""
     kinds, kind = np.unique(count, return_inverse=True)
-    layouts = [blocks(int(n), generator, plan) for n in kinds]
+    layouts = [list_layouts(int(n), generator, plan) for n in kinds]
     table = np.array([astuple(one) for options in layouts for one in options]).reshape(-1, 4)
     many = np.array([len(options) for options in layouts], dtype=int)
     times = many[kind]
     query = np.repeat(np.arange(len(sites)), times)
-    rows = table[(np.cumsum(many) - many)[kind[query]] + counted(times)]
+    rows = table[(np.cumsum(many) - many)[kind[query]] + positions_in_groups(times)]
     return pd.DataFrame(
         {
             "query": query,
@@ -208,17 +220,17 @@ def _laid(sites: np.ndarray, count: np.ndarray, generator: Generator, plan: Plan
     )
 
 
-def _placed(ground: Ground, rows: pd.DataFrame, *, every: bool) -> pd.DataFrame:
+def _place_layouts(ground: BuildableGround, rows: pd.DataFrame, *, every: bool) -> pd.DataFrame:
     """Return the layouts that fit, each with the first turn in which it does and a place there.
 
     Which way a block is turned hardly matters to who hears it, but how long and narrow it is does.
     Without `every`, the first layout that fits is enough.
     """
-    nth = counted(rows.groupby("query", sort=False).size().to_numpy())
+    nth = positions_in_groups(rows.groupby("query", sort=False).size().to_numpy())
     found, asked = [], rows
     for rank in range(nth.max(initial=-1) + 1):
         now = asked if every else rows[(nth == rank) & rows["query"].isin(asked["query"])]
-        turn, across, centre = fit.first(
+        turn, across, centre = fit.find_first_fit(
             ground.shapes,
             ground.turns_from,
             ground.degrees,

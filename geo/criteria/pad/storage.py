@@ -7,15 +7,15 @@ import numpy as np
 import shapely
 
 from geo.criteria.pad import room
-from geo.criteria.pad.ground import MITRE, Ground, chosen, less
-from geo.equipment.tanks import Tanks
+from geo.criteria.pad.ground import MITER, BuildableGround, subtract_ground, take_sites
+from geo.equipment.tanks import TankGroup
 from geo.model import Generator, Plan
 from geo.shapes import rectangles as fit
-from geo.shapes.near import gather, within
+from geo.shapes.near import find_pairs_within, unite_by_group
 
 
 @dataclass(frozen=True)
-class Stored:
+class PlacedStorage:
     """The tanks of each site, and the ground that they leave.
 
     `group` is the position of the site's tanks among those asked for, -1 where none fits; `body`
@@ -24,19 +24,19 @@ class Stored:
 
     group: np.ndarray
     body: np.ndarray
-    ground: Ground
+    ground: BuildableGround
 
 
-def stored(
-    ground: Ground,
+def place_storage(
+    ground: BuildableGround,
     parcels: np.ndarray,
     buildings: np.ndarray,
-    groups: list[Tanks],
+    groups: list[TankGroup],
     quiet: Callable[[np.ndarray, np.ndarray], np.ndarray],
     hoped: np.ndarray,
     generator: Generator,
     plan: Plan,
-) -> Stored:
+) -> PlacedStorage:
     """Place tanks on each site: those beside which the most machines fit that they can feed.
 
     Tanks stand on buildable ground, as far from every lot line and building as their rule says,
@@ -55,23 +55,23 @@ def stored(
     for number, tanks in enumerate(groups):
         away = tanks.building_m, tanks.line_m
         if away not in rooms:
-            rooms[away] = _room(ground, parcels, buildings, *away)
+            rooms[away] = _ground_for_tanks(ground, parcels, buildings, *away)
         tanks_m2 = tanks.length_m * tanks.width_m
         asked = np.flatnonzero((hoped > best) & (ground.open_m2 >= tanks_m2))
-        site, outline, containers = _standing(ground, rooms[away], asked, tanks, quiet)
-        beside = shapely.buffer(outline, tanks.pad_m, **MITRE)
-        left = less(chosen(ground, site), beside, tanks_m2)
-        fitting, _ = room.most(left, generator, plan)
+        site, outline, containers = _locate_tanks(ground, rooms[away], asked, tanks, quiet)
+        beside = shapely.buffer(outline, tanks.pad_m, **MITER)
+        left = subtract_ground(take_sites(ground, site), beside, tanks_m2)
+        fitting, _ = room.max_machines_that_fit(left, generator, plan)
         serves = np.minimum(np.minimum(fitting, tanks.feeds + plan.spares), hoped[site])
         more = serves > best[site]
         at = site[more]
         best[at], group[at], stands_m2[at] = serves[more], number, tanks_m2
         body[at], taken[at] = containers[more], beside[more]
-    return Stored(group, body, less(ground, taken, stands_m2))
+    return PlacedStorage(group, body, subtract_ground(ground, taken, stands_m2))
 
 
-def _room(
-    ground: Ground,
+def _ground_for_tanks(
+    ground: BuildableGround,
     parcels: np.ndarray,
     buildings: np.ndarray,
     building_m: float,
@@ -80,17 +80,17 @@ def _room(
     """Return the ground of each site that is so far from every building and lot line."""
     inner = ground.shapes
     if line_m:
-        inner = shapely.intersection(inner, shapely.buffer(parcels, -line_m, **MITRE))
-    site, building = within(inner, buildings, building_m)
-    grown = shapely.buffer(buildings[building], building_m, **MITRE)
-    return np.asarray(shapely.difference(inner, gather(grown, site, len(parcels))))
+        inner = shapely.intersection(inner, shapely.buffer(parcels, -line_m, **MITER))
+    site, building = find_pairs_within(inner, buildings, building_m)
+    grown = shapely.buffer(buildings[building], building_m, **MITER)
+    return np.asarray(shapely.difference(inner, unite_by_group(grown, site, len(parcels))))
 
 
-def _standing(
-    ground: Ground,
+def _locate_tanks(
+    ground: BuildableGround,
     rooms: np.ndarray,
     asked: np.ndarray,
-    tanks: Tanks,
+    tanks: TankGroup,
     quiet: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the sites on which the tanks fit, the outline of the group there and its containers.
@@ -98,14 +98,16 @@ def _standing(
     They stand where it is least quiet of the corners of where they can be centred.
     """
     sizes = np.tile((tanks.length_m, tanks.width_m), (len(asked), 1))
-    turn, across, centre = fit.first(rooms, ground.turns_from, ground.degrees, asked, sizes)
+    turn, across, centre = fit.find_first_fit(
+        rooms, ground.turns_from, ground.degrees, asked, sizes
+    )
     held = turn >= 0
     site, turn, across, centre = asked[held], turn[held], across[held], centre[held]
-    area = fit.centred(
+    area = fit.possible_centers_rotated(
         rooms[site], ground.origin[site], ground.degrees[turn], across, sizes[held], centre
     )
     corner, of = shapely.get_coordinates(area, return_index=True)
-    points = fit.turn_back(
+    points = fit.rotate_shapes_back(
         shapely.points(corner), ground.origin[site[of]], ground.degrees[turn[of]]
     )
     x, y = shapely.get_coordinates(points).T.round(4)
@@ -115,7 +117,7 @@ def _standing(
     x, y = x[order], y[order]
     degrees = ground.degrees[turn] + np.where(across, 90.0, 0.0)
     one = np.ones(len(site))
-    outline = fit.rectangles(x, y, tanks.length_m * one, tanks.width_m * one, degrees)
+    outline = fit.make_rectangles(x, y, tanks.length_m * one, tanks.width_m * one, degrees)
     # Side by side across the group's width.
     row = np.repeat(np.arange(len(site)), tanks.count)
     nth = np.tile(np.arange(tanks.count), len(site))
@@ -123,7 +125,7 @@ def _standing(
     angle, each = np.radians(degrees[row]), np.ones(len(row))
     containers = np.full(len(site), None, dtype=object)
     shapely.multipolygons(
-        fit.rectangles(
+        fit.make_rectangles(
             x[row] - off * np.sin(angle),
             y[row] + off * np.cos(angle),
             tanks.container.length_m * each,

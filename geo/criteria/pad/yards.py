@@ -12,21 +12,21 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.shapes.near import gather, shapes_of
+from geo.shapes.near import geometry_array, unite_by_group
 
 ABUTS_M = 1.0
-DRAWN_M = 0.05
+STRIP_M = 0.05
 SHORTEST_M = 0.001
 ROUNDING_M = 1e-6
 ROUNDING = 1e-9
 SAME_FRONT = np.cos(np.radians(60.0))
 BEHIND = np.cos(np.radians(135.0))
-OF_NO_SITE = -2
+NO_SITE = -2
 LAND = ("lot", "rail", "water")
 
 
 @dataclass(frozen=True)
-class Lines:
+class LotLines:
     """One row per edge of every ring of every parcel, in order of parcel, ring and vertex.
 
     `of` (m,) is the parcel's position; `begin` and `end` (m, 2) run with the parcel's land on
@@ -44,9 +44,9 @@ class Lines:
     mapped: np.ndarray
 
 
-def lot_lines(
+def classify_lot_lines(
     parcels: np.ndarray, own: np.ndarray, lots: gpd.GeoDataFrame | None, known: np.ndarray
-) -> Lines:
+) -> LotLines:
     """Say of every edge of every parcel which yard it bounds, and whether a home lies beyond it.
 
     `parcels` (n,) are polygons, of one part or several, in a metric frame; `own` (n,) their site
@@ -76,9 +76,9 @@ def lot_lines(
     yard = np.full(len(of), "unknown", dtype=object)
     home = np.zeros(len(of), dtype=bool)
     if lots is None or not len(of):
-        return Lines(of, begin, end, yard, home, length, mapped)
+        return LotLines(of, begin, end, yard, home, length, mapped)
     site, names = pd.factorize(np.asarray(own, dtype=object))
-    beside = _beside(begin, end, site[of], _coded(lots, names))
+    beside = _measure_land_beside(begin, end, site[of], _code_lots(lots, names))
     touch = np.minimum(ABUTS_M, length) - ROUNDING_M
     home = beside["home"] >= touch
     front = beside["neighbour"] < length / 2 - ROUNDING_M
@@ -86,15 +86,15 @@ def lot_lines(
     front &= ~hole & mapped
     across = hole | (beside["barrier"] > length / 2 + ROUNDING_M)
     outward = _outward(begin, end, length)
-    away = _away(of, outward, length, front, len(parcels))
+    away = _cosine_to_front(of, outward, length, front, len(parcels))
     faced = np.bincount(of[front], minlength=len(parcels))[of] > 0
     yard[faced] = "side"
     yard[faced & ~across & (away < BEHIND - ROUNDING)] = "rear"
     yard[front] = "front"
-    return Lines(of, begin, end, yard, home, length, mapped)
+    return LotLines(of, begin, end, yard, home, length, mapped)
 
 
-def inset(parcels: np.ndarray, lines: Lines, depth_m: np.ndarray) -> np.ndarray:
+def cut_yards(parcels: np.ndarray, lines: LotLines, depth_m: np.ndarray) -> np.ndarray:
     """Return each parcel (n,) less a band along each of its edges, `depth_m` (m,) deep.
 
     A band reaches as far past both ends of its edge as it is deep, with square ends, and to both
@@ -108,7 +108,7 @@ def inset(parcels: np.ndarray, lines: Lines, depth_m: np.ndarray) -> np.ndarray:
         raise ValueError("a yard's depth is 0 or more: it is a distance from a line")
     deep = depth_m > ROUNDING_M
     of, begin, end, depth = lines.of[deep], lines.begin[deep], lines.end[deep], depth_m[deep, None]
-    land = areas(parcels)
+    land = make_valid_polygons(parcels)
     if not len(of):
         return land
     along = (end - begin) / lines.length_m[deep, None]
@@ -116,11 +116,11 @@ def inset(parcels: np.ndarray, lines: Lines, depth_m: np.ndarray) -> np.ndarray:
     first, last = begin - along * depth, end + along * depth
     aside = right * depth
     corners = np.stack((first - aside, first + aside, last + aside, last - aside), axis=1)
-    bands = gather(shapely.polygons(corners), of, len(parcels))
+    bands = unite_by_group(shapely.polygons(corners), of, len(parcels))
     return np.asarray(shapely.difference(land, bands))
 
 
-def street_side(lines: Lines, count: int) -> np.ndarray:
+def select_street_lines(lines: LotLines, count: int) -> np.ndarray:
     """Return the front edges of each of `count` parcels as one MultiLineString.
 
     It is empty where a parcel whose surroundings are mapped has none, None where they are not.
@@ -136,7 +136,7 @@ def street_side(lines: Lines, count: int) -> np.ndarray:
     return sides
 
 
-def areas(shapes: np.ndarray) -> np.ndarray:
+def make_valid_polygons(shapes: np.ndarray) -> np.ndarray:
     """Return shapes with those that cross or touch themselves made valid, polygons only.
 
     A shape without area, and one that is missing, is an empty polygon.
@@ -170,7 +170,7 @@ def _outward(begin: np.ndarray, end: np.ndarray, length: np.ndarray) -> np.ndarr
     )
 
 
-def _away(
+def _cosine_to_front(
     of: np.ndarray, outward: np.ndarray, length: np.ndarray, front: np.ndarray, count: int
 ) -> np.ndarray:
     """Return the cosine of the angle between each edge's normal and its parcel's main front.
@@ -206,14 +206,14 @@ class _Lots:
     street: np.ndarray
 
 
-def _coded(lots: gpd.GeoDataFrame, names: np.ndarray) -> _Lots:
+def _code_lots(lots: gpd.GeoDataFrame, names: np.ndarray) -> _Lots:
     there = ~(lots.geometry.is_empty | lots.geometry.isna()).to_numpy()
     lots = lots[there]
     site = pd.Index(names).get_indexer(lots["site_id"].to_numpy(dtype=object))
     kind = lots["kind"].to_numpy(dtype=object)
     return _Lots(
-        shapes=shapes_of(lots),
-        site=np.where(site < 0, OF_NO_SITE, site),
+        shapes=geometry_array(lots),
+        site=np.where(site < 0, NO_SITE, site),
         land=np.isin(kind, LAND),
         barrier=np.isin(kind, ("rail", "water")),
         # Where nobody knows the use, somebody may live there.
@@ -223,7 +223,7 @@ def _coded(lots: gpd.GeoDataFrame, names: np.ndarray) -> _Lots:
     )
 
 
-def _beside(
+def _measure_land_beside(
     begin: np.ndarray, end: np.ndarray, site: np.ndarray, lots: _Lots
 ) -> dict[str, np.ndarray]:
     """Return how many metres of each edge have which kind of land in the strip outside it.
@@ -234,7 +234,7 @@ def _beside(
     the strip wholly or leaves it out, so one point says which.
     """
     length = np.hypot(*(end - begin).T)
-    edge, lot, low, high = _outlines(begin, end, length, lots.shapes)
+    edge, lot, low, high = _clip_outlines(begin, end, length, lots.shapes)
     every = np.arange(len(length))
     # Each edge is cut at its own ends too, where nothing begins or ends: those count for no lot.
     at = np.concatenate((np.zeros(len(length)), length, low, high))
@@ -243,7 +243,7 @@ def _beside(
     at, of = at[order], of[order]
     piece = np.flatnonzero((of[1:] == of[:-1]) & (np.diff(at) > ROUNDING_M))
     piece_of, size = of[piece], np.diff(at)[piece]
-    middle = _outside(begin, end, length, piece_of, at[piece] + size / 2)
+    middle = _points_outside(begin, end, length, piece_of, at[piece] + size / 2)
     point, cover = shapely.STRtree(lots.shapes).query(middle)
     shapely.prepare(lots.shapes)
     covers = shapely.intersects(lots.shapes[cover], middle[point])
@@ -266,18 +266,18 @@ def _beside(
     }
 
 
-def _outside(
+def _points_outside(
     begin: np.ndarray, end: np.ndarray, length: np.ndarray, of: np.ndarray, at_m: np.ndarray
 ) -> np.ndarray:
     """Return the points in the middle of the strip, `at_m` along the edges `of`."""
     along = ((end - begin) / length[:, None])[of]
     right = np.column_stack((along[:, 1], -along[:, 0]))
     return np.asarray(
-        shapely.points(begin[of] + along * at_m[:, None] + right * (DRAWN_M + ABUTS_M) / 2)
+        shapely.points(begin[of] + along * at_m[:, None] + right * (STRIP_M + ABUTS_M) / 2)
     )
 
 
-def _outlines(
+def _clip_outlines(
     begin: np.ndarray, end: np.ndarray, length: np.ndarray, shapes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return each piece of outline in a strip: its edge, its lot, and from where to where along."""
@@ -296,8 +296,8 @@ def _outlines(
     # Along the edge and outward from it, of the piece's two ends.
     u = np.stack([(point * along).sum(axis=1) for point in (first, last)])
     v = np.stack([point[:, 0] * along[:, 1] - point[:, 1] * along[:, 0] for point in (first, last)])
-    deep = _clipped(v, DRAWN_M, np.full(len(edge), ABUTS_M + ROUNDING_M))
-    beside = _clipped(u, -ROUNDING_M, length[edge] + ROUNDING_M)
+    deep = _clip_piece(v, STRIP_M, np.full(len(edge), ABUTS_M + ROUNDING_M))
+    beside = _clip_piece(u, -ROUNDING_M, length[edge] + ROUNDING_M)
     start, stop = np.maximum(deep[0], beside[0]), np.minimum(deep[1], beside[1])
     kept = start <= stop
     edge, lot = edge[kept], of_part[of_ring[ring[:-1][joined]]][piece[kept]]
@@ -306,7 +306,7 @@ def _outlines(
     return edge, lot, low_u, high_u
 
 
-def _clipped(value: np.ndarray, least: float, most: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _clip_piece(value: np.ndarray, least: float, most: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return which part of a piece, 0 at its one end to 1 at its other, keeps within bounds.
 
     `value` (2, k) is what is bounded at its two ends; where nothing is, the part ends before it

@@ -8,10 +8,10 @@ import pytest
 
 from geo import catalogue
 from geo.criteria.cost import economics as money
-from geo.criteria.cost.economics import economics, energy_usd_per_kwh
+from geo.criteria.cost.economics import estimate_costs, fuel_cost_usd_per_kwh
 
-MACHINE = catalogue.generators()["gx230"]
-FUELS = list(catalogue.fuels().values())
+MACHINE = catalogue.read_generators()["gx230"]
+FUELS = list(catalogue.read_fuels().values())
 ROW = {
     "shortfall_lo_kw": 950.0, "shortfall_hi_kw": 950.0, "power_factor": 0.95,
     "grid_evidence": "feeder", "grid_utility": None, "grid_distance_m": 8.0, "placed_n": 9,
@@ -21,7 +21,7 @@ ROW = {
 
 
 def told(plan, **changes):
-    return economics(pd.DataFrame([ROW | changes]), MACHINE, FUELS, plan).iloc[0]
+    return estimate_costs(pd.DataFrame([ROW | changes]), MACHINE, FUELS, plan).iloc[0]
 
 
 def test_an_upgrade_is_a_connection_and_its_kilovoltamperes(plan):
@@ -74,10 +74,10 @@ def test_the_fuel_of_a_kilowatt_hour(plan):
     assert row["energy_usd_per_kwh_lo"] == pytest.approx(3412.142 / 0.33 * 8 / 1e6)
     assert row["energy_usd_per_kwh_hi"] == pytest.approx(3412.142 / 0.33 * 14 / 1e6)
     by_lhv = MACHINE.model_copy(update={"efficiency_basis": "LHV"})
-    cost = energy_usd_per_kwh(by_lhv, FUELS, plan.economics, "lo")["natural_gas"]
+    cost = fuel_cost_usd_per_kwh(by_lhv, FUELS, plan.economics, "lo")["natural_gas"]
     assert cost == pytest.approx(3412.142 / 0.33 * 1030 / 930 * 8 / 1e6)
     free = plan.economics.model_copy(update={"fuel_usd_per_mmbtu": {}})
-    assert energy_usd_per_kwh(MACHINE, FUELS, free, "lo") == {}
+    assert fuel_cost_usd_per_kwh(MACHINE, FUELS, free, "lo") == {}
 
 
 def test_years_are_the_utilitys_where_it_is_named(plan):
@@ -94,7 +94,7 @@ def test_years_are_the_utilitys_where_it_is_named(plan):
 
 
 def test_every_estimate_is_printed_with_its_source_and_age(plan):
-    lines = money.estimates(plan, FUELS)
+    lines = money.describe_estimates(plan, FUELS)
     costs = plan.economics
     for one in (costs.upgrade_years, costs.connection_usd, costs.generator_usd_per_kw):
         assert any(one.source in line and one.as_of in line for line in lines)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from geo import catalogue
-from geo.equipment.generator import demand
-from geo.equipment.tanks import lasts_days, tanks
+from geo.equipment.generator import fuel_demand
+from geo.equipment.tanks import list_tank_groups, storage_days
 from geo.errors import ConfigError
 
-PROPANE, HYDROGEN = catalogue.fuels()["propane"], catalogue.fuels()["hydrogen"]
-GX230 = catalogue.generators()["gx230"]
+PROPANE, HYDROGEN = catalogue.read_fuels()["propane"], catalogue.read_fuels()["hydrogen"]
+GX230 = catalogue.read_generators()["gx230"]
 FOOT_M = 0.3048
 
 
@@ -18,7 +18,9 @@ def under(plan, **rules):
 
 
 def test_a_tank_feeds_what_it_holds_for_the_days_between_deliveries(plan):
-    found = {(one.count, one.container.capacity): one for one in tanks(PROPANE, GX230, plan)}
+    found = {
+        (one.count, one.container.capacity): one for one in list_tank_groups(PROPANE, GX230, plan)
+    }
     large = found[1, 30_000]
     # 80 % of 30 000 gal over 72 hours is 333.3 gal/h; / 22.6 gal/h = 14.7 machines.
     assert large.flow == pytest.approx(30_000 * 0.8 / 72)
@@ -31,7 +33,9 @@ def test_a_tank_feeds_what_it_holds_for_the_days_between_deliveries(plan):
 
 
 def test_several_tanks_keep_what_they_hold_together_and_a_distance_from_each_other(plan):
-    found = {(one.count, one.container.capacity): one for one in tanks(PROPANE, GX230, plan)}
+    found = {
+        (one.count, one.container.capacity): one for one in list_tank_groups(PROPANE, GX230, plan)
+    }
     two = found[2, 30_000]
     # 60 000 gal: the row to 70 000, 75 ft. 5 ft between containers of up to 30 000 gal each.
     assert (two.building_m, two.between_m) == pytest.approx((75 * FOOT_M, 5 * FOOT_M))
@@ -43,14 +47,14 @@ def test_several_tanks_keep_what_they_hold_together_and_a_distance_from_each_oth
 
 
 def test_groups_are_told_apart_by_what_they_feed(plan):
-    many = tanks(PROPANE, GX230, under(plan, containers_most=6))
+    many = list_tank_groups(PROPANE, GX230, under(plan, containers_most=6))
     feeds = [min(one.feeds, plan.cap) for one in many]
     assert feeds == sorted(set(feeds))
     assert feeds[-1] == plan.cap
 
 
 def test_a_small_tank_alone_may_stand_nearer(plan):
-    one = tanks(PROPANE, GX230, under(plan, autonomy_days={"propane": 1.0}))[0]
+    one = list_tank_groups(PROPANE, GX230, under(plan, autonomy_days={"propane": 1.0}))[0]
     # 800 gal a day for one machine of 542.4; up to 1200 gal, 10 ft in place of 25.
     assert (one.count, one.container.capacity, one.feeds) == (1, 1000, 1)
     assert one.building_m == pytest.approx(10 * FOOT_M)
@@ -59,34 +63,34 @@ def test_a_small_tank_alone_may_stand_nearer(plan):
 def test_without_a_vaporiser_a_tank_gives_what_it_boils_off(plan):
     # 3.02 gal/h each: eight of 1000 gal for one machine; nobody says what larger ones give.
     cold = under(plan, vaporiser=False, containers_most=12)
-    assert [(one.count, one.feeds) for one in tanks(PROPANE, GX230, cold)] == [(8, 1)]
-    assert tanks(PROPANE, GX230, under(plan, vaporiser=False)) == []
+    assert [(one.count, one.feeds) for one in list_tank_groups(PROPANE, GX230, cold)] == [(8, 1)]
+    assert list_tank_groups(PROPANE, GX230, under(plan, vaporiser=False)) == []
 
 
 def test_hydrogen_keeps_fifty_feet_from_the_machines_and_says_nothing_of_lot_lines(plan):
     rules = under(plan, autonomy_days={"hydrogen": 1.0}, separation={"hydrogen": "h2"})
-    (pair,) = tanks(HYDROGEN, GX230, rules)
+    (pair,) = list_tank_groups(HYDROGEN, GX230, rules)
     # 240 000 scf a day: 10 000 scfh for one machine of 6360.
     assert (pair.count, pair.feeds, pair.line_m) == (2, 1, None)
     assert (pair.building_m, pair.pad_m) == pytest.approx((50 * FOOT_M, 50 * FOOT_M))
 
 
 def test_a_group_lasts_at_least_the_plans_days_at_what_it_feeds(plan):
-    each = demand(GX230, PROPANE)
+    each = fuel_demand(GX230, PROPANE)
     for rules in (plan, under(plan, containers_most=6, autonomy_days={"propane": 10.0})):
-        groups = tanks(PROPANE, GX230, rules)
+        groups = list_tank_groups(PROPANE, GX230, rules)
         assert groups
         usable = np.array([group.capacity * 0.8 for group in groups])
         feeds = np.array([group.feeds for group in groups])
         days = rules.fuel.autonomy_days["propane"]
-        assert (lasts_days(usable, feeds * each) >= days).all()
+        assert (storage_days(usable, feeds * each) >= days).all()
         # One more would empty it before the next delivery.
-        assert (lasts_days(usable, (feeds + 1) * each) < days).all()
+        assert (storage_days(usable, (feeds + 1) * each) < days).all()
 
 
 def test_a_tank_lasts_what_it_holds_over_what_is_burnt():
     # 24 000 gal over 14 x 22.6 gal/h x 24 h = 7593.6 gal a day, over one machine's 542.4, and none.
-    days = lasts_days(np.full(3, 24_000.0), np.array([14, 1, 0]) * 22.6)
+    days = storage_days(np.full(3, 24_000.0), np.array([14, 1, 0]) * 22.6)
     assert days[:2] == pytest.approx([3.1605, 44.2478], abs=1e-4)
     assert np.isnan(days[2])
 
@@ -95,7 +99,7 @@ def test_a_thirstier_machine_is_never_fed_more(plan):
     fed = []
     for efficiency in (0.38, 0.33, 0.25):
         machine = GX230.model_copy(update={"efficiency": efficiency})
-        groups = tanks(PROPANE, machine, plan)
+        groups = list_tank_groups(PROPANE, machine, plan)
         fed.append({(one.count, one.container.capacity): one.feeds for one in groups})
     for frugal, thirsty in itertools.pairwise(fed):
         assert all(frugal.get(key, count) >= count for key, count in thirsty.items())
@@ -104,7 +108,9 @@ def test_a_thirstier_machine_is_never_fed_more(plan):
 def test_longer_between_deliveries_never_feeds_more(plan):
     feeds = []
     for days in (1, 2, 3, 7, 14):
-        groups = tanks(PROPANE, GX230, under(plan, autonomy_days={"propane": float(days)}))
+        groups = list_tank_groups(
+            PROPANE, GX230, under(plan, autonomy_days={"propane": float(days)})
+        )
         feeds.append({(one.count, one.container.capacity): one.feeds for one in groups})
     for sooner, later in itertools.pairwise(feeds):
         assert all(sooner.get(key, later[key]) >= later[key] for key in later)
@@ -112,6 +118,6 @@ def test_longer_between_deliveries_never_feeds_more(plan):
 
 def test_a_plan_that_does_not_say_how_long_it_lasts_is_refused(plan):
     with pytest.raises(ConfigError, match=r"autonomy_days.propane is None"):
-        tanks(PROPANE, GX230, under(plan, autonomy_days={}))
+        list_tank_groups(PROPANE, GX230, under(plan, autonomy_days={}))
     with pytest.raises(ConfigError, match=r"separation.propane is 'h24'"):
-        tanks(PROPANE, GX230, under(plan, separation={"propane": "h24"}))
+        list_tank_groups(PROPANE, GX230, under(plan, separation={"propane": "h24"}))

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from geo import catalogue
 from geo.criteria.fuel import gas, pipes
-from geo.criteria.fuel.facts import FACTS
-from geo.equipment.generator import demand
+from geo.criteria.fuel.facts import SUPPLY_COLUMNS
+from geo.equipment.generator import fuel_demand
 from geo.errors import ConfigError
 from geo.model import Assume, AssumedMain
 
-GAS, GX230 = catalogue.fuels()["natural_gas"], catalogue.generators()["gx230"]
+GAS, GX230 = catalogue.read_fuels()["natural_gas"], catalogue.read_generators()["gx230"]
 DEMAND = 200 * 3412.142 / 0.33 / 1030
 EVERYWHERE = shapely.box(-9000, -9000, 9000, 9000)
 LAYERS = ("mains", "gas_signs", "gas_territories", "gas_transmission")
@@ -33,7 +33,7 @@ def street(away_m):
 
 
 def ask(sites, plan, shapes=(LOT,), coverage=AREA, generator=GX230, share=None, **layers):
-    return gas.piped(sites(list(shapes)), layers, coverage, GAS, generator, plan, share)
+    return gas.supply_from_mains(sites(list(shapes)), layers, coverage, GAS, generator, plan, share)
 
 
 def one(sites, plan, **kwargs):
@@ -57,7 +57,9 @@ def test_a_main_runs_the_machines_that_its_free_share_feeds(
 ):
     row = one(sites, plan, mains=mains([(street(20), inches, pressure)]))
     # Polyethylene: two walls of an eleventh of the outside diameter; a quarter of the flow.
-    flow = pipes.flow_scfh(np.array([outside_in * 9 / 11]), np.array([pressure]), 1609.344, 0.6)
+    flow = pipes.pipe_flow_scfh(
+        np.array([outside_in * 9 / 11]), np.array([pressure]), 1609.344, 0.6
+    )
     assert row["fuel_capacity"] == pytest.approx(flow[0] * 0.25, rel=0.003)
     assert running(row) == [min(flow[0] * 0.25 // DEMAND, plan.cap)] * 2
     assert (row["fuel_evidence"], row["main_distance_m"]) == ("main", 20)
@@ -111,9 +113,9 @@ def test_a_pressure_between_two_classes_is_a_bracket(sites, mains, plan):
     wrong = one(sites, plan, mains=mains([(street(20), 8, "high")], pressure_kpa=1.7))
     low = one(sites, plan, mains=mains([(street(20), 8, "low")]))
     assert running(wrong) == [running(low)[0], running(ends[1])[1]]
-    assert gas.remarks({"mains": mains([(street(20), 8, "high")], pressure_kpa=1.7)}) == {
-        "mains whose pressure does not reach their class": 1
-    }
+    assert gas.count_unusable_mains(
+        {"mains": mains([(street(20), 8, "high")], pressure_kpa=1.7)}
+    ) == {"mains whose pressure does not reach their class": 1}
 
 
 def test_not_the_nearest_main_but_the_best_in_reach(sites, mains, plan):
@@ -137,11 +139,13 @@ def test_the_nearest_main_that_carries_what_runs_serves(sites, mains, plan):
     here = sites([LOT])
     # 2 in: 12 931 / 4 / 2007.7 = 1.6.
     for machines, main, metres in ((1, "M0", 10), (2, "M1", 60), (25, "M1", 60)):
-        row = gas.serving(found, here, layers, np.array([machines])).iloc[0]
+        row = gas.name_serving_main(found, here, layers, np.array([machines])).iloc[0]
         assert (row["main_id"], row["main_distance_m"]) == (main, metres)
     # Whatever serves, the site carries what it carries; one that runs none keeps its best.
     assert running(row) == [25, 25]
-    pd.testing.assert_frame_equal(gas.serving(found, here, layers, np.array([0])), found.facts)
+    pd.testing.assert_frame_equal(
+        gas.name_serving_main(found, here, layers, np.array([0])), found.facts
+    )
 
 
 def test_where_none_surely_carries_it_the_nearest_that_may_serves(sites, mains, plan):
@@ -151,7 +155,7 @@ def test_where_none_surely_carries_it_the_nearest_that_may_serves(sites, mains, 
     assert running(found.facts.iloc[0]) == [8, 25]
     assert found.facts["fuel_evidence"].tolist() == ["main"]
     for machines, main in ((8, "M2"), (9, "M1")):
-        row = gas.serving(found, here, layers, np.array([machines])).iloc[0]
+        row = gas.name_serving_main(found, here, layers, np.array([machines])).iloc[0]
         assert row["main_id"] == main
     assert np.isnan(row["fuel_capacity"])
 
@@ -161,7 +165,7 @@ def test_where_none_may_carry_it_the_one_that_carries_most_serves(sites, mains, 
     layers = {"mains": mains(rows)}
     found = ask(sites, plan, **layers)
     assert running(found.facts.iloc[0]) == [8, 8]
-    row = gas.serving(found, sites([LOT]), layers, np.array([9])).iloc[0]
+    row = gas.name_serving_main(found, sites([LOT]), layers, np.array([9])).iloc[0]
     assert row["main_id"] == "M1"
 
 
@@ -228,7 +232,7 @@ def test_what_a_site_carries_may_rest_on_an_assumption_about_another_main(sites,
     layers = {"mains": mains([(street(10), 2, "high"), (street(60), np.nan, "high")])}
     found = ask(sites, taken, **layers)
     assert running(found.facts.iloc[0]) == [8, 8]
-    row = gas.serving(found, sites([LOT]), layers, np.array([1])).iloc[0]
+    row = gas.name_serving_main(found, sites([LOT]), layers, np.array([1])).iloc[0]
     assert (row["main_id"], row["main_diameter_in"]) == ("M0", 2)
     assert row["fuel_assumed"] == "the size of the main: 4 in polyethylene"
     # Where a main on record carries as much, nothing rests on the assumption.
@@ -354,11 +358,11 @@ def test_a_territory_is_named_before_a_sign_unless_the_plan_rests_on_the_sign(
 
 def test_a_fuel_without_a_gravity_is_refused(sites, mains, plan):
     with pytest.raises(ConfigError, match="its gravity is not given"):
-        gas.piped(
+        gas.supply_from_mains(
             sites([LOT]),
             {"mains": mains([(street(20), 4, "high")])},
             AREA,
-            catalogue.fuels()["hydrogen"],
+            catalogue.read_fuels()["hydrogen"],
             GX230,
             plan,
         )
@@ -368,7 +372,7 @@ def test_texts_are_missing_as_none_and_numbers_as_nan(sites, mains, plan):
     rows = [(street(10), np.nan, None), (street(400), 4, "high")]
     lots = [LOT, shapely.box(0, -380, 40, -340)]
     facts = ask(sites, plan, shapes=lots, mains=mains(rows, material=[None, "other"])).facts
-    for name, blank in FACTS.items():
+    for name, blank in SUPPLY_COLUMNS.items():
         if blank is None:
             assert facts[name].dtype == object, name
             assert all(value is None or isinstance(value, str) for value in facts[name]), name
@@ -378,10 +382,10 @@ def test_texts_are_missing_as_none_and_numbers_as_nan(sites, mains, plan):
 
 def test_no_sites_and_no_mains_are_no_fault(sites, mains, plan):
     found = ask(sites, plan, shapes=(), mains=mains([(street(20), 4, "high")]))
-    assert list(found.facts.columns) == list(FACTS)
+    assert list(found.facts.columns) == list(SUPPLY_COLUMNS)
     assert len(found.facts) == len(found.reach) == 0
     found = ask(sites, plan, mains=mains([]))
-    kept = gas.serving(found, sites([LOT]), {"mains": mains([])}, np.array([3]))
+    kept = gas.name_serving_main(found, sites([LOT]), {"mains": mains([])}, np.array([3]))
     pd.testing.assert_frame_equal(kept, found.facts)
 
 
@@ -421,8 +425,8 @@ def test_shuffled_mains_change_nothing(sites, mains, plan, rows, random, machine
         pd.testing.assert_frame_equal(first.facts, second.facts)
         asked = np.array(machines[:4])
         pd.testing.assert_frame_equal(
-            gas.serving(first, sites(LOTS), {"mains": table}, asked),
-            gas.serving(second, sites(LOTS), {"mains": again}, asked),
+            gas.name_serving_main(first, sites(LOTS), {"mains": table}, asked),
+            gas.name_serving_main(second, sites(LOTS), {"mains": again}, asked),
         )
 
 
@@ -447,7 +451,7 @@ def test_more_demand_or_a_smaller_share_never_carries_more(
     thirsty, frugal = (
         GX230.model_copy(update={"efficiency": value}) for value in sorted((one_way, other))
     )
-    assert demand(thirsty, GAS) >= demand(frugal, GAS)
+    assert fuel_demand(thirsty, GAS) >= fuel_demand(frugal, GAS)
     less, more = sorted((share, another))
     most = ask(sites, plan, shapes=LOTS, mains=table, generator=frugal, share=more).facts
     for fewer in (
@@ -485,9 +489,11 @@ def by_hand(plan, lot, rows):
             pressure = (min(named, told[0], key=CLASSES.index), named)
         ends = (0, plan.cap)
         if not math.isnan(inches) and pressure:
-            widths = pipes.inside_in(np.array([inches]), np.array([material], dtype=object))
+            widths = pipes.inside_diameter_in(
+                np.array([inches]), np.array([material], dtype=object)
+            )
             flows = [
-                pipes.flow_scfh(width, np.array([end]), 1609.344, 0.6)[0]
+                pipes.pipe_flow_scfh(width, np.array([end]), 1609.344, 0.6)[0]
                 for width, end in zip(widths, pressure, strict=True)
             ]
             ends = tuple(min(math.floor(flow * 0.25 / DEMAND), plan.cap) for flow in flows)
@@ -500,7 +506,7 @@ def by_hand(plan, lot, rows):
 def test_it_agrees_with_trying_every_main(sites, mains, plan, rows, machines):
     layers = {"mains": laid(mains, rows)}
     found = ask(sites, plan, shapes=LOTS, **layers)
-    served = gas.serving(found, sites(LOTS), layers, np.full(len(LOTS), machines))
+    served = gas.name_serving_main(found, sites(LOTS), layers, np.full(len(LOTS), machines))
     for number, lot in enumerate(LOTS):
         tried, row = by_hand(plan, lot, rows), found.facts.iloc[number]
         if not tried:

@@ -12,18 +12,18 @@ from geo.model import PipeMaterial, PipePressure
 
 MILE_M = 1609.344
 CLASSES = ("low", "medium", "high")
-MATERIALS = tuple(catalogue.pipes().material)
+MATERIALS = tuple(catalogue.read_pipes().material)
 widths = st.floats(0.3, 40)
 
 
 def carried(inside_in, pressure, length_m=MILE_M, gravity=0.6):
     """Return what one main carries (scfh)."""
     named = np.array([pressure], dtype=object)
-    return pipes.flow_scfh(np.array([inside_in]), named, length_m, gravity)[0]
+    return pipes.pipe_flow_scfh(np.array([inside_in]), named, length_m, gravity)[0]
 
 
 def inside(nominal_in, material):
-    lo, hi = pipes.inside_in(np.array([nominal_in]), np.array([material], dtype=object))
+    lo, hi = pipes.inside_diameter_in(np.array([nominal_in]), np.array([material], dtype=object))
     return lo[0], hi[0]
 
 
@@ -100,10 +100,14 @@ def test_a_nominal_size_is_not_how_wide_a_pipe_is(nominal, material, inches):
 
 @pytest.mark.parametrize("material", MATERIALS)
 def test_the_catalogue_knows_every_material_and_class_of_the_layer(material):
-    columns = catalogue.layers()["mains"].columns
+    columns = catalogue.read_layers()["mains"].columns
     assert set(columns["material"].values) == set(MATERIALS)
-    assert set(columns["pressure_class"].values) == set(catalogue.pipes().pressure) == set(CLASSES)
-    assert len(catalogue.pipes().material[material].source) > 20
+    assert (
+        set(columns["pressure_class"].values)
+        == set(catalogue.read_pipes().pressure)
+        == set(CLASSES)
+    )
+    assert len(catalogue.read_pipes().material[material].source) > 20
 
 
 def test_a_size_that_is_no_standard_one_is_taken_as_the_next_smaller():
@@ -143,14 +147,14 @@ def test_what_is_missing_stays_missing():
     ],
 )
 def test_a_pressure_lies_between_the_class_that_it_reaches_and_the_next(psig, least, most):
-    found = pipes.pressure_classes(np.array([None]), np.array([psig * 6.894757]))
+    found = pipes.pressure_class_range(np.array([None]), np.array([psig * 6.894757]))
     assert [end.tolist() for end in found] == [[least], [most]]
 
 
 def test_a_named_class_stands_unless_the_pressure_does_not_reach_it():
     named = np.array(["low", None, "high", "medium", "high"], dtype=object)
     kpa = np.array([414.0, np.nan, 1.7, np.nan, 207.0])
-    least, most = pipes.pressure_classes(named, kpa)
+    least, most = pipes.pressure_class_range(named, kpa)
     assert least.tolist() == ["low", None, "low", "medium", "medium"]
     assert most.tolist() == ["low", None, "high", "medium", "high"]
 
@@ -177,7 +181,7 @@ def test_a_longer_main_never_carries_more(inches, pressure, one, other):
 def test_many_at_once_are_each_alone(rows):
     width = np.array([one for one, _ in rows], dtype=float)
     named = np.array([name for _, name in rows], dtype=object)
-    together = pipes.flow_scfh(width, named, MILE_M, 0.6)
+    together = pipes.pipe_flow_scfh(width, named, MILE_M, 0.6)
     assert together == pytest.approx([carried(*row) for row in rows], nan_ok=True)
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from geo import catalogue
 from geo.criteria.fuel import plants as fuel_plants
-from geo.criteria.fuel.facts import FACTS
+from geo.criteria.fuel.facts import SUPPLY_COLUMNS
 
-BIOGAS, HYDROGEN = catalogue.fuels()["biogas"], catalogue.fuels()["hydrogen"]
-GX230 = catalogue.generators()["gx230"]
+BIOGAS, HYDROGEN = catalogue.read_fuels()["biogas"], catalogue.read_fuels()["hydrogen"]
+GX230 = catalogue.read_generators()["gx230"]
 # Of methane and of hydrogen, a machine (scfh).
 METHANE = 200 * 3412.142 / 0.33 / 1012
 PURE = 200 * 3412.142 / 0.33 / 325
@@ -25,7 +25,7 @@ SETTINGS = settings(
 
 def ask(sites, plan, table, fuel=BIOGAS, shapes=(LOT,), coverage=AREA):
     layers = {} if table is None else {"fuel_plants": table}
-    return fuel_plants.made(sites(list(shapes)), layers, coverage, fuel, GX230, plan)
+    return fuel_plants.supply_from_plants(sites(list(shapes)), layers, coverage, fuel, GX230, plan)
 
 
 def one(sites, plan, table, **kwargs):
@@ -54,7 +54,7 @@ def test_the_worked_plant(sites, plants, plan):
 
 def test_every_fuel_answers_with_the_same_columns(sites, plants, plan):
     facts = ask(sites, plan, plants())
-    assert list(facts.columns) == [*FACTS, *fuel_plants.PLANT_FACTS]
+    assert list(facts.columns) == [*SUPPLY_COLUMNS, *fuel_plants.PLANT_FACTS]
     assert len(ask(sites, plan, plants({}), shapes=())) == 0
 
 

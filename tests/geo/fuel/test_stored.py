@@ -4,18 +4,18 @@ import shapely
 
 from geo import catalogue
 from geo.criteria.fuel import stored
-from geo.criteria.fuel.facts import FACTS
-from geo.equipment.tanks import tanks
+from geo.criteria.fuel.facts import SUPPLY_COLUMNS
+from geo.equipment.tanks import list_tank_groups
 from geo.errors import ConfigError
 
-PROPANE, HYDROGEN = catalogue.fuels()["propane"], catalogue.fuels()["hydrogen"]
-GX230 = catalogue.generators()["gx230"]
+PROPANE, HYDROGEN = catalogue.read_fuels()["propane"], catalogue.read_fuels()["hydrogen"]
+GX230 = catalogue.read_generators()["gx230"]
 
 
 def held(sites, plan, *, known=True, group=1):
-    groups, here = tanks(PROPANE, GX230, plan), sites([shapely.box(0, 0, 60, 60)])
+    groups, here = list_tank_groups(PROPANE, GX230, plan), sites([shapely.box(0, 0, 60, 60)])
     body = np.array([shapely.MultiPolygon([shapely.box(0, 0, 2, 9)])], dtype=object)
-    return stored.by_storage(
+    return stored.supply_from_storage(
         here, groups, np.array([group]), body, np.array([known]), PROPANE, plan
     ).iloc[0]
 
@@ -44,12 +44,12 @@ def test_where_buildings_are_not_known_the_tank_is_only_a_best_case(sites, plan)
 
 
 def test_a_fuel_that_nobody_brings_runs_none_and_says_why(sites, plan):
-    facts = stored.undelivered(sites([shapely.box(0, 0, 60, 60)] * 2), HYDROGEN, plan)
-    assert list(facts.columns) == list(FACTS)
+    facts = stored.supply_undelivered(sites([shapely.box(0, 0, 60, 60)] * 2), HYDROGEN, plan)
+    assert list(facts.columns) == list(SUPPLY_COLUMNS)
     assert facts["fuel_evidence"].tolist() == ["no delivery"] * 2
     assert facts[["fuel_n_lo", "fuel_n_hi"]].to_numpy().tolist() == [[0, 0]] * 2
 
 
 def test_a_fuel_that_is_brought_is_never_taken_as_none(sites, plan):
     with pytest.raises(ConfigError, match="delivered under \\[fuel\\] names 'propane'"):
-        stored.undelivered(sites([shapely.box(0, 0, 60, 60)]), PROPANE, plan)
+        stored.supply_undelivered(sites([shapely.box(0, 0, 60, 60)]), PROPANE, plan)

@@ -14,7 +14,7 @@ HEADROOM = st.floats(-20_000, 20_000)
 
 
 def short(lo, hi, load=1000.0):
-    least, most = gap.shortfall(pd.Series([lo]), pd.Series([hi]), load)
+    least, most = gap.shortfall_range_kw(pd.Series([lo]), pd.Series([hi]), load)
     return least.iloc[0], most.iloc[0]
 
 
@@ -34,7 +34,7 @@ def short(lo, hi, load=1000.0):
 def test_shortfall(lo, hi, least, most, named):
     assert short(lo, hi) == (least, most)
     pair = (pd.Series([value]) for value in short(lo, hi))
-    assert gap.gap_class(*pair)[0] == named
+    assert gap.classify_gap(*pair)[0] == named
 
 
 @given(lo=HEADROOM, load=st.floats(1, 5000), more=st.floats(0, 9000))
@@ -49,14 +49,16 @@ def test_negative_headroom_never_asks_for_more_than_the_load_nor_less(lo, load, 
 
 def test_needed_counts_derated_power_and_spares():
     kw = pd.Series([0.0, 1.0, 200.0, 850.0, 987.5, 987.6])
-    assert gap.needed(kw, 200.0, 0).tolist() == [0, 1, 1, 5, 5, 5]
-    assert gap.needed(kw, 197.5, 1).tolist() == [0, 2, 3, 6, 6, 7]
+    assert gap.count_needed(kw, 200.0, 0).tolist() == [0, 1, 1, 5, 5, 5]
+    assert gap.count_needed(kw, 197.5, 1).tolist() == [0, 2, 3, 6, 6, 7]
 
 
 def test_served_is_what_the_grid_surely_gives_and_the_generators():
-    got = gap.served(1000.0, pd.Series([700.0, 700.0, 0.0]), pd.Series([3, 5, 2]), pd.Series(197.5))
+    got = gap.power_served_kw(
+        1000.0, pd.Series([700.0, 700.0, 0.0]), pd.Series([3, 5, 2]), pd.Series(197.5)
+    )
     assert got.iloc[0] == pytest.approx(300 + 3 * 197.5)
-    full = gap.served(1000.0, pd.Series([700.0]), pd.Series([5]), pd.Series([197.5]))
+    full = gap.power_served_kw(1000.0, pd.Series([700.0]), pd.Series([5]), pd.Series([197.5]))
     assert full.iloc[0] == 1000.0
 
 
@@ -64,7 +66,7 @@ def test_covers():
     few, many = pd.Series([0, 4, 4, 4, 6]), pd.Series([0, 4, 6, 6, 6])
     lo, hi = pd.Series([0, 4, 5, 6, 2]), pd.Series([0, 4, 9, 9, 5])
     most = pd.Series([0.0, 700.0, 1000.0, 1000.0, 1000.0])
-    assert gap.covers(few, many, lo, hi, most).tolist() == [
+    assert gap.covers_gap(few, many, lo, hi, most).tolist() == [
         "no gap", "yes", "not known", "yes", "no",
     ]  # fmt: skip
 
@@ -72,7 +74,7 @@ def test_covers():
 def left_kw(station, station_kw, own, record=None, record_kw=None, target=1000.0):
     """Return what is left of the headroom of sites that share substations and records."""
     nothing = [None] * len(own)
-    return gap.left_kw(
+    return gap.headroom_left_kw(
         pd.DataFrame(
             {
                 "load_headroom_kw": pd.Series(own, dtype=float),
@@ -138,6 +140,6 @@ def test_answers_are_compared_by_their_spans(best, second, said):
             }
         ]
     )  # fmt: skip
-    assert gap.check(facts, 1000.0).tolist() == [said]
+    assert gap.compare_records(facts, 1000.0).tolist() == [said]
     alone = facts.assign(second_evidence=None)
-    assert gap.check(alone, 1000.0).tolist() == ["no second answer"]
+    assert gap.compare_records(alone, 1000.0).tolist() == ["no second answer"]

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.criteria.grid.headroom import headroom
+from geo.criteria.grid.headroom import compute_headroom
 
 UNITS = pint.UnitRegistry()
 
 
 def left(plan, **columns):
-    return headroom(pd.DataFrame([columns]), plan.grid).iloc[0]
+    return compute_headroom(pd.DataFrame([columns]), plan.grid).iloc[0]
 
 
 def test_firm_less_peak_less_committed_at_the_plans_power_factor(plan):
@@ -51,7 +51,7 @@ def test_banks_left_may_carry_more_than_their_nameplate_by_the_plan(plan):
     grid = plan.grid.model_copy(update={"cyclic_factor": 1.2})
     records = pd.DataFrame([{"bank_count": 2, "nameplate_mva": 40.0, "peak_load_mva": 22.0,
                              "committed_load_mva": 0.0}])  # fmt: skip
-    row = headroom(records, grid).iloc[0]
+    row = compute_headroom(records, grid).iloc[0]
     assert row["stated_kw"] == row["lo_kw"] == pytest.approx((20 * 1.2 - 22) * 950)
     # At best 1.3 times: an upper bound is of what they may carry, not of what they surely do.
     assert row["hi_kw"] == pytest.approx((20 * 1.3 - 22) * 950)
@@ -116,6 +116,6 @@ def test_more_load_or_queue_never_leaves_more(plan, firm, peak, committed, more)
             "committed_load_mva": [committed, committed, committed + more],
         }
     )
-    as_is, more_load, more_queue = headroom(records, plan.grid)["stated_kw"]
+    as_is, more_load, more_queue = compute_headroom(records, plan.grid)["stated_kw"]
     assert more_load <= as_is
     assert more_queue <= as_is

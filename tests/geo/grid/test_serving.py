@@ -60,7 +60,7 @@ def line(y, x=-5.0, to=15.0):
 
 
 def one(sites, plan, coverage=AREA, shape=LOT, **layers):
-    return serving.serving(sites([shape]), layers, coverage, plan).iloc[0]
+    return serving.find_serving_records(sites([shape]), layers, coverage, plan).iloc[0]
 
 
 def test_a_substation_bounds_the_parcel_from_above(sites, substations, plan):
@@ -107,7 +107,7 @@ def test_generation_never_answers_for_load_and_stands_beside_it(sites, capacity,
     load = (line(30), "F2", "feeder", 250.0, {"kind": "load"})
     both = one(sites, plan, capacity=capacity(hosting, load))
     assert (both["load_headroom_kw"], both["hosting_kw"]) == (250, 3000)
-    assert not records.published({"capacity": capacity(hosting)}, plan)
+    assert not records.has_published_capacity({"capacity": capacity(hosting)}, plan)
 
 
 def test_rows_of_one_feeder_fold_to_least_median_and_greatest(sites, capacity, plan):
@@ -216,7 +216,7 @@ def test_only_a_distribution_substation_in_service_serves(sites, substations, pl
     far = plan.grid.model_copy(update={"substation_reach_m": 8000.0})
     row = one(sites, plan.model_copy(update={"grid": far}), substations=stations)
     assert (row["grid_source"], row["load_headroom_kw"]) == ("Station 4", pytest.approx(950))
-    assert records.remarks({"substations": stations}, plan) == {
+    assert records.count_unusable_records({"substations": stations}, plan) == {
         "substations retired, which serve nobody": 1,
         "substations planned, which serve nobody": 1,
         "substations of unknown status, which serve nobody": 1,
@@ -230,8 +230,8 @@ def test_a_substation_that_publishes_nothing_leaves_the_gap_unknown(sites, subst
     assert row["grid_evidence"] == "unpublished"
     assert math.isnan(row["load_headroom_kw"])
     assert (row["grid_source"], row["grid_distance_m"]) == ("Station 0", 990)
-    assert not records.published({"substations": stations}, plan)
-    assert records.remarks({"substations": stations}, plan) == {
+    assert not records.has_published_capacity({"substations": stations}, plan)
+    assert records.count_unusable_records({"substations": stations}, plan) == {
         "substations that publish no capacity": 1
     }
 
@@ -262,7 +262,7 @@ def test_sites_share_their_substation_where_it_is_known(sites, substations, capa
     )
     lots = sites([LOT, shapely.box(2000, 0, 2010, 10)])
     both = {"substations": stations, "capacity": records}
-    got = serving.serving(lots, both, AREA, plan)
+    got = serving.find_serving_records(lots, both, AREA, plan)
     assert got["station_pool"].tolist()[0] == "U0"
     assert got["record_pool"].notna().all()
     assert got["pool"].tolist() == ["Station 0", "F2"]
@@ -283,9 +283,11 @@ def test_shuffled_rows_change_nothing(sites, substations, capacity, plan, seed):
         (shapely.box(490, -9, 540, 40), "A1", "area", 100.0),
     )  # fmt: skip
     lots = sites([LOT, shapely.box(500, 0, 520, 30), shapely.box(-9, -9, 0, 0)])
-    first = serving.serving(lots, {"substations": stations, "capacity": records}, AREA, plan)
+    first = serving.find_serving_records(
+        lots, {"substations": stations, "capacity": records}, AREA, plan
+    )
     mixed = {
         "substations": stations.sample(frac=1, random_state=seed),
         "capacity": records.sample(frac=1, random_state=seed),
     }
-    pd.testing.assert_frame_equal(first, serving.serving(lots, mixed, AREA, plan))
+    pd.testing.assert_frame_equal(first, serving.find_serving_records(lots, mixed, AREA, plan))

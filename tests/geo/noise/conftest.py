@@ -9,8 +9,8 @@ from affine import Affine
 from shapely.affinity import rotate
 
 from geo.contract.toml import parse_toml
-from geo.criteria.noise.hearers import hearers
-from geo.criteria.noise.sound import sound
+from geo.criteria.noise.hearers import find_receptors
+from geo.criteria.noise.sound import make_noise_source
 from geo.equipment import block
 from geo.model import Plan, Raster
 from tests.geo.conftest import BARE_MACHINE, CRS, ROOT, make_layer
@@ -24,7 +24,7 @@ def place(x, y, count=1, *, columns=None, degrees=0.0, site=0):
 
     Columns lie 1.8288 m apart, rows 2.4384 m: a body of 0.9144 by 1.524 m and an aisle.
     """
-    layouts = block.blocks(count, GX230, RULES)
+    layouts = block.list_layouts(count, GX230, RULES)
     one = next((each for each in layouts if each.columns == columns), layouts[0])
     return pd.DataFrame(
         [
@@ -42,14 +42,16 @@ def under(market, rule):
 
 
 def sound_of(given, plan):
-    return sound(GX230, plan, given.layers.get("buildings"), given.rasters.get("elevation"), CRS)
+    return make_noise_source(
+        GX230, plan, given.layers.get("buildings"), given.rasters.get("elevation"), CRS
+    )
 
 
 def heard(given, market, plan):
     """Return who hears the sites of a town, and the sound they hear."""
     loud = sound_of(given, plan)
     ambient = given.rasters.get("ambient")
-    who = hearers(given.sites, given.layers, given.coverage, ambient, loud, market, plan)
+    who = find_receptors(given.sites, given.layers, given.coverage, ambient, loud, market, plan)
     return who, loud
 
 

@@ -8,7 +8,7 @@ from affine import Affine
 
 from geo import catalogue
 from geo.criteria.noise import judge
-from geo.criteria.noise.sound import open_dba, power_dba, reach_m
+from geo.criteria.noise.sound import noise_reach_m, open_field_dba, sound_power_dba
 from geo.model import Assume, NoiseLimit, NoiseRule, NoiseRules, Raster
 from geo.sizing import size
 from tests.geo.conftest import CRS
@@ -26,7 +26,7 @@ def names(who):
 
 def judged(given, market, plan, x=20, y=20, count=1):
     who, loud = heard(given, market, plan)
-    row = judge.judge(place(x, y, count), who, loud, GX230, plan).iloc[0]
+    row = judge.judge_placements(place(x, y, count), who, loud, GX230, plan).iloc[0]
     return who, loud, row
 
 
@@ -64,11 +64,11 @@ def test_each_class_is_held_to_its_own_limit(town, market, plan, kind, found):
 def test_a_rule_about_other_sites_does_not_hold_here(town, market, plan, monkeypatch):
     given = town([LOT, shapely.box(80, 0, 120, 40)], homes=[shapely.box(40, 0, 80, 40)],
                  use_class=["residential", "commercial"])  # fmt: skip
-    known = catalogue.noise_rules()
+    known = catalogue.read_noise_rules()
     row = NoiseLimit(receives="residential", emits=("commercial",), night_dba=50)
     rule = NoiseRule(title="Made up", position="line", limits=(row,), source="nobody")
     made_up = NoiseRules(receiving=known.receiving, rule={"made_up": rule})
-    monkeypatch.setattr(catalogue, "noise_rules", lambda: made_up)
+    monkeypatch.setattr(catalogue, "read_noise_rules", lambda: made_up)
     who, _ = heard(given, under(market, "made_up"), plan)
     assert set(who.site[who.column("by_rule")]) == {1}
     assert set(who.site[~who.column("by_rule")]) == {0, 1}
@@ -82,14 +82,14 @@ def test_a_site_does_not_hear_itself(town, market, plan):
 
 def test_everybody_within_reach_of_a_limit_is_looked_at_and_nobody_beyond(town, market, plan):
     loud = sound_of(town([LOT]), plan)
-    reach = reach_m(loud, 50.0, plan.cap)
+    reach = noise_reach_m(loud, 50.0, plan.cap)
     # A reach holds from where it is measured, 25 ft (7.62 m) beyond the line at the most.
     near, far = (shapely.box(40 + at, 0, 60 + at, 40) for at in (reach - 1, reach + 9))
     colorado = under(market, "colorado")
     assert names(heard(town([LOT], homes=[near]), colorado, plan)[0]) == [("home", 50, True, True)]
     assert names(heard(town([LOT], homes=[far]), colorado, plan)[0]) == []
     # With 25 machines, all at once and with every echo, nobody out there is over 50 dB(A).
-    away = 10 * np.log10(25) + open_dba(loud, np.array([reach]), 1.5)[0]
+    away = 10 * np.log10(25) + open_field_dba(loud, np.array([reach]), 1.5)[0]
     assert away <= 50
 
 
@@ -134,9 +134,9 @@ def test_homes_on_the_site_with_no_building_are_unknown_unless_assumed(town, mar
     taken = plan.model_copy(update={"assume": Assume(own_dwelling_at_m=10)})
     who, loud, row = judged(given, plain, taken, count=4)
     assert who.own_unknown.tolist() == [False]
-    one = open_dba(loud, np.array([10.0]), plan.noise.facade_height_m)[0]
+    one = open_field_dba(loud, np.array([10.0]), plan.noise.facade_height_m)[0]
     assert row["level_dba"] == pytest.approx(one + 10 * np.log10(4))
-    assert (row["hearer"], row["receptor_distance_m"]) == (judge.OWN, 10)
+    assert (row["hearer"], row["receptor_distance_m"]) == (judge.OWN_DWELLING, 10)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_no_receptor_layer_is_unknown_not_a_pass(town, market, plan):
     who, loud = heard(given, market, plan)
     assert not who.known
     assert who.evidence.tolist() == ["no layer"]
-    found = size.siting(given.sites, given, loud, GX230, market, plan)
+    found = size.size_sites(given.sites, given, loud, GX230, market, plan)
     assert (found.place_lo[0], found.place_hi[0], found.noise_n[0]) == (0, plan.cap, 0)
 
 
@@ -246,7 +246,7 @@ def test_it_is_measured_at_the_line_or_beyond_it(town, market, plan, rule, away_
     given = replace(town([LOT], homes=[BESIDE]), rasters={"ambient": ambient(30.0)})
     _, loud, row = judged(given, under(market, rule), plan, 30, 20)
     assert row["receptor_distance_m"] == pytest.approx(away_m)
-    level = open_dba(loud, np.array([away_m]), plan.noise.receptor_height_m)[0]
+    level = open_field_dba(loud, np.array([away_m]), plan.noise.receptor_height_m)[0]
     assert row["level_dba"] == pytest.approx(level)
 
 
@@ -265,7 +265,7 @@ def test_a_facade_rule_is_measured_before_the_building_upstairs(town, market, pl
     who, loud, row = judged(given, under(market, "hud"), plan, 30, 20)
     # The house stands 25 m off, and it is heard 2 m before it.
     assert row["receptor_distance_m"] == pytest.approx(25 - 2)
-    level = open_dba(loud, np.array([23.0]), plan.noise.facade_height_m)[0]
+    level = open_field_dba(loud, np.array([23.0]), plan.noise.facade_height_m)[0]
     assert row["level_dba"] == pytest.approx(level)
     assert who.column("height_m")[int(row["hearer"])] == plan.noise.facade_height_m
 
@@ -284,7 +284,7 @@ def test_a_facade_rule_where_no_building_is_mapped_is_measured_before_the_lot(to
 def test_a_receptor_inside_the_site_is_at_least_a_metre_off(town, market, plan, rule, at):
     given = town([LOT], homes=[shapely.Point(20, 20)])
     _, _, row = judged(given, under(market, rule), plan, *at)
-    one_metre = power_dba(GX230) - 10 * np.log10(2 * np.pi)
+    one_metre = sound_power_dba(GX230) - 10 * np.log10(2 * np.pi)
     assert 40 < row["level_dba"] <= one_metre + 0.1
     assert row["margin_db"] == pytest.approx(row["limit_dba"] - row["level_dba"])
     assert row["receptor_distance_m"] >= 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shapely.affinity import rotate, translate
 
 from geo.criteria.noise import judge
-from geo.criteria.noise.sound import level_dba, open_dba
+from geo.criteria.noise.sound import level_dba, open_field_dba
 from geo.model import Assume, GroundFactors
 from tests.geo.noise.conftest import (
     GX230,
@@ -34,7 +34,7 @@ def judged(given_town, market, plan, *placed, thorough=False, wall_m=None):
     who, loud = heard(given_town, market, plan)
     loud = replace(loud, wall_height_m=wall_m)
     pads = pd.concat(placed, ignore_index=True)
-    return judge.judge(pads, who, loud, GX230, plan, thorough=thorough)
+    return judge.judge_placements(pads, who, loud, GX230, plan, thorough=thorough)
 
 
 @pytest.fixture(scope="module")
@@ -89,16 +89,16 @@ def test_several_limits_and_who_governs(town, market, plan):
     given_town.layers["receptors"] = receptors([home, office], ["home", "commercial"])
     for x, governs in ((20.0, "home"), (8.0, "commercial")):
         who, loud = heard(given_town, market, plan)
-        row = judge.judge(place(x, 20), who, loud, GX230, plan).iloc[0]
+        row = judge.judge_placements(place(x, 20), who, loud, GX230, plan).iloc[0]
         margins = {
-            "home": 50 - open_dba(loud, np.array([47.38 + 0.24 - x]), 1.5)[0],
-            "commercial": 55 - open_dba(loud, np.array([x + 7.62]), 1.5)[0],
+            "home": 50 - open_field_dba(loud, np.array([47.38 + 0.24 - x]), 1.5)[0],
+            "commercial": 55 - open_field_dba(loud, np.array([x + 7.62]), 1.5)[0],
         }
         assert min(margins, key=lambda name: margins[name]) == governs
         assert who.column("receptor_class")[int(row["hearer"])] == governs
         assert row["margin_rule_db"] == pytest.approx(margins[governs], abs=1e-6)
         # The plan spares the home alone, at its line.
-        own = 69 - open_dba(loud, np.array([47.38 - x]), 1.5)[0]
+        own = 69 - open_field_dba(loud, np.array([47.38 - x]), 1.5)[0]
         assert row["margin_plan_db"] == pytest.approx(own)
         assert row["margin_db"] == min(row["margin_plan_db"], row["margin_rule_db"])
         assert row["level_dba"] == pytest.approx(row["limit_dba"] - row["margin_db"])
@@ -106,14 +106,14 @@ def test_several_limits_and_who_governs(town, market, plan):
 
 def test_nobody_in_reach_is_no_level_not_a_low_one(town, market, plan):
     row = judged(town([LOT]), market, plan, place(20, 20)).iloc[0]
-    assert row["hearer"] == judge.NOBODY
+    assert row["hearer"] == judge.NO_RECEPTOR
     assert np.isnan(row[["level_dba", "limit_dba", "receptor_distance_m"]].astype(float)).all()
     assert row["margin_db"] == np.inf
 
 
 def test_no_machine_running_is_no_level_either(town, market, plan):
     row = judged(town([LOT], homes=[BESIDE]), market, plan, place(20, 20).assign(count=0)).iloc[0]
-    assert (row["hearer"], row["margin_db"]) == (judge.NOBODY, np.inf)
+    assert (row["hearer"], row["margin_db"]) == (judge.NO_RECEPTOR, np.inf)
 
 
 def test_a_nearer_home_behind_a_building_does_not_govern(town, plain, plan):
@@ -126,23 +126,25 @@ def test_a_nearer_home_behind_a_building_does_not_govern(town, plain, plan):
     given_town = town([LOT], homes=homes, buildings=[hall])
     given_town.layers["buildings"]["height_m"] = 15.0
     who, loud = heard(given_town, plain, still)
-    row = judge.judge(place(20, 20), who, loud, GX230, still).iloc[0]
+    row = judge.judge_placements(place(20, 20), who, loud, GX230, still).iloc[0]
     assert who.column("receptor_id")[int(row["hearer"])] == "H1"
     assert row["receptor_distance_m"] == pytest.approx(30)
-    assert row["level_dba"] == pytest.approx(open_dba(loud, np.array([30.0]), 1.5)[0])
+    assert row["level_dba"] == pytest.approx(open_field_dba(loud, np.array([30.0]), 1.5)[0])
     # Without the hall, the nearer one does.
     who, loud = heard(town([LOT], homes=homes), plain, still)
-    row = judge.judge(place(20, 20), who, loud, GX230, still).iloc[0]
+    row = judge.judge_placements(place(20, 20), who, loud, GX230, still).iloc[0]
     assert who.column("receptor_id")[int(row["hearer"])] == "H0"
 
 
 def test_homes_at_an_assumed_place_govern_where_they_hear_most(town, plain, plan):
     given_town = town([LOT], homes=[shapely.box(45, 0, 80, 40)], own_dwelling=True)
-    for assumed, hearer in ((10.0, judge.OWN), (60.0, 0)):
+    for assumed, hearer in ((10.0, judge.OWN_DWELLING), (60.0, 0)):
         taken = plan.model_copy(update={"assume": Assume(own_dwelling_at_m=assumed)})
         row = judged(given_town, plain, taken, place(20, 20)).iloc[0]
         assert row["hearer"] == hearer
-        assert row["receptor_distance_m"] == pytest.approx(10 if hearer == judge.OWN else 25)
+        assert row["receptor_distance_m"] == pytest.approx(
+            10 if hearer == judge.OWN_DWELLING else 25
+        )
 
 
 # ---------------------------------------------------------------------------------------------
@@ -172,7 +174,7 @@ class Work:
 @contextmanager
 def count_full_model(monkeypatch):
     """Count what the full model evaluates; bounds do not count."""
-    work, original = Work(), judge._added
+    work, original = Work(), judge._add_machines
 
     def count_and_add(case, of, at, height_m, one_dba):
         if one_dba is level_dba:
@@ -181,7 +183,7 @@ def count_full_model(monkeypatch):
         return original(case, of, at, height_m, one_dba)
 
     with monkeypatch.context() as patch:
-        patch.setattr(judge, "_added", count_and_add)
+        patch.setattr(judge, "_add_machines", count_and_add)
         yield work
 
 
@@ -195,15 +197,15 @@ def test_the_short_way_is_the_long_way(town, market, plan, rule, wall_m, monkeyp
         loud = replace(loud, wall_height_m=wall_m)
         placed = several(rng, given_town.sites)
         with count_full_model(monkeypatch) as short_work:
-            short = judge.judge(placed, who, loud, GX230, plan)
+            short = judge.judge_placements(placed, who, loud, GX230, plan)
         with count_full_model(monkeypatch) as full_work:
-            full = judge.judge(placed, who, loud, GX230, plan, thorough=True)
+            full = judge.judge_placements(placed, who, loud, GX230, plan, thorough=True)
         np.testing.assert_allclose(short[JUDGED], full[JUDGED], rtol=0, atol=1e-9)
         assert short["hearer"].tolist() == full["hearer"].tolist()
-        holds, over = judge.holds(placed, who, loud, GX230, plan)
+        holds, over = judge.meets_limits(placed, who, loud, GX230, plan)
         assert holds.tolist() == (full["margin_db"] >= 0).tolist()
-        assert (over[holds] == judge.NOBODY).all()
-        guessed = judge.judge(placed, who, loud, GX230, plan, None, over)
+        assert (over[holds] == judge.NO_RECEPTOR).all()
+        guessed = judge.judge_placements(placed, who, loud, GX230, plan, None, over)
         np.testing.assert_allclose(guessed[JUDGED], full[JUDGED], rtol=0, atol=1e-9)
         assert guessed["hearer"].tolist() == full["hearer"].tolist()
         receptors_of_site = np.bincount(who.site, minlength=len(given_town.sites))
@@ -220,10 +222,10 @@ def test_a_level_again_at_the_governing_hearer_is_the_same(town, market, plan, s
     given_town, rng = random_town(town, 300 + seed)
     who, loud = heard(given_town, market, plan)
     placed = several(rng, given_town.sites)
-    found = judge.judge(placed, who, loud, GX230, plan)
+    found = judge.judge_placements(placed, who, loud, GX230, plan)
     named = np.flatnonzero(found["hearer"] >= 0)
     hearer = found["hearer"].to_numpy()[named]
-    again = judge.level_at(placed.iloc[named], hearer, who, loud, GX230, plan)
+    again = judge.level_at_receptor(placed.iloc[named], hearer, who, loud, GX230, plan)
     assert again == pytest.approx(found["level_dba"].to_numpy()[named], abs=1e-9)
 
 
@@ -291,7 +293,7 @@ def test_every_level_is_finite_and_not_below_nothing(town, market, plan, seed):
     for rule in RULES:
         for rules in (plan, soft):
             found = judged(given_town, under(market, rule), rules, placed)
-            somebody = found["hearer"] != judge.NOBODY
+            somebody = found["hearer"] != judge.NO_RECEPTOR
             told = found.loc[somebody, ["level_dba", "limit_dba", "margin_db"]]
             assert np.isfinite(told.to_numpy(dtype=float)).all()
             assert (found.loc[somebody, "level_dba"] > 0).all()

@@ -4,8 +4,8 @@ import shapely
 from affine import Affine
 
 from geo import catalogue
-from geo.criteria.noise.picture import contours, level_grid
-from geo.criteria.noise.sound import level_dba, open_field
+from geo.criteria.noise.picture import compute_level_grid, draw_contours
+from geo.criteria.noise.sound import level_dba, make_open_field_source
 from geo.model import Raster
 
 CRS = "EPSG:26986"
@@ -15,7 +15,7 @@ ORIGIN = np.array([[236_000.0, 901_000.0]])
 
 @pytest.fixture(scope="module")
 def heard(plan):
-    return open_field(catalogue.generators()[plan.generator], plan)
+    return make_open_field_source(catalogue.read_generators()[plan.generator], plan)
 
 
 def at_distance(heard, metres, height_m=1.5):
@@ -36,7 +36,7 @@ def distance_of(heard, level):
 
 
 def drawn(heard, machines=ORIGIN, indoors=NOTHING, cell_m=5.0, reach_m=200.0):
-    return level_grid(
+    return compute_level_grid(
         machines,
         heard,
         receiver_height_m=1.5,
@@ -86,7 +86,7 @@ def grid_cell(grid, x, y):
 @pytest.mark.parametrize("level", [50.0, 55.0, 60.0])
 def test_the_line_lies_where_the_formula_gives_its_level(heard, level):
     cell_m = 5.0
-    found = contours(drawn(heard, cell_m=cell_m), NOTHING, [level])
+    found = draw_contours(drawn(heard, cell_m=cell_m), NOTHING, [level])
     line = found.geometry[found["kind"] == "line"].iloc[0]
     away = np.hypot(*(shapely.get_coordinates(line) - ORIGIN).T)
     assert np.abs(away - distance_of(heard, level)).max() < cell_m / 2
@@ -96,7 +96,7 @@ def test_the_line_lies_where_the_formula_gives_its_level(heard, level):
 
 
 def test_the_bands_edges_are_3_db_to_either_side(heard):
-    found = contours(drawn(heard), NOTHING, [55.0])
+    found = draw_contours(drawn(heard), NOTHING, [55.0])
     assert found["kind"].tolist() == ["line", "band"]
     band = shapely.get_parts(found.geometry.iloc[1])[0]
     outer = np.hypot(*(shapely.get_coordinates(band.exterior) - ORIGIN).T)
@@ -115,7 +115,7 @@ RAMP = Raster(
 
 
 def test_lines_and_bands_of_a_ramp_are_exact():
-    found = contours(RAMP, NOTHING, [50.0, 20.0])
+    found = draw_contours(RAMP, NOTHING, [50.0, 20.0])
     # 20 dB is nowhere: the ramp ends at 30
     assert found[["level_dba", "kind"]].to_numpy().tolist() == [[50.0, "line"], [50.0, "band"]]
     assert found.geometry.iloc[0].bounds == pytest.approx((10, 0, 10, 10))
@@ -130,7 +130,7 @@ def test_a_building_is_cut_out_at_its_walls():
     # From x = 7.6 to 12.4 and y = 3.6 to 6.4, between the middles of the cells.
     house = shapely.box(7.6, 3.6, 12.4, 6.4)
     holed = Raster(values, RAMP.transform, CRS, "dB(A)")
-    found = contours(holed, np.array([house]), [50.0])
+    found = draw_contours(holed, np.array([house]), [50.0])
     line, band = found.geometry
     # Across the wall's own cells the level is a guess, so the line's ends may lean a little.
     assert line.length == pytest.approx(10 - 2.8, abs=0.2)
@@ -141,11 +141,11 @@ def test_a_building_is_cut_out_at_its_walls():
 
 def test_a_grid_without_levels_has_no_lines():
     empty = Raster(np.full((3, 3), np.nan), RAMP.transform, CRS, "dB(A)")
-    assert len(contours(empty, NOTHING)) == 0
+    assert len(draw_contours(empty, NOTHING)) == 0
 
 
 def test_a_turned_grid_gives_turned_lines():
     # Columns run north, rows run east: the level falls to the north.
     turned = Raster(RAMP.values, Affine(0, 1, -0.5, 1, 0, -0.5), CRS, "dB(A)")
-    line = contours(turned, NOTHING, [50.0]).geometry.iloc[0]
+    line = draw_contours(turned, NOTHING, [50.0]).geometry.iloc[0]
     assert line.bounds == pytest.approx((0, 10, 10, 10))

@@ -11,16 +11,16 @@ from tests.geo.noise.conftest import heard, receptors, under
 
 def made_up(monkeypatch, *limits, **rule):
     """Put a rule `made_up` into the catalogue."""
-    known = catalogue.noise_rules()
+    known = catalogue.read_noise_rules()
     given = {"title": "Made up", "position": "line", "source": "nobody"} | rule
     one = NoiseRule(limits=limits, **given)
     both = NoiseRules(receiving=known.receiving, rule=known.rule | {"made_up": one})
-    monkeypatch.setattr(catalogue, "noise_rules", lambda: both)
+    monkeypatch.setattr(catalogue, "read_noise_rules", lambda: both)
 
 
 def test_the_plans_own_limit_holds_first_and_always(market, plan):
-    for rule in (None, *catalogue.noise_rules().rule):
-        first, *others = rules.limits(under(market, rule), plan)
+    for rule in (None, *catalogue.read_noise_rules().rule):
+        first, *others = rules.list_limits(under(market, rule), plan)
         assert (first.most_dba, first.by_rule, first.emits) == (69, False, ())
         # Where nobody knows the use of a lot, somebody may live there.
         assert first.classes == (*plan.noise.receptors, "unknown")
@@ -30,7 +30,7 @@ def test_the_plans_own_limit_holds_first_and_always(market, plan):
 
 def test_colorados_night_governs_a_site_that_runs_round_the_clock(market, plan):
     # Day and night: 55 and 50 for homes, 60 and 55 for business, 70 and 65 for industry.
-    _, home, business, industry = rules.limits(under(market, "colorado"), plan)
+    _, home, business, industry = rules.list_limits(under(market, "colorado"), plan)
     assert [one.most_dba for one in (home, business, industry)] == [50, 55, 65]
     assert {"home", "school", "park", "hotel"} <= set(home.classes)
     assert (business.classes, industry.classes) == (("commercial",), ("industrial",))
@@ -38,20 +38,20 @@ def test_colorados_night_governs_a_site_that_runs_round_the_clock(market, plan):
 
 
 def test_new_jersey_limits_whatever_the_lot_was_since_a_generator_makes_it_a_facility(market, plan):
-    _, home = rules.limits(under(market, "new_jersey"), plan)
+    _, home = rules.list_limits(under(market, "new_jersey"), plan)
     assert home.most_dba == 50
     assert home.emits == ()
 
 
 def test_a_day_night_level_is_less_a_steady_sound(market, plan):
     # Nine hours of night count tenfold: 10 lg((15 + 9 x 10) / 24) = 6.41 dB.
-    _, home = rules.limits(under(market, "hud"), plan)
+    _, home = rules.list_limits(under(market, "hud"), plan)
     assert home.most_dba == pytest.approx(65 - 10 * np.log10(105 / 24))
     assert home.most_dba == pytest.approx(58.59, abs=0.005)
 
 
 def test_massachusetts_is_ten_above_the_ambient_but_never_below_the_quietest_night(market, plan):
-    _, home, *_ = rules.limits(under(market, "massachusetts"), plan)
+    _, home, *_ = rules.list_limits(under(market, "massachusetts"), plan)
     ambient = np.array([42.0, 25.0, np.nan])
     assert home.at(ambient, 30.0)[:2].tolist() == [42 + 10, 30 + 10]
     assert np.isnan(home.at(ambient, 30.0)[2])
@@ -61,7 +61,7 @@ def test_massachusetts_is_ten_above_the_ambient_but_never_below_the_quietest_nig
 def test_where_both_stand_each_is_a_limit_so_that_the_lower_decides(market, plan, monkeypatch):
     both = NoiseLimit(receives="residential", night_dba=45, above_ambient_db=5)
     made_up(monkeypatch, both)
-    _, absolute, relative = rules.limits(under(market, "made_up"), plan)
+    _, absolute, relative = rules.list_limits(under(market, "made_up"), plan)
     ambient = np.array([32.0, 60.0, np.nan])
     # 32 + 5 is lower than 45, 60 + 5 is not; where nobody knows the ambient, 45 still holds.
     assert absolute.at(ambient, 30.0).tolist() == [45, 45, 45]
@@ -104,23 +104,26 @@ def test_a_limit_by_who_makes_the_noise_and_who_hears_it(town, market, plan, mon
 
 
 def test_every_shipped_table_is_cited_and_limits_a_class_that_somebody_is(market, plan):
-    known = catalogue.noise_rules()
+    known = catalogue.read_noise_rules()
     assert {"colorado", "massachusetts", "new_jersey", "hud", "plain"} <= set(known.rule)
     for name, rule in known.rule.items():
         assert len(rule.source) > 10, name
         assert rule.limits, name
-        for limit in rules.limits(under(market, name), plan):
+        for limit in rules.list_limits(under(market, name), plan):
             assert limit.classes, name
 
 
 def test_a_rule_that_the_catalogue_does_not_know_is_refused(market, plan):
     with pytest.raises(ConfigError, match="'atlantis' is not in the catalogue") as caught:
-        rules.limits(under(market, "atlantis"), plan)
+        rules.list_limits(under(market, "atlantis"), plan)
     assert "colorado" in str(caught.value)
 
 
 def test_who_is_asked_for_is_whoever_some_limit_protects(market, plan):
-    assert rules.receptors(under(market, None), plan) == (*plan.noise.receptors, "unknown")
-    asked = rules.receptors(under(market, "colorado"), plan)
+    assert rules.protected_receptors(under(market, None), plan) == (
+        *plan.noise.receptors,
+        "unknown",
+    )
+    asked = rules.protected_receptors(under(market, "colorado"), plan)
     assert set(asked) == {*plan.noise.receptors, "unknown", "commercial", "industrial"}
     assert len(set(asked)) == len(asked)

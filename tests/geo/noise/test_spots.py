@@ -4,7 +4,7 @@ import shapely
 from shapely.affinity import rotate
 
 from geo.criteria.noise import spots
-from geo.criteria.noise.sound import reach_m
+from geo.criteria.noise.sound import noise_reach_m
 from tests.geo.noise.conftest import heard, random_town, receptors, sound_of, under
 
 LOT = shapely.box(0, 0, 40, 40)
@@ -13,14 +13,14 @@ LOT = shapely.box(0, 0, 40, 40)
 def quietest(given, market, plan):
     who, loud = heard(given, market, plan)
     shapes = np.asarray(given.sites.geometry.array)
-    exposed = spots.exposure(who, shapes, loud)
-    return exposed, spots.spots(shapes, exposed)
+    exposed = spots.measure_exposure(who, shapes, loud)
+    return exposed, spots.find_quiet_spots(shapes, exposed)
 
 
 def test_half_as_far_as_one_machine_should_keep_is_half_quiet(town, market, plan):
     given = town([LOT], homes=[shapely.box(50, 0, 80, 40)])
     exposed, _ = quietest(given, under(market, None), plan)
-    keep_m = reach_m(sound_of(given, plan), 69.0, 1)
+    keep_m = noise_reach_m(sound_of(given, plan), 69.0, 1)
     assert exposed.scale_m.tolist() == [keep_m]
     points = shapely.points([(50 - keep_m / 2, 20.0), (50 - keep_m, 20.0)])
     assert exposed.quiet(points, np.array([0, 0])) == pytest.approx([0.5, 1.0])
@@ -34,18 +34,18 @@ def test_whoever_is_due_less_is_to_be_kept_from_farther(town, market, plan):
     exposed, found = quietest(given, under(market, "colorado"), plan)
     assert len(exposed.scale_m) == 3
     loud = sound_of(given, plan)
-    home_m, business_m = (reach_m(loud, limit, 1) for limit in (50.0, 55.0))
+    home_m, business_m = (noise_reach_m(loud, limit, 1) for limit in (50.0, 55.0))
     # Along the middle: (10 + x) / home = (50 - x) / business.
     best_x = (50 * home_m - 10 * business_m) / (home_m + business_m)
     assert 20 < best_x < 40
-    assert found.x[0] == pytest.approx(best_x, abs=40 / np.sqrt(spots.SPOTS))
+    assert found.x[0] == pytest.approx(best_x, abs=40 / np.sqrt(spots.SPOTS_PER_PARCEL))
 
 
 def test_the_quietest_spot_is_found_to_within_the_spacing(town, market, plan):
     # Homes on both sides of a 40 m square, 10 m off: the middle line is 30 m from each.
     homes = shapely.box(-20, -20, -10, 60), shapely.box(50, -20, 60, 60)
     _, found = quietest(town([LOT], homes=homes), under(market, None), plan)
-    step = 40 / np.sqrt(spots.SPOTS)
+    step = 40 / np.sqrt(spots.SPOTS_PER_PARCEL)
     assert abs(found.x[0] - 20) <= step
 
 
@@ -57,7 +57,7 @@ def test_nobody_makes_every_spot_quiet(town, market, plan):
 
 def test_the_quietest_are_kept_and_the_others_thinned_evenly():
     # 80 places: the first 16, then every fourth of 64; 20 places: all of them.
-    kept = spots.chosen(np.repeat([0, 1], [80, 20]))
+    kept = spots.choose_spots(np.repeat([0, 1], [80, 20]))
     assert np.flatnonzero(kept[:80]).tolist() == [*range(16), *range(16, 80, 4)]
     assert kept[80:].all()
 
@@ -84,7 +84,7 @@ def test_leaving_out_who_is_never_nearest_changes_no_spot(town, market, plan, se
     given, rng = random_town(town, 800 + seed)
     who, loud = heard(given, market, plan)
     shapes = np.asarray(given.sites.geometry.array)
-    exposed = spots.exposure(who, shapes, loud)
+    exposed = spots.measure_exposure(who, shapes, loud)
     for site, parcel in enumerate(shapes):
         inside = np.array(shapely.point_on_surface(parcel).coords[0])
         points = shapely.points(inside + rng.uniform(-3, 3, (20, 2)))
@@ -93,7 +93,7 @@ def test_leaving_out_who_is_never_nearest_changes_no_spot(town, market, plan, se
         for pair in np.flatnonzero(who.site == site):
             limit = round(float(who.column("limit_dba")[pair]))
             away = shapely.distance(points, who.column("shape")[pair])
-            least = np.minimum(least, away / reach_m(loud, float(limit), 1))
+            least = np.minimum(least, away / noise_reach_m(loud, float(limit), 1))
         got = exposed.quiet(points, np.full(len(points), site))
         assert got == pytest.approx(least)
 

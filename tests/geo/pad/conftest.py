@@ -19,7 +19,7 @@ def ground_of(sites, layer, plan):
         }
         area = shapely.box(-1e6, -1e6, 1e6, 1e6)
         coverage = {"buildings": area, "exclusions": area}
-        return grounds.ground(
+        return grounds.cut_buildable_ground(
             sites(shapes, **columns), Screening(sites([]), layers, coverage), eased
         )
 
@@ -29,7 +29,9 @@ def ground_of(sites, layer, plan):
 @pytest.fixture(scope="session")
 def bare_ground(plan):
     """Return the ground of sites about which no layer says anything, without setbacks."""
-    return lambda sites: grounds.ground(sites, Screening(sites, {}, {}), even(plan, 0.0))
+    return lambda sites: grounds.cut_buildable_ground(
+        sites, Screening(sites, {}, {}), even(plan, 0.0)
+    )
 
 
 def even(plan, setback_m, **rules):

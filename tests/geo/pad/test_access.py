@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.affinity import rotate, translate
 
-from geo.criteria.pad.access import reached
+from geo.criteria.pad.access import check_access
 
 LOT = shapely.box(0, 0, 20, 40)
 FRONT = shapely.MultiLineString([[(0, 0), (20, 0)]])
@@ -13,7 +13,7 @@ BACK = shapely.box(5, 30, 15, 35)
 
 
 def asked(parcel, street, pad, *buildings, width=3.0):
-    found = reached(
+    found = check_access(
         np.array([parcel], dtype=object),
         np.zeros(len(buildings), dtype=int),
         np.array(buildings, dtype=object),
@@ -126,10 +126,10 @@ def test_each_site_has_its_own_buildings():
     pads = np.array([translate(BACK, 100 * i) for i in range(4)], dtype=object)
     fronts[1] = None
     houses = np.array([translate(across(lane), x) for lane, x in ((2, 300), (9, 200), (2, 100))])
-    found = reached(lots, np.array([3, 2, 1]), houses, fronts, pads, 3.0)
+    found = check_access(lots, np.array([3, 2, 1]), houses, fronts, pads, 3.0)
     assert found.tolist() == ["reached", None, "reached", "blocked"]
     nobody = np.empty(0, dtype=object)
-    assert len(reached(nobody, np.empty(0, dtype=int), nobody, nobody, nobody, 3.0)) == 0
+    assert len(check_access(nobody, np.empty(0, dtype=int), nobody, nobody, nobody, 3.0)) == 0
 
 
 def test_bad_shapes_have_an_answer():

@@ -15,7 +15,7 @@ from geo import catalogue
 from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
 from geo.equipment import block
-from geo.screen import generator_of, needs
+from geo.screen import list_needs, plan_generator
 from tests.geo.force import fits_by_force
 from tests.geo.short_and_long import NIGHT, demo_town
 
@@ -38,22 +38,24 @@ def cambridge(tmp_path_factory):
     market, plan = settings.load_market("cambridge", where), settings.load_plan("cambridge", where)
     for source_id in market.sources:
         pull.refresh(settings.load_source(source_id, where), market, FILES, store, NIGHT)
-    chosen = select.select(store, market, needs(market, plan), catalogue.land_use(), NIGHT)
+    chosen = select.select(
+        store, market, list_needs(market, plan), catalogue.read_land_use(), NIGHT
+    )
     return chosen.screening, plan
 
 
 def missed(given, plan, count):
     """Return of so many sites those on which force fits one more than the search."""
-    generator = generator_of(plan)
-    ground = grounds.ground(given.sites, given, plan)
-    most, upper = room.most(ground, generator, plan)
+    generator = plan_generator(plan)
+    ground = grounds.cut_buildable_ground(given.sites, given, plan)
+    most, upper = room.max_machines_that_fit(ground, generator, plan)
     # Sites that the cap or the bound ends cannot hold more; the others are what may go wrong.
     some = np.sort(np.random.default_rng(SEED).choice(len(most), count, replace=False))
     found = []
     for site in some[most[some] < upper[some]]:
         sizes = [
             (one.length_m, one.width_m)
-            for one in block.blocks(int(most[site]) + 1, generator, plan)
+            for one in block.list_layouts(int(most[site]) + 1, generator, plan)
         ]
         fit = fits_by_force(ground.shapes[site], sizes)
         if fit is not None:

@@ -15,7 +15,7 @@ from geo.model import Raster, Screening, Setback
 from tests.geo.conftest import CRS
 from tests.geo.pad.conftest import even
 
-GX230 = catalogue.generators()["gx230"]
+GX230 = catalogue.read_generators()["gx230"]
 LOT = shapely.box(0, 0, 20, 30)
 EVERYWHERE = shapely.box(-1000, -1000, 1000, 1000)
 
@@ -43,7 +43,7 @@ def test_kinds_the_plan_does_not_name_do_not(sites, layer, plan):
     here = sites([LOT])
     parks = layer([shapely.box(0, 0, 20, 5)], kind="open_space", name=None)
     given = Screening(here, {"exclusions": parks}, {"exclusions": EVERYWHERE})
-    assert left_m2(grounds.ground(here, given, even(plan, 0.0))) == pytest.approx(600)
+    assert left_m2(grounds.cut_buildable_ground(here, given, even(plan, 0.0))) == pytest.approx(600)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def yards(sites, layer, plan):
             site_id=["S00000", *[None] * (len(shapes) - 1)],
         )
         coverage = {"lots": EVERYWHERE if known else shapely.box(0, 0, 20, 30)}
-        return grounds.ground(here, Screening(here, {"lots": lots}, coverage), rules)
+        return grounds.cut_buildable_ground(here, Screening(here, {"lots": lots}, coverage), rules)
 
     return build
 
@@ -142,7 +142,7 @@ def sloping(sites, plan):
         heights = np.tile(east(x), (60, 1))
         grid = Raster(heights, Affine(1, 0, -20, 0, -1, 45), CRS, "m")
         given = Screening(here, {}, {}, {"elevation": grid})
-        return grounds.ground(here, given, even(plan, 0.0, slope_most=slope_most))
+        return grounds.cut_buildable_ground(here, given, even(plan, 0.0, slope_most=slope_most))
 
     return build
 
@@ -168,7 +168,7 @@ def test_a_lot_that_its_yards_use_up_is_known_to_have_no_ground(sites, plan):
     grid = Raster(np.zeros((60, 60)), Affine(1, 0, -20, 0, -1, 45), CRS, "m")
     here = sites([LOT])
     given = Screening(here, {}, {}, {"elevation": grid})
-    ground = grounds.ground(here, given, even(plan, 12.0))
+    ground = grounds.cut_buildable_ground(here, given, even(plan, 12.0))
     assert left_m2(ground) == 0
     assert ground.facts["clear_known"].all()
 
@@ -192,7 +192,7 @@ def test_a_lot_that_its_yards_use_up_is_known_to_have_no_ground(sites, plan):
 )  # fmt: skip
 def test_bad_parcels_have_a_defined_answer(ground_of, plan, lot, area_m2, machines):
     ground = ground_of([lot, LOT])
-    found, upper = room.most(ground, GX230, plan)
+    found, upper = room.max_machines_that_fit(ground, GX230, plan)
     assert (found <= upper).all()
     assert found[1] == 25
     if area_m2 is not None:
@@ -205,15 +205,15 @@ def test_bad_parcels_have_a_defined_answer(ground_of, plan, lot, area_m2, machin
 def test_a_building_larger_than_the_lot_leaves_nothing(ground_of, plan):
     ground = ground_of([LOT], buildings=[rotate(shapely.box(-30, -30, 60, 70), 20)])
     assert left_m2(ground) == 0
-    assert room.most(ground, GX230, plan)[0].tolist() == [0]
-    assert room.lack(ground, np.array([LOT]), GX230, plan)[0] >= 1
+    assert room.max_machines_that_fit(ground, GX230, plan)[0].tolist() == [0]
+    assert room.missing_room(ground, np.array([LOT]), GX230, plan)[0] >= 1
 
 
 def test_a_missing_building_shape_is_passed_over(sites, layer, plan):
     here = sites([LOT])
     holes = layer([None, shapely.Polygon(), shapely.box(0, 0, 4, 4)], height_m=5.0)
     given = Screening(here, {"buildings": holes}, {"buildings": EVERYWHERE})
-    ground = grounds.ground(here, given, even(plan, 0.0))
+    ground = grounds.cut_buildable_ground(here, given, even(plan, 0.0))
     assert left_m2(ground) == pytest.approx(600 - 5.524**2)
 
 
@@ -242,7 +242,7 @@ def test_a_larger_clearance_never_adds_a_machine_whatever_the_building(
 ):
     shed = rotate(shapely.box(x - 3, y - 2, x + 3, y + 2), degrees)
     less, more = (
-        room.most(ground_of([LOT], [shed], clearance_m=c), GX230, plan)[0][0]
+        room.max_machines_that_fit(ground_of([LOT], [shed], clearance_m=c), GX230, plan)[0][0]
         for c in (clearance_m, clearance_m + more_m)
     )
     assert more <= less

@@ -17,7 +17,7 @@ from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
 from geo.equipment import block
 
-GX230 = catalogue.generators()["gx230"]
+GX230 = catalogue.read_generators()["gx230"]
 
 
 def along(columns):
@@ -29,7 +29,7 @@ def across(rows):
 
 
 def most(ground, plan):
-    found, upper = room.most(ground, GX230, plan)
+    found, upper = room.max_machines_that_fit(ground, GX230, plan)
     assert found[0] <= upper[0]
     return int(found[0])
 
@@ -37,7 +37,7 @@ def most(ground, plan):
 def by_one(ground, plan):
     """Count up from one: the slow way to the largest n that fits."""
     n = 0
-    while n < plan.cap and room.fits(ground, np.array([n + 1]), GX230, plan)[0]:
+    while n < plan.cap and room.check_fit(ground, np.array([n + 1]), GX230, plan)[0]:
         n += 1
     return n
 
@@ -118,7 +118,9 @@ def test_two_parts_are_not_one(ground_of, plan):
 
 def test_where_no_direction_fits_though_area_and_width_would_do_the_bound_says_so(ground_of, plan):
     # A triangle has area and width for more than any rectangle in it.
-    found, upper = room.most(ground_of([shapely.Polygon([(0, 0), (14, 0), (7, 12)])]), GX230, plan)
+    found, upper = room.max_machines_that_fit(
+        ground_of([shapely.Polygon([(0, 0), (14, 0), (7, 12)])]), GX230, plan
+    )
     assert 0 < found[0] < upper[0]
 
 
@@ -159,7 +161,7 @@ def test_turning_moving_and_shrinking(ground_of, plan, corners, degrees, by_m):
     ]
     assert counts == sorted(counts)
     ground = ground_of([lot])
-    smaller = most(grounds.shrunk(ground, np.array([by_m])), plan)
+    smaller = most(grounds.shrink_ground(ground, np.array([by_m])), plan)
     assert smaller <= most(ground, plan)
 
 
@@ -191,10 +193,10 @@ def test_candidates_lie_on_the_ground_and_do_not_overlap(ground_of, plan):
     middle = np.array([(60 * n + 9, 12) for n in range(6)], dtype=float)
     given = np.tile(sites, 2), np.concatenate((middle, middle + 1000))
 
-    placed = room.candidates(ground, sites, count, quiet, GX230, plan, given)
-    fitting = np.flatnonzero(room.fits(ground, count, GX230, plan))
+    placed = room.list_placements(ground, sites, count, quiet, GX230, plan, given)
+    fitting = np.flatnonzero(room.check_fit(ground, count, GX230, plan))
     assert set(placed["query"]) == set(fitting)
-    outline, machines, gear = block.outlines(placed, GX230, plan)
+    outline, machines, gear = block.draw_blocks(placed, GX230, plan)
     on = ground.shapes[placed["site"]]
     assert shapely.covers(shapely.buffer(on, 0.005), outline).all()
     assert shapely.covers(shapely.buffer(outline, 0.001), machines).all()
@@ -217,5 +219,5 @@ def test_candidates_lie_on_the_ground_and_do_not_overlap(ground_of, plan):
 def test_more_ground_is_what_the_deficit_asks_for(ground_of, plan):
     # 4 m square: one needs 4.572 m; growing by 0.286 m on every side is enough.
     ground, one = ground_of([shapely.box(0, 0, 4, 4)]), np.array([1])
-    assert not room.fits(grounds.shrunk(ground, np.array([-0.28])), one, GX230, plan)[0]
-    assert room.fits(grounds.shrunk(ground, np.array([-0.29])), one, GX230, plan)[0]
+    assert not room.check_fit(grounds.shrink_ground(ground, np.array([-0.28])), one, GX230, plan)[0]
+    assert room.check_fit(grounds.shrink_ground(ground, np.array([-0.29])), one, GX230, plan)[0]

@@ -5,11 +5,11 @@ from shapely.affinity import rotate
 
 from geo import catalogue
 from geo.criteria.pad import room
-from geo.criteria.pad.storage import stored
-from geo.equipment.tanks import tanks
+from geo.criteria.pad.storage import place_storage
+from geo.equipment.tanks import list_tank_groups
 
-GX230 = catalogue.generators()["gx230"]
-PROPANE = catalogue.fuels()["propane"]
+GX230 = catalogue.read_generators()["gx230"]
+PROPANE = catalogue.read_fuels()["propane"]
 FIFTY_FT = 15.24
 
 
@@ -22,8 +22,8 @@ def north(points, _site):
 def kept(ground_of, plan):
     def build(lot, buildings=(), hoped=25):
         ground = ground_of([lot], buildings)
-        groups = tanks(PROPANE, GX230, plan)
-        found = stored(
+        groups = list_tank_groups(PROPANE, GX230, plan)
+        found = place_storage(
             ground, np.array([lot]), np.array(buildings, dtype=object), groups, north,
             np.array([hoped]), GX230, plan,
         )  # fmt: skip
@@ -72,7 +72,7 @@ def test_tanks_keep_their_distance_from_lines_buildings_and_the_pad(kept, plan):
     assert body.distance(shed) >= group.building_m - 0.001
     assert body.distance(found.ground.shapes[0]) >= group.pad_m - 0.001
     # What is left is where the machines stand: they fit, and on no part of the tanks' ground.
-    n, _ = room.most(found.ground, GX230, plan)
+    n, _ = room.max_machines_that_fit(found.ground, GX230, plan)
     assert n[0] >= 1
 
 
@@ -92,9 +92,9 @@ def test_a_building_in_the_middle_pushes_every_tank_off(kept):
 def test_where_tank_and_pad_share_a_small_lot_both_find_room(kept, ground_of, plan):
     # 41 m square with a hall over the north: what is left in the south is for both.
     lot, hall = shapely.box(0, 0, 46, 60), shapely.box(0, 47, 46, 60)
-    alone, _ = room.most(ground_of([lot], [hall]), GX230, plan)
+    alone, _ = room.max_machines_that_fit(ground_of([lot], [hall]), GX230, plan)
     found, group = kept(lot, [hall])
-    beside, _ = room.most(found.ground, GX230, plan)
+    beside, _ = room.max_machines_that_fit(found.ground, GX230, plan)
     assert alone[0] == 25
     assert min(beside[0], group.feeds) >= 1
 
@@ -105,16 +105,16 @@ def test_on_a_bare_parcel_tanks_and_pad_share_the_open_ground(sites, bare_ground
     lot = shapely.box(0, 0, 60, 60)
     ground = bare_ground(sites([lot], building_area_m2=3560.0, storeys=1.0))
     nothing = np.empty(0, dtype=object)
-    found = stored(
+    found = place_storage(
         ground,
         np.array([lot]),
         nothing,
-        tanks(PROPANE, GX230, plan),
+        list_tank_groups(PROPANE, GX230, plan),
         north,
         np.array([25]),
         GX230,
         plan,
     )
-    assert room.most(ground, GX230, plan)[0].tolist() == [4]
+    assert room.max_machines_that_fit(ground, GX230, plan)[0].tolist() == [4]
     assert found.body[0].area == pytest.approx(9.8 * 2.1)
-    assert room.most(found.ground, GX230, plan)[0].tolist() == [1]
+    assert room.max_machines_that_fit(found.ground, GX230, plan)[0].tolist() == [1]

@@ -32,7 +32,7 @@ def lot(shape, use="commercial", site=None):
 
 
 def lines(parcel, lots, known=True):
-    return yards.lot_lines(
+    return yards.classify_lot_lines(
         np.array([parcel], dtype=object), np.array(["a"], dtype=object), lots, np.array([known])
     )
 
@@ -144,10 +144,10 @@ def test_nothing_is_said_where_nothing_is_known():
     without = lines(LOT, None)
     assert set(without.yard) == {"unknown"}
     assert not without.abuts_home.any()
-    assert yards.street_side(unmapped, 1).tolist() == [None]
+    assert yards.select_street_lines(unmapped, 1).tolist() == [None]
     landlocked = lines(LOT, town(OWN, lot(WEST), lot(EAST), lot(NORTH), lot(SOUTH)))
     assert set(landlocked.yard) == {"unknown"}
-    assert yards.street_side(landlocked, 1)[0].is_empty
+    assert yards.select_street_lines(landlocked, 1)[0].is_empty
 
 
 def test_an_edge_towards_a_hole_is_beside():
@@ -169,13 +169,13 @@ def test_two_parts_of_a_site_are_no_street_to_each_other():
 
 
 def test_the_street_side_is_the_fronts():
-    found = yards.lot_lines(
+    found = yards.classify_lot_lines(
         np.array([LOT, shapely.Polygon(), translate(LOT, 500)], dtype=object),
         np.array(["a", "b", "c"], dtype=object),
         town(OWN, lot(WEST), lot(NORTH)),
         np.array([True, True, False]),
     )
-    sides = yards.street_side(found, 3)
+    sides = yards.select_street_lines(found, 3)
     assert sides[0].length == 50
     assert sides[1].is_empty
     assert sides[2] is None
@@ -200,32 +200,34 @@ def test_turning_and_moving_changes_no_yard_and_no_ground(degrees, east, north):
     assert after.yard.tolist() == before.yard.tolist()
     assert after.abuts_home.tolist() == before.abuts_home.tolist()
     depth = np.where(before.yard == "front", 4.0, 2.0)
-    still = yards.inset(np.array([ell]), before, depth)[0]
-    turned = yards.inset(np.array([moved(ell)]), after, depth)[0]
+    still = yards.cut_yards(np.array([ell]), before, depth)[0]
+    turned = yards.cut_yards(np.array([moved(ell)]), after, depth)[0]
     assert moved(still).symmetric_difference(turned).area == pytest.approx(0, abs=1e-4)
 
 
 def test_three_metres_everywhere_leave_fourteen_by_twenty_four():
     found = lines(LOT, None)
-    left = yards.inset(np.array([LOT]), found, np.full(4, 3.0))[0]
+    left = yards.cut_yards(np.array([LOT]), found, np.full(4, 3.0))[0]
     assert left.equals(shapely.box(3, 3, 17, 27))
 
 
 def test_each_edge_has_its_own_depth():
     found = lines(LOT, town(OWN, lot(WEST), lot(EAST), lot(NORTH)))
     depth = {"front": 6.0, "side": 2.0, "rear": 4.0}
-    left = yards.inset(np.array([LOT]), found, np.array([depth[name] for name in found.yard]))[0]
+    left = yards.cut_yards(np.array([LOT]), found, np.array([depth[name] for name in found.yard]))[
+        0
+    ]
     assert left.equals(shapely.box(2, 6, 18, 26))
     front = np.where(found.yard == "front", 6.0, 0.0)
-    assert yards.inset(np.array([LOT]), found, front)[0].equals(shapely.box(0, 6, 20, 30))
-    assert yards.inset(np.array([LOT]), found, np.zeros(4))[0].equals(LOT)
-    assert yards.inset(np.array([LOT]), found, np.full(4, 10.0))[0].is_empty
+    assert yards.cut_yards(np.array([LOT]), found, front)[0].equals(shapely.box(0, 6, 20, 30))
+    assert yards.cut_yards(np.array([LOT]), found, np.zeros(4))[0].equals(LOT)
+    assert yards.cut_yards(np.array([LOT]), found, np.full(4, 10.0))[0].is_empty
 
 
 @pytest.mark.parametrize("depth", [-1.0, np.nan])
 def test_a_depth_that_is_no_distance_is_refused(depth):
     with pytest.raises(ValueError, match="0 or more"):
-        yards.inset(np.array([LOT]), lines(LOT, None), np.full(4, depth))
+        yards.cut_yards(np.array([LOT]), lines(LOT, None), np.full(4, depth))
 
 
 @st.composite
@@ -251,13 +253,13 @@ def test_an_inset_lies_inside_and_only_shrinks(parcel, depths, more):
     found = lines(parcel, None)
     depth = np.array(depths)[: len(found.of)]
     first, second = (
-        yards.inset(np.array([parcel], dtype=object), found, one)[0]
+        yards.cut_yards(np.array([parcel], dtype=object), found, one)[0]
         for one in (depth, depth + more)
     )
     assert first.difference(shapely.make_valid(parcel).buffer(1e-6)).area < 1e-6
     assert second.difference(first.buffer(1e-6)).area < 1e-6
     one = depths[0] if depths[0] > 1e-6 else 0.0
-    even = yards.inset(np.array([parcel], dtype=object), found, np.full(len(found.of), one))[0]
+    even = yards.cut_yards(np.array([parcel], dtype=object), found, np.full(len(found.of), one))[0]
     assert even.difference(shapely.buffer(parcel, -one).buffer(1e-6)).area < 1e-6
 
 
@@ -270,19 +272,21 @@ def test_bad_shapes_have_an_answer():
     parcels = np.array([bow, flat, touching, point, shapely.Polygon(), two, None], dtype=object)
     rows = [*(lot(shape) for shape in parcels[:6]), lot(NORTH, "residential"), lot(None)]
     for lots in (None, town(*rows), town()):
-        found = yards.lot_lines(parcels, np.array(list("abcdefg")), lots, np.ones(7, dtype=bool))
+        found = yards.classify_lot_lines(
+            parcels, np.array(list("abcdefg")), lots, np.ones(7, dtype=bool)
+        )
         assert set(found.of) == {0, 1, 2, 5}
         assert (found.length_m >= 0.001).all()
-        left = yards.inset(parcels, found, np.full(len(found.of), 1.0))
+        left = yards.cut_yards(parcels, found, np.full(len(found.of), 1.0))
         assert shapely.is_valid(left).all()
         assert shapely.is_empty(left).tolist() == [False, True, False, True, True, False, True]
         assert left[5].area == pytest.approx(2 * 18 * 28)
-        assert len(yards.street_side(found, 7)) == 7
+        assert len(yards.select_street_lines(found, 7)) == 7
 
 
 def test_no_parcels_have_no_lines():
     nothing = np.empty(0, dtype=object)
-    found = yards.lot_lines(nothing, nothing, town(OWN), np.empty(0, dtype=bool))
+    found = yards.classify_lot_lines(nothing, nothing, town(OWN), np.empty(0, dtype=bool))
     assert len(found.of) == 0
-    assert len(yards.inset(nothing, found, np.empty(0))) == 0
-    assert len(yards.street_side(found, 0)) == 0
+    assert len(yards.cut_yards(nothing, found, np.empty(0))) == 0
+    assert len(yards.select_street_lines(found, 0)) == 0

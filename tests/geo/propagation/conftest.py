@@ -5,7 +5,7 @@ import pytest
 import shapely
 import shapely.affinity
 
-from geo.propagation.scene import scene
+from geo.propagation.scene import build_scene
 
 SIDE_REACH = 8.0
 
@@ -26,7 +26,7 @@ class Town:
         outside = places[shapely.distance(shapely.points(places), together) > 0.1]
         self.source = np.array([*outside[0], rng.uniform(0.5, 4)])
         self.receiver = np.array([*outside[1], rng.uniform(0.5, 8)])
-        self.scene = scene(np.array(self.solids), np.array(self.tops))
+        self.scene = build_scene(np.array(self.solids), np.array(self.tops))
 
     def over_top_m(self):
         """The way over the roofs: the hull of what stands in the vertical plane."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geo.propagation.air import absorption_db_m
+from geo.propagation.air import air_absorption_db_m
 
 
 @pytest.mark.parametrize(
@@ -13,8 +13,10 @@ from geo.propagation.air import absorption_db_m
     ],
 )
 def test_published_coefficients(temperature_c, humidity_pct, db_km):
-    assert absorption_db_m(temperature_c, humidity_pct) * 1000 == pytest.approx(db_km, abs=0.006)
+    assert air_absorption_db_m(temperature_c, humidity_pct) * 1000 == pytest.approx(
+        db_km, abs=0.006
+    )
 
 
 def test_thinner_air_takes_another_share():
-    assert not np.allclose(absorption_db_m(10, 70), absorption_db_m(10, 70, 90.0))
+    assert not np.allclose(air_absorption_db_m(10, 70), air_absorption_db_m(10, 70, 90.0))

@@ -16,5 +16,5 @@ def test_wavelengths_are_340_metres_per_second_over_the_frequency():
 def test_two_equal_bands_are_three_decibels_more_than_one():
     level = np.full(8, -np.inf)
     level[[4, 5]] = 0.0, -1.2
-    assert bands.total_dba(level) == pytest.approx(10 * np.log10(2))
-    assert bands.total_dba(level, weighted=True) == pytest.approx(10 * np.log10(1 + 10**-0.12))
+    assert bands.sum_bands_dba(level) == pytest.approx(10 * np.log10(2))
+    assert bands.sum_bands_dba(level, weighted=True) == pytest.approx(10 * np.log10(1 + 10**-0.12))

@@ -12,7 +12,7 @@ ONE, FOUR, AWAY = np.array([1.0]), np.array([4.0]), np.array([np.hypot(190, 40)]
 
 def test_porous_ground_near_the_source_of_t03():
     """The sums of ISO/TR 17534-3 T03: As with a' to d' of 2.45, 9.20, 10.16 and 3.49."""
-    zone = ground.zone_db(ONE, AWAY, 1.0)[0]
+    zone = ground.end_zone_db(ONE, AWAY, 1.0)[0]
     assert zone == pytest.approx([-1.5, 0.95, 7.70, 8.66, 1.99, 0, 0, 0], abs=0.006)
 
 
@@ -48,7 +48,7 @@ ZONES = ground.ZonedGround(
 def test_factors_of_t04():
     """40.88 m of the way lie over 0.2, 102.19 over 0.5 and 51.10 over 0.9."""
     path = np.array([[[10, 10], [10, 10], [200, 50]]], dtype=float)
-    source, middle, receiver = ground.factors(path, ONE, FOUR, ZONES)
+    source, middle, receiver = ground.weight_factors(path, ONE, FOUR, ZONES)
     first, second, whole = 40.88 - 30, 194.16 - 120 - 40.88, 44.16
     assert source[0] == pytest.approx(0.2)
     assert middle[0] == pytest.approx((0.2 * first + 0.5 * second) / whole, abs=1e-3)
@@ -61,5 +61,6 @@ def test_a_bend_on_the_straight_way_changes_nothing(share):
     straight = np.array([[start, start, end]])
     bent = np.array([[start, start + share * (end - start), end]])
     assert np.allclose(
-        ground.factors(straight, ONE, FOUR, ZONES), ground.factors(bent, ONE, FOUR, ZONES)
+        ground.weight_factors(straight, ONE, FOUR, ZONES),
+        ground.weight_factors(bent, ONE, FOUR, ZONES),
     )

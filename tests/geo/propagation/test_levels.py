@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.propagation import levels
-from geo.propagation.air import absorption_db_m
-from geo.propagation.bands import total_dba
+from geo.propagation.air import air_absorption_db_m
+from geo.propagation.bands import sum_bands_dba
 from geo.propagation.edition import ISO_1996, ISO_2024
 from geo.propagation.ground import MeanHeightGround, PlanGround, ZonedGround
-from geo.propagation.scene import HARD, Terrain, scene
+from geo.propagation.scene import HARD, Terrain, build_scene
 
-AIR = absorption_db_m(10, 70)
+AIR = air_absorption_db_m(10, 70)
 STILL = np.zeros(8)
 POWER_DB = np.array([80.0, 85, 90, 92, 90, 88, 84, 78])
 EDITIONS = st.sampled_from([ISO_1996, ISO_2024])
@@ -27,26 +27,28 @@ def lost(source, receiver, where, *, air=STILL, edition=ISO_1996, **given_):
 
 def test_a_hundred_metres_over_hard_ground():
     """20 lg 100 + 11 - 3, in every band."""
-    assert lost((0, 0, 2), (100, 0, 2), scene()) == pytest.approx(np.full((1, 8), 48.0))
+    assert lost((0, 0, 2), (100, 0, 2), build_scene()) == pytest.approx(np.full((1, 8), 48.0))
 
 
 def test_a_source_at_its_receiver_is_one_metre_off():
-    assert lost((0, 0, 1), (0, 0, 1), scene()) == pytest.approx(np.full((1, 8), 11 - 3))
+    assert lost((0, 0, 1), (0, 0, 1), build_scene()) == pytest.approx(np.full((1, 8), 11 - 3))
 
 
 def test_a_wall_behind_the_source_adds_its_image():
     """Source 2 m before a long wall that keeps nothing, receiver 10 m on: images at 10 and 14 m."""
     wall = np.array([shapely.LineString([(-2, -90, 9), (-2, 90, 9)])])
-    where = scene(barriers=wall, barrier_absorption=0.0)
-    open_air = lost((0, 0, 1), (10, 0, 1), scene())[0, 7]
+    where = build_scene(barriers=wall, barrier_absorption=0.0)
+    open_air = lost((0, 0, 1), (10, 0, 1), build_scene())[0, 7]
     louder = 10 * np.log10(1 + (10 / 14) ** 2)
     assert lost((0, 0, 1), (10, 0, 1), where)[0, 7] == pytest.approx(open_air - louder)
 
 
 def test_a_wall_that_takes_everything_gives_nothing_back():
     wall = np.array([shapely.LineString([(-2, -90, 9), (-2, 90, 9)])])
-    where = scene(barriers=wall, barrier_absorption=1.0)
-    assert lost((0, 0, 1), (10, 0, 1), where) == pytest.approx(lost((0, 0, 1), (10, 0, 1), scene()))
+    where = build_scene(barriers=wall, barrier_absorption=1.0)
+    assert lost((0, 0, 1), (10, 0, 1), where) == pytest.approx(
+        lost((0, 0, 1), (10, 0, 1), build_scene())
+    )
 
 
 def test_a_screen_round_the_source_is_an_edge_over_the_top():
@@ -55,21 +57,21 @@ def test_a_screen_round_the_source_is_an_edge_over_the_top():
     before, after = np.hypot(4, 2), np.hypot(16, 2)
     kmet = np.exp(-np.sqrt(before * after * 20 / (2 * detour)) / 2000)
     dz = 10 * np.log10(3 + 20 / 0.34 * detour * kmet)
-    screened = lost((0, 0, 1), (20, 0, 1), scene(), screen=(np.array([4.0]), 3.0))
-    assert screened[0, 4] - lost((0, 0, 1), (20, 0, 1), scene())[0, 4] == pytest.approx(dz)
+    screened = lost((0, 0, 1), (20, 0, 1), build_scene(), screen=(np.array([4.0]), 3.0))
+    assert screened[0, 4] - lost((0, 0, 1), (20, 0, 1), build_scene())[0, 4] == pytest.approx(dz)
 
 
 def test_nobody_is_behind_a_screen_that_is_farther_than_they_are():
-    near = lost((0, 0, 1), (3, 0, 1), scene(), screen=(np.array([4.0]), 3.0))
-    assert near == pytest.approx(lost((0, 0, 1), (3, 0, 1), scene()))
+    near = lost((0, 0, 1), (3, 0, 1), build_scene(), screen=(np.array([4.0]), 3.0))
+    assert near == pytest.approx(lost((0, 0, 1), (3, 0, 1), build_scene()))
 
 
 @settings(deadline=None)
 @given(st.floats(1.5, 200), st.floats(0.5, 1.0), st.floats(0, 8), EDITIONS)
 def test_a_screen_never_makes_it_louder_in_the_open(away, at_m, height_m, edition):
     ends = (0, 0, 1.5), (away, 0, 4)
-    open_air = lost(*ends, scene(), edition=edition)
-    screened = lost(*ends, scene(), edition=edition, screen=(np.array([at_m]), height_m))
+    open_air = lost(*ends, build_scene(), edition=edition)
+    screened = lost(*ends, build_scene(), edition=edition, screen=(np.array([at_m]), height_m))
     assert (screened >= open_air - 1e-9).all()
 
 
@@ -77,11 +79,11 @@ def test_ground_known_only_in_part_is_filled_from_what_is_known():
     heights = np.full((20, 20), 7.0)
     heights[5:9, 5:9] = np.nan
     transform = Affine(10, 0, 0, 0, -10, 200)
-    gaps = scene(terrain=Terrain(heights, transform))
+    gaps = build_scene(terrain=Terrain(heights, transform))
     assert lost((10, 10, 1), (180, 180, 2), gaps) == pytest.approx(
-        lost((10, 10, 1), (180, 180, 2), scene())
+        lost((10, 10, 1), (180, 180, 2), build_scene())
     )
-    nothing = scene(terrain=Terrain(np.full((2, 2), np.nan), transform))
+    nothing = build_scene(terrain=Terrain(np.full((2, 2), np.nan), transform))
     assert np.isfinite(lost((10, 10, 1), (180, 180, 2), nothing)).all()
 
 
@@ -105,7 +107,7 @@ def test_farther_is_never_louder_over_hard_ground(near, more, source_m, receiver
     level = lost(
         np.array([[0, 0, source_m]] * 2),
         np.array([[near, 0, receiver_m], [near + more, 0, receiver_m]]),
-        scene(),
+        build_scene(),
         air=AIR,
     )
     # The middle ground's -3 q grows as 30 heights over the distance, slower than 20 lg.
@@ -120,7 +122,7 @@ def test_a_higher_wall_is_never_louder(seed, more):
     level = []
     for height in (4.0, 4.0 + more):
         wall = np.array([shapely.LineString([(x, bottom, height), (x, top, height)])])
-        where = scene(barriers=wall, barrier_absorption=1.0)
+        where = build_scene(barriers=wall, barrier_absorption=1.0)
         level.append(lost((0, 0, 1), (50, 0, 2), where)[0])
     # A side neglected beside a low top (TR 5.2) may count beside a high one: 0.3 dB at the most.
     assert (level[1] >= level[0] - 0.3).all()
@@ -143,15 +145,15 @@ def test_no_town_beats_the_bound(town, seed, edition, ground, hilly):
     if hilly:
         heights = rng.uniform(0, 12, (14, 14))
         terrain = Terrain(heights, Affine(10, 0, -20, 0, -10, 120))
-    where = scene(
+    where = build_scene(
         np.array(one.solids), np.array(one.tops), terrain=terrain, ground=ground,
         solid_absorption=0.1,
     )  # fmt: skip
     source, receiver = np.array([one.source] * 40), np.array([one.receiver] * 40)
     receiver[:, :2] = rng.uniform(-20, 110, (40, 2))
-    level = total_dba(POWER_DB - levels.attenuation_db(source, receiver, where, AIR, edition))
+    level = sum_bands_dba(POWER_DB - levels.attenuation_db(source, receiver, where, AIR, edition))
     away = np.hypot(*(receiver - source)[:, :2].T)
-    bound = levels.upper_dba(
+    bound = levels.upper_level_dba(
         away, POWER_DB, source[0, 2], receiver[0, 2], ground, AIR, edition,
         reflecting=True, least_absorption=0.1,
     )  # fmt: skip
@@ -165,28 +167,28 @@ def test_no_town_beats_the_bound_behind_a_wall_of_ones_own(town, seed, edition, 
     one = town(seed)
     rng = np.random.default_rng(seed)
     terrain = Terrain(rng.uniform(0, 12, (14, 14)), Affine(10, 0, -20, 0, -10, 120))
-    where = scene(
+    where = build_scene(
         np.array(one.solids), np.array(one.tops), terrain=terrain if hilly else None,
         ground=ground, solid_absorption=0.1,
     )  # fmt: skip
     source, receiver = np.array([one.source] * 40), np.array([one.receiver] * 40)
     receiver[:, :2] = rng.uniform(-20, 110, (40, 2))
     wall = rng.uniform(0, 12, 40), float(rng.uniform(0, 8))
-    level = total_dba(
+    level = sum_bands_dba(
         POWER_DB - levels.attenuation_db(source, receiver, where, AIR, edition, screen=wall)
     )
     bound = levels.upper_screened_db(
         np.hypot(*(receiver - source)[:, :2].T), POWER_DB, source[0, 2], receiver[0, 2], ground,
         AIR, edition, least_absorption=0.1,
     )  # fmt: skip
-    taken = levels.screen_db(source, receiver, where, edition, wall)
-    assert (level <= total_dba(bound - taken) + 1e-9).all()
+    taken = levels.wall_attenuation_db(source, receiver, where, edition, wall)
+    assert (level <= sum_bands_dba(bound - taken) + 1e-9).all()
 
 
 def test_what_a_wall_takes_and_the_bound_behind_it():
     """z = hypot(3, 1.5) + hypot(57, 1.5) - 60 = 0.374 m; Kmet 0.940; 94 - 48 + 10 lg 3 at 100 m."""
     ends = np.array([[0.0, 0, 1.5]]), np.array([[60.0, 0, 1.5]])
-    taken = levels.screen_db(*ends, scene(), ISO_1996, (np.array([3.0]), 3.0))
+    taken = levels.wall_attenuation_db(*ends, build_scene(), ISO_1996, (np.array([3.0]), 3.0))
     before, after = np.hypot(3, 1.5), np.hypot(57, 1.5)
     z = before + after - 60
     kmet = np.exp(-np.sqrt(before * after * 60 / (2 * z)) / 2000)
@@ -203,14 +205,14 @@ def test_what_a_wall_takes_and_the_bound_behind_it():
 @given(st.lists(st.floats(0, 1e6), min_size=2, max_size=30), EDITIONS)
 def test_the_bound_falls_with_distance_and_is_close_in_the_open(away, edition):
     away = np.sort(np.array(away))
-    bound = levels.upper_dba(away, POWER_DB, 1.5, 4.0, HARD, AIR, edition, reflecting=False)
+    bound = levels.upper_level_dba(away, POWER_DB, 1.5, 4.0, HARD, AIR, edition, reflecting=False)
     assert (np.diff(bound) <= 0).all()
     # At one height there is no slope that makes the way longer.
-    flat = levels.upper_dba(away, POWER_DB, 2.0, 2.0, HARD, AIR, edition, reflecting=False)
+    flat = levels.upper_level_dba(away, POWER_DB, 2.0, 2.0, HARD, AIR, edition, reflecting=False)
     within = (away >= 1) & (away < 9e4)
     receiver = np.column_stack((away, np.zeros(len(away)), np.full(len(away), 2.0)))
     source = np.tile([0.0, 0.0, 2.0], (len(away), 1))
-    real = total_dba(POWER_DB - lost(source, receiver, scene(), air=AIR, edition=edition))
+    real = sum_bands_dba(POWER_DB - lost(source, receiver, build_scene(), air=AIR, edition=edition))
     assert (flat[within] >= real[within] - 1e-9).all()
     if edition is ISO_1996:
         near = within & (away < 1000)
@@ -222,7 +224,7 @@ def test_turned_and_far_off_it_is_the_same(town):
     move = Affine.translation(400_000, 300_000) @ Affine.rotation(37)
     turn = [move.a, move.b, move.d, move.e, move.c, move.f]
     solids = [shapely.affinity.affine_transform(each, turn) for each in one.solids]
-    there = scene(np.array(solids), np.array(one.tops))
+    there = build_scene(np.array(solids), np.array(one.tops))
     source = [*(move @ tuple(one.source[:2])), one.source[2]]
     receiver = [*(move @ tuple(one.receiver[:2])), one.receiver[2]]
     assert lost(source, receiver, there) == pytest.approx(
@@ -233,7 +235,7 @@ def test_turned_and_far_off_it_is_the_same(town):
 def test_another_c2_is_another_answer():
     wall = np.array([shapely.LineString([(10, -50, 4), (10, 50, 4)])])
     other = dataclasses.replace(ISO_1996, c2=40.0)
-    where = scene(barriers=wall)
+    where = build_scene(barriers=wall)
     more = lost((0, 0, 1), (20, 0, 1), where, edition=other) - lost((0, 0, 1), (20, 0, 1), where)
     assert (more[0, :5] > 0).all()
     assert (more >= 0).all()

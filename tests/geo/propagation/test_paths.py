@@ -6,19 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.propagation import paths
-from geo.propagation.scene import Terrain, scene
+from geo.propagation.scene import Terrain, build_scene
 
 LENGTHS = [paths.TOP_Z, paths.LEFT_Z, paths.RIGHT_Z]
 
 
 def found(town_or_scene, source, receiver, **given_):
-    return paths.find(
+    return paths.find_paths(
         np.array([source], float), np.array([receiver], float), town_or_scene, **given_
     )
 
 
 def wall(*at, top=5.0):
-    return scene(barriers=np.array([shapely.LineString([(*one, top) for one in at])]))
+    return build_scene(barriers=np.array([shapely.LineString([(*one, top) for one in at])]))
 
 
 def test_over_a_wall_half_way():
@@ -54,7 +54,7 @@ def test_the_ground_alone_has_no_sides():
     hill = np.zeros((3, 41))
     hill[:, 20] = 6.0
     way = found(
-        scene(terrain=Terrain(hill, Affine(1, 0, -0.5, 0, -1, 2.5))), (1, 1, 1), (39, 1, 1)
+        build_scene(terrain=Terrain(hill, Affine(1, 0, -0.5, 0, -1, 2.5))), (1, 1, 1), (39, 1, 1)
     ).direct[0]
     assert way[paths.TOP_Z] > 0
     assert np.isnan(way[[paths.LEFT_Z, paths.RIGHT_Z]]).all()
@@ -72,7 +72,7 @@ def test_out_of_a_courtyard():
     yard = shapely.Polygon(
         [(0, 0), (40, 0), (40, 30), (0, 30), (0, 20), (30, 20), (30, 10), (0, 10)]
     )
-    solid = scene(np.array([yard]), np.array([30.0]))
+    solid = build_scene(np.array([yard]), np.array([30.0]))
     way = found(solid, (10, 15, 1), (60, 15, 1)).direct[0]
     legs = np.hypot(10, 5) + 10 + 40 + np.hypot(20, 15)
     assert way[paths.LEFT_Z] == pytest.approx(legs - 50)
@@ -80,14 +80,14 @@ def test_out_of_a_courtyard():
 
 
 def test_a_point_inside_a_solid_does_not_have_it_in_the_way():
-    box = scene(np.array([shapely.box(0, 0, 10, 10)]), np.array([6.0]))
+    box = build_scene(np.array([shapely.box(0, 0, 10, 10)]), np.array([6.0]))
     points = np.array([[5, 5, 1], [5, 5, 7], [20, 5, 1]], float)
-    assert paths.enclosed(points, box).tolist() == [True, False, False]
+    assert paths.is_enclosed(points, box).tolist() == [True, False, False]
     assert np.isnan(found(box, (5, 5, 1), (20, 5, 1)).direct[0, paths.TOP_Z])
 
 
 def test_a_front_does_not_screen_who_stands_at_it():
-    box = scene(np.array([shapely.box(10, -5, 20, 5)]), np.array([6.0]))
+    box = build_scene(np.array([shapely.box(10, -5, 20, 5)]), np.array([6.0]))
     at_front = found(box, (0, 0, 1), (10, 0, 1))
     assert np.isnan(at_front.direct[0, paths.TOP_Z])
     assert (at_front.wall_owner == -1).all()
@@ -96,7 +96,7 @@ def test_a_front_does_not_screen_who_stands_at_it():
 
 def test_a_building_of_unknown_height_is_not_there():
     two = np.array([shapely.box(5, -5, 6, 5), shapely.box(8, -5, 9, 5)])
-    empty = scene(two, np.array([np.nan, np.nan]))
+    empty = build_scene(two, np.array([np.nan, np.nan]))
     assert empty.unknown_height == 2
     assert np.isnan(found(empty, (0, 0, 1), (20, 0, 1)).direct[0, paths.TOP_Z])
 

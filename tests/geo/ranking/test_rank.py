@@ -19,8 +19,8 @@ def street(mains, *, inches=8, pressure="high", y=-10.0):
 @pytest.fixture
 def ranked(town, market, plan):
     def build(*shapes, rules=plan, **columns):
-        facts = screen.screen(town(list(shapes), **columns), market, rules)
-        return rank.rank(facts, rules)
+        facts = screen.screen_sites(town(list(shapes), **columns), market, rules)
+        return rank.rank_sites(facts, rules)
 
     return build
 
@@ -34,12 +34,12 @@ SMALL = shapely.box(200, 0, 208, 8)
 def test_a_ramp_is_straight_between_its_ends_and_flat_beyond(value, zero, one):
     if zero == one:
         return
-    got = rank.ramp(pd.Series([value]), Ramp(weight=1, zero_at=zero, one_at=one))[0]
+    got = rank.score_on_ramp(pd.Series([value]), Ramp(weight=1, zero_at=zero, one_at=one))[0]
     assert got == pytest.approx(min(max((value - zero) / (one - zero), 0), 1))
 
 
 def test_missing_scores_are_neither_zero_nor_one():
-    assert np.isnan(rank.ramp(pd.Series([np.nan]), Ramp(weight=1, zero_at=0, one_at=1))[0])
+    assert np.isnan(rank.score_on_ramp(pd.Series([np.nan]), Ramp(weight=1, zero_at=0, one_at=1))[0])
 
 
 def test_a_score_is_the_weighted_mean_of_its_ramps(ranked, mains):
@@ -76,7 +76,7 @@ def test_a_new_site_never_moves_anothers_score(ranked, mains):
     alone = ranked(LOT, SMALL, mains=street(mains)).set_index("site_id")
     other = shapely.box(400, 0, 900, 400)
     more = ranked(LOT, SMALL, other, mains=street(mains)).set_index("site_id")
-    moved = ("rank", "folded", "geometry", *catalogue.SHAPES)
+    moved = ("rank", "folded", "geometry", *catalogue.SHAPE_COLUMNS)
     kept = [name for name in alone.columns if name not in moved]
     pd.testing.assert_frame_equal(
         pd.DataFrame(alone.loc[["S00000", "S00001"], kept]),
@@ -99,7 +99,7 @@ def test_adjoining_sites_are_a_block_by_the_least_id(ranked, mains):
 def slowly_folded(groups):
     listed, answer = [], []
     for group in groups:
-        away = len(listed) < rank.TOP and listed.count(group) == rank.PER_GROUP
+        away = len(listed) < rank.TOP_ROWS and listed.count(group) == rank.ROWS_PER_GROUP
         answer.append(away)
         if not away:
             listed.append(group)
@@ -109,22 +109,22 @@ def slowly_folded(groups):
 @settings(deadline=None)
 @given(st.lists(st.sampled_from("abcdefghijkl"), max_size=60))
 def test_a_block_has_three_of_the_first_twenty_listed(groups):
-    got = rank.folded(pd.Series(groups, dtype=object))
+    got = rank.mark_folded(pd.Series(groups, dtype=object))
     assert got.tolist() == slowly_folded(groups)
     table = pd.DataFrame({"group_id": groups, "folded": got})
-    beneath = rank.beneath(table)
+    beneath = rank.count_folded_beneath(table)
     assert beneath.sum() == got.sum()
     assert not beneath[got].any()
 
 
 def test_the_worked_example_of_folding():
     groups = pd.Series([*"aabaacaa"])
-    assert np.flatnonzero(rank.folded(groups)).tolist() == [4, 6, 7]
-    table = pd.DataFrame({"group_id": groups, "folded": rank.folded(groups)})
-    assert rank.beneath(table).tolist() == [0, 0, 0, 3, 0, 0, 0, 0]
+    assert np.flatnonzero(rank.mark_folded(groups)).tolist() == [4, 6, 7]
+    table = pd.DataFrame({"group_id": groups, "folded": rank.mark_folded(groups)})
+    assert rank.count_folded_beneath(table).tolist() == [0, 0, 0, 3, 0, 0, 0, 0]
     # After the twentieth nothing is folded.
     alone = pd.Series([*"aaa", *(f"b{n}" for n in range(17)), *"aa"])
-    assert not rank.folded(alone).any()
+    assert not rank.mark_folded(alone).any()
 
 
 def test_folding_leaves_rank_and_order_alone(ranked, mains):
@@ -150,7 +150,7 @@ def feeder(layer, headroom_kw):
 def test_power_served_is_grid_and_generators_up_to_the_target(mains, layer, town, market, plan):
     given_town = town([LOT], mains=street(mains, inches=2))
     given_town.layers["capacity"] = feeder(layer, 300.0)
-    row = rank.rank(screen.screen(given_town, market, plan), plan).iloc[0]
+    row = rank.rank_sites(screen.screen_sites(given_town, market, plan), plan).iloc[0]
     # One machine: 12 900 x 0.25 / 2008 = 1.6. Grid 300 + 200 of 1000 kW; 700 short needs four.
     assert (row["n_lo"], row["power_served_kw"], row["needed_lo"]) == (1, 500, 4)
     assert (row["gap_class"], row["covers_gap"]) == ("short", "no")
@@ -162,7 +162,7 @@ def test_power_served_is_grid_and_generators_up_to_the_target(mains, layer, town
 def test_what_the_grid_already_carries_is_no_call(mains, layer, town, market, plan):
     given_town = town([LOT], mains=street(mains))
     given_town.layers["capacity"] = feeder(layer, 1500.0)
-    row = rank.rank(screen.screen(given_town, market, plan), plan).iloc[0]
+    row = rank.rank_sites(screen.screen_sites(given_town, market, plan), plan).iloc[0]
     assert (row["gap_class"], row["covers_gap"], row["call"]) == ("covered", "no gap", "no")
     assert "The grid already carries 1 MW." in row["sentence"]
 
@@ -177,7 +177,7 @@ def test_covered_by_one_source_and_short_by_another_is_to_be_checked(
     )  # fmt: skip
     given_town.layers.update(capacity=feeder(layer, 1500.0), substations=stations)
     given_town.coverage["substations"] = shapely.box(-9000, -9000, 9000, 9000)
-    row = rank.rank(screen.screen(given_town, market, plan), plan).iloc[0]
+    row = rank.rank_sites(screen.screen_sites(given_town, market, plan), plan).iloc[0]
     # 1500 kW by the feeder; its substation is 2 MVA over.
     assert (row["gap_class"], row["headroom_check"]) == ("covered", "contradict")
     assert (row["second_headroom_kw"], row["second_reads"]) == (-1900, "at most")
@@ -195,11 +195,11 @@ def test_goal_headroom_scores_spans_from_worst_to_best(mains, layer, town, marke
     )
     given_town = town([LOT], mains=street(mains))
     given_town.layers["capacity"] = feeder(layer, 1500.0).assign(committed_included=False)
-    row = rank.rank(screen.screen(given_town, market, rules), rules).iloc[0]
+    row = rank.rank_sites(screen.screen_sites(given_town, market, rules), rules).iloc[0]
     # Nobody says what is committed: 1500 kW at the most.
     assert (row["score_grid"], row["score_grid_best"]) == (0.0, 0.5)
     given_town.layers["capacity"] = feeder(layer, 1500.0).assign(ceiling_kw=1500.0)
-    row = rank.rank(screen.screen(given_town, market, rules), rules).iloc[0]
+    row = rank.rank_sites(screen.screen_sites(given_town, market, rules), rules).iloc[0]
     assert (row["score_grid"], row["score_grid_best"]) == (0.5, 1.0)
 
 
@@ -214,45 +214,49 @@ def test_goal_headroom_scores_headroom_itself(mains, layer, town, market, plan):
             ),
         }
     )
-    row = rank.rank(screen.screen(given_town, market, rules), rules).iloc[0]
+    row = rank.rank_sites(screen.screen_sites(given_town, market, rules), rules).iloc[0]
     assert row["score_grid"] == 0.5
 
 
 def test_a_market_without_capacity_says_so_first(town, market, plan, mains):
-    lines = preface.first_lines(town([LOT], mains=street(mains)), market, plan)
+    lines = preface.list_first_lines(town([LOT], mains=street(mains)), market, plan)
     assert "Grid capacity is not published here: ranked on siting only." in lines
     assert any(line.startswith("Noise is held to 69 dB(A) and Colorado") for line in lines)
 
 
 def test_a_market_without_a_noise_rule_says_so(town, plain_market, plan):
-    lines = preface.first_lines(town([LOT]), plain_market, plan)
+    lines = preface.list_first_lines(town([LOT]), plain_market, plan)
     assert "Noise is held to 69 dB(A) only: no local rule given." in lines
-    facts = screen.screen(town([LOT]), plain_market, plan)
+    facts = screen.screen_sites(town([LOT]), plain_market, plan)
     assert set(facts["noise_rule"]) == {"69 dB(A) only: no local rule given"}
 
 
 def test_what_the_noise_rests_on_is_listed(market, plain_market, plan):
-    text = " ".join(preface.assumptions(market, plan))
+    text = " ".join(preface.list_assumptions(market, plan))
     # 69 + 10 lg(2 pi 49) = 93.9 dB of sound power.
     for words in ("Sound power 93.9 dB(A)", "ISO 9613-2:1996", "10 C and 70 %", "C.R.S. 25-12-103"):
         assert words in text
-    assert "C.R.S." not in " ".join(preface.assumptions(plain_market, plan))
+    assert "C.R.S." not in " ".join(preface.list_assumptions(plain_market, plan))
 
 
 def test_an_unknown_ambient_level_is_a_first_line_unless_it_is_assumed(town, market, plan):
     relative = market.model_copy(update={"noise_rule": "massachusetts"})
-    says = [line for line in preface.first_lines(town([LOT]), relative, plan) if "ambient" in line]
+    says = [
+        line for line in preface.list_first_lines(town([LOT]), relative, plan) if "ambient" in line
+    ]
     assert len(says) == 1
     taken = plan.model_copy(update={"assume": plan.assume.model_copy(update={"ambient_dba": 35.0})})
     assert not [
-        line for line in preface.first_lines(town([LOT]), relative, taken) if "rests" in line
+        line for line in preface.list_first_lines(town([LOT]), relative, taken) if "rests" in line
     ]
-    assert "Where the ambient level is not known: 35 dB(A)." in preface.assumptions(relative, taken)
+    assert "Where the ambient level is not known: 35 dB(A)." in preface.list_assumptions(
+        relative, taken
+    )
 
 
 def test_the_answer_on_a_one_metre_basis_stands_beside(mains, town, plain_market, plan):
     some = town([LOT], homes=[shapely.box(50, -20, 90, 60)], mains=street(mains))
-    facts = screen.screen(some, plain_market, plan).iloc[0]
+    facts = screen.screen_sites(some, plain_market, plan).iloc[0]
     # 20 lg 7 = 16.9 dB less.
     assert facts["level_dba"] - facts["level_at_1m_dba"] == pytest.approx(20 * np.log10(7))
 
@@ -260,7 +264,7 @@ def test_the_answer_on_a_one_metre_basis_stands_beside(mains, town, plain_market
 def test_a_wall_and_a_rating_at_one_metre_say_what_they_would_give(mains, town, market, plan):
     homes = [shapely.box(90, -100, 190, 100)]
     lot = shapely.box(0, 0, 80, 40)
-    row = screen.screen(town([lot], homes=homes, mains=street(mains)), market, plan).iloc[0]
+    row = screen.screen_sites(town([lot], homes=homes, mains=street(mains)), market, plan).iloc[0]
     assert row["binding"] == "noise"
     assert row["n_lo"] < row["wall_n"] <= row["rated_n"] <= plan.cap
     assert row["wall_gain_db"] > 5
@@ -268,9 +272,9 @@ def test_a_wall_and_a_rating_at_one_metre_say_what_they_would_give(mains, town, 
 
 def test_every_published_fact_but_the_runs_own_is_there(ranked, mains):
     ranking = ranked(LOT, SMALL, mains=street(mains))
-    facts = [fact for fact in catalogue.facts() if fact.group != "provenance"]
+    facts = [fact for fact in catalogue.read_facts() if fact.group != "provenance"]
     assert {fact.name for fact in facts if fact.per is None} <= set(ranking.columns)
-    of = {"load": ("200_kw", "1000_kw", "3000_kw"), "fuel": tuple(catalogue.fuels())}
+    of = {"load": ("200_kw", "1000_kw", "3000_kw"), "fuel": tuple(catalogue.read_fuels())}
     for fact in facts:
         for one in of.get(fact.per, ()):
             assert fact.name.format(of=one) in ranking.columns
@@ -278,7 +282,7 @@ def test_every_published_fact_but_the_runs_own_is_there(ranked, mains):
 
 def test_numbers_are_rounded_as_the_catalogue_says(ranked, mains):
     ranking = ranked(LOT, SMALL, mains=street(mains))
-    for fact in catalogue.facts_in(ranking.columns):
+    for fact in catalogue.facts_of_table(ranking.columns):
         if fact.decimals is not None:
             values = pd.to_numeric(ranking[fact.name]).dropna()
             assert (values == values.round(fact.decimals)).all(), fact.name
@@ -286,28 +290,28 @@ def test_numbers_are_rounded_as_the_catalogue_says(ranked, mains):
 
 def test_counts_add_up_to_the_sites(ranked, mains):
     ranking = ranked(LOT, SMALL, mains=street(mains))
-    for name, counted in rank.counts(ranking).items():
+    for name, counted in rank.count_opinions(ranking).items():
         assert sum(counted.values()) == len(ranking), name
 
 
 def test_a_plan_that_names_an_unknown_machine_is_refused(plan, town, market):
     wrong = plan.model_copy(update={"generator": "gx231"})
     with pytest.raises(ConfigError, match="'gx231' is not in the catalogue"):
-        screen.screen(town([LOT]), market, wrong)
+        screen.screen_sites(town([LOT]), market, wrong)
 
 
 def test_a_market_without_a_site_is_refused(plan, town, market):
     nothing = town([LOT])
     empty = type(nothing)(nothing.sites.iloc[:0], nothing.layers, nothing.coverage)
     with pytest.raises(ConfigError, match="no parcel of the market is a site"):
-        screen.screen(empty, market, plan)
+        screen.screen_sites(empty, market, plan)
 
 
 def test_what_is_assumed_stands_on_the_row(mains, town, market, plan):
     bare = town([LOT], mains=street(mains))
     del bare.layers["buildings"]
     rules = plan.model_copy(update={"assume": plan.assume.model_copy(update={"bare_parcel": True})})
-    row = rank.rank(screen.screen(bare, market, rules), rules).iloc[0]
+    row = rank.rank_sites(screen.screen_sites(bare, market, rules), rules).iloc[0]
     assert row["verdict"] == "fit"
     assert row["call"] == "check first"
     assert "no building in the way" in row["assumed"]
@@ -339,13 +343,13 @@ def test_a_sure_fuel_comes_before_an_unknown_one_that_may_carry_more(ranked, mai
 def test_needs_reach_as_far_as_anything_could_matter(market, plain_market, plan):
     # The plan looks farther than 25 machines could be over 69 dB(A): 7 m x 5, and with three echoes
     # of 80 % each another 5.3 dB, 1.8 times as far, 65 m.
-    plain = screen.needs(plain_market, plan)
+    plain = screen.list_needs(plain_market, plan)
     assert plain.reach_m["receptors"] == plain.reach_m["buildings"] == 100
     # A lot whose use nobody knows may be a home.
     assert plain.receptors == (*plan.noise.receptors, "unknown")
     # Colorado's 50 is 19 dB lower, 8.9 times as far, less what the air takes; far off, hard ground
     # between the two gives up to 3 dB more.
-    ruled = screen.needs(market, plan)
+    ruled = screen.list_needs(market, plan)
     assert 400 < ruled.reach_m["receptors"] < 65 * 10 ** (22 / 20)
     assert ruled.reach_m["buildings"] == ruled.reach_m["receptors"]
     assert {"commercial", "industrial"} <= set(ruled.receptors)
@@ -354,7 +358,7 @@ def test_needs_reach_as_far_as_anything_could_matter(market, plain_market, plan)
 
 def test_buildings_matter_as_far_as_a_propane_tank_keeps_from_them(plain_market, plan):
     near = plan.noise.model_copy(update={"report_reach_m": 0.0, "limit_dba": 100.0})
-    reach = screen.needs(plain_market, plan.model_copy(update={"noise": near})).reach_m
+    reach = screen.list_needs(plain_market, plan.model_copy(update={"noise": near})).reach_m
     assert reach["receptors"] < 22.86
     assert reach["buildings"] == 22.86  # 75 ft of two large tanks, more than the 5 ft of a pad
 
@@ -365,9 +369,9 @@ def test_a_plan_that_weighs_only_what_the_market_lacks_is_refused(mains, town, m
         for name in ("fuel", "pad", "noise")
     }
     rules = plan.model_copy(update={"score": plan.score.model_copy(update=off)})
-    facts = screen.screen(town([LOT], mains=street(mains)), market, rules)
+    facts = screen.screen_sites(town([LOT], mains=street(mains)), market, rules)
     with pytest.raises(ConfigError, match="nothing counts: the market has no layers for grid"):
-        rank.rank(facts, rules)
+        rank.rank_sites(facts, rules)
 
 
 def test_the_level_with_one_more_is_at_the_neighbour_who_then_hears_most(
@@ -375,7 +379,7 @@ def test_the_level_with_one_more_is_at_the_neighbour_who_then_hears_most(
 ):
     homes = [shapely.box(-40, 0, -6, 26), shapely.box(0, -40, 26, -6.5)]
     given_town = town([shapely.box(0, 0, 26, 26)], homes=homes, mains=street(mains, y=31.0))
-    row = rank.rank(screen.screen(given_town, plain_market, plan), plan).iloc[0]
+    row = rank.rank_sites(screen.screen_sites(given_town, plain_market, plan), plan).iloc[0]
     assert row["binding"] == "noise"
     assert (
         f"{row['next_receptor_distance_m']:.1f} m {row['next_receptor_direction']}"
@@ -387,8 +391,8 @@ def test_the_level_with_one_more_is_at_the_neighbour_who_then_hears_most(
 
 def test_spares_are_not_sold_as_power(mains, town, market, plan):
     rules = plan.model_copy(update={"spares": 1})
-    facts = screen.screen(town([LOT], mains=street(mains, inches=2)), market, rules)
-    row = rank.rank(facts, rules).iloc[0]
+    facts = screen.screen_sites(town([LOT], mains=street(mains, inches=2)), market, rules)
+    row = rank.rank_sites(facts, rules).iloc[0]
     assert (row["n_lo"], row["power_lo_kw"]) == (2, 200)
     assert row["sentence"].startswith("Carries 2 generators (200 kW) on natural gas")
 
@@ -397,7 +401,7 @@ def test_ground_beyond_the_edge_of_the_flood_layer_is_not_known(mains, layer, to
     some = town([LOT], mains=street(mains))
     some.layers["exclusions"] = layer([], kind=[], name=[])
     some.coverage["exclusions"] = shapely.box(-500, -500, 40, 500)
-    row = rank.rank(screen.screen(some, market, plan), plan).iloc[0]
+    row = rank.rank_sites(screen.screen_sites(some, market, plan), plan).iloc[0]
     assert (row["verdict"], row["pad_evidence"]) == ("unknown", "edge of layer")
     # Fuel (20) and noise (25) are known of 60; the ground (15) is not.
     assert row["known_share"] == 0.75

@@ -28,7 +28,7 @@ ROW = {
 def say(plan, **changes):
     row = ROW | changes
     power = {"power_lo_kw": 200.0 * row["n_lo"], "power_hi_kw": 200.0 * row["n_hi"]}
-    return sentence.sentence(row | power, plan)
+    return sentence.write_sentence(row | power, plan)
 
 
 def test_a_noise_bound_site_reads_as_the_house_asks(plan):
@@ -90,12 +90,14 @@ def test_an_ambient_level_that_nobody_knows_says_what_would_do(plan):
         "n_lo": 0, "n_hi": 6, "noise_evidence": "ambient unknown", "noise_unsure": True,
         "ambient_needed_dba": 41.6,
     }  # fmt: skip
-    lift = sentence.lift(row, plan)
+    lift = sentence.describe_levers(row, plan)
     assert lift == (
         "finding out how loud the night is there already, on which the local limit rests "
         "(42 dB(A) would do for one generator): up to 6"
     )
-    assert sentence.limit(row, plan).startswith("noise: not known is how loud the night is there")
+    assert sentence.describe_limit(row, plan).startswith(
+        "noise: not known is how loud the night is there"
+    )
 
 
 def test_what_is_not_known_is_named(plan):
@@ -113,7 +115,7 @@ def test_what_is_not_known_is_named(plan):
         "Carries up to 12 generators (2.4 MW) on natural gas, or none: not known is the size or "
         "pressure of the gas main."
     )
-    lift = sentence.lift(
+    lift = sentence.describe_levers(
         ROW
         | {
             "n_lo": 0,
@@ -164,22 +166,25 @@ def test_nobody_reads_the_codes_words(plan):
     ],
 )
 def test_ordinals(number, place):
-    assert sentence.ordinal(number) == place
+    assert sentence.format_ordinal(number) == place
 
 
 def test_powers_are_said_in_the_unit_that_reads():
-    assert [sentence.power(kw) for kw in (50, 800, 1000, 1200, 5000)] == [
+    assert [sentence.format_power(kw) for kw in (50, 800, 1000, 1200, 5000)] == [
         "50 kW", "800 kW", "1 MW", "1.2 MW", "5 MW",
     ]  # fmt: skip
 
 
 def test_another_fuel_is_worth_finding_out_only_where_it_is_not_known(plan):
     tank = {"other_title": "propane", "other_evidence": "storage", "other_n_hi": 14}
-    assert sentence.lift(ROW | tank | {"other_n_lo": 14}, plan) is None
-    found = sentence.lift(ROW | tank | {"other_n_lo": 0}, plan)
+    assert sentence.describe_levers(ROW | tank | {"other_n_lo": 14}, plan) is None
+    found = sentence.describe_levers(ROW | tank | {"other_n_lo": 0}, plan)
     assert found == "finding out whether buildings leave room for the tank: up to 14 on propane"
     more = ROW | tank | {"other_n_lo": 0, "lift_lever": "half_main", "lift_n": 20}
-    assert sentence.lift(more, plan) == "the gas utility confirming half of the main: 20 generators"
+    assert (
+        sentence.describe_levers(more, plan)
+        == "the gas utility confirming half of the main: 20 generators"
+    )
 
 
 def test_a_lot_without_a_way_from_the_street_says_so(plan):
@@ -255,4 +260,4 @@ def test_two_sources_that_contradict_each_other_are_both_named(plan):
     ],
 )  # fmt: skip
 def test_each_fuel_says_what_it_needs(plan, changes, wanted):
-    assert sentence.needs(ROW | changes, plan).startswith(wanted)
+    assert sentence.describe_needs(ROW | changes, plan).startswith(wanted)

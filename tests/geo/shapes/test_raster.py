@@ -4,14 +4,14 @@ import shapely
 from affine import Affine
 
 from geo.model import Raster
-from geo.shapes.raster import at, in_frame
+from geo.shapes.raster import reproject_raster, sample_raster
 
 
 def test_a_point_takes_its_cells_value_and_none_outside():
     values = np.array([[1.0, 2.0], [3.0, np.nan]])
     raster = Raster(values, Affine(10, 0, 0, 0, -10, 20), "EPSG:26986")
     spots = shapely.points([[5, 15], [15, 15], [5, 5], [15, 5], [-1, 5], [5, 21]])
-    found = at(raster, spots, raster.crs)
+    found = sample_raster(raster, spots, raster.crs)
     assert found[:3].tolist() == [1.0, 2.0, 3.0]
     assert np.isnan(found[3:]).all()
 
@@ -21,17 +21,17 @@ def test_rows_may_run_north_and_the_grid_may_be_turned():
     # Row 0 is the southern one: y = 0 + 10 row.
     north = Raster(values, Affine(10, 0, 0, 0, 10, 0), "EPSG:26986")
     spots = shapely.points([[5, 5], [15, 5], [5, 15], [15, 15], [5, -1]])
-    assert at(north, spots, north.crs)[:4].tolist() == [1.0, 2.0, 3.0, 4.0]
-    assert np.isnan(at(north, spots, north.crs)[4])
+    assert sample_raster(north, spots, north.crs)[:4].tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert np.isnan(sample_raster(north, spots, north.crs)[4])
     # A quarter turn: columns run north (y = 10 column), rows run east (x = 10 row).
     turned = Raster(values, Affine(0, 10, 0, 10, 0, 0), "EPSG:26986")
-    assert at(turned, spots, turned.crs)[:4].tolist() == [1.0, 3.0, 2.0, 4.0]
+    assert sample_raster(turned, spots, turned.crs)[:4].tolist() == [1.0, 3.0, 2.0, 4.0]
 
 
 def test_a_point_nowhere_has_no_value():
     raster = Raster(np.ones((1, 1)), Affine(10, 0, 0, 0, -10, 10), "EPSG:26986")
     spots = np.array([shapely.Point(), None, shapely.Point(5, 5), shapely.Point(np.inf, 5)])
-    assert np.isnan(at(raster, spots, raster.crs)).tolist() == [True, True, False, True]
+    assert np.isnan(sample_raster(raster, spots, raster.crs)).tolist() == [True, True, False, True]
 
 
 def test_points_are_moved_into_the_rasters_frame():
@@ -43,13 +43,15 @@ def test_points_are_moved_into_the_rasters_frame():
     # the scale is 0.9996. A kilometre east of it the column is the second.
     y = 0.9996 * 110_574 * np.array([0.25, 0.75])
     spots = shapely.points([[501_000, y[0]], [501_000, y[1]], [499_000, y[0]], [700_000, y[0]]])
-    assert at(raster, spots, "EPSG:32632")[:3].tolist() == [4.0, 2.0, 3.0]
+    assert sample_raster(raster, spots, "EPSG:32632")[:3].tolist() == [4.0, 2.0, 3.0]
     # 200 km east is 1.8 degrees: beyond the grid. Taken as if in the raster's own frame, all are.
-    assert np.isnan(at(raster, spots, "EPSG:32632")[3])
-    assert np.isnan(at(raster, spots, raster.crs)).all()
+    assert np.isnan(sample_raster(raster, spots, "EPSG:32632")[3])
+    assert np.isnan(sample_raster(raster, spots, raster.crs)).all()
     inside = shapely.points([[9.2, 0.2]])
     assert (
-        at(raster, inside, "EPSG:4326").tolist() == at(raster, inside, raster.crs).tolist() == [4.0]
+        sample_raster(raster, inside, "EPSG:4326").tolist()
+        == sample_raster(raster, inside, raster.crs).tolist()
+        == [4.0]
     )
 
 
@@ -59,7 +61,7 @@ def test_a_raster_in_another_frame_slopes_as_before():
     plane = 100 * (lon[None, :] + 71.2) + 50 * (lat[:, None] - 42.3)
     plane[:3, :3] = np.nan
     degrees = Raster(plane, Affine(0.002, 0, -71.2, 0, -0.002, 42.45), "EPSG:4326", "m")
-    metres = in_frame(degrees, "EPSG:26986")
+    metres = reproject_raster(degrees, "EPSG:26986")
     assert (metres.crs, metres.unit) == ("EPSG:26986", "m")
     rows, columns = np.indices(metres.values.shape)
     x, y = metres.transform @ (columns.ravel() + 0.5, rows.ravel() + 0.5)
@@ -77,4 +79,4 @@ def test_a_raster_in_another_frame_slopes_as_before():
 
 def test_a_raster_in_its_own_frame_is_itself():
     here = Raster(np.zeros((2, 2)), Affine(10, 0, 0, 0, -10, 20), "EPSG:26986")
-    assert in_frame(here, pyproj.CRS("EPSG:26986")) is here
+    assert reproject_raster(here, pyproj.CRS("EPSG:26986")) is here

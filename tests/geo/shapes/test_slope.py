@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.model import Raster
-from geo.shapes.slope import ROWS, outline, slope, steep
+from geo.shapes.slope import ROWS, compute_slope, find_steep_ground, outline_raster
 
 CRS = "EPSG:26986"
 SOUTHWARDS = Affine(10, 0, 0, 0, -10, 80)
@@ -41,25 +41,29 @@ def area(polygons):
 )
 def test_a_plane_has_its_own_slope_everywhere(grid, east, north, rise):
     raster = plane(GRIDS[grid], east, north)
-    assert slope(raster) == pytest.approx(np.full((8, 12), rise), abs=1e-9)
-    none, unknown = steep(raster, rise, CRS)
+    assert compute_slope(raster) == pytest.approx(np.full((8, 12), rise), abs=1e-9)
+    none, unknown = find_steep_ground(raster, rise, CRS)
     assert len(none) == len(unknown) == 0
     if rise:
-        whole, _ = steep(raster, rise - 0.001, CRS)
-        assert shapely.union_all(whole).equals_exact(outline(raster, CRS), 1e-6, normalize=True)
+        whole, _ = find_steep_ground(raster, rise - 0.001, CRS)
+        assert shapely.union_all(whole).equals_exact(
+            outline_raster(raster, CRS), 1e-6, normalize=True
+        )
 
 
 def test_heights_in_feet_are_made_metres():
     metres = plane(SOUTHWARDS, 0.1, 0)
     feet = Raster(metres.values / 0.3048, SOUTHWARDS, CRS, "ft")
-    assert slope(feet) == pytest.approx(np.full((8, 12), 0.1))
-    assert slope(Raster(metres.values, SOUTHWARDS, CRS)) == pytest.approx(np.full((8, 12), 0.1))
+    assert compute_slope(feet) == pytest.approx(np.full((8, 12), 0.1))
+    assert compute_slope(Raster(metres.values, SOUTHWARDS, CRS)) == pytest.approx(
+        np.full((8, 12), 0.1)
+    )
 
 
 def test_one_high_cell_is_steep_all_round_and_not_on_top():
     values = np.zeros((8, 12))
     values[4, 5] = 8.0
-    found = slope(Raster(values, SOUTHWARDS, CRS, "m"))
+    found = compute_slope(Raster(values, SOUTHWARDS, CRS, "m"))
     # Straight beside it the high cell counts twice of 8, at the corners once each way.
     beside, corner = 2 * 8 / (8 * 10), np.hypot(8 / (8 * 10), 8 / (8 * 10))
     expected = np.zeros((8, 12))
@@ -67,14 +71,14 @@ def test_one_high_cell_is_steep_all_round_and_not_on_top():
     expected[[3, 5, 4, 4], [5, 5, 4, 6]] = beside
     expected[4, 5] = 0
     assert found == pytest.approx(expected)
-    ring, unknown = steep(Raster(values, SOUTHWARDS, CRS, "m"), 0.1, CRS)
+    ring, unknown = find_steep_ground(Raster(values, SOUTHWARDS, CRS, "m"), 0.1, CRS)
     assert len(unknown) == 0
     # Columns 4 to 6, rows 3 to 5 from y = 80 down, and level ground in the middle.
     around = shapely.box(40, 20, 70, 50).difference(shapely.box(50, 30, 60, 40))
     assert len(ring) == 1
     assert ring[0].equals(around)
     # Between 0.1414 and 0.2 only the four beside it are left: they meet at corners, not at sides.
-    four, _ = steep(Raster(values, SOUTHWARDS, CRS, "m"), 0.15, CRS)
+    four, _ = find_steep_ground(Raster(values, SOUTHWARDS, CRS, "m"), 0.15, CRS)
     assert shapely.area(four).tolist() == [100] * 4
 
 
@@ -82,10 +86,10 @@ def test_a_hole_in_the_heights_is_unknown_and_one_cell_round_it():
     raster = plane(SOUTHWARDS, 0.3, 0)
     raster.values[4, 5] = np.nan
     raster.values[0, 0] = np.inf
-    ground, unknown = steep(raster, 0.15, CRS)
+    ground, unknown = find_steep_ground(raster, 0.15, CRS)
     gap = shapely.union(shapely.box(40, 20, 70, 50), shapely.box(0, 60, 20, 80))
     assert shapely.union_all(unknown).equals(gap)
-    assert shapely.union_all(ground).equals(outline(raster, CRS).difference(gap))
+    assert shapely.union_all(ground).equals(outline_raster(raster, CRS).difference(gap))
 
 
 def test_a_strip_of_rows_ends_where_the_next_begins():
@@ -93,8 +97,8 @@ def test_a_strip_of_rows_ends_where_the_next_begins():
     values = rng.normal(0, 1, (ROWS + 3, 4))
     values[ROWS - 1, 2] = np.nan
     raster = Raster(values, Affine(10, 0, 0, 0, -10, 0), CRS, "m")
-    rise = slope(raster)
-    ground, unknown = steep(raster, 0.1, CRS)
+    rise = compute_slope(raster)
+    ground, unknown = find_steep_ground(raster, 0.1, CRS)
     assert area(ground) == pytest.approx(100 * (rise > 0.1).sum())
     assert area(unknown) == 900
 
@@ -106,9 +110,9 @@ def test_cells_are_steep_unknown_or_neither_and_polygons_say_the_same(seed, grid
     values = rng.normal(0, 1.5, (7, 9))
     values[rng.random((7, 9)) < 0.03] = np.nan
     raster = Raster(values, GRIDS[grid], CRS, "m")
-    rise = slope(raster).ravel()
+    rise = compute_slope(raster).ravel()
     spots = shapely.points(*middles((7, 9), GRIDS[grid]))
-    ground, unknown = steep(raster, 0.15, CRS)
+    ground, unknown = find_steep_ground(raster, 0.15, CRS)
     assert shapely.is_valid(ground).all()
     assert shapely.is_valid(unknown).all()
     assert shapely.contains(shapely.union_all(ground), spots).tolist() == (rise > 0.15).tolist()
@@ -118,17 +122,19 @@ def test_cells_are_steep_unknown_or_neither_and_polygons_say_the_same(seed, grid
 
 def test_grids_too_small_for_a_neighbour_are_level():
     for shape in ((1, 1), (1, 4), (4, 1)):
-        ground, unknown = steep(Raster(np.full(shape, 5.0), SOUTHWARDS, CRS, "m"), 0.1, CRS)
+        ground, unknown = find_steep_ground(
+            Raster(np.full(shape, 5.0), SOUTHWARDS, CRS, "m"), 0.1, CRS
+        )
         assert len(ground) == len(unknown) == 0
     # A row of cells that rises 2 m each 10 m is steep along it.
     row = Raster(np.array([[0.0, 2.0, 4.0]]), SOUTHWARDS, CRS, "m")
-    assert area(steep(row, 0.15, CRS)[0]) == 300
+    assert area(find_steep_ground(row, 0.15, CRS)[0]) == 300
     nothing = Raster(np.empty((0, 4)), SOUTHWARDS, CRS, "m")
-    assert [len(found) for found in steep(nothing, 0.1, CRS)] == [0, 0]
+    assert [len(found) for found in find_steep_ground(nothing, 0.1, CRS)] == [0, 0]
     void = Raster(np.full((2, 3), np.nan), SOUTHWARDS, CRS, "m")
-    ground, unknown = steep(void, 0.1, CRS)
+    ground, unknown = find_steep_ground(void, 0.1, CRS)
     assert len(ground) == 0
-    assert area(unknown) == outline(void, CRS).area == 600
+    assert area(unknown) == outline_raster(void, CRS).area == 600
 
 
 def test_a_grid_in_degrees_slopes_in_metres():
@@ -141,8 +147,8 @@ def test_a_grid_in_degrees_slopes_in_metres():
     # It rises by 0.2 east of the middle, and is level west of it.
     fold = np.median(x)
     values = (0.2 * np.maximum(x - fold, 0)).reshape(200, 200)
-    ground, unknown = steep(Raster(values, transform, "EPSG:4326", "m"), 0.15, CRS)
-    whole = outline(Raster(values, transform, "EPSG:4326", "m"), CRS)
+    ground, unknown = find_steep_ground(Raster(values, transform, "EPSG:4326", "m"), 0.15, CRS)
+    whole = outline_raster(Raster(values, transform, "EPSG:4326", "m"), CRS)
     # 0.04 degrees of 111.1 km to the north, and of 111.3 km times cos 42.38 = 0.7387 to the east.
     assert whole.area == pytest.approx(0.04**2 * 111_080 * 111_320 * 0.7387, rel=0.003)
     west, south, _, north = whole.bounds

@@ -33,7 +33,7 @@ def landfill(layer, distance_m=200.0, flow_scfh=20_000.0, **columns):
 
 
 def row_of(given, market, plan):
-    return rank.rank(screen.screen(given, market, plan), plan).iloc[0]
+    return rank.rank_sites(screen.screen_sites(given, market, plan), plan).iloc[0]
 
 
 def test_the_main_named_is_the_nearest_that_carries_what_stands_there(mains, town, market, plan):
@@ -53,7 +53,7 @@ def test_the_main_named_is_the_nearest_that_carries_what_stands_there(mains, tow
 
 def test_the_service_line_is_straight_from_the_main_to_the_pad(mains, town, market, plan):
     given = town([LOT], mains=street(mains, (0, 8, "high")))
-    facts = screen.screen(given, market, plan).iloc[0]
+    facts = screen.screen_sites(given, market, plan).iloc[0]
     assert facts["service_line_m"] == pytest.approx(facts["block"].bounds[1] + 10)
     assert facts["service_line_m"] > facts["main_distance_m"]
 

@@ -8,8 +8,8 @@ import shapely
 from shapely.affinity import rotate
 
 from geo import catalogue
-from geo.criteria.noise.sound import level_dba, open_dba, rerated, sound
-from geo.equipment.tanks import tanks
+from geo.criteria.noise.sound import level_dba, make_noise_source, open_field_dba, rerate_source
+from geo.equipment.tanks import list_tank_groups
 from geo.model import Setback
 from geo.sizing import placement as placing
 from geo.sizing import size
@@ -26,8 +26,8 @@ def sized(plain_market):
 
 def size_in(market, town_, plan, fuel_lo=25, fuel_hi=None):
     """Size a town whose fuel runs so many machines at every site."""
-    loud = sound(GX230, plan, town_.layers.get("buildings"), None, CRS)
-    found = size.siting(town_.sites, town_, loud, GX230, market, plan)
+    loud = make_noise_source(GX230, plan, town_.layers.get("buildings"), None, CRS)
+    found = size.size_sites(town_.sites, town_, loud, GX230, market, plan)
     count = len(town_.sites)
     supply = pd.DataFrame(
         {
@@ -35,7 +35,7 @@ def size_in(market, town_, plan, fuel_lo=25, fuel_hi=None):
             "fuel_n_hi": np.broadcast_to(fuel_lo if fuel_hi is None else fuel_hi, count).copy(),
         }
     )
-    return found, size.deploy(found, supply, plan)
+    return found, size.deploy_fuel(found, supply, plan)
 
 
 # A lot of 46 by 46 m leaves 40 by 40 m inside 3 m setbacks: room for any 25. A home's lot so many
@@ -81,9 +81,9 @@ def test_the_stricter_of_plan_and_rule_decides(town, market, plain_market, plan)
     some = town([lot], homes=[shapely.box(57, -100, 200, 100)])
     found, _ = size_in(plain_market, some, plan)
     by_rule, got = size_in(market, some, plan)
-    facts = size.describe(some.sites, some, by_rule, got, NO_TANKS[: len(some.sites)], market).iloc[
-        0
-    ]
+    facts = size.describe_sites(
+        some.sites, some, by_rule, got, NO_TANKS[: len(some.sites)], market
+    ).iloc[0]
     assert found.place_lo[0] == facts["noise_n_plan"] == 25
     assert got["n_lo"].tolist() == [facts["noise_n_rule"]] == [1]
     assert (got["binding"][0], facts["governs"], facts["limit_dba"]) == ("noise", "local rule", 50)
@@ -94,7 +94,7 @@ def test_the_stricter_of_plan_and_rule_decides(town, market, plain_market, plan)
 def test_a_market_without_a_rule_has_no_machines_by_one(town, sized, plain_market, plan):
     some = town([LOT], homes=[home_at(5)])
     found, got = sized(some, plan)
-    facts = size.describe(
+    facts = size.describe_sites(
         some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market
     ).iloc[0]
     assert np.isnan(facts["noise_n_rule"])
@@ -107,14 +107,14 @@ def test_an_ambient_level_that_nobody_knows_is_a_bracket_and_says_what_would_do(
     massachusetts = market.model_copy(update={"noise_rule": "massachusetts"})
     some = town([shapely.box(0, 0, 73, 12)], homes=[shapely.box(73, -100, 200, 100)])
     found, got = size_in(massachusetts, some, plan)
-    facts = size.describe(
+    facts = size.describe_sites(
         some.sites, some, found, got, NO_TANKS[: len(some.sites)], massachusetts
     ).iloc[0]
     assert got.iloc[0][["n_lo", "n_hi"]].tolist() == [0, 25]
     assert (facts["noise_evidence"], facts["noise_class"]) == ("ambient unknown", "not known")
     # Ten decibels under the level of one: the quietest spot is some 70 m from the home's line.
     spot = np.array([73.0])
-    one = open_dba(found.scene.sound, spot, 1.5)[0]
+    one = open_field_dba(found.scene.sound, spot, 1.5)[0]
     assert one - 10.000001 <= facts["ambient_needed_dba"] <= one - 10 + 20 * np.log10(73 / 69)
 
 
@@ -123,10 +123,10 @@ def test_passes_with_three_decibels_and_is_marginal_with_less(town, sized, plain
     for away_m, said in ((11.0, "pass"), (8.5, "marginal"), (6.0, "fail")):
         some = town([shapely.box(0, 0, 4, 4)], homes=[shapely.box(away_m, -50, 90, 50)])
         found, got = sized(some, plan)
-        facts = size.describe(
+        facts = size.describe_sites(
             some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market
         ).iloc[0]
-        margin = 69 - open_dba(found.scene.sound, np.array([away_m]), 1.5)[0]
+        margin = 69 - open_field_dba(found.scene.sound, np.array([away_m]), 1.5)[0]
         assert facts["one_machine_margin_db"] == pytest.approx(margin, abs=0.2)
         assert facts["noise_class"] == said
 
@@ -212,7 +212,13 @@ def test_bisection_finds_what_counting_up_finds(town, sized, plan):
     best = np.zeros(len(lots), dtype=int)
     for n in range(1, plan.cap + 1):
         asked = everyone[found.pad_n >= n]
-        best[asked[placing.holds(found.scene, asked, np.full(len(asked), n), worst=True)]] = n
+        best[
+            asked[
+                placing.some_placement_meets_limits(
+                    found.scene, asked, np.full(len(asked), n), worst=True
+                )
+            ]
+        ] = n
     assert got["n_lo"].tolist() == best.tolist()
     assert len(set(best)) > 5
 
@@ -268,7 +274,9 @@ def test_what_is_described_is_what_was_sized(town, sized, plain_market, plan):
     lots, homes, sheds = crowd(40, 23)
     some = town(lots, homes=homes, buildings=sheds)
     found, got = sized(some, plan)
-    facts = size.describe(some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market)
+    facts = size.describe_sites(
+        some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market
+    )
     placed = (got["n_lo"] > 0).to_numpy()
     assert (facts.loc[placed, "placed_n"] == got.loc[placed, "n_lo"]).all()
     assert (facts.loc[placed, "noise_slack_db"].dropna() >= 0).all()
@@ -293,10 +301,14 @@ def test_a_wall_and_a_rating_nearer_by_let_more_run(town, sized, plan):
     some = town([shapely.box(0, 0, 20, 20)], homes=[shapely.box(20, 0, 40, 20)])
     plain, _ = sized(some, plan)
     loud, everyone = plain.scene.sound, np.arange(1)
-    walled = size.eased(plain, some.sites, some, everyone, plan, replace(loud, wall_height_m=3.0))
+    walled = size.resize_under_lever(
+        plain, some.sites, some, everyone, plan, replace(loud, wall_height_m=3.0)
+    )
     assert plan.cap >= walled.place_lo[0] > plain.place_lo[0]
     # 16.9 dB less: as many as would be heard 16.9 dB lower, up to the ground's own.
-    rated = size.eased(plain, some.sites, some, everyone, plan, rerated(loud, GX230, 1.0))
+    rated = size.resize_under_lever(
+        plain, some.sites, some, everyone, plan, rerate_source(loud, GX230, 1.0)
+    )
     assert rated.place_lo[0] == rated.pad_n[0] == plain.pad_n[0]
     assert {one.wall_height_m for one in plan.levers.values()} >= {3.0}
 
@@ -309,7 +321,9 @@ def test_what_is_drawn_at_best_holds_the_limit_where_somebody_really_lives(
     some = town([lot], homes=[home])
     some.coverage["receptors"] = shapely.box(-500, -500, 22, 500)
     found, got = sized(some, plan, fuel_lo=0, fuel_hi=25)
-    facts = size.describe(some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market)
+    facts = size.describe_sites(
+        some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market
+    )
     assert got["n_lo"].tolist() == [0]
     assert facts["placed_n"].tolist() == got["n_hi"].tolist()
     assert facts["level_dba"].iloc[0] <= 69
@@ -324,7 +338,9 @@ def test_where_the_flood_layer_ends_the_ground_is_not_known(town, layer, sized, 
     found, got = sized(some, plan)
     assert got["n_lo"].tolist() == [25, 0]
     assert got["n_hi"].tolist() == [25, 25]
-    facts = size.describe(some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market)
+    facts = size.describe_sites(
+        some.sites, some, found, got, NO_TANKS[: len(some.sites)], plain_market
+    )
     assert facts["pad_evidence"].tolist() == ["buildings", "edge of layer"]
 
 
@@ -346,9 +362,13 @@ def test_a_lever_leaves_a_bare_parcel_no_more_than_its_tanks_do(town, sized, pla
     taken = plan.assume.model_copy(update={"bare_parcel": True})
     rules = plan.model_copy(update={"assume": taken})
     found, _ = sized(some, rules)
-    groups = tanks(catalogue.fuels()["propane"], catalogue.generators()["gx230"], rules)
-    beside, kept = size.beside_tanks(found, some.sites, some, groups)
+    groups = list_tank_groups(
+        catalogue.read_fuels()["propane"], catalogue.read_generators()["gx230"], rules
+    )
+    beside, kept = size.resize_beside_tanks(found, some.sites, some, groups)
     assert kept.body[0] is not None
     nearer = rules.model_copy(update={"pad": rules.pad.model_copy(update={"setback_most_m": 1.0})})
-    eased = size.eased(beside, some.sites, some, np.arange(1), nearer, beside.scene.sound)
+    eased = size.resize_under_lever(
+        beside, some.sites, some, np.arange(1), nearer, beside.scene.sound
+    )
     assert eased.pad_n[0] == beside.pad_n[0] < found.pad_n[0]
