@@ -17,7 +17,7 @@ from data.protocols import raster as raster_protocol
 from data.source import Fetch, Source
 from data.store import Content, Put, open_store
 from geo import catalogue
-from geo.contract import layer as contract
+from geo.contract.layer import check_layer
 from geo.errors import ConfigError
 from geo.model import Layer, Market
 
@@ -192,7 +192,7 @@ def _conformed(
     made = conform.conform(
         table, source, layer, market, file=own.name, joined=joined, places=places, area=area
     )
-    contract.check_layer(made.frame, layer, source.id)
+    check_layer(made.frame, layer, source.id)
     return Content(
         source=source,
         raw_digest=raw_digest,

@@ -25,8 +25,8 @@ from flows.settings import Where
 from geo import screen
 from geo.errors import StoreError
 from geo.model import LandUse, Market, Plan, Report
-from geo.ranking import notes as preface
 from geo.ranking import rank
+from geo.ranking.notes import count_records, list_assumptions, list_estimates, list_first_lines
 from maps import export, ranked
 
 FIRST_LINES = 20
@@ -133,18 +133,17 @@ def _screened(
         sites=sites,
         set_aside=selected.set_aside,
         unclassified=selected.unclassified,
-        counts=rank.count_opinions(ranking)
-        | {"records": preface.count_records(selected.screening, plan)},
+        counts=rank.count_opinions(ranking) | {"records": count_records(selected.screening, plan)},
         first_lines=(
             *(
                 f"Stale: {source} could not be pulled; its last good rows stand."
                 for source in stale
             ),
-            *preface.list_first_lines(selected.screening, market, plan),
+            *list_first_lines(selected.screening, market, plan),
             *selected.notes,
         ),
-        assumptions=preface.list_assumptions(market, plan),
-        estimates=preface.list_estimates(plan),
+        assumptions=list_assumptions(market, plan),
+        estimates=list_estimates(plan),
         sources=lines,
     )
     ranking = ranking.assign(

@@ -15,14 +15,19 @@ from geo.criteria.noise import rules
 from geo.criteria.noise.hearers import search_reach_m
 from geo.criteria.noise.sound import make_noise_source, make_open_field_source, rerating_db
 from geo.criteria.pad.ground import YARDS
-from geo.equipment import generator as machine
+from geo.equipment.generator import derated_power_kw
 from geo.equipment.tanks import list_tank_groups
 from geo.errors import ConfigError
 from geo.model import Fuel, Generator, Market, Needs, Plan, Screening
 from geo.shapes import adjoining
 from geo.shapes.raster import sample_raster
-from geo.sizing import fuel_options as ladder
 from geo.sizing import levers, size
+from geo.sizing.fuel_options import (
+    choose_fuel,
+    describe_fuel_ladder,
+    describe_other_fuel,
+    service_line_m,
+)
 
 T = TypeVar("T")
 
@@ -125,7 +130,7 @@ def screen_sites(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFra
     )
     found = size.size_sites(sites, given, heard, generator, market, plan)
     fuels = plan_fuels(plan)
-    choice = ladder.choose_fuel(given, sites, found, fuels, generator, plan)
+    choice = choose_fuel(given, sites, found, fuels, generator, plan)
     found = choice.found
     tanks_there = choice.supply["storage"].to_numpy(dtype=object)
     described = size.describe_sites(sites, given, found, choice.deployed, tanks_there, market)
@@ -136,8 +141,8 @@ def screen_sites(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFra
         serving.find_serving_records(sites, given.layers, given.coverage, plan),
         choice.supply,
         choice.deployed,
-        ladder.describe_other_fuel(choice),
-        ladder.describe_fuel_ladder(choice, plan),
+        describe_other_fuel(choice),
+        describe_fuel_ladder(choice, plan),
         described,
     ]
     facts = pd.concat(parts, axis=1)
@@ -146,7 +151,7 @@ def screen_sites(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFra
     facts["fuel"] = choice.fuel
     # Where no machine stands, no tank is drawn for one.
     facts.loc[facts["block"].isna(), "storage"] = None
-    facts["service_line_m"] = ladder.service_line_m(choice.supply, facts["block"], given.layers)
+    facts["service_line_m"] = service_line_m(choice.supply, facts["block"], given.layers)
     _add_fuel_slack(facts, plan)
     facts = facts.join(estimate_costs(facts, generator, fuels, plan))
     facts = facts.join(levers.size_under_levers(given, sites, choice, generator, plan))
@@ -184,7 +189,7 @@ def _add_location(facts: pd.DataFrame, given: Screening, sites: gpd.GeoDataFrame
 def _add_gap(facts: pd.DataFrame, generator: Generator, plan: Plan) -> None:
     """Add what the grid leaves short of the target, and how many machines that takes here."""
     altitude_m = facts["elevation_m"].fillna(plan.altitude_m).to_numpy(dtype=float)
-    facts["machine_kw"] = machine.derated_power_kw(generator, altitude_m, plan.summer_c)
+    facts["machine_kw"] = derated_power_kw(generator, altitude_m, plan.summer_c)
     least, most = gap.shortfall_range_kw(
         facts["headroom_lo_kw"], facts["headroom_hi_kw"], plan.target_kw
     )

@@ -8,8 +8,8 @@ import shapely
 
 from geo import catalogue
 from geo.model import Generator, Plan
-from geo.shapes import rectangles as fit
 from geo.shapes.ragged import positions_in_groups
+from geo.shapes.rectangles import make_rectangles
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _draw_bodies(
     turned, each = placed["degrees"].to_numpy()[of], np.ones(len(of))
     group = np.full(len(placed), None, dtype=object)
     shapely.multipolygons(
-        fit.make_rectangles(x, y, width_m * each, length_m * each, turned), indices=of, out=group
+        make_rectangles(x, y, width_m * each, length_m * each, turned), indices=of, out=group
     )
     return group
 
@@ -138,4 +138,4 @@ def draw_block_outlines(placed: pd.DataFrame, less_m: float = 0.0) -> np.ndarray
     x, y, length, width, degrees = (
         placed[name].to_numpy() for name in ("x", "y", "length_m", "width_m", "degrees")
     )
-    return fit.make_rectangles(x, y, length - 2 * less_m, width - 2 * less_m, degrees)
+    return make_rectangles(x, y, length - 2 * less_m, width - 2 * less_m, degrees)

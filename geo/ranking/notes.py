@@ -3,7 +3,7 @@
 from geo import catalogue
 from geo.criteria.cost import economics
 from geo.criteria.fuel import gas
-from geo.criteria.grid import records as grid_records
+from geo.criteria.grid.records import count_unusable_records
 from geo.criteria.noise import rules
 from geo.criteria.noise.sound import sound_power_dba
 from geo.equipment import block
@@ -14,7 +14,7 @@ from geo.screen import describe_noise_limits, list_missing_criteria, plan_fuels,
 def count_records(given: Screening, plan: Plan) -> dict[str, int]:
     """Count the records of grid and gas near sites that say less than they should, by why."""
     return {
-        **grid_records.count_unusable_records(given.layers, plan),
+        **count_unusable_records(given.layers, plan),
         **gas.count_unusable_mains(given.layers),
     }
 
@@ -67,7 +67,7 @@ def list_first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str,
 
 def _record_notes(given: Screening, plan: Plan) -> list[str]:
     told = (
-        grid_records.count_unusable_records(given.layers, plan),
+        count_unusable_records(given.layers, plan),
         gas.count_unusable_mains(given.layers),
     )
     return [

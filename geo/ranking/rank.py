@@ -12,7 +12,7 @@ from geo import catalogue
 from geo.criteria.grid import gap
 from geo.errors import ConfigError
 from geo.model import CRITERIA, Plan, Ramp
-from geo.ranking import sentences as sentence
+from geo.ranking.sentences import describe_levers, describe_limit, write_sentence
 from geo.screen import plan_fuels
 
 VERDICTS = ("fit", "unknown", "unfit")
@@ -246,9 +246,9 @@ def _add_texts(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
         for word, percent, taken in zip(grade, share, assumed, strict=True)
     ]
     rows = ranking.drop(columns=["geometry", *catalogue.SHAPE_COLUMNS]).to_dict("records")
-    ranking["limit_text"] = [sentence.describe_limit(row, plan) for row in rows]
-    ranking["lift_text"] = [sentence.describe_levers(row, plan) for row in rows]
-    ranking["sentence"] = [sentence.write_sentence(row, plan) for row in rows]
+    ranking["limit_text"] = [describe_limit(row, plan) for row in rows]
+    ranking["lift_text"] = [describe_levers(row, plan) for row in rows]
+    ranking["sentence"] = [write_sentence(row, plan) for row in rows]
 
 
 def _sort_ranking(ranking: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

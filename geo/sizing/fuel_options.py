@@ -14,7 +14,7 @@ from geo.criteria.fuel import gas, plants, stored
 from geo.equipment.generator import fuel_demand
 from geo.equipment.tanks import list_tank_groups, storage_days
 from geo.model import Fuel, Generator, Plan, Route, Screening
-from geo.ranking import sentences as sentence
+from geo.ranking.sentences import describe_needs
 from geo.shapes.near import geometry_array
 from geo.sizing import size
 
@@ -221,9 +221,7 @@ def describe_fuel_ladder(choice: FuelChoice, plan: Plan) -> pd.DataFrame:
         found[f"evidence_of_{name}"] = supply["fuel_evidence"].to_numpy()
         title = choice.options[at[0]].fuel.title
         told = supply.assign(fuel_id=name).drop(columns="storage").to_dict("records")
-        texts_of = [
-            sentence.describe_needs({str(k): v for k, v in row.items()}, plan) for row in told
-        ]
+        texts_of = [describe_needs({str(k): v for k, v in row.items()}, plan) for row in told]
         found[f"needs_of_{name}"] = np.array(texts_of, dtype=object)
         place = np.select([choice.fuel == name, lo > 0, hi > 0], [0, 1, 2], 3)
         order.append(place)

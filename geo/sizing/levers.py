@@ -8,9 +8,8 @@ import pandas as pd
 
 from geo.criteria.noise.sound import rerate_source
 from geo.model import Generator, Lever, Plan, Screening
-from geo.sizing import fuel_options as ladder
 from geo.sizing import size
-from geo.sizing.fuel_options import FuelChoice
+from geo.sizing.fuel_options import FuelChoice, resize_with_share
 
 
 def size_under_levers(
@@ -72,7 +71,7 @@ def _size_under_lever(
     """Return n_lo of the asked sites under one lever, on the fuel they already have."""
     found, before = choice.found, choice.deployed["n_lo"].to_numpy()
     if lever.usable_share is not None:
-        after = ladder.resize_with_share(choice, given, sites, generator, plan, lever.usable_share)
+        after = resize_with_share(choice, given, sites, generator, plan, lever.usable_share)
         return np.asarray(np.where(np.isnan(after), before, after)[asked].astype(int))
     changes = {
         key: value

@@ -15,13 +15,13 @@ import shapely
 from geo.criteria.noise import judge, spots
 from geo.criteria.noise.hearers import ReceptorPairs, find_receptors
 from geo.criteria.noise.sound import NoiseSource
-from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
-from geo.equipment import block as blocks
+from geo.criteria.pad.ground import BuildableGround, cut_buildable_ground
+from geo.equipment.block import draw_block_outlines
 from geo.model import Generator, Market, Plan, Screening
-from geo.shapes import rectangles as fit
 from geo.shapes.near import geometry_array, name_directions
 from geo.shapes.ragged import positions_in_groups
+from geo.shapes.rectangles import TOLERANCE_M
 
 # Placements are judged so many at a time, until one holds: those quietest by distance first.
 TRIED_BY = (1, 4, spots.MOST, spots.MOST + 2 * spots.SPREAD)
@@ -47,7 +47,7 @@ class SizingContext:
     without them.
     """
 
-    ground: grounds.BuildableGround
+    ground: BuildableGround
     heard: ReceptorPairs
     sure: ReceptorPairs
     exposed_worst: spots.Exposure
@@ -91,7 +91,7 @@ def make_context(
         exposed_best = spots.measure_exposure(sure, parcels, sound)
         quiet_best = spots.find_quiet_spots(parcels, exposed_best)
     return SizingContext(
-        ground=grounds.cut_buildable_ground(sites, given, plan),
+        ground=cut_buildable_ground(sites, given, plan),
         heard=heard,
         sure=sure,
         exposed_worst=exposed,
@@ -215,7 +215,7 @@ def _step_to_quieter(
     steps["y"] = (steps["y"] + along * np.sin(angle) + across * np.cos(angle)).round(4)
     ground = scene.ground.shapes[start["site"]]
     shapely.prepare(ground)
-    kept = shapely.covers(ground[row], blocks.draw_block_outlines(steps, less_m=fit.TOLERANCE_M))
+    kept = shapely.covers(ground[row], draw_block_outlines(steps, less_m=TOLERANCE_M))
     steps, row = steps[kept], row[kept]
     heard, hearer = scene.hearers(worst=worst), steps["hearer"].to_numpy()
     level = judge.level_at_receptor(

@@ -16,16 +16,33 @@ import shapely
 from geo.criteria.noise import judge, rules
 from geo.criteria.noise.hearers import ReceptorPairs
 from geo.criteria.noise.sound import NoiseSource, power_difference_db
-from geo.criteria.pad import ground as grounds
-from geo.criteria.pad import room as rooms
 from geo.criteria.pad.access import check_access
+from geo.criteria.pad.ground import (
+    YARDS,
+    BuildableGround,
+    cut_buildable_ground,
+    select_ground,
+    shrink_ground,
+    subtract_ground,
+    take_sites,
+)
+from geo.criteria.pad.room import check_fit, max_machines_that_fit, missing_room
 from geo.criteria.pad.storage import PlacedStorage, place_storage
-from geo.equipment import block as blocks
+from geo.equipment.block import draw_blocks
 from geo.equipment.tanks import TankGroup
 from geo.model import LIMITING, Generator, Market, Plan, Screening
 from geo.shapes.near import find_nearest, find_pairs_within, geometry_array
-from geo.sizing import placement as placing
-from geo.sizing.placement import SizingContext
+from geo.sizing.placement import (
+    SizingContext,
+    best_candidate,
+    describe_governing_receptors,
+    drop_spares,
+    find_best_place,
+    judge_quietest_spot,
+    judge_with_fewer,
+    make_context,
+    some_placement_meets_limits,
+)
 
 WALL_GUESS_DB = 8.0  # about what a wall gives: only where the search begins
 MAX_SLACK_M = 6.4
@@ -69,11 +86,11 @@ def size_sites(
 
     `sound` is a machine among the layers given.
     """
-    scene = placing.make_context(sites, given, sound, generator, market, plan)
-    alone_worst = alone_best = placing.judge_quietest_spot(scene, np.arange(len(sites)), worst=True)
+    scene = make_context(sites, given, sound, generator, market, plan)
+    alone_worst = alone_best = judge_quietest_spot(scene, np.arange(len(sites)), worst=True)
     unsure = _has_uncertain_receptors(scene.heard, len(sites))
     if unsure.any():
-        known = placing.judge_quietest_spot(scene, np.flatnonzero(unsure), worst=False)
+        known = judge_quietest_spot(scene, np.flatnonzero(unsure), worst=False)
         alone_best = pd.concat([known, alone_worst[~unsure]]).sort_index()
     return _size_in_context(scene, np.arange(len(sites)), alone_worst, alone_best)
 
@@ -93,9 +110,7 @@ def resize_under_lever(
     scene = found.scene
     alone_worst = found.alone_worst
     if plan.pad != scene.plan.pad:
-        ground = grounds.subtract_ground(
-            grounds.cut_buildable_ground(sites, given, plan), scene.ground.taken
-        )
+        ground = subtract_ground(cut_buildable_ground(sites, given, plan), scene.ground.taken)
         # What a parcel's record leaves open is the plan's to change as little as its tanks are.
         ground = replace(ground, open_m2=scene.ground.open_m2)
         scene = replace(scene, ground=ground, plan=plan)
@@ -137,7 +152,7 @@ def resize_beside_tanks(
 def select_sitings(found: Siting, other: Siting, which: np.ndarray) -> Siting:
     """Return the `other` siting of the sites where `which` says so; the scenes differ in ground."""
     names = ("pad_n", "pad_n_upper", "pad_lo", "place_lo", "place_hi", "held_lo", "noise_n")
-    ground = grounds.select_ground(found.scene.ground, other.scene.ground, which)
+    ground = select_ground(found.scene.ground, other.scene.ground, which)
     return replace(
         found,
         scene=replace(found.scene, ground=ground),
@@ -159,8 +174,8 @@ def _size_in_context(
     count = len(scene.ground.shapes)
     pad_n, pad_n_upper, cap = np.zeros((3, count), dtype=int)
     cap[asked] = plan.cap
-    pad_n[asked], pad_n_upper[asked] = rooms.max_machines_that_fit(
-        grounds.take_sites(scene.ground, asked), generator, plan
+    pad_n[asked], pad_n_upper[asked] = max_machines_that_fit(
+        take_sites(scene.ground, asked), generator, plan
     )
     most = _count_allowed(alone_worst["margin_db"], plan)
     roof_lo = pad_n if roomier is None else np.minimum(pad_n, roomier.held_lo)
@@ -169,9 +184,7 @@ def _size_in_context(
     place_lo = _find_largest(
         roof_lo,
         most if roomier is None else roof_lo,
-        lambda some, n: placing.some_placement_meets_limits(
-            scene, some, n, worst=True, quick=worst_only
-        ),
+        lambda some, n: some_placement_meets_limits(scene, some, n, worst=True, quick=worst_only),
     )
     if not worst_only:
         place_lo = _raise_where_settled(scene, place_lo, roof_lo, worst=True)
@@ -182,7 +195,7 @@ def _size_in_context(
         more = _find_largest(
             roof,
             _count_allowed(alone_best["margin_db"], plan) if roomier is None else roof_hi,
-            lambda some, n: placing.some_placement_meets_limits(scene, some, n, worst=False),
+            lambda some, n: some_placement_meets_limits(scene, some, n, worst=False),
         )
         more = _raise_where_settled(scene, np.maximum(more, place_lo), roof, worst=False)
         place_hi = np.maximum(place_hi, _zero_if_only_spares(more, plan))
@@ -211,7 +224,7 @@ def _raise_where_settled(
     held = held.copy()
     asked = np.flatnonzero(held < most)
     while len(asked):
-        best = placing.find_best_place(scene, asked, held[asked] + 1, worst=worst, hopeful=True)
+        best = find_best_place(scene, asked, held[asked] + 1, worst=worst, hopeful=True)
         up = asked[best.index[best["margin_db"] >= 0]]
         held[up] += 1
         asked = up[held[up] < most[up]]
@@ -309,11 +322,9 @@ def describe_sites(
 
     level, margin = np.full(len(sites), np.nan), np.full(len(sites), np.nan)
     fits = np.flatnonzero((found.pad_n >= after) & below_cap)
-    best = _find_by_case(placing.best_candidate, scene, fits, after, sure)
+    best = _find_by_case(best_candidate, scene, fits, after, sure)
     level[best.index], margin[best.index] = best["level_dba"], best["margin_db"]
-    heard_next = placing.describe_governing_receptors(scene, best, sure).set_index(
-        sites.index[best.index]
-    )
+    heard_next = describe_governing_receptors(scene, best, sure).set_index(sites.index[best.index])
     for name in ("receptor_class", "receptor_distance_m", "receptor_direction"):
         # Where one more does not fit, the neighbour of what stands is the one to name.
         facts[f"next_{name}"] = heard_next[name].reindex(sites.index)
@@ -347,7 +358,7 @@ def describe_sites(
     facts["noise_n"] = pd.Series(found.noise_n, sites.index, dtype=float).where(~unheard)
     facts["pad_n"], facts["pad_lo"] = found.pad_n, found.pad_lo
     facts["pad_n_upper"] = found.pad_n_upper
-    facts["pad_lack"] = rooms.missing_room(scene.ground, geometry_array(sites), generator, plan)
+    facts["pad_lack"] = missing_room(scene.ground, geometry_array(sites), generator, plan)
     facts["noise_unsure"] = (facts["margin_best_db"] > facts["margin_worst_db"]) | (
         found.place_hi > found.place_lo
     )
@@ -355,7 +366,7 @@ def describe_sites(
     facts["noise_evidence"] = np.where(
         neighbours & facts["noise_unsure"], "use unknown", heard.evidence
     )
-    kept = ("setback_evidence", *(f"setback_{yard}_m" for yard in grounds.YARDS), "yards_known")
+    kept = ("setback_evidence", *(f"setback_{yard}_m" for yard in YARDS), "yards_known")
     for name in ("ground_area_m2", "open_area_m2", "pad_evidence", "bare", *kept):
         facts[name] = scene.ground.facts[name]
     return facts
@@ -408,15 +419,15 @@ def _find_standing_blocks(found: Siting, count: np.ndarray, sure: np.ndarray) ->
     Where none is found that holds, but one for more is known, fewer stand on that larger block.
     """
     scene, stands = found.scene, np.flatnonzero(count > 0)
-    best = _find_by_case(placing.find_best_place, scene, stands, count, sure)
+    best = _find_by_case(find_best_place, scene, stands, count, sure)
     loud = best["margin_db"] < 0
     known = count <= found.held_lo
     held = np.where(known, found.held_lo, found.place_hi)
-    larger = _find_by_case(placing.find_best_place, scene, best.index[loud].to_numpy(), held, known)
+    larger = _find_by_case(find_best_place, scene, best.index[loud].to_numpy(), held, known)
     tables = [best[~loud]]
     for worst in (True, False):
         some = larger[sure[larger.index] == worst]
-        tables.append(placing.judge_with_fewer(scene, some, count[some.index], worst=worst))
+        tables.append(judge_with_fewer(scene, some, count[some.index], worst=worst))
     return pd.concat(tables).sort_index()
 
 
@@ -450,7 +461,7 @@ def _describe_placement(
             "distance_floored": best["floored"].to_numpy(dtype=bool),
             **{
                 name: col.to_numpy()
-                for name, col in placing.describe_governing_receptors(scene, best, sure).items()
+                for name, col in describe_governing_receptors(scene, best, sure).items()
             },
             "block": block,
             "machines": machines,
@@ -469,7 +480,7 @@ def _draw_pads(
     """Return the blocks, machines and gear of each site of `row`, several blocks together."""
     site = np.searchsorted(row, every["site"].to_numpy(dtype=int))
     drawn = []
-    for number, shapes in enumerate(blocks.draw_blocks(every, scene.generator, scene.plan)):
+    for number, shapes in enumerate(draw_blocks(every, scene.generator, scene.plan)):
         parts, of = shapely.get_parts(shapes, return_index=True)
         order = np.argsort(site[of], kind="stable")
         group = np.full(len(row), None, dtype=object)
@@ -491,7 +502,7 @@ def _level_with_wall_dba(scene: SizingContext, best: pd.DataFrame, sure: np.ndar
     found = np.full(len(best), np.nan)
     if sound.wall_height_m is None:
         return found
-    running = placing.drop_spares(best, scene.plan).assign(site=best["site"])
+    running = drop_spares(best, scene.plan).assign(site=best["site"])
     worst = sure[best.index.to_numpy()]
     for at_worst in (True, False):
         asked = np.flatnonzero((worst == at_worst) & (best["hearer"].to_numpy() >= 0))
@@ -578,13 +589,11 @@ def _name_runner_up(
 def _pad_slack_m(found: Siting, count: np.ndarray) -> np.ndarray:
     asked = np.flatnonzero((count > 0) & (count <= found.pad_n))
     slack = np.full(len(count), np.nan)
-    part = grounds.take_sites(found.scene.ground, asked)
+    part = take_sites(found.scene.ground, asked)
     low, high = np.zeros(len(asked)), np.minimum(part.radius_m, MAX_SLACK_M)
     for _ in range(SLACK_STEPS):
         middle = (low + high) / 2
-        passed = _check_fit_with_margin(
-            grounds.shrink_ground(part, middle), count[asked], found.scene
-        )
+        passed = _check_fit_with_margin(shrink_ground(part, middle), count[asked], found.scene)
         low, high = np.where(passed, middle, low), np.where(passed, high, middle)
     slack[asked] = low
     return slack
@@ -593,15 +602,13 @@ def _pad_slack_m(found: Siting, count: np.ndarray) -> np.ndarray:
 def _pad_short_m(found: Siting, after: np.ndarray, short: np.ndarray) -> np.ndarray:
     """Metres by which every clearance would have to shrink for n + 1 to fit; NaN beyond 6.4."""
     asked = np.flatnonzero(short)
-    part = grounds.take_sites(found.scene.ground, asked)
+    part = take_sites(found.scene.ground, asked)
     answer = np.full(len(after), np.nan)
     low, high = np.zeros(len(asked)), np.full(len(asked), MAX_SLACK_M)
     ever = np.zeros(len(asked), dtype=bool)
     for step in range(SLACK_STEPS + 1):
         middle = high if step == 0 else (low + high) / 2
-        passed = _check_fit_with_margin(
-            grounds.shrink_ground(part, -middle), after[asked], found.scene
-        )
+        passed = _check_fit_with_margin(shrink_ground(part, -middle), after[asked], found.scene)
         if step == 0:
             ever = passed
             continue
@@ -611,6 +618,6 @@ def _pad_short_m(found: Siting, after: np.ndarray, short: np.ndarray) -> np.ndar
 
 
 def _check_fit_with_margin(
-    ground: grounds.BuildableGround, count: np.ndarray, scene: SizingContext
+    ground: BuildableGround, count: np.ndarray, scene: SizingContext
 ) -> np.ndarray:
-    return rooms.check_fit(ground, count, scene.generator, scene.plan)
+    return check_fit(ground, count, scene.generator, scene.plan)

@@ -13,7 +13,7 @@ from geo.contract.toml import parse_toml
 from geo.criteria.noise import judge, spots
 from geo.criteria.noise.hearers import find_receptors
 from geo.criteria.noise.sound import make_noise_source
-from geo.equipment import block as blocks
+from geo.equipment.block import list_layouts
 from geo.model import Market, Plan
 from geo.screen import plan_generator
 
@@ -86,7 +86,7 @@ def judged(sites, layers, market, plan):
     spotted_s = time.perf_counter() - begun
     done = []
     for count in (1, plan.cap):
-        block = blocks.list_layouts(count, generator, plan)[0]
+        block = list_layouts(count, generator, plan)[0]
         placed = pd.DataFrame(
             {
                 "site": quiet.site[first], "x": quiet.x[first], "y": quiet.y[first], "degrees": 0.0,

@@ -8,8 +8,8 @@ import pytest
 import shapely
 
 from flows import settings
-from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
+from geo.criteria.pad.ground import cut_buildable_ground
 from geo.model import Screening
 from geo.screen import plan_generator
 from tests.benchmarks.lots import made_lots
@@ -36,10 +36,10 @@ def test_twenty_thousand_lots_with_buildings():
     generator = plan_generator(plan)
     # Compiled once, and kept by the machine: not what is measured.
     few = Screening(given.sites.iloc[:50], given.layers, given.coverage)
-    room.max_machines_that_fit(grounds.cut_buildable_ground(few.sites, few, plan), generator, plan)
+    room.max_machines_that_fit(cut_buildable_ground(few.sites, few, plan), generator, plan)
 
     begun = time.perf_counter()
-    ground = grounds.cut_buildable_ground(given.sites, given, plan)
+    ground = cut_buildable_ground(given.sites, given, plan)
     cut_s = time.perf_counter() - begun
     lower, upper = room._bounds(ground, generator, plan)
     bound_s = time.perf_counter() - begun

@@ -10,7 +10,7 @@ from data.conform import conform
 from data.pull import refresh
 from data.source import Source
 from geo.catalogue import read_layers
-from geo.contract import layer as contract
+from geo.contract.layer import check_layer
 from geo.model import LandUse, Market, Needs, Sites
 
 CRS = "EPSG:26986"
@@ -93,7 +93,7 @@ def made(market):
     def done(frame, source, **more):
         layer = read_layers()[source.layer]
         got = conform(frame, source, layer, market(), file=source.fetch.path, **more)
-        contract.check_layer(got.frame, layer, source.id)
+        check_layer(got.frame, layer, source.id)
         return got
 
     return done

@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 
 from geo import catalogue
-from geo.contract import units as measure
+from geo.contract.units import UNITS, unit_factor
 from geo.errors import ConfigError
 from geo.model import ReceptorClass
 
@@ -29,7 +29,7 @@ def test_units_end_the_names_of_columns_and_are_known():
     for layer in catalogue.read_layers().values():
         for name, column in layer.columns.items():
             if column.unit is not None:
-                assert column.unit in measure.UNITS, (layer.id, name)
+                assert column.unit in UNITS, (layer.id, name)
             if column.unit in endings:
                 assert name.endswith(endings[column.unit]), (layer.id, name)
 
@@ -44,7 +44,7 @@ def test_facts_are_named_once_and_say_how_they_are_rounded():
 
 def test_the_machine_stands_on_fifteen_square_feet():
     machine = catalogue.read_generators()["gx230"]
-    area_ft2 = machine.length_m * machine.width_m * measure.unit_factor("m2", "ft2")
+    area_ft2 = machine.length_m * machine.width_m * unit_factor("m2", "ft2")
     assert area_ft2 == pytest.approx(15)
 
 

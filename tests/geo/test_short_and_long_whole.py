@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from geo.criteria.noise import judge
-from geo.sizing import placement as placing
+from geo.sizing import placement
 from geo.sizing import size
 from tests.geo.short_and_long import demo_town, sited
 
@@ -46,7 +46,7 @@ def among(scene, *, worst):
 
 def differing(scene, best, *, worst):
     """Return the sites whose placements the long way hears otherwise."""
-    running = placing.drop_spares(best, scene.plan)
+    running = placement.drop_spares(best, scene.plan)
     long = judge.judge_placements(running, *among(scene, worst=worst), thorough=True)
     same = (best["hearer"] == long["hearer"]).to_numpy(copy=True)
     for name in JUDGED:
@@ -62,7 +62,7 @@ def test_what_stands_holds_and_is_heard_as_loud_by_the_same(found):
         # What is no more at best than at worst has its place from there.
         stands = asked & (n > (0 if worst else found.held_lo))
         for sites in chunks(np.flatnonzero(stands)):
-            best = placing.find_best_place(found.scene, sites, n[sites], worst=worst)
+            best = placement.find_best_place(found.scene, sites, n[sites], worst=worst)
             assert best["site"].tolist() == sites.tolist()
             assert (best["margin_db"] >= 0).all()
             wrong += differing(found.scene, best, worst=worst)
@@ -77,10 +77,10 @@ def test_one_more_is_too_loud_wherever_it_was_tried(found):
     for worst, asked, n in answers(found):
         heard = scene.hearers(worst=worst)
         for sites in chunks(np.flatnonzero(asked & (n < found.pad_n))):
-            best = placing.find_best_place(scene, sites, n[sites] + 1, worst=worst)
-            tried = placing._list_candidates(scene, sites, n[sites] + 1, worst=worst)
+            best = placement.find_best_place(scene, sites, n[sites] + 1, worst=worst)
+            tried = placement._list_candidates(scene, sites, n[sites] + 1, worst=worst)
             tried = pd.concat([tried, best[tried.columns.drop("query")]], ignore_index=True)
-            running = placing.drop_spares(tried, scene.plan)
+            running = placement.drop_spares(tried, scene.plan)
             holds, who = judge.meets_limits(running, *among(scene, worst=worst))
             assert not holds.any()
             named = who >= 0

@@ -13,7 +13,7 @@ from shapely import affinity
 from geo import catalogue
 from geo.criteria.fuel import gas, pipes, plants
 from geo.criteria.grid import gap, headroom, serving
-from geo.equipment import generator as machine
+from geo.equipment.generator import derated_power_kw
 from geo.model import AssumedMain, Plan, Raster, Screening
 from geo.shapes import raster
 from tests.geo import oracle_supply
@@ -418,7 +418,7 @@ def test_the_gap_of_every_load(towns):
         points = shapely.point_on_surface(np.asarray(one.town.sites.geometry.array))
         found = raster.sample_raster(one.town.rasters["elevation"], points, CRS)
         height = np.where(np.isnan(found), plan.altitude_m, found)
-        rows["machine_kw"] = machine.derated_power_kw(generator_of(one), height, plan.summer_c)
+        rows["machine_kw"] = derated_power_kw(generator_of(one), height, plan.summer_c)
         for load_kw in plan.every_load_kw:
             rows[f"{load_kw:g} check"] = gap.compare_records(rows, load_kw)
             ends = gap.shortfall_range_kw(rows["headroom_lo_kw"], rows["headroom_hi_kw"], load_kw)

@@ -23,7 +23,7 @@ from geo.criteria.noise.sound import (
     upper_dba,
     upper_walled_dba,
 )
-from geo.equipment import block as blocks
+from geo.equipment.block import locate_machines
 from geo.model import Generator, Plan
 from geo.propagation.levels import NEAREST_M
 from geo.shapes.ragged import positions_in_groups
@@ -178,7 +178,7 @@ def _is_distance_floored(case: _Case, hearer: np.ndarray) -> np.ndarray:
     x, y, site = (pads[name].to_numpy() for name in ("x", "y", "site"))
     at = receiver_points(x, y, pair, site, case.heard)
     up = case.heard.column("height_m", pair) - case.sound.source_height_m
-    of, mx, my = blocks.locate_machines(pads, case.generator, case.plan)
+    of, mx, my = locate_machines(pads, case.generator, case.plan)
     away = np.sqrt((at[of, 0] - mx) ** 2 + (at[of, 1] - my) ** 2 + up[of] ** 2)
     found = np.zeros(len(hearer), dtype=bool)
     found[named[of[away < NEAREST_M]]] = True
@@ -356,7 +356,7 @@ def _add_machines(
         end = max(int(np.searchsorted(last, done + MAX_RAYS, "right")), begin + 1)
         part = slice(begin, end)
         pads = placed.iloc[of[part]]
-        ray, mx, my = blocks.locate_machines(pads, case.generator, case.plan)
+        ray, mx, my = locate_machines(pads, case.generator, case.plan)
         pads = pads.iloc[ray]
         source = np.column_stack((mx, my, np.full(len(ray), sound.source_height_m)))
         receiver = np.column_stack((at[part][ray], height_m[part][ray]))

@@ -7,8 +7,8 @@ import shapely
 
 from geo.criteria.noise.hearers import ReceptorPairs
 from geo.criteria.noise.sound import NoiseSource, noise_reach_m
-from geo.shapes import rectangles as fit
 from geo.shapes.ragged import positions_in_groups
+from geo.shapes.rectangles import longest_edge_direction, rotate_shapes, rotate_shapes_back
 
 SPOTS_PER_PARCEL = 250  # about so many places of a parcel are looked at
 SPACING_M = 1.0
@@ -98,9 +98,9 @@ def _quietest_spots(
     """Return site, x and y of the places to judge of some sites."""
     parcels = shapes[some]
     step = np.sqrt(shapely.area(parcels) / SPOTS_PER_PARCEL).clip(SPACING_M)
-    turn = fit.longest_edge_direction(parcels)
+    turn = longest_edge_direction(parcels)
     origin = shapely.get_coordinates(shapely.point_on_surface(parcels))
-    level = fit.rotate_shapes(parcels, origin, turn)
+    level = rotate_shapes(parcels, origin, turn)
     box = shapely.bounds(level)
     across = np.ceil((box[:, 2:] - box[:, :2]) / step[:, None]).astype(int) + 1
     cells = across.prod(axis=1)
@@ -112,7 +112,7 @@ def _quietest_spots(
     inside = shapely.contains_xy(level[place], grid[:, 0], grid[:, 1])
     edge, edge_of = shapely.get_coordinates(shapely.segmentize(level, step), return_index=True)
     place = np.concatenate((place[inside], edge_of))
-    points = fit.rotate_shapes_back(
+    points = rotate_shapes_back(
         shapely.points(np.concatenate((grid[inside], edge))), origin[place], turn[place]
     )
     quiet = np.round(exposed.quiet(points, some[place]), 9)

@@ -15,9 +15,9 @@ from geo.criteria.pad.yards import (
     select_street_lines,
 )
 from geo.model import Plan, Screening
-from geo.shapes import rectangles as fit
 from geo.shapes.near import find_pairs_within, geometry_array, is_covered, unite_by_group
 from geo.shapes.ragged import positions_in_groups
+from geo.shapes.rectangles import TOLERANCE_M, list_directions
 from geo.shapes.slope import find_steep_ground, outline_raster
 
 CIRCLE_TOLERANCE_M = 0.05
@@ -124,7 +124,7 @@ def cut_buildable_ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) 
     )
     # Of the parcel's own buildings, whatever the clearances: a larger one tries no other turn.
     own, on = find_pairs_within(parcels, buildings, 0.0)
-    of, degrees = fit.list_directions(parcels, buildings[on], own)
+    of, degrees = list_directions(parcels, buildings[on], own)
     return BuildableGround(
         shapes=left,
         radius_m=_largest_circle_radius_m(left),
@@ -234,7 +234,7 @@ def select_ground(
 def keep_polygons(shapes: np.ndarray) -> np.ndarray:
     """Keep the polygons of each shape, dropping the points and lines that cutting leaves."""
     parts, of = shapely.get_parts(shapes, return_index=True)
-    area = shapely.area(parts) > fit.TOLERANCE_M
+    area = shapely.area(parts) > TOLERANCE_M
     kept = np.full(len(shapes), shapely.Polygon(), dtype=object)
     if area.any():
         shapely.multipolygons(parts[area], indices=of[area], out=kept)

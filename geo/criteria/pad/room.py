@@ -17,10 +17,15 @@ import shapely
 from geo.criteria.pad.ground import CIRCLE_TOLERANCE_M, BuildableGround
 from geo.equipment.block import Block, list_layouts
 from geo.model import Generator, Plan
-from geo.shapes import rectangles as fit
 from geo.shapes.ragged import positions_in_groups
+from geo.shapes.rectangles import (
+    TOLERANCE_M,
+    find_first_fit,
+    find_largest_fit,
+    possible_centers_rotated,
+)
 
-AREA_TOLERANCE_M2 = fit.TOLERANCE_M * 100
+AREA_TOLERANCE_M2 = TOLERANCE_M * 100
 
 
 def max_machines_that_fit(
@@ -73,7 +78,7 @@ def list_placements(
     small = rows["length_m"] * rows["width_m"] <= ground.open_m2[rows["site"]] + AREA_TOLERANCE_M2
     rows = _place_layouts(ground, rows[small], every=every)
     at, turned = rows["site"].to_numpy(), rows["turn"].to_numpy()
-    area = fit.possible_centers_rotated(
+    area = possible_centers_rotated(
         ground.shapes[at],
         ground.origin[at],
         ground.degrees[turned],
@@ -147,7 +152,7 @@ def _bounds(
         for one in list_layouts(n, generator, plan):
             long, narrow = max(one.length_m, one.width_m), min(one.length_m, one.width_m)
             room = (area >= long * narrow - AREA_TOLERANCE_M2) & (ground.radius_m > 0)
-            could |= room & (widest >= narrow) & (across >= long - fit.TOLERANCE_M)
+            could |= room & (widest >= narrow) & (across >= long - TOLERANCE_M)
             does |= room & (ground.radius_m >= np.hypot(long, narrow) / 2)
         upper[could], lower[does & (lower == n - 1)] = n, n
     return lower, upper
@@ -159,7 +164,7 @@ def _search_between(
     """Return the most machines that fit of each site, known to lie from `held` to `upper`."""
     largest = int(upper.max(initial=0))
     layouts = [_sizes(list_layouts(n, generator, plan)) for n in range(1, largest + 1)]
-    found, _ = fit.find_largest_fit(
+    found, _ = find_largest_fit(
         ground.shapes,
         ground.turns_from,
         ground.degrees,
@@ -230,7 +235,7 @@ def _place_layouts(ground: BuildableGround, rows: pd.DataFrame, *, every: bool) 
     found, asked = [], rows
     for rank in range(nth.max(initial=-1) + 1):
         now = asked if every else rows[(nth == rank) & rows["query"].isin(asked["query"])]
-        turn, across, centre = fit.find_first_fit(
+        turn, across, centre = find_first_fit(
             ground.shapes,
             ground.turns_from,
             ground.degrees,

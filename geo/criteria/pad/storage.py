@@ -10,8 +10,13 @@ from geo.criteria.pad import room
 from geo.criteria.pad.ground import MITER, BuildableGround, subtract_ground, take_sites
 from geo.equipment.tanks import TankGroup
 from geo.model import Generator, Plan
-from geo.shapes import rectangles as fit
 from geo.shapes.near import find_pairs_within, unite_by_group
+from geo.shapes.rectangles import (
+    find_first_fit,
+    make_rectangles,
+    possible_centers_rotated,
+    rotate_shapes_back,
+)
 
 
 @dataclass(frozen=True)
@@ -98,16 +103,14 @@ def _locate_tanks(
     They stand where it is least quiet of the corners of where they can be centred.
     """
     sizes = np.tile((tanks.length_m, tanks.width_m), (len(asked), 1))
-    turn, across, centre = fit.find_first_fit(
-        rooms, ground.turns_from, ground.degrees, asked, sizes
-    )
+    turn, across, centre = find_first_fit(rooms, ground.turns_from, ground.degrees, asked, sizes)
     held = turn >= 0
     site, turn, across, centre = asked[held], turn[held], across[held], centre[held]
-    area = fit.possible_centers_rotated(
+    area = possible_centers_rotated(
         rooms[site], ground.origin[site], ground.degrees[turn], across, sizes[held], centre
     )
     corner, of = shapely.get_coordinates(area, return_index=True)
-    points = fit.rotate_shapes_back(
+    points = rotate_shapes_back(
         shapely.points(corner), ground.origin[site[of]], ground.degrees[turn[of]]
     )
     x, y = shapely.get_coordinates(points).T.round(4)
@@ -117,7 +120,7 @@ def _locate_tanks(
     x, y = x[order], y[order]
     degrees = ground.degrees[turn] + np.where(across, 90.0, 0.0)
     one = np.ones(len(site))
-    outline = fit.make_rectangles(x, y, tanks.length_m * one, tanks.width_m * one, degrees)
+    outline = make_rectangles(x, y, tanks.length_m * one, tanks.width_m * one, degrees)
     # Side by side across the group's width.
     row = np.repeat(np.arange(len(site)), tanks.count)
     nth = np.tile(np.arange(tanks.count), len(site))
@@ -125,7 +128,7 @@ def _locate_tanks(
     angle, each = np.radians(degrees[row]), np.ones(len(row))
     containers = np.full(len(site), None, dtype=object)
     shapely.multipolygons(
-        fit.make_rectangles(
+        make_rectangles(
             x[row] - off * np.sin(angle),
             y[row] + off * np.cos(angle),
             tanks.container.length_m * each,

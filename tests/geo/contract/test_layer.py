@@ -7,7 +7,7 @@ import pytest
 import shapely
 
 from geo.catalogue import read_layers
-from geo.contract import layer as contract
+from geo.contract.layer import check_layer
 from geo.errors import ContractError
 from geo.model import Column, Layer
 
@@ -31,20 +31,20 @@ def substations(count=2, geometry=POINT, crs="EPSG:26986", **columns):
 
 def faults(frame, layer=None):
     with pytest.raises(ContractError) as caught:
-        contract.check_layer(frame, layer or read_layers()["substations"], "utility_x")
+        check_layer(frame, layer or read_layers()["substations"], "utility_x")
     assert "utility_x" in caught.value.doing
     assert "data/sources/utility_x.toml" in caught.value.remedy
     return caught.value.wrong
 
 
 def test_a_table_that_holds_passes():
-    contract.check_layer(substations(), read_layers()["substations"], "utility_x")
+    check_layer(substations(), read_layers()["substations"], "utility_x")
 
 
 def test_a_null_value_where_it_may_be_and_a_null_shape_pass():
     frame = substations(firm_capacity_mva=[np.nan, np.nan])
     frame.loc[0, "geometry"] = None
-    contract.check_layer(frame, read_layers()["substations"], "utility_x")
+    check_layer(frame, read_layers()["substations"], "utility_x")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_null_value_where_it_may_be_and_a_null_shape_pass():
 )
 def test_each_fault_is_named(frame, said):
     if said is None:
-        contract.check_layer(frame, read_layers()["substations"], "utility_x")
+        check_layer(frame, read_layers()["substations"], "utility_x")
     else:
         assert said in faults(frame)
 

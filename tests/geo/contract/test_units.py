@@ -3,7 +3,7 @@ import pandas as pd
 import pint
 import pytest
 
-from geo.contract import units as measure
+from geo.contract.units import UNITS, convert_units, unit_factor
 from geo.errors import ConfigError
 
 PINT = {
@@ -24,29 +24,27 @@ BASE = {
 @pytest.mark.parametrize("unit", PINT)
 def test_every_factor_agrees_with_pint(unit):
     registry = pint.UnitRegistry()
-    base = BASE[measure.UNITS[unit][0]]
+    base = BASE[UNITS[unit][0]]
     expected = registry.Quantity(1, PINT[unit]).to(PINT[base]).magnitude
     # Pint's acre is the survey acre; ours says so by its digits too.
-    assert measure.unit_factor(unit, base) == pytest.approx(
-        expected, rel=1e-5 if unit == "acre" else 1e-9
-    )
+    assert unit_factor(unit, base) == pytest.approx(expected, rel=1e-5 if unit == "acre" else 1e-9)
 
 
 def test_a_survey_foot_is_two_millionths_longer_than_an_international_foot():
-    assert measure.unit_factor("us_ft", "ft") == pytest.approx(1 + 2e-6, abs=1e-9)
+    assert unit_factor("us_ft", "ft") == pytest.approx(1 + 2e-6, abs=1e-9)
 
 
 def test_missing_stays_missing():
-    values = measure.convert_units(pd.Series([1.0, np.nan]), "MVA", "kVA")
+    values = convert_units(pd.Series([1.0, np.nan]), "MVA", "kVA")
     assert values[0] == 1000
     assert np.isnan(values[1])
 
 
 def test_power_and_apparent_power_do_not_mix():
     with pytest.raises(ConfigError, match="'MVA' measures apparent power, 'kW' measures power"):
-        measure.unit_factor("MVA", "kW")
+        unit_factor("MVA", "kW")
 
 
 def test_an_unknown_unit_is_named_with_those_that_are_known():
     with pytest.raises(ConfigError, match="'furlong' is not a known unit"):
-        measure.unit_factor("furlong", "m")
+        unit_factor("furlong", "m")

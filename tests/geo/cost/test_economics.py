@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from geo import catalogue
-from geo.criteria.cost import economics as money
-from geo.criteria.cost.economics import estimate_costs, fuel_cost_usd_per_kwh
+from geo.criteria.cost.economics import describe_estimates, estimate_costs, fuel_cost_usd_per_kwh
 
 MACHINE = catalogue.read_generators()["gx230"]
 FUELS = list(catalogue.read_fuels().values())
@@ -94,7 +93,7 @@ def test_years_are_the_utilitys_where_it_is_named(plan):
 
 
 def test_every_estimate_is_printed_with_its_source_and_age(plan):
-    lines = money.describe_estimates(plan, FUELS)
+    lines = describe_estimates(plan, FUELS)
     costs = plan.economics
     for one in (costs.upgrade_years, costs.connection_usd, costs.generator_usd_per_kw):
         assert any(one.source in line and one.as_of in line for line in lines)

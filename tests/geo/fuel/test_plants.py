@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geo import catalogue
-from geo.criteria.fuel import plants as fuel_plants
 from geo.criteria.fuel.facts import SUPPLY_COLUMNS
+from geo.criteria.fuel.plants import PLANT_FACTS, supply_from_plants
 
 BIOGAS, HYDROGEN = catalogue.read_fuels()["biogas"], catalogue.read_fuels()["hydrogen"]
 GX230 = catalogue.read_generators()["gx230"]
@@ -25,7 +25,7 @@ SETTINGS = settings(
 
 def ask(sites, plan, table, fuel=BIOGAS, shapes=(LOT,), coverage=AREA):
     layers = {} if table is None else {"fuel_plants": table}
-    return fuel_plants.supply_from_plants(sites(list(shapes)), layers, coverage, fuel, GX230, plan)
+    return supply_from_plants(sites(list(shapes)), layers, coverage, fuel, GX230, plan)
 
 
 def one(sites, plan, table, **kwargs):
@@ -54,7 +54,7 @@ def test_the_worked_plant(sites, plants, plan):
 
 def test_every_fuel_answers_with_the_same_columns(sites, plants, plan):
     facts = ask(sites, plan, plants())
-    assert list(facts.columns) == [*SUPPLY_COLUMNS, *fuel_plants.PLANT_FACTS]
+    assert list(facts.columns) == [*SUPPLY_COLUMNS, *PLANT_FACTS]
     assert len(ask(sites, plan, plants({}), shapes=())) == 0
 
 

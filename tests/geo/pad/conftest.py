@@ -3,7 +3,7 @@
 import pytest
 import shapely
 
-from geo.criteria.pad import ground as grounds
+from geo.criteria.pad.ground import cut_buildable_ground
 from geo.model import Screening, Setback
 
 
@@ -19,7 +19,7 @@ def ground_of(sites, layer, plan):
         }
         area = shapely.box(-1e6, -1e6, 1e6, 1e6)
         coverage = {"buildings": area, "exclusions": area}
-        return grounds.cut_buildable_ground(
+        return cut_buildable_ground(
             sites(shapes, **columns), Screening(sites([]), layers, coverage), eased
         )
 
@@ -29,9 +29,7 @@ def ground_of(sites, layer, plan):
 @pytest.fixture(scope="session")
 def bare_ground(plan):
     """Return the ground of sites about which no layer says anything, without setbacks."""
-    return lambda sites: grounds.cut_buildable_ground(
-        sites, Screening(sites, {}, {}), even(plan, 0.0)
-    )
+    return lambda sites: cut_buildable_ground(sites, Screening(sites, {}, {}), even(plan, 0.0))
 
 
 def even(plan, setback_m, **rules):

@@ -12,8 +12,8 @@ import pytest
 from data import pull, select
 from flows import settings
 from geo import catalogue
-from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
+from geo.criteria.pad.ground import cut_buildable_ground
 from geo.equipment import block
 from geo.screen import list_needs, plan_generator
 from tests.geo.force import fits_by_force
@@ -47,7 +47,7 @@ def cambridge(tmp_path_factory):
 def missed(given, plan, count):
     """Return of so many sites those on which force fits one more than the search."""
     generator = plan_generator(plan)
-    ground = grounds.cut_buildable_ground(given.sites, given, plan)
+    ground = cut_buildable_ground(given.sites, given, plan)
     most, upper = room.max_machines_that_fit(ground, generator, plan)
     # Sites that the cap or the bound ends cannot hold more; the others are what may go wrong.
     some = np.sort(np.random.default_rng(SEED).choice(len(most), count, replace=False))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from shapely.affinity import rotate
 
 from geo import catalogue
-from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
+from geo.criteria.pad.ground import cut_buildable_ground
 from geo.model import Raster, Screening, Setback
 from tests.geo.conftest import CRS
 from tests.geo.pad.conftest import even
@@ -43,7 +43,7 @@ def test_kinds_the_plan_does_not_name_do_not(sites, layer, plan):
     here = sites([LOT])
     parks = layer([shapely.box(0, 0, 20, 5)], kind="open_space", name=None)
     given = Screening(here, {"exclusions": parks}, {"exclusions": EVERYWHERE})
-    assert left_m2(grounds.cut_buildable_ground(here, given, even(plan, 0.0))) == pytest.approx(600)
+    assert left_m2(cut_buildable_ground(here, given, even(plan, 0.0))) == pytest.approx(600)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def yards(sites, layer, plan):
             site_id=["S00000", *[None] * (len(shapes) - 1)],
         )
         coverage = {"lots": EVERYWHERE if known else shapely.box(0, 0, 20, 30)}
-        return grounds.cut_buildable_ground(here, Screening(here, {"lots": lots}, coverage), rules)
+        return cut_buildable_ground(here, Screening(here, {"lots": lots}, coverage), rules)
 
     return build
 
@@ -142,7 +142,7 @@ def sloping(sites, plan):
         heights = np.tile(east(x), (60, 1))
         grid = Raster(heights, Affine(1, 0, -20, 0, -1, 45), CRS, "m")
         given = Screening(here, {}, {}, {"elevation": grid})
-        return grounds.cut_buildable_ground(here, given, even(plan, 0.0, slope_most=slope_most))
+        return cut_buildable_ground(here, given, even(plan, 0.0, slope_most=slope_most))
 
     return build
 
@@ -168,7 +168,7 @@ def test_a_lot_that_its_yards_use_up_is_known_to_have_no_ground(sites, plan):
     grid = Raster(np.zeros((60, 60)), Affine(1, 0, -20, 0, -1, 45), CRS, "m")
     here = sites([LOT])
     given = Screening(here, {}, {}, {"elevation": grid})
-    ground = grounds.cut_buildable_ground(here, given, even(plan, 12.0))
+    ground = cut_buildable_ground(here, given, even(plan, 12.0))
     assert left_m2(ground) == 0
     assert ground.facts["clear_known"].all()
 
@@ -213,7 +213,7 @@ def test_a_missing_building_shape_is_passed_over(sites, layer, plan):
     here = sites([LOT])
     holes = layer([None, shapely.Polygon(), shapely.box(0, 0, 4, 4)], height_m=5.0)
     given = Screening(here, {"buildings": holes}, {"buildings": EVERYWHERE})
-    ground = grounds.cut_buildable_ground(here, given, even(plan, 0.0))
+    ground = cut_buildable_ground(here, given, even(plan, 0.0))
     assert left_m2(ground) == pytest.approx(600 - 5.524**2)
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from shapely.affinity import rotate, translate
 
 from geo import catalogue
-from geo.criteria.pad import ground as grounds
 from geo.criteria.pad import room
+from geo.criteria.pad.ground import shrink_ground
 from geo.equipment import block
 
 GX230 = catalogue.read_generators()["gx230"]
@@ -161,7 +161,7 @@ def test_turning_moving_and_shrinking(ground_of, plan, corners, degrees, by_m):
     ]
     assert counts == sorted(counts)
     ground = ground_of([lot])
-    smaller = most(grounds.shrink_ground(ground, np.array([by_m])), plan)
+    smaller = most(shrink_ground(ground, np.array([by_m])), plan)
     assert smaller <= most(ground, plan)
 
 
@@ -219,5 +219,5 @@ def test_candidates_lie_on_the_ground_and_do_not_overlap(ground_of, plan):
 def test_more_ground_is_what_the_deficit_asks_for(ground_of, plan):
     # 4 m square: one needs 4.572 m; growing by 0.286 m on every side is enough.
     ground, one = ground_of([shapely.box(0, 0, 4, 4)]), np.array([1])
-    assert not room.check_fit(grounds.shrink_ground(ground, np.array([-0.28])), one, GX230, plan)[0]
-    assert room.check_fit(grounds.shrink_ground(ground, np.array([-0.29])), one, GX230, plan)[0]
+    assert not room.check_fit(shrink_ground(ground, np.array([-0.28])), one, GX230, plan)[0]
+    assert room.check_fit(shrink_ground(ground, np.array([-0.29])), one, GX230, plan)[0]

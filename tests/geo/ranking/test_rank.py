@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from geo import catalogue, screen
 from geo.errors import ConfigError
 from geo.model import Ramp
-from geo.ranking import notes as preface
 from geo.ranking import rank
+from geo.ranking.notes import list_assumptions, list_first_lines
 
 
 def street(mains, *, inches=8, pressure="high", y=-10.0):
@@ -219,39 +219,33 @@ def test_goal_headroom_scores_headroom_itself(mains, layer, town, market, plan):
 
 
 def test_a_market_without_capacity_says_so_first(town, market, plan, mains):
-    lines = preface.list_first_lines(town([LOT], mains=street(mains)), market, plan)
+    lines = list_first_lines(town([LOT], mains=street(mains)), market, plan)
     assert "Grid capacity is not published here: ranked on siting only." in lines
     assert any(line.startswith("Noise is held to 69 dB(A) and Colorado") for line in lines)
 
 
 def test_a_market_without_a_noise_rule_says_so(town, plain_market, plan):
-    lines = preface.list_first_lines(town([LOT]), plain_market, plan)
+    lines = list_first_lines(town([LOT]), plain_market, plan)
     assert "Noise is held to 69 dB(A) only: no local rule given." in lines
     facts = screen.screen_sites(town([LOT]), plain_market, plan)
     assert set(facts["noise_rule"]) == {"69 dB(A) only: no local rule given"}
 
 
 def test_what_the_noise_rests_on_is_listed(market, plain_market, plan):
-    text = " ".join(preface.list_assumptions(market, plan))
+    text = " ".join(list_assumptions(market, plan))
     # 69 + 10 lg(2 pi 49) = 93.9 dB of sound power.
     for words in ("Sound power 93.9 dB(A)", "ISO 9613-2:1996", "10 C and 70 %", "C.R.S. 25-12-103"):
         assert words in text
-    assert "C.R.S." not in " ".join(preface.list_assumptions(plain_market, plan))
+    assert "C.R.S." not in " ".join(list_assumptions(plain_market, plan))
 
 
 def test_an_unknown_ambient_level_is_a_first_line_unless_it_is_assumed(town, market, plan):
     relative = market.model_copy(update={"noise_rule": "massachusetts"})
-    says = [
-        line for line in preface.list_first_lines(town([LOT]), relative, plan) if "ambient" in line
-    ]
+    says = [line for line in list_first_lines(town([LOT]), relative, plan) if "ambient" in line]
     assert len(says) == 1
     taken = plan.model_copy(update={"assume": plan.assume.model_copy(update={"ambient_dba": 35.0})})
-    assert not [
-        line for line in preface.list_first_lines(town([LOT]), relative, taken) if "rests" in line
-    ]
-    assert "Where the ambient level is not known: 35 dB(A)." in preface.list_assumptions(
-        relative, taken
-    )
+    assert not [line for line in list_first_lines(town([LOT]), relative, taken) if "rests" in line]
+    assert "Where the ambient level is not known: 35 dB(A)." in list_assumptions(relative, taken)
 
 
 def test_the_answer_on_a_one_metre_basis_stands_beside(mains, town, plain_market, plan):

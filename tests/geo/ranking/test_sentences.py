@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from geo.ranking import sentences as sentence
+from geo.ranking.sentences import (
+    describe_levers,
+    describe_limit,
+    describe_needs,
+    format_ordinal,
+    format_power,
+    write_sentence,
+)
 
 ROW = {
     "n_lo": 6, "n_hi": 6, "fuel_title": "natural gas", "binding": "noise", "binding_set": "noise",
@@ -28,7 +35,7 @@ ROW = {
 def say(plan, **changes):
     row = ROW | changes
     power = {"power_lo_kw": 200.0 * row["n_lo"], "power_hi_kw": 200.0 * row["n_hi"]}
-    return sentence.write_sentence(row | power, plan)
+    return write_sentence(row | power, plan)
 
 
 def test_a_noise_bound_site_reads_as_the_house_asks(plan):
@@ -90,14 +97,12 @@ def test_an_ambient_level_that_nobody_knows_says_what_would_do(plan):
         "n_lo": 0, "n_hi": 6, "noise_evidence": "ambient unknown", "noise_unsure": True,
         "ambient_needed_dba": 41.6,
     }  # fmt: skip
-    lift = sentence.describe_levers(row, plan)
+    lift = describe_levers(row, plan)
     assert lift == (
         "finding out how loud the night is there already, on which the local limit rests "
         "(42 dB(A) would do for one generator): up to 6"
     )
-    assert sentence.describe_limit(row, plan).startswith(
-        "noise: not known is how loud the night is there"
-    )
+    assert describe_limit(row, plan).startswith("noise: not known is how loud the night is there")
 
 
 def test_what_is_not_known_is_named(plan):
@@ -115,7 +120,7 @@ def test_what_is_not_known_is_named(plan):
         "Carries up to 12 generators (2.4 MW) on natural gas, or none: not known is the size or "
         "pressure of the gas main."
     )
-    lift = sentence.describe_levers(
+    lift = describe_levers(
         ROW
         | {
             "n_lo": 0,
@@ -166,24 +171,23 @@ def test_nobody_reads_the_codes_words(plan):
     ],
 )
 def test_ordinals(number, place):
-    assert sentence.format_ordinal(number) == place
+    assert format_ordinal(number) == place
 
 
 def test_powers_are_said_in_the_unit_that_reads():
-    assert [sentence.format_power(kw) for kw in (50, 800, 1000, 1200, 5000)] == [
+    assert [format_power(kw) for kw in (50, 800, 1000, 1200, 5000)] == [
         "50 kW", "800 kW", "1 MW", "1.2 MW", "5 MW",
     ]  # fmt: skip
 
 
 def test_another_fuel_is_worth_finding_out_only_where_it_is_not_known(plan):
     tank = {"other_title": "propane", "other_evidence": "storage", "other_n_hi": 14}
-    assert sentence.describe_levers(ROW | tank | {"other_n_lo": 14}, plan) is None
-    found = sentence.describe_levers(ROW | tank | {"other_n_lo": 0}, plan)
+    assert describe_levers(ROW | tank | {"other_n_lo": 14}, plan) is None
+    found = describe_levers(ROW | tank | {"other_n_lo": 0}, plan)
     assert found == "finding out whether buildings leave room for the tank: up to 14 on propane"
     more = ROW | tank | {"other_n_lo": 0, "lift_lever": "half_main", "lift_n": 20}
     assert (
-        sentence.describe_levers(more, plan)
-        == "the gas utility confirming half of the main: 20 generators"
+        describe_levers(more, plan) == "the gas utility confirming half of the main: 20 generators"
     )
 
 
@@ -260,4 +264,4 @@ def test_two_sources_that_contradict_each_other_are_both_named(plan):
     ],
 )  # fmt: skip
 def test_each_fuel_says_what_it_needs(plan, changes, wanted):
-    assert sentence.describe_needs(ROW | changes, plan).startswith(wanted)
+    assert describe_needs(ROW | changes, plan).startswith(wanted)

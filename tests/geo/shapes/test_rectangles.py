@@ -5,13 +5,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.affinity import rotate, translate
 
-from geo.shapes import rectangles as fit
+from geo.shapes.rectangles import (
+    TOLERANCE_M,
+    find_first_fit,
+    find_largest_fit,
+    list_directions,
+    longest_edge_direction,
+    possible_centers,
+    rotate_shapes,
+    rotate_shapes_back,
+)
 
 
 def centres(shape, length, width):
-    return fit.possible_centers(
-        np.array([shape]), np.array([float(length)]), np.array([float(width)])
-    )[0]
+    return possible_centers(np.array([shape]), np.array([float(length)]), np.array([float(width)]))[
+        0
+    ]
 
 
 def test_a_rectangle_in_a_rectangle_has_the_difference_to_move_in():
@@ -49,20 +58,20 @@ def test_two_parts_are_tried_apart():
 
 def test_nothing_fits_in_nothing():
     shapes = np.array([shapely.Polygon(), shapely.box(0, 0, 3, 3), shapely.Polygon()])
-    found = fit.possible_centers(shapes, np.full(3, 1.0), np.full(3, 1.0))
+    found = possible_centers(shapes, np.full(3, 1.0), np.full(3, 1.0))
     assert shapely.is_empty(found).tolist() == [True, False, True]
 
 
 def test_the_longest_edge_leads():
     wedge = shapely.Polygon([(0, 0), (30, 0), (30, 10), (20, 20)])
     shapes = np.array([rotate(shapely.box(0, 0, 20, 10), 30), wedge, shapely.Polygon()])
-    assert fit.longest_edge_direction(shapes) == pytest.approx([30, 0, 0])
+    assert longest_edge_direction(shapes) == pytest.approx([30, 0, 0])
 
 
 def test_every_edge_is_a_direction_and_every_five_degrees_from_the_longest():
     wedge = shapely.Polygon([(0, 0), (30, 0), (30, 10), (20, 20)])
     shed = rotate(shapely.box(5, 5, 12, 9), 12)
-    of, degrees = fit.list_directions(np.array([wedge]), np.array([shed]), np.array([0]))
+    of, degrees = list_directions(np.array([wedge]), np.array([shed]), np.array([0]))
     assert set(of) == {0}
     # Square to each other counts once: 14.1 + 28.3 m at 45 degrees, 30 + 10 m at 0 and 90, then
     # the shed's 12, then the steps that are left.
@@ -75,11 +84,9 @@ def test_every_edge_is_a_direction_and_every_five_degrees_from_the_longest():
 def test_directions_turn_with_the_shape_and_its_buildings():
     wedge = shapely.Polygon([(0, 0), (30, 0), (30, 10), (21, 20), (3, 17)])
     shed = rotate(shapely.box(5, 5, 12, 9), 12)
-    _, before = fit.list_directions(np.array([wedge]), np.array([shed]), np.array([0]))
+    _, before = list_directions(np.array([wedge]), np.array([shed]), np.array([0]))
     both = rotate(shapely.GeometryCollection([wedge, shed]), 31, origin=(0, 0))
-    _, after = fit.list_directions(
-        np.array([both.geoms[0]]), np.array([both.geoms[1]]), np.array([0])
-    )
+    _, after = list_directions(np.array([both.geoms[0]]), np.array([both.geoms[1]]), np.array([0]))
     apart = (after - before - 31 + 45) % 90 - 45
     assert np.abs(apart).max() < 0.002
 
@@ -87,7 +94,7 @@ def test_directions_turn_with_the_shape_and_its_buildings():
 def test_turning_there_and_back_is_where_it_was():
     shapes = np.array([shapely.box(150_000, 880_000, 150_030, 880_020)])
     origin, degrees = np.array([[150_010.0, 880_005.0]]), np.array([37.0])
-    back = fit.rotate_shapes_back(fit.rotate_shapes(shapes, origin, degrees), origin, degrees)
+    back = rotate_shapes_back(rotate_shapes(shapes, origin, degrees), origin, degrees)
     assert shapely.hausdorff_distance(back, shapes)[0] < 1e-9
 
 
@@ -119,7 +126,7 @@ def test_the_centres_are_exactly_those_where_the_rectangle_lies_inside(corners, 
 def one(shape, size, *degrees):
     """Return in which of the turns a size first fits, if across it, and where."""
     turns = np.array(degrees or (0.0,), dtype=float)
-    turn, across, centre = fit.find_first_fit(
+    turn, across, centre = find_first_fit(
         np.array([shape]), np.array([0, len(turns)]), turns, np.array([0]), np.array([size], float)
     )
     return int(turn[0]), bool(across[0]), centre[0]
@@ -162,10 +169,10 @@ def test_an_l_a_ring_and_two_parts_take_what_they_take():
 def test_nothing_takes_nothing():
     shapes = np.array([shapely.Polygon(), shapely.box(0, 0, 3, 3)])
     turns = np.arange(3), np.zeros(2)
-    turn, _, centre = fit.find_first_fit(shapes, *turns, np.array([0, 1]), np.ones((2, 2)))
+    turn, _, centre = find_first_fit(shapes, *turns, np.array([0, 1]), np.ones((2, 2)))
     assert turn.tolist() == [-1, 1]
     assert np.isnan(centre[0]).all()
-    none = fit.find_first_fit(shapes, *turns, np.array([], dtype=int), np.empty((0, 2)))
+    none = find_first_fit(shapes, *turns, np.array([], dtype=int), np.empty((0, 2)))
     assert [len(part) for part in none] == [0, 0, 0]
 
 
@@ -180,11 +187,11 @@ def test_the_most_is_the_last_that_fits_in_some_turn():
     grow = layouts_of((3, 3), (6, 3), (9, 3), (12, 3), (15, 3))
     turns = np.array([0, 1, 3, 3]), np.array([0.0, 10.0, 40.0])
     none, cap = np.zeros(3, dtype=int), np.full(3, 5)
-    found, whole = fit.find_largest_fit(lots, *turns, grow, none, cap)
+    found, whole = find_largest_fit(lots, *turns, grow, none, cap)
     assert found.tolist() == [3, 5, 0]
     assert whole.all()
     # What is known already is not asked again.
-    found, _ = fit.find_largest_fit(lots, *turns, grow, np.array([3, 2, 0]), np.array([3, 4, 0]))
+    found, _ = find_largest_fit(lots, *turns, grow, np.array([3, 2, 0]), np.array([3, 4, 0]))
     assert found.tolist() == [3, 4, 0]
 
 
@@ -196,9 +203,7 @@ def test_the_most_is_what_asking_one_by_one_gives(corners, degrees):
     shape = shapely.make_valid(shapely.Polygon(corners)).buffer(0)
     grow = [np.array([(2.0 * n, 3.0), (4.0, 1.7 * n)]) for n in range(1, 8)]
     turns = np.array([0, len(degrees)]), np.array(degrees)
-    found, whole = fit.find_largest_fit(
-        np.array([shape]), *turns, grow, np.array([0]), np.array([7])
-    )
+    found, whole = find_largest_fit(np.array([shape]), *turns, grow, np.array([0]), np.array([7]))
     held = [any(one(shape, tuple(size), *degrees)[0] >= 0 for size in sizes) for sizes in grow]
     if whole[0]:
         assert found[0] == (held.index(False) if False in held else 7)
@@ -217,14 +222,14 @@ def test_it_fits_where_there_is_an_area_of_centres(corners, length, width, degre
         return
     turn, across, centre = one(shape, (length, width), degrees)
     origin = np.zeros((1, 2))
-    turned = fit.rotate_shapes(np.array([shape]), origin, np.array([degrees]))[0]
+    turned = rotate_shapes(np.array([shape]), origin, np.array([degrees]))[0]
     areas = [centres(turned, *size) for size in ((length, width), (width, length))]
     # A gap thinner than centimetres may be missed.
     if all(area.is_empty or not area.buffer(-0.0005).is_empty for area in areas):
         assert (turn == 0) == (not all(area.is_empty for area in areas))
     if turn == 0:
         length, width = (width, length) if across else (length, width)
-        half = fit.TOLERANCE_M
+        half = TOLERANCE_M
         block = shapely.box(
             -length / 2 + half, -width / 2 + half, length / 2 - half, width / 2 - half
         )

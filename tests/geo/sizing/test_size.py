@@ -11,8 +11,8 @@ from geo import catalogue
 from geo.criteria.noise.sound import level_dba, make_noise_source, open_field_dba, rerate_source
 from geo.equipment.tanks import list_tank_groups
 from geo.model import Setback
-from geo.sizing import placement as placing
 from geo.sizing import size
+from geo.sizing.placement import some_placement_meets_limits
 from tests.geo.conftest import BARE_MACHINE, CRS, SETBACKS
 
 GX230 = BARE_MACHINE
@@ -214,9 +214,7 @@ def test_bisection_finds_what_counting_up_finds(town, sized, plan):
         asked = everyone[found.pad_n >= n]
         best[
             asked[
-                placing.some_placement_meets_limits(
-                    found.scene, asked, np.full(len(asked), n), worst=True
-                )
+                some_placement_meets_limits(found.scene, asked, np.full(len(asked), n), worst=True)
             ]
         ] = n
     assert got["n_lo"].tolist() == best.tolist()
