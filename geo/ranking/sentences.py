@@ -230,48 +230,6 @@ def _spare(row: Row) -> str:
     return f"{where} spares {have}"
 
 
-def describe_needs(row: Row, plan: Plan) -> str:
-    """Say what a fuel needs at a site, before a generator runs on it; `fuel_n_hi` may be none."""
-    evidence, none = row["fuel_evidence"], row["fuel_n_hi"] == 0
-    if evidence == "storage":
-        return _tanks_needed(row, plan)
-    if evidence == "main" and _known(row["main_diameter_in"]):
-        main = f"the {row['main_diameter_in']:g} in {_pressure(row)} main"
-        if none:
-            return f"more than {main} can give"
-        return f"a service line from {main}, and the gas utility's consent"
-    if str(evidence) in {"plant on the site", "plant by pipe", "plant too far"}:
-        return _of_a_plant(row, none=none)
-    if row["fuel_route"] == "plant" and evidence in {"edge of layer", "no layer"}:
-        return NO_FUEL["no layer"]
-    unknown = FUEL_UNKNOWN.get(evidence, "where it can be had")
-    return NO_FUEL.get(evidence, f"finding out {unknown}")
-
-
-def _of_a_plant(row: Row, *, none: bool) -> str:
-    plant = row["plant_name"] or "the plant"
-    if row["fuel_evidence"] == "plant too far":
-        return f"{plant} is the nearest, farther than the plan pipes"
-    if none:
-        return f"{plant} has nothing to spare"
-    status = "" if row["plant_status"] == "operating" else ", which does not run yet or may not"
-    return f"a pipe from {plant}{status}, and its owner's consent"
-
-
-def _pressure(row: Row) -> str:
-    known = row["main_pressure_class"]
-    return f"{known}-pressure" if isinstance(known, str) else "gas"
-
-
-def _tanks_needed(row: Row, plan: Plan) -> str:
-    if not _known(row["storage_capacity"]):
-        return "ground for a tank and what it keeps clear"
-    days, count = plan.fuel.autonomy_days[row["fuel_id"]], int(row["storage_count"])
-    each = f"{row['storage_capacity'] / count:,.0f} {row['storage_unit']}"
-    held = f"a tank of {each}" if count == 1 else f"{count} tanks of {each}"
-    return f"{held}, to last {f'{days:g} days' if days != 1 else 'a day'} or more"
-
-
 def _tanks(row: Row) -> str:
     count, unit = int(row["storage_count"]), row["storage_unit"]
     each = f"{row['storage_capacity'] / count:,.0f} {unit}"

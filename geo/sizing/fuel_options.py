@@ -11,10 +11,10 @@ import pandas as pd
 import shapely
 
 from geo.criteria.fuel import gas, plants, stored
+from geo.criteria.fuel.requirements import describe_needs
 from geo.equipment.generator import fuel_demand
 from geo.equipment.tanks import list_tank_groups, storage_days
 from geo.model import Fuel, Generator, Plan, Route, Screening
-from geo.ranking.sentences import describe_needs
 from geo.shapes.near import geometry_array
 from geo.sizing import size
 

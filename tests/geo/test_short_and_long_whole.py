@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from geo.criteria.noise import judge
-from geo.sizing import placement
-from geo.sizing import size
+from geo.sizing import placement, size
 from tests.geo.short_and_long import demo_town, sited
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]

@@ -4,7 +4,6 @@ import pytest
 from geo.ranking.sentences import (
     describe_levers,
     describe_limit,
-    describe_needs,
     format_ordinal,
     format_power,
     write_sentence,
@@ -215,53 +214,3 @@ def test_two_sources_that_contradict_each_other_are_both_named(plan):
         "Two sources contradict each other: 200 kW by the feeder's record, 3,000 kW by the grid "
         "cell's."
     )
-
-
-@pytest.mark.parametrize(
-    ("changes", "wanted"),
-    [
-        (
-            {},
-            "a service line from the 4 in high-pressure main, and the gas utility's consent",
-        ),
-        ({"fuel_evidence": "main of unknown size"}, "finding out the size or pressure of the gas"),
-        ({"fuel_evidence": "territory"}, "finding out where the gas utility's mains run"),
-        ({"fuel_evidence": "no main"}, "no gas main within reach"),
-        ({"fuel_evidence": "no layer"}, "nothing is published of where it can be had"),
-        (
-            {"fuel_evidence": "plant by pipe", "plant_name": "Mill River Landfill",
-             "plant_status": "operating"},
-            "a pipe from Mill River Landfill, and its owner's consent",
-        ),
-        (
-            {"fuel_evidence": "plant too far", "plant_name": "Ropewalk Hydrogen"},
-            "Ropewalk Hydrogen is the nearest, farther than the plan pipes",
-        ),
-        (
-            {"fuel_evidence": "storage", "fuel_id": "propane", "storage_count": 2.0,
-             "storage_capacity": 24_000.0, "storage_unit": "gal"},
-            "2 tanks of 12,000 gal, to last 3 days or more",
-        ),
-        (
-            {"fuel_evidence": "storage", "fuel_id": "propane"},
-            "ground for a tank and what it keeps clear",
-        ),
-        ({"fuel_n_hi": 0}, "more than the 4 in high-pressure main can give"),
-        ({"main_pressure_class": None}, "a service line from the 4 in gas main"),
-        (
-            {"fuel_evidence": "plant by pipe", "plant_name": "Hill", "fuel_n_hi": 0},
-            "Hill has nothing to spare",
-        ),
-        (
-            {"fuel_evidence": "plant by pipe", "plant_name": "Hill", "plant_status": "planned"},
-            "a pipe from Hill, which does not run yet or may not, and its owner's consent",
-        ),
-        (
-            {"fuel_evidence": "edge of layer", "fuel_route": "plant"},
-            "nothing is published of where it can be had",
-        ),
-        ({"fuel_evidence": "no delivery"}, "the plan names nobody who delivers it"),
-    ],
-)  # fmt: skip
-def test_each_fuel_says_what_it_needs(plan, changes, wanted):
-    assert describe_needs(ROW | changes, plan).startswith(wanted)

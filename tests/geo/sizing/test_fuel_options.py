@@ -48,7 +48,7 @@ def test_the_main_named_is_the_nearest_that_carries_what_stands_there(mains, tow
     assert (near["n_lo"], near["main_diameter_in"], near["main_distance_m"]) == (1, 2, 10)
     # The ladder tells of the same main.
     assert near["distance_of_natural_gas_m"] == 10
-    assert near["needs_of_natural_gas"].startswith("a service line from the 2 in high-pressure")
+    assert near["needs_of_natural_gas"].startswith("A service line from the 2-inch high-pressure")
 
 
 def test_the_service_line_is_straight_from_the_main_to_the_pad(mains, town, market, plan):
@@ -79,7 +79,7 @@ def test_a_landfill_near_enough_is_a_rung_and_a_far_one_is_context(
     far = row_of(given, market, propane)
     assert (far["n_hi"], far["n_hi_on_biogas"]) == (0, 0)
     assert far["evidence_of_biogas"] == "plant too far"
-    assert far["needs_of_biogas"].startswith("Mill River Landfill is the nearest")
+    assert "the nearest plant, Mill River Landfill, is over 1,640 ft away" in far["needs_of_biogas"]
 
 
 def test_hydrogen_counts_where_somebody_delivers_it(mains, town, market, plan):
@@ -101,7 +101,7 @@ def test_hydrogen_counts_where_somebody_delivers_it(mains, town, market, plan):
     assert (brought["fuel"], brought["n_lo"], brought["storage_count"]) == ("hydrogen", 3, 4)
     # 480 000 scf over 3 x 6363 scfh: 25.1 hours.
     assert brought["storage_days"] == pytest.approx(480_000 / (3 * 6362.97) / 24, abs=0.05)
-    assert brought["needs_of_hydrogen"] == "4 tanks of 120,000 scf, to last a day or more"
+    assert brought["needs_of_hydrogen"] == "4 tanks of 120,000 scf each, for at least a day of fuel"
 
 
 def test_each_fuel_is_sized_on_its_own_ground(mains, town, market, plan):
@@ -110,7 +110,7 @@ def test_each_fuel_is_sized_on_its_own_ground(mains, town, market, plan):
     assert (row["n_lo_on_natural_gas"], row["n_lo_on_propane"]) == (25, 11)
     assert row["distance_of_propane_m"] == 0
     assert row["fuel_ladder"].startswith("natural gas 25; propane 11; ")
-    assert row["needs_of_propane"] == "2 tanks of 12,000 gal, to last 3 days or more"
+    assert row["needs_of_propane"] == "2 tanks of 12,000 gal each, for at least 3 days of fuel"
     assert pd.isna(row["storage_days"])
 
 
