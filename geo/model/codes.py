@@ -15,3 +15,24 @@ ReceivingClass = Literal["residential", "commercial", "industrial"]
 Structure = Literal["principal", "accessory"]
 CRITERIA: tuple[Criterion, ...] = ("grid", "fuel", "pad", "noise")
 LIMITING: tuple[Literal["pad", "noise", "fuel"], ...] = ("pad", "noise", "fuel")
+
+# How a fact is known: the code words of the evidence columns.
+GridEvidence = Literal[
+    "service area", "feeder", "grid cell", "feeders of substation", "substation",
+    "unpublished", "none", "edge of layer", "no layer",
+]  # fmt: skip
+FuelEvidence = Literal[
+    "main", "main of unknown size", "territory and transmission line", "territory",
+    "sign of a main", "no main", "no territory",
+    "storage", "no delivery",
+    "plant on the site", "plant by pipe", "plant too far", "plant, place by county only",
+    "no plant",
+    "edge of layer", "no layer",
+]  # fmt: skip
+HeadroomBasis = Literal[
+    "published", "share of firm", "firm less peak", "N-1 of the banks less peak"
+]
+HeadroomReading = Literal["exactly", "between", "at most", "at least", "neither"]
+HeadroomCheck = Literal["no second answer", "cannot be compared", "contradict", "differ", "agree"]
+GapClass = Literal["short", "covered", "unknown"]
+GapCover = Literal["no gap", "yes", "no", "not known"]
