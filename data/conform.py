@@ -14,16 +14,16 @@ import pyproj
 import shapely
 from shapely.geometry import box
 
-from data.group import grouped, located
-from data.protocols.file import want
+from data.group import group_rows, locate_rows
+from data.protocols.file import require_columns
 from data.source import Source
-from data.values import DTYPES, column_of, filled_down, text
-from data.words import either, many
+from data.values import DTYPES, fill_down, read_column, text_values
+from data.words import count_noun, join_choices
 from geo.errors import ConfigError, ContractError, SourceChanged
 from geo.model import Layer, Market
 
 # How far beyond the area of use of the market's CRS a row may lie, as a share of its extent.
-FRAME_MARGIN = 0.25
+CRS_MARGIN = 0.25
 
 Bounds = tuple[float, float, float, float]
 
@@ -38,7 +38,7 @@ class Conformed:
     notes: tuple[str, ...]
 
 
-def conform(
+def conform_table(
     table: gpd.GeoDataFrame,
     source: Source,
     layer: Layer,
@@ -57,20 +57,20 @@ def conform(
     that the file does not have or too few rows, ContractError for values and shapes that the
     source's declaration rules out.
     """
-    _known_columns(source, layer)
+    _check_declared_columns(source, layer)
     rows_in = len(table)
     if rows_in == 0:
-        raise _changed(source, file, f"{file} is an empty layer: 0 rows")
-    _columns_there(table, source, file)
-    whole, notes = filled_down(table, source.columns)
-    rows, said = _kept(gpd.GeoDataFrame(whole), source, file)
+        raise _source_changed(source, file, f"{file} is an empty layer: 0 rows")
+    _check_file_columns(table, source, file)
+    whole, notes = fill_down(table, source.columns)
+    rows, said = _filter_rows(gpd.GeoDataFrame(whole), source, file)
     notes += said
     values: dict[str, pd.Series] = {}
     for name, origin in source.columns.items():
-        values[name], said = column_of(rows, name, origin, layer.columns[name], source, file)
+        values[name], said = read_column(rows, name, origin, layer.columns[name], source, file)
         notes += said
     if source.join is not None and joined is not None:
-        more, said = _joined(rows, joined, source, layer)
+        more, said = _join_columns(rows, joined, source, layer)
         values |= more
         notes += said
     columns = {
@@ -82,28 +82,28 @@ def conform(
     frame = frame.set_crs(source.fetch.crs, allow_override=True)
     if source.group is not None:
         in_order = any(origin.fill_down for origin in source.columns.values())
-        frame, said = grouped(frame if in_order else _sorted(frame, layer), source)
+        frame, said = group_rows(frame if in_order else _sort_rows(frame, layer), source)
         notes += said
     if source.place is not None and places is not None:
-        frame, said = located(frame, places, source)
+        frame, said = locate_rows(frame, places, source)
         notes += said
-    shapes, said = _shapes(frame, source, layer, market, file)
+    shapes, said = _convert_shapes(frame, source, layer, market, file)
     notes += said
     frame = frame.set_geometry(shapes)
-    frame, said = _placed(frame, source, layer, file)
+    frame, said = _split_points(frame, source, layer, file)
     notes += said
-    _row_count(len(frame), source, file)
-    frame = _sorted(frame, layer)
+    _check_row_count(len(frame), source, file)
+    frame = _sort_rows(frame, layer)
     # Two columns of the layer may come from one of the source: what was done to it is said once.
     said_once = tuple(dict.fromkeys(notes))
-    return Conformed(frame, rows_in, _coverage(frame, source, market, area), said_once)
+    return Conformed(frame, rows_in, _coverage_area(frame, source, market, area), said_once)
 
 
 # ---------------------------------------------------------------------------------------------
 # Rows and columns
 
 
-def _known_columns(source: Source, layer: Layer) -> None:
+def _check_declared_columns(source: Source, layer: Layer) -> None:
     joined = list(source.join.columns) if source.join else []
     counted = [source.join.count_as] if source.join and source.join.count_as else []
     for name in [*source.columns, *joined, *counted]:
@@ -128,35 +128,41 @@ def _known_columns(source: Source, layer: Layer) -> None:
             )
 
 
-def _columns_there(table: gpd.GeoDataFrame, source: Source, file: str) -> None:
+def _check_file_columns(table: gpd.GeoDataFrame, source: Source, file: str) -> None:
     named = [name for origin in source.columns.values() for name in origin.columns]
     named += [*source.where, *source.drop]
     if source.join is not None:
         named.append(source.join.to)
     have = [str(name) for name in table.columns if name != table.geometry.name]
-    want(named, have, file, source.id)
+    require_columns(named, have, file, source.id)
 
 
-def _kept(table: gpd.GeoDataFrame, source: Source, file: str) -> tuple[gpd.GeoDataFrame, list[str]]:
+def _filter_rows(
+    table: gpd.GeoDataFrame, source: Source, file: str
+) -> tuple[gpd.GeoDataFrame, list[str]]:
     """Return the rows that `where` and `drop` leave; an empty text in either means missing."""
     notes, rows = [], table
     for name, wanted in source.where.items():
-        keep = text(rows[name]).fillna("").isin(wanted)
+        keep = text_values(rows[name]).fillna("").isin(wanted)
         if not keep.any():
-            found = sorted(text(rows[name]).dropna().unique())[:12]
-            raise _changed(source, file, f"no row has {name} in {list(wanted)}; it holds {found}")
+            found = sorted(text_values(rows[name]).dropna().unique())[:12]
+            raise _source_changed(
+                source, file, f"no row has {name} in {list(wanted)}; it holds {found}"
+            )
         if not keep.all():
-            notes.append(f"{many(int((~keep).sum()), 'row')} left out: other {name}")
+            notes.append(f"{count_noun(int((~keep).sum()), 'row')} left out: other {name}")
         rows = rows[keep]
     for name, unwanted in source.drop.items():
-        out = text(rows[name]).fillna("").isin(unwanted)
+        out = text_values(rows[name]).fillna("").isin(unwanted)
         if out.any():
-            notes.append(f"{many(int(out.sum()), 'row')} left out: {name} is {either(unwanted)}")
+            notes.append(
+                f"{count_noun(int(out.sum()), 'row')} left out: {name} is {join_choices(unwanted)}"
+            )
         rows = rows[~out]
     return rows, notes
 
 
-def _joined(
+def _join_columns(
     rows: gpd.GeoDataFrame, joined: pd.DataFrame, source: Source, layer: Layer
 ) -> tuple[dict[str, pd.Series], list[str]]:
     """Return the joined columns, one value to a row, and how many rows found no partner."""
@@ -164,14 +170,14 @@ def _joined(
     if join is None:
         return {}, []
     named = [name for origin in join.columns.values() for name in origin.columns]
-    want([join.key, *named], list(joined.columns), join.path, source.id)
-    joined, notes = filled_down(joined, join.columns)
+    require_columns([join.key, *named], list(joined.columns), join.path, source.id)
+    joined, notes = fill_down(joined, join.columns)
     keys = joined[join.key].str.strip()
-    to = text(rows[join.to])
+    to = text_values(rows[join.to])
     found: dict[str, pd.Series] = {}
     for name, origin in join.columns.items():
         column = layer.columns[name]
-        values, said = column_of(joined, name, origin, column, source, join.path)
+        values, said = read_column(joined, name, origin, column, source, join.path)
         notes += said
         groups = values.groupby(keys)
         # sum of nothing is nothing, not zero
@@ -182,11 +188,13 @@ def _joined(
         found[join.count_as] = counts.astype("Int64")
     several = int((counts > 1).sum())
     if several:
-        notes.append(f"{many(several, 'row')} with several rows of {join.path}, folded into one")
+        notes.append(
+            f"{count_noun(several, 'row')} with several rows of {join.path}, folded into one"
+        )
     if alone := int(counts.isna().sum()):
-        notes.append(f"{many(alone, 'row')} without a row of {join.path}")
+        notes.append(f"{count_noun(alone, 'row')} without a row of {join.path}")
     if left := int((~keys.isin(set(to.dropna()))).sum()):
-        notes.append(f"{many(left, 'row')} of {join.path} without a partner")
+        notes.append(f"{count_noun(left, 'row')} of {join.path} without a partner")
     return found, notes
 
 
@@ -194,7 +202,7 @@ def _joined(
 # Shapes
 
 
-def _shapes(
+def _convert_shapes(
     rows: gpd.GeoDataFrame, source: Source, layer: Layer, market: Market, file: str
 ) -> tuple[gpd.GeoSeries, list[str]]:
     """Return valid two-dimensional shapes in the market's frame; null where there is none."""
@@ -202,20 +210,20 @@ def _shapes(
     shapes = rows.geometry.to_numpy(copy=True)
     if (high := shapely.has_z(shapes)).any():
         shapes = shapely.force_2d(shapes)
-        notes.append(f"heights of {many(int(high.sum()), 'shape')} dropped")
+        notes.append(f"heights of {count_noun(int(high.sum()), 'shape')} dropped")
     invalid = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
     if invalid.any():
         if (broken := ~np.isfinite(shapely.bounds(shapes)).all(axis=1) & invalid).any():
             shapes[broken] = None
-            notes.append(f"{many(int(broken.sum()), 'shape')} without finite coordinates")
+            notes.append(f"{count_noun(int(broken.sum()), 'shape')} without finite coordinates")
             invalid &= ~broken
         mended = shapely.make_valid(shapes[invalid])
         shapes[invalid] = [_only_polygons(one) for one in mended] if _is_area(layer) else mended
         if invalid.any():
-            notes.append(f"{many(int(invalid.sum()), 'invalid ring')} repaired")
+            notes.append(f"{count_noun(int(invalid.sum()), 'invalid ring')} repaired")
     shapes[shapely.is_empty(shapes)] = None
     placed = gpd.GeoSeries(shapes, index=rows.index, crs=source.fetch.crs).to_crs(market.crs)
-    _in_frame(placed, source, market, file, source.fetch.crs)
+    _check_inside_crs(placed, source, market, file, source.fetch.crs)
     again = placed.to_numpy(copy=True)
     # Reprojection rounds: a sliver that was just valid may not be after it.
     worse = ~shapely.is_valid(again) & ~shapely.is_missing(again)
@@ -225,7 +233,7 @@ def _shapes(
     return gpd.GeoSeries(again, index=rows.index, crs=market.crs), notes
 
 
-def _placed(
+def _split_points(
     frame: gpd.GeoDataFrame, source: Source, layer: Layer, file: str
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
     """Count null geometry, and split points of several parts into rows of their own."""
@@ -242,9 +250,9 @@ def _placed(
         )
     if count and layer.id == "parcels":
         # Kept: every parcel is accounted for, and select sets these aside by rule.
-        notes.append(f"{many(count, 'row')} without geometry")
+        notes.append(f"{count_noun(count, 'row')} without geometry")
     elif count:
-        notes.append(f"{many(count, 'row')} without geometry dropped")
+        notes.append(f"{count_noun(count, 'row')} without geometry dropped")
         frame = frame[~nulls]
     several = frame.geometry.geom_type == "MultiPoint"
     if several.any():
@@ -256,11 +264,11 @@ def _placed(
     return frame, notes
 
 
-def _in_frame(
+def _check_inside_crs(
     shapes: gpd.GeoSeries, source: Source, market: Market, file: str, declared: str
 ) -> None:
     """Raise ContractError where shapes lie outside the area that the market's CRS is made for."""
-    left, bottom, right, top = frame_bounds(market.crs)
+    left, bottom, right, top = crs_bounds(market.crs)
     bounds = shapes[shapes.notna()].bounds.to_numpy()
     low = np.array([left, bottom, left, bottom])
     high = np.array([right, top, right, top])
@@ -279,7 +287,7 @@ def _in_frame(
 
 
 @cache
-def frame_bounds(crs: str) -> Bounds:
+def crs_bounds(crs: str) -> Bounds:
     """Return the area of use of `crs` with its margin: left, bottom, right, top in its own unit."""
     frame = pyproj.CRS.from_user_input(crs)
     use = frame.area_of_use
@@ -287,11 +295,11 @@ def frame_bounds(crs: str) -> Bounds:
         return (-np.inf, -np.inf, np.inf, np.inf)
     across = pyproj.Transformer.from_crs("EPSG:4326", frame, always_xy=True)
     left, bottom, right, top = across.transform_bounds(*use.bounds, densify_pts=21)
-    wide, high = (right - left) * FRAME_MARGIN, (top - bottom) * FRAME_MARGIN
+    wide, high = (right - left) * CRS_MARGIN, (top - bottom) * CRS_MARGIN
     return (left - wide, bottom - high, right + wide, top + high)
 
 
-def _coverage(
+def _coverage_area(
     frame: gpd.GeoDataFrame, source: Source, market: Market, area: gpd.GeoDataFrame | None
 ) -> shapely.Geometry | None:
     """Return the area inside which absence is a fact, in the market's frame."""
@@ -299,7 +307,7 @@ def _coverage(
     shapes = frame.geometry[frame.geometry.notna()]
     if kind == "file" and area is not None:
         placed = area.geometry.to_crs(market.crs)
-        _in_frame(placed, source, market, str(source.coverage.path), str(area.crs))
+        _check_inside_crs(placed, source, market, str(source.coverage.path), str(area.crs))
         whole = shapely.union_all(shapely.make_valid(placed.to_numpy()))
         return shapely.normalize(_only_polygons(whole))
     if kind == "bounds":
@@ -325,7 +333,7 @@ def _only_polygons(shape: shapely.Geometry) -> shapely.Geometry:
 # Order and words
 
 
-def _sorted(frame: gpd.GeoDataFrame, layer: Layer) -> gpd.GeoDataFrame:
+def _sort_rows(frame: gpd.GeoDataFrame, layer: Layer) -> gpd.GeoDataFrame:
     """Order rows by what they hold, so that a shuffled file gives the same snapshot."""
     keys = pd.DataFrame({"shape": frame.geometry.to_wkb(hex=True)}, index=frame.index)
     names = [name for name in layer.columns if name in frame.columns]
@@ -337,15 +345,19 @@ def _sorted(frame: gpd.GeoDataFrame, layer: Layer) -> gpd.GeoDataFrame:
     return frame.iloc[order].reset_index(drop=True)
 
 
-def _row_count(rows: int, source: Source, file: str) -> None:
+def _check_row_count(rows: int, source: Source, file: str) -> None:
     expect = source.expect
     if rows < expect.rows_min:
-        raise _changed(source, file, f"{rows} rows are left, at least {expect.rows_min} expected")
+        raise _source_changed(
+            source, file, f"{rows} rows are left, at least {expect.rows_min} expected"
+        )
     if expect.rows_max is not None and rows > expect.rows_max:
-        raise _changed(source, file, f"{rows} rows are left, at most {expect.rows_max} expected")
+        raise _source_changed(
+            source, file, f"{rows} rows are left, at most {expect.rows_max} expected"
+        )
 
 
-def _changed(source: Source, file: str, wrong: str) -> SourceChanged:
+def _source_changed(source: Source, file: str, wrong: str) -> SourceChanged:
     return SourceChanged(
         f"reading {file} for source {source.id!r}",
         wrong if file in wrong else f"{file}: {wrong}",

@@ -4,15 +4,15 @@ import geopandas as gpd
 import pandas as pd
 import shapely
 
-from data.protocols.file import numbers, want
+from data.protocols.file import parse_numbers, require_columns
 from data.source import Source
-from data.values import text
-from data.words import either, many
+from data.values import text_values
+from data.words import count_noun, join_choices
 
 _SAMPLES = 3
 
 
-def grouped(frame: gpd.GeoDataFrame, source: Source) -> tuple[gpd.GeoDataFrame, list[str]]:
+def group_rows(frame: gpd.GeoDataFrame, source: Source) -> tuple[gpd.GeoDataFrame, list[str]]:
     """Return conformed rows with those of one key made one, each column folded as declared.
 
     A sum of which a part is missing is missing: 5 MVA and a bank of unknown rating are not 5 MVA.
@@ -32,7 +32,9 @@ def grouped(frame: gpd.GeoDataFrame, source: Source) -> tuple[gpd.GeoDataFrame, 
             known = values.count()
             whole = known == values.size()
             if lost := int((~whole & (known > 0)).sum()):
-                notes.append(f"{name}: {many(lost, 'sum')} with a missing part, taken as missing")
+                notes.append(
+                    f"{name}: {count_noun(lost, 'sum')} with a missing part, taken as missing"
+                )
             columns[name] = values.sum().where(whole)
         else:
             columns[name] = values.agg(fold)
@@ -43,14 +45,14 @@ def grouped(frame: gpd.GeoDataFrame, source: Source) -> tuple[gpd.GeoDataFrame, 
     ).reset_index()
     folded = folded[frame.columns].astype(frame.dtypes.drop(frame.geometry.name).to_dict())
     if len(folded) < len(keyed):
-        notes.insert(0, f"{many(len(keyed), 'row')} folded into {len(folded)} by {by}")
+        notes.insert(0, f"{count_noun(len(keyed), 'row')} folded into {len(folded)} by {by}")
     if len(keyed) == len(frame):
         return folded, notes
     both = pd.concat([folded, frame[frame[by].isna()]], ignore_index=True)
     return gpd.GeoDataFrame(both, crs=frame.crs), notes
 
 
-def located(
+def locate_rows(
     frame: gpd.GeoDataFrame, places: pd.DataFrame, source: Source
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
     """Return conformed rows with points from the declared place table where they have no shape.
@@ -60,22 +62,26 @@ def located(
     place = source.place
     if place is None:
         return frame, []
-    want([place.key, place.x, place.y], list(places.columns), place.path, source.id)
+    require_columns([place.key, place.x, place.y], list(places.columns), place.path, source.id)
     notes: list[str] = []
     spots = pd.DataFrame(
         {
-            "key": text(places[place.key]),
-            "x": numbers(places[place.x], place.decimal),
-            "y": numbers(places[place.y], place.decimal),
+            "key": text_values(places[place.key]),
+            "x": parse_numbers(places[place.x], place.decimal),
+            "y": parse_numbers(places[place.y], place.decimal),
         }
     )
     known = spots.notna().all(axis=1)
     if count := int((~known).sum()):
-        notes.append(f"{many(count, 'row')} of {place.path} without a name or a readable place")
+        notes.append(
+            f"{count_noun(count, 'row')} of {place.path} without a name or a readable place"
+        )
     spots = spots[known].sort_values(["key", "x", "y"])
     again = spots.duplicated("key")
     if count := int(again.sum()):
-        notes.append(f"{many(count, 'row')} of {place.path} with a name it had before, not used")
+        notes.append(
+            f"{count_noun(count, 'row')} of {place.path} with a name it had before, not used"
+        )
     spots = spots[~again].set_index("key")
     points = gpd.GeoSeries(
         shapely.points(spots["x"].to_numpy(), spots["y"].to_numpy()),
@@ -83,13 +89,13 @@ def located(
         crs=place.crs or source.fetch.crs,
     ).to_crs(source.fetch.crs)
     bare = frame.geometry.isna()
-    names = text(frame.loc[bare, place.to])
+    names = text_values(frame.loc[bare, place.to])
     found = points.reindex(names)
     shapes = frame.geometry.to_numpy(copy=True)
     shapes[bare.to_numpy()] = found.to_numpy()
     lost = names[found.isna().to_numpy()]
     if len(lost):
         some = sorted(set(lost.dropna()))[:_SAMPLES]
-        such = f", such as {either(some)}" if some else ""
-        notes.append(f"{many(len(lost), 'row')} without a place in {place.path}{such}")
+        such = f", such as {join_choices(some)}" if some else ""
+        notes.append(f"{count_noun(len(lost), 'row')} without a place in {place.path}{such}")
     return frame.set_geometry(gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs)), notes

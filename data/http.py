@@ -13,7 +13,9 @@ _SERVER_ERROR, _CLIENT_ERROR, _TOO_MANY = 500, 400, 429
 _HEAD_BYTES = 65_536
 
 
-def download(urls: Sequence[str], to: Path, *, source_id: str, timeout_s: float = TIMEOUT_S) -> str:
+def download_file(
+    urls: Sequence[str], to: Path, *, source_id: str, timeout_s: float = TIMEOUT_S
+) -> str:
     """Fetch the first of `urls` that answers into the file `to`, and return its address.
 
     Nothing is left at `to` when all fail. Raises SourceDown (worth trying again: 5xx, 429, time
@@ -56,11 +58,11 @@ def _fetch(url: str, to: Path, source_id: str, timeout_s: float) -> None:
         raise SourceDown(doing, f"{url}: {type(error).__name__} {error}", again) from error
     except httpx.InvalidURL as error:
         raise SourceChanged(doing, f"{url} is not an address: {error}", look) from error
-    if fault := _error_body(to):
+    if fault := _find_error(to):
         raise SourceChanged(doing, f"{url} answers 200 with {fault}", look)
 
 
-def _error_body(path: Path) -> str | None:
+def _find_error(path: Path) -> str | None:
     """Return what is wrong with a body that says it is fine, or None."""
     size = path.stat().st_size
     if size == 0:

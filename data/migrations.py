@@ -7,7 +7,7 @@ import duckdb
 from geo.errors import StoreError
 
 
-def _first(con: duckdb.DuckDBPyConnection) -> None:
+def _create_tables(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("create sequence snapshot_id")
     con.execute("""
         create table snapshot (
@@ -39,11 +39,11 @@ def _first(con: duckdb.DuckDBPyConnection) -> None:
 
 
 STEPS: tuple[tuple[str, Callable[[duckdb.DuckDBPyConnection], None]], ...] = (
-    ("snapshots of sources", _first),
+    ("snapshots of sources", _create_tables),
 )
 
 
-def version(con: duckdb.DuckDBPyConnection) -> int:
+def read_version(con: duckdb.DuckDBPyConnection) -> int:
     """Return how many steps this store has taken."""
     known = con.execute(
         "select count(*) from duckdb_tables() "
@@ -55,12 +55,12 @@ def version(con: duckdb.DuckDBPyConnection) -> int:
     return int(taken[0]) if taken else 0
 
 
-def migrate(con: duckdb.DuckDBPyConnection, store: str) -> None:
+def migrate_store(con: duckdb.DuckDBPyConnection, store: str) -> None:
     """Take every step that the store lacks, each recorded in the transaction that takes it.
 
     Raises StoreError for a store from a newer program, which is left as it is.
     """
-    have = version(con)
+    have = read_version(con)
     if have > len(STEPS):
         raise StoreError(
             f"opening {store}",

@@ -15,7 +15,7 @@ from data.conform import Bounds
 from data.protocols import file as file_protocol
 from data.protocols import raster as raster_protocol
 from data.source import Fetch, Source
-from data.store import Content, Put, open_store
+from data.store import PutResult, SnapshotContent, open_store
 from geo import catalogue
 from geo.contract.layer import check_layer
 from geo.errors import ConfigError
@@ -38,39 +38,41 @@ class Pulled:
     seconds: float
 
 
-def refresh(source: Source, market: Market, files: Path, store: Path, night: dt.date) -> Pulled:
+def refresh_source(
+    source: Source, market: Market, files: Path, store: Path, night: dt.date
+) -> Pulled:
     """Pull one source of a market into its store, unless it is as it stood.
 
     `files` is the folder that file sources are named in. Raises the PadfinderError of whatever is
     wrong; the store is then as it was. Only SourceDown is worth trying again.
     """
     began = time.perf_counter()
-    layer = _layer(source)
+    layer = _source_layer(source)
     with ExitStack() as done:
-        raw = _raw(source, files, store, done)
-        raw_digest = _digest_of(tuple(raw.values()))
+        raw = _find_raw_files(source, files, store, done)
+        raw_digest = _digest_raw(tuple(raw.values()))
         parcels: Bounds | None = None
         # A first night that fails leaves nothing behind, not even an empty store.
         if store.exists():
             with open_store(store) as opened:
                 if layer.is_raster:
                     parcels = opened.bounds("parcels", market.crs, night, market.sources)
-                declared = declaration_digest(source, layer, market, parcels)
+                declared = digest_declaration(source, layer, market, parcels)
                 stood = opened.unchanged(source.id, raw_digest, declared, night)
                 if stood is not None:
                     before = opened.snapshots(night, [source.id]).iloc[0]
                     rows_in, notes = int(before["rows_in"]), tuple(before["notes"])
                     seconds = time.perf_counter() - began
-                    return _pulled(source, stood, rows_in, notes, seconds)
-        declared = declaration_digest(source, layer, market, parcels)
-        content = _conformed(source, layer, market, raw, raw_digest, declared, parcels)
+                    return _report_pull(source, stood, rows_in, notes, seconds)
+        declared = digest_declaration(source, layer, market, parcels)
+        content = _conform_content(source, layer, market, raw, raw_digest, declared, parcels)
         with open_store(store) as opened:
             put = opened.put(content, night, time.perf_counter() - began)
     seconds = time.perf_counter() - began
-    return _pulled(source, put, content.rows_in, content.notes, seconds)
+    return _report_pull(source, put, content.rows_in, content.notes, seconds)
 
 
-def declaration_digest(source: Source, layer: Layer, market: Market, parcels: Bounds | None) -> str:
+def digest_declaration(source: Source, layer: Layer, market: Market, parcels: Bounds | None) -> str:
     """Return the digest of all that says how a source's files are to be read.
 
     `parcels` are the bounds that a grid is held against: where the parcels come later, or move,
@@ -82,7 +84,7 @@ def declaration_digest(source: Source, layer: Layer, market: Market, parcels: Bo
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
-def _layer(source: Source) -> Layer:
+def _source_layer(source: Source) -> Layer:
     known = catalogue.read_layers()
     if source.layer not in known:
         raise ConfigError(
@@ -100,16 +102,16 @@ def _layer(source: Source) -> Layer:
     return layer
 
 
-def _raw(source: Source, files: Path, store: Path, done: ExitStack) -> dict[str, Path]:
+def _find_raw_files(source: Source, files: Path, store: Path, done: ExitStack) -> dict[str, Path]:
     """Return the files that the source is made of by what they are to it, its own first.
 
     What is fetched stands in a folder beside the store until `done` closes.
     """
-    raw = {"own": _fetched(source.fetch, source.id, files, store, done)}
+    raw = {"own": _fetch_file(source.fetch, source.id, files, store, done)}
     if source.join is not None:
-        raw["join"] = _found(files, source.join.path, source.id, "join.path")
+        raw["join"] = _find_file(files, source.join.path, source.id, "join.path")
     if source.place is not None:
-        raw["place"] = _found(files, source.place.path, source.id, "place.path")
+        raw["place"] = _find_file(files, source.place.path, source.id, "place.path")
     if source.coverage.kind == "file":
         if source.coverage.path is None:
             raise ConfigError(
@@ -117,22 +119,22 @@ def _raw(source: Source, files: Path, store: Path, done: ExitStack) -> dict[str,
                 'coverage.kind = "file" has no path',
                 "give coverage.path, or another kind",
             )
-        raw["coverage"] = _found(files, source.coverage.path, source.id, "coverage.path")
+        raw["coverage"] = _find_file(files, source.coverage.path, source.id, "coverage.path")
     return raw
 
 
-def _fetched(fetch: Fetch, source_id: str, files: Path, store: Path, done: ExitStack) -> Path:
+def _fetch_file(fetch: Fetch, source_id: str, files: Path, store: Path, done: ExitStack) -> Path:
     if fetch.path is not None:
-        return _found(files, fetch.path, source_id, "fetch.path")
+        return _find_file(files, fetch.path, source_id, "fetch.path")
     address = fetch.url or ""
     store.parent.mkdir(parents=True, exist_ok=True)
     folder = done.enter_context(tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-"))
     to = Path(folder) / (Path(urlsplit(address).path).name or "answer")
-    http.download([address, *fetch.fallback_urls], to, source_id=source_id)
+    http.download_file([address, *fetch.fallback_urls], to, source_id=source_id)
     return to
 
 
-def _found(files: Path, path: str, source_id: str, key: str) -> Path:
+def _find_file(files: Path, path: str, source_id: str, key: str) -> Path:
     place = files / path
     if place.is_file():
         return place
@@ -144,7 +146,7 @@ def _found(files: Path, path: str, source_id: str, key: str) -> Path:
     )
 
 
-def _digest_of(raw: tuple[Path, ...]) -> str:
+def _digest_raw(raw: tuple[Path, ...]) -> str:
     digests = []
     for path in raw:
         with path.open("rb") as file:
@@ -152,7 +154,7 @@ def _digest_of(raw: tuple[Path, ...]) -> str:
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
-def _conformed(
+def _conform_content(
     source: Source,
     layer: Layer,
     market: Market,
@@ -160,13 +162,15 @@ def _conformed(
     raw_digest: str,
     declared: str,
     parcels: Bounds | None,
-) -> Content:
+) -> SnapshotContent:
     own, kept = raw["own"], tuple(raw.values())
     if layer.is_raster:
-        grid = raster_protocol.read(own, source, layer)
-        around = place.check(grid, source, layer, market, file=own.name, parcels=parcels)
+        grid = raster_protocol.read_raster(own, source, layer)
+        around = place.check_raster_place(
+            grid, source, layer, market, file=own.name, parcels=parcels
+        )
         known = source.coverage.kind != "none"
-        return Content(
+        return SnapshotContent(
             source=source,
             raw_digest=raw_digest,
             declaration_digest=declared,
@@ -182,18 +186,18 @@ def _conformed(
         area = file_protocol.read_area(
             raw["coverage"], source, source.coverage.crs, source.fetch.crs
         )
-    table, said = file_protocol.read(own, source)
+    table, said = file_protocol.read_file(own, source)
     if (join := source.join) is not None:
         joined = file_protocol.read_table(raw["join"], source.id, join.encoding, join.delimiter)
     if (beside := source.place) is not None:
         places = file_protocol.read_table(
             raw["place"], source.id, beside.encoding, beside.delimiter
         )
-    made = conform.conform(
+    made = conform.conform_table(
         table, source, layer, market, file=own.name, joined=joined, places=places, area=area
     )
     check_layer(made.frame, layer, source.id)
-    return Content(
+    return SnapshotContent(
         source=source,
         raw_digest=raw_digest,
         declaration_digest=declared,
@@ -206,7 +210,7 @@ def _conformed(
     )
 
 
-def _pulled(
-    source: Source, put: Put, rows_in: int, notes: tuple[str, ...], seconds: float
+def _report_pull(
+    source: Source, put: PutResult, rows_in: int, notes: tuple[str, ...], seconds: float
 ) -> Pulled:
     return Pulled(source.id, put.snapshot_id, put.changed, rows_in, put.rows, notes, seconds)

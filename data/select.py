@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from data.source import Source, registry
-from data.store import Store, open_store, to_frame
+from data.source import Source, read_sources
+from data.store import Store, open_store, read_frame
 from geo import catalogue
 from geo.errors import StoreError
 from geo.model import LandUse, Layer, Market, Needs, Screening, Sites, SourceLine
@@ -34,8 +34,8 @@ JOINED = "joined to a touching parcel of the same owner"
 TOO_SMALL = "smaller than the plan's minimum"
 # A point of these stands where the feeder begins, not where it runs: it may matter to a site as far
 # off as its substation, and there are few. All of them leave the store.
-NOT_WHERE_THEY_RUN = frozenset({"capacity"})
-KINDS_APART = frozenset({"exclusions", "receptors"})
+LAYERS_WITH_START_POINTS = frozenset({"capacity"})
+LAYERS_OF_SEPARATE_KINDS = frozenset({"exclusions", "receptors"})
 # The first that applies sets a parcel aside.
 RULES: tuple[str, ...] = (
     "no geometry",
@@ -120,7 +120,7 @@ class Selection:
     notes: tuple[str, ...]
 
 
-def select(
+def select_sites(
     store: Path, market: Market, needs: Needs, land_use: tuple[LandUse, ...], night: dt.date
 ) -> Selection:
     """Return the sites of `market` as of `night`, and each layer within its reach of one.
@@ -131,31 +131,31 @@ def select(
     with open_store(store, read_only=True) as opened:
         con = opened.con
         stood = opened.snapshots(night, market.sources)
-        _must_have(set(stood["layer"]), market, night)
-        _codes(con, land_use)
-        _setbacks(con, land_use, needs)
-        _parcels(opened, market, night)
-        _grounds(con)
-        _zones(opened, market, needs, night)
-        _decide(con, needs)
+        _require_layers(set(stood["layer"]), market, night)
+        _create_code_tables(con, land_use)
+        _create_setback_table(con, land_use, needs)
+        _create_parcel_table(opened, market, night)
+        _create_lot_table(con)
+        _create_zone_share_table(opened, market, needs, night)
+        _create_decision_table(con, needs)
         if needs.sites.join_owner:
-            _join(con, market, needs.sites)
+            _join_lots_of_owner(con, market, needs.sites)
         con.execute(
             "create temp table site as select parcel_id as site_id, decided.*, "
             "setback_front_m, setback_side_m, setback_rear_m, setback_home_m "
             "from decided left join setback using (jurisdiction, zone_code) "
             "where rule is null order by parcel_id, ord"
         )
-        sites = _sites(con, market)
-        aside, counts = _aside(con)
-        parcels_in = _count(con, "select count(*) from parcel")
+        sites = _read_sites(con, market)
+        aside, counts = _read_set_aside(con)
+        parcels_in = _count_rows(con, "select count(*) from parcel")
         if parcels_in != len(sites) + sum(counts.values()):
             raise StoreError(
                 f"selecting the sites of market {market.id!r}",
                 f"{parcels_in} parcels went in, {len(sites)} sites and {counts} came out",
                 "report this: a parcel has gone astray",
             )
-        layers = _near(opened, market, needs, night)
+        layers = _read_layers_near_sites(opened, market, needs, night)
         rasters = {
             name: opened.raster(name, night, market.sources)
             for name, layer in catalogue.read_layers().items()
@@ -167,9 +167,9 @@ def select(
                 "group by use_code order by use_code"
             ).fetchall()
         )
-        notes = _notes(con, stood, market, night)
+        notes = _selection_notes(con, stood, market, night)
         wanted = {*layers, *rasters, "parcels", "zoning"}
-        coverage = _coverages(stood, market, wanted)
+        coverage = _combine_coverages(stood, market, wanted)
     return Selection(
         Screening(sites, layers, coverage, rasters),
         parcels_in,
@@ -180,7 +180,7 @@ def select(
     )
 
 
-def drawing(
+def read_drawing_layers(
     store: Path, market: Market, night: dt.date, land_use: tuple[LandUse, ...] | None = None
 ) -> dict[str, gpd.GeoDataFrame]:
     """Return every vector layer whole, for the map; `parcels` are the land, with `use_class`.
@@ -197,18 +197,18 @@ def drawing(
             if name != "parcels":
                 drawn[name] = opened.layer(name, night, market.sources)
                 continue
-            _codes(con, land_use or catalogue.read_land_use())
-            _parcels(opened, market, night)
+            _create_code_tables(con, land_use or catalogue.read_land_use())
+            _create_parcel_table(opened, market, night)
             land = con.sql(
                 "select parcel_id, address, city, use_code, use_title, use_class, geometry "
                 "from parcel where coalesce(rule, '') not in ('no geometry', 'not land') "
                 "order by ord"
             )
-            drawn[name] = to_frame(land, market.crs)
+            drawn[name] = read_frame(land, market.crs)
     return drawn
 
 
-def vintages(store: Path, market: Market, night: dt.date) -> tuple[SourceLine, ...]:
+def describe_sources(store: Path, market: Market, night: dt.date) -> tuple[SourceLine, ...]:
     """Return what a reader is told of each source that stood on `night`, in the market's order."""
     with open_store(store, read_only=True) as opened:
         stood = opened.snapshots(night, market.sources)
@@ -222,13 +222,16 @@ def vintages(store: Path, market: Market, night: dt.date) -> tuple[SourceLine, .
             attribution=row["attribution"],
             vintage=f"{row['vintage']:%Y-%m-%d}",
             rows=row["row_count"],
-            notes=(*row["notes"], *_said(Source.model_validate_json(row["declaration"]))),
+            notes=(
+                *row["notes"],
+                *_declaration_notes(Source.model_validate_json(row["declaration"])),
+            ),
         )
         for row in stood.to_dict("records")
     )
 
 
-def _said(source: Source) -> list[str]:
+def _declaration_notes(source: Source) -> list[str]:
     """Return what the source's own declaration tells a reader."""
     coverage = source.coverage
     absence = f"absence says nothing: {coverage.reason or 'its coverage is not known'}"
@@ -242,7 +245,7 @@ def _said(source: Source) -> list[str]:
 # Who is a site
 
 
-def _must_have(have: set[str], market: Market, night: dt.date) -> None:
+def _require_layers(have: set[str], market: Market, night: dt.date) -> None:
     missing = [name for name in ("parcels", "zoning") if name not in have]
     if missing:
         raise StoreError(
@@ -254,7 +257,7 @@ def _must_have(have: set[str], market: Market, night: dt.date) -> None:
         )
 
 
-def _codes(con: duckdb.DuckDBPyConnection, land_use: tuple[LandUse, ...]) -> None:
+def _create_code_tables(con: duckdb.DuckDBPyConnection, land_use: tuple[LandUse, ...]) -> None:
     """Make the tables `use_code` and `zone_code` of what the codes mean."""
     con.execute(
         "create temp table use_code (jurisdiction varchar, scheme varchar, code varchar, "
@@ -277,7 +280,9 @@ def _codes(con: duckdb.DuckDBPyConnection, land_use: tuple[LandUse, ...]) -> Non
             con.executemany("insert into zone_code values (?, ?, ?, ?, ?)", zones)
 
 
-def _setbacks(con: duckdb.DuckDBPyConnection, land_use: tuple[LandUse, ...], needs: Needs) -> None:
+def _create_setback_table(
+    con: duckdb.DuckDBPyConnection, land_use: tuple[LandUse, ...], needs: Needs
+) -> None:
     """Make the table `setback` of what the zoning texts that were read ask of the structure."""
     con.execute(
         "create temp table setback (jurisdiction varchar, zone_code varchar, "
@@ -295,7 +300,9 @@ def _setbacks(con: duckdb.DuckDBPyConnection, land_use: tuple[LandUse, ...], nee
         con.executemany("insert or ignore into setback values (?, ?, ?, ?, ?, ?)", rows)
 
 
-def _take(opened: Store, layer: Layer, market: Market, night: dt.date, name: str) -> None:
+def _create_layer_table(
+    opened: Store, layer: Layer, market: Market, night: dt.date, name: str
+) -> None:
     """Make the temporary table `name` of a layer's rows, numbered in `ord`."""
     relation = opened.relation(layer, night, market.sources)
     if relation is None:
@@ -309,9 +316,9 @@ def _take(opened: Store, layer: Layer, market: Market, night: dt.date, name: str
     )
 
 
-def _parcels(opened: Store, market: Market, night: dt.date) -> None:
+def _create_parcel_table(opened: Store, market: Market, night: dt.date) -> None:
     """Make the table `parcel`: every parcel with what its use means and the first rules."""
-    _take(opened, catalogue.read_layers()["parcels"], market, night, "given")
+    _create_layer_table(opened, catalogue.read_layers()["parcels"], market, night, "given")
     opened.con.execute(
         """
         create temp table parcel as
@@ -341,7 +348,7 @@ def _parcels(opened: Store, market: Market, night: dt.date) -> None:
     )
 
 
-def _grounds(con: duckdb.DuckDBPyConnection) -> None:
+def _create_lot_table(con: duckdb.DuckDBPyConnection) -> None:
     """Fold stacked parcels and dissolve repeated ids: one row of `lot` to a lot.
 
     A stack goes by its first id and by the first use that is known; one that holds both homes and
@@ -428,9 +435,9 @@ def _grounds(con: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _zones(opened: Store, market: Market, needs: Needs, night: dt.date) -> None:
+def _create_zone_share_table(opened: Store, market: Market, needs: Needs, night: dt.date) -> None:
     """Make `share`: the square metres of each zone in each lot that its use does not set aside."""
-    _take(opened, catalogue.read_layers()["zoning"], market, night, "zone")
+    _create_layer_table(opened, catalogue.read_layers()["zoning"], market, night, "zone")
     opened.con.execute(
         """
         create temp table overlap as
@@ -455,7 +462,7 @@ def _zones(opened: Store, market: Market, needs: Needs, night: dt.date) -> None:
     )
 
 
-def _decide(con: duckdb.DuckDBPyConnection, needs: Needs) -> None:
+def _create_decision_table(con: duckdb.DuckDBPyConnection, needs: Needs) -> None:
     """Make `decided`: each lot with its zone and the rule that sets it aside, if any."""
     rules = needs.sites
     con.execute(
@@ -496,13 +503,13 @@ def _decide(con: duckdb.DuckDBPyConnection, needs: Needs) -> None:
     )
 
 
-def _join(con: duckdb.DuckDBPyConnection, market: Market, rules: Sites) -> None:
+def _join_lots_of_owner(con: duckdb.DuckDBPyConnection, market: Market, rules: Sites) -> None:
     """Make one row of `decided` of touching lots of one owner that would be sites but for size.
 
     The whole goes by its least id, and by the use and zone of its largest lot; what is counted is
     summed. A whole that is still too small is not joined: each of its lots is set aside as small.
     """
-    lots = to_frame(
+    lots = read_frame(
         con.sql(
             """
             select ord, dense_rank() over (order by jurisdiction, owner) as owner, geometry
@@ -584,10 +591,10 @@ def _join(con: duckdb.DuckDBPyConnection, market: Market, rules: Sites) -> None:
     )
 
 
-def _sites(con: duckdb.DuckDBPyConnection, market: Market) -> gpd.GeoDataFrame:
+def _read_sites(con: duckdb.DuckDBPyConnection, market: Market) -> gpd.GeoDataFrame:
     columns = ", ".join([*SITE_COLUMNS, "geometry"])
     relation = con.sql(f"select {columns} from site order by site_id, ord")  # noqa: S608 (ours)
-    sites = to_frame(relation, market.crs)
+    sites = read_frame(relation, market.crs)
     twice = sites.loc[sites["site_id"].duplicated(), "site_id"].unique()
     if len(twice):
         raise StoreError(
@@ -601,7 +608,7 @@ def _sites(con: duckdb.DuckDBPyConnection, market: Market) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(sites.astype(types))
 
 
-def _aside(con: duckdb.DuckDBPyConnection) -> tuple[pd.DataFrame, dict[str, int]]:
+def _read_set_aside(con: duckdb.DuckDBPyConnection) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return each parcel set aside with its rule, in the parcels' order, and the counts."""
     aside = con.execute(
         """
@@ -629,7 +636,7 @@ def _aside(con: duckdb.DuckDBPyConnection) -> tuple[pd.DataFrame, dict[str, int]
 # What lies near
 
 
-def _near(
+def _read_layers_near_sites(
     opened: Store, market: Market, needs: Needs, night: dt.date
 ) -> dict[str, gpd.GeoDataFrame]:
     """Return each vector layer that the market has, cut to what lies within reach of a site.
@@ -640,20 +647,20 @@ def _near(
     have = set(opened.snapshots(night, market.sources)["layer"])
     for name, reach_m in sorted(needs.reach_m.items()):
         if name == "lots":
-            near[name] = _lots(con, market, reach_m)
+            near[name] = _read_lots(con, market, reach_m)
             continue
         layer = catalogue.read_layers()[name]
         if layer.is_raster or name in {"parcels", "zoning"}:
             continue
         if name == "receptors":
-            near[name] = _receptors(opened, market, needs, night, have=name in have)
+            near[name] = _read_receptors(opened, market, needs, night, have=name in have)
         elif name in have:
-            _take(opened, layer, market, night, f"near_{name}")
+            _create_layer_table(opened, layer, market, night, f"near_{name}")
             columns = ", ".join(["source_id", *layer.columns, "geometry"])
-            kept = f"ord in ({_within(f'near_{name}', reach_m)})"
-            if name in NOT_WHERE_THEY_RUN:
+            kept = f"ord in ({_query_within_reach(f'near_{name}', reach_m)})"
+            if name in LAYERS_WITH_START_POINTS:
                 kept += " or st_dimension(geometry) = 0"
-            near[name] = to_frame(
+            near[name] = read_frame(
                 con.sql(
                     f"select {columns} from near_{name} "  # noqa: S608 (the catalogue's names)
                     f"where {kept} order by ord"
@@ -664,7 +671,7 @@ def _near(
     return near
 
 
-def _lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -> gpd.GeoDataFrame:
+def _read_lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -> gpd.GeoDataFrame:
     """Return every piece of land within `reach_m` of a site, the sites' own included.
 
     Columns: lot_id, kind (lot, street, rail or water), use_class, site_id (of the site that it is
@@ -673,7 +680,7 @@ def _lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -> gpd
     repeated id is a row. Parcels without geometry are left out.
     """
     texts = ("lot_id", "kind", "use_class", "site_id")
-    frame = to_frame(
+    frame = read_frame(
         con.sql(
             f"""
             with near_lot as (
@@ -683,7 +690,7 @@ def _lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -> gpd
                     left join piece on piece.ord = stack.head
                     left join decided on decided.ord = piece.head
                     left join site on site.ord = decided.head
-                where parcel.ord in ({_within("parcel", reach_m)})
+                where parcel.ord in ({_query_within_reach("parcel", reach_m)})
             ), once as (
                 -- Somebody's lot goes before a street that was drawn over the same ground.
                 select first(ord order by kind <> 'lot', parcel_id, ord) as ord,
@@ -705,7 +712,7 @@ def _lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -> gpd
     return gpd.GeoDataFrame(frame.astype(dict.fromkeys(texts, "str")))
 
 
-def _within(table: str, reach_m: float) -> str:
+def _query_within_reach(table: str, reach_m: float) -> str:
     """Return the query for the `ord` of rows of `table` within `reach_m` of some site.
 
     The site's box, widened by the reach, is what the spatial join indexes; the distance decides.
@@ -721,7 +728,7 @@ def _within(table: str, reach_m: float) -> str:
     )
 
 
-def _receptors(
+def _read_receptors(
     opened: Store, market: Market, needs: Needs, night: dt.date, *, have: bool
 ) -> gpd.GeoDataFrame:
     """Return who hears: the parcels whose use has people in it, and the receptor layer's rows."""
@@ -765,7 +772,7 @@ def _receptors(
         """
     )
     if have:
-        _take(opened, layer, market, night, "heard")
+        _create_layer_table(opened, layer, market, night, "heard")
         con.execute(
             """
             create temp table near_heard as
@@ -782,19 +789,19 @@ def _receptors(
     tables = ["near_hearer", *(["near_heard"] if have else [])]
     parts = [
         f"select receptor_id, receptor_class, name, site_id, geometry from {table} "  # noqa: S608
-        f"where ord in ({_within(table, needs.reach_m['receptors'])})"
+        f"where ord in ({_query_within_reach(table, needs.reach_m['receptors'])})"
         for table in tables
     ]
-    frame = to_frame(con.sql(f"{' union all '.join(parts)} order by receptor_id"), market.crs)
+    frame = read_frame(con.sql(f"{' union all '.join(parts)} order by receptor_id"), market.crs)
     texts = ("receptor_id", "receptor_class", "name", "site_id")
     return gpd.GeoDataFrame(frame.astype(dict.fromkeys(texts, "str")))
 
 
-def _coverages(
+def _combine_coverages(
     stood: pd.DataFrame, market: Market, wanted: set[str]
 ) -> dict[str, shapely.Geometry | None]:
     """Return where absence is a fact, per layer, in the market's frame; None where nowhere is."""
-    covered = {name: _coverage(stood, name, market) for name in sorted(wanted)}
+    covered = {name: _layer_coverage(stood, name, market) for name in sorted(wanted)}
     if "lots" in covered:
         covered["lots"] = covered["parcels"]
     if "receptors" in covered:
@@ -809,31 +816,31 @@ def _coverages(
     return covered
 
 
-def _coverage(stood: pd.DataFrame, layer: str, market: Market) -> shapely.Geometry | None:
+def _layer_coverage(stood: pd.DataFrame, layer: str, market: Market) -> shapely.Geometry | None:
     parts = stood.loc[stood["layer"] == layer, "coverage"]
-    absent = [one for one in _absent(stood, market) if one[1] == layer]
+    absent = [one for one in _absent_sources(stood, market) if one[1] == layer]
     if absent or parts.empty or parts.isna().any():
         return None
     areas = [shapely.from_wkb(bytes(one)) for one in parts]
     # Several utilities share a role and their areas add up; floods and wetland, or schools and
     # parks, are different things: only where every one of them is mapped is absence a fact.
-    together = shapely.intersection_all if layer in KINDS_APART else shapely.union_all
+    together = shapely.intersection_all if layer in LAYERS_OF_SEPARATE_KINDS else shapely.union_all
     return shapely.normalize(together(areas))
 
 
-def _absent(stood: pd.DataFrame, market: Market) -> list[tuple[str, str | None]]:
+def _absent_sources(stood: pd.DataFrame, market: Market) -> list[tuple[str, str | None]]:
     """Return the market's sources without a snapshot, each with its layer where that is known."""
     missing = [one for one in market.sources if one not in set(stood["source_id"])]
-    known = registry() if missing else {}
+    known = read_sources() if missing else {}
     return [(one, known[one].layer if one in known else None) for one in missing]
 
 
-def _notes(
+def _selection_notes(
     con: duckdb.DuckDBPyConnection, stood: pd.DataFrame, market: Market, night: dt.date
 ) -> tuple[str, ...]:
     notes = [
         f"source {source_id} has no snapshot on or before {night}"
-        for source_id, _ in _absent(stood, market)
+        for source_id, _ in _absent_sources(stood, market)
     ]
     codes = con.execute(
         "select use_code, count(*) from parcel where use_state = 'unclassified' "
@@ -853,6 +860,6 @@ def _notes(
     return tuple(notes)
 
 
-def _count(con: duckdb.DuckDBPyConnection, query: str) -> int:
+def _count_rows(con: duckdb.DuckDBPyConnection, query: str) -> int:
     found = con.execute(query).fetchone()
     return int(found[0]) if found else 0

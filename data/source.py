@@ -52,7 +52,7 @@ _OF_A_COLUMN = (
 )  # fmt: skip
 
 
-class From(Frozen):
+class ColumnOrigin(Frozen):
     """How one column of the layer comes from the source's own.
 
     Exactly one of `column` (the source's name for it) and `value` (the same for every row, in
@@ -138,7 +138,7 @@ class Join(Frozen):
     to: str
     encoding: str = "utf-8"
     delimiter: str = ","
-    columns: dict[str, From]
+    columns: dict[str, ColumnOrigin]
     count_as: str | None = None
 
 
@@ -219,7 +219,7 @@ class Source(Frozen):
     vintage: dt.date
     note: str = ""
     fetch: Fetch
-    columns: dict[str, From] = {}
+    columns: dict[str, ColumnOrigin] = {}
     where: dict[str, tuple[str, ...]] = {}
     drop: dict[str, tuple[str, ...]] = {}
     join: Join | None = None
@@ -239,7 +239,7 @@ class Source(Frozen):
         return self
 
 
-def registry() -> dict[str, Source]:
+def read_sources() -> dict[str, Source]:
     """Return every source by id. Raises ConfigError for a file whose id is not its name."""
     folder = files("data").joinpath("sources")
     found: dict[str, Source] = {}

@@ -34,7 +34,7 @@ _ONE_AT_A_TIME = threading.RLock()
 
 
 @dataclass(frozen=True)
-class Content:
+class SnapshotContent:
     """What is put for one source: a conformed frame, or a grid whose raw file is kept."""
 
     source: Source
@@ -50,7 +50,7 @@ class Content:
 
 
 @dataclass(frozen=True)
-class Put:
+class PutResult:
     """What became of a put: the snapshot that now stands, and whether it is new."""
 
     snapshot_id: int
@@ -94,7 +94,7 @@ class Store:
 
     def unchanged(
         self, source_id: str, raw_digest: str, declaration_digest: str, night: dt.date
-    ) -> Put | None:
+    ) -> PutResult | None:
         """Note that a source was seen again as it stood, and return its snapshot; else None."""
         stood = self._stood(source_id, night)
         if stood is None or (stood["raw_digest"], stood["declaration_digest"]) != (
@@ -107,30 +107,30 @@ class Store:
                 "update snapshot set last_seen = greatest(last_seen, ?) where snapshot_id = ?",
                 [night, int(stood["snapshot_id"])],
             )
-        return Put(int(stood["snapshot_id"]), changed=False, rows=int(stood["row_count"]))
+        return PutResult(int(stood["snapshot_id"]), changed=False, rows=int(stood["row_count"]))
 
-    def put(self, content: Content, night: dt.date, seconds: float) -> Put:
+    def put(self, content: SnapshotContent, night: dt.date, seconds: float) -> PutResult:
         """Add a snapshot, all of it or nothing, and keep its raw files compressed.
 
         Raises SourceChanged for a source that has shrunk by more than it declares, leaving the
         last snapshot; StoreError for a store that does not take it.
         """
         source, frame = content.source, content.frame
-        rows = len(frame) if frame is not None else _cells(content.raster)
+        rows = len(frame) if frame is not None else _count_cells(content.raster)
         stood = self._stood(source.id, night)
         if stood is not None:
-            _not_shrunk(source, rows, int(stood["row_count"]))
+            _check_not_shrunk(source, rows, int(stood["row_count"]))
         kept = self._keep_raw(content)
         try:
             with self._transaction(f"storing source {source.id!r}"):
                 snapshot_id = self._insert(content, rows, night, seconds)
                 if frame is not None:
-                    self._create(table_name(snapshot_id), frame)
+                    self._create(snapshot_table(snapshot_id), frame)
         except BaseException:
             if kept is not None:
                 shutil.rmtree(kept, ignore_errors=True)
             raise
-        return Put(snapshot_id, changed=True, rows=rows)
+        return PutResult(snapshot_id, changed=True, rows=rows)
 
     def relation(
         self, layer: Layer, night: dt.date | None = None, sources: Sequence[str] | None = None
@@ -142,7 +142,7 @@ class Store:
         stood = self.snapshots(night, sources)
         whole: duckdb.DuckDBPyRelation | None = None
         for order, snapshot in enumerate(stood[stood["layer"] == layer.id].to_dict("records")):
-            table = self.con.table(table_name(int(snapshot["snapshot_id"])))
+            table = self.con.table(snapshot_table(int(snapshot["snapshot_id"])))
             have = set(table.columns)
             columns = [
                 name if name in have else f"cast(null as {_SQL_TYPES[column.type]}) as {name}"
@@ -164,7 +164,7 @@ class Store:
         if relation is None:
             raise self._absent(name, night)
         ordered = relation.order("source_order, row_number")
-        return to_frame(ordered, self._crs(name, night, sources), layer)
+        return read_frame(ordered, self._crs(name, night, sources), layer)
 
     def bounds(
         self, name: str, crs: str, night: dt.date | None, sources: Sequence[str]
@@ -210,7 +210,7 @@ class Store:
             plain = Path(folder) / kept.name.removesuffix(".gz")
             with gzip.open(kept, "rb") as packed, plain.open("wb") as file:
                 shutil.copyfileobj(packed, file)
-            return raster_protocol.read(plain, source, catalogue.read_layers()[name])
+            return raster_protocol.read_raster(plain, source, catalogue.read_layers()[name])
 
     # -----------------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class Store:
             "pull the market's sources first: padfinder refresh",
         )
 
-    def _insert(self, content: Content, rows: int, night: dt.date, seconds: float) -> int:
+    def _insert(self, content: SnapshotContent, rows: int, night: dt.date, seconds: float) -> int:
         source = content.source
         taken = self.con.execute("select nextval('snapshot_id')").fetchone()
         snapshot_id = int(taken[0]) if taken else 0
@@ -248,11 +248,11 @@ class Store:
                 snapshot_id,
                 source.id,
                 source.layer,
-                content_digest(content),
+                digest_content(content),
                 content.raw_digest,
                 content.declaration_digest,
                 source.model_dump_json(),
-                _kept_name(0, content.raw[0]) if content.raw else None,
+                _raw_file_name(0, content.raw[0]) if content.raw else None,
                 content.rows_in,
                 rows,
                 content.crs,
@@ -282,11 +282,11 @@ class Store:
             self.con.unregister("incoming")
 
     def _raw_folder(self, snapshot: "pd.Series") -> Path:
-        return raw_folder(self.path, str(snapshot["source_id"]), str(snapshot["raw_digest"]))
+        return raw_files_folder(self.path, str(snapshot["source_id"]), str(snapshot["raw_digest"]))
 
-    def _keep_raw(self, content: Content) -> Path | None:
+    def _keep_raw(self, content: SnapshotContent) -> Path | None:
         """Keep the raw files, written whole, then moved in; return the folder if it is new."""
-        folder = raw_folder(self.path, content.source.id, content.raw_digest)
+        folder = raw_files_folder(self.path, content.source.id, content.raw_digest)
         if folder.exists():
             return None
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -297,7 +297,7 @@ class Store:
             for number, path in enumerate(content.raw):
                 with (
                     path.open("rb") as plain,
-                    (half / _kept_name(number, path)).open("wb") as file,
+                    (half / _raw_file_name(number, path)).open("wb") as file,
                     # No name and no time inside: the same raw file packs to the same bytes.
                     gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
                 ):
@@ -367,9 +367,9 @@ def open_store(path: Path, *, read_only: bool = False) -> Iterator[Store]:
     with _ONE_AT_A_TIME:
         con = _engine().cursor()
         try:
-            _attach(con, path, read_only=read_only)
+            _attach_store(con, path, read_only=read_only)
             try:
-                _prepare(con, path, read_only=read_only)
+                _prepare_store(con, path, read_only=read_only)
                 yield Store(con, path)
             finally:
                 con.execute("use memory")
@@ -399,7 +399,7 @@ def _engine() -> duckdb.DuckDBPyConnection:
     return con
 
 
-def _attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+def _attach_store(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     place = str(path).replace("'", "''")
     try:
         con.execute(f"attach '{place}' as store{' (read_only)' if read_only else ''}")
@@ -417,11 +417,11 @@ def _attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> N
         ) from error
 
 
-def _prepare(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+def _prepare_store(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     if not read_only:
-        migrations.migrate(con, str(path))
+        migrations.migrate_store(con, str(path))
         return
-    have, known = migrations.version(con), len(migrations.STEPS)
+    have, known = migrations.read_version(con), len(migrations.STEPS)
     if have != known:
         newer = have > known
         raise StoreError(
@@ -445,22 +445,22 @@ def load_spatial(con: duckdb.DuckDBPyConnection) -> None:
         ) from error
 
 
-def table_name(snapshot_id: int) -> str:
+def snapshot_table(snapshot_id: int) -> str:
     """Return the name of the table that holds a snapshot's rows."""
     return f"snapshot_{snapshot_id}"
 
 
-def raw_folder(store: Path, source_id: str, raw_digest: str) -> Path:
+def raw_files_folder(store: Path, source_id: str, raw_digest: str) -> Path:
     """Return the folder beside the store that keeps a source's raw files."""
     return store.parent / "raw" / source_id / raw_digest
 
 
-def _kept_name(number: int, path: Path) -> str:
+def _raw_file_name(number: int, path: Path) -> str:
     """Return what a raw file is kept as; numbered, since two may have one name."""
     return f"{number}-{path.name}.gz"
 
 
-def to_frame(
+def read_frame(
     relation: duckdb.DuckDBPyRelation, crs: str, layer: Layer | None = None
 ) -> gpd.GeoDataFrame:
     """Return a relation with a `geometry` column as a frame, its order kept.
@@ -477,7 +477,7 @@ def to_frame(
     return frame
 
 
-def content_digest(content: Content) -> str:
+def digest_content(content: SnapshotContent) -> str:
     """Return the digest of a snapshot: what it holds, what it covers, and what it was made of."""
     digest = hashlib.sha256()
     parts = [content.source.id, content.raw_digest, content.declaration_digest, content.crs]
@@ -485,14 +485,14 @@ def content_digest(content: Content) -> str:
         parts.append(shapely.to_wkb(content.coverage, hex=True))
     digest.update("\x1f".join(parts).encode())
     if content.frame is not None:
-        digest.update(frame_digest(content.frame).encode())
+        digest.update(digest_frame(content.frame).encode())
     if content.raster is not None:
         digest.update(np.ascontiguousarray(content.raster.values).tobytes())
         digest.update(repr(tuple(content.raster.transform)).encode())
     return digest.hexdigest()
 
 
-def frame_digest(frame: gpd.GeoDataFrame) -> str:
+def digest_frame(frame: gpd.GeoDataFrame) -> str:
     """Return the digest of a frame's names, types and values, in order."""
     digest = hashlib.sha256()
     for name in frame.columns:
@@ -510,11 +510,11 @@ def frame_digest(frame: gpd.GeoDataFrame) -> str:
     return digest.hexdigest()
 
 
-def _cells(raster: Raster | None) -> int:
+def _count_cells(raster: Raster | None) -> int:
     return 0 if raster is None else int(np.isfinite(raster.values).sum())
 
 
-def _not_shrunk(source: Source, rows: int, before: int) -> None:
+def _check_not_shrunk(source: Source, rows: int, before: int) -> None:
     floor = before * (1 - source.expect.shrink_share_max)
     if rows < floor:
         raise SourceChanged(

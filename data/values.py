@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.protocols.file import BLANKS, numbers
-from data.source import From, Source
-from data.words import counted, either, many
+from data.protocols.file import BLANKS, parse_numbers
+from data.source import ColumnOrigin, Source
+from data.words import count_noun, count_texts, join_choices
 from geo.contract.units import convert_units
 from geo.errors import ContractError
 from geo.model import Column
@@ -38,7 +38,7 @@ _STAGE_MARK = re.compile(r"[/-]")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]00:00:00.*)?")
 
 
-def text(values: pd.Series) -> pd.Series:
+def text_values(values: pd.Series) -> pd.Series:
     """Return values as text without blanks around it; whole numbers have no decimals."""
     if pd.api.types.is_float_dtype(values.dtype):
         whole = values.notna() & (values % 1 == 0) & (values.abs() < 2**53)
@@ -50,8 +50,8 @@ def text(values: pd.Series) -> pd.Series:
     return words.where(words != "")
 
 
-def column_of(
-    rows: pd.DataFrame, name: str, origin: From, column: Column, source: Source, file: str
+def read_column(
+    rows: pd.DataFrame, name: str, origin: ColumnOrigin, column: Column, source: Source, file: str
 ) -> tuple[pd.Series, list[str]]:
     """Return one column of the layer, in its type and unit, and what was done to read it.
 
@@ -62,24 +62,24 @@ def column_of(
     if origin.column is None:
         held = str(origin.value) if column.type == "string" else origin.value
         constant = pd.Series([held] * len(rows), index=rows.index)
-        values, _, _ = _typed(constant, origin, column, decimal)
+        values, _, _ = _convert_type(constant, origin, column, decimal)
         return values.astype(DTYPES[column.type]), []
-    words = text(rows[origin.column])
-    raw, notes = _named(rows, words, name, origin, source, file)
-    values, unread, said = _typed(raw, origin, column, decimal)
+    words = text_values(rows[origin.column])
+    raw, notes = _apply_code_names(rows, words, name, origin, source, file)
+    values, unread, said = _convert_type(raw, origin, column, decimal)
     what = "date" if column.type == "date" else "number"
-    notes += _unreadable(words, unread, what, (origin.column, name), source, file)
+    notes += _note_unreadable(words, unread, what, (origin.column, name), source, file)
     notes += said
     if column.type in _COUNTED:
-        values, said = _believed(values, rows, origin, column)
+        values, said = _drop_unbelievable(values, rows, origin, column)
         notes += said
     if origin.times is not None:
-        written = text(rows[origin.times])
-        times = numbers(rows[origin.times], decimal)
+        written = text_values(rows[origin.times])
+        times = parse_numbers(rows[origin.times], decimal)
         unread = written.notna() & times.isna()
-        notes += _unreadable(written, unread, "number", (origin.times, name), source, file)
+        notes += _note_unreadable(written, unread, "number", (origin.times, name), source, file)
         if count := int((values.notna() & written.isna()).sum()):
-            without = f"{many(count, 'value')} without {origin.times}"
+            without = f"{count_noun(count, 'value')} without {origin.times}"
             notes.append(f"{origin.column}: {without}, taken as missing")
         values *= times
     if column.type == "integer":
@@ -87,43 +87,45 @@ def column_of(
     return values.astype(DTYPES[column.type]), notes
 
 
-def filled_down(rows: pd.DataFrame, columns: Mapping[str, From]) -> tuple[pd.DataFrame, list[str]]:
+def fill_down(
+    rows: pd.DataFrame, columns: Mapping[str, ColumnOrigin]
+) -> tuple[pd.DataFrame, list[str]]:
     """Return the rows with each declared column's blanks filled by the value above them."""
     notes: list[str] = []
     names = [origin.column for origin in columns.values() if origin.fill_down]
     for name in dict.fromkeys(name for name in names if name is not None):
-        blank = text(rows[name]).isna()
+        blank = text_values(rows[name]).isna()
         whole = rows[name].where(~blank).ffill()
         rows = rows.assign(**{name: whole})
         if count := int((blank & whole.notna()).sum()):
-            notes.append(f"{name}: {many(count, 'blank')} filled from above")
+            notes.append(f"{name}: {count_noun(count, 'blank')} filled from above")
     return rows, notes
 
 
-def _named(
-    rows: pd.DataFrame, words: pd.Series, name: str, origin: From, source: Source, file: str
+def _apply_code_names(
+    rows: pd.DataFrame, words: pd.Series, name: str, origin: ColumnOrigin, source: Source, file: str
 ) -> tuple[pd.Series, list[str]]:
     """Return what a column holds, less its markers, with codes and names as they are declared."""
-    known = words.notna() & ~words.isin(_markers(origin))
+    known = words.notna() & ~words.isin(_missing_markers(origin))
     if origin.map:
         unlisted = known & ~words.isin(list(origin.map))
         if unlisted.any() and origin.other is None:
             raise ContractError(
                 f"reading {file} for source {source.id!r}",
-                f"column {origin.column!r} holds {counted(words[unlisted])}, which the map of "
+                f"column {origin.column!r} holds {count_texts(words[unlisted])}, which the map of "
                 f"{name} does not list",
                 f"add them to columns.{name}.map in data/sources/{source.id}.toml, or give other",
             )
         return words.map(origin.map).where(~unlisted, origin.other).where(known), []
     if origin.rename:
         other = known & words.isin(list(origin.rename))
-        spelt = many(int(other.sum()), "name") + " in another spelling"
+        spelt = count_noun(int(other.sum()), "name") + " in another spelling"
         notes = [f"{origin.column}: {spelt}"] if other.any() else []
         return words.map(origin.rename).where(other, words).where(known), notes
     return rows[origin.column].where(known), []
 
 
-def _unreadable(
+def _note_unreadable(
     words: pd.Series,
     unread: pd.Series,
     what: str,
@@ -140,20 +142,24 @@ def _unreadable(
         raise ContractError(
             f"reading {file} for source {source.id!r}",
             f"column {names[0]!r}: {count} of {len(words)} rows are not a {what}, such as "
-            f"{either(sorted(set(words[unread]))[:_SAMPLES])}",
+            f"{join_choices(sorted(set(words[unread]))[:_SAMPLES])}",
             f"list what means missing in columns.{names[1]}.missing, or raise "
             f"expect.unreadable_share_max in data/sources/{source.id}.toml",
         )
-    return [f"{names[0]}: {many(count, f'unreadable {what}')}, taken as missing"] if count else []
+    return (
+        [f"{names[0]}: {count_noun(count, f'unreadable {what}')}, taken as missing"]
+        if count
+        else []
+    )
 
 
-def _typed(
-    raw: pd.Series, origin: From, column: Column, decimal: str
+def _convert_type(
+    raw: pd.Series, origin: ColumnOrigin, column: Column, decimal: str
 ) -> tuple[pd.Series, pd.Series, list[str]]:
     """Return `raw` in the column's type and unit, which rows could not be read, and notes."""
     if column.type in _COUNTED:
-        return _quantity(raw, origin, column, decimal)
-    words = text(raw)
+        return _convert_quantity(raw, origin, column, decimal)
+    words = text_values(raw)
     if column.type == "string":
         return words, pd.Series(False, index=raw.index), []
     if column.type == "boolean":
@@ -168,8 +174,8 @@ def _typed(
     return dates, words.notna() & dates.isna(), []
 
 
-def _quantity(
-    raw: pd.Series, origin: From, column: Column, decimal: str
+def _convert_quantity(
+    raw: pd.Series, origin: ColumnOrigin, column: Column, decimal: str
 ) -> tuple[pd.Series, pd.Series, list[str]]:
     """Return numbers in the column's unit, which rows hold none that can be read, and notes."""
     notes: list[str] = []
@@ -178,25 +184,25 @@ def _quantity(
     if origin.unit and column.unit:
         factors = convert_units(1.0, origin.unit, column.unit)
     if origin.units and column.unit:
-        parts = _written(plain, decimal).str.extract(_NUMBER_AND_UNIT)
+        parts = _write_decimals(plain, decimal).str.extract(_NUMBER_AND_UNIT)
         plain = parts["number"]
         # One blank or two between the words of a unit are the same unit.
         units = parts["unit"].fillna("").str.split().str.join(" ")
         each = {said: convert_units(1.0, unit, column.unit) for said, unit in origin.units.items()}
         factors = units.map(each).astype("float64")
     if origin.rating:
-        plain, said = _dates_back(_written(plain, decimal), origin)
+        plain, said = _restore_ratings(_write_decimals(plain, decimal), origin)
         notes += said
-        values = _rated(plain, origin.rating, decimal)
+        values = _pick_stage(plain, origin.rating, decimal)
     else:
-        values = numbers(plain, decimal)
+        values = parse_numbers(plain, decimal)
     unread = raw.notna() & (values * factors).isna()
     # A marker such as -9999 is meant as a number: -9999.0 is the same marker.
     values = values.where(~values.isin([float(m) for m in origin.missing if _is_number(m)]))
     return values * factors, unread, notes
 
 
-def _dates_back(words: pd.Series, origin: From) -> tuple[pd.Series, list[str]]:
+def _restore_ratings(words: pd.Series, origin: ColumnOrigin) -> tuple[pd.Series, list[str]]:
     """Return ratings with those that a spreadsheet made dates of as they were; else unreadable.
 
     >>> _dates_back(pd.Series(["2020-12-16"]), From(column="", rating="max", date_was="%m/%d/%y"))
@@ -216,31 +222,31 @@ def _dates_back(words: pd.Series, origin: From) -> tuple[pd.Series, list[str]]:
     return back, [f"{origin.column}: {count} {read}"]
 
 
-def _rated(words: pd.Series, which: str, decimal: str) -> pd.Series:
+def _pick_stage(words: pd.Series, which: str, decimal: str) -> pd.Series:
     """Return the highest or the first stage of each rating; NaN where any stage is no number.
 
     >>> _rated(pd.Series(["20/26.67/33.33", "12//16"]), "max", ".").tolist()
     [33.33, nan]
     """
     stages = words.reset_index(drop=True).str.split(_STAGE_MARK, regex=True).explode()
-    read = numbers(stages, decimal)
+    read = parse_numbers(stages, decimal)
     by_row = read.groupby(level=0)
     best = by_row.max() if which == "max" else by_row.head(1)
     whole = read.notna().groupby(level=0).all()
     return pd.Series(best.where(whole).to_numpy(), index=words.index, dtype="float64")
 
 
-def _believed(
-    values: pd.Series, rows: pd.DataFrame, origin: From, column: Column
+def _drop_unbelievable(
+    values: pd.Series, rows: pd.DataFrame, origin: ColumnOrigin, column: Column
 ) -> tuple[pd.Series, list[str]]:
     """Return values less those that stand for nothing or cannot be, and how many of each."""
     notes: list[str] = []
     if origin.twin is not None:
-        twin = text(rows[origin.twin])
-        hollow = (values == 0) & (twin.isna() | twin.isin(_markers(origin)))
+        twin = text_values(rows[origin.twin])
+        hollow = (values == 0) & (twin.isna() | twin.isin(_missing_markers(origin)))
         values = values.where(~hollow)
         if count := int(hollow.sum()):
-            beside = f"{many(count, 'zero')} beside an empty {origin.twin}"
+            beside = f"{count_noun(count, 'zero')} beside an empty {origin.twin}"
             notes.append(f"{origin.column}: {beside}, taken as missing")
     low = -np.inf if origin.least is None else origin.least
     high = np.inf if origin.most is None else origin.most
@@ -248,20 +254,20 @@ def _believed(
     if count := int(beyond.sum()):
         bounds = [f"below {low:g}"] * (origin.least is not None)
         bounds += [f"above {high:g}"] * (origin.most is not None)
-        said = f"{many(count, 'value')} {' or '.join(bounds)} {column.unit or ''}".rstrip()
+        said = f"{count_noun(count, 'value')} {' or '.join(bounds)} {column.unit or ''}".rstrip()
         notes.append(f"{origin.column}: {said}, taken as missing")
     return values.where(~beyond), notes
 
 
-def _written(values: pd.Series, decimal: str) -> pd.Series:
+def _write_decimals(values: pd.Series, decimal: str) -> pd.Series:
     """Return values as text with the source's decimal mark, which numbers do not have."""
-    words = text(values)
+    words = text_values(values)
     if pd.api.types.is_numeric_dtype(values.dtype):
         return words.str.replace(".", decimal, regex=False)
     return words
 
 
-def _markers(origin: From) -> set[str]:
+def _missing_markers(origin: ColumnOrigin) -> set[str]:
     return {str(marker).strip() for marker in origin.missing}
 
 

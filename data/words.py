@@ -7,7 +7,7 @@ import pandas as pd
 _SHOWN = 8
 
 
-def many(count: int, what: str) -> str:
+def count_noun(count: int, what: str) -> str:
     """Return a count and its noun.
 
     >>> many(1, "row"), many(2, "row")
@@ -16,7 +16,7 @@ def many(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def either(values: Sequence[str]) -> str:
+def join_choices(values: Sequence[str]) -> str:
     """Return texts as a choice.
 
     >>> either(["a", "b"])
@@ -25,7 +25,7 @@ def either(values: Sequence[str]) -> str:
     return " or ".join(repr(value) for value in values)
 
 
-def counted(values: pd.Series) -> str:
+def count_texts(values: pd.Series) -> str:
     """Return the different texts of a column with how many rows hold each."""
     found = values.value_counts().sort_index()
     shown = ", ".join(f"{value!r} in {count} rows" for value, count in found.head(_SHOWN).items())

@@ -7,9 +7,9 @@ from zoneinfo import available_timezones
 
 import pyproj
 
-from data.source import From, Source
+from data.source import ColumnOrigin, Source
 from flows import settings
-from flows.settings import Where
+from flows.settings import RunSettings
 from geo import catalogue
 from geo.contract.toml import parse_toml
 from geo.contract.units import unit_factor
@@ -18,7 +18,7 @@ from geo.model import Column, LandUse, Market, Plan
 
 T = TypeVar("T")
 
-CATALOGUE: tuple[Callable[[], object], ...] = (
+CATALOGUE_READERS: tuple[Callable[[], object], ...] = (
     catalogue.read_generators,
     catalogue.read_fuels,
     catalogue.read_layers,
@@ -30,56 +30,56 @@ CATALOGUE: tuple[Callable[[], object], ...] = (
 )
 
 
-def faults(where: Where) -> list[PadfinderError]:
+def find_faults(where: RunSettings) -> list[PadfinderError]:
     """Return every fault of every TOML file: catalogue, sources, land use, plans and markets."""
     found: list[PadfinderError] = []
-    for read in CATALOGUE:
-        _try(read, found)
+    for read in CATALOGUE_READERS:
+        _try_reading(read, found)
     if found:
         return found  # the rest is held to the catalogue, which must be whole first
-    sources = _read_all("sources", settings.load_source, where, found)
-    plans = _read_all("plans", settings.load_plan, where, found)
-    markets = _read_all("markets", settings.load_market, where, found)
+    sources = _load_all("sources", settings.load_source, where, found)
+    plans = _load_all("plans", settings.load_plan, where, found)
+    markets = _load_all("markets", settings.load_market, where, found)
     tables: list[LandUse] = []
-    for toml in settings.texts("land_use", where).values():
-        table = _try(functools.partial(parse_toml, LandUse, toml.text, toml.shown), found)
+    for toml in settings.read_toml_texts("land_use", where).values():
+        table = _try_reading(functools.partial(parse_toml, LandUse, toml.text, toml.shown), found)
         tables += [table] if table is not None else []
     for shown, source in sources.items():
         found += _source_faults(source, shown)
     for shown, plan in plans.items():
         found += _plan_faults(plan, shown)
-    source_names = set(settings.texts("sources", where))
-    plan_names = set(settings.texts("plans", where))
+    source_names = set(settings.read_toml_texts("sources", where))
+    plan_names = set(settings.read_toml_texts("plans", where))
     readable = {source.id for source in sources.values()}
     for shown, market in markets.items():
         found += _market_faults(market, shown, source_names, plan_names, tables)
         if readable.issuperset(market.sources):
-            _try(functools.partial(settings.load_sources, market, where), found)
+            _try_reading(functools.partial(settings.load_sources, market, where), found)
     return found
 
 
-def ready(
-    market: str, plan: str | None, where: Where
+def load_run(
+    market: str, plan: str | None, where: RunSettings
 ) -> tuple[Market, Plan, tuple[Source, ...], tuple[LandUse, ...]]:
     """Return what one run reads, held together: the market, its plan, sources and land use.
 
     `plan` is the market's own where None. Raises a ConfigError that names every fault at once.
     """
     found: list[PadfinderError] = []
-    for read in CATALOGUE:
+    for read in CATALOGUE_READERS:
         read()
     known = settings.load_market(market, where)
     wanted = settings.load_plan(plan or known.plan, where)
     sources = settings.load_sources(known, where)
     tables = settings.load_land_use(where)
     for source in sources:
-        found += _source_faults(source, settings.texts("sources", where)[source.id].shown)
-    found += _plan_faults(wanted, settings.texts("plans", where)[wanted.id].shown)
+        found += _source_faults(source, settings.read_toml_texts("sources", where)[source.id].shown)
+    found += _plan_faults(wanted, settings.read_toml_texts("plans", where)[wanted.id].shown)
     found += _market_faults(
         known,
-        settings.texts("markets", where)[known.id].shown,
+        settings.read_toml_texts("markets", where)[known.id].shown,
         {source.id for source in sources},
-        set(settings.texts("plans", where)),
+        set(settings.read_toml_texts("plans", where)),
         tables,
     )
     if len(found) == 1:
@@ -93,28 +93,28 @@ def ready(
     return known, wanted, sources, tables
 
 
-def files_read(where: Where) -> int:
+def count_files(where: RunSettings) -> int:
     """Return how many TOML files there are to check."""
     kinds: tuple[settings.Kind, ...] = ("markets", "plans", "sources", "land_use")
     tables = [name for name in catalogue.read_file_texts() if not name.startswith("land_use/")]
-    return len(tables) + sum(len(settings.texts(kind, where)) for kind in kinds)
+    return len(tables) + sum(len(settings.read_toml_texts(kind, where)) for kind in kinds)
 
 
-def _read_all(
+def _load_all(
     kind: settings.Kind,
-    load: Callable[[str, Where], T],
-    where: Where,
+    load: Callable[[str, RunSettings], T],
+    where: RunSettings,
     found: list[PadfinderError],
 ) -> dict[str, T]:
     """Return each file of a kind that can be read, by the name that messages give it."""
     read = {
-        toml.shown: _try(functools.partial(load, name, where), found)
-        for name, toml in settings.texts(kind, where).items()
+        toml.shown: _try_reading(functools.partial(load, name, where), found)
+        for name, toml in settings.read_toml_texts(kind, where).items()
     }
     return {shown: one for shown, one in read.items() if one is not None}
 
 
-def _try(read: Callable[[], T], found: list[PadfinderError]) -> T | None:
+def _try_reading(read: Callable[[], T], found: list[PadfinderError]) -> T | None:
     try:
         return read()
     except PadfinderError as error:
@@ -136,7 +136,7 @@ def _source_faults(source: Source, shown: str) -> Iterator[ConfigError]:
     columns = cell if layer.is_raster else layer.columns
     joined = source.join.columns if source.join else {}
     counted = {source.join.count_as} if source.join and source.join.count_as else set()
-    given: dict[str, From] = source.columns | joined
+    given: dict[str, ColumnOrigin] = source.columns | joined
     for name, origin in given.items():
         if name not in columns:
             yield fault(
@@ -158,7 +158,7 @@ def _source_faults(source: Source, shown: str) -> Iterator[ConfigError]:
             yield fault(f"crs = {crs!r} is not known", "write it as EPSG:2249")
 
 
-def _column_faults(name: str, origin: From, column: Column) -> Iterator[tuple[str, str]]:
+def _column_faults(name: str, origin: ColumnOrigin, column: Column) -> Iterator[tuple[str, str]]:
     words = [*origin.map.values(), *([origin.other] if origin.other else [])]
     if isinstance(origin.value, str) and column.values:
         words.append(origin.value)
@@ -219,7 +219,7 @@ def _market_faults(
         )
     if not _is_crs(market.crs):
         yield fault(f"crs = {market.crs!r} is not known", "write it as EPSG:26986")
-    elif not _is_metric(market.crs):
+    elif not _is_metric_crs(market.crs):
         yield fault(
             f"crs = {market.crs!r} is not a projected frame in metres",
             "use the state plane or UTM zone in metres, such as EPSG:26986",
@@ -248,7 +248,7 @@ def _is_crs(text: str) -> bool:
     return True
 
 
-def _is_metric(text: str) -> bool:
+def _is_metric_crs(text: str) -> bool:
     crs = pyproj.CRS(text)
     # Web Mercator is in "metres" that are half as long again at these latitudes.
     units = {axis.unit_conversion_factor for axis in crs.axis_info}

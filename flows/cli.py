@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows import check as checking
 from flows import settings
+from flows.check import count_files, find_faults, load_run
 from flows.outcome import EXIT_CODES
 from flows.progress import terminal
 from geo.errors import ConfigError, PadfinderError
@@ -85,10 +85,10 @@ def nightly(
 ) -> None:
     """Run one whole night: refresh every source, then publish map and lists."""
     _prepare(market, plan, night, verbose=verbose)
-    from flows import nightly as flow
     from flows import show
+    from flows.nightly import run_night
 
-    show.published(flow.nightly(market, night, plan, stale_ok=stale_ok))
+    show.print_published(run_night(market, night, plan, stale_ok=stale_ok))
 
 
 @app.command(epilog="Example: padfinder refresh --market demo")
@@ -97,9 +97,9 @@ def refresh(
 ) -> None:
     """Pull every source of a market into its store."""
     _prepare(market, None, night, verbose=verbose)
-    from flows import refresh as flow
+    from flows.refresh import run_refresh
 
-    outcomes = flow.refresh(market, night)
+    outcomes = run_refresh(market, night)
     changed = sum(one.changed for one in outcomes)
     typer.echo(f"{len(outcomes)} sources pulled, {changed} changed")
 
@@ -113,10 +113,10 @@ def publish(
 ) -> None:
     """Screen and rank what the store holds, and publish map and lists."""
     _prepare(market, plan, night, verbose=verbose)
-    from flows import publish as flow
     from flows import show
+    from flows.publish import run_publish
 
-    show.published(flow.publish(market, plan, night))
+    show.print_published(run_publish(market, plan, night))
 
 
 @app.command(epilog="Example: padfinder explain 10000123 --market demo")
@@ -127,9 +127,9 @@ def explain(
     """Show every fact of one site of the last published night, or why it is not a site."""
     from flows import show
 
-    where = settings.read()
+    where = settings.read_settings()
     known = settings.load_market(market, where)
-    if not show.explained(where.var / "published" / known.id, known, site):
+    if not show.print_site(where.var / "published" / known.id, known, site):
         raise typer.BadParameter(
             f"no parcel of market {market} has the id or address {site!r}: copy one from ranked.csv"
         )
@@ -147,10 +147,10 @@ def noise(
     night: Night = None,
 ) -> None:
     """Draw the noise round one published site: a map, a GeoTIFF and its lines as GeoJSON."""
-    from flows import noise as drawing
+    from flows.noise import draw_site_noise
     from geo.ranking.sentences import format_machines
 
-    folder, picture = drawing.draw(market, site, cell, out, night)
+    folder, picture = draw_site_noise(market, site, cell, out, night)
     typer.echo(f"{picture.title}: {format_machines(picture.running)} running")
     typer.echo(f"Map:  {folder / 'noise.html'}")
     typer.echo(f"Data: {folder / 'noise.tif'} and {folder / 'contours.geojson'}")
@@ -159,13 +159,13 @@ def noise(
 @app.command(epilog="Example: padfinder check")
 def check() -> None:
     """Read every TOML file (markets, plans, sources, catalogue, settings): all faults at once."""
-    where = settings.read()
-    faults = checking.faults(where)
+    where = settings.read_settings()
+    faults = find_faults(where)
     for fault in faults:
         _say_error(str(fault))
     if faults:
         raise typer.Exit(EXIT_CODES[ConfigError])
-    typer.echo(f"{checking.files_read(where)} TOML files read, no faults")
+    typer.echo(f"{count_files(where)} TOML files read, no faults")
 
 
 @app.command(epilog="Example: padfinder conformity --out var/conformity.html")
@@ -175,9 +175,9 @@ def conformity(
     ] = None,
 ) -> None:
     """Run the test cases of ISO/TR 17534-3 and write their page; 1 when a required one fails."""
-    from flows import conformity as flow
+    from flows.conformity import write_conformity_page
 
-    path, failed = flow.write(out or settings.read().var / "conformity.html")
+    path, failed = write_conformity_page(out or settings.read_settings().var / "conformity.html")
     typer.echo(f"Page: {path}")
     if failed:
         _say_error(f"required cases not met: {', '.join(failed)}")
@@ -189,8 +189,8 @@ def sources(market: MarketName = settings.DEMO) -> None:
     """List a market's sources: age, rows, licence and health."""
     from flows import show
 
-    where = settings.read()
-    show.sources(settings.load_market(market, where), where)
+    where = settings.read_settings()
+    show.print_sources(settings.load_market(market, where), where)
 
 
 @app.command(epilog="Example: padfinder schedule --market demo")
@@ -199,10 +199,10 @@ def schedule(market: MarketName = settings.DEMO, verbose: Verbose = False) -> No
     known = _prepare(market, None, None, verbose=verbose)
     from prefect.schedules import Cron
 
-    from flows import nightly as flow
+    from flows.nightly import run_night
 
     terminal.print(f"Serving nightly {market} at 02:00 {known.time_zone}; stop with Ctrl-C")
-    flow.nightly.serve(
+    run_night.serve(
         name=f"nightly-{market}",
         parameters={"market": market},
         schedule=Cron("0 2 * * *", timezone=known.time_zone),
@@ -217,9 +217,9 @@ def _prepare(market: str, plan: str | None, night: str | None, *, verbose: bool)
     under var/, so that nothing is asked of the home folder, and its own log is silent unless asked
     for: the errors say what is to be said.
     """
-    where = settings.read()
-    known = checking.ready(market, plan, where)[0]
-    settings.night_of(known, night)
+    where = settings.read_settings()
+    known = load_run(market, plan, where)[0]
+    settings.parse_night(known, night)
     home = where.var / "prefect"
     home.mkdir(parents=True, exist_ok=True)
     wanted = {

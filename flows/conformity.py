@@ -5,10 +5,10 @@ from pathlib import Path
 
 from geo.propagation import conformity
 from geo.propagation.edition import ISO_1996
-from maps.conformity import page
+from maps.conformity import draw_conformity_page
 
 
-def write(path: Path) -> tuple[Path, list[str]]:
+def write_conformity_page(path: Path) -> tuple[Path, list[str]]:
     """Write the page to `path`; return it, and the required cases that are not met."""
     table = conformity.run_cases(ISO_1996)
     meta = {
@@ -17,6 +17,6 @@ def write(path: Path) -> tuple[Path, list[str]]:
         "Program": f"padfinder {version('padfinder')}",
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(table, meta), encoding="utf-8")
+    path.write_text(draw_conformity_page(table, meta), encoding="utf-8")
     failed = table.loc[table["required"] & ~table["met"], "case"]
     return path, sorted(set(failed))

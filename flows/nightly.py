@@ -7,41 +7,41 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows import outcome, settings
-from flows.check import ready
-from flows.outcome import Published
+from flows.check import load_run
+from flows.outcome import PublishedNight
 from flows.publish import publish_market
 from flows.refresh import pull_all
 from geo.errors import PadfinderError
 
 
 @flow(name="nightly", flow_run_name="nightly {market}")
-def nightly(
+def run_night(
     market: str = "demo",
     night: str | None = None,
     plan: str | None = None,
     *,
     stale_ok: bool = False,
-) -> Published:
+) -> PublishedNight:
     """Refresh `market`, then publish it by `plan` (the market's own) as of `night` (ISO date).
 
     Where a source fails, nothing is published and its error is raised: last night's map stays. With
     `stale_ok`, the last good snapshot stands in for each source that failed.
     """
     started = dt.datetime.now(dt.UTC)
-    where = settings.read()
-    known = ready(market, plan, where)[0]  # a fault there ends the night before any pull
-    when = settings.night_of(known, night).isoformat()
+    where = settings.read_settings()
+    known = load_run(market, plan, where)[0]  # a fault there ends the night before any pull
+    when = settings.parse_night(known, night).isoformat()
     outcomes, errors = pull_all(market, when)
     ours = all(isinstance(error, PadfinderError) for error in errors.values())
     if errors and not (stale_ok and ours):
-        raise outcome.combined(errors, market)
+        raise outcome.combine_errors(errors, market)
     stale = tuple(f"{name}: {error}" for name, error in errors.items())
     published = publish_market(market, plan, when, tuple(sorted(errors))).model_copy(
         update={"stale": stale}
     )
     create_markdown_artifact(
         key=f"padfinder-{market}".replace("_", "-"),
-        markdown=_page(published),
+        markdown=_night_page(published),
         description=f"{known.title}: the first rows, and what is stale",
     )
     runs = where.var / "runs" / known.id
@@ -67,13 +67,13 @@ def nightly(
     return published
 
 
-def _page(published: Published) -> str:
+def _night_page(published: PublishedNight) -> str:
     """Return the night in Markdown: what is stale, then the first rows."""
     report = published.report
     stale = ["- " + line.replace("\n", " ") for line in published.stale]
     rows = [
-        f"| {row.rank} | {row.call} | {_cell(row.address or row.site_id)}{row.more_text} "
-        f"| {_cell(row.sentence)} |"
+        f"| {row.rank} | {row.call} | {_escape_cell(row.address or row.site_id)}{row.more_text} "
+        f"| {_escape_cell(row.sentence)} |"
         for row in published.top
     ]
     return "\n".join(
@@ -97,5 +97,5 @@ def _page(published: Published) -> str:
     )
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")

@@ -16,9 +16,9 @@ import typer
 from data import select
 from data.store import open_store
 from flows import settings
-from flows.progress import step
-from flows.settings import Where
-from flows.show import ranking_path
+from flows.progress import show_step
+from flows.settings import RunSettings
+from flows.show import find_ranking
 from geo.criteria.noise.picture import ACCURACY_DB, LEVELS_DBA, compute_level_grid, draw_contours
 from geo.criteria.noise.sound import NoiseSource, make_noise_source, noise_reach_m, sound_power_dba
 from geo.errors import StoreError
@@ -34,7 +34,7 @@ FILES = (noise.GRID, noise.LINES, noise.PAGE)
 
 
 @dataclass(frozen=True)
-class Town:
+class StoredTown:
     """What of the store a picture is drawn from: whole layers, and the ground's height if known.
 
     `mapped` is the area inside which every building is known, in the market's frame.
@@ -45,40 +45,40 @@ class Town:
     mapped: shapely.Geometry
 
 
-def draw(
+def draw_site_noise(
     market: str, site: str, cell_m: float, out: Path | None, night: str | None
-) -> tuple[Path, noise.Picture]:
+) -> tuple[Path, noise.NoisePicture]:
     """Draw a site (an assessor id or an address) of the last published night; return the folder.
 
     `out` is var/noise/<market>/<site> if None. Raises typer.BadParameter for a site that is not in
     the ranking or carries nothing, StoreError where nothing is published or where the store or
     the plan is no longer what was published.
     """
-    where = settings.read()
+    where = settings.read_settings()
     known = settings.load_market(market, where)
     folder = where.var / "published" / known.id
-    ranking, report = _published(folder, known)
-    row = _site(ranking, site, folder, known)
-    plan = _plan(report, where)
-    town = _town(known, report, settings.night_of(known, night), where)
-    with step(f"Adding up the sound round {row['site_id']}") as say:
-        picture = _picture(row, town, known, plan, cell_m)
+    ranking, report = _read_published(folder, known)
+    row = _find_site(ranking, site, folder, known)
+    plan = _read_plan(report, where)
+    town = _read_town(known, report, settings.parse_night(known, night), where)
+    with show_step(f"Adding up the sound round {row['site_id']}") as say:
+        picture = _draw_picture(row, town, known, plan, cell_m)
         rows, columns = np.shape(picture.grid.values)
         say(f"{rows:,} by {columns:,} cells of {cell_m:g} m")
-    to = out or where.var / "noise" / known.id / _file_name(picture.site_id)
-    with step("Writing the picture") as say:
-        _write(picture, town, report, to)
+    to = out or where.var / "noise" / known.id / _folder_name(picture.site_id)
+    with show_step("Writing the picture") as say:
+        _write_files(picture, town, report, to)
         say(str(to))
     return to, picture
 
 
-def _published(folder: Path, market: Market) -> tuple[gpd.GeoDataFrame, Report]:
-    path = ranking_path(folder, market)
+def _read_published(folder: Path, market: Market) -> tuple[gpd.GeoDataFrame, Report]:
+    path = find_ranking(folder, market)
     report = Report.model_validate_json((folder / "report.json").read_text("utf-8"))
-    return export.read(path), report
+    return export.read_ranking(path), report
 
 
-def _site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Market) -> pd.Series:
+def _find_site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Market) -> pd.Series:
     """Return the site's row. Raises typer.BadParameter where there is nothing to draw."""
     wanted = site.strip().casefold()
     doing = f"drawing the noise round {site!r}"
@@ -110,21 +110,21 @@ def _site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Market) ->
     )
 
 
-def _plan(report: Report, where: Where) -> Plan:
+def _read_plan(report: Report, where: RunSettings) -> Plan:
     """Return the plan of the published night; raise StoreError where it has changed since."""
     plan = settings.load_plan(report.plan_id, where)
-    if settings.plan_digest(plan) != report.plan_digest:
-        raise _passed(report, f"plan {plan.id!r} has changed since")
+    if settings.digest_plan(plan) != report.plan_digest:
+        raise _night_has_passed(report, f"plan {plan.id!r} has changed since")
     return plan
 
 
-def _town(market: Market, report: Report, night: dt.date, where: Where) -> Town:
+def _read_town(market: Market, report: Report, night: dt.date, where: RunSettings) -> StoredTown:
     """Return what stands in the store; raise StoreError where it is not what was published."""
     path = settings.store_path(market, where)
-    with step("Reading the town"):
-        if select.vintages(path, market, night) != report.sources:
-            raise _passed(report, "its sources have been pulled again since, and differ")
-        layers = select.drawing(path, market, night, settings.load_land_use(where))
+    with show_step("Reading the town"):
+        if select.describe_sources(path, market, night) != report.sources:
+            raise _night_has_passed(report, "its sources have been pulled again since, and differ")
+        layers = select.read_drawing_layers(path, market, night, settings.load_land_use(where))
         elevation = None
         with open_store(path, read_only=True) as opened:
             if any(line.layer == "elevation" for line in report.sources):
@@ -132,10 +132,10 @@ def _town(market: Market, report: Report, night: dt.date, where: Where) -> Town:
             stood = opened.snapshots(night, market.sources)
         areas = stood.loc[stood["layer"] == "buildings", "coverage"].dropna()
         mapped = shapely.union_all([shapely.from_wkb(bytes(one)) for one in areas])
-    return Town(layers, elevation, mapped)
+    return StoredTown(layers, elevation, mapped)
 
 
-def _passed(report: Report, why: str) -> StoreError:
+def _night_has_passed(report: Report, why: str) -> StoreError:
     return StoreError(
         f"drawing from run {report.run_id} of market {report.market_id}",
         f"{why}: the picture would not be of what was published",
@@ -143,9 +143,9 @@ def _passed(report: Report, why: str) -> StoreError:
     )
 
 
-def _picture(
-    row: pd.Series, town: Town, market: Market, plan: Plan, cell_m: float
-) -> noise.Picture:
+def _draw_picture(
+    row: pd.Series, town: StoredTown, market: Market, plan: Plan, cell_m: float
+) -> noise.NoisePicture:
     """Draw the machines that stand at the site, in what the town has round them."""
     generator = plan_generator(plan)
     machines = shapely.get_parts(row["machines"])
@@ -162,7 +162,7 @@ def _picture(
     thrown_back_db = 10 * np.log10(2 - plan.noise.wall_absorption)
     quietest = min(LEVELS_DBA) - ACCURACY_DB - thrown_back_db
     reach = min(noise_reach_m(make_noise_source(generator, plan), quietest, running), FARTHEST_M)
-    near = _near(buildings, middles, reach + BESIDE_M)
+    near = _buildings_near(buildings, middles, reach + BESIDE_M)
     heard = make_noise_source(generator, plan, near, town.elevation, market.crs)
     indoors = np.empty(0, dtype=object) if near is None else near.geometry.to_numpy()
     grid = compute_level_grid(
@@ -175,7 +175,7 @@ def _picture(
         crs=market.crs,
     )
     address = row["address"]
-    return noise.Picture(
+    return noise.NoisePicture(
         site_id=row["site_id"],
         title=address if isinstance(address, str) else row["site_id"],
         running=running,
@@ -188,11 +188,11 @@ def _picture(
         receiver_height_m=plan.noise.receptor_height_m,
         edition=heard.edition.name,
         said=(row["sentence"],),
-        assumptions=(*_given(plan, cell_m), *_missing(row, town, near, heard, grid)),
+        assumptions=(*_list_method(plan, cell_m), *_list_unknowns(row, town, near, heard, grid)),
     )
 
 
-def _near(
+def _buildings_near(
     buildings: gpd.GeoDataFrame | None, middles: np.ndarray, within_m: float
 ) -> gpd.GeoDataFrame | None:
     if buildings is None:
@@ -203,7 +203,7 @@ def _near(
     return buildings[there & buildings.intersects(square)].reset_index(drop=True)
 
 
-def _given(plan: Plan, cell_m: float) -> tuple[str, ...]:
+def _list_method(plan: Plan, cell_m: float) -> tuple[str, ...]:
     """List what the plan says of sound, and how the picture is made of it."""
     machine, given = plan_generator(plan), plan.noise
     ground = given.ground
@@ -224,8 +224,12 @@ def _given(plan: Plan, cell_m: float) -> tuple[str, ...]:
     )
 
 
-def _missing(
-    row: pd.Series, town: Town, near: gpd.GeoDataFrame | None, heard: NoiseSource, grid: Raster
+def _list_unknowns(
+    row: pd.Series,
+    town: StoredTown,
+    near: gpd.GeoDataFrame | None,
+    heard: NoiseSource,
+    grid: Raster,
 ) -> tuple[str, ...]:
     """List what is not known here, and what is taken in its place."""
     said = []
@@ -238,7 +242,7 @@ def _missing(
             f"{heard.scene.unknown_height:,} of {len(near):,} buildings have no known height: "
             "they screen nothing."
         )
-    if near is not None and not town.mapped.covers(noise.frame(grid)):
+    if near is not None and not town.mapped.covers(noise.outline_grid(grid)):
         said.append(
             "Part of the picture lies beyond where buildings are mapped: nothing screens there."
         )
@@ -249,15 +253,15 @@ def _missing(
     return tuple(said)
 
 
-def _file_name(site_id: str) -> str:
+def _folder_name(site_id: str) -> str:
     """Return an id as the name of a folder: what no file system minds, and no other id's."""
     return re.sub(r"[^A-Za-z0-9-]", lambda one: f"_{ord(one[0]):x}_", site_id)
 
 
-def _write(picture: noise.Picture, town: Town, report: Report, to: Path) -> None:
+def _write_files(picture: noise.NoisePicture, town: StoredTown, report: Report, to: Path) -> None:
     """Write every file into a folder beside, then move each in whole."""
     to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to, prefix=".new-") as new:
-        noise.write(picture, town.layers, report, Path(new))
+        noise.write_picture(picture, town.layers, report, Path(new))
         for name in FILES:
             (Path(new) / name).replace(to / name)

@@ -25,7 +25,7 @@ EXIT_CODES: dict[type[PadfinderError], int] = {
 }
 
 
-class Outcome(Frozen):
+class SourceOutcome(Frozen):
     """What became of one source on one night; `error` is None where it went well."""
 
     source_id: str
@@ -40,7 +40,7 @@ class Outcome(Frozen):
     kind: str | None = None
 
 
-class Top(Frozen):
+class TopRow(Frozen):
     """One of the first rows, for the terminal and the artifact.
 
     `more` is how many sites of its block are folded beneath it.
@@ -59,7 +59,7 @@ class Top(Frozen):
         return f" (+ {self.more} more on this block)" if self.more else ""
 
 
-class Published(Frozen):
+class PublishedNight(Frozen):
     """What was published: where, the run's report, its first rows, the seconds each step took.
 
     `stale` names each source for which an earlier snapshot stood in, and why.
@@ -67,12 +67,12 @@ class Published(Frozen):
 
     folder: Path
     report: Report
-    top: tuple[Top, ...]
+    top: tuple[TopRow, ...]
     seconds: dict[str, float]
     stale: tuple[str, ...] = ()
 
 
-def combined(errors: dict[str, Exception], market: str) -> Exception:
+def combine_errors(errors: dict[str, Exception], market: str) -> Exception:
     """Return the one error that says what failed, for one source or many, by source id."""
     ours = {name: error for name, error in errors.items() if isinstance(error, PadfinderError)}
     for error in errors.values():
@@ -90,10 +90,10 @@ def combined(errors: dict[str, Exception], market: str) -> Exception:
     )
 
 
-def remember(outcomes: tuple[Outcome, ...], folder: Path) -> None:
+def save_outcomes(outcomes: tuple[SourceOutcome, ...], folder: Path) -> None:
     """Keep each source's last outcome in `folder`, for `padfinder sources` to show."""
     folder.mkdir(parents=True, exist_ok=True)
-    last = recalled(folder) | {one.source_id: one for one in outcomes}
+    last = read_outcomes(folder) | {one.source_id: one for one in outcomes}
     whole = folder / "sources.json.new"
     whole.write_text(
         json.dumps({name: one.model_dump() for name, one in sorted(last.items())}, indent=1),
@@ -102,9 +102,9 @@ def remember(outcomes: tuple[Outcome, ...], folder: Path) -> None:
     whole.replace(folder / "sources.json")
 
 
-def recalled(folder: Path) -> dict[str, Outcome]:
+def read_outcomes(folder: Path) -> dict[str, SourceOutcome]:
     """Return each source's last outcome, by id; nothing where no refresh ran."""
     path = folder / "sources.json"
     if not path.is_file():
         return {}
-    return TypeAdapter(dict[str, Outcome]).validate_json(path.read_text("utf-8"))
+    return TypeAdapter(dict[str, SourceOutcome]).validate_json(path.read_text("utf-8"))

@@ -11,7 +11,9 @@ terminal = Console(stderr=True, highlight=False)
 
 
 @contextmanager
-def step(title: str, seconds: dict[str, float] | None = None) -> Iterator[Callable[[str], None]]:
+def show_step(
+    title: str, seconds: dict[str, float] | None = None
+) -> Iterator[Callable[[str], None]]:
     """Show `title` while the block runs, then one line with what it says of itself.
 
     Yields a function that takes the closing words. The duration goes into `seconds[title]`.

@@ -18,10 +18,10 @@ from prefect.cache_policies import NO_CACHE
 from data import select, store
 from data.source import Source
 from flows import conformity, settings
-from flows.check import ready
-from flows.outcome import Published, Top
-from flows.progress import step
-from flows.settings import Where
+from flows.check import load_run
+from flows.outcome import PublishedNight, TopRow
+from flows.progress import show_step
+from flows.settings import RunSettings
 from geo import screen
 from geo.errors import StoreError
 from geo.model import LandUse, Market, Plan, Report
@@ -34,7 +34,9 @@ DAY_S = 24 * 3600
 
 
 @flow(name="publish", flow_run_name="publish {market}")
-def publish(market: str = "demo", plan: str | None = None, night: str | None = None) -> Published:
+def run_publish(
+    market: str = "demo", plan: str | None = None, night: str | None = None
+) -> PublishedNight:
     """Screen `market` by `plan` (the market's own) as of `night` (ISO date) and publish it."""
     return publish_market(market, plan, night)
 
@@ -42,27 +44,29 @@ def publish(market: str = "demo", plan: str | None = None, night: str | None = N
 @task(name="publish", task_run_name="publish {market}", cache_policy=NO_CACHE)
 def publish_market(
     market: str, plan: str | None, night: str | None, stale: tuple[str, ...] = ()
-) -> Published:
+) -> PublishedNight:
     """Screen, rank, write whole and swap in; what stood there before stays until the swap."""
-    where = settings.read()
-    known, wanted, sources, land_use = ready(market, plan, where)
-    when = settings.night_of(known, night)
+    where = settings.read_settings()
+    known, wanted, sources, land_use = load_run(market, plan, where)
+    when = settings.parse_night(known, night)
     seconds: dict[str, float] = {}
-    made = _screened(known, wanted, sources, land_use, when, where, seconds, stale)
-    drawing = select.drawing(settings.store_path(known, where), known, when, land_use)
-    with step("Writing map and lists", seconds) as say:
+    made = _screen_night(known, wanted, sources, land_use, when, where, seconds, stale)
+    drawing = select.read_drawing_layers(settings.store_path(known, where), known, when, land_use)
+    with show_step("Writing map and lists", seconds) as say:
         folder = _write_and_swap(made, drawing, where.var / "published" / known.id)
         say(str(folder))
-    return Published(folder=folder, report=made.report, top=top(made.ranking), seconds=seconds)
+    return PublishedNight(
+        folder=folder, report=made.report, top=list_top_rows(made.ranking), seconds=seconds
+    )
 
 
-def top(ranking: gpd.GeoDataFrame) -> tuple[Top, ...]:
+def list_top_rows(ranking: gpd.GeoDataFrame) -> tuple[TopRow, ...]:
     """Return the first rows that a list shows: those folded beneath their block are counted."""
     names = ["rank", "call", "site_id", "address", "sentence", "more"]
     listed = ranking.assign(more=rank.count_folded_beneath(ranking))
     first = listed.loc[~listed["folded"], names].head(FIRST_LINES)
     return tuple(
-        Top(
+        TopRow(
             rank=int(row.rank),
             call=row.call,
             site_id=row.site_id,
@@ -75,27 +79,27 @@ def top(ranking: gpd.GeoDataFrame) -> tuple[Top, ...]:
 
 
 @dataclass(frozen=True)
-class _Night:
+class _ScreenedNight:
     ranking: gpd.GeoDataFrame
     report: Report
     aside: pd.DataFrame
 
 
-def _screened(
+def _screen_night(
     market: Market,
     plan: Plan,
     sources: tuple[Source, ...],
     land_use: tuple[LandUse, ...],
     night: dt.date,
-    where: Where,
+    where: RunSettings,
     seconds: dict[str, float],
     stale: tuple[str, ...],
-) -> _Night:
+) -> _ScreenedNight:
     path = settings.store_path(market, where)
-    snapshots = _snapshots(path, market, night)
-    with step("Selecting sites", seconds) as say:
+    snapshots = _snapshot_digests(path, market, night)
+    with show_step("Selecting sites", seconds) as say:
         needs = screen.list_needs(market, plan)
-        selected = select.select(path, market, needs, land_use, night)
+        selected = select.select_sites(path, market, needs, land_use, night)
         sites = len(selected.screening.sites)
         aside = sum(selected.set_aside.values())
         if selected.parcels_in != sites + aside:
@@ -105,18 +109,18 @@ def _screened(
                 "report this as a fault of the program: every parcel must be accounted for",
             )
         say(f"{sites:,} of {selected.parcels_in:,} parcels")
-    with step("Screening", seconds):
+    with show_step("Screening", seconds):
         facts = screen.screen_sites(selected.screening, market, plan)
-    with step("Ranking", seconds):
+    with show_step("Ranking", seconds):
         ranking = rank.rank_sites(facts, plan)
-    lines = select.vintages(path, market, night)
+    lines = select.describe_sources(path, market, night)
     version = settings.program_version()
     said = {
         "snapshots": snapshots,
         "sources": [source.model_dump(mode="json") for source in sources],
         "market": market.model_dump(mode="json"),
         "plan": plan.model_dump(mode="json", by_alias=True),
-        "catalogue": settings.catalogue_digest(where),
+        "catalogue": settings.digest_catalogue(where),
         "version": version,
         "stale": stale,
     }
@@ -127,7 +131,7 @@ def _screened(
         plan_id=plan.id,
         plan_title=plan.title,
         run_id=run_id,
-        plan_digest=settings.plan_digest(plan),
+        plan_digest=settings.digest_plan(plan),
         program_version=version,
         parcels_in=selected.parcels_in,
         sites=sites,
@@ -151,10 +155,10 @@ def _screened(
         plan_digest=report.plan_digest,
         vintage="; ".join(f"{line.id} {line.vintage}" for line in lines),
     )
-    return _Night(ranking, report, selected.aside)
+    return _ScreenedNight(ranking, report, selected.aside)
 
 
-def _snapshots(path: Path, market: Market, night: dt.date) -> dict[str, str]:
+def _snapshot_digests(path: Path, market: Market, night: dt.date) -> dict[str, str]:
     """Return the digest of each source's snapshot as of `night`.
 
     Raises StoreError where there is no store, or a source has never been pulled.
@@ -178,7 +182,9 @@ def _snapshots(path: Path, market: Market, night: dt.date) -> dict[str, str]:
     return {source: digests[source] for source in sorted(market.sources)}
 
 
-def _write_and_swap(night: _Night, drawing: dict[str, gpd.GeoDataFrame], published: Path) -> Path:
+def _write_and_swap(
+    night: _ScreenedNight, drawing: dict[str, gpd.GeoDataFrame], published: Path
+) -> Path:
     """Write every file into a new folder, then point `published` at it in one step.
 
     `published` is a symbolic link into a folder beside it, which keeps one previous night.
@@ -190,10 +196,10 @@ def _write_and_swap(night: _Night, drawing: dict[str, gpd.GeoDataFrame], publish
             shutil.rmtree(broken_off, ignore_errors=True)
     new = Path(tempfile.mkdtemp(dir=nights, prefix="new-"))
     try:
-        export.write(night.ranking, night.report, new)
-        page = ranked.draw(night.ranking, drawing, night.report)
+        export.write_files(night.ranking, night.report, new)
+        page = ranked.draw_ranked_page(night.ranking, drawing, night.report)
         (new / "map.html").write_text(page, "utf-8", newline="\n")
-        conformity.write(new / "conformity.html")
+        conformity.write_conformity_page(new / "conformity.html")
         night.aside.to_csv(new / "set_aside.csv", index=False, lineterminator="\n")
         (new / "report.json").write_text(
             night.report.model_dump_json(indent=1) + "\n", "utf-8", newline="\n"

@@ -10,9 +10,9 @@ from prefect.tasks import Task
 
 from data import pull
 from flows import outcome, settings
-from flows.check import ready
-from flows.outcome import Outcome
-from flows.progress import step
+from flows.check import load_run
+from flows.outcome import SourceOutcome
+from flows.progress import show_step
 from geo.errors import SourceDown
 
 
@@ -27,18 +27,18 @@ def _is_down(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     cache_policy=NO_CACHE,
     retry_condition_fn=_is_down,
 )
-def pull_source(source_id: str, market: str, night: str) -> Outcome:
+def pull_source(source_id: str, market: str, night: str) -> SourceOutcome:
     """Pull one source and put it into the store, as of `night` (ISO date)."""
-    where = settings.read()
+    where = settings.read_settings()
     known = settings.load_market(market, where)
     source = settings.load_source(source_id, where)
-    folder = settings.files_folder(known, (source,), where)
+    folder = settings.find_files_folder(known, (source,), where)
     store = settings.store_path(known, where)
     store.parent.mkdir(parents=True, exist_ok=True)
-    with step(f"Pulling {source_id}") as say:
-        got = pull.refresh(source, known, folder, store, dt.date.fromisoformat(night))
+    with show_step(f"Pulling {source_id}") as say:
+        got = pull.refresh_source(source, known, folder, store, dt.date.fromisoformat(night))
         say(f"{got.rows:,} rows, {'new snapshot' if got.changed else 'unchanged'}")
-    return Outcome(
+    return SourceOutcome(
         source_id=source_id,
         layer=source.layer,
         night=night,
@@ -51,7 +51,7 @@ def pull_source(source_id: str, market: str, night: str) -> Outcome:
 
 
 @flow(name="refresh", flow_run_name="refresh {market}")
-def refresh(market: str = "demo", night: str | None = None) -> list[Outcome]:
+def run_refresh(market: str = "demo", night: str | None = None) -> list[SourceOutcome]:
     """Pull every source of `market` as of `night` (ISO date; today in the market's time zone).
 
     One source's failure does not stop the others. Raises the error of the source that failed, or
@@ -59,37 +59,37 @@ def refresh(market: str = "demo", night: str | None = None) -> list[Outcome]:
     """
     outcomes, errors = pull_all(market, night)
     if errors:
-        raise outcome.combined(errors, market)
+        raise outcome.combine_errors(errors, market)
     return outcomes
 
 
-def pull_all(market: str, night: str | None) -> tuple[list[Outcome], dict[str, Exception]]:
+def pull_all(market: str, night: str | None) -> tuple[list[SourceOutcome], dict[str, Exception]]:
     """Return each source's outcome, and the errors of those that failed by source id.
 
     The store takes one writer, so the sources go one after the other.
     """
-    where = settings.read()
-    known, _, sources, _ = ready(market, None, where)
-    with step("Looking for the files"):
-        settings.files_folder(known, sources, where)
-    when = settings.night_of(known, night)
+    where = settings.read_settings()
+    known, _, sources, _ = load_run(market, None, where)
+    with show_step("Looking for the files"):
+        settings.find_files_folder(known, sources, where)
+    when = settings.parse_night(known, night)
     tried = pull_source.with_options(
         retries=len(where.retry_delays_s), retry_delay_seconds=list(where.retry_delays_s)
     )
-    outcomes: list[Outcome] = []
+    outcomes: list[SourceOutcome] = []
     errors: dict[str, Exception] = {}
     # Grids last: they are held against the parcels, wherever the market lists them.
     for source in sorted(sources, key=lambda one: one.fetch.protocol == "raster"):
         state = tried(source.id, market, when.isoformat(), return_state=True)
         got = state.result(raise_on_failure=False)
-        if isinstance(got, Outcome):
+        if isinstance(got, SourceOutcome):
             outcomes.append(got)
             continue
         if not isinstance(got, Exception):
             raise TypeError(f"pulling {source.id} ended in {state}")
         errors[source.id] = got
         outcomes.append(
-            Outcome(
+            SourceOutcome(
                 source_id=source.id,
                 layer=source.layer,
                 night=when.isoformat(),
@@ -97,5 +97,5 @@ def pull_all(market: str, night: str | None) -> tuple[list[Outcome], dict[str, E
                 kind=type(got).__name__,
             )
         )
-    outcome.remember(tuple(outcomes), where.var / "runs" / known.id)
+    outcome.save_outcomes(tuple(outcomes), where.var / "runs" / known.id)
     return outcomes, errors

@@ -55,7 +55,7 @@ class Settings(Frozen):
 
 
 @dataclass(frozen=True)
-class Where:
+class RunSettings:
     """Where this run reads and writes: absolute paths, and how long to wait for a source."""
 
     var: Path
@@ -65,14 +65,14 @@ class Where:
 
 
 @dataclass(frozen=True)
-class Toml:
+class TomlText:
     """The text of one TOML file, and the name by which messages call it."""
 
     shown: str
     text: str
 
 
-def read(environment: Mapping[str, str] = os.environ) -> Where:
+def read_settings(environment: Mapping[str, str] = os.environ) -> RunSettings:
     """Return where this run reads and writes.
 
     Reads the padfinder.toml in the working folder (or the file that PADFINDER_CONFIG names), if
@@ -82,7 +82,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Where:
     config = Path(named or "padfinder.toml").absolute()
     if config.is_file():
         settings = parse_toml(Settings, config.read_text("utf-8"), config.name)
-        settings = _filled(settings, config.name, environment)
+        settings = _fill_variables(settings, config.name, environment)
     elif named:
         raise ConfigError(
             "reading PADFINDER_CONFIG",
@@ -119,7 +119,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Where:
         "sources": folders("sources", settings.sources),
         "land_use": folders("land_use", settings.land_use),
     }
-    return Where(
+    return RunSettings(
         var=Path(var).absolute() if var else base / settings.var,
         files=folder,
         own=own,
@@ -127,34 +127,34 @@ def read(environment: Mapping[str, str] = os.environ) -> Where:
     )
 
 
-def texts(kind: Kind, where: Where) -> dict[str, Toml]:
+def read_toml_texts(kind: Kind, where: RunSettings) -> dict[str, TomlText]:
     """Return every TOML file of a kind by its name without the ending, in order of name."""
     package, folder = BUILT_IN[kind]
     root: Traversable = files(package)
     for part in folder.split("/"):
         root = root.joinpath(part)
-    found = _folder(root, f"{package}/{folder}")
+    found = _read_folder(root, f"{package}/{folder}")
     for own in where.own[kind]:
-        found |= _folder(own, str(own))
+        found |= _read_folder(own, str(own))
     return dict(sorted(found.items()))
 
 
-def load_market(name: str, where: Where) -> Market:
+def load_market(name: str, where: RunSettings) -> Market:
     """Return the market called `name`. Raises ConfigError."""
-    return _load(Market, "markets", name, where)
+    return _load_model(Market, "markets", name, where)
 
 
-def load_plan(name: str, where: Where) -> Plan:
+def load_plan(name: str, where: RunSettings) -> Plan:
     """Return the plan called `name`. Raises ConfigError."""
-    return _load(Plan, "plans", name, where)
+    return _load_model(Plan, "plans", name, where)
 
 
-def load_source(name: str, where: Where) -> Source:
+def load_source(name: str, where: RunSettings) -> Source:
     """Return the source called `name`. Raises ConfigError."""
-    return _load(Source, "sources", name, where)
+    return _load_model(Source, "sources", name, where)
 
 
-def load_sources(market: Market, where: Where) -> tuple[Source, ...]:
+def load_sources(market: Market, where: RunSettings) -> tuple[Source, ...]:
     """Return the market's sources in its own order. Raises ConfigError naming every fault."""
     found: list[Source] = []
     faults: list[ConfigError] = []
@@ -186,14 +186,15 @@ def load_sources(market: Market, where: Where) -> tuple[Source, ...]:
     return tuple(found)
 
 
-def load_land_use(where: Where) -> tuple[LandUse, ...]:
+def load_land_use(where: RunSettings) -> tuple[LandUse, ...]:
     """Return every land-use table. Raises ConfigError."""
     return tuple(
-        parse_toml(LandUse, toml.text, toml.shown) for toml in texts("land_use", where).values()
+        parse_toml(LandUse, toml.text, toml.shown)
+        for toml in read_toml_texts("land_use", where).values()
     )
 
 
-def files_folder(market: Market, sources: tuple[Source, ...], where: Where) -> Path:
+def find_files_folder(market: Market, sources: tuple[Source, ...], where: RunSettings) -> Path:
     """Return the folder that the market's file sources are relative to.
 
     That is the folder of files' own folder for the market where there is one, else the folder of
@@ -203,7 +204,7 @@ def files_folder(market: Market, sources: tuple[Source, ...], where: Where) -> P
     if where.files is not None and (where.files / market.id).is_dir():
         return where.files / market.id
     if market.id == DEMO:
-        return _written_demo(where.var / "files" / DEMO)
+        return _write_demo_files(where.var / "files" / DEMO)
     if where.files is not None:
         return where.files
     needing = [source.id for source in sources if source.fetch.path is not None]
@@ -216,12 +217,12 @@ def files_folder(market: Market, sources: tuple[Source, ...], where: Where) -> P
     return where.var / "files" / market.id
 
 
-def store_path(market: Market, where: Where) -> Path:
+def store_path(market: Market, where: RunSettings) -> Path:
     """Return where the market's store stands."""
     return where.var / "store" / f"{market.id}.duckdb"
 
 
-def night_of(market: Market, night: str | None) -> dt.date:
+def parse_night(market: Market, night: str | None) -> dt.date:
     """Return the night that is meant: the ISO date given, else today in the market's time zone.
 
     Raises ConfigError for a text that is no date.
@@ -248,32 +249,32 @@ def program_version() -> str:
     return f"{version('padfinder')}+{digest.hexdigest()[:8]}"
 
 
-def plan_digest(plan: Plan) -> str:
+def digest_plan(plan: Plan) -> str:
     """Return twelve characters that change when what the plan says does."""
     return hashlib.sha256(plan.model_dump_json(by_alias=True).encode()).hexdigest()[:12]
 
 
-def catalogue_digest(where: Where) -> str:
+def digest_catalogue(where: RunSettings) -> str:
     """Return a digest of all that we know: the catalogue and the user's own land-use tables."""
     digest = hashlib.sha256()
     for name, text in sorted(catalogue.read_file_texts().items()):
         digest.update(f"{name}\0{text}\0".encode())
-    for name, toml in texts("land_use", where).items():
+    for name, toml in read_toml_texts("land_use", where).items():
         digest.update(f"{name}\0{toml.text}\0".encode())
     return digest.hexdigest()
 
 
-def _folder(folder: Traversable, shown: str) -> dict[str, Toml]:
+def _read_folder(folder: Traversable, shown: str) -> dict[str, TomlText]:
     items = sorted(folder.iterdir(), key=lambda item: item.name)
     return {
-        item.name.removesuffix(".toml"): Toml(f"{shown}/{item.name}", item.read_text("utf-8"))
+        item.name.removesuffix(".toml"): TomlText(f"{shown}/{item.name}", item.read_text("utf-8"))
         for item in items
         if item.name.endswith(".toml")
     }
 
 
-def _load(model: type[M], kind: Kind, name: str, where: Where) -> M:
-    known = texts(kind, where)
+def _load_model(model: type[M], kind: Kind, name: str, where: RunSettings) -> M:
+    known = read_toml_texts(kind, where)
     one = kind.removesuffix("s")
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
@@ -294,7 +295,7 @@ def _load(model: type[M], kind: Kind, name: str, where: Where) -> M:
     return found
 
 
-def _filled(settings: Settings, shown: str, environment: Mapping[str, str]) -> Settings:
+def _fill_variables(settings: Settings, shown: str, environment: Mapping[str, str]) -> Settings:
     """Return the settings with each ${NAME} in a value taken from the environment.
 
     Only after parsing, so that no message can show what a variable holds.
@@ -317,7 +318,7 @@ def _filled(settings: Settings, shown: str, environment: Mapping[str, str]) -> S
     return filled
 
 
-def _written_demo(folder: Path) -> Path:
+def _write_demo_files(folder: Path) -> Path:
     """Return the demo town's folder, writing it where absent or by another version of the town."""
     stamp = folder / ".written-by"
     made_by = hashlib.sha256()
@@ -330,7 +331,7 @@ def _written_demo(folder: Path) -> Path:
     # Written beside and moved in, so that a broken-off run leaves no half a town.
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".demo-"))
     try:
-        demo.write(beside)
+        demo.write_town(beside)
         (beside / stamp.name).write_text(made_by.hexdigest(), "utf-8")
         beside.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from data import store
 from flows import outcome, settings
-from flows.outcome import Published
-from flows.settings import Where
+from flows.outcome import PublishedNight
+from flows.settings import RunSettings
 from geo import catalogue
 from geo.errors import StoreError
 from geo.model import Market
@@ -25,7 +25,7 @@ STALE_DAYS = 3
 WIDTH = 150
 
 
-def published(night: Published) -> None:
+def print_published(night: PublishedNight) -> None:
     """Print the accounting, verdict and gap counts, first rows, and where map and list are."""
     console = Console(highlight=False, soft_wrap=True)
     report = night.report
@@ -55,7 +55,7 @@ def published(night: Published) -> None:
     console.print(f"List: {night.folder / 'ranked.csv'} (and .xlsx, .parquet, .gpkg)", markup=False)
 
 
-def ranking_path(folder: Path, market: Market) -> Path:
+def find_ranking(folder: Path, market: Market) -> Path:
     """Return the published ranking's file; raises StoreError where nothing was published."""
     path = folder / "ranked.parquet"
     if not path.is_file():
@@ -67,12 +67,12 @@ def ranking_path(folder: Path, market: Market) -> Path:
     return path
 
 
-def explained(folder: Path, market: Market, site: str) -> bool:
+def print_site(folder: Path, market: Market, site: str) -> bool:
     """Print all that is known of one site, or the rule that set it aside; False for neither.
 
     Reads the published files alone. Raises StoreError where nothing was published.
     """
-    path = ranking_path(folder, market)
+    path = find_ranking(folder, market)
     names = [fact.name for fact in catalogue.facts_of_table(pq.read_schema(path).names)]
     ranking = pq.read_table(path, columns=names).to_pandas()
     wanted = site.strip().casefold()
@@ -81,7 +81,7 @@ def explained(folder: Path, market: Market, site: str) -> bool:
         rows = ranking[ranking[column].astype("string").str.casefold() == wanted]
         if len(rows):
             for _, row in rows.iterrows():
-                console.print(card.text(row), markup=False)
+                console.print(card.format_card_text(row), markup=False)
             return True
     with (folder / "set_aside.csv").open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
@@ -92,12 +92,12 @@ def explained(folder: Path, market: Market, site: str) -> bool:
     return False
 
 
-def sources(market: Market, where: Where) -> None:
+def print_sources(market: Market, where: RunSettings) -> None:
     """Print each of the market's sources: age, rows, licence and health."""
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)
-    last = outcome.recalled(where.var / "runs" / market.id)
-    today = settings.night_of(market, None)
+    last = outcome.read_outcomes(where.var / "runs" / market.id)
+    today = settings.parse_night(market, None)
     path = settings.store_path(market, where)
     held: dict[str, dict[str, object]] = {}
     if path.is_file():
@@ -112,7 +112,7 @@ def sources(market: Market, where: Where) -> None:
     for source in settings.load_sources(market, where):
         snapshot = held.get(source.id)
         rows = f"{snapshot['row_count']:,}" if snapshot else "-"
-        seen = _date(snapshot["last_seen"]) if snapshot else None
+        seen = _parse_date(snapshot["last_seen"]) if snapshot else None
         tried = last.get(source.id)
         table.add_row(
             source.id,
@@ -121,13 +121,15 @@ def sources(market: Market, where: Where) -> None:
             str(source.vintage),
             f"{(today - source.vintage).days:,}",
             str(seen) if seen else "never",
-            _health(seen, today, tried),
+            _describe_health(seen, today, tried),
             source.licence,
         )
     console.print(table)
 
 
-def _health(seen: dt.date | None, today: dt.date, tried: outcome.Outcome | None) -> str:
+def _describe_health(
+    seen: dt.date | None, today: dt.date, tried: outcome.SourceOutcome | None
+) -> str:
     if tried is not None and tried.error is not None:
         return f"failing ({tried.kind}, {tried.night})"
     if seen is None:
@@ -136,5 +138,5 @@ def _health(seen: dt.date | None, today: dt.date, tried: outcome.Outcome | None)
     return f"stale ({age} days)" if age > STALE_DAYS else "good"
 
 
-def _date(value: object) -> dt.date:
+def _parse_date(value: object) -> dt.date:
     return pd.Timestamp(str(value)).date()

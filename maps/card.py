@@ -30,7 +30,7 @@ NOT_SCREENED = (
     "the lease",
 )
 # Facts whose values are codes: an underscore in them is a space to the reader.
-CODED = frozenset(
+CODE_FACTS = frozenset(
     {
         "verdict",
         "gap_class",
@@ -51,10 +51,10 @@ CODED = frozenset(
 )
 WHOLE_FEET = 20.0
 # Units that differ from row to row, and the fact that names each row's.
-UNIT_OF_ITS_OWN = {"fuel unit": "fuel_unit", "fuel unit stored": "storage_unit"}
+UNIT_FACTS = {"fuel unit": "fuel_unit", "fuel unit stored": "storage_unit"}
 # Where no pad was placed, or nobody hears it, there is nothing to know: the card says which.
 NO_PAD, NOBODY = "no pad placed", "nobody within reach"
-OF_THE_PAD = (
+PAD_FACTS = (
     "pad_rows",
     "pad_columns",
     "pad_length_m",
@@ -64,7 +64,7 @@ OF_THE_PAD = (
     "building_distance_m",
     "access",
 )
-OF_THE_HEARER = (
+RECEPTOR_FACTS = (
     "level_dba",
     "limit_dba",
     "governs",
@@ -80,7 +80,7 @@ OF_THE_HEARER = (
 )
 
 
-class Words(Frozen):
+class CodeWords(Frozen):
     """Everything in words.toml."""
 
     verdict: dict[str, str]
@@ -101,7 +101,7 @@ class Words(Frozen):
 
 
 @dataclass(frozen=True)
-class Row:
+class CardRow:
     """One fact on a card: the reader's title, the value with its unit, and what it means."""
 
     name: str
@@ -112,26 +112,26 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Group:
+class CardGroup:
     """Facts that belong together, and how they are known (None: not a matter of evidence)."""
 
     id: str
     title: str
     evidence: str | None
-    rows: tuple[Row, ...]
+    rows: tuple[CardRow, ...]
 
 
 @cache
-def words() -> Words:
+def read_code_words() -> CodeWords:
     """Return the reader's words.
 
     Raises ConfigError with every fault of words.toml at once.
     """
     text = files(__package__).joinpath("words.toml").read_text(encoding="utf-8")
-    return parse_toml(Words, text, "maps/words.toml")
+    return parse_toml(CodeWords, text, "maps/words.toml")
 
 
-def require(columns: Sequence[str]) -> None:
+def require_facts(columns: Sequence[str]) -> None:
     """Hold a ranking's columns to the catalogue; the three of provenance may come later.
 
     Raises ContractError that names every fact that is not there.
@@ -150,21 +150,21 @@ def require(columns: Sequence[str]) -> None:
         )
 
 
-def shown(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
+def format_facts(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
     """Return each fact's text per row, unit included, in catalogue order; None: not known.
 
     Lengths and areas are given in feet first, since the readers think in feet; metres follow.
     What a pad or its nearest hearer would tell says so where there is neither.
     Raises ContractError when a fact has no column.
     """
-    require(list(ranking.columns))
+    require_facts(list(ranking.columns))
     texts = {fact.name: _texts(fact, ranking) for fact in facts_of_table(ranking.columns)}
     unplaced = ranking["pad_length_m"].isna()
     everyone = ranking["noise_evidence"] == "receptors"
     alone = ~unplaced & everyone & ranking["receptor_class"].isna()
     for rows, names, said in (
-        (unplaced, (*OF_THE_PAD, *OF_THE_HEARER), NO_PAD),
-        (alone, (*OF_THE_HEARER, "level_next_dba", "quiet_side_db"), NOBODY),
+        (unplaced, (*PAD_FACTS, *RECEPTOR_FACTS), NO_PAD),
+        (alone, (*RECEPTOR_FACTS, "level_next_dba", "quiet_side_db"), NOBODY),
     ):
         for name in names:
             filled = zip(texts[name], rows, strict=True)
@@ -172,37 +172,37 @@ def shown(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
     return texts
 
 
-def absent(name: str) -> str:
+def describe_missing(name: str) -> str:
     """Return what a missing value of a fact is called.
 
     >>> absent("load_headroom_kw")
     'not known'
     """
-    return words().absent.get(name, NOT_KNOWN)
+    return read_code_words().absent.get(name, NOT_KNOWN)
 
 
-def card(row: pd.Series) -> tuple[Group, ...]:
+def make_card(row: pd.Series) -> tuple[CardGroup, ...]:
     """Return the groups of one site's card; `row` is one row of a ranking.
 
     Raises ContractError when a fact has no column.
     """
-    texts = {name: values[0] for name, values in shown(_one(row)).items()}
-    groups = words().groups
+    texts = {name: values[0] for name, values in format_facts(_one(row)).items()}
+    groups = read_code_words().groups
     made = []
     for key, title in groups.items():
         rows = tuple(
             _row(fact, texts[fact.name]) for fact in facts_of_table(texts) if fact.group == key
         )
-        source = words().evidence.get(key)
-        known = None if source is None else texts[source] or absent(source)
+        source = read_code_words().evidence.get(key)
+        known = None if source is None else texts[source] or describe_missing(source)
         if rows:
-            made.append(Group(key, title, known, rows))
+            made.append(CardGroup(key, title, known, rows))
     return tuple(made)
 
 
-def text(row: pd.Series) -> str:
+def format_card_text(row: pd.Series) -> str:
     """Return one site's card as plain text, for `padfinder explain`."""
-    groups = card(row)
+    groups = make_card(row)
     value = {one.name: one.text for group in groups for one in group.rows}
     place = ", ".join(value[name] for name in ("address", "city") if value[name] != NOT_KNOWN)
     lines = [
@@ -228,9 +228,9 @@ def _one_line(line: str) -> str:
     return "".join(char if char.isprintable() else " " for char in line)
 
 
-def _row(fact: Fact, value: str | None) -> Row:
-    said = absent(fact.name) if value is None else value
-    return Row(fact.name, fact.title, said, value is not None, fact.note)
+def _row(fact: Fact, value: str | None) -> CardRow:
+    said = describe_missing(fact.name) if value is None else value
+    return CardRow(fact.name, fact.title, said, value is not None, fact.note)
 
 
 def _said(said: str) -> str | None:
@@ -248,8 +248,8 @@ def _texts(fact: Fact, ranking: pd.DataFrame) -> list[str | None]:
     known = known & np.isfinite(numbers)
     # Adding 0 turns a rounded -0.0 into 0.0.
     rounded = np.round(np.where(known, numbers, 0.0), decimals) + 0.0
-    if fact.unit in UNIT_OF_ITS_OWN:
-        named = ranking[UNIT_OF_ITS_OWN[fact.unit]]
+    if fact.unit in UNIT_FACTS:
+        named = ranking[UNIT_FACTS[fact.unit]]
         unit = named.where(named.notna(), "").astype(str)
         both = zip(rounded.tolist(), unit, known, strict=True)
         return [f"{v:,.{decimals}f} {u}".rstrip() if k else None for v, u, k in both]
@@ -286,7 +286,7 @@ def _form(unit: str | None, decimals: int) -> Callable[[float], str]:
 
 def _say(name: str) -> Callable[[object], str]:
     """Return what puts a text, a truth or a date into the reader's words."""
-    known = words()
+    known = read_code_words()
     table: Mapping[str, str] = {}
     if name == "fuel":
         table = {fuel.id: fuel.title for fuel in read_fuels().values()}
@@ -295,7 +295,7 @@ def _say(name: str) -> Callable[[object], str]:
     elif name.startswith(("gap_at_", "evidence_of_")) or name == "second_evidence":
         first = {"gap": known.gap_class, "evi": known.fuel_evidence, "sec": known.grid_evidence}
         table = first[name[:3]]
-    elif name in Words.model_fields and name not in {"absent", "groups", "evidence", "layers"}:
+    elif name in CodeWords.model_fields and name not in {"absent", "groups", "evidence", "layers"}:
         table = getattr(known, name)
 
     def say(value: object) -> str:
@@ -307,7 +307,7 @@ def _say(name: str) -> Callable[[object], str]:
         if name in {"binding", "runner_up"}:
             parts = re.split(r"\s*(?:\+|,|\band\b)\s*", said)
             return " and ".join(table.get(part, part) for part in parts)
-        if name in CODED or table:
+        if name in CODE_FACTS or table:
             said = table.get(said, NOT_KNOWN if said == "unknown" else said.replace("_", " "))
         return said
 

@@ -18,7 +18,7 @@ th, td { border-bottom: 1px solid #dfe2e6; padding: 4px 8px; text-align: left; }
 TOTAL = "total"
 
 
-def page(table: pd.DataFrame, meta: dict[str, str]) -> str:
+def draw_conformity_page(table: pd.DataFrame, meta: dict[str, str]) -> str:
     """Return the whole page; the same arguments give the same text.
 
     `table` is that of `geo.propagation.conformity`; `meta` are lines of title and text, such as the

@@ -36,7 +36,14 @@ import xlsxwriter
 from geo.catalogue import SHAPE_COLUMNS, facts_of_table
 from geo.contract.units import convert_units
 from geo.model import Fact, Report
-from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, absent, require, shown
+from maps.card import (
+    NOT_ENGINEERING,
+    NOT_KNOWN,
+    NOT_SCREENED,
+    describe_missing,
+    format_facts,
+    require_facts,
+)
 
 READER_COLUMNS = (
     "Rank", "Call", "Address", "City", "Current use", "Lot sq ft", "Building sq ft",
@@ -44,7 +51,7 @@ READER_COLUMNS = (
     "What limits it", "What would lift it", "In a sentence", "Confidence", "Assessor id",
     "Map link", "Latitude", "Longitude",
 )  # fmt: skip
-FIXED = datetime(2000, 1, 1, tzinfo=UTC)
+FIXED_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 EXCEL_URLS = 65_000
 EXCEL_TEXT = 32_767
@@ -61,32 +68,32 @@ EXCEL_LOOK = {
 }  # fmt: skip
 
 
-def write(ranking: gpd.GeoDataFrame, report: Report, folder: Path) -> None:
+def write_files(ranking: gpd.GeoDataFrame, report: Report, folder: Path) -> None:
     """Write ranked.csv, ranked.xlsx, ranked.parquet and ranked.gpkg into `folder`.
 
     Raises ContractError when the ranking lacks a fact of the catalogue.
     """
-    whole = table(ranking)
-    (folder / "ranked.csv").write_bytes(csv_bytes(whole))
-    (folder / "ranked.xlsx").write_bytes(xlsx_bytes(whole, report))
+    whole = make_table(ranking)
+    (folder / "ranked.csv").write_bytes(write_csv_bytes(whole))
+    (folder / "ranked.xlsx").write_bytes(write_xlsx_bytes(whole, report))
     _write_parquet(whole, ranking, folder / "ranked.parquet")
     _write_gpkg(whole, ranking, folder / "ranked.gpkg")
 
 
-def map_link(site_ids: pd.Series, map_name: str = "map.html") -> pd.Series:
+def make_map_links(site_ids: pd.Series, map_name: str = "map.html") -> pd.Series:
     """Return the link that opens each site's card, such as map.html#12-3%2F4."""
     return site_ids.astype(str).map(lambda one: f"{map_name}#{quote(one, safe='')}")
 
 
-def reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
+def make_reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
     """Return the twenty columns of the reader, in order, one row per row of the ranking.
 
     Missing texts are None and missing numbers NaN. The three that may be a range hold a float or
     int where certain and a text where not (see the module). Raises ContractError when a fact has
     no column.
     """
-    require(list(ranking.columns))
-    said = shown(ranking)
+    require_facts(list(ranking.columns))
+    said = format_facts(ranking)
 
     def text(name: str) -> pd.Series:
         return pd.Series(said[name], dtype=object, index=ranking.index)
@@ -120,15 +127,15 @@ def reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.Data
         "In a sentence": text("sentence"),
         "Confidence": text("confidence"),
         "Assessor id": text("site_id"),
-        "Map link": map_link(ranking["site_id"], map_name),
+        "Map link": make_map_links(ranking["site_id"], map_name),
         "Latitude": number("lat"),
         "Longitude": number("lon"),
     }
-    made["What would lift it"] = made["What would lift it"].fillna(absent("lift_text"))
+    made["What would lift it"] = made["What would lift it"].fillna(describe_missing("lift_text"))
     return pd.DataFrame(made, index=ranking.index)[list(READER_COLUMNS)]
 
 
-def table(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
+def make_table(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
     """Return the reader's columns, then `verdict`, `score` and every other fact by its code name.
 
     Numbers are rounded to the fact's decimals. A fact of provenance that the ranking does not
@@ -145,11 +152,11 @@ def table(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
             whole = numbers.where(np.isfinite(numbers))
             values = whole.astype("Int64") if decimals == 0 else whole
         coded[name] = values
-    reader = reader_columns(ranking, map_name)
+    reader = make_reader_columns(ranking, map_name)
     return pd.concat([reader, pd.DataFrame(coded, index=ranking.index)], axis=1)
 
 
-def csv_bytes(whole: pd.DataFrame) -> bytes:
+def write_csv_bytes(whole: pd.DataFrame) -> bytes:
     """Return a table as CSV that Excel opens right and that cannot run as a formula."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
@@ -159,7 +166,7 @@ def csv_bytes(whole: pd.DataFrame) -> bytes:
     return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8")
 
 
-def xlsx_bytes(whole: pd.DataFrame, report: Report) -> bytes:
+def write_xlsx_bytes(whole: pd.DataFrame, report: Report) -> bytes:
     """Return a table as an Excel workbook, with a second sheet that says what it is."""
     out = io.BytesIO()
     options = {
@@ -173,7 +180,7 @@ def xlsx_bytes(whole: pd.DataFrame, report: Report) -> bytes:
             {
                 "title": f"{report.market_title}: {report.plan_title}",
                 "comments": f"Run {report.run_id}",
-                "created": FIXED.replace(tzinfo=None),
+                "created": FIXED_TIME.replace(tzinfo=None),
             }
         )
         _ranked_sheet(book, whole)
@@ -316,7 +323,7 @@ def _about_sheet(book: xlsxwriter.Workbook, report: Report, told: tuple[Fact, ..
               "; ".join(one.notes)), wrap)  # fmt: skip
     at += 1
     line(("Accounting",), bold)
-    for name, count in accounting(report):
+    for name, count in list_accounting(report):
         line((name, count))
     at += 1
     for name, said in (("Run", report.run_id), ("Plan digest", report.plan_digest),
@@ -324,12 +331,12 @@ def _about_sheet(book: xlsxwriter.Workbook, report: Report, told: tuple[Fact, ..
         line((name, said))
 
 
-def read(path: Path) -> gpd.GeoDataFrame:
+def read_ranking(path: Path) -> gpd.GeoDataFrame:
     """Return a published ranked.parquet: every column, `machines` and `block` as shapes."""
     return gpd.read_parquet(path)
 
 
-def accounting(report: Report) -> tuple[tuple[str, int], ...]:
+def list_accounting(report: Report) -> tuple[tuple[str, int], ...]:
     """Return where every parcel went: parcels in, sites, and each rule that set others aside."""
     return (
         ("Parcels in", report.parcels_in),
@@ -386,7 +393,7 @@ def _write_gpkg(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -> N
     columns = typed.iloc[:, kept]
     brief = typed[["Rank", "Assessor id", "Address", "Carries (generators)", "verdict"]]
     path.unlink(missing_ok=True)
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{FIXED:%Y-%m-%dT%H:%M:%S.000Z}"})
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{FIXED_TIME:%Y-%m-%dT%H:%M:%S.000Z}"})
     try:
         for layer, shape, said in (
             ("sites", "geometry", columns),

@@ -10,12 +10,20 @@ import pandas as pd
 import shapely
 from folium.utilities import JsCode
 
-from maps.pack import LINE_KINDS, POLYGON_KINDS, parts_of
-from maps.sheet import Part, constant, empty_layer, look_of, pack_degrees, switch_name, whole
+from maps.pack import LINE_KINDS, POLYGON_KINDS, split_parts
+from maps.sheet import (
+    PagePart,
+    constant_style,
+    format_switch_name,
+    leaflet_style,
+    make_empty_layer,
+    pack_degrees,
+    read_whole_layer,
+)
 from maps.style import Style
 
 SIMPLIFY_M = 0.3
-TOGETHER = 100
+DRAWN_TOGETHER = 100
 NAME_APART_M, NAMED_LENGTH_M = 300.0, 60.0
 EXCLUSION_LAYERS = {"open_space": "open_space", "flood": "flood", "wetland": "wetland",
                     "easement": "other_exclusions", "rail": "other_exclusions"}  # fmt: skip
@@ -31,7 +39,7 @@ def add_ground(
     """Add what lies under the sites; return the lines whose width follows the zoom."""
     quiet: dict[str, Any] = {"pane": "ground", "interactive": False}
     scaled: list[tuple[folium.GeoJson, float]] = []
-    if (parcels := whole(drawing, "parcels", crs)) is not None:
+    if (parcels := read_whole_layer(drawing, "parcels", crs)) is not None:
         pack, colours = _backdrop(parcels, look)
         shapes["parcels"] = {"pack": pack}
         tint = JsCode(
@@ -39,23 +47,29 @@ def add_ground(
             f"weight: {look.backdrop.line_width}, fillOpacity: 1, "
             f"fillColor: {json.dumps(colours)}[f.properties.i] }})"
         )
-        layer = empty_layer("All parcels, by use", show=True, control=True, style=tint, **quiet)
-        Part("shape", key="parcels", more={}).add_to(layer)
+        layer = make_empty_layer(
+            "All parcels, by use", show=True, control=True, style=tint, **quiet
+        )
+        PagePart("shape", key="parcels", more={}).add_to(layer)
         layer.add_to(the_map)
-    streets = whole(drawing, "streets", crs)
+    streets = read_whole_layer(drawing, "streets", crs)
     if streets is not None:
         scaled += _add_lines(the_map, streets, "river", look, shapes, quiet)
     for key, areas in _excluded(drawing, crs).items():
-        parts, _ = parts_of(areas, POLYGON_KINDS)
+        parts, _ = split_parts(areas, POLYGON_KINDS)
         if not len(parts):
             continue
         one = look.layers[key]
         pack = pack_degrees(parts, np.zeros(len(parts), dtype=int), 1, crs, metres=SIMPLIFY_M)
         shapes[key] = {"pack": pack}
-        layer = empty_layer(
-            switch_name(one), show=one.show, control=True, style=constant(**look_of(one)), **quiet
+        layer = make_empty_layer(
+            format_switch_name(one),
+            show=one.show,
+            control=True,
+            style=constant_style(**leaflet_style(one)),
+            **quiet,
         )
-        Part("shape", key=key, more={}).add_to(layer)
+        PagePart("shape", key=key, more={}).add_to(layer)
         layer.add_to(the_map)
     if streets is not None:
         for kind in ("street", "rail", "boundary"):
@@ -71,12 +85,12 @@ def _backdrop(parcels: gpd.GeoDataFrame, look: Style) -> tuple[dict[str, Any], l
     """
     tints = {**look.backdrop.fill, "unclassified": look.backdrop.unclassified}
     use = parcels["use_class"].where(parcels["use_class"].isin(list(tints)), "unclassified")
-    parts, of = parts_of(parcels.geometry.to_numpy(), POLYGON_KINDS)
+    parts, of = split_parts(parcels.geometry.to_numpy(), POLYGON_KINDS)
     shapes = gpd.GeoSeries(parts, crs=parcels.crs)
     place = pd.Index(list(tints)).get_indexer(use)[of]
     by = np.lexsort((shapes.hilbert_distance().to_numpy(), place))
     place = pd.Series(place[by])
-    chunk = place.groupby(place).cumcount() // TOGETHER
+    chunk = place.groupby(place).cumcount() // DRAWN_TOGETHER
     feature = pd.MultiIndex.from_arrays([place, chunk]).factorize()[0]
     first = place[~pd.Series(feature).duplicated()]
     colours = [list(tints.values())[one] for one in first]
@@ -89,11 +103,11 @@ def _excluded(drawing: dict[str, gpd.GeoDataFrame], crs: Any) -> dict[str, np.nd
     A park is often known only as a neighbour: its area counts as a park all the same.
     """
     found: dict[str, np.ndarray] = {}
-    if (exclusions := whole(drawing, "exclusions", crs)) is not None:
+    if (exclusions := read_whole_layer(drawing, "exclusions", crs)) is not None:
         role = exclusions["kind"].map(EXCLUSION_LAYERS)
         for key in dict.fromkeys(EXCLUSION_LAYERS.values()):
             found[key] = exclusions.geometry[role == key].to_numpy()
-    if (receptors := whole(drawing, "receptors", crs)) is not None:
+    if (receptors := read_whole_layer(drawing, "receptors", crs)) is not None:
         parks = receptors.geometry[receptors["receptor_class"] == "park"].to_numpy()
         found["open_space"] = np.concatenate([found.get("open_space", parks[:0]), parks])
     return found
@@ -117,7 +131,7 @@ def _add_lines(
             rows = np.where(
                 np.isin(shapely.get_type_id(rows), POLYGON_KINDS), shapely.boundary(rows), rows
             )
-        parts, _ = parts_of(rows, kinds)
+        parts, _ = split_parts(rows, kinds)
         if not len(parts):
             continue
         key = f"{kind}_{form}"
@@ -134,16 +148,16 @@ def _add_lines(
                 looks = [({"color": one.casing}, one.width + 1.6)]
             looks.append(({"color": one.colour, "dashArray": one.dash}, one.width))
         for colours, width in looks:
-            fixed = constant(weight=width, opacity=1, fill=form == "area", **colours)
-            layer = empty_layer(key, show=True, control=False, style=fixed, **quiet)
-            Part("shape", key=key, more={}).add_to(layer)
+            fixed = constant_style(weight=width, opacity=1, fill=form == "area", **colours)
+            layer = make_empty_layer(key, show=True, control=False, style=fixed, **quiet)
+            PagePart("shape", key=key, more={}).add_to(layer)
             layer.add_to(the_map)
             if form == "line":
                 scaled.append((layer, width))
     return scaled
 
 
-def upright(lines: np.ndarray, at_m: np.ndarray, spread_m: np.ndarray) -> np.ndarray:
+def turn_upright(lines: np.ndarray, at_m: np.ndarray, spread_m: np.ndarray) -> np.ndarray:
     """Return how a text along each line is turned (degrees clockwise) `at_m` along it.
 
     `spread_m` is how far to either side of it the line's direction is taken from. From -90 to 90,
@@ -158,7 +172,7 @@ def upright(lines: np.ndarray, at_m: np.ndarray, spread_m: np.ndarray) -> np.nda
     return np.rint((turn + 90) % 180 - 90).astype(int)
 
 
-def street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, float, int]]:
+def place_street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, float, int]]:
     """Return where street names are written: name, latitude, longitude, turn (degrees clockwise).
 
     Each name stands at most once in a square of NAME_APART_M, on its longest piece there.
@@ -166,7 +180,7 @@ def street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, flo
     if streets is None or "name" not in streets.columns:
         return []
     named = streets[(streets["kind"] == "street") & streets["name"].notna()]
-    lines, of = parts_of(named.geometry.to_numpy(), LINE_KINDS)
+    lines, of = split_parts(named.geometry.to_numpy(), LINE_KINDS)
     middle = shapely.line_interpolate_point(lines, 0.5, normalized=True)
     spread = 0.1 * shapely.length(lines)
     at = shapely.get_coordinates(middle)
@@ -176,7 +190,7 @@ def street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, flo
             "name": named["name"].astype(str).to_numpy()[of],
             "lat": degrees[:, 1].round(6),
             "lon": degrees[:, 0].round(6),
-            "turn": upright(lines, 5 * spread, spread),
+            "turn": turn_upright(lines, 5 * spread, spread),
             "length": shapely.length(lines).round(2),
             "column": at[:, 0] // NAME_APART_M,
             "row": at[:, 1] // NAME_APART_M,

@@ -22,22 +22,22 @@ from geo.contract.units import convert_units
 from geo.model import Raster, Report
 from geo.shapes.ragged import positions_in_groups
 from maps.card import NOT_ENGINEERING, NOT_SCREENED
-from maps.ground import SIMPLIFY_M, add_ground, street_names, upright
-from maps.pack import LINE_KINDS, POLYGON_KINDS, parts_of
+from maps.ground import SIMPLIFY_M, add_ground, place_street_names, turn_upright
+from maps.pack import LINE_KINDS, POLYGON_KINDS, split_parts
 from maps.sheet import (
     TILES,
     TILES_BY,
-    Part,
-    constant,
-    empty_layer,
-    fitted_map,
-    look_of,
+    PagePart,
+    constant_style,
+    format_switch_name,
+    leaflet_style,
+    make_empty_layer,
+    make_map,
     pack_degrees,
-    page,
-    switch_name,
-    whole,
+    read_whole_layer,
+    render_page,
 )
-from maps.style import Style, style
+from maps.style import Style, read_style
 
 GRID, LINES, PAGE = "noise.tif", "contours.geojson", "noise.html"
 NODATA = -9999.0
@@ -52,7 +52,7 @@ ACCURACY = (
 
 
 @dataclass(frozen=True)
-class Picture:
+class NoisePicture:
     """What is drawn of a site: `grid` in the market's frame, `lines` as geo.picture.contours gives.
 
     `parcel`, `pad` and `machines` are in the market's frame too; `running` machines of those that
@@ -75,20 +75,22 @@ class Picture:
     assumptions: tuple[str, ...]
 
 
-def write(
-    picture: Picture, drawing: dict[str, gpd.GeoDataFrame], report: Report, folder: Path
+def write_picture(
+    picture: NoisePicture, drawing: dict[str, gpd.GeoDataFrame], report: Report, folder: Path
 ) -> None:
     """Write the grid, the lines and the page into a folder that is there.
 
     `drawing` holds whole layers in any CRS, by layer id.
     """
     write_grid(picture, report, folder / GRID)
-    text = json.dumps(collection(picture, report), separators=(",", ":"), allow_nan=False)
+    text = json.dumps(
+        make_feature_collection(picture, report), separators=(",", ":"), allow_nan=False
+    )
     (folder / LINES).write_text(text + "\n", "utf-8", newline="\n")
-    (folder / PAGE).write_text(draw(picture, drawing, report), "utf-8", newline="\n")
+    (folder / PAGE).write_text(draw_noise_page(picture, drawing, report), "utf-8", newline="\n")
 
 
-def write_grid(picture: Picture, report: Report, path: Path) -> None:
+def write_grid(picture: NoisePicture, report: Report, path: Path) -> None:
     """Write the grid as a cloud-optimised GeoTIFF: 32-bit levels in dB(A), with overviews.
 
     Overviews hold cells as they are, since the mean of two levels is none.
@@ -125,7 +127,7 @@ def write_grid(picture: Picture, report: Report, path: Path) -> None:
         )
 
 
-def collection(picture: Picture, report: Report) -> dict[str, Any]:
+def make_feature_collection(picture: NoisePicture, report: Report) -> dict[str, Any]:
     """Return the lines and bands as GeoJSON: longitude and latitude, to some 10 cm.
 
     Exterior rings run counterclockwise, as RFC 7946 asks.
@@ -154,18 +156,20 @@ def collection(picture: Picture, report: Report) -> dict[str, Any]:
     }
 
 
-def draw(picture: Picture, drawing: dict[str, gpd.GeoDataFrame], report: Report) -> str:
+def draw_noise_page(
+    picture: NoisePicture, drawing: dict[str, gpd.GeoDataFrame], report: Report
+) -> str:
     """Return the whole page. The same arguments give the same text.
 
     A layer of `drawing` that is absent or empty is not drawn; what lies beyond the grid is cut off.
     """
-    look, crs = style(), picture.grid.crs
-    edge = frame(picture.grid)
+    look, crs = read_style(), picture.grid.crs
+    edge = outline_grid(picture.grid)
     near = {key: _near(layer, edge, crs) for key, layer in drawing.items()}
     levels = sorted(set(picture.lines["level_dba"]))
     shapes: dict[str, dict[str, Any]] = {}
-    the_map = fitted_map(_in_view(picture, edge), max_zoom=19)
-    Part("data").add_to(the_map)
+    the_map = make_map(_in_view(picture, edge), max_zoom=19)
+    PagePart("data").add_to(the_map)
     for name, depth in (("ground", 250), ("bands", 300), ("above", 450), ("lines", 452),
                         ("names", 455)):  # fmt: skip
         CustomPane(name, z_index=depth).add_to(the_map)
@@ -177,7 +181,7 @@ def draw(picture: Picture, drawing: dict[str, gpd.GeoDataFrame], report: Report)
     # A site stands out by its outline alone here: no exclusions, whose areas hide the bands.
     quiet = {key: near[key] for key in ("parcels", "streets") if key in near}
     scaled = add_ground(the_map, quiet, crs, look, shapes)
-    buildings = whole(near, "buildings", crs)
+    buildings = read_whole_layer(near, "buildings", crs)
     bands = _add_levels(the_map, picture, levels, "band", shapes)
     _add_loudest(the_map, picture, buildings, look, shapes)
     _add_site(the_map, picture, buildings, look, shapes)
@@ -191,14 +195,14 @@ def draw(picture: Picture, drawing: dict[str, gpd.GeoDataFrame], report: Report)
         position="topright", collapsed=False, auto_z_index=False, sort_layers=True,
         sort_function=JsCode("padfinder.topFirst"),
     ).add_to(the_map)  # fmt: skip
-    Part("noise", bands=bands, lines=lines, basemap=basemap, scaled=scaled).add_to(the_map)
+    PagePart("noise", bands=bands, lines=lines, basemap=basemap, scaled=scaled).add_to(the_map)
     data = _data(picture, levels, report, look)
-    data["streets"] = street_names(whole(near, "streets", crs))
+    data["streets"] = place_street_names(read_whole_layer(near, "streets", crs))
     title = f"Noise round {picture.title} - padfinder"
-    return page(the_map, {"shapes": shapes, "data": data}, title)
+    return render_page(the_map, {"shapes": shapes, "data": data}, title)
 
 
-def frame(grid: Raster) -> shapely.Polygon:
+def outline_grid(grid: Raster) -> shapely.Polygon:
     """Return the outline of a grid, in its own frame."""
     height, width = grid.values.shape
     corners = [(0, 0), (width, 0), (width, height), (0, height)]
@@ -212,7 +216,7 @@ def _near(layer: gpd.GeoDataFrame, edge: shapely.Polygon, crs: str) -> gpd.GeoDa
     return met.set_geometry(met.geometry.make_valid().intersection(edge))
 
 
-def _in_view(picture: Picture, edge: shapely.Polygon) -> gpd.GeoDataFrame:
+def _in_view(picture: NoisePicture, edge: shapely.Polygon) -> gpd.GeoDataFrame:
     """Return what the map opens on: the parcel and every line, or the grid where there is none."""
     shapes = [picture.parcel, *picture.lines.geometry[picture.lines["kind"] == "line"]]
     return gpd.GeoDataFrame(geometry=shapes if len(shapes) > 1 else [edge], crs=picture.grid.crs)
@@ -220,7 +224,7 @@ def _in_view(picture: Picture, edge: shapely.Polygon) -> gpd.GeoDataFrame:
 
 def _add_levels(
     the_map: folium.Map,
-    picture: Picture,
+    picture: NoisePicture,
     levels: Sequence[float],
     kind: str,
     shapes: dict[str, dict[str, Any]],
@@ -228,7 +232,7 @@ def _add_levels(
     """Add every level's line or band as one layer, whose features are numbered as `levels`."""
     rows = picture.lines[picture.lines["kind"] == kind]
     kinds = LINE_KINDS if kind == "line" else POLYGON_KINDS
-    parts, of = parts_of(rows.geometry.to_numpy(), kinds)
+    parts, of = split_parts(rows.geometry.to_numpy(), kinds)
     place = np.searchsorted(levels, rows["level_dba"].to_numpy())[of]
     order = np.argsort(place, kind="stable")
     shapes[kind] = {
@@ -237,18 +241,18 @@ def _add_levels(
         )
     }
     title = "Lines of equal level" if kind == "line" else "Bands of 3 dB either way"
-    layer = empty_layer(
+    layer = make_empty_layer(
         title, show=True, control=True, pane=f"{kind}s", interactive=False,
         style=JsCode(f"padfinder.{kind}Look"),
     )  # fmt: skip
-    Part("shape", key=kind, more={}).add_to(layer)
+    PagePart("shape", key=kind, more={}).add_to(layer)
     layer.add_to(the_map)
     return layer
 
 
 def _add_loudest(
     the_map: folium.Map,
-    picture: Picture,
+    picture: NoisePicture,
     buildings: gpd.GeoDataFrame | None,
     look: Style,
     shapes: dict[str, dict[str, Any]],
@@ -260,21 +264,27 @@ def _add_loudest(
     round_it = shapely.union_all([*bands, walls])
     rings = [ring for part in shapely.get_parts(round_it) for ring in part.interiors]
     inside = [one for one in map(shapely.Polygon, rings) if one.intersects(picture.machines)]
-    parts, of = parts_of(np.array([shapely.union_all(inside).difference(walls)]), POLYGON_KINDS)
+    parts, of = split_parts(np.array([shapely.union_all(inside).difference(walls)]), POLYGON_KINDS)
     if not len(parts):
         return
     crs = picture.grid.crs
     shapes["loudest"] = {"pack": pack_degrees(parts, of, 1, crs, metres=SIMPLIFY_M)}
     fill = {"fillColor": look.noise.levels[-1].colour, "fillOpacity": look.noise.loudest_opacity}
-    layer = empty_layer("Louder still", show=True, control=False, pane="bands", interactive=False,
-                        style=constant(stroke=False, fill=True, **fill))  # fmt: skip
-    Part("shape", key="loudest", more={}).add_to(layer)
+    layer = make_empty_layer(
+        "Louder still",
+        show=True,
+        control=False,
+        pane="bands",
+        interactive=False,
+        style=constant_style(stroke=False, fill=True, **fill),
+    )
+    PagePart("shape", key="loudest", more={}).add_to(layer)
     layer.add_to(the_map)
 
 
 def _add_site(
     the_map: folium.Map,
-    picture: Picture,
+    picture: NoisePicture,
     buildings: gpd.GeoDataFrame | None,
     look: Style,
     shapes: dict[str, dict[str, Any]],
@@ -288,26 +298,41 @@ def _add_site(
     for key, title, shape in (("pads", "Pad", picture.pad),
                               ("machines", "Generators", picture.machines)):  # fmt: skip
         one = look.layers[key].model_copy(update={"title": title})
-        held.append((key, switch_name(one), np.array([shape]), look_of(one)))
+        held.append((key, format_switch_name(one), np.array([shape]), leaflet_style(one)))
     if buildings is not None:
         one = look.layers["buildings"].model_copy(update={"title": "Buildings"})
-        held.insert(0, ("buildings", switch_name(one), buildings.geometry.to_numpy(), look_of(one)))
+        held.insert(
+            0,
+            (
+                "buildings",
+                format_switch_name(one),
+                buildings.geometry.to_numpy(),
+                leaflet_style(one),
+            ),
+        )
     for key, title, given, drawn in held:
-        parts, of = parts_of(given, POLYGON_KINDS)
+        parts, of = split_parts(given, POLYGON_KINDS)
         exact = key in {"pads", "machines"}
         shapes[key] = {
             # A machine is 1.5 m long: a seventh decimal (1 cm) keeps its corners square.
             "pack": pack_degrees(parts, of * 0, 1, crs, metres=0 if exact else SIMPLIFY_M,
                                  digits=7 if exact else 6)
         }  # fmt: skip
-        layer = empty_layer(
-            title, show=True, control=True, pane="above", interactive=False, style=constant(**drawn)
+        layer = make_empty_layer(
+            title,
+            show=True,
+            control=True,
+            pane="above",
+            interactive=False,
+            style=constant_style(**drawn),
         )
-        Part("shape", key=key, more={}).add_to(layer)
+        PagePart("shape", key=key, more={}).add_to(layer)
         layer.add_to(the_map)
 
 
-def _data(picture: Picture, levels: Sequence[float], report: Report, look: Style) -> dict[str, Any]:
+def _data(
+    picture: NoisePicture, levels: Sequence[float], report: Report, look: Style
+) -> dict[str, Any]:
     """Return what the panel beside the map prints, and where the lines' labels stand."""
     lines = picture.lines[picture.lines["kind"] == "line"].set_index("level_dba").geometry
     height = f"{convert_units(picture.receiver_height_m, 'm', 'ft'):.0f} ft"
@@ -339,14 +364,14 @@ def _data(picture: Picture, levels: Sequence[float], report: Report, look: Style
     }
 
 
-def _reach(line: shapely.Geometry | None, picture: Picture) -> str:
+def _reach(line: shapely.Geometry | None, picture: NoisePicture) -> str:
     """Say how far from the pad a level's line gets; a line that the picture cuts off goes on."""
     if line is None:
         return "only its band is reached"
     points = shapely.points(shapely.get_coordinates(line))
     away = float(shapely.distance(points, picture.pad).max())
     said = f"{convert_units(away, 'm', 'ft'):,.0f} ft ({away:,.0f} m)"
-    edge = shapely.boundary(frame(picture.grid))
+    edge = shapely.boundary(outline_grid(picture.grid))
     cell_m = float(np.hypot(picture.grid.transform.a, picture.grid.transform.d))
     cut = shapely.dwithin(line, edge, cell_m)
     return f"more than {said}" if cut else said
@@ -356,14 +381,14 @@ def _labels(
     lines: gpd.GeoSeries, levels: Sequence[float], crs: Any
 ) -> list[tuple[str, float, float, int, int]]:
     """Return the lines' labels: text, latitude, longitude, turn (degrees clockwise), level."""
-    parts, of = parts_of(lines.to_numpy(), LINE_KINDS)
+    parts, of = split_parts(lines.to_numpy(), LINE_KINDS)
     long = shapely.length(parts) >= LABELLED_M
     parts, of = parts[long], of[long]
     count = 1 + (shapely.length(parts) // LABEL_EVERY_M).astype(int)
     each = np.repeat(np.arange(len(parts)), count)
     run, of = parts[each], of[each]
     at_m = (positions_in_groups(count) + 0.5) * shapely.length(run) / count[each]
-    turn = upright(run, at_m, np.full(len(run), LABEL_SPREAD_M))
+    turn = turn_upright(run, at_m, np.full(len(run), LABEL_SPREAD_M))
     points = gpd.GeoSeries(shapely.line_interpolate_point(run, at_m), crs=crs).to_crs(4326)
     level = lines.index.to_numpy()[of]
     place = np.searchsorted(levels, level)

@@ -14,7 +14,7 @@ LINE_KINDS = (GeometryType.LINESTRING, GeometryType.LINEARRING, GeometryType.MUL
 POINT_KINDS = (GeometryType.POINT, GeometryType.MULTIPOINT)
 
 
-def script_json(value: object) -> str:
+def format_script_json(value: object) -> str:
     r"""Return JSON that can stand inside <script>, whatever its texts hold.
 
     Every < > & and { of a text, and everything beyond ASCII (so U+2028 too), is a \u escape:
@@ -32,14 +32,16 @@ def script_json(value: object) -> str:
     return plain
 
 
-def coded(texts: Sequence[str | None]) -> dict[str, list[Any]]:
+def encode_texts(texts: Sequence[str | None]) -> dict[str, list[Any]]:
     """Return texts as their distinct values `v` and each row's place among them `i` (-1: None)."""
     values: dict[str, int] = {}
     places = [-1 if one is None else values.setdefault(one, len(values)) for one in texts]
     return {"v": list(values), "i": places}
 
 
-def parts_of(shapes: np.ndarray, kinds: tuple[GeometryType, ...]) -> tuple[np.ndarray, np.ndarray]:
+def split_parts(
+    shapes: np.ndarray, kinds: tuple[GeometryType, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the single parts of the given kinds, and which shape each is of.
 
     Collections are opened; missing shapes (None or NaN) and empty ones have no parts.
@@ -48,7 +50,7 @@ def parts_of(shapes: np.ndarray, kinds: tuple[GeometryType, ...]) -> tuple[np.nd
     parts, of = shapely.get_parts(shapes, return_index=True)
     nested = shapely.get_type_id(parts) == GeometryType.GEOMETRYCOLLECTION
     if nested.any():
-        inner, inner_of = parts_of(parts[nested], kinds)
+        inner, inner_of = split_parts(parts[nested], kinds)
         parts = np.concatenate([parts[~nested], inner])
         of = np.concatenate([of[~nested], of[nested][inner_of]])
     keep = np.isin(shapely.get_type_id(parts), kinds) & ~shapely.is_empty(parts)
@@ -56,7 +58,7 @@ def parts_of(shapes: np.ndarray, kinds: tuple[GeometryType, ...]) -> tuple[np.nd
     return parts[keep][order], of[keep][order]
 
 
-def packed(
+def pack_parts(
     parts: np.ndarray, of: np.ndarray, count: int, *, digits: int = 6
 ) -> dict[str, list[int] | int | str]:
     """Return parts of one kind (degrees, lon lat) as whole numbers that a page can unpack.

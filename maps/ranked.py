@@ -18,24 +18,24 @@ from shapely import GeometryType
 
 from geo.catalogue import facts_of_table, read_layers
 from geo.model import Report
-from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, shown, words
-from maps.export import accounting, reader_columns
-from maps.ground import SIMPLIFY_M, add_ground, street_names
-from maps.pack import LINE_KINDS, POINT_KINDS, POLYGON_KINDS, coded, parts_of
+from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, format_facts, read_code_words
+from maps.export import list_accounting, make_reader_columns
+from maps.ground import SIMPLIFY_M, add_ground, place_street_names
+from maps.pack import LINE_KINDS, POINT_KINDS, POLYGON_KINDS, encode_texts, split_parts
 from maps.sheet import (
     TILES,
     TILES_BY,
-    Part,
-    constant,
-    empty_layer,
-    fitted_map,
-    look_of,
+    PagePart,
+    constant_style,
+    format_switch_name,
+    leaflet_style,
+    make_empty_layer,
+    make_map,
     pack_degrees,
-    page,
-    switch_name,
-    whole,
+    read_whole_layer,
+    render_page,
 )
-from maps.style import Style, fills, luminance, style
+from maps.style import Style, read_style, relative_luminance, score_fills
 
 NEAR_SITE_M = 15.0
 PINS = 25
@@ -46,22 +46,30 @@ CLOSED_GROUPS = frozenset({"result", "score", "provenance"})
 # What is drawn of a pad, by its style: the ranking's column of shapes.
 ON_A_PAD = {"pads": "block", "machines": "machines", "gear": "gear", "storage": "storage"}
 # Reader's columns that a card prints beside the facts.
-BESIDE = ("Carries (generators)", "Carries (MW)", "Gap (MW)", "Current use", "What limits it",
-          "What would lift it")  # fmt: skip
+CARD_READER_COLUMNS = (
+    "Carries (generators)",
+    "Carries (MW)",
+    "Gap (MW)",
+    "Current use",
+    "What limits it",
+    "What would lift it",
+)
 
 
-def draw(ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report: Report) -> str:
+def draw_ranked_page(
+    ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report: Report
+) -> str:
     """Return the whole page. The same arguments give the same text.
 
     `drawing` holds whole layers in any CRS, by layer id; a layer that is absent or empty has no
     switch. Raises ContractError when the ranking lacks a fact of the catalogue.
     """
-    look = style()
-    data = _data(ranking, report, look)
-    data["streets"] = street_names(whole(drawing, "streets", ranking.crs))
+    look = read_style()
+    data = _page_data(ranking, report, look)
+    data["streets"] = place_street_names(read_whole_layer(drawing, "streets", ranking.crs))
     shapes: dict[str, dict[str, Any]] = {}
-    the_map = fitted_map(ranking)
-    Part("data").add_to(the_map)
+    the_map = make_map(ranking)
+    PagePart("data").add_to(the_map)
     basemap = folium.TileLayer(
         TILES, attr=TILES_BY, name="Street map from the internet", overlay=True, show=False,
         max_zoom=21, max_native_zoom=19,
@@ -85,38 +93,42 @@ def draw(ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report
         sort_function=JsCode("padfinder.topFirst"),
     )  # fmt: skip
     control.add_to(the_map)
-    Part("list").add_to(the_map)
-    Part("card", sites=drawn["sites"]).add_to(the_map)
-    Part("legend").add_to(the_map)
-    Part("sources").add_to(the_map)
+    PagePart("list").add_to(the_map)
+    PagePart("card", sites=drawn["sites"]).add_to(the_map)
+    PagePart("legend").add_to(the_map)
+    PagePart("sources").add_to(the_map)
     order = [drawn[key] for key in ("sites", "capacity", "gas_transmission", "mains",
                                     "fuel_plants", "gas_signs", "receptors")
              if key in drawn]  # fmt: skip
-    Part(
+    PagePart(
         "start", order=order, scaled=scaled, pins=pins, basemap=basemap, sites=drawn["sites"]
     ).add_to(the_map)
-    return page(the_map, {"shapes": shapes, "data": data}, f"{report.market_title} - padfinder")
+    return render_page(
+        the_map, {"shapes": shapes, "data": data}, f"{report.market_title} - padfinder"
+    )
 
 
-def _data(ranking: gpd.GeoDataFrame, report: Report, look: Style) -> dict[str, Any]:
+def _page_data(ranking: gpd.GeoDataFrame, report: Report, look: Style) -> dict[str, Any]:
     """Return what the list, the cards, the legend and the sources print."""
-    texts = shown(ranking)
-    reader = reader_columns(ranking)
-    for name in BESIDE:
+    texts = format_facts(ranking)
+    reader = make_reader_columns(ranking)
+    for name in CARD_READER_COLUMNS:
         values = reader[name]
-        texts[name] = [None if pd.isna(v) else _brief(v) for v in values.tolist()]
-    fill = fills(pd.to_numeric(ranking["score"]).to_numpy(dtype=float, na_value=np.nan), look.score)
-    inks = np.where(luminance(fill.tolist()) > MIDDLE_LUMINANCE, DARK_INK, LIGHT_INK)
+        texts[name] = [None if pd.isna(v) else _round_short(v) for v in values.tolist()]
+    fill = score_fills(
+        pd.to_numeric(ranking["score"]).to_numpy(dtype=float, na_value=np.nan), look.score
+    )
+    inks = np.where(relative_luminance(fill.tolist()) > MIDDLE_LUMINANCE, DARK_INK, LIGHT_INK)
     verdict = ranking["verdict"].where(ranking["verdict"].isin(list(look.verdict)), "unknown")
     at = shapely.point_on_surface(ranking.geometry.to_crs(4326).to_numpy()[:PINS])
     xy = np.round(shapely.get_coordinates(at), 6)
     uses = {**look.backdrop.fill, "unclassified": look.backdrop.unclassified}
     return {
         "count": len(ranking),
-        "values": {name: coded(column) for name, column in texts.items()},
-        "fill": coded(fill.tolist()),
-        "ink": coded(inks.tolist()),
-        "verdict": coded(verdict.tolist()),
+        "values": {name: encode_texts(column) for name, column in texts.items()},
+        "fill": encode_texts(fill.tolist()),
+        "ink": encode_texts(inks.tolist()),
+        "verdict": encode_texts(verdict.tolist()),
         "outline": {key: one.model_dump(mode="json") for key, one in look.verdict.items()},
         "outlines": [one.model_dump(mode="json") for one in look.verdict.values()],
         "stops": [stop.model_dump(mode="json") for stop in look.score.stops],
@@ -134,23 +146,23 @@ def _data(ranking: gpd.GeoDataFrame, report: Report, look: Style) -> dict[str, A
             for key in ("machines", "gear", "storage")
         ],
         "pins": [[y, x, i] for i, (x, y) in enumerate(xy.tolist()) if verdict.iloc[i] != "unfit"],
-        "groups": _groups(set(texts), report),
-        "absent": words().absent,
+        "groups": _list_card_groups(set(texts), report),
+        "absent": read_code_words().absent,
         "calls": ["yes", "check first", "no"],
-        "accounting": accounting(report),
+        "accounting": list_accounting(report),
         "report": report.model_dump(mode="json"),
         "not_engineering": NOT_ENGINEERING,
         "not_screened": NOT_SCREENED,
     }
 
 
-def _brief(value: object) -> str:
+def _round_short(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _groups(there: set[str], report: Report) -> list[dict[str, Any]]:
+def _list_card_groups(there: set[str], report: Report) -> list[dict[str, Any]]:
     """Return a card's groups: the facts of each, what says how they are known, and from where."""
-    known, told = words(), facts_of_table(there)
+    known, told = read_code_words(), facts_of_table(there)
     made = []
     for key, title in known.groups.items():
         listed = [{"name": fact.name, "title": fact.title, "note": fact.note, "of": fact.of}
@@ -181,34 +193,34 @@ def _add_layers(
     """Add the sites and the layers over them that a reader can switch; return them by id."""
     crs, count = ranking.crs, len(ranking)
     drawn: dict[str, folium.GeoJson] = {}
-    parts, of = parts_of(ranking.geometry.to_numpy(), POLYGON_KINDS)
+    parts, of = split_parts(ranking.geometry.to_numpy(), POLYGON_KINDS)
     shapes["sites"] = {"pack": pack_degrees(parts, of, count, crs, metres=SIMPLIFY_M)}
-    drawn["sites"] = empty_layer("Ranked sites", show=True, control=True,
+    drawn["sites"] = make_empty_layer("Ranked sites", show=True, control=True,
                               style=JsCode("padfinder.siteLook"))  # fmt: skip
-    Part("shape", key="sites", more={}).add_to(drawn["sites"])
+    PagePart("shape", key="sites", more={}).add_to(drawn["sites"])
     drawn["sites"].add_to(the_map)
 
-    if (buildings := whole(drawing, "buildings", crs)) is not None and count:
+    if (buildings := read_whole_layer(drawing, "buildings", crs)) is not None and count:
         near = shapely.STRtree(buildings.geometry.to_numpy()).query(
             ranking.geometry.to_numpy(), predicate="dwithin", distance=NEAR_SITE_M
         )[1]
         beside = buildings.iloc[np.unique(near)]
         _add(the_map, "buildings", beside, POLYGON_KINDS, look, shapes, above=True)
     one = look.layers["pads"]
-    pads = empty_layer(switch_name(one), show=one.show, control=True, pane="above",
+    pads = make_empty_layer(format_switch_name(one), show=one.show, control=True, pane="above",
                        interactive=False, style=JsCode(_by_kind(look)))  # fmt: skip
     for key, column in ON_A_PAD.items():
         if column in ranking.columns:
-            parts, of = parts_of(ranking[column].to_numpy(), POLYGON_KINDS)
+            parts, of = split_parts(ranking[column].to_numpy(), POLYGON_KINDS)
             # A machine is 1.5 m long: a seventh decimal (1 cm) keeps its corners square.
             shapes[key] = {"pack": pack_degrees(parts, of, count, crs, metres=0, digits=7)}
-            Part("shape", key=key, more={"kind": key}).add_to(pads)
+            PagePart("shape", key=key, more={"kind": key}).add_to(pads)
     pads.add_to(the_map)
     for key, kinds in (("capacity", LINE_KINDS), ("mains", LINE_KINDS),
                        ("gas_transmission", LINE_KINDS), ("fuel_plants", POINT_KINDS),
                        ("gas_signs", POINT_KINDS), ("receptors", POINT_KINDS),
                        ("substations", POINT_KINDS)):  # fmt: skip
-        frame = whole(drawing, key, crs)
+        frame = read_whole_layer(drawing, key, crs)
         if frame is not None and "kind" in frame:
             # Hosting capacity is of the same lines, and is no load headroom.
             frame = frame[frame["kind"] != "generation"]
@@ -237,13 +249,13 @@ def _add(
 ) -> folium.GeoJson:
     """Add one layer in its style; one that is not above the sites answers the pointer."""
     one = look.layers[key]
-    parts, of = parts_of(frame.geometry.to_numpy(), kinds)
+    parts, of = split_parts(frame.geometry.to_numpy(), kinds)
     shapes[key] = {"pack": pack_degrees(parts, of, len(frame), frame.crs, metres=SIMPLIFY_M)}
-    options: dict[str, Any] = {"style": constant(**look_of(one))}
+    options: dict[str, Any] = {"style": constant_style(**leaflet_style(one))}
     if above:
         options |= {"pane": "above", "interactive": False}
     else:
-        shapes[key]["tips"] = coded(_tips(key, frame, one.title))
+        shapes[key]["tips"] = encode_texts(_list_tooltips(key, frame, one.title))
         options["on_each_feature"] = JsCode(f"padfinder.tip({json.dumps(key)})")
     if one.symbol == "dot":
         options["point_to_layer"] = JsCode(
@@ -255,18 +267,18 @@ def _add(
             '(f, at) => L.marker(at, {icon: L.divIcon({className: "pf-substation", '
             f"iconSize: [{side}, {side}]}}), keyboard: false}})"
         )
-    layer = empty_layer(switch_name(one), show=one.show, control=True, **options)
-    Part("shape", key=key, more={}).add_to(layer)
+    layer = make_empty_layer(format_switch_name(one), show=one.show, control=True, **options)
+    PagePart("shape", key=key, more={}).add_to(layer)
     layer.add_to(the_map)
     return layer
 
 
 def _by_kind(look: Style) -> str:
-    by = {key: look_of(look.layers[key]) for key in ON_A_PAD}
+    by = {key: leaflet_style(look.layers[key]) for key in ON_A_PAD}
     return f"(f) => ({json.dumps(by)})[f.properties.kind]"
 
 
-def _tips(key: str, frame: gpd.GeoDataFrame, title: str) -> list[str]:
+def _list_tooltips(key: str, frame: gpd.GeoDataFrame, title: str) -> list[str]:
     """Return what the pointer is told of each row: the layer's own columns, one to a line."""
     lines = [[title] * len(frame)]
     for name, column in read_layers()[key].columns.items():

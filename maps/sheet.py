@@ -20,7 +20,7 @@ from folium.template import Template
 from folium.utilities import JsCode
 from xstatic.pkg import leaflet
 
-from maps.pack import packed, script_json
+from maps.pack import format_script_json, pack_parts
 from maps.style import LayerStyle
 
 TILES = "https://tile.openstreetmap.org/{z}/{x}/{y}.png"
@@ -43,43 +43,42 @@ class Verbatim(Element):
         return self.text
 
 
-class Part(MacroElement):
+class PagePart(MacroElement):
     """A part of the page whose template is maps/page/NAME.html."""
 
     def __init__(self, name: str, **given: Any) -> None:
         super().__init__()
         self._name = name
-        self._template = Template(_file(f"{name}.html"))
+        self._template = Template(_read_page_file(f"{name}.html"))
         self.given = given
 
 
-def page(the_map: folium.Map, blocks: dict[str, object], title: str) -> str:
+def render_page(the_map: folium.Map, blocks: dict[str, object], title: str) -> str:
     """Return the map's page with Leaflet, the style sheet and the data written into it."""
     figure = the_map.get_root()
     figure.title = title.translate({ord(c): f"&#{ord(c)};" for c in "<>&"})
-    code, sheet = _leaflet()
+    code, sheet = _read_leaflet()
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     figure.header.add_child(Verbatim(policy), name="policy", index=0)
     for name, part in (
         ("leaflet_css", f"<style>{sheet}</style>"),
         ("leaflet", f"<script>{code}</script>"),
-        ("page_css", f"<style>{_file('page.css')}</style>"),
-        ("base", f"<script>{_file('base.js')}</script>"),
+        ("page_css", f"<style>{_read_page_file('page.css')}</style>"),
+        ("base", f"<script>{_read_page_file('base.js')}</script>"),
     ):
         figure.header.add_child(Verbatim(part), name=name)
     for name, value in blocks.items():
-        held = (
-            f'<script type="application/json" id="padfinder-{name}">{script_json(value)}</script>'
-        )
+        text = format_script_json(value)
+        held = f'<script type="application/json" id="padfinder-{name}">{text}</script>'
         figure.html.add_child(Verbatim(held), name=name)
     # Folium's own ids are random: number them, so that the same night gives the same page.
-    for number, element in enumerate(_elements(figure)):
+    for number, element in enumerate(_list_elements(figure)):
         element._id = f"{number:03d}"  # noqa: SLF001
     text: str = figure.render()
     return text
 
 
-def _elements(root: Element) -> list[Element]:
+def _list_elements(root: Element) -> list[Element]:
     found, waiting = [], [root, root.header, root.html, root.script]
     while waiting:
         element = waiting.pop(0)
@@ -88,11 +87,11 @@ def _elements(root: Element) -> list[Element]:
     return list(dict.fromkeys(found))
 
 
-def _file(name: str) -> str:
+def _read_page_file(name: str) -> str:
     return files(__package__).joinpath("page", name).read_text(encoding="utf-8")
 
 
-def _leaflet() -> tuple[str, str]:
+def _read_leaflet() -> tuple[str, str]:
     """Return Leaflet's script, and its style sheet with the images written into it."""
     folder = Path(leaflet.BASE_DIR)
     code = (folder / "leaflet.js").read_text(encoding="utf-8")
@@ -107,7 +106,7 @@ def _leaflet() -> tuple[str, str]:
     )
 
 
-def fitted_map(shown: gpd.GeoDataFrame, max_zoom: int = 17) -> folium.Map:
+def make_map(shown: gpd.GeoDataFrame, max_zoom: int = 17) -> folium.Map:
     """Return a map without a layer, open on all of `shown` (in any CRS)."""
     made = folium.Map(tiles=None, prefer_canvas=True, control_scale=True, font_size="0.85rem",
                       zoom_control="topleft")  # fmt: skip
@@ -126,10 +125,10 @@ def pack_degrees(
     if metres:
         shapes = shapely.simplify(shapes, metres)
     degrees = gpd.GeoSeries(shapes, crs=crs).to_crs(4326).to_numpy()
-    return packed(degrees, of, count, digits=digits)
+    return pack_parts(degrees, of, count, digits=digits)
 
 
-def empty_layer(name: str, *, show: bool, control: bool, pane: str | None = None,
+def make_empty_layer(name: str, *, show: bool, control: bool, pane: str | None = None,
                 interactive: bool = True, **options: Any) -> folium.GeoJson:  # fmt: skip
     """Return a layer that is filled from packed shapes when the page opens."""
     if pane:
@@ -140,13 +139,13 @@ def empty_layer(name: str, *, show: bool, control: bool, pane: str | None = None
                           **options)  # fmt: skip
 
 
-def constant(**look: Any) -> JsCode:
+def constant_style(**look: Any) -> JsCode:
     """Return a style that is the same for every feature; what is None or empty is left out."""
     given = {key: value for key, value in look.items() if value not in (None, "")}
     return JsCode(f"() => ({json.dumps(given)})")
 
 
-def switch_name(one: LayerStyle) -> str:
+def format_switch_name(one: LayerStyle) -> str:
     """Return a layer's title for its switch, with its symbol before it."""
     edge = f"{max(one.width, 1):g}px {'dashed' if one.dash else 'solid'} {one.colour}"
     drawn = f"border-top:{edge}" if one.symbol == "line" else f"border:{edge};background:{one.fill}"
@@ -154,14 +153,16 @@ def switch_name(one: LayerStyle) -> str:
     return f"{swatch}<span>{one.title}</span>"
 
 
-def look_of(one: LayerStyle) -> dict[str, Any]:
+def leaflet_style(one: LayerStyle) -> dict[str, Any]:
     """Return a layer's style as Leaflet names it."""
     area = one.symbol != "line"
     return {"color": one.colour, "weight": one.width, "dashArray": one.dash, "fill": area,
             "fillColor": one.fill, "fillOpacity": one.fill_opacity, "opacity": 1}  # fmt: skip
 
 
-def whole(drawing: dict[str, gpd.GeoDataFrame], key: str, crs: Any) -> gpd.GeoDataFrame | None:
+def read_whole_layer(
+    drawing: dict[str, gpd.GeoDataFrame], key: str, crs: Any
+) -> gpd.GeoDataFrame | None:
     """Return a layer in the market's frame without its missing shapes; None if nothing is left."""
     frame = drawing.get(key)
     if frame is None:

@@ -10,23 +10,23 @@ from pydantic import Field, model_validator
 from geo.contract.toml import parse_toml
 from geo.model import Frozen, NotNegative, Share
 
-Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+Color = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 Dash = Annotated[str, Field(pattern=r"^(\d+( \d+)*)?$")]
 MEANINGFUL_STOPS = 2
 
 
-class Stop(Frozen):
+class ColorStop(Frozen):
     """One point of the score's colour line."""
 
     at: float
-    colour: Colour
+    colour: Color
 
 
 class ScoreStyle(Frozen):
     """The fill of a score: straight lines between stops, and a colour for one not known."""
 
-    unknown: Colour
-    stops: tuple[Stop, ...]
+    unknown: Color
+    stops: tuple[ColorStop, ...]
 
     @model_validator(mode="after")
     def _must_climb(self) -> Self:
@@ -36,32 +36,32 @@ class ScoreStyle(Frozen):
         return self
 
 
-class Outline(Frozen):
+class VerdictStyle(Frozen):
     """How a verdict is told apart."""
 
     title: str
-    colour: Colour
+    colour: Color
     width: NotNegative
     dash: Dash = ""
     fill_opacity: Share
 
 
-class Backdrop(Frozen):
+class BackdropStyle(Frozen):
     """Every parcel, tinted by its use class."""
 
-    line: Colour
+    line: Color
     line_width: NotNegative
-    unclassified: Colour
-    fill: dict[str, Colour]
+    unclassified: Color
+    fill: dict[str, Color]
 
 
-class Ground(Frozen):
+class GroundStyle(Frozen):
     """Streets, water, rail and boundaries."""
 
-    colour: Colour
+    colour: Color
     width: NotNegative
-    casing: Colour | None = None
-    fill: Colour | None = None
+    casing: Color | None = None
+    fill: Color | None = None
     dash: Dash = ""
 
 
@@ -70,10 +70,10 @@ class LayerStyle(Frozen):
 
     title: str
     symbol: Literal["area", "line", "dot", "square"]
-    colour: Colour
+    colour: Color
     width: NotNegative
     show: bool
-    fill: Colour | None = None
+    fill: Color | None = None
     fill_opacity: Share = 1.0
     dash: Dash = ""
     radius: NotNegative = 4.0
@@ -85,9 +85,9 @@ class NoiseStyle(Frozen):
     line_width: NotNegative
     band_opacity: Share
     loudest_opacity: Share
-    site: Colour
+    site: Color
     site_width: NotNegative
-    levels: tuple[Stop, ...]
+    levels: tuple[ColorStop, ...]
 
     def colour(self, level_dba: float) -> str:
         """Return the colour of the highest level that is not above this one; else the first."""
@@ -99,15 +99,15 @@ class Style(Frozen):
     """Everything in style.toml."""
 
     score: ScoreStyle
-    verdict: dict[Literal["fit", "unknown", "unfit"], Outline]
-    backdrop: Backdrop
-    ground: dict[str, Ground]
+    verdict: dict[Literal["fit", "unknown", "unfit"], VerdictStyle]
+    backdrop: BackdropStyle
+    ground: dict[str, GroundStyle]
     layers: dict[str, LayerStyle]
     noise: NoiseStyle
 
 
 @cache
-def style() -> Style:
+def read_style() -> Style:
     """Return the map's style.
 
     Raises ConfigError with every fault of style.toml at once.
@@ -116,7 +116,7 @@ def style() -> Style:
     return parse_toml(Style, text, "maps/style.toml")
 
 
-def channels(colours: list[str]) -> np.ndarray:
+def split_channels(colours: list[str]) -> np.ndarray:
     """Return red, green and blue (n x 3, 0 to 255) of colours given as #rrggbb.
 
     >>> channels(["#ff8000"]).tolist()
@@ -126,20 +126,20 @@ def channels(colours: list[str]) -> np.ndarray:
     return np.array(parts, dtype=float).reshape(-1, 3)
 
 
-def luminance(colours: list[str]) -> np.ndarray:
+def relative_luminance(colours: list[str]) -> np.ndarray:
     """Return the relative luminance (0 to 1) of each colour, after WCAG 2.2."""
-    share = channels(colours) / 255
+    share = split_channels(colours) / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     return np.asarray(linear @ np.array([0.2126, 0.7152, 0.0722]))
 
 
-def fills(scores: np.ndarray, look: ScoreStyle) -> np.ndarray:
+def score_fills(scores: np.ndarray, look: ScoreStyle) -> np.ndarray:
     """Return the fill (#rrggbb) of each score; `look.unknown` where the score is NaN.
 
     A score beyond the first or last stop takes that stop's colour.
     """
     at = np.array([stop.at for stop in look.stops])
-    ends = channels([stop.colour for stop in look.stops])
+    ends = split_channels([stop.colour for stop in look.stops])
     known = ~np.isnan(scores)
     safe = np.where(known, scores, at[0])
     rgb = np.column_stack([np.interp(safe, at, ends[:, i]) for i in range(3)])

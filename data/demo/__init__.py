@@ -44,7 +44,7 @@ STAGES = (
 PRESSURE_CODES = {"low": "LP", "medium": "IP", "high": "HP"}
 
 
-def write(folder: Path, parcels: int = recipe.PARCELS, seed: int = recipe.SEED) -> None:
+def write_town(folder: Path, parcels: int = recipe.PARCELS, seed: int = recipe.SEED) -> None:
     """Write the town of about `parcels` parcels into `folder`: the same bytes every time.
 
     Parcels come as a zipped shapefile in US survey feet, substations, leaks and plants as CSV with
@@ -55,35 +55,35 @@ def write(folder: Path, parcels: int = recipe.PARCELS, seed: int = recipe.SEED) 
     folder.mkdir(parents=True, exist_ok=True)
     streams = np.random.default_rng(seed).spawn(len(STAGES))
     rng = dict(zip(STAGES, streams, strict=True))
-    plan = layout.lay_out(parcels, rng["layout"])
-    town_lots = lots.cut(plan, parcels, rng["lots"])
-    town_lots["use"] = lots.uses(town_lots, rng["uses"])
-    town_lots["use"] = lots.village(town_lots, plan.frame, rng["village"])
-    buildings = lots.build(town_lots, rng["buildings"])
-    ground = land.ground(plan, town_lots)
+    plan = layout.lay_out_town(parcels, rng["layout"])
+    town_lots = lots.cut_lots(plan, parcels, rng["lots"])
+    town_lots["use"] = lots.assign_uses(town_lots, rng["uses"])
+    town_lots["use"] = lots.cut_village(town_lots, plan.frame, rng["village"])
+    buildings = lots.place_buildings(town_lots, rng["buildings"])
+    ground = land.lay_ground(plan, town_lots)
     _write_land(folder, plan, town_lots, buildings, ground, rng)
-    served = streets.served(plan, town_lots)
+    served = streets.streets_served(plan, town_lots)
     _write_power(folder, plan, served, ground, rng)
     _write_gas(folder, plan, served, ground, rng)
     _write_plants(folder, plan, town_lots, ground)
-    files.write_geotiff(grids.elevation(plan, ground.town), folder / "elevation.tif")
-    files.write_geotiff(grids.ambient(plan, ground.town), folder / "ambient.tif")
+    files.write_geotiff(grids.make_elevation(plan, ground.town), folder / "elevation.tif")
+    files.write_geotiff(grids.make_ambient(plan, ground.town), folder / "ambient.tif")
 
 
 def _write_land(
     folder: Path,
-    plan: layout.Layout,
+    plan: layout.TownLayout,
     town_lots: gpd.GeoDataFrame,
     buildings: gpd.GeoDataFrame,
-    ground: land.Ground,
+    ground: land.TownGround,
     rng: dict[str, np.random.Generator],
 ) -> None:
-    ways = land.rights_of_way(plan, town_lots, ground.town)
-    rows = assessor.table(town_lots, buildings, ways, rng["faults"])
-    rows = rows.set_geometry(files.placed(rows.geometry.to_numpy(), files.FEET))
+    ways = land.draw_rights_of_way(plan, town_lots, ground.town)
+    rows = assessor.write_tax_table(town_lots, buildings, ways, rng["faults"])
+    rows = rows.set_geometry(files.place_shapes(rows.geometry.to_numpy(), files.FEET))
     files.write_shapefile_zip(rows, folder / "parcels.zip", "M999TaxPar_CY26")
 
-    zones = land.zoning(plan, town_lots)
+    zones = land.draw_zoning(plan, town_lots)
     codes = zones.zone.copy()
     # One clerk typed in lower case, another left a blank.
     codes.iloc[3::17] = codes.iloc[3::17].str.lower()
@@ -100,20 +100,22 @@ def _write_land(
     height_ft[rng["faults"].random(len(height_ft)) < 0.05] = np.nan
     footprints = gpd.GeoDataFrame(
         {"STRUCT_ID": [f"B{i:06d}" for i in range(len(buildings))], "HEIGHT_FT": height_ft},
-        geometry=files.placed(buildings.geometry.to_numpy()),
+        geometry=files.place_shapes(buildings.geometry.to_numpy()),
     )
     footprints.to_parquet(
         folder / "buildings.parquet", compression="zstd", write_covering_bbox=True
     )
 
-    heard = land.receptors(town_lots, ground)
+    heard = land.place_receptors(town_lots, ground)
     files.write_geojson(
         pd.DataFrame({"TYPE": heard.kind.str.upper(), "NAME": heard.name}),
         heard.geometry.to_numpy(),
         folder / "receptors.geojson",
     )
-    wet = [land.flood(plan, ground.town)]
-    marsh = [one for one in land.wetland(plan, ground.town, rng["wetland"]) if not one.is_empty]
+    wet = [land.draw_flood_zone(plan, ground.town)]
+    marsh = [
+        one for one in land.draw_wetland(plan, ground.town, rng["wetland"]) if not one.is_empty
+    ]
     files.write_geopackage(
         {
             "flood": _frame({"FLD_ZONE": ["AE"] * len(wet)}, wet),
@@ -121,7 +123,7 @@ def _write_land(
         },
         folder / "water.gpkg",
     )
-    served = streets.served(plan, town_lots)
+    served = streets.streets_served(plan, town_lots)
     river = plan.river.buffer(recipe.RIVER_M / 2).intersection(ground.town)
     rail = plan.rail.intersection(ground.town)
     drawn = [*served.geometry, river, rail, ground.town.exterior]
@@ -136,9 +138,9 @@ def _write_land(
 
 def _write_power(
     folder: Path,
-    plan: layout.Layout,
+    plan: layout.TownLayout,
     served: gpd.GeoDataFrame,
-    ground: land.Ground,
+    ground: land.TownGround,
     rng: dict[str, np.random.Generator],
 ) -> None:
     stations = recipe.SUBSTATIONS
@@ -162,7 +164,7 @@ def _write_power(
         shapely.points([plan.frame.place(*s.at) for s in stations]),
         folder / "substations.csv",
     )
-    sections = power.feeders(served, plan, ground, rng["feeders"], rng["sections"])
+    sections = power.lay_feeders(served, plan, ground, rng["feeders"], rng["sections"])
     said = sections.load_mw
     files.write_geojson(
         pd.DataFrame(
@@ -173,14 +175,14 @@ def _write_power(
                 "LOAD_CAP_MW": said.map("{:g}".format).where(said.notna()),
                 # The number beside the text, which the export made 0 where the text is empty.
                 "LOAD_CAP_MW_V": said.fillna(0.0),
-                "HC_GEN_KW": power.hosting_kw(sections, rng["hosting"]),
+                "HC_GEN_KW": power.assign_hosting_kw(sections, rng["hosting"]),
                 "UPDATED": "2026-05-01",
             }
         ),
         sections.geometry.to_numpy(),
         folder / "feeders.geojson",
     )
-    cells = power.cells(sections, plan.frame, ground, rng["cells"])
+    cells = power.make_cells(sections, plan.frame, ground, rng["cells"])
     files.write_geojson(
         pd.DataFrame(
             {
@@ -193,7 +195,7 @@ def _write_power(
         cells.geometry.to_numpy(),
         folder / "load_study.geojson",
     )
-    areas = power.areas(plan.frame, ground)
+    areas = power.make_areas(plan.frame, ground)
     files.write_geojson(
         pd.DataFrame(
             {
@@ -212,12 +214,12 @@ def _write_power(
 
 def _write_gas(
     folder: Path,
-    plan: layout.Layout,
+    plan: layout.TownLayout,
     served: gpd.GeoDataFrame,
-    ground: land.Ground,
+    ground: land.TownGround,
     rng: dict[str, np.random.Generator],
 ) -> None:
-    pipes = gas.on_record(gas.mains(served, plan, ground, rng["mains"]), rng["records"])
+    pipes = gas.record_mains(gas.lay_mains(served, plan, ground, rng["mains"]), rng["records"])
     files.write_geopackage(
         {
             "gas_main": _frame(
@@ -234,7 +236,7 @@ def _write_gas(
         },
         folder / "gas_mains.gpkg",
     )
-    leaks = gas.signs(served, pipes, ground, rng["signs"])
+    leaks = gas.scatter_signs(served, pipes, ground, rng["signs"])
     files.write_csv(
         pd.DataFrame(
             {
@@ -246,13 +248,13 @@ def _write_gas(
         leaks.geometry.to_numpy(),
         folder / "gas_leaks.csv",
     )
-    sold = gas.territories(plan, ground)
+    sold = gas.draw_territories(plan, ground)
     files.write_geojson(
         pd.DataFrame({"COMPANY": sold.company}),
         sold.geometry.to_numpy(),
         folder / "gas_territories.geojson",
     )
-    lines = gas.transmission(plan, ground)
+    lines = gas.draw_transmission(plan, ground)
     files.write_geojson(
         pd.DataFrame(
             {"TYPEPIPE": "Interstate", "Operator": lines.operator, "Status": lines.status}
@@ -263,7 +265,7 @@ def _write_gas(
 
 
 def _write_plants(
-    folder: Path, plan: layout.Layout, town_lots: gpd.GeoDataFrame, ground: land.Ground
+    folder: Path, plan: layout.TownLayout, town_lots: gpd.GeoDataFrame, ground: land.TownGround
 ) -> None:
     listed = recipe.PLANTS
     files.write_csv(
@@ -281,7 +283,7 @@ def _write_plants(
                 "As Of": "2025-09",
             }
         ),
-        plants.points(town_lots, plan.frame, ground),
+        plants.place_plants(town_lots, plan.frame, ground),
         folder / "fuel_plants.csv",
     )
 
@@ -293,4 +295,4 @@ def _write_coverage(folder: Path, name: str, area: shapely.Geometry) -> None:
 
 
 def _frame(columns: dict[str, list[str]], shapes: list[shapely.Geometry]) -> gpd.GeoDataFrame:
-    return gpd.GeoDataFrame(columns, geometry=files.placed(np.array(shapes, dtype=object)))
+    return gpd.GeoDataFrame(columns, geometry=files.place_shapes(np.array(shapes, dtype=object)))

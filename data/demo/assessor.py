@@ -66,7 +66,7 @@ SHARED_OWNER, NO_OWNER = 0.04, 0.01
 TOUCH_M = 0.05
 
 
-def table(
+def write_tax_table(
     lots: gpd.GeoDataFrame,
     buildings: gpd.GeoDataFrame,
     ways: gpd.GeoDataFrame,
@@ -95,7 +95,7 @@ def table(
             "BLDG_AREA": (floor_m2 * unit_factor("m2", "ft2")).round(0),
             "STORIES": [f"{n:.0f}" if n > 0 else "" for n in storeys],
             "RECORD_COU": 1,
-            "OWNER1": owners(lots),
+            "OWNER1": name_owners(lots),
         },
         geometry=lots.geometry.to_numpy(),
     )
@@ -107,7 +107,7 @@ def table(
     return pd.concat([rows, between], ignore_index=True)
 
 
-def owners(lots: gpd.GeoDataFrame) -> Array:
+def name_owners(lots: gpd.GeoDataFrame) -> Array:
     """Return each lot's owner (n,), in capitals, None where the assessor has none.
 
     All are different, but that some commercial and industrial lots that touch the next of their

@@ -21,7 +21,7 @@ import shapely
 from affine import Affine
 
 from data.demo import recipe
-from data.demo.grids import NODATA, Grid
+from data.demo.grids import NODATA, DemoGrid
 
 Array = np.ndarray
 FIXED_DATE = "2026-01-01"
@@ -30,7 +30,7 @@ FEET = "EPSG:2249"
 DEGREES = "EPSG:4326"
 
 
-def placed(shapes: Array, crs: str = recipe.CRS) -> gpd.GeoSeries:
+def place_shapes(shapes: Array, crs: str = recipe.CRS) -> gpd.GeoSeries:
     """Move shapes from the town's own frame to where the town stands, in `crs`."""
     moved = shapely.transform(shapes, lambda xy: xy + np.array(recipe.MIDDLE_M))
     series = gpd.GeoSeries(moved, crs=recipe.CRS)
@@ -55,7 +55,7 @@ def write_shapefile_zip(table: gpd.GeoDataFrame, path: Path, name: str) -> None:
 
 def write_geojson(table: pd.DataFrame, shapes: Array, path: Path) -> None:
     """Write columns and shapes (town frame) as GeoJSON in degrees, to about a centimetre."""
-    degrees = placed(shapes, DEGREES).to_numpy()
+    degrees = place_shapes(shapes, DEGREES).to_numpy()
     geometry = shapely.to_geojson(shapely.set_precision(degrees, 1e-7, mode="pointwise"))
     features = [
         {"type": "Feature", "properties": row, "geometry": json.loads(shape)}
@@ -77,7 +77,7 @@ def write_geopackage(layers: dict[str, gpd.GeoDataFrame], path: Path) -> None:
 
 def write_csv(table: pd.DataFrame, shapes: Array, path: Path) -> None:
     """Write columns, and points (town frame) as longitude and latitude in text."""
-    lon, lat = shapely.get_coordinates(placed(shapes, DEGREES).to_numpy()).T
+    lon, lat = shapely.get_coordinates(place_shapes(shapes, DEGREES).to_numpy()).T
     table = table.assign(
         Longitude=[f"{value:.6f}" for value in lon], Latitude=[f"{value:.6f}" for value in lat]
     )
@@ -86,7 +86,7 @@ def write_csv(table: pd.DataFrame, shapes: Array, path: Path) -> None:
     path.write_bytes(text.getvalue().encode("utf-8-sig"))
 
 
-def write_geotiff(grid: Grid, path: Path) -> None:
+def write_geotiff(grid: DemoGrid, path: Path) -> None:
     """Write a grid (town frame) as a compressed GeoTIFF where the town stands."""
     (rows, columns), t = grid.data.shape, grid.transform
     with rasterio.open(

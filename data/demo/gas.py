@@ -5,16 +5,16 @@ import numpy as np
 import shapely
 
 from data.demo import recipe
-from data.demo.land import Ground
-from data.demo.layout import Layout
+from data.demo.land import TownGround
+from data.demo.layout import TownLayout
 from data.demo.recipe import DISTRICTS, Main
-from data.demo.streets import patches
+from data.demo.streets import split_into_patches
 
 Array = np.ndarray
 
 
-def mains(
-    streets: gpd.GeoDataFrame, layout: Layout, ground: Ground, rng: np.random.Generator
+def lay_mains(
+    streets: gpd.GeoDataFrame, layout: TownLayout, ground: TownGround, rng: np.random.Generator
 ) -> gpd.GeoDataFrame:
     """Return the mains on record. Columns: diameter_in, pressure_class, material (NaN or None).
 
@@ -22,7 +22,7 @@ def mains(
     without a main are not there.
     """
     district = _served_as(streets, layout)
-    middle, patch = patches(streets, recipe.PATCH_M)
+    middle, patch = split_into_patches(streets, recipe.PATCH_M)
     size = np.full(len(streets), None, dtype=object)
     pressure = np.full(len(streets), None, dtype=object)
     same = rng.random(len(streets)) < 0.75
@@ -60,7 +60,7 @@ def mains(
     return found[laid].reset_index(drop=True)
 
 
-def _served_as(streets: gpd.GeoDataFrame, layout: Layout) -> Array:
+def _served_as(streets: gpd.GeoDataFrame, layout: TownLayout) -> Array:
     """Return each street's recipe for utilities: an arterial among houses serves its strip."""
     of = layout.cells.loc[streets.cell.to_numpy()].reset_index(drop=True)
     homes = of.district.isin(["suburb", "courts", "old_town"])
@@ -68,8 +68,8 @@ def _served_as(streets: gpd.GeoDataFrame, layout: Layout) -> Array:
     return np.asarray(of.district.mask(strip, "strip").mask(strip & of.main_street, "main_street"))
 
 
-def signs(
-    streets: gpd.GeoDataFrame, pipes: gpd.GeoDataFrame, ground: Ground, rng: np.random.Generator
+def scatter_signs(
+    streets: gpd.GeoDataFrame, pipes: gpd.GeoDataFrame, ground: TownGround, rng: np.random.Generator
 ) -> gpd.GeoDataFrame:
     """Return leak reports and a few regulating stations, as points. Columns: sign, street, day."""
     lines = streets.geometry.to_numpy()
@@ -101,7 +101,7 @@ def signs(
     )
 
 
-def on_record(pipes: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
+def record_mains(pipes: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
     """Return the mains as on record. Columns added: maop, status; material "UNK" for some.
 
     The highest allowed pressure is text in whatever unit a hand typed, and stands only where no
@@ -125,7 +125,7 @@ def on_record(pipes: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDataF
     return found.assign(maop=maop, status=status, material=material)
 
 
-def territories(layout: Layout, ground: Ground) -> gpd.GeoDataFrame:
+def draw_territories(layout: TownLayout, ground: TownGround) -> gpd.GeoDataFrame:
     """Return where each gas company sells. Column: company. A corner is nobody's."""
     _, east = recipe.GAS_TERRITORY
     beyond = layout.frame.box(east, 99, -99, 99).intersection(ground.county)
@@ -133,7 +133,7 @@ def territories(layout: Layout, ground: Ground) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame({"company": recipe.GAS_COMPANIES}, geometry=[ground.gas, rest])
 
 
-def transmission(layout: Layout, ground: Ground) -> gpd.GeoDataFrame:
+def draw_transmission(layout: TownLayout, ground: TownGround) -> gpd.GeoDataFrame:
     """Return the transmission lines as far as the county goes. Columns: operator, status."""
     table = recipe.GAS_TRANSMISSION
     shapes = [

@@ -7,7 +7,7 @@ import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
-from data.demo.layout import Layout
+from data.demo.layout import TownLayout
 
 Array = np.ndarray
 NODATA = -9999.0
@@ -17,7 +17,7 @@ QUIET_DBA = 36.0
 
 
 @dataclass(frozen=True)
-class Grid:
+class DemoGrid:
     """Data (row 0 north) with their transform in the town's own frame."""
 
     data: Array
@@ -31,7 +31,7 @@ def _blank(town: shapely.Geometry, pixel_m: float) -> tuple[Affine, tuple[int, i
     return Affine(pixel_m, 0, left, 0, -pixel_m, high), shape
 
 
-def elevation(layout: Layout, town: shapely.Geometry) -> Grid:
+def make_elevation(layout: TownLayout, town: shapely.Geometry) -> DemoGrid:
     """Return ground height in feet: a valley along the river, hills behind it."""
     pixel_m = 15.0 * max(1.0, layout.frame.scale)
     transform, (rows, columns) = _blank(town, pixel_m)
@@ -47,10 +47,10 @@ def elevation(layout: Layout, town: shapely.Geometry) -> Grid:
     values = (height_m / 0.3048).round(1).astype("float32")
     # The survey's first columns were flown in cloud.
     values[:, :3] = NODATA
-    return Grid(values, transform)
+    return DemoGrid(values, transform)
 
 
-def ambient(layout: Layout, town: shapely.Geometry) -> Grid:
+def make_ambient(layout: TownLayout, town: shapely.Geometry) -> DemoGrid:
     """Return the level exceeded nine tenths of the time: the sum of roads, streets and railway."""
     pixel_m = 20.0 * max(1.0, layout.frame.scale)
     transform, shape = _blank(town, pixel_m)
@@ -65,7 +65,7 @@ def ambient(layout: Layout, town: shapely.Geometry) -> Grid:
         there = rasterize(((one, 1) for one in shapes), shape, transform=transform, dtype="uint8")
         power = np.maximum(power, there * 10 ** (SOURCES_DBA[kind] / 10))
     values = 10 * np.log10(_spread(power, pixel_m) + 10 ** (QUIET_DBA / 10))
-    return Grid(values.round(1).astype("float32"), transform)
+    return DemoGrid(values.round(1).astype("float32"), transform)
 
 
 def _spread(power: Array, pixel_m: float) -> Array:

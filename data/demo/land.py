@@ -8,7 +8,7 @@ import pandas as pd
 import shapely
 
 from data.demo import recipe
-from data.demo.layout import Layout
+from data.demo.layout import TownLayout
 from data.demo.recipe import DISTRICTS
 
 Array = np.ndarray
@@ -43,7 +43,7 @@ LAST_NAMES = {
 
 
 @dataclass(frozen=True)
-class Ground:
+class TownGround:
     """The areas of the town: its line, how far each layer that ends elsewhere goes, its county."""
 
     town: shapely.Geometry
@@ -54,7 +54,7 @@ class Ground:
     county: shapely.Geometry
 
 
-def ground(layout: Layout, lots: gpd.GeoDataFrame) -> Ground:
+def lay_ground(layout: TownLayout, lots: gpd.GeoDataFrame) -> TownGround:
     """Return the areas that the layers cover, in the town's own frame."""
     cells = layout.cells.geometry.to_numpy()[np.unique(lots.cell)]
     town = shapely.union_all(shapely.buffer(cells, 70.0, quad_segs=4)).simplify(5.0)
@@ -66,10 +66,10 @@ def ground(layout: Layout, lots: gpd.GeoDataFrame) -> Ground:
     footprints = town.difference(box(*recipe.WEST_VILLAGE))
     clerk = town.intersection(box(-9, recipe.CLERKS_LIST_END, -9, 9))
     county = shapely.box(*town.buffer(6_000).bounds)
-    return Ground(town, gas, hosting, footprints, clerk, county)
+    return TownGround(town, gas, hosting, footprints, clerk, county)
 
 
-def zoning(layout: Layout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def draw_zoning(layout: TownLayout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Return the zoning districts. Their lines follow streets, or miss the lots behind a strip."""
     cells = layout.cells.loc[np.unique(lots.cell)]
     whole = cells.geometry.to_numpy()
@@ -104,8 +104,8 @@ def zoning(layout: Layout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return table[(table.geom_type == "Polygon") & (table.area > 30)].reset_index(drop=True)
 
 
-def rights_of_way(
-    layout: Layout, lots: gpd.GeoDataFrame, town: shapely.Geometry
+def draw_rights_of_way(
+    layout: TownLayout, lots: gpd.GeoDataFrame, town: shapely.Geometry
 ) -> gpd.GeoDataFrame:
     """Return the ground between the lots: streets, the river, the railway. Column: kind."""
     blocks = layout.blocks.loc[np.unique(lots.block)]
@@ -128,7 +128,7 @@ def rights_of_way(
     return table[~table.is_empty].reset_index(drop=True)
 
 
-def flood(layout: Layout, town: shapely.Geometry) -> shapely.Geometry:
+def draw_flood_zone(layout: TownLayout, town: shapely.Geometry) -> shapely.Geometry:
     """Return the flood zone: wider on one bank of the river than on the other, then the other."""
     x, y = shapely.get_coordinates(layout.river).T
     swing = np.sin(x / (430 * max(layout.frame.scale, 0.4)))
@@ -137,7 +137,7 @@ def flood(layout: Layout, town: shapely.Geometry) -> shapely.Geometry:
     return shapely.Polygon(np.vstack([low, high[::-1]])).buffer(0).intersection(town)
 
 
-def wetland(layout: Layout, town: shapely.Geometry, rng: np.random.Generator) -> Array:
+def draw_wetland(layout: TownLayout, town: shapely.Geometry, rng: np.random.Generator) -> Array:
     """Return marshes: a few blotches along the river."""
     line = layout.river.intersection(town)
     count = max(2, round(9 * layout.frame.scale))
@@ -154,7 +154,7 @@ def wetland(layout: Layout, town: shapely.Geometry, rng: np.random.Generator) ->
     return np.asarray(shapely.intersection(shapely.polygons(rings), town))
 
 
-def receptors(lots: gpd.GeoDataFrame, ground: Ground) -> gpd.GeoDataFrame:
+def place_receptors(lots: gpd.GeoDataFrame, ground: TownGround) -> gpd.GeoDataFrame:
     """Return schools, the hospital, inns and churches as points, parks as their ground.
 
     Those beyond the end of the clerk's list are not there.

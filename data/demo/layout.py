@@ -20,7 +20,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Frame:
+class TownFrame:
     """How large the town is: `scale` is 1 for 20,000 parcels, and `half_m` its half axes."""
 
     scale: float
@@ -41,10 +41,10 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TownLayout:
     """What was laid out: cells, blocks, streets, and the lines that the town grew along."""
 
-    frame: Frame
+    frame: TownFrame
     cells: gpd.GeoDataFrame
     blocks: gpd.GeoDataFrame
     streets: gpd.GeoDataFrame
@@ -53,7 +53,7 @@ class Layout:
     rail: shapely.LineString
 
 
-def frame(parcels: int, rng: np.random.Generator) -> Frame:
+def make_frame(parcels: int, rng: np.random.Generator) -> TownFrame:
     """Return the frame that holds `parcels`, with some room to spare."""
     scale = float(np.sqrt(parcels / recipe.PARCELS))
     half_m = (recipe.HALF_M[0] * scale, recipe.HALF_M[1] * scale)
@@ -63,10 +63,10 @@ def frame(parcels: int, rng: np.random.Generator) -> Frame:
     turn = rng.uniform(0, 2 * np.pi, count)
     phase = rng.uniform(0, 2 * np.pi, count)
     push = rng.uniform(0, 2 * np.pi, count)
-    return Frame(scale, half_m, np.column_stack([length, turn, phase, push]))
+    return TownFrame(scale, half_m, np.column_stack([length, turn, phase, push]))
 
 
-def warp(shapes: Array, waves: Array) -> Array:
+def warp_points(shapes: Array, waves: Array) -> Array:
     """Move every vertex of `shapes` along smooth waves. Neighbours stay neighbours."""
 
     def move(xy: Array) -> Array:
@@ -82,25 +82,25 @@ def warp(shapes: Array, waves: Array) -> Array:
     return np.asarray(shapely.transform(shapely.segmentize(shapes, 22.0), move))
 
 
-def lay_out(parcels: int, rng: np.random.Generator) -> Layout:
+def lay_out_town(parcels: int, rng: np.random.Generator) -> TownLayout:
     """Lay out a town with somewhat more ground than `parcels` need."""
-    town = frame(parcels, rng)
+    town = make_frame(parcels, rng)
     river, rail = _river(town), _rail(town)
     arterials = _arterials(town)
     cells = _cells(town, rng)
     blocks, streets = _grids(cells, town, rng)
     for table in (cells, blocks, streets):
-        table["geometry"] = warp(table.geometry.to_numpy(), town.waves)
+        table["geometry"] = warp_points(table.geometry.to_numpy(), town.waves)
     water = shapely.union_all([river.buffer(recipe.RIVER_M / 2), rail.buffer(recipe.RAIL_M / 2)])
     blocks = _open_streets(blocks, water, arterials)
     blocks = _set_aside_blocks(blocks, town, rng)
     blocks, courts = _courts(blocks, rng)
     blocks = _strips(blocks, cells, arterials)
     streets = _finish_streets(streets, courts, arterials, river, cells)
-    return Layout(town, cells, blocks, streets, arterials, river, rail)
+    return TownLayout(town, cells, blocks, streets, arterials, river, rail)
 
 
-def district_at(points: Array, town: Frame, rng: np.random.Generator) -> Array:
+def district_at(points: Array, town: TownFrame, rng: np.random.Generator) -> Array:
     """Return the district of each point (n, 2): the first place that holds it, else suburb."""
     x, y = town.shares(points).T
     found = np.where(rng.random(len(points)) < recipe.COURTS_SHARE, "courts", "suburb")
@@ -111,23 +111,23 @@ def district_at(points: Array, town: Frame, rng: np.random.Generator) -> Array:
     return found
 
 
-def _river(town: Frame) -> shapely.LineString:
+def _river(town: TownFrame) -> shapely.LineString:
     half_x, half_y = town.half_m
     t = np.linspace(-1.25, 1.25, 260)
     bends = 0.10 * np.sin(5.2 * t + 0.4) + 0.045 * np.sin(13.7 * t + 1.0)
     return shapely.LineString(np.column_stack([t * half_x, half_y * (-0.13 + bends)]))
 
 
-def _rail(town: Frame) -> shapely.LineString:
+def _rail(town: TownFrame) -> shapely.LineString:
     half_x, half_y = town.half_m
     t = np.linspace(-1.25, 1.25, 120)
     bends = 0.09 * np.sin(5.2 * t + 0.1) + 0.05 * np.sin(2.1 * t)
     return shapely.LineString(np.column_stack([t * half_x, half_y * (-0.36 + bends)]))
 
 
-def _arterials(town: Frame) -> gpd.GeoDataFrame:
+def _arterials(town: TownFrame) -> gpd.GeoDataFrame:
     """Draw the roads that leave the centre, each bent by its own curve."""
-    centre = np.array(town.place(*recipe.CENTRE))
+    centre = np.array(town.place(*recipe.CENTER))
     start = _centre_radius(town) - 40
     lines = []
     for _, bearing_deg, curve in recipe.ARTERIALS:
@@ -140,12 +140,12 @@ def _arterials(town: Frame) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame({"name": names}, geometry=lines)
 
 
-def _centre_radius(town: Frame) -> float:
-    rings = max(2, round(recipe.CENTRE_RADIUS_M * town.scale / recipe.RING_M))
+def _centre_radius(town: TownFrame) -> float:
+    rings = max(2, round(recipe.CENTER_RADIUS_M * town.scale / recipe.RING_M))
     return float(rings * recipe.RING_M)
 
 
-def _cells(town: Frame, rng: np.random.Generator) -> gpd.GeoDataFrame:
+def _cells(town: TownFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
     """Return the neighbourhoods: Voronoi cells of a shaken grid, less the disc of the centre."""
     half_x, half_y = town.half_m
     pitch = 420.0
@@ -160,7 +160,7 @@ def _cells(town: Frame, rng: np.random.Generator) -> gpd.GeoDataFrame:
     middles = shapely.get_coordinates(shapely.centroid(polygons)).round(3)
     polygons = polygons[np.lexsort((middles[:, 1], middles[:, 0]))]
     polygons = polygons[np.hypot(*town.shares(_xy(polygons)).T) < 1.22]
-    disc = shapely.Point(town.place(*recipe.CENTRE)).buffer(_centre_radius(town), quad_segs=32)
+    disc = shapely.Point(town.place(*recipe.CENTER)).buffer(_centre_radius(town), quad_segs=32)
     polygons = shapely.difference(polygons, disc)
     polygons = polygons[(shapely.area(polygons) > 9_000) & (shapely.get_type_id(polygons) == 3)]
     district = district_at(_xy(polygons), town, rng)
@@ -169,7 +169,7 @@ def _cells(town: Frame, rng: np.random.Generator) -> gpd.GeoDataFrame:
     cells = pd.concat([middle, cells], ignore_index=True)
     cells["strip"] = rng.random(len(cells)) < recipe.STRIP_SHARE
     cells["zone_shift_m"] = rng.uniform(-14, 12, len(cells))
-    near = np.hypot(*(town.shares(_xy(cells.geometry.to_numpy())) - recipe.CENTRE).T)
+    near = np.hypot(*(town.shares(_xy(cells.geometry.to_numpy())) - recipe.CENTER).T)
     cells["main_street"] = near < recipe.MAIN_STREET_REACH
     return cells
 
@@ -179,7 +179,7 @@ def _xy(shapes: Array) -> Array:
 
 
 def _grids(
-    cells: gpd.GeoDataFrame, town: Frame, rng: np.random.Generator
+    cells: gpd.GeoDataFrame, town: TownFrame, rng: np.random.Generator
 ) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
     """Fill each cell with blocks, and return them with the centre lines of their streets."""
     blocks: list[gpd.GeoDataFrame] = []
@@ -228,9 +228,9 @@ def _rows(
     return _whole(pieces, 3, 900.0), _whole(np.append(streets, cell.exterior), 1, 25.0)
 
 
-def _rings(disc: shapely.Polygon, town: Frame) -> tuple[Array, Array]:
+def _rings(disc: shapely.Polygon, town: TownFrame) -> tuple[Array, Array]:
     """Return the blocks of the old centre: rings around a common, cut by spokes."""
-    centre = np.array(town.place(*recipe.CENTRE))
+    centre = np.array(town.place(*recipe.CENTER))
     rings = round(_centre_radius(town) / recipe.RING_M)
     pieces: list[Array] = []
     lines: list[Array] = []
@@ -284,7 +284,7 @@ def _open_streets(
 
 
 def _set_aside_blocks(
-    blocks: gpd.GeoDataFrame, town: Frame, rng: np.random.Generator
+    blocks: gpd.GeoDataFrame, town: TownFrame, rng: np.random.Generator
 ) -> gpd.GeoDataFrame:
     """Give whole blocks to schools, parks and the hospital."""
     district = blocks.district.to_numpy().copy()

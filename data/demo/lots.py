@@ -10,7 +10,7 @@ import pandas as pd
 import shapely
 
 from data.demo import recipe
-from data.demo.layout import Frame, Layout
+from data.demo.layout import TownFrame, TownLayout
 from data.demo.recipe import DISTRICTS
 
 Array = np.ndarray
@@ -18,7 +18,7 @@ ROUNDS = 16
 TRIES = 3
 
 
-def cut(layout: Layout, parcels: int, rng: np.random.Generator) -> gpd.GeoDataFrame:
+def cut_lots(layout: TownLayout, parcels: int, rng: np.random.Generator) -> gpd.GeoDataFrame:
     """Return about `parcels` lots, from the middle of the town outwards, with their addresses.
 
     Columns: block, cell, district, place, number, street, front_x, front_y, geometry.
@@ -126,7 +126,7 @@ def _fronts(halves: tuple[Array, Array], edge: Array, low: Array) -> Array:
     return good
 
 
-def uses(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
+def assign_uses(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
     """Return the use code of each lot, drawn from its district's."""
     use = np.empty(len(lots), dtype=object)
     for name, district in DISTRICTS.items():
@@ -140,7 +140,7 @@ def uses(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
     return use
 
 
-def village(lots: gpd.GeoDataFrame, frame: Frame, rng: np.random.Generator) -> Array:
+def cut_village(lots: gpd.GeoDataFrame, frame: TownFrame, rng: np.random.Generator) -> Array:
     """Return the use codes with a shop below in place of some of the west village's houses."""
     west, east, south, north = recipe.WEST_VILLAGE
     x, y = frame.shares(_xy(lots.geometry.to_numpy())).T
@@ -151,7 +151,7 @@ def village(lots: gpd.GeoDataFrame, frame: Frame, rng: np.random.Generator) -> A
     return use
 
 
-def _addresses(lots: gpd.GeoDataFrame, layout: Layout) -> gpd.GeoDataFrame:
+def _addresses(lots: gpd.GeoDataFrame, layout: TownLayout) -> gpd.GeoDataFrame:
     """Number each lot along its nearest street, odd on one side and even on the other."""
     lines = layout.streets.geometry.to_numpy()
     tree = shapely.STRtree(lines)
@@ -180,7 +180,7 @@ def _addresses(lots: gpd.GeoDataFrame, layout: Layout) -> gpd.GeoDataFrame:
 BARE = ("130", "337", "390", "440", "900", "975")
 
 
-def build(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
+def place_buildings(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
     """Stand a building on every lot that has one. Columns: lot, storeys, height_m, geometry.
 
     Each is set back from the front of its lot and as wide as the sides allow; large lots have a

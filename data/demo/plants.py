@@ -5,17 +5,17 @@ import numpy as np
 import shapely
 
 from data.demo import recipe
-from data.demo.land import Ground
-from data.demo.layout import Frame
+from data.demo.land import TownGround
+from data.demo.layout import TownFrame
 
 
-def points(lots: gpd.GeoDataFrame, frame: Frame, ground: Ground) -> np.ndarray:
+def place_plants(lots: gpd.GeoDataFrame, frame: TownFrame, ground: TownGround) -> np.ndarray:
     """Return the point of each plant of the recipe (n,), in the town's own frame."""
     return np.array([_point(plant, lots, frame, ground) for plant in recipe.PLANTS], dtype=object)
 
 
 def _point(
-    plant: recipe.Plant, lots: gpd.GeoDataFrame, frame: Frame, ground: Ground
+    plant: recipe.DemoPlant, lots: gpd.GeoDataFrame, frame: TownFrame, ground: TownGround
 ) -> shapely.Point:
     at = shapely.Point(frame.place(*plant.at))
     if plant.stands == "line":

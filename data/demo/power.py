@@ -6,18 +6,18 @@ import pandas as pd
 import shapely
 
 from data.demo import recipe
-from data.demo.land import Ground
-from data.demo.layout import Frame, Layout
-from data.demo.streets import patches
+from data.demo.land import TownGround
+from data.demo.layout import TownFrame, TownLayout
+from data.demo.streets import split_into_patches
 
 Array = np.ndarray
 Weighed = tuple[tuple[float, float | None, float | None], ...]
 
 
-def feeders(
+def lay_feeders(
     streets: gpd.GeoDataFrame,
-    layout: Layout,
-    ground: Ground,
+    layout: TownLayout,
+    ground: TownGround,
     of_feeders: np.random.Generator,
     of_sections: np.random.Generator,
 ) -> gpd.GeoDataFrame:
@@ -30,16 +30,16 @@ def feeders(
     shapes = shapely.intersection(streets.geometry.to_numpy(), ground.hosting)
     there = shapely.length(shapes) > 8
     found = gpd.GeoDataFrame(geometry=shapes[there])
-    middle, patch = patches(found, recipe.FEEDER_PATCH_M)
+    middle, patch = split_into_patches(found, recipe.FEEDER_PATCH_M)
     feeder = _joined(middle, patch)
-    load_mw = dealt(recipe.FEEDER_MW, feeder.max() + 1, of_feeders)[feeder]
+    load_mw = deal_shares(recipe.FEEDER_MW, feeder.max() + 1, of_feeders)[feeder]
     swing = of_sections.uniform(-1, 1, len(found)) * recipe.SECTION_SWING
     load_mw = np.minimum(load_mw * (1 + swing), recipe.LOAD_CEILING_MW)
     wrong = _apart(recipe.SECTION_MESS, len(found), of_sections)
     load_mw[wrong["silent"]] = np.nan
     load_mw[wrong["full"]] = 0.0
     load_mw[wrong["marker"]] = recipe.MARKER_MW
-    stations = [s for s in in_service() if s.owner == recipe.VALLEY]
+    stations = [s for s in list_in_service() if s.owner == recipe.VALLEY]
     points = shapely.points([layout.frame.place(*s.at) for s in stations])
     nearest = shapely.STRtree(points).nearest(_middles(middle, feeder))
     source = np.array([s.id for s in stations])[nearest]
@@ -53,16 +53,16 @@ def feeders(
     return found
 
 
-def hosting_kw(sections: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
+def assign_hosting_kw(sections: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
     """Return what generators may give back to each section (n,), up to the ceiling, or NaN."""
     _, feeder = np.unique(sections.feeder_id, return_inverse=True)
-    of_feeder = dealt(recipe.GENERATION_KW, feeder.max() + 1, rng)
+    of_feeder = deal_shares(recipe.GENERATION_KW, feeder.max() + 1, rng)
     found = of_feeder[feeder] * rng.uniform(0.6, 1.0, len(sections))
     return np.asarray(np.minimum(found, recipe.GENERATION_CEILING_KW).round(-1))
 
 
-def cells(
-    sections: gpd.GeoDataFrame, frame: Frame, ground: Ground, rng: np.random.Generator
+def make_cells(
+    sections: gpd.GeoDataFrame, frame: TownFrame, ground: TownGround, rng: np.random.Generator
 ) -> gpd.GeoDataFrame:
     """Return the squares of the planning study. Columns: cell_id, load_mva, queued_mva.
 
@@ -81,7 +81,7 @@ def cells(
     median_mw = pd.Series(known.load_mw.to_numpy()[section]).groupby(cell).median()
     by_feeders = median_mw.reindex(range(len(squares))).to_numpy() / recipe.STUDY_POWER_FACTOR
     agrees = (rng.random(len(squares)) < recipe.STUDY_AGREES_SHARE) & ~np.isnan(by_feeders)
-    load_mva = np.where(agrees, by_feeders, dealt(recipe.STUDY_MVA, len(squares), rng))
+    load_mva = np.where(agrees, by_feeders, deal_shares(recipe.STUDY_MVA, len(squares), rng))
     queued_mva = rng.uniform(*recipe.QUEUED_MVA, len(squares))
     told = max(1, round(recipe.QUEUED_KNOWN_SHARE * len(squares)))
     queued_mva[rng.permutation(len(squares)) >= told] = np.nan
@@ -95,9 +95,9 @@ def cells(
     )
 
 
-def areas(frame: Frame, ground: Ground) -> gpd.GeoDataFrame:
+def make_areas(frame: TownFrame, ground: TownGround) -> gpd.GeoDataFrame:
     """Return what the western substations serve. Columns: substation_id, firm, left (text)."""
-    stations = in_service()
+    stations = list_in_service()
     points = shapely.points([frame.place(*s.at) for s in stations])
     nearer = shapely.voronoi_polygons(shapely.multipoints(points), extend_to=ground.county)
     parts = shapely.get_parts(nearer)
@@ -113,7 +113,7 @@ def areas(frame: Frame, ground: Ground) -> gpd.GeoDataFrame:
     return found.assign(firm=[firm for firm, _ in published], left=[left for _, left in published])
 
 
-def in_service() -> list[recipe.Substation]:
+def list_in_service() -> list[recipe.DemoSubstation]:
     """Return the substations that serve customers today."""
     return [
         s
@@ -122,7 +122,7 @@ def in_service() -> list[recipe.Substation]:
     ]
 
 
-def dealt(table: Weighed, count: int, rng: np.random.Generator) -> Array:
+def deal_shares(table: Weighed, count: int, rng: np.random.Generator) -> Array:
     """Deal `count` values in the table's proportions, in any order: NaN for what is None.
 
     Unlike draws, a deal holds the proportions in a small town too.

@@ -278,8 +278,8 @@ PLACES: tuple[tuple[str, float, float, float, float], ...] = (
 )
 # The rest of the town is suburb; this share of its neighbourhoods is laid out around courts.
 COURTS_SHARE = 0.42
-CENTRE = (0.02, 0.13)
-CENTRE_RADIUS_M = 270.0
+CENTER = (0.02, 0.13)
+CENTER_RADIUS_M = 270.0
 RING_M = 68.0
 
 # One block in so many of a neighbourhood, of at least so many square metres.
@@ -447,7 +447,7 @@ VALLEY, BERKSHIRE = "Valley Electric", "Berkshire Hill Power"
 
 
 @dataclass(frozen=True)
-class Substation:
+class DemoSubstation:
     """A substation as its utility's list prints it: text, with what a hand typed."""
 
     id: str
@@ -466,29 +466,31 @@ class Substation:
 
 # Valley Electric says what is firm. Berkshire Hill Power says what stands there: so many banks,
 # and each bank's rating, stage of cooling by stage of cooling.
-SUBSTATIONS: tuple[Substation, ...] = (
-    Substation(
+SUBSTATIONS: tuple[DemoSubstation, ...] = (
+    DemoSubstation(
         "MB-01", "Mill Pond", "In Service", (-0.12, -0.06), "115", "40,000", "38,200", "1,800"
     ),
-    Substation("MB-02", "Northgate", "In Service", (-0.52, 0.40), "115", "25,000", "26,400", "900"),
-    Substation(
+    DemoSubstation(
+        "MB-02", "Northgate", "In Service", (-0.52, 0.40), "115", "25,000", "26,400", "900"
+    ),
+    DemoSubstation(
         "MB-03", "Old Quarry", "in service", (-0.08, 0.74), "115", "60,000", "31,500", "4,000"
     ),
-    Substation("MB-04", "West Yard", "In Service", (-0.80, -0.22), "69", "n/a", "n/a", ""),
-    Substation("MB-05", "Canal Street", "Retired", (0.03, -0.02), "23", "12,000", "0", "0"),
-    Substation("MB-06", "Depot", "In Service", (-0.05, -0.50), "69", "20,000", "18,600", "800"),
-    Substation("MB-07", "Eastfield", "Planned", (0.80, 0.30), "115", "50,000", "TBD", ""),
-    Substation(
+    DemoSubstation("MB-04", "West Yard", "In Service", (-0.80, -0.22), "69", "n/a", "n/a", ""),
+    DemoSubstation("MB-05", "Canal Street", "Retired", (0.03, -0.02), "23", "12,000", "0", "0"),
+    DemoSubstation("MB-06", "Depot", "In Service", (-0.05, -0.50), "69", "20,000", "18,600", "800"),
+    DemoSubstation("MB-07", "Eastfield", "Planned", (0.80, 0.30), "115", "50,000", "TBD", ""),
+    DemoSubstation(
         "MB-08", "Lake Road", "In Service", (0.44, 0.42), "115", "30,000", "22,100", "2,500"
     ),
-    Substation(
+    DemoSubstation(
         "MB-90", "Long Ridge", "In Service", (0.47, -0.24), "345", "n/a", "n/a", level="Transm."
     ),
-    Substation(
+    DemoSubstation(
         "BH-11", "Ferry Road", "IN SERVICE", (0.54, -0.56), "69", "", "29,400", "", BERKSHIRE,
         "Dist.", "2", "20/26.67/33.33",
     ),
-    Substation(
+    DemoSubstation(
         "BH-12", "Tannery", "IN SERVICE", (0.84, -0.08), "69", "", "9,150", "", BERKSHIRE,
         "Dist.", "1", "12/16/20",
     ),
@@ -588,7 +590,7 @@ GAS_TRANSMISSION: tuple[tuple[str, str, tuple[tuple[float, float], ...]], ...] =
 
 
 @dataclass(frozen=True)
-class Plant:
+class DemoPlant:
     """A landfill, digester or hydrogen plant as the state's inventory prints it.
 
     `at` is in shares. The plant stands just there (`there`), on the town line nearest to it
@@ -611,28 +613,28 @@ class Plant:
 
 
 # The landfill has 1.2 - 0.48 = 0.72 MMscfd to spare: 30,000 scfh, half of it methane.
-PLANTS: tuple[Plant, ...] = (
-    Plant(
+PLANTS: tuple[DemoPlant, ...] = (
+    DemoPlant(
         "LF-0417", "Mill River Landfill", "Landfill", "line", (-0.66, -0.70), "Open",
         "1.200", "0.480", "51", "Electricity", "Site",
     ),
-    Plant(
+    DemoPlant(
         "LF-0422", "Northgate Landfill", "Landfill", "line", (-0.45, 1.0), "Closed",
         "0.090", "", "43", "Shutdown", "Site",
     ),
-    Plant(
+    DemoPlant(
         "AD-0031", "Foundry Digester", "Anaerobic Digester", "lot", (0.42, -0.43), "Operational",
         "0.310", "0.100", "62", "Electricity", "Site", ("400",),
     ),
-    Plant(
+    DemoPlant(
         "AD-0044", "Business Park Digester", "Anaerobic Digester", "lot", (0.48, 0.52),
         "Construction", "0.200", "", "", "None", "Address", ("404",),
     ),
-    Plant(
+    DemoPlant(
         "AD-0058", "Hayfield Dairy Digester", "Anaerobic Digester", "county", (0.0, 0.0),
         "Operational", "0.150", "", "", "Not stated", "County centroid",
     ),
-    Plant(
+    DemoPlant(
         "HY-0003", "Ropewalk Hydrogen", "Hydrogen", "there", (1.30, -0.60), "Operational",
         "2.400", "", "", "None", "Address",
     ),

@@ -4,12 +4,12 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from data.demo.layout import Layout
+from data.demo.layout import TownLayout
 
 Array = np.ndarray
 
 
-def served(layout: Layout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def streets_served(layout: TownLayout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Return the streets that some lot fronts on."""
     blocks = layout.blocks.geometry.to_numpy()[np.unique(lots.block)]
     tree = shapely.STRtree(blocks)
@@ -17,7 +17,7 @@ def served(layout: Layout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return layout.streets.iloc[near].reset_index(drop=True)
 
 
-def patches(streets: gpd.GeoDataFrame, side_m: float) -> tuple[Array, Array]:
+def split_into_patches(streets: gpd.GeoDataFrame, side_m: float) -> tuple[Array, Array]:
     """Return each street's middle (n, 2), and the number of the square of `side_m` it is in."""
     middle = shapely.get_coordinates(
         shapely.line_interpolate_point(streets.geometry.to_numpy(), 0.5, normalized=True)

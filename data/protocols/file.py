@@ -25,7 +25,7 @@ NAMES_SHOWN, NAME_SHOWN = 200, 60
 BLANKS = "\u0020\u00a0\u2007\u2009\u202f\t"
 
 
-def read(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
+def read_file(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
     """Read every row of `path` as it stands, in the file's own CRS, with notes on the reading.
 
     The columns of a CSV or a workbook are text, and their geometry comes from the columns `x` and
@@ -36,16 +36,16 @@ def read(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]
     fetch, own = source.fetch, None
     if suffix in {".csv", ".txt", ".tsv"}:
         table = read_table(path, source.id, fetch.encoding, fetch.delimiter)
-        frame, notes = _with_points(table, path, source)
+        frame, notes = _add_points(table, path, source)
     elif suffix in {".xlsx", ".xlsm"}:
         table, blank = read_workbook(path, source)
-        frame, notes = _with_points(table, path, source)
+        frame, notes = _add_points(table, path, source)
         notes = blank + notes
     elif suffix in {".parquet", ".geoparquet"}:
         frame, own, notes = *_read_parquet(path, source), ()
     else:
         frame, own, notes = _read_ogr(path, source)
-    declared = same_crs(own, fetch.crs, path.name, source.id)
+    declared = check_crs(own, fetch.crs, path.name, source.id)
     return gpd.GeoDataFrame(frame.set_crs(declared, allow_override=True)), notes
 
 
@@ -59,7 +59,7 @@ def read_area(path: Path, source: Source, crs: str | None, otherwise: str) -> gp
         frame, own, _ = _read_ogr(path, beside)
     if crs is None and own is not None:
         return gpd.GeoDataFrame(frame.set_crs(own, allow_override=True))
-    declared = same_crs(own, crs or otherwise, path.name, source.id)
+    declared = check_crs(own, crs or otherwise, path.name, source.id)
     return gpd.GeoDataFrame(frame.set_crs(declared, allow_override=True))
 
 
@@ -107,7 +107,7 @@ def read_workbook(path: Path, source: Source) -> tuple[pd.DataFrame, tuple[str, 
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         wrong = f"cannot be read as a workbook: {_line(error)}"
         raise _unread(path, source.id, wrong) from error
-    table = sheet.map(_cell, decimal=fetch.decimal).astype("str")
+    table = sheet.map(_cell_text, decimal=fetch.decimal).astype("str")
     table.columns = pd.Index([" ".join(str(name).split()) for name in sheet.columns])
     if not table.columns.is_unique:
         twice = table.columns[table.columns.duplicated()][0]
@@ -119,7 +119,7 @@ def read_workbook(path: Path, source: Source) -> tuple[pd.DataFrame, tuple[str, 
     return table[~blank].reset_index(drop=True), notes
 
 
-def _cell(value: Any, *, decimal: str) -> str | None:
+def _cell_text(value: Any, *, decimal: str) -> str | None:
     """Return a workbook's cell as text; None for an empty one or a formula's error."""
     if isinstance(value, dt.datetime):
         midnight = value.time() == dt.time()
@@ -129,7 +129,7 @@ def _cell(value: Any, *, decimal: str) -> str | None:
     return str(value) if value is not None and str(value).strip() else None
 
 
-def numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
+def parse_numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
     """Return `values` as float64: what cannot be read is NaN, and so is an infinite number.
 
     Text may hold blanks or the other mark as thousands separators, and a typographic minus.
@@ -150,7 +150,7 @@ def numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
     return found.where(np.isfinite(found))
 
 
-def want(names: Sequence[str], have: Sequence[str], file: str, source_id: str) -> None:
+def require_columns(names: Sequence[str], have: Sequence[str], file: str, source_id: str) -> None:
     """Raise SourceChanged for every one of `names` that the file lacks, with the nearest names."""
     faults = []
     # Another kind of file read as a table can have thousands of "columns".
@@ -169,7 +169,7 @@ def want(names: Sequence[str], have: Sequence[str], file: str, source_id: str) -
         )
 
 
-def same_crs(own: Any, declared: str, file: str, source_id: str) -> pyproj.CRS:
+def check_crs(own: Any, declared: str, file: str, source_id: str) -> pyproj.CRS:
     """Return the declared CRS, which a file's own must equal; a file with none takes it.
 
     Axis order and the members of a datum ensemble do not count as a difference. Raises
@@ -179,7 +179,7 @@ def same_crs(own: Any, declared: str, file: str, source_id: str) -> pyproj.CRS:
     if own is None:
         return wanted
     found = pyproj.CRS.from_user_input(own)
-    if _equal(found, wanted):
+    if _is_same_crs(found, wanted):
         return wanted
     name = found.to_string() if found.to_epsg() else found.name
     raise ContractError(
@@ -190,7 +190,7 @@ def same_crs(own: Any, declared: str, file: str, source_id: str) -> pyproj.CRS:
     )
 
 
-def _equal(one: pyproj.CRS, other: pyproj.CRS) -> bool:
+def _is_same_crs(one: pyproj.CRS, other: pyproj.CRS) -> bool:
     if one.equals(other, ignore_axis_order=True):
         return True
     if one.to_epsg() is not None and one.to_epsg() == other.to_epsg():
@@ -203,7 +203,7 @@ def _equal(one: pyproj.CRS, other: pyproj.CRS) -> bool:
         return bool(one.to_dict()) and one.to_dict() == other.to_dict()
 
 
-def _with_points(
+def _add_points(
     table: pd.DataFrame, path: Path, source: Source
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
     """Return a table of texts with points from its coordinate columns."""
@@ -215,8 +215,8 @@ def _with_points(
             wrong = "is a table, and fetch.x and fetch.y do not name its columns"
             raise _unread(path, source.id, wrong)
         return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(points, index=table.index)), ()
-    want([x_name, y_name], list(table.columns), path.name, source.id)
-    x, y = numbers(table[x_name], fetch.decimal), numbers(table[y_name], fetch.decimal)
+    require_columns([x_name, y_name], list(table.columns), path.name, source.id)
+    x, y = parse_numbers(table[x_name], fetch.decimal), parse_numbers(table[y_name], fetch.decimal)
     placed = (x.notna() & y.notna()).to_numpy()
     points[placed] = shapely.points(x.to_numpy()[placed], y.to_numpy()[placed])
     unread = int((~placed & (table[x_name].notna() | table[y_name].notna()).to_numpy()).sum())
@@ -236,7 +236,7 @@ def _read_ogr(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any, tuple[
     suffix = path.suffix.lower()
     document: dict[str, Any] | None = None
     if suffix in {".geojson", ".json", ".topojson"}:
-        document = _whole_json(path, source.id)
+        document = _parse_whole_json(path, source.id)
     if suffix == ".zip":
         _whole_zip(path, source.id)
     place, layer = str(path), source.fetch.member
@@ -244,7 +244,7 @@ def _read_ogr(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any, tuple[
         place, layer = f"/vsizip/{path}" + (f"/{layer}" if layer else ""), None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        frame, notes = _dataframe(place, layer, path, source.id)
+        frame, notes = _read_layer(place, layer, path, source.id)
     said = sorted({str(one.message).replace(str(path), path.name) for one in caught})
     frame = _named_geometry(frame)
     own: Any = frame.crs
@@ -254,7 +254,7 @@ def _read_ogr(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any, tuple[
     return frame, own, (*notes, *(f"reader: {text}" for text in said))
 
 
-def _dataframe(
+def _read_layer(
     place: str, layer: str | None, path: Path, source_id: str
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
     notes: tuple[str, ...] = ()
@@ -272,7 +272,7 @@ def _dataframe(
     return frame, notes
 
 
-def _whole_json(path: Path, source_id: str) -> dict[str, Any]:
+def _parse_whole_json(path: Path, source_id: str) -> dict[str, Any]:
     """Parse the whole text first: GDAL may take a cut-off file for the rows before the cut."""
     try:
         document = json.loads(path.read_bytes())

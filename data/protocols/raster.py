@@ -7,14 +7,14 @@ import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from data.protocols.file import same_crs
-from data.source import From, Source
+from data.protocols.file import check_crs
+from data.source import ColumnOrigin, Source
 from geo.contract.units import convert_units
 from geo.errors import SourceChanged
 from geo.model import Layer, Raster
 
 
-def read(path: Path, source: Source, layer: Layer) -> Raster:
+def read_raster(path: Path, source: Source, layer: Layer) -> Raster:
     """Read one band of `path` in its own CRS; nodata is NaN, values are in the layer's unit.
 
     `columns.value` may name the band (`column = "1"`), the source's unit, and in `missing` what
@@ -42,7 +42,7 @@ def read(path: Path, source: Source, layer: Layer) -> Raster:
             f"{path.name} does not say where it lies: its transform is {tuple(transform)[:6]}",
             "fetch it with its georeference (a GeoTIFF's tags, or the .tfw beside it)",
         )
-    same_crs(own, source.fetch.crs, path.name, source.id)
+    check_crs(own, source.fetch.crs, path.name, source.id)
     values = np.where(np.isin(values, _markers(declared)), np.nan, values)
     if not np.isfinite(values).any():
         raise SourceChanged(doing, f"{path.name} is empty: every value is nodata", remedy)
@@ -52,7 +52,7 @@ def read(path: Path, source: Source, layer: Layer) -> Raster:
     return Raster(values, transform, source.fetch.crs, layer.unit)
 
 
-def _markers(declared: From | None) -> list[float]:
+def _markers(declared: ColumnOrigin | None) -> list[float]:
     """Return the declared markers of nodata, also as a 32-bit file rounds them."""
     markers = [float(one) for one in declared.missing] if declared else []
     return [*markers, *(float(np.float32(one)) for one in markers)]

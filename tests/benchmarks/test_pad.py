@@ -27,7 +27,7 @@ def nobody(points, _site):
 
 
 def test_twenty_thousand_lots_with_buildings():
-    plan = even(settings.load_plan("default", settings.read({})), 3.0)
+    plan = even(settings.load_plan("default", settings.read_settings({})), 3.0)
     lots, buildings = made_lots(SITES)
     area = shapely.box(-1e6, -1e6, 1e7, 1e7)
     given = Screening(

@@ -63,7 +63,7 @@ def made(count: int, seed: int = 5):
 
 
 def seconds(count: int) -> float:
-    plan = settings.load_plan("default", settings.read({}))
+    plan = settings.load_plan("default", settings.read_settings({}))
     lots, layers, coverage = made(count)
     generator, fuels = plan_generator(plan), catalogue.read_fuels()
     begun = time.perf_counter()

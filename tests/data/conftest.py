@@ -6,8 +6,8 @@ import geopandas as gpd
 import pytest
 import shapely
 
-from data.conform import conform
-from data.pull import refresh
+from data.conform import conform_table
+from data.pull import refresh_source
 from data.source import Source
 from geo.catalogue import read_layers
 from geo.contract.layer import check_layer
@@ -92,7 +92,7 @@ def made(market):
 
     def done(frame, source, **more):
         layer = read_layers()[source.layer]
-        got = conform(frame, source, layer, market(), file=source.fetch.path, **more)
+        got = conform_table(frame, source, layer, market(), file=source.fetch.path, **more)
         check_layer(got.frame, layer, source.id)
         return got
 
@@ -172,7 +172,7 @@ def pull():
 
     def done(folder, market, *sources, night=NIGHT):
         store = folder / "var" / "tiny.duckdb"
-        pulled = [refresh(one, market, folder, store, night) for one in sources]
+        pulled = [refresh_source(one, market, folder, store, night) for one in sources]
         return store, pulled
 
     return done

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.pull import refresh
-from data.select import drawing, select, vintages
-from data.source import registry
-from data.store import _engine, frame_digest
+from data.pull import refresh_source
+from data.select import describe_sources, read_drawing_layers, select_sites
+from data.source import read_sources
+from data.store import _engine, digest_frame
 from geo import catalogue
 from geo.contract.toml import parse_toml
 from geo.model import Market, Needs, Plan
@@ -44,16 +44,16 @@ def plan():
 @pytest.fixture(scope="module")
 def store(tmp_path_factory, cambridge_files, market):
     path = tmp_path_factory.mktemp("cambridge") / "cambridge.duckdb"
-    sources = registry()
+    sources = read_sources()
     for source_id in market.sources:
-        refresh(sources[source_id], market, cambridge_files, path, NIGHT)
+        refresh_source(sources[source_id], market, cambridge_files, path, NIGHT)
     return path
 
 
 @pytest.fixture(scope="module")
 def selection(store, market, plan):
     needs = Needs(plan.sites, plan.noise.receptors, REACH)
-    return select(store, market, needs, catalogue.read_land_use(), NIGHT)
+    return select_sites(store, market, needs, catalogue.read_land_use(), NIGHT)
 
 
 def test_every_parcel_is_accounted_for(selection, cambridge_files):
@@ -66,7 +66,7 @@ def test_every_parcel_is_accounted_for(selection, cambridge_files):
 
 
 def test_the_real_defects_are_counted(store, market):
-    lines = {line.id: line for line in vintages(store, market, NIGHT)}
+    lines = {line.id: line for line in describe_sources(store, market, NIGHT)}
     assert list(lines) == list(market.sources)
     notes = "; ".join(lines["cambridge_parcels"].notes)
     for said in ("37 invalid rings repaired", "134 rows without a row of TaxFY14.csv"):
@@ -155,7 +155,7 @@ def test_layers_within_reach_agree_with_a_slow_oracle(selection, cambridge_files
 
 def test_homes_within_reach_agree_with_a_slow_oracle(selection, store, market):
     (table,) = (one for one in catalogue.read_land_use() if one.jurisdiction == "cambridge_ma")
-    parcels = drawing(store, market, NIGHT)["parcels"]
+    parcels = read_drawing_layers(store, market, NIGHT)["parcels"]
     homes = parcels[
         parcels["use_code"].map(
             lambda code: getattr(table.use.get(code), "receptor", None) == "home"
@@ -206,13 +206,13 @@ def test_no_capacity_is_made_up(selection):
 
 
 def test_a_second_night_changes_nothing(store, market, plan, selection, cambridge_files):
-    sources = registry()
+    sources = read_sources()
     later = NIGHT + dt.timedelta(days=1)
     for source_id in ("cambridge_parcels", "cambridge_zoning", "cambridge_flood"):
-        pulled = refresh(sources[source_id], market, cambridge_files, store, later)
+        pulled = refresh_source(sources[source_id], market, cambridge_files, store, later)
         assert not pulled.changed
     needs = Needs(plan.sites, plan.noise.receptors, {})
-    again = select(store, market, needs, catalogue.read_land_use(), later)
+    again = select_sites(store, market, needs, catalogue.read_land_use(), later)
     pd.testing.assert_frame_equal(
         pd.DataFrame(again.screening.sites), pd.DataFrame(selection.screening.sites)
     )
@@ -220,7 +220,7 @@ def test_a_second_night_changes_nothing(store, market, plan, selection, cambridg
 
 
 def test_licences_are_as_the_files_say():
-    sources = {key: one for key, one in registry().items() if key.startswith("cambridge_")}
+    sources = {key: one for key, one in read_sources().items() if key.startswith("cambridge_")}
     closed = {key for key, one in sources.items() if not one.redistribute}
     assert closed == {"cambridge_substations", "cambridge_leaks_open", "cambridge_leaks_repaired"}
     for key in closed:
@@ -232,11 +232,11 @@ def test_one_core_gives_what_many_give(store, market, plan, selection):
     engine = _engine()
     engine.execute("set threads = 1")
     try:
-        alone = select(store, market, needs, catalogue.read_land_use(), NIGHT)
+        alone = select_sites(store, market, needs, catalogue.read_land_use(), NIGHT)
     finally:
         engine.execute("reset threads")
     pairs = [(alone.screening.sites, selection.screening.sites)]
     pairs += [(alone.screening.layers[name], selection.screening.layers[name]) for name in REACH]
     for one, many in pairs:
-        assert frame_digest(one) == frame_digest(many)
+        assert digest_frame(one) == digest_frame(many)
     assert alone.aside.equals(selection.aside)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from data.conform import frame_bounds
+from data.conform import crs_bounds
 from geo.errors import ConfigError, ContractError, SourceChanged
 
 SUBSTATION = {"substation_id": {"column": "ID"}, "status": {"value": "unknown"}}
@@ -256,7 +256,7 @@ def test_coordinates_that_lie_elsewhere_are_refused(made, source, table, x, y, d
 
 
 def test_the_frame_is_the_area_of_use_and_a_quarter_more():
-    left, bottom, right, top = frame_bounds("EPSG:26986")
+    left, bottom, right, top = crs_bounds("EPSG:26986")
     assert left < 33_000
     assert right > 330_000
     assert bottom < 777_000

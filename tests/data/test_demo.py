@@ -14,7 +14,7 @@ from data import demo
 from data.demo import assessor, layout, power, recipe
 from data.demo import lots as lots_of
 from data.protocols import file, raster
-from data.source import Source, registry
+from data.source import Source, read_sources
 from geo import catalogue
 
 SMALL = 1_500
@@ -27,19 +27,19 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def sources() -> list[Source]:
-    return [source for name, source in registry().items() if name.startswith("demo_")]
+    return [source for name, source in read_sources().items() if name.startswith("demo_")]
 
 
 def rows_of(folder: Path, source_id: str) -> gpd.GeoDataFrame:
-    source = registry()[source_id]
+    source = read_sources()[source_id]
     assert source.fetch.path is not None
-    return file.read(folder / source.fetch.path, source)[0]
+    return file.read_file(folder / source.fetch.path, source)[0]
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("town")
-    demo.write(folder, SMALL)
+    demo.write_town(folder, SMALL)
     return folder
 
 
@@ -55,25 +55,25 @@ def lots(parcels: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 
 def test_the_same_bytes_every_time(town: Path, tmp_path: Path) -> None:
-    demo.write(tmp_path, SMALL)
+    demo.write_town(tmp_path, SMALL)
     assert digests(tmp_path) == digests(town)
 
 
 def test_writing_over_an_older_town_gives_the_same_bytes(town: Path, tmp_path: Path) -> None:
-    demo.write(tmp_path, 900)
-    demo.write(tmp_path, SMALL)
+    demo.write_town(tmp_path, 900)
+    demo.write_town(tmp_path, SMALL)
     assert digests(tmp_path) == digests(town)
 
 
 def test_another_seed_is_another_town(town: Path, tmp_path: Path) -> None:
-    demo.write(tmp_path, SMALL, seed=recipe.SEED + 1)
+    demo.write_town(tmp_path, SMALL, seed=recipe.SEED + 1)
     changed = {name for name, digest in digests(tmp_path).items() if digests(town)[name] != digest}
     assert {"parcels.zip", "buildings.parquet", "gas_mains.gpkg"} <= changed
 
 
 @pytest.mark.parametrize("size", [150, 900, 4_000])
 def test_any_size(size: int, tmp_path: Path) -> None:
-    demo.write(tmp_path, size)
+    demo.write_town(tmp_path, size)
     rows = rows_of(tmp_path, "demo_parcels")
     # Whole blocks are kept, and condos add a row for each unit.
     assert size <= (rows.POLY_TYPE == "FEE").sum() <= size * 1.1 + 60
@@ -84,9 +84,9 @@ def test_every_file_reads_through_its_declaration(source: Source, town: Path) ->
     assert source.fetch.path is not None
     path, layer = town / source.fetch.path, catalogue.read_layers()[source.layer]
     if source.fetch.protocol == "raster":
-        assert np.isfinite(raster.read(path, source, layer).values).mean() > 0.9
+        assert np.isfinite(raster.read_raster(path, source, layer).values).mean() > 0.9
         return
-    frame, notes = file.read(path, source)
+    frame, notes = file.read_file(path, source)
     assert len(frame) > 0
     assert notes == ()
     named = {origin.column for origin in source.columns.values() if origin.column}
@@ -153,7 +153,7 @@ def test_an_owner_has_one_lot_or_some_that_touch(parcels: gpd.GeoDataFrame) -> N
 
 def test_owners_change_nothing_else(tmp_path: Path, town: Path, monkeypatch) -> None:
     monkeypatch.setattr(assessor, "OWNER_SEED", 7)
-    demo.write(tmp_path, SMALL)
+    demo.write_town(tmp_path, SMALL)
     changed = {name for name, digest in digests(tmp_path).items() if digests(town)[name] != digest}
     assert changed == {"parcels.zip"}
     before, after = rows_of(town, "demo_parcels"), rows_of(tmp_path, "demo_parcels")
@@ -255,8 +255,8 @@ def test_a_feeder_starts_at_the_nearest_substation_that_serves(
 
 def test_a_deal_holds_the_proportions_whatever_the_count() -> None:
     rng = np.random.default_rng(3)
-    assert sorted(power.dealt(((1, 0, 0), (3, 5, 5)), 4, rng)) == [0, 5, 5, 5]
-    found = power.dealt(recipe.FEEDER_MW, 100, rng)
+    assert sorted(power.deal_shares(((1, 0, 0), (3, 5, 5)), 4, rng)) == [0, 5, 5, 5]
+    found = power.deal_shares(recipe.FEEDER_MW, 100, rng)
     weights = [weight for weight, _, _ in recipe.FEEDER_MW]
     assert sum(weights) == 100
     assert np.isnan(found).sum() == 12
@@ -295,7 +295,7 @@ def test_squares_overlap_the_feeders_and_do_not_always_agree(
 
 def test_declarations_and_recipe_say_the_same() -> None:
     def said(source_id: str, name: str) -> str | float | None:
-        return registry()[source_id].columns[name].value
+        return read_sources()[source_id].columns[name].value
 
     assert said("demo_feeders", "ceiling_kw") == recipe.LOAD_CEILING_MW
     assert said("demo_hosting", "ceiling_kw") == recipe.GENERATION_CEILING_KW
@@ -323,7 +323,7 @@ def number(text: str) -> float:
 
 
 def test_substations_are_full_overloaded_free_silent_and_retired() -> None:
-    def left_kva(station: recipe.Substation) -> float:
+    def left_kva(station: recipe.DemoSubstation) -> float:
         return number(station.firm) - number(station.peak) - number(station.committed)
 
     by_name = {station.name: station for station in recipe.SUBSTATIONS}
@@ -340,7 +340,7 @@ def test_the_other_utility_prints_its_banks_alone() -> None:
     other = {s.name: s for s in recipe.SUBSTATIONS if s.owner == recipe.BERKSHIRE}
     assert all(not station.firm and not station.committed for station in other.values())
 
-    def firm_kva(station: recipe.Substation) -> float:
+    def firm_kva(station: recipe.DemoSubstation) -> float:
         largest = max(map(float, station.rating.split("/"))) * 1000
         return (int(station.banks) - 1) * largest
 
@@ -492,7 +492,7 @@ def test_footprints_stop_at_the_west_village(town: Path, lots: gpd.GeoDataFrame)
 
 def test_only_houses_of_the_village_get_a_shop_below(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "VILLAGE_SHOPS_SHARE", 1.0)
-    frame = layout.Frame(1.0, (1_000.0, 1_000.0), np.empty((0, 4)))
+    frame = layout.TownFrame(1.0, (1_000.0, 1_000.0), np.empty((0, 4)))
     x = np.array([-800.0, -800.0, -800.0, 0.0])
     houses = gpd.GeoDataFrame(
         {
@@ -501,7 +501,7 @@ def test_only_houses_of_the_village_get_a_shop_below(monkeypatch: pytest.MonkeyP
         },
         geometry=shapely.box(x, 0, x + 20, 20),
     )
-    found = lots_of.village(houses, frame, np.random.default_rng(1))
+    found = lots_of.cut_village(houses, frame, np.random.default_rng(1))
     assert list(found) == ["013", "102", "101", "104"]
 
 

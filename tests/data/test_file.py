@@ -12,7 +12,7 @@ import shapely
 from affine import Affine
 
 from data.protocols import raster
-from data.protocols.file import numbers, read
+from data.protocols.file import parse_numbers, read_file
 from geo.catalogue import read_layers
 from geo.errors import ContractError, SourceChanged
 
@@ -46,7 +46,7 @@ def test_every_kind_gives_the_same_rows(tmp_path, rows, source, kind):
     path = written(rows, tmp_path, kind)
     crs = "EPSG:4326" if kind == "geojson" else "EPSG:26986"
     member = {"gpkg": "lots", "zip": "lots.shp"}.get(kind)
-    frame, _ = read(path, source("parcels", path.name, fetch={"crs": crs, "member": member}))
+    frame, _ = read_file(path, source("parcels", path.name, fetch={"crs": crs, "member": member}))
     assert frame["CODE"].tolist() == CODES
     assert frame["SIZE"].isna().tolist() == [False, True, False]
     # 20 m by 20 m
@@ -60,7 +60,7 @@ def test_a_topojson_takes_the_declared_crs(tmp_path, source):
     document = {"type": "Topology", "arcs": arcs, "objects": {"lots": lots}}
     path = tmp_path / "lots.topojson"
     path.write_text(json.dumps(document), "utf-8")
-    frame, _ = read(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+    frame, _ = read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
     assert frame.crs == "EPSG:4326"
     assert frame["ML"].tolist() == ["1-2"]
 
@@ -72,7 +72,7 @@ def test_a_csv_is_text_and_its_dirty_coordinates_are_numbers(tmp_path, source):
     )
     path.write_text(text, "utf-8")
     fetch = {"crs": "EPSG:3857", "x": "x", "y": "y", "delimiter": ";", "decimal": ","}
-    frame, notes = read(path, source("substations", path.name, fetch=fetch))
+    frame, notes = read_file(path, source("substations", path.name, fetch=fetch))
     assert frame["id"].tolist() == ["007", "b", "c", "d"]
     assert frame.geometry.x[0] == -8_445_879.449
     assert frame.geometry.x[1] == -8_445_879.4
@@ -83,7 +83,7 @@ def test_a_csv_is_text_and_its_dirty_coordinates_are_numbers(tmp_path, source):
 def test_numbers_read_what_people_write():
     given = pd.Series(["1,234.5", " 7 ", "\u22123", "inf", "abc", None, ""])
     expected = [1234.5, 7.0, -3.0, np.nan, np.nan, np.nan, np.nan]
-    np.testing.assert_array_equal(numbers(given), expected)
+    np.testing.assert_array_equal(parse_numbers(given), expected)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "gpkg", "zip"])
@@ -91,7 +91,7 @@ def test_a_crs_other_than_declared_is_named_with_both(tmp_path, rows, source, ki
     path = written(rows, tmp_path, kind)
     member = "lots" if kind == "gpkg" else None
     with pytest.raises(ContractError, match="wrong CRS") as caught:
-        read(path, source("parcels", path.name, fetch={"crs": "EPSG:2249", "member": member}))
+        read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:2249", "member": member}))
     for word in (path.name, "EPSG:26986", "EPSG:2249"):
         assert word in str(caught.value)
 
@@ -99,24 +99,24 @@ def test_a_crs_other_than_declared_is_named_with_both(tmp_path, rows, source, ki
 def test_a_geojson_is_in_degrees_unless_it_says_or_shows_otherwise(tmp_path, rows, source):
     path = written(rows, tmp_path, "geojson")
     with pytest.raises(ContractError, match="wrong CRS"):
-        read(path, source("parcels", path.name))
+        read_file(path, source("parcels", path.name))
     features = json.loads(rows.to_json(drop_id=True))
     features.pop("crs", None)
     path.write_text(json.dumps(features), "utf-8")
-    frame, _ = read(path, source("parcels", path.name))
+    frame, _ = read_file(path, source("parcels", path.name))
     assert frame.crs == "EPSG:26986"
 
 
 def test_axis_order_and_ensembles_are_no_difference(tmp_path, rows, source):
     path = tmp_path / "rows.parquet"
     rows.to_crs("OGC:CRS84").to_parquet(path)
-    frame, _ = read(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+    frame, _ = read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
     assert len(frame) == 3
 
 
 def test_a_shapefile_in_feet_is_known_by_its_label(tmp_path, rows, source):
     path = written(rows.to_crs(2249), tmp_path, "zip")
-    frame, _ = read(path, source("parcels", path.name, fetch={"crs": "EPSG:2249"}))
+    frame, _ = read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:2249"}))
     # 1 US survey foot = 1200/3937 m
     assert frame.area.iloc[0] == pytest.approx(400 * (3937 / 1200) ** 2, rel=1e-3)
 
@@ -130,7 +130,7 @@ def test_a_file_cut_off_gives_no_rows(tmp_path, rows, source, kind, share):
     crs = "EPSG:4326" if kind == "geojson" else "EPSG:26986"
     member = "lots" if kind == "gpkg" else None
     with pytest.raises(SourceChanged) as caught:
-        read(path, source("parcels", path.name, fetch={"crs": crs, "member": member}))
+        read_file(path, source("parcels", path.name, fetch={"crs": crs, "member": member}))
     assert path.name in str(caught.value)
     assert "tiny_parcels.toml" in caught.value.remedy
 
@@ -142,13 +142,13 @@ def test_a_geojson_cut_after_any_feature_gives_no_rows(tmp_path, rows, source):
     for end in range(text.index("features"), len(text.rstrip()) - 1, 97):
         path.write_text(text[:end], "utf-8")
         with pytest.raises(SourceChanged, match="cut off"):
-            read(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+            read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
 
 
 def test_the_real_cut_off_file_gives_no_rows(real_files, source):
     name = "truncated-substations.geojson"
     with pytest.raises(SourceChanged, match="cut off") as caught:
-        read(real_files / name, source("substations", name, fetch={"crs": "EPSG:4326"}))
+        read_file(real_files / name, source("substations", name, fetch={"crs": "EPSG:4326"}))
     assert name in str(caught.value)
     assert "fetch the file again" in caught.value.remedy
 
@@ -168,7 +168,7 @@ def test_what_cannot_be_read_is_named(tmp_path, source, name, text, said):
     (tmp_path / name).write_text(text, "utf-8")
     fetch = {"crs": "EPSG:4326", "x": "lon", "y": "lat"}
     with pytest.raises(SourceChanged) as caught:
-        read(tmp_path / name, source("substations", name, fetch=fetch))
+        read_file(tmp_path / name, source("substations", name, fetch=fetch))
     assert said in caught.value.wrong
     assert name in str(caught.value)
 
@@ -177,8 +177,8 @@ def test_another_encoding_than_declared_is_named(tmp_path, source):
     (tmp_path / "a.csv").write_bytes("lon,lat,n\n1,2,Caf\u00e9\n".encode("latin-1"))
     fetch = {"crs": "EPSG:4326", "x": "lon", "y": "lat"}
     with pytest.raises(SourceChanged, match="is not utf-8 text"):
-        read(tmp_path / "a.csv", source("substations", "a.csv", fetch=fetch))
-    frame, _ = read(
+        read_file(tmp_path / "a.csv", source("substations", "a.csv", fetch=fetch))
+    frame, _ = read_file(
         tmp_path / "a.csv",
         source("substations", "a.csv", fetch=fetch | {"encoding": "latin-1"}),
     )
@@ -210,7 +210,7 @@ def test_a_grid_is_read_with_nodata_as_nan_in_the_layers_unit(tmp_path, source):
         {"value": {"column": "1", "unit": "ft"}},
         fetch={"protocol": "raster"},
     )
-    got = raster.read(tmp_path / "dem.tif", said, read_layers()["elevation"])
+    got = raster.read_raster(tmp_path / "dem.tif", said, read_layers()["elevation"])
     # 1 ft = 0.3048 m
     expected = np.array([[0.3048, 2 * 0.3048], [np.nan, 4 * 0.3048]])
     np.testing.assert_allclose(got.values, expected)
@@ -223,13 +223,13 @@ def test_a_grid_in_another_crs_or_cut_off_or_empty_is_named(tmp_path, source):
     path = tmp_path / "dem.tif"
     grid(path, crs="EPSG:2249")
     with pytest.raises(ContractError, match="wrong CRS"):
-        raster.read(path, said, read_layers()["elevation"])
+        raster.read_raster(path, said, read_layers()["elevation"])
     grid(path, values=((-9999, -9999), (-9999, -9999)))
     with pytest.raises(SourceChanged, match="every value is nodata"):
-        raster.read(path, said, read_layers()["elevation"])
+        raster.read_raster(path, said, read_layers()["elevation"])
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SourceChanged, match="cannot be read"):
-        raster.read(path, said, read_layers()["elevation"])
+        raster.read_raster(path, said, read_layers()["elevation"])
 
 
 def test_an_unclosed_ring_is_closed_not_lost(tmp_path, source):
@@ -238,7 +238,7 @@ def test_an_unclosed_ring_is_closed_not_lost(tmp_path, source):
     feature["geometry"] = {"type": "Polygon", "coordinates": [ring]}
     path = tmp_path / "ring.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), "utf-8")
-    frame, notes = read(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+    frame, notes = read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
     assert frame.geometry[0].equals(shapely.Polygon(ring))
     assert "closed or dropped" in notes[0]
 
@@ -271,7 +271,7 @@ NAMED = {"substation_id": {"column": "Name"}, "status": {"value": "unknown"}}
 
 def read_book(path, source, place=PLACE, **fetch):
     said = source("substations", path.name, NAMED, fetch=fetch, place=place)
-    return read(path, said)
+    return read_file(path, said)
 
 
 def test_a_sheets_cells_are_texts_under_their_titles(workbook, source):
@@ -303,7 +303,7 @@ def test_a_sheets_cells_are_texts_under_their_titles(workbook, source):
 def test_a_sheets_numbers_have_the_decimal_mark_of_its_texts(workbook, source):
     path = workbook(only=[["Name", "MVA"], ["A", 3.75], ["B", "3,75"]])
     table, _ = read_book(path, source, decimal=",")
-    assert numbers(table["MVA"], ",").tolist() == [3.75, 3.75]
+    assert parse_numbers(table["MVA"], ",").tolist() == [3.75, 3.75]
 
 
 def test_a_sheet_may_hold_coordinates(workbook, source):

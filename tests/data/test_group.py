@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from data.pull import refresh
+from data.pull import refresh_source
 from geo.errors import ConfigError, ContractError, SourceChanged
 
 BANKS = {
@@ -224,14 +224,14 @@ def test_a_table_without_coordinates_is_pulled_with_its_places(
     store = tmp_path / "var" / "tiny.duckdb"
     (tmp_path / "f.csv").write_text("ID,AT\nF1,A\n", "utf-8")
     with pytest.raises(ConfigError, match=r"place\.path = 'places\.csv'"):
-        refresh(said, market(said.id), tmp_path, store, night)
+        refresh_source(said, market(said.id), tmp_path, store, night)
     places = tmp_path / "places.csv"
     places.write_text(f"NAME;x;y\nA;{point(0, 0).x};{point(0, 0).y}\n", "utf-8")
-    first = refresh(said, market(said.id), tmp_path, store, night)
+    first = refresh_source(said, market(said.id), tmp_path, store, night)
     assert (first.rows, first.changed) == (1, True)
-    assert not refresh(said, market(said.id), tmp_path, store, night).changed
+    assert not refresh_source(said, market(said.id), tmp_path, store, night).changed
     # the places are part of what the source is made of
     places.write_text(f"NAME;x;y\nA;{point(9, 0).x};{point(0, 0).y}\n", "utf-8")
-    assert refresh(said, market(said.id), tmp_path, store, night).changed
+    assert refresh_source(said, market(said.id), tmp_path, store, night).changed
     kept = sorted(path.name for path in (store.parent / "raw" / said.id).rglob("*.gz"))
     assert kept == ["0-f.csv.gz", "0-f.csv.gz", "1-places.csv.gz", "1-places.csv.gz"]

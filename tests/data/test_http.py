@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from data.http import download
+from data.http import download_file
 from geo.errors import SourceChanged, SourceDown
 
 ANSWERS = {
@@ -62,12 +62,12 @@ def server():
 @pytest.mark.parametrize("path", ["/good.csv", "/moved"])
 def test_an_answer_is_written_whole(server, tmp_path, path):
     to = tmp_path / "got"
-    assert download([server + path], to, source_id="s") == server + path
+    assert download_file([server + path], to, source_id="s") == server + path
     assert to.read_bytes() == ANSWERS["/good.csv"][1]
 
 
 def test_a_body_that_only_looks_like_an_error_is_kept(server, tmp_path):
-    download([server + "/features"], tmp_path / "got", source_id="s")
+    download_file([server + "/features"], tmp_path / "got", source_id="s")
     assert (tmp_path / "got").read_bytes() == ANSWERS["/features"][1]
 
 
@@ -88,7 +88,7 @@ def test_a_body_that_only_looks_like_an_error_is_kept(server, tmp_path):
 def test_each_failure_has_its_kind_and_leaves_nothing(server, tmp_path, path, kind, said):
     to = tmp_path / "got"
     with pytest.raises(kind) as caught:
-        download([server + path], to, source_id="county", timeout_s=0.5)
+        download_file([server + path], to, source_id="county", timeout_s=0.5)
     assert said in caught.value.wrong
     assert server + path in caught.value.wrong
     assert "county" in str(caught.value)
@@ -100,18 +100,18 @@ def test_a_refused_connection_is_down(tmp_path):
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/"
         with pytest.raises(SourceDown, match="ConnectError"):
-            download([address], tmp_path / "got", source_id="s")
+            download_file([address], tmp_path / "got", source_id="s")
 
 
 def test_the_next_address_stands_in(server, tmp_path):
     urls = [server + "/broken", server + "/good.csv"]
-    assert download(urls, tmp_path / "got", source_id="s") == urls[1]
+    assert download_file(urls, tmp_path / "got", source_id="s") == urls[1]
 
 
 def test_when_all_fail_each_is_named_and_down_wins(server, tmp_path):
     urls = [server + "/gone", server + "/broken"]
     with pytest.raises(SourceDown) as caught:
-        download(urls, tmp_path / "got", source_id="s")
+        download_file(urls, tmp_path / "got", source_id="s")
     assert "404" in caught.value.wrong
     assert "503" in caught.value.wrong
 

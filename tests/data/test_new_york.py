@@ -14,8 +14,8 @@ import numpy as np
 import openpyxl
 import pytest
 
-from data.pull import refresh
-from data.source import registry
+from data.pull import refresh_source
+from data.source import read_sources
 from data.store import open_store
 
 NIGHT = dt.date(2026, 3, 1)
@@ -58,9 +58,9 @@ def rows(folder):
 def pulled(tmp_path_factory, folder, market):
     """Return what became of each source, and the two layers that they fill."""
     store = tmp_path_factory.mktemp("ny") / "ny.duckdb"
-    sources = registry()
+    sources = read_sources()
     where = market(*SOURCES, id="new_york", crs=CRS)
-    done = {name: refresh(sources[name], where, folder, store, NIGHT) for name in SOURCES}
+    done = {name: refresh_source(sources[name], where, folder, store, NIGHT) for name in SOURCES}
     with open_store(store) as opened:
         return done, {name: opened.layer(name) for name in ("capacity", "substations")}
 
@@ -88,7 +88,7 @@ def test_feeders_without_a_place_are_counted(rows, pulled, source, exact, trimme
     assert sum(name not in places for name in names) == exact
     places = {name.strip() for name in places}
     assert sum(name.strip() not in places for name in names) == trimmed
-    rename = registry()[source].columns["substation_id"].rename
+    rename = read_sources()[source].columns["substation_id"].rename
     assert sum(rename.get(name.strip(), name.strip()) not in places for name in names) == renamed
     done = pulled[0][source]
     assert (done.rows_in, done.rows) == (len(names), len(names) - renamed)
@@ -204,7 +204,7 @@ def test_every_substation_is_the_sum_of_its_banks(cells, rows, stations):
     for name, count, volts, rating in cells[:-1]:
         banks[name].append((count, volts, stages_by_hand(rating)))
     places = {row["NAME"].strip() for row in rows["Substations.csv"]}
-    rename = registry()["ny_substations"].columns["substation_id"].rename
+    rename = read_sources()["ny_substations"].columns["substation_id"].rename
     assert set(rename) <= set(banks)
     assert set(rename.values()) <= places - set(banks)
     found = {rename.get(name, name): one for name, one in banks.items()}

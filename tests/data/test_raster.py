@@ -200,7 +200,7 @@ def test_declared_markers_are_nodata_in_the_files_own_unit(tmp_path, said):
     grid(tmp_path / "elevation.tif", values)
     missing = [-9999, "-3.4028235e38"]
     one = said("elevation", columns={"value": {"column": "1", "unit": "ft", "missing": missing}})
-    got = raster.read(tmp_path / "elevation.tif", one, read_layers()["elevation"])
+    got = raster.read_raster(tmp_path / "elevation.tif", one, read_layers()["elevation"])
     np.testing.assert_allclose(got.values, [[np.nan, 3.048], [np.nan, 6.096]], rtol=1e-12)
 
 

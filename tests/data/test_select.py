@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from data.select import RULES, drawing, select, vintages
+from data.select import RULES, describe_sources, read_drawing_layers, select_sites
 from geo.errors import ConfigError, SourceChanged, StoreError
 from geo.model import Setbacks
 
@@ -64,7 +64,7 @@ def street(folder, pull, market, parcel_source, zone_source):
 
 def asked(street, needs, land_use, night):
     store, market = street
-    return select(store, market, needs, land_use, night)
+    return select_sites(store, market, needs, land_use, night)
 
 
 def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, needs, land_use, night):
@@ -237,7 +237,7 @@ def test_ground_drawn_twice_is_one_lot_and_a_lot_before_a_street(
     table([square(-10, -10, 200)], ZONE=["B"]).to_parquet(tmp_path / "zoning.parquet")
     place = market(parcel_source.id, zone_source.id)
     store, _ = pull(tmp_path, place, parcel_source, zone_source)
-    got = select(store, place, needs({"lots": 70.0}), land_use, night)
+    got = select_sites(store, place, needs({"lots": 70.0}), land_use, night)
     lots = got.screening.layers["lots"]
     assert lots["lot_id"].str.replace(r"\d+", "n", regex=True).tolist() == [
         "a",
@@ -399,7 +399,7 @@ def test_layers_come_within_their_reach_with_their_coverage(
     got = asked((store, place), needs({"gas_signs": 60.0}), land_use, night).screening
     assert got.layers["gas_signs"].geometry.x.tolist() == [point(-60, 5).x]
     assert got.coverage["gas_signs"] is None
-    drawn = drawing(store, place, night, land_use)
+    drawn = read_drawing_layers(store, place, night, land_use)
     assert set(drawn) == {"parcels", "zoning", "gas_signs"}
     assert len(drawn["gas_signs"]) == 3
     classes = drawn["parcels"].set_index("parcel_id")["use_class"]
@@ -445,11 +445,11 @@ def test_a_market_without_zoning_is_told_so(
     (tmp_path / "parcels.parquet").write_bytes((folder / "parcels.parquet").read_bytes())
     store, _ = pull(tmp_path, place, parcel_source)
     with pytest.raises(StoreError) as caught:
-        select(store, place, needs(), land_use, night)
+        select_sites(store, place, needs(), land_use, night)
     for word in ("'tiny'", "flows/markets/tiny.toml", "zoning"):
         assert word in str(caught.value)
     with pytest.raises(StoreError, match="parcels or zoning"):
-        select(store, place, needs(), land_use, night - dt.timedelta(days=1))
+        select_sites(store, place, needs(), land_use, night - dt.timedelta(days=1))
 
 
 def test_a_missing_file_is_named_with_where_it_was_looked_for(
@@ -482,7 +482,7 @@ def test_a_declaration_that_cannot_be_followed_is_named(
 
 def test_what_readers_are_told_of_each_source(street, night):
     store, place = street
-    lines = vintages(store, place, night)
+    lines = describe_sources(store, place, night)
     assert [line.id for line in lines] == list(place.sources)
     assert lines[0].rows == len(LOTS)
     assert lines[0].vintage == "2026-01-01"
@@ -498,8 +498,8 @@ def test_shuffled_rows_select_to_the_same(
     store, place = street
     other, _ = pull(tmp_path, place, parcel_source, zone_source)
     reach = needs({"receptors": 100.0, "lots": 100.0})
-    one = select(store, place, reach, land_use, night)
-    two = select(other, place, reach, land_use, night)
+    one = select_sites(store, place, reach, land_use, night)
+    two = select_sites(other, place, reach, land_use, night)
     pd.testing.assert_frame_equal(
         pd.DataFrame(one.screening.sites), pd.DataFrame(two.screening.sites)
     )
@@ -525,7 +525,7 @@ def test_an_id_in_two_jurisdictions_is_refused(
     store, _ = pull(tmp_path, place, parcel_source, other, zone_source)
     both = (*land_use, land_use[0].model_copy(update={"jurisdiction": "other"}))
     with pytest.raises(StoreError, match=r"\['7'\] stand in several jurisdictions"):
-        select(store, place, needs(), both, night)
+        select_sites(store, place, needs(), both, night)
 
 
 def test_an_empty_layer_never_reaches_the_store(tmp_path, pull, market, parcel_source, table):

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.migrations import STEPS
-from data.store import Content, content_digest, frame_digest, open_store
+from data.store import SnapshotContent, digest_content, digest_frame, open_store
 from data.values import DTYPES
 from geo.catalogue import read_layers
 from geo.errors import ContractError, SourceChanged, StoreError
@@ -103,14 +103,14 @@ def test_what_goes_in_comes_out(tmp_path_factory, source, rows):
         frame[name] = pd.Series(None, index=frame.index, dtype=DTYPES[columns[name].type])
     frame = frame[[*columns, "geometry"]]
     path = tmp_path_factory.mktemp("store") / "s.duckdb"
-    content = Content(
+    content = SnapshotContent(
         source("substations", "s.csv"), "r", "d", len(rows), "EPSG:26986", None, (), (), frame
     )
     with open_store(path) as store:
         store.put(content, dt.date(2026, 3, 1), 0.0)
         got = store.layer("substations").drop(columns="source_id")
     pd.testing.assert_frame_equal(pd.DataFrame(got), pd.DataFrame(frame), check_column_type=False)
-    assert frame_digest(got) == frame_digest(frame)
+    assert digest_frame(got) == digest_frame(frame)
 
 
 def test_an_unchanged_source_makes_no_new_snapshot(tmp_path, source, market, stations, pull, night):
@@ -247,8 +247,10 @@ def test_the_digest_says_when_anything_differs(source, stations):
     def digest(frame, **fields):
         said = source("substations", "s.csv")
         given = {"raw_digest": "r", "declaration_digest": "d", "coverage": None} | fields
-        return content_digest(
-            Content(said, rows_in=2, crs="EPSG:26986", notes=(), raw=(), frame=frame, **given)
+        return digest_content(
+            SnapshotContent(
+                said, rows_in=2, crs="EPSG:26986", notes=(), raw=(), frame=frame, **given
+            )
         )
 
     same = digest(stations(1.0, 2.0))

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from data.source import From
-from data.values import column_of
+from data.source import ColumnOrigin
+from data.values import read_column
 from geo.errors import ConfigError, ContractError
 from geo.model import Column
 
@@ -102,8 +102,8 @@ def test_every_rating_is_read_as_its_own_stages(source, stages):
     rows.index = [7] * len(rows)
     column = Column(title="R", type="float", unit="MVA")
     for which, pick in (("max", max), ("first", lambda one: one[0])):
-        origin = From(column="R", rating=which)
-        got, notes = column_of(rows, "r", origin, column, source("substations", "s.csv"), "s.csv")
+        origin = ColumnOrigin(column="R", rating=which)
+        got, notes = read_column(rows, "r", origin, column, source("substations", "s.csv"), "s.csv")
         assert got.tolist() == [pick(one) for one in stages]
         assert notes == []
 
@@ -222,7 +222,7 @@ def test_a_ceiling_is_one_value_in_its_own_unit(made, source, points, ceiling):
 )
 def test_declarations_that_contradict_themselves(declared, wrong):
     with pytest.raises(ValidationError, match=wrong):
-        From.model_validate(declared)
+        ColumnOrigin.model_validate(declared)
 
 
 @pytest.mark.parametrize("more", [{"rating": "max"}, {"most": 5}, {"fold": "sum"}, {"times": "N"}])

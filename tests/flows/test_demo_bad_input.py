@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data import demo
-from data.source import registry
+from data.source import read_sources
 from flows import cli
 from tests.flows import hamlet
 
@@ -18,7 +18,7 @@ PARCELS = 1_500
 def finished(tmp_path_factory) -> Path:
     """Return a folder in which one night of a small demo town went well."""
     folder = tmp_path_factory.mktemp("demo")
-    demo.write(folder / "files/demo", PARCELS)
+    demo.write_town(folder / "files/demo", PARCELS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("PADFINDER_FILES", "files")
@@ -39,7 +39,7 @@ def digest(folder: Path) -> str:
 
 
 def file_of(source: str, town: Path) -> Path:
-    return town / "files/demo" / str(registry()[source].fetch.path)
+    return town / "files/demo" / str(read_sources()[source].fetch.path)
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ SHORT = judge.judge_placements
 
 def demo_town(folder, market, plan, parcels=demo.recipe.PARCELS):
     """Return what a plan asks of a demo town of about so many parcels."""
-    where = settings.read({})
+    where = settings.read_settings({})
     files, store = folder / "files", folder / "demo.duckdb"
-    demo.write(files, parcels)
+    demo.write_town(files, parcels)
     for source_id in market.sources:
-        pull.refresh(settings.load_source(source_id, where), market, files, store, NIGHT)
-    chosen = select.select(
+        pull.refresh_source(settings.load_source(source_id, where), market, files, store, NIGHT)
+    chosen = select.select_sites(
         store, market, list_needs(market, plan), catalogue.read_land_use(), NIGHT
     )
     return chosen.screening

@@ -10,7 +10,7 @@ from tests.maps.every import FACTS
 
 
 def value(row: pd.Series, name: str) -> str:
-    return next(one.text for group in card.card(row) for one in group.rows if one.name == name)
+    return next(one.text for group in card.make_card(row) for one in group.rows if one.name == name)
 
 
 def with_(ranking, **changed: object) -> pd.Series:
@@ -21,9 +21,9 @@ def with_(ranking, **changed: object) -> pd.Series:
 
 
 def test_every_fact_stands_once_in_catalogue_order_within_its_group(ranking) -> None:
-    rows = [one.name for group in card.card(ranking.iloc[12]) for one in group.rows]
+    rows = [one.name for group in card.make_card(ranking.iloc[12]) for one in group.rows]
     assert sorted(rows) == sorted(fact.name for fact in FACTS)
-    for group in card.card(ranking.iloc[12]):
+    for group in card.make_card(ranking.iloc[12]):
         assert [one.name for one in group.rows] == [
             fact.name for fact in FACTS if fact.group == group.id
         ]
@@ -85,13 +85,13 @@ def test_nobody_within_reach_is_not_a_missing_fact(ranking) -> None:
 
 
 def test_missing_is_never_printed_as_a_number(ranking) -> None:
-    said = card.text(ranking.iloc[1])
+    said = card.format_card_text(ranking.iloc[1])
     assert not re.search(r"\b(nan|NaN|None|NaT|<NA>)\b", said)
     assert value(ranking.iloc[1], "load_headroom_kw") == "not known"
 
 
 def test_text_names_place_sentence_evidence_and_what_is_not_screened(ranking) -> None:
-    said = card.text(ranking.iloc[12])
+    said = card.format_card_text(ranking.iloc[12])
     first, second = said.splitlines()[:2]
     assert first == f"{ranking['address'][12]}, Millbrook (2-12/A)"
     assert second.startswith("Rank 13 · call: check first · score ")
@@ -101,24 +101,24 @@ def test_text_names_place_sentence_evidence_and_what_is_not_screened(ranking) ->
 
 
 def test_text_holds_nothing_that_a_terminal_obeys(ranking) -> None:
-    said = card.text(with_(ranking, address="\x1b[31mred\x07\nnext\u2028line"))
+    said = card.format_card_text(with_(ranking, address="\x1b[31mred\x07\nnext\u2028line"))
     assert "\x1b" not in said
     assert "\x07" not in said
     assert said.splitlines()[0] == " [31mred  next line, Millbrook (2-12/A)"
 
 
 def test_one_row_and_the_whole_ranking_say_the_same(ranking) -> None:
-    whole = card.shown(ranking)
+    whole = card.format_facts(ranking)
     for at in (0, 1, 3, 39):
-        for group in card.card(ranking.iloc[at]):
+        for group in card.make_card(ranking.iloc[at]):
             for one in group.rows:
                 there = whole[one.name][at]
-                assert one.text == (card.absent(one.name) if there is None else there)
+                assert one.text == (card.describe_missing(one.name) if there is None else there)
 
 
 def test_a_ranking_without_a_fact_is_refused_by_name(ranking) -> None:
     with pytest.raises(ContractError, match="n_lo, sentence"):
-        card.card(ranking.iloc[0].drop(["n_lo", "sentence"]))
+        card.make_card(ranking.iloc[0].drop(["n_lo", "sentence"]))
 
 
 def test_what_tanks_hold_is_in_the_unit_that_the_row_names(ranking) -> None:

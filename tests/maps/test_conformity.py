@@ -3,7 +3,7 @@ import pytest
 
 from flows import cli
 from geo.propagation import conformity, ground
-from maps.conformity import page
+from maps.conformity import draw_conformity_page
 
 META = {"Edition": "ISO 9613-2:1996", "Program": "padfinder <0>"}
 
@@ -21,20 +21,20 @@ def test_green_where_met_and_red_where_not():
             "met": [True, True, False],
         }
     )
-    text = page(table, META)
+    text = draw_conformity_page(table, META)
     assert text.count('class="met"') == 1 + 2
     assert text.count('class="missed"') == 1 + 1
     assert "1 of 2 cases met; not met: T2&lt;" in text
     assert "two &amp; three" in text
     assert "padfinder &lt;0&gt;" in text
     assert "+0.20" in text
-    assert page(table, META) == text
+    assert draw_conformity_page(table, META) == text
 
 
 def test_one_altered_constant_turns_the_page_red(monkeypatch):
-    before = page(conformity.run_cases(), META)
+    before = draw_conformity_page(conformity.run_cases(), META)
     monkeypatch.setattr(ground, "C_DASH", (1.5, 14.0, 0.5, 50.0))
-    after = page(conformity.run_cases(), META)
+    after = draw_conformity_page(conformity.run_cases(), META)
     assert after.count('class="missed"') > before.count('class="missed"')
     assert "http" not in before.replace("http-equiv", "")
 

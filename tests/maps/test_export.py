@@ -29,7 +29,7 @@ FILES = ("ranked.csv", "ranked.gpkg", "ranked.parquet", "ranked.xlsx")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, ranking, report) -> Path:
     made = tmp_path_factory.mktemp("lists")
-    export.write(ranking, report, made)
+    export.write_files(ranking, report, made)
     return made
 
 
@@ -50,14 +50,14 @@ def test_the_facts_begin_with_verdict_and_score() -> None:
 
 def test_same_ranking_gives_the_same_bytes(folder: Path, tmp_path: Path, ranking, report) -> None:
     time.sleep(1.1)
-    export.write(ranking.copy(), report, tmp_path)
+    export.write_files(ranking.copy(), report, tmp_path)
     for name in FILES:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 def test_writing_twice_into_one_folder_replaces(tmp_path: Path, ranking, report, folder) -> None:
     for _ in range(2):
-        export.write(ranking, report, tmp_path)
+        export.write_files(ranking, report, tmp_path)
     assert (tmp_path / "ranked.gpkg").read_bytes() == (folder / "ranked.gpkg").read_bytes()
     assert sorted(one.name for one in tmp_path.iterdir()) == list(FILES)
 
@@ -103,14 +103,14 @@ def test_a_range_is_a_text_and_a_certainty_a_number(ranking) -> None:
     changed["load_headroom_kw"] = [200.0, 200.0, np.nan, 1500.0]
     changed["shortfall_lo_kw"] = [800.0, 800.0, 0.0, 0.0]
     changed["shortfall_hi_kw"] = [800.0, 1000.0, 1000.0, 0.0]
-    said = export.reader_columns(changed)
+    said = export.make_reader_columns(changed)
     assert said["Carries (generators)"].tolist() == [6, "0 to 12", 0, "2 to 25"]
     assert said["Carries (MW)"].tolist() == [1.2, "0 to 2.4", 0.0, "0.4 to 5"]
     assert said["Gap (MW)"].tolist() == [0.8, "0.8 to 1", "not known", 0.0]
 
 
 def test_reader_columns_are_in_order_and_link_to_the_map(ranking) -> None:
-    said = export.reader_columns(ranking, "night.html")
+    said = export.make_reader_columns(ranking, "night.html")
     assert list(said.columns) == READER
     assert said["Map link"][12] == "night.html#2-12%2FA"
     assert said["Lot sq ft"][0] == 17050  # 36 m x 44 m / 0.3048^2 = 17 050.0
@@ -182,12 +182,12 @@ def test_geopackage_holds_sites_machines_and_blocks(folder: Path, ranking) -> No
 
 
 def test_an_empty_ranking_is_written_too(tmp_path: Path, ranking, report) -> None:
-    export.write(ranking.iloc[:0], report, tmp_path)
+    export.write_files(ranking.iloc[:0], report, tmp_path)
     assert len((tmp_path / "ranked.csv").read_bytes().splitlines()) == 1
     assert len(gpd.read_parquet(tmp_path / "ranked.parquet")) == 0
 
 
 def test_a_ranking_without_a_fact_is_refused_by_name(tmp_path: Path, ranking, report) -> None:
     with pytest.raises(ContractError, match="score_grid"):
-        export.write(gpd.GeoDataFrame(ranking.drop(columns="score_grid")), report, tmp_path)
+        export.write_files(gpd.GeoDataFrame(ranking.drop(columns="score_grid")), report, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -36,7 +36,7 @@ def made_grid():
 def picture():
     grid = made_grid()
     machine = shapely.box(*(ORIGIN - 1), *(ORIGIN + 1))
-    return noise.Picture(
+    return noise.NoisePicture(
         site_id="1-0/A",
         title=HOSTILE[1],
         running=3,
@@ -61,7 +61,7 @@ def town(drawing):
 @pytest.fixture(scope="module")
 def folder(picture, town, report, tmp_path_factory):
     made = tmp_path_factory.mktemp("noise")
-    noise.write(picture, town, report, made)
+    noise.write_picture(picture, town, report, made)
     return made
 
 
@@ -108,7 +108,7 @@ def test_polygons_run_counterclockwise(folder):
 
 
 def test_the_same_picture_gives_the_same_bytes(folder, picture, town, report, tmp_path):
-    noise.write(picture, town, report, tmp_path)
+    noise.write_picture(picture, town, report, tmp_path)
     for name in (noise.GRID, noise.LINES, noise.PAGE):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
@@ -167,10 +167,10 @@ def test_labels_leave_room_for_each_other(open_page, folder):
 def test_a_picture_without_lines_or_layers_still_opens(open_page, picture, report, tmp_path):
     quiet = Raster(np.full((20, 20), 30.0), picture.grid.transform, CRS, "dB(A)")
     nothing = np.empty(0, dtype=object)
-    bare = noise.Picture(
+    bare = noise.NoisePicture(
         **(vars(picture) | {"grid": quiet, "lines": draw_contours(quiet, nothing)})
     )
-    noise.write(bare, {}, report, tmp_path)
+    noise.write_picture(bare, {}, report, tmp_path)
     page = open_page(tmp_path / noise.PAGE)
     assert page.errors == []
     assert "No level of the picture is reached." in page.locator("#pf-list").inner_text()

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import shapely
 
-from maps.pack import LINE_KINDS, POLYGON_KINDS, coded, packed, parts_of, script_json
+from maps.pack import (
+    LINE_KINDS,
+    POLYGON_KINDS,
+    encode_texts,
+    format_script_json,
+    pack_parts,
+    split_parts,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +30,7 @@ from maps.pack import LINE_KINDS, POLYGON_KINDS, coded, packed, parts_of, script
     ],
 )
 def test_script_json_reads_back_and_holds_nothing_that_a_page_obeys(text: str) -> None:
-    held = script_json({"k": [text, {"x": {}}]})
+    held = format_script_json({"k": [text, {"x": {}}]})
     assert json.loads(held) == {"k": [text, {"x": {}}]}
     assert held.isascii()
     assert not any(bad in held for bad in ("<", ">", "{{", "{%", "{#"))
@@ -31,16 +38,16 @@ def test_script_json_reads_back_and_holds_nothing_that_a_page_obeys(text: str) -
 
 def test_script_json_refuses_what_is_not_a_number() -> None:
     with pytest.raises(ValueError, match="Out of range"):
-        script_json([float("nan")])
+        format_script_json([float("nan")])
 
 
 def test_coded_keeps_each_text_once() -> None:
-    assert coded(["a", None, "b", "a"]) == {"v": ["a", "b"], "i": [0, -1, 1, 0]}
+    assert encode_texts(["a", None, "b", "a"]) == {"v": ["a", "b"], "i": [0, -1, 1, 0]}
 
 
 def test_packed_polygons_hold_steps_between_whole_numbers() -> None:
     square = shapely.Polygon([(0, 0), (0.00001, 0), (0.00001, 0.00002), (0, 0.00002)])
-    made = packed(np.array([square]), np.array([1]), 2)
+    made = pack_parts(np.array([square]), np.array([1]), 2)
     assert made["kind"] == "polygon"
     assert made["parts"] == [0, 1]
     assert (made["rings"], made["size"]) == ([1], [4])
@@ -50,13 +57,13 @@ def test_packed_polygons_hold_steps_between_whole_numbers() -> None:
 
 def test_packed_keeps_holes_and_several_parts() -> None:
     outer, inner = shapely.box(0, 0, 9, 9), shapely.box(2, 2, 4, 4)
-    parts, of = parts_of(
+    parts, of = split_parts(
         np.array(
             [outer.difference(inner), shapely.MultiPolygon([outer, shapely.box(20, 0, 21, 1)])]
         ),
         POLYGON_KINDS,
     )
-    made = packed(parts, of, 2)
+    made = pack_parts(parts, of, 2)
     assert made["parts"] == [1, 2]
     assert made["rings"] == [2, 1, 1]
     assert made["size"] == [4, 4, 4, 4]
@@ -65,11 +72,11 @@ def test_packed_keeps_holes_and_several_parts() -> None:
 def test_parts_of_opens_collections_and_drops_the_rest() -> None:
     line, box = shapely.LineString([(0, 0), (1, 1)]), shapely.box(0, 0, 1, 1)
     mixed = np.array([None, shapely.GeometryCollection([line, box]), shapely.Polygon(), line])
-    parts, of = parts_of(mixed, LINE_KINDS)
+    parts, of = split_parts(mixed, LINE_KINDS)
     assert of.tolist() == [1, 3]
     assert all(shapely.equals(parts, line))
 
 
 def test_packed_of_nothing_is_empty() -> None:
-    made = packed(np.empty(0, dtype=object), np.empty(0, dtype=int), 3)
+    made = pack_parts(np.empty(0, dtype=object), np.empty(0, dtype=int), 3)
     assert (made["parts"], made["xy"], made["size"]) == ([0, 0, 0], [], [])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from maps.ranked import draw
+from maps.ranked import draw_ranked_page
 from tests.maps.conftest import make_ranking
 from tests.maps.every import FACTS
 
@@ -28,7 +28,7 @@ SWITCHES = (
 @pytest.fixture(scope="module")
 def map_file(tmp_path_factory, ranking, drawing, report) -> Path:
     path = tmp_path_factory.mktemp("published") / "map.html"
-    path.write_text(draw(ranking, drawing, report), encoding="utf-8")
+    path.write_text(draw_ranked_page(ranking, drawing, report), encoding="utf-8")
     return path
 
 
@@ -284,7 +284,7 @@ def folded_file(tmp_path_factory, ranking, drawing, report) -> Path:
     block.loc[[2, 3, 5, 6, 8, 9, 11], "group_id"] = ranking["site_id"][2]
     block["folded"] = block.index.isin([6, 8, 9, 11])
     path = tmp_path_factory.mktemp("folded") / "map.html"
-    path.write_text(draw(block, drawing, report), encoding="utf-8")
+    path.write_text(draw_ranked_page(block, drawing, report), encoding="utf-8")
     return path
 
 
@@ -338,7 +338,7 @@ def test_the_count_of_a_long_list_is_of_what_the_list_holds(
     ranking.loc[:9, "group_id"] = ranking["site_id"][0]
     ranking["folded"] = ranking.index.isin(range(3, 10))
     path = tmp_path / "map.html"
-    path.write_text(draw(ranking, drawing, report), encoding="utf-8")
+    path.write_text(draw_ranked_page(ranking, drawing, report), encoding="utf-8")
     page = open_page(path)
     assert ranks_seen(page) == [1, 2, 3, *range(11, 58)]
     assert (
@@ -387,7 +387,7 @@ def test_panels_do_not_overlap(open_page: Opener, map_file: Path, width: int, he
 
 def test_an_empty_ranking_still_opens(open_page: Opener, tmp_path: Path, ranking, report) -> None:
     path = tmp_path / "map.html"
-    path.write_text(draw(ranking.iloc[:0], {}, report), encoding="utf-8")
+    path.write_text(draw_ranked_page(ranking.iloc[:0], {}, report), encoding="utf-8")
     page = open_page(path)
     assert page.locator("#pf-count").inner_text() == "No site matches"
     assert page.errors == []

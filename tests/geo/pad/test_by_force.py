@@ -27,18 +27,21 @@ FILES = Path(__file__).parents[4] / "shared/realdata/cambridge-ma"
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    where = settings.read({})
+    where = settings.read_settings({})
     market, plan = settings.load_market("demo", where), settings.load_plan("default", where)
     return demo_town(tmp_path_factory.mktemp("demo"), market, plan), plan
 
 
 @pytest.fixture(scope="module")
 def cambridge(tmp_path_factory):
-    where, store = settings.read({}), tmp_path_factory.mktemp("cambridge") / "cambridge.duckdb"
+    where, store = (
+        settings.read_settings({}),
+        tmp_path_factory.mktemp("cambridge") / "cambridge.duckdb",
+    )
     market, plan = settings.load_market("cambridge", where), settings.load_plan("cambridge", where)
     for source_id in market.sources:
-        pull.refresh(settings.load_source(source_id, where), market, FILES, store, NIGHT)
-    chosen = select.select(
+        pull.refresh_source(settings.load_source(source_id, where), market, FILES, store, NIGHT)
+    chosen = select.select_sites(
         store, market, list_needs(market, plan), catalogue.read_land_use(), NIGHT
     )
     return chosen.screening, plan
