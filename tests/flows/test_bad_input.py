@@ -253,7 +253,7 @@ def test_disk_trouble_while_writing_leaves_last_night(town, padfinder, monkeypat
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("flows.publish.ranked.draw", full)
+    monkeypatch.setattr("flows.publish.ranked.draw_ranked_page", full)
     ran = padfinder(town, "publish", "--market", "hamlet", "--night", "2026-04-01")
     assert ran.code == cli.UNEXPECTED
     assert "No space left on device" in ran.err
