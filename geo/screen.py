@@ -131,7 +131,7 @@ def screen_sites(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFra
     found = size.size_sites(sites, given, heard, generator, market, plan)
     fuels = plan_fuels(plan)
     choice = choose_fuel(given, sites, found, fuels, generator, plan)
-    found = choice.found
+    found = choice.siting
     tanks_there = choice.supply["storage"].to_numpy(dtype=object)
     described = size.describe_sites(sites, given, found, choice.deployed, tanks_there, market)
     # What the zoning asks is on the row as it was taken: by its text or by the plan.
@@ -221,7 +221,7 @@ def _assumption_texts(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> li
     texts = []
     each = zip(facts["fuel_assumed"], bare, own, ambient, strict=True)
     for gas, is_bare, is_own, is_ambient in each:
-        parts = [gas] if isinstance(gas, str) and gas != stored.NO_BUILDING else []
+        parts = [gas] if isinstance(gas, str) and gas != stored.ASSUMED_NO_BUILDING else []
         if is_bare:
             parts.append("no building in the way: none are mapped")
         if is_own:

@@ -127,7 +127,9 @@ def _add_power(ranking: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
             f"short_hi_at_{tag}": most,
             f"needed_lo_at_{tag}": few,
             f"needed_hi_at_{tag}": many,
-            f"covers_at_{tag}": gap.covers_gap(few, many, ranking["n_lo"], ranking["n_hi"], most),
+            f"covers_at_{tag}": gap.classify_gap_cover(
+                few, many, ranking["n_lo"], ranking["n_hi"], most
+            ),
             f"served_at_{tag}": gap.power_served_kw(load_kw, most, running["lo"], each),
         }
     tag = catalogue.load_column_tag(plan.target_kw)

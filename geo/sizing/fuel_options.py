@@ -19,9 +19,9 @@ from geo.shapes.near import geometry_array
 from geo.sizing import size
 
 # What a row says of its fuel besides what every route answers with.
-SUPPLY_TEXTS = {**plants.PLANT_FACTS, "storage_days": np.nan}
+EXTRA_SUPPLY_COLUMNS = {**plants.PLANT_COLUMNS, "storage_days": np.nan}
 # Where it is not known whether a plant is near, a fuel that counts only from one is context.
-UNPUBLISHED = ("no layer", "edge of layer")
+UNKNOWN_PLANT_EVIDENCE = ("no layer", "edge of layer")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FuelOption:
 
     fuel: Fuel
     route: Route
-    standing: size.Siting
+    siting: size.Siting
     supply: pd.DataFrame
     deployed: pd.DataFrame
     piped: gas.PipedSupply | None = None
@@ -46,19 +46,19 @@ class FuelChoice:
     """
 
     options: tuple[FuelOption, ...]
-    served: tuple[pd.DataFrame, ...]
-    best: np.ndarray
-    found: size.Siting
+    supplies: tuple[pd.DataFrame, ...]
+    best_option: np.ndarray
+    siting: size.Siting
     deployed: pd.DataFrame
     supply: pd.DataFrame
-    lo: np.ndarray
-    hi: np.ndarray
+    n_lo: np.ndarray
+    n_hi: np.ndarray
 
     @property
     def fuel(self) -> np.ndarray:
         """The id of each site's best fuel."""
         named = np.array([one.fuel.id for one in self.options], dtype=object)
-        return np.asarray(named[self.best])
+        return np.asarray(named[self.best_option])
 
 
 def choose_fuel(
@@ -82,13 +82,13 @@ def choose_fuel(
     hi = np.column_stack([one.deployed["n_hi"] for one in options])
     # argmax takes the first of equals, which is the plan's preference.
     best = np.where((lo > 0).any(axis=1), (lo > 0).argmax(axis=1), hi.argmax(axis=1))
-    there = options[0].standing
+    there = options[0].siting
     for number, one in enumerate(options):
-        there = size.select_sitings(there, one.standing, best == number)
+        there = size.select_sitings(there, one.siting, best == number)
     deployed = pick_rows([one.deployed for one in options], best)
     served = tuple(_name_supply(one, sites, given, plan) for one in options)
     supply = pick_rows(list(served), best)
-    lacking = {name: value for name, value in SUPPLY_TEXTS.items() if name not in supply}
+    lacking = {name: value for name, value in EXTRA_SUPPLY_COLUMNS.items() if name not in supply}
     supply = supply.join(pd.DataFrame(lacking, index=supply.index))
     return FuelChoice(options, served, best, there, deployed, supply, lo, hi)
 
@@ -110,7 +110,7 @@ def _size_option(
         supply = plants.supply_from_plants(
             sites, given.layers, given.coverage, fuel, generator, plan
         )
-        silent = supply["fuel_evidence"].isin(UNPUBLISHED)
+        silent = supply["fuel_evidence"].isin(UNKNOWN_PLANT_EVIDENCE)
         supply["fuel_n_hi"] = supply["fuel_n_hi"].where(~silent, 0)
     elif fuel.id in plan.fuel.delivered:
         there, supply = _size_beside_tanks(given, sites, found, fuel, generator, plan)
@@ -187,15 +187,15 @@ def _cast_like(values: pd.Series, like: pd.Series) -> pd.Series:
 
 def describe_other_fuel(choice: FuelChoice) -> pd.DataFrame:
     """Return the fuel that may carry most at best, how many at worst and best, and how known."""
-    most = choice.hi.argmax(axis=1)
+    most = choice.n_hi.argmax(axis=1)
     rows = np.arange(len(most))
     evidence = np.column_stack([one.supply["fuel_evidence"] for one in choice.options])
     titles = np.array([one.fuel.title for one in choice.options], dtype=object)
     return pd.DataFrame(
         {
             "other_title": titles[most],
-            "other_n_lo": choice.lo[rows, most],
-            "other_n_hi": choice.hi[rows, most],
+            "other_n_lo": choice.n_lo[rows, most],
+            "other_n_hi": choice.n_hi[rows, most],
             "other_evidence": evidence[rows, most],
         },
         index=choice.supply.index,
@@ -211,11 +211,11 @@ def describe_fuel_ladder(choice: FuelChoice, plan: Plan) -> pd.DataFrame:
     found, order, texts = {}, [], []
     for name in plan.fuels:
         at = [i for i, one in enumerate(choice.options) if one.fuel.id == name]
-        route = (choice.lo[:, at] * 1000 + choice.hi[:, at]).argmax(axis=1)
+        route = (choice.n_lo[:, at] * 1000 + choice.n_hi[:, at]).argmax(axis=1)
         own = np.array(at)[route]
         rows = np.arange(len(own))
-        lo, hi = choice.lo[rows, own], choice.hi[rows, own]
-        supply = pick_rows([choice.served[i] for i in at], route)
+        lo, hi = choice.n_lo[rows, own], choice.n_hi[rows, own]
+        supply = pick_rows([choice.supplies[i] for i in at], route)
         found[f"n_lo_on_{name}"], found[f"n_hi_on_{name}"] = lo, hi
         found[f"distance_of_{name}_m"] = _supply_distance_m(supply)
         found[f"evidence_of_{name}"] = supply["fuel_evidence"].to_numpy()
@@ -225,7 +225,7 @@ def describe_fuel_ladder(choice: FuelChoice, plan: Plan) -> pd.DataFrame:
         found[f"needs_of_{name}"] = np.array(texts_of, dtype=object)
         place = np.select([choice.fuel == name, lo > 0, hi > 0], [0, 1, 2], 3)
         order.append(place)
-        silent = supply["fuel_evidence"].isin(UNPUBLISHED).to_numpy()
+        silent = supply["fuel_evidence"].isin(UNKNOWN_PLANT_EVIDENCE).to_numpy()
         texts.append(_count_text(title, lo, hi, silent))
     ranks = np.argsort(np.column_stack(order), axis=1, kind="stable")
     words = np.column_stack(texts)
@@ -276,7 +276,7 @@ def service_line_m(
     return away
 
 
-def resize_with_share(
+def resize_with_main_share(
     choice: FuelChoice,
     given: Screening,
     sites: gpd.GeoDataFrame,
@@ -285,13 +285,13 @@ def resize_with_share(
     share: float,
 ) -> np.ndarray:
     """Return n_lo of each site on the fuel it has, were so much of a main free; NaN off mains."""
-    after = np.full(len(choice.best), np.nan)
+    after = np.full(len(choice.best_option), np.nan)
     for number, one in enumerate(choice.options):
         if one.route != "main":
             continue
         piped = gas.supply_from_mains(
             sites, given.layers, given.coverage, one.fuel, generator, plan, usable_share=share
         )
-        again = size.deploy_fuel(choice.found, piped.facts, plan)["n_lo"].to_numpy()
-        after[choice.best == number] = again[choice.best == number]
+        again = size.deploy_fuel(choice.siting, piped.facts, plan)["n_lo"].to_numpy()
+        after[choice.best_option == number] = again[choice.best_option == number]
     return after

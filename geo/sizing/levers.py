@@ -9,7 +9,7 @@ import pandas as pd
 from geo.criteria.noise.sound import rerate_source
 from geo.model import Generator, Lever, Plan, Screening
 from geo.sizing import size
-from geo.sizing.fuel_options import FuelChoice, resize_with_share
+from geo.sizing.fuel_options import FuelChoice, resize_with_main_share
 
 
 def size_under_levers(
@@ -24,11 +24,11 @@ def size_under_levers(
     `lift_lever` is the lever (or the other fuel) that lets a site carry most, `lift_n` how many.
     `wall_n` and `rated_n` are what a noise wall and the rating at another distance would give.
     """
-    found, before = choice.found, choice.deployed["n_lo"].to_numpy()
+    found, before = choice.siting, choice.deployed["n_lo"].to_numpy()
     # Another fuel is a lever too.
-    best_n = choice.lo.max(axis=1)
+    best_n = choice.n_lo.max(axis=1)
     named = np.array([one.fuel.id for one in choice.options], dtype=object)
-    fuels = named[choice.lo.argmax(axis=1)]
+    fuels = named[choice.n_lo.argmax(axis=1)]
     fuels[best_n <= before] = None
     best_name = fuels
     # A lever can help where what it relieves stops the next one, or may with another, and nothing
@@ -69,9 +69,9 @@ def _size_under_lever(
     plan: Plan,
 ) -> np.ndarray:
     """Return n_lo of the asked sites under one lever, on the fuel they already have."""
-    found, before = choice.found, choice.deployed["n_lo"].to_numpy()
+    found, before = choice.siting, choice.deployed["n_lo"].to_numpy()
     if lever.usable_share is not None:
-        after = resize_with_share(choice, given, sites, generator, plan, lever.usable_share)
+        after = resize_with_main_share(choice, given, sites, generator, plan, lever.usable_share)
         return np.asarray(np.where(np.isnan(after), before, after)[asked].astype(int))
     changes = {
         key: value

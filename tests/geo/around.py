@@ -33,7 +33,7 @@ class Parcel:
         return self.lot.point_on_surface()
 
 
-def near(town: Screening, layer: str, lot: Geometry, reach_m: float) -> list[dict]:
+def list_rows_within(town: Screening, layer: str, lot: Geometry, reach_m: float) -> list[dict]:
     """Return the rows of a layer within `reach_m` of a lot, with `distance_m`; none if no layer."""
     if layer not in town.layers:
         return []
@@ -47,13 +47,13 @@ def near(town: Screening, layer: str, lot: Geometry, reach_m: float) -> list[dic
     return found
 
 
-def inside(town: Screening, layer: str, lot: Geometry, reach_m: float) -> bool:
+def is_reach_covered(town: Screening, layer: str, lot: Geometry, reach_m: float) -> bool:
     """Return whether everything within `reach_m` of a lot lies inside the layer's coverage."""
     area = town.coverage.get(layer)
     return area is not None and area.covers(lot) and area.boundary.distance(lot) >= reach_m
 
 
-def cell_at(grid: Raster, point: Point, crs: object) -> float | None:
+def read_cell(grid: Raster, point: Point, crs: object) -> float | None:
     """Return the value of the raster's cell under a point, None outside and where none is held."""
     cells = np.asarray(grid.values)
     move = pyproj.Transformer.from_crs(crs, grid.crs, always_xy=True)
@@ -64,33 +64,33 @@ def cell_at(grid: Raster, point: Point, crs: object) -> float | None:
     return float(cells[row, column]) if known else None
 
 
-def missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
     return bool(pd.isna(value))
 
 
-def missing_shape(value: object) -> bool:
+def is_missing_shape(value: object) -> bool:
     return not isinstance(value, Geometry)
 
 
-def number(row: dict, name: str) -> float | None:
+def read_number(row: dict, name: str) -> float | None:
     """Return what a row holds under a name; None where that is missing, or no such column."""
     value = row.get(name)
-    return None if missing(value) else float(value)
+    return None if is_missing(value) else float(value)
 
 
-def word(row: dict, name: str) -> str | None:
+def read_text(row: dict, name: str) -> str | None:
     """Return the text that a row holds under a name; None as for `number`."""
     value = row.get(name)
-    return None if missing(value) else str(value)
+    return None if is_missing(value) else str(value)
 
 
-def same(name: str, got: object, wanted: object) -> bool:
+def are_equal(name: str, got: object, wanted: object) -> bool:
     """Return whether two answers are the same: numbers within a millionth, words as they are.
 
     Metres may have been rounded to the millimetre.
     """
-    if missing(got) or missing(wanted):
-        return missing(got) and missing(wanted)
+    if is_missing(got) or is_missing(wanted):
+        return is_missing(got) and is_missing(wanted)
     if isinstance(wanted, (bool, str)):
         return got == wanted
     apart = 0.00051 if name.endswith("_m") else 1e-6

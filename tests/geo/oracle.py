@@ -29,8 +29,8 @@ from geo.propagation.edition import ISO_1996
 from geo.propagation.ground import PlanGround
 from geo.propagation.scene import Terrain, build_scene
 from tests.geo import oracle_supply
-from tests.geo.around import Parcel, cell_at, inside, near
-from tests.geo.oracle_supply import EDGE, Supply
+from tests.geo.around import Parcel, is_reach_covered, list_rows_within, read_cell
+from tests.geo.oracle_supply import EDGE, FuelSupply
 
 FORGIVEN_M = 0.001
 # A region smaller than this is what rounding leaves over, not a place. A block that just fits has
@@ -134,7 +134,7 @@ class Site(Parcel):
 
     @cached_property
     def buildings(self) -> list[Geometry]:
-        return [one["geometry"] for one in near(self.town, "buildings", self.lot, 50.0)]
+        return [one["geometry"] for one in list_rows_within(self.town, "buildings", self.lot, 50.0)]
 
     @cached_property
     def ground(self) -> Geometry:
@@ -148,7 +148,7 @@ class Site(Parcel):
     @cached_property
     def exclusions(self) -> list[Geometry]:
         kinds = self.plan.pad.exclusions
-        found = near(self.town, "exclusions", self.lot, 0.0)
+        found = list_rows_within(self.town, "exclusions", self.lot, 0.0)
         return [one["geometry"] for one in found if one["kind"] in kinds]
 
     @cached_property
@@ -192,21 +192,24 @@ class Site(Parcel):
 # Fuel that is stored
 
 
-def supplies(site: Site, fuel: Fuel) -> list[Supply]:
+def supplies(site: Site, fuel: Fuel) -> list[FuelSupply]:
     """Return what a fuel gives a site by each way in which it can come."""
-    found = list(oracle_supply.supplies(site, fuel))
+    found = list(oracle_supply.list_supplies(site, fuel))
     if "storage" in fuel.routes and fuel.id in site.plan.fuel.delivered:
         found.append(tank(site, fuel))
     return found
 
 
-def tank(site: Site, fuel: Fuel) -> Supply:
+def tank(site: Site, fuel: Fuel) -> FuelSupply:
     """Return the machines that the largest group of tanks runs which fits, whatever else must.
 
     In one row, across the containers' length, of one size.
     """
     plan, rule = site.plan, catalogue.read_separations()[site.plan.fuel.separation[fuel.id]]
-    hours, burnt = 24 * plan.fuel.autonomy_days[fuel.id], oracle_supply.demand_of(fuel, plan)
+    hours, burnt = (
+        24 * plan.fuel.autonomy_days[fuel.id],
+        oracle_supply.compute_plan_demand(fuel, plan),
+    )
     most = 0
     for one in fuel.containers:
         for count in range(1, plan.fuel.containers_most + 1):
@@ -222,14 +225,14 @@ def tank(site: Site, fuel: Fuel) -> Supply:
             ):
                 most = n
     # Where buildings are not mapped, one may stand in the tank's way.
-    mapped = inside(site.town, "buildings", site.lot, 0.0)
-    return Supply((most if mapped else 0, most), "storage")
+    mapped = is_reach_covered(site.town, "buildings", site.lot, 0.0)
+    return FuelSupply((most if mapped else 0, most), "storage")
 
 
 def tanks_fit(site: Site, away: dict[str, float], length: float, width: float) -> bool:
     free = ground(site, join="mitre", beside_tanks=False)
     free = free.intersection(site.lot.buffer(-away["adjoining_property"], join_style="mitre"))
-    for building in near(site.town, "buildings", site.lot, away["important_building"]):
+    for building in list_rows_within(site.town, "buildings", site.lot, away["important_building"]):
         grown = building["geometry"].buffer(away["important_building"], join_style="mitre")
         free = free.difference(grown)
     return any(
@@ -508,7 +511,7 @@ def hearers(site: Site) -> list[Hearer]:
         if not due.by_rule:
             reach_m = max(reach_m, noise.report_reach_m)
         found += protected(site, due, reach_m)
-        if "receptors" in site.town.layers and not inside(
+        if "receptors" in site.town.layers and not is_reach_covered(
             site.town, "receptors", site.lot, reach_m
         ):
             area = site.town.coverage.get("receptors") or Polygon()
@@ -525,7 +528,7 @@ def hearers(site: Site) -> list[Hearer]:
 def protected(site: Site, due: Due, reach_m: float) -> list[Hearer]:
     """Return the receptors that one limit protects."""
     noise, found = site.plan.noise, []
-    for one in near(site.town, "receptors", site.lot, reach_m):
+    for one in list_rows_within(site.town, "receptors", site.lot, reach_m):
         # The site's own lot is no neighbour; who has a point on it is, by the plan alone.
         own = one["site_id"] == site.row["site_id"]
         if own and (due.by_rule or not isinstance(one["geometry"], Point)):
@@ -539,7 +542,7 @@ def protected(site: Site, due: Due, reach_m: float) -> list[Hearer]:
             height_m, beyond_m = noise.facade_height_m, -due.beyond_m
             houses = [
                 each["geometry"]
-                for each in near(site.town, "buildings", shape, 0.0)
+                for each in list_rows_within(site.town, "buildings", shape, 0.0)
                 if shape.intersects(each["geometry"].point_on_surface())
             ]
             shape = shapely.union_all(houses) if houses else shape
@@ -568,7 +571,7 @@ def at_home(site: Site, due: Due) -> list[Hearer]:
 def ambient_dba(site: Site, shape: Geometry) -> float | None:
     """Return the ambient level at a shape: None where nobody knows it."""
     grid, crs = site.town.rasters.get("ambient"), site.town.sites.crs
-    known = None if grid is None else cell_at(grid, shape.point_on_surface(), crs)
+    known = None if grid is None else read_cell(grid, shape.point_on_surface(), crs)
     return site.plan.assume.ambient_dba if known is None else known
 
 
@@ -765,13 +768,13 @@ class Answer:
 
     pad: int
     pad_lo: int
-    supplies: dict[str, list[Supply]]
+    supplies: dict[str, list[FuelSupply]]
 
 
 def answer(site: Site) -> Answer:
     """Size one site by its ground and its fuels."""
     # Where the buildings' layer does not cover the lot, others may stand on it.
-    built = inside(site.town, "buildings", site.lot, 0.0)
+    built = is_reach_covered(site.town, "buildings", site.lot, 0.0)
     pad = pad_most(site)
     return Answer(
         pad=pad,
@@ -788,7 +791,9 @@ def best_fuel(carried: dict[str, Bracket]) -> str:
     return max(carried, key=lambda name: carried[name][1])
 
 
-def binding(found: Answer, noise_lo: int, lo: int, supply: Supply, cap: int, *, more: bool) -> str:
+def binding(
+    found: Answer, noise_lo: int, lo: int, supply: FuelSupply, cap: int, *, more: bool
+) -> str:
     """Return the criterion whose waiver alone would allow the most machines, at worst.
 
     `more`: whether ground and neighbours allow another one.

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 from geo import catalogue
 from geo.model import AssumedMain, Fuel, Generator, GridPlan, Plan
-from tests.geo.around import Parcel, cell_at, inside, missing, near, number, word
+from tests.geo.around import (
+    Parcel,
+    is_missing,
+    is_reach_covered,
+    list_rows_within,
+    read_cell,
+    read_number,
+    read_text,
+)
 
 Bracket = tuple[int, int]
 EDGE = "edge of layer"
@@ -25,7 +33,7 @@ KPA_PER_PSI = 6.894757
 
 
 @dataclass(frozen=True)
-class Power:
+class HeadroomSpan:
     """What is stated, and between which two the truth lies: -inf, inf where nothing bounds it."""
 
     stated_kw: float
@@ -33,23 +41,23 @@ class Power:
     hi_kw: float
 
 
-NOTHING = Power(math.nan, -math.inf, math.inf)
+UNKNOWN_HEADROOM = HeadroomSpan(math.nan, -math.inf, math.inf)
 
 
-def is_open(power: Power) -> bool:
+def is_unbounded(power: HeadroomSpan) -> bool:
     """Return whether a value is bounded on neither side."""
     return power.lo_kw == -math.inf and power.hi_kw == math.inf
 
 
-def headroom(row: dict, rules: GridPlan) -> Power | None:
+def compute_headroom(row: dict, rules: GridPlan) -> HeadroomSpan | None:
     """Return what one record can still take; None where it does not say.
 
     Published in kW, else in MVA, else as a share of firm; else firm less peak. At best the banks
     that are left carry the plan's greatest factor.
     """
-    factor = power_factor(row, rules)
-    firm, peak = firm_mva(row, rules.cyclic_factor), peak_mva(row)
-    kw, mva, share = (number(row, f"headroom_{name}") for name in ("kw", "mva", "share"))
+    factor = pick_power_factor(row, rules)
+    firm, peak = firm_capacity_mva(row, rules.cyclic_factor), peak_load_mva(row)
+    kw, mva, share = (read_number(row, f"headroom_{name}") for name in ("kw", "mva", "share"))
     published, more = True, 0.0
     if kw is not None:
         stated = kw
@@ -59,37 +67,37 @@ def headroom(row: dict, rules: GridPlan) -> Power | None:
         stated = share * firm * 1000 * factor
     elif firm is not None and peak is not None:
         stated, published = (firm - peak) * 1000 * factor, False
-        more = (firm_mva(row, rules.cyclic_factor_most) - firm) * 1000 * factor
+        more = (firm_capacity_mva(row, rules.cyclic_factor_most) - firm) * 1000 * factor
     else:
         return None
-    ceiling = number(row, "ceiling_kw")
+    ceiling = read_number(row, "ceiling_kw")
     at_least = published and ceiling is not None and stated >= ceiling
-    committed = number(row, "committed_load_mva")
-    included = not missing(row.get("committed_included")) and bool(row["committed_included"])
+    committed = read_number(row, "committed_load_mva")
+    included = not is_missing(row.get("committed_included")) and bool(row["committed_included"])
     if not included and committed is not None:
         stated -= committed * 1000 * factor
     at_most = not included and committed is None
     hi = math.inf if at_least else stated + more
-    return Power(stated, -math.inf if at_most else stated, hi)
+    return HeadroomSpan(stated, -math.inf if at_most else stated, hi)
 
 
-def power_factor(row: dict, rules: GridPlan) -> float:
-    own = number(row, "power_factor")
+def pick_power_factor(row: dict, rules: GridPlan) -> float:
+    own = read_number(row, "power_factor")
     return rules.power_factor if own is None else own
 
 
-def firm_mva(row: dict, cyclic_factor: float) -> float | None:
+def firm_capacity_mva(row: dict, cyclic_factor: float) -> float | None:
     """Return firm capacity: as published, by amperes, or of banks with the largest one out.
 
     Worked: three banks of 30 MVA together, 20 MVA left: 20 at a factor of 1, 26 at 1.3.
     """
-    firm = number(row, "firm_capacity_mva")
+    firm = read_number(row, "firm_capacity_mva")
     if firm is None:
-        firm = by_amperes(row, "rating_a")
+        firm = current_to_mva(row, "rating_a")
     if firm is not None:
         return firm
-    count, nameplate = number(row, "bank_count"), number(row, "nameplate_mva")
-    largest = number(row, "largest_bank_mva")
+    count, nameplate = read_number(row, "bank_count"), read_number(row, "nameplate_mva")
+    largest = read_number(row, "largest_bank_mva")
     if nameplate is None:
         return None
     if count == 1:
@@ -101,14 +109,14 @@ def firm_mva(row: dict, cyclic_factor: float) -> float | None:
     return (nameplate - largest) * cyclic_factor
 
 
-def peak_mva(row: dict) -> float | None:
-    peak = number(row, "peak_load_mva")
-    return by_amperes(row, "peak_a") if peak is None else peak
+def peak_load_mva(row: dict) -> float | None:
+    peak = read_number(row, "peak_load_mva")
+    return current_to_mva(row, "peak_a") if peak is None else peak
 
 
-def by_amperes(row: dict, name: str) -> float | None:
+def current_to_mva(row: dict, name: str) -> float | None:
     """Return the apparent power of a three-phase current (MVA): sqrt 3 x kV x kA."""
-    amperes, kv = number(row, name), number(row, "voltage_kv")
+    amperes, kv = read_number(row, name), read_number(row, "voltage_kv")
     return None if amperes is None or kv is None else math.sqrt(3) * kv * amperes / 1000
 
 
@@ -117,14 +125,14 @@ def by_amperes(row: dict, name: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServingAnswer:
     """One level's answer: its value, the record that gives it, and what was folded into it.
 
     `folded` are the values that are known, `silent` how many rows of the record have none.
     """
 
     evidence: str
-    power: Power
+    power: HeadroomSpan
     row: dict
     distance_m: float
     folded: tuple[float, ...]
@@ -132,7 +140,7 @@ class Answer:
     silent: int = 0
 
 
-def fold(values: list[float], how: str) -> float:
+def combine_values(values: list[float], how: str) -> float:
     """Return the least, the median or the greatest of some values."""
     ranked = sorted(values)
     if how == "median":
@@ -141,40 +149,42 @@ def fold(values: list[float], how: str) -> float:
     return ranked[0] if how == "min" else ranked[-1]
 
 
-def answers(site: Parcel) -> list[Answer]:
+def list_answers(site: Parcel) -> list[ServingAnswer]:
     """Return every known answer to what load a site may still draw, best first."""
-    stations = Stations(site)
+    stations = NearbySubstations(site)
     found = [
-        service_area(site),
-        by_records(site, "feeder", ("feeder", "segment")),
-        by_records(site, "grid cell", ("cell",)),
-        feeders_of(site, stations.nearest),
-        by_substation(site, stations.nearest),
+        answer_by_area(site),
+        answer_by_records(site, "feeder", ("feeder", "segment")),
+        answer_by_records(site, "grid cell", ("cell",)),
+        answer_by_feeders(site, stations.nearest),
+        answer_by_substation(site, stations.nearest),
     ]
     return [one for one in found if one is not None]
 
 
-def evidence_of_none(site: Parcel) -> str:
+def explain_no_answer(site: Parcel) -> str:
     """Return why nothing is known of the load that a site may draw."""
     town, rules = site.town, site.plan.grid
     if not {"substations", "capacity"} & set(town.layers):
         return "no layer"
-    stations = Stations(site)
+    stations = NearbySubstations(site)
     if stations.silent:
         return "unpublished"
-    searched = inside(town, "substations", site.lot, rules.substation_reach_m)
+    searched = is_reach_covered(town, "substations", site.lot, rules.substation_reach_m)
     if "substations" not in town.layers:
-        searched = inside(town, "capacity", site.lot, rules.feeder_reach_m)
+        searched = is_reach_covered(town, "capacity", site.lot, rules.feeder_reach_m)
     return "none" if searched and not stations.candidates else EDGE
 
 
-class Stations:
+class NearbySubstations:
     """The substations that may serve a site: in service, and not known as transmission's."""
 
     def __init__(self, site: Parcel) -> None:
         reach_m = site.plan.grid.substation_reach_m
         self.candidates = [
-            one for one in near(site.town, "substations", site.lot, reach_m) if distributes(one)
+            one
+            for one in list_rows_within(site.town, "substations", site.lot, reach_m)
+            if is_distribution(one)
         ]
         best = min(
             self.candidates,
@@ -182,16 +192,18 @@ class Stations:
             default=None,
         )
         # A nearer one may stand beyond the edge of the layer.
-        hidden = best is None or not inside(site.town, "substations", site.lot, best["distance_m"])
+        hidden = best is None or not is_reach_covered(
+            site.town, "substations", site.lot, best["distance_m"]
+        )
         self.nearest = None if hidden else best
-        self.silent = best is not None and headroom(best, site.plan.grid) is None
+        self.silent = best is not None and compute_headroom(best, site.plan.grid) is None
 
 
-def distributes(row: dict) -> bool:
-    return row["status"] == "in_service" and word(row, "level") != "transmission"
+def is_distribution(row: dict) -> bool:
+    return row["status"] == "in_service" and read_text(row, "level") != "transmission"
 
 
-def station_of(site: Parcel, substation_id: str | None) -> dict | None:
+def find_substation(site: Parcel, substation_id: str | None) -> dict | None:
     """Return the substation of an id, wherever it stands.
 
     None where none such serves, or where two do: then nobody says which is meant.
@@ -201,88 +213,96 @@ def station_of(site: Parcel, substation_id: str | None) -> dict | None:
     found = [
         row
         for row in site.town.layers["substations"].to_dict("records")
-        if row["substation_id"] == substation_id and distributes(row)
+        if row["substation_id"] == substation_id and is_distribution(row)
     ]
     return found[0] if len(found) == 1 else None
 
 
-def order(row: dict) -> tuple[float, str, str, str]:
+def record_sort_key(row: dict) -> tuple[float, str, str, str]:
     """Return what decides between records: how near to a millimetre, then names, then shape."""
     return (
         round(row["distance_m"], 3),
         row["record_id"],
-        word(row, "source_id") or "",
+        read_text(row, "source_id") or "",
         row["geometry"].wkb_hex,
     )
 
 
-def hosted(row: dict, rules: GridPlan) -> Power | None:
+def compute_hosting(row: dict, rules: GridPlan) -> HeadroomSpan | None:
     """Return what generation a record says may be let in: as published, and nothing worked out."""
-    kw, mva = number(row, "headroom_kw"), number(row, "headroom_mva")
+    kw, mva = read_number(row, "headroom_kw"), read_number(row, "headroom_mva")
     if kw is None and mva is None:
         return None
-    stated = mva * 1000 * power_factor(row, rules) if kw is None else kw
-    ceiling = number(row, "ceiling_kw")
+    stated = mva * 1000 * pick_power_factor(row, rules) if kw is None else kw
+    ceiling = read_number(row, "ceiling_kw")
     at_least = ceiling is not None and stated >= ceiling
-    return Power(stated, stated, math.inf if at_least else stated)
+    return HeadroomSpan(stated, stated, math.inf if at_least else stated)
 
 
-def records(site: Parcel, kind: str, reach_m: float) -> list[dict]:
+def list_records(site: Parcel, kind: str, reach_m: float) -> list[dict]:
     """Return the capacity records of a kind in reach, each with the `power` that it states.
 
     That is None where it states none.
     """
     rules = site.plan.grid
     return [
-        {**one, "power": headroom(one, rules) if kind == "load" else hosted(one, rules)}
-        for one in near(site.town, "capacity", site.lot, reach_m)
+        {
+            **one,
+            "power": compute_headroom(one, rules)
+            if kind == "load"
+            else compute_hosting(one, rules),
+        }
+        for one in list_rows_within(site.town, "capacity", site.lot, reach_m)
         if one["kind"] == kind
     ]
 
 
-def service_area(site: Parcel) -> Answer | None:
+def answer_by_area(site: Parcel) -> ServingAnswer | None:
     """Return what the smallest area round the site states, or its substation does."""
     if "capacity" not in site.town.layers:
         return None
     rules, found = site.plan.grid, []
-    for row in near(site.town, "capacity", site.lot, 0.0):
+    for row in list_rows_within(site.town, "capacity", site.lot, 0.0):
         if (row["kind"], row["grain"]) != ("load", "area"):
             continue
         if row["geometry"].geom_type not in {"Polygon", "MultiPolygon"}:
             continue
         if not row["geometry"].covers(site.spot):
             continue
-        power, station = headroom(row, rules), station_of(site, word(row, "substation_id"))
+        power, station = (
+            compute_headroom(row, rules),
+            find_substation(site, read_text(row, "substation_id")),
+        )
         if power is None and station is not None:
-            power = headroom(station, rules)
+            power = compute_headroom(station, rules)
             # The substation's: the parcel may get less.
-            power = None if power is None else Power(power.stated_kw, -math.inf, power.hi_kw)
+            power = None if power is None else HeadroomSpan(power.stated_kw, -math.inf, power.hi_kw)
         if power is not None:
             found.append({**row, "power": power, "distance_m": 0.0})
     if not found:
         return None
-    best = min(found, key=lambda one: (one["geometry"].area, *order(one)))
-    return Answer(
+    best = min(found, key=lambda one: (one["geometry"].area, *record_sort_key(one)))
+    return ServingAnswer(
         "service area",
         best["power"],
         best,
         0.0,
         (best["power"].stated_kw,),
-        word(best, "substation_id"),
+        read_text(best, "substation_id"),
     )
 
 
-def by_records(site: Parcel, evidence: str, grains: tuple[str, ...]) -> Answer | None:
+def answer_by_records(site: Parcel, evidence: str, grains: tuple[str, ...]) -> ServingAnswer | None:
     """Return what the nearest record of some grains states, all its rows in reach folded."""
     found = [
         one
-        for one in records(site, "load", site.plan.grid.feeder_reach_m)
+        for one in list_records(site, "load", site.plan.grid.feeder_reach_m)
         if one["grain"] in grains and one["geometry"].geom_type not in {"Point", "MultiPoint"}
     ]
-    return folded(site, evidence, found)
+    return answer_by_nearest(site, evidence, found)
 
 
-def folded(site: Parcel, evidence: str, found: list[dict]) -> Answer | None:
+def answer_by_nearest(site: Parcel, evidence: str, found: list[dict]) -> ServingAnswer | None:
     """Return what the nearest of some records states with all the rows of its name.
 
     The nearest is asked whether or not it states anything: another's value is not its own. Of
@@ -290,34 +310,36 @@ def folded(site: Parcel, evidence: str, found: list[dict]) -> Answer | None:
     """
     if not found:
         return None
-    best, how = min(found, key=order), site.plan.grid.fold
-    name = word(best, "source_id"), best["record_id"]
-    same = [one["power"] for one in found if (word(one, "source_id"), one["record_id"]) == name]
+    best, how = min(found, key=record_sort_key), site.plan.grid.fold
+    name = read_text(best, "source_id"), best["record_id"]
+    same = [
+        one["power"] for one in found if (read_text(one, "source_id"), one["record_id"]) == name
+    ]
     known = [one for one in same if one is not None]
     if not known:
         return None
-    power = Power(
-        fold([one.stated_kw for one in known], how),
-        fold([one.lo_kw for one in known], how),
-        fold([one.hi_kw for one in known], how),
+    power = HeadroomSpan(
+        combine_values([one.stated_kw for one in known], how),
+        combine_values([one.lo_kw for one in known], how),
+        combine_values([one.hi_kw for one in known], how),
     )
     silent = len(same) - len(known)
-    return Answer(
+    return ServingAnswer(
         evidence,
-        Power(power.stated_kw, -math.inf, math.inf) if silent else power,
+        HeadroomSpan(power.stated_kw, -math.inf, math.inf) if silent else power,
         best,
         best["distance_m"],
         tuple(one.stated_kw for one in known),
-        word(best, "substation_id"),
+        read_text(best, "substation_id"),
         silent,
     )
 
 
-def feeders_of(site: Parcel, station: dict | None) -> Answer | None:
+def answer_by_feeders(site: Parcel, station: dict | None) -> ServingAnswer | None:
     """Return what the feeders of the nearest substation state, of which nobody says the way."""
     if station is None or "capacity" not in site.town.layers:
         return None
-    if station_of(site, station["substation_id"]) is None:
+    if find_substation(site, station["substation_id"]) is None:
         return None
     rules, said = site.plan.grid, []
     for row in site.town.layers["capacity"].to_dict("records"):
@@ -325,17 +347,17 @@ def feeders_of(site: Parcel, station: dict | None) -> Answer | None:
             continue
         if row["geometry"].geom_type not in {"Point", "MultiPoint"}:
             continue
-        if word(row, "substation_id") == station["substation_id"]:
-            said.append(headroom(row, rules) or NOTHING)
-    known = [one for one in said if one is not NOTHING]
+        if read_text(row, "substation_id") == station["substation_id"]:
+            said.append(compute_headroom(row, rules) or UNKNOWN_HEADROOM)
+    known = [one for one in said if one is not UNKNOWN_HEADROOM]
     if not known:
         return None
-    power = Power(
-        fold([one.stated_kw for one in known], rules.fold),
+    power = HeadroomSpan(
+        combine_values([one.stated_kw for one in known], rules.fold),
         min(one.lo_kw for one in said),
         max(one.hi_kw for one in said),
     )
-    return Answer(
+    return ServingAnswer(
         "feeders of substation",
         power,
         station,
@@ -346,14 +368,14 @@ def feeders_of(site: Parcel, station: dict | None) -> Answer | None:
     )
 
 
-def by_substation(site: Parcel, station: dict | None) -> Answer | None:
+def answer_by_substation(site: Parcel, station: dict | None) -> ServingAnswer | None:
     """Return what the nearest substation states: a site gets that much at most."""
-    power = None if station is None else headroom(station, site.plan.grid)
+    power = None if station is None else compute_headroom(station, site.plan.grid)
     if power is None:
         return None
-    return Answer(
+    return ServingAnswer(
         "substation",
-        Power(power.stated_kw, -math.inf, power.hi_kw),
+        HeadroomSpan(power.stated_kw, -math.inf, power.hi_kw),
         station,
         station["distance_m"],
         (power.stated_kw,),
@@ -361,31 +383,31 @@ def by_substation(site: Parcel, station: dict | None) -> Answer | None:
     )
 
 
-def hosting(site: Parcel) -> Answer | None:
+def answer_hosting(site: Parcel) -> ServingAnswer | None:
     """Return what generation the nearest record of it would let in."""
-    found = records(site, "generation", site.plan.grid.feeder_reach_m)
-    return folded(site, "hosting", found)
+    found = list_records(site, "generation", site.plan.grid.feeder_reach_m)
+    return answer_by_nearest(site, "hosting", found)
 
 
-def pools(site: Parcel, best: Answer) -> dict[tuple[str, ...], float]:
+def list_pools(site: Parcel, best: ServingAnswer) -> dict[tuple[str, ...], float]:
     """Return what a site shares with others, by name, and how much of each there is (kW).
 
     The substation where it is bounded from above; the record where that is, unless what it says
     is of the whole substation.
     """
     found: dict[tuple[str, ...], float] = {}
-    station = station_of(site, best.substation_id)
-    power = None if station is None else headroom(station, site.plan.grid)
+    station = find_substation(site, best.substation_id)
+    power = None if station is None else compute_headroom(station, site.plan.grid)
     if power is not None and power.hi_kw < math.inf:
         found["substation", best.substation_id] = power.hi_kw
     of_all = best.evidence in {"substation", "feeders of substation"}
     if best.power.hi_kw < math.inf and not (of_all and found):
-        name = word(best.row, "source_id") or "", best.row.get("record_id", best.substation_id)
+        name = read_text(best.row, "source_id") or "", best.row.get("record_id", best.substation_id)
         found["record", best.evidence, *name] = best.power.hi_kw
     return found
 
 
-def left_kw(
+def compute_headroom_left(
     shared: list[dict[tuple[str, ...], float]], own_kw: list[float], target_kw: float
 ) -> list[float]:
     """Return what each site, best first, finds left of all it shares when those before took theirs.
@@ -410,17 +432,17 @@ def left_kw(
 # The gap
 
 
-def machine_kw(site: Parcel) -> float:
+def compute_machine_kw(site: Parcel) -> float:
     """Return the power of one machine at the site's height on the plan's summer day."""
     grid = site.town.rasters.get("elevation")
-    found = None if grid is None else cell_at(grid, site.spot, site.town.sites.crs)
+    found = None if grid is None else read_cell(grid, site.spot, site.town.sites.crs)
     generator = catalogue.read_generators()[site.plan.generator]
-    return derated_kw(
+    return compute_derated_kw(
         generator, site.plan.altitude_m if found is None else found, site.plan.summer_c
     )
 
 
-def derated_kw(generator: Generator, altitude_m: float, air_c: float) -> float:
+def compute_derated_kw(generator: Generator, altitude_m: float, air_c: float) -> float:
     loss, lost = generator.derating, 0.0
     if altitude_m > loss.to_altitude_m:
         lost += (altitude_m - loss.to_altitude_m) * loss.share_per_m
@@ -430,7 +452,7 @@ def derated_kw(generator: Generator, altitude_m: float, air_c: float) -> float:
 
 
 @dataclass(frozen=True)
-class Gap:
+class LoadGap:
     """What the grid leaves short of one load, and how many machines close that."""
 
     lo_kw: float
@@ -440,28 +462,30 @@ class Gap:
     needed_hi: float
 
 
-def gap_of(power: Power, load_kw: float, each_kw: float, spares: int) -> Gap:
+def compute_gap(power: HeadroomSpan, load_kw: float, each_kw: float, spares: int) -> LoadGap:
     """Return the gap of one load: the least of it where the grid gives most."""
     lo, hi = (
         min(max(load_kw - max(given, 0.0), 0.0), load_kw) for given in (power.hi_kw, power.lo_kw)
     )
     judged = "short" if lo > 0 else "covered" if hi <= 0 else "unknown"
-    return Gap(lo, hi, judged, needed(lo, each_kw, spares), needed(hi, each_kw, spares))
+    return LoadGap(
+        lo, hi, judged, count_needed(lo, each_kw, spares), count_needed(hi, each_kw, spares)
+    )
 
 
-def needed(short_kw: float, each_kw: float, spares: int) -> float:
+def count_needed(short_kw: float, each_kw: float, spares: int) -> float:
     """Return how many machines close a gap, spares included: none can where they give nothing."""
     if short_kw <= 0:
         return 0
     return math.ceil(short_kw / each_kw) + spares if each_kw > 0 else math.inf
 
 
-def check(site: Parcel, target_kw: float) -> str:
+def compare_answers(site: Parcel, target_kw: float) -> str:
     """Return whether the best and the second-best answer agree about a load."""
-    return agreement([one.power for one in answers(site)[:2]], target_kw)
+    return compare_spans([one.power for one in list_answers(site)[:2]], target_kw)
 
 
-def agreement(found: list[Power], target_kw: float) -> str:
+def compare_spans(found: list[HeadroomSpan], target_kw: float) -> str:
     """Return whether two answers agree about a load, by their spans.
 
     Worked: 0 to 400 and 600 to 800 kW are 200 apart: of a load of 1000 they differ, and of 500,
@@ -469,28 +493,28 @@ def agreement(found: list[Power], target_kw: float) -> str:
     """
     if len(found) < 2:
         return "no second answer"
-    if any(is_open(one) for one in found):
+    if any(is_unbounded(one) for one in found):
         return "cannot be compared"
-    judged = {gap_of(one, target_kw, 1.0, 0).judged for one in found}
+    judged = {compute_gap(one, target_kw, 1.0, 0).judged for one in found}
     if judged == {"short", "covered"}:
         return "contradict"
     apart = max(one.lo_kw for one in found) - min(one.hi_kw for one in found)
     return "differ" if apart > target_kw / 10 else "agree"
 
 
-def power(site: Parcel) -> Power:
+def best_headroom(site: Parcel) -> HeadroomSpan:
     """Return what the best answer says of a site; NOTHING where there is none."""
-    found = answers(site)
-    return found[0].power if found else NOTHING
+    found = list_answers(site)
+    return found[0].power if found else UNKNOWN_HEADROOM
 
 
-def service(site: Parcel) -> dict[str, object]:
+def describe_service(site: Parcel) -> dict[str, object]:
     """Return what serves a site, by the names of the facts."""
-    found, hosted = answers(site), hosting(site)
-    first = told(site, found[0]) if found else {"grid_evidence": evidence_of_none(site)}
+    found, hosted = list_answers(site), answer_hosting(site)
+    first = describe_answer(site, found[0]) if found else {"grid_evidence": explain_no_answer(site)}
     best, other = (found + [None] * 2)[:2]
     apart = math.nan if other is None else best.power.stated_kw - other.power.stated_kw
-    second = NOTHING if other is None else other.power
+    second = UNKNOWN_HEADROOM if other is None else other.power
     return first | {
         "second_evidence": None if other is None else other.evidence,
         "second_headroom_kw": second.stated_kw,
@@ -498,11 +522,11 @@ def service(site: Parcel) -> dict[str, object]:
         "second_hi_kw": second.hi_kw,
         "headroom_disagreement_kw": apart,
         "hosting_kw": math.nan if hosted is None else hosted.power.stated_kw,
-        "hosting_at_least": hosted is not None and reads(hosted.power) == "at least",
+        "hosting_at_least": hosted is not None and classify_bounds(hosted.power) == "at least",
     }
 
 
-def reads(power: Power) -> str:
+def classify_bounds(power: HeadroomSpan) -> str:
     """Return how a headroom is to be read, by its bounds."""
     below, above = power.lo_kw > -math.inf, power.hi_kw < math.inf
     if below and above:
@@ -510,7 +534,7 @@ def reads(power: Power) -> str:
     return "at most" if above else "at least" if below else "neither"
 
 
-def told(site: Parcel, best: Answer) -> dict[str, object]:
+def describe_answer(site: Parcel, best: ServingAnswer) -> dict[str, object]:
     """Return what a row says of the best answer.
 
     A value that is bounded on neither side is no bound.
@@ -521,29 +545,29 @@ def told(site: Parcel, best: Answer) -> dict[str, object]:
         "load_headroom_kw": power.stated_kw,
         "headroom_lo_kw": power.lo_kw,
         "headroom_hi_kw": power.hi_kw,
-        "headroom_reads": reads(power),
+        "headroom_reads": classify_bounds(power),
         "overload_kw": max(-power.stated_kw, 0.0),
         "grid_distance_m": best.distance_m,
         "headroom_rows": len(best.folded),
         "headroom_silent_rows": best.silent,
         "headroom_min_kw": min(best.folded),
-        "headroom_median_kw": fold(list(best.folded), "median"),
+        "headroom_median_kw": combine_values(list(best.folded), "median"),
         "headroom_max_kw": max(best.folded),
         "substation_id": best.substation_id,
-        "pool_kw": next(iter(pools(site, best).values()), math.nan),
+        "pool_kw": next(iter(list_pools(site, best).values()), math.nan),
     }
 
 
-def gap(site: Parcel) -> dict[str, object]:
+def describe_gap(site: Parcel) -> dict[str, object]:
     """Return what a row says of the grid and of the gap to the target, by the facts' names."""
-    plan, each_kw = site.plan, machine_kw(site)
-    short = gap_of(power(site), plan.target_kw, each_kw, plan.spares)
-    return service(site) | {
+    plan, each_kw = site.plan, compute_machine_kw(site)
+    short = compute_gap(best_headroom(site), plan.target_kw, each_kw, plan.spares)
+    return describe_service(site) | {
         "machine_kw": each_kw,
         "shortfall_lo_kw": short.lo_kw,
         "shortfall_hi_kw": short.hi_kw,
         "gap_class": short.judged,
-        "headroom_check": check(site, plan.target_kw),
+        "headroom_check": compare_answers(site, plan.target_kw),
         "needed_lo": short.needed_lo,
         "needed_hi": short.needed_hi,
     }
@@ -574,7 +598,7 @@ WALL_SHARE = 2 / 11
 FALL_PSIG = {"medium": (30.0, 20.0), "high": (60.0, 20.0)}
 # From the lowest class up: what each falls from, which is reached and met within 2 %.
 INLET_PSIG = {"low": 0.25, "medium": 30.0, "high": 60.0}
-CLASSES, ABOUT = tuple(INLET_PSIG), 0.02
+CLASSES, PRESSURE_TOLERANCE = tuple(INLET_PSIG), 0.02
 ATMOSPHERE_PSI = 14.696
 BASE_R = 519.67
 EFFICIENCY = 0.92
@@ -602,7 +626,7 @@ def spitzglass_scfh(inside_in: float, fall_in_wc: float, length_ft: float, gravi
     return 3550 * math.sqrt(inside_in**5 * fall_in_wc / (gravity * length_ft * bracket))
 
 
-def insides_in(nominal_in: float, material: str | None) -> list[float]:
+def list_inside_diameters_in(nominal_in: float, material: str | None) -> list[float]:
     """Return the inside diameters that a main may have: one, or one for each material.
 
     Steel and polyethylene of no standard size are at least the next smaller one; iron was cast to
@@ -622,7 +646,7 @@ def insides_in(nominal_in: float, material: str | None) -> list[float]:
     return [by_material[material]] if material else list(by_material.values())
 
 
-def flow_scfh(inside_in: float, pressure_class: str, plan: Plan, gravity: float) -> float:
+def compute_flow_scfh(inside_in: float, pressure_class: str, plan: Plan, gravity: float) -> float:
     """Return what a main carries when nobody else draws from it."""
     length_m = plan.fuel.main_length_m
     if pressure_class == "low":
@@ -635,7 +659,7 @@ def flow_scfh(inside_in: float, pressure_class: str, plan: Plan, gravity: float)
 
 
 @dataclass(frozen=True)
-class Supply:
+class FuelSupply:
     """How many machines a fuel runs, and the evidence.
 
     `flows` are the machines, unrounded, of every flow that was counted, up to the plan's cap.
@@ -651,7 +675,7 @@ class Supply:
         return any(abs(one - round(one)) <= 0.003 * one for one in self.flows)
 
 
-def demand(fuel: Fuel, generator: Generator) -> float:
+def compute_demand(fuel: Fuel, generator: Generator) -> float:
     """Return what one machine burns an hour at its rating, in the fuel's unit.
 
     Worked: 200 kW x 3412.142 / 0.33 / 1030 Btu = 2007.7 scfh of natural gas.
@@ -660,32 +684,32 @@ def demand(fuel: Fuel, generator: Generator) -> float:
     return generator.power_kw * BTU_PER_KWH / generator.efficiency / held
 
 
-def demand_of(fuel: Fuel, plan: Plan) -> float:
-    return demand(fuel, catalogue.read_generators()[plan.generator])
+def compute_plan_demand(fuel: Fuel, plan: Plan) -> float:
+    return compute_demand(fuel, catalogue.read_generators()[plan.generator])
 
 
-def classes_of(main: dict) -> tuple[str, str] | None:
+def pressure_class_range(main: dict) -> tuple[str, str] | None:
     """Return a main's pressure class at least and at most; None where nothing is known of it.
 
     Worked: 200 kPa is 29.0 psig, below 29.4: low at least, medium at most. Named high, it would
     be low to high; 29.5 psig is medium.
     """
-    told, kpa = word(main, "pressure_class"), number(main, "pressure_kpa")
+    told, kpa = read_text(main, "pressure_class"), read_number(main, "pressure_kpa")
     if kpa is None:
         return None if told is None else (told, told)
     psig = kpa / KPA_PER_PSI
     reached = 0
     for place, name in enumerate(CLASSES):
-        if psig >= INLET_PSIG[name] * (1 - ABOUT):
+        if psig >= INLET_PSIG[name] * (1 - PRESSURE_TOLERANCE):
             reached = place
     if told is not None:
         return CLASSES[min(reached, CLASSES.index(told))], told
-    met = psig <= INLET_PSIG[CLASSES[reached]] * (1 + ABOUT)
+    met = psig <= INLET_PSIG[CLASSES[reached]] * (1 + PRESSURE_TOLERANCE)
     return CLASSES[reached], CLASSES[reached if met else min(reached + 1, len(CLASSES) - 1)]
 
 
 @dataclass(frozen=True)
-class Main:
+class MainInReach:
     """What one main in reach would run: `flows` in machines, unrounded; none where not known."""
 
     main_id: str
@@ -702,7 +726,7 @@ class Main:
         return lo, hi
 
 
-def machines_of(
+def compute_machines(
     nominal_in: float | None,
     classes: tuple[str, str] | None,
     material: str | None,
@@ -715,81 +739,85 @@ def machines_of(
     By the class at least through the narrowest bore that it may have, to the class at most
     through the widest.
     """
-    bores = [] if nominal_in is None else insides_in(nominal_in, material)
+    bores = [] if nominal_in is None else list_inside_diameters_in(nominal_in, material)
     if not bores or classes is None:
         return ()
-    free = (plan.fuel.usable_share if share is None else share) / demand_of(fuel, plan)
+    free = (plan.fuel.usable_share if share is None else share) / compute_plan_demand(fuel, plan)
     ends = zip((min(bores), max(bores)), classes, strict=True)
-    return tuple(flow_scfh(bore, one, plan, fuel.gravity) * free for bore, one in ends)
+    return tuple(compute_flow_scfh(bore, one, plan, fuel.gravity) * free for bore, one in ends)
 
 
-def mains_near(site: Parcel, fuel: Fuel, share: float | None = None) -> list[Main]:
+def list_mains(site: Parcel, fuel: Fuel, share: float | None = None) -> list[MainInReach]:
     """Return every main in reach that is there, with what it would run."""
     plan, found, assumed = site.plan, [], site.plan.assume.main_size
-    for row in near(site.town, "mains", site.lot, plan.fuel.main_reach_m):
-        if word(row, "status") in {"planned", "retired"}:
+    for row in list_rows_within(site.town, "mains", site.lot, plan.fuel.main_reach_m):
+        if read_text(row, "status") in {"planned", "retired"}:
             continue
-        size, classes = number(row, "diameter_in"), classes_of(row)
-        known, material = size is not None and classes is not None, word(row, "material")
+        size, classes = read_number(row, "diameter_in"), pressure_class_range(row)
+        known, material = size is not None and classes is not None, read_text(row, "material")
         if assumed is not None and not known:
             size = assumed.diameter_in if size is None else size
             classes = (assumed.pressure_class,) * 2 if classes is None else classes
             material = assumed.material if material is None else material
-        flows = machines_of(size, classes, material, fuel, plan, share)
-        found.append(Main(row["main_id"], row["distance_m"], flows, plan.cap, is_known=known))
+        flows = compute_machines(size, classes, material, fuel, plan, share)
+        found.append(
+            MainInReach(row["main_id"], row["distance_m"], flows, plan.cap, is_known=known)
+        )
     return found
 
 
-def piped(site: Parcel, fuel: Fuel, share: float | None = None) -> Supply:
+def supply_from_mains(site: Parcel, fuel: Fuel, share: float | None = None) -> FuelSupply:
     """Return what the mains in reach run: the best of them at worst, and the best at best."""
-    found = mains_near(site, fuel, share)
+    found = list_mains(site, fuel, share)
     if not found:
-        return unpiped(site, fuel, share)
+        return supply_without_main(site, fuel, share)
     n = max(one.n[0] for one in found), max(one.n[1] for one in found)
-    if not inside(site.town, "mains", site.lot, site.plan.fuel.main_reach_m):
+    if not is_reach_covered(site.town, "mains", site.lot, site.plan.fuel.main_reach_m):
         # A better one may lie beyond the edge of the layer.
         n = n[0], site.plan.cap
     flows = tuple(flow for one in found for flow in one.flows if flow < site.plan.cap + 1)
     # A known main is told that surely carries what is sure; where nothing is, that may carry most.
     end = 0 if any(one.n[0] for one in found) else 1
     best = max(found, key=lambda one: (one.n[end], one.is_known))
-    return Supply(n, "main" if best.is_known else "main of unknown size", flows)
+    return FuelSupply(n, "main" if best.is_known else "main of unknown size", flows)
 
 
-def unpiped(site: Parcel, fuel: Fuel, share: float | None) -> Supply:
+def supply_without_main(site: Parcel, fuel: Fuel, share: float | None) -> FuelSupply:
     """Return what may be known of gas where no main is in reach."""
     plan, town, lot = site.plan, site.town, site.lot
-    sign = bool(near(town, "gas_signs", lot, plan.fuel.sign_reach_m))
+    sign = bool(list_rows_within(town, "gas_signs", lot, plan.fuel.sign_reach_m))
     n, flows, assumed = (0, plan.cap), (), plan.assume.main_at_sign if sign else None
     if assumed is not None:
-        n, flows = assumed_main(assumed, fuel, plan, share)
-    if inside(town, "mains", lot, plan.fuel.main_reach_m):
-        return Supply(n, "sign of a main", flows) if sign else Supply((0, 0), "no main")
+        n, flows = supply_from_assumed_main(assumed, fuel, plan, share)
+    if is_reach_covered(town, "mains", lot, plan.fuel.main_reach_m):
+        return FuelSupply(n, "sign of a main", flows) if sign else FuelSupply((0, 0), "no main")
     # Beyond it a territory says more than a sign, unless the plan takes a main for the sign.
     if assumed is not None:
-        return Supply(n, "sign of a main", flows)
-    if near(town, "gas_territories", lot, 0.0):
-        lines = near(town, "gas_transmission", lot, plan.fuel.transmission_reach_m)
-        line = any(word(one, "status") in {None, "in_service"} for one in lines)
-        return Supply(n, f"territory{' and transmission line' if line else ''}", flows)
+        return FuelSupply(n, "sign of a main", flows)
+    if list_rows_within(town, "gas_territories", lot, 0.0):
+        lines = list_rows_within(town, "gas_transmission", lot, plan.fuel.transmission_reach_m)
+        line = any(read_text(one, "status") in {None, "in_service"} for one in lines)
+        return FuelSupply(n, f"territory{' and transmission line' if line else ''}", flows)
     if sign:
-        return Supply(n, "sign of a main", flows)
+        return FuelSupply(n, "sign of a main", flows)
     if "mains" in town.layers:
-        return Supply(n, EDGE)
-    outside = "gas_territories" in town.layers and inside(town, "gas_territories", lot, 0.0)
-    return Supply((0, 0), "no territory") if outside else Supply(n, "no layer")
+        return FuelSupply(n, EDGE)
+    outside = "gas_territories" in town.layers and is_reach_covered(
+        town, "gas_territories", lot, 0.0
+    )
+    return FuelSupply((0, 0), "no territory") if outside else FuelSupply(n, "no layer")
 
 
-def assumed_main(
+def supply_from_assumed_main(
     main: AssumedMain, fuel: Fuel, plan: Plan, share: float | None
 ) -> tuple[Bracket, tuple[float, ...]]:
     classes = main.pressure_class, main.pressure_class
-    flows = machines_of(main.diameter_in, classes, main.material, fuel, plan, share)
+    flows = compute_machines(main.diameter_in, classes, main.material, fuel, plan, share)
     counted = tuple(one for one in flows if one < plan.cap + 1)
-    return Main("", 0.0, flows, plan.cap, is_known=False).n, counted
+    return MainInReach("", 0.0, flows, plan.cap, is_known=False).n, counted
 
 
-def main_for(found: list[Main], running: int) -> str | None:
+def choose_main(found: list[MainInReach], running: int) -> str | None:
     """Return the main that serves: the nearest that surely runs so many, else that may, else most.
 
     Of several as near to a millimetre, the one that carries more; then the lower id. Where nothing
@@ -800,11 +828,11 @@ def main_for(found: list[Main], running: int) -> str | None:
     sure = [one for one in found if one.n[0] >= max(running, 1)]
     may = [one for one in found if one.n[1] >= max(running, 1)]
     if sure or may:
-        return min(sure or may, key=nearest_first).main_id
-    return min(found, key=lambda one: (-min(one.flows), nearest_first(one))).main_id
+        return min(sure or may, key=nearest_main_key).main_id
+    return min(found, key=lambda one: (-min(one.flows), nearest_main_key(one))).main_id
 
 
-def nearest_first(one: Main) -> tuple[float, float, str]:
+def nearest_main_key(one: MainInReach) -> tuple[float, float, str]:
     return round(one.distance_m, 3), -min(one.flows, default=-1.0), one.main_id
 
 
@@ -813,11 +841,11 @@ def nearest_first(one: Main) -> tuple[float, float, str]:
 
 
 # Of a plant that does not say how much of its gas is methane: least and most.
-METHANE = (0.45, 0.65)
+METHANE_SHARES = (0.45, 0.65)
 
 
 @dataclass(frozen=True)
-class Spare:
+class SpareGas:
     """What one plant in reach would run: machines, unrounded, at worst and at best."""
 
     lo: float
@@ -831,70 +859,72 @@ class Spare:
         return lo, hi
 
 
-def spare(row: dict, fuel: Fuel, plan: Plan) -> Spare:
+def compute_spare_gas(row: dict, fuel: Fuel, plan: Plan) -> SpareGas:
     """Return how many machines the gas runs that a plant has left.
 
     What is known to be used is off it, whatever the row calls that, and is gas as it was made: of
     landfill gas, half of it methane.
     """
-    flow, used = number(row, "flow_scfh"), word(row, "used") or "unknown"
-    taken, each = number(row, "used_scfh"), demand_of(fuel, plan)
+    flow, used = read_number(row, "flow_scfh"), read_text(row, "used") or "unknown"
+    taken, each = read_number(row, "used_scfh"), compute_plan_demand(fuel, plan)
     if used == "yes":
-        return Spare(0.0, 0.0)
+        return SpareGas(0.0, 0.0)
     if flow is None:
-        return Spare(0.0, math.inf)
+        return SpareGas(0.0, math.inf)
     share = (1.0, 1.0)
     if fuel.id == "biogas":
-        known = number(row, "methane_share")
-        share = METHANE if known is None else (known, known)
+        known = read_number(row, "methane_share")
+        share = METHANE_SHARES if known is None else (known, known)
     lo, hi = ((flow - (taken or 0.0)) * one / each for one in share)
     if used != "no" and taken is None:
         lo = 0.0
     if row["status"] != "operating":
         lo = 0.0
-    return Spare(max(lo, 0.0), max(hi, 0.0))
+    return SpareGas(max(lo, 0.0), max(hi, 0.0))
 
 
-def plants_near(site: Parcel, fuel: Fuel, reach_m: float) -> list[dict]:
-    found = near(site.town, "fuel_plants", site.lot, reach_m)
+def list_plants(site: Parcel, fuel: Fuel, reach_m: float) -> list[dict]:
+    found = list_rows_within(site.town, "fuel_plants", site.lot, reach_m)
     return [one for one in found if one["fuel"] == fuel.id and one["status"] != "closed"]
 
 
-def plants(site: Parcel, fuel: Fuel) -> Supply:
+def supply_from_plants(site: Parcel, fuel: Fuel) -> FuelSupply:
     """Return what the plants run that a pipe for one site would reach."""
     plan, town = site.plan, site.town
     if "fuel_plants" not in town.layers:
-        return Supply((0, plan.cap), "no layer")
+        return FuelSupply((0, plan.cap), "no layer")
     reach_m = plan.fuel.plant_reach_m
-    placed = [one for one in plants_near(site, fuel, reach_m) if word(one, "precision") != "county"]
+    placed = [
+        one for one in list_plants(site, fuel, reach_m) if read_text(one, "precision") != "county"
+    ]
     if placed:
-        given = [(spare(one, fuel, plan), one) for one in placed]
+        given = [(compute_spare_gas(one, fuel, plan), one) for one in placed]
         brackets = [one.n(plan.cap) for one, _ in given]
         n = max(lo for lo, _ in brackets), max(hi for _, hi in brackets)
-        _, best = min(given, key=lambda one: best_first(*one, plan.cap))
+        _, best = min(given, key=lambda one: best_plant_key(*one, plan.cap))
         flows = tuple(side for one, _ in given for side in (one.lo, one.hi) if side < plan.cap + 1)
         upon = best["distance_m"] <= 0
-        return Supply(n, "plant on the site" if upon else "plant by pipe", flows)
-    if not inside(town, "fuel_plants", site.lot, reach_m):
-        return Supply((0, plan.cap), EDGE)
-    context = plants_near(site, fuel, max(plan.fuel.context_reach_m, reach_m))
+        return FuelSupply(n, "plant on the site" if upon else "plant by pipe", flows)
+    if not is_reach_covered(town, "fuel_plants", site.lot, reach_m):
+        return FuelSupply((0, plan.cap), EDGE)
+    context = list_plants(site, fuel, max(plan.fuel.context_reach_m, reach_m))
     if not context:
-        return Supply((0, 0), "no plant")
-    by_county = all(word(one, "precision") == "county" for one in context)
-    return Supply((0, 0), "plant, place by county only" if by_county else "plant too far")
+        return FuelSupply((0, 0), "no plant")
+    by_county = all(read_text(one, "precision") == "county" for one in context)
+    return FuelSupply((0, 0), "plant, place by county only" if by_county else "plant too far")
 
 
-def best_first(left: Spare, row: dict, cap: int) -> tuple[int, int, float, str]:
+def best_plant_key(left: SpareGas, row: dict, cap: int) -> tuple[int, int, float, str]:
     """Return what decides between plants: machines at worst, then at best, how near, and the id."""
     lo, hi = left.n(cap)
     return -lo, -hi, round(row["distance_m"], 3), row["plant_id"]
 
 
-def supplies(site: Parcel, fuel: Fuel) -> Iterator[Supply]:
+def list_supplies(site: Parcel, fuel: Fuel) -> Iterator[FuelSupply]:
     """Yield what a fuel gives a site by each way in which it comes, but for tanks."""
     if "main" in fuel.routes:
-        yield piped(site, fuel)
+        yield supply_from_mains(site, fuel)
     if "plant" in fuel.routes:
-        yield plants(site, fuel)
+        yield supply_from_plants(site, fuel)
     if "storage" in fuel.routes and fuel.id not in site.plan.fuel.delivered:
-        yield Supply((0, 0), "no delivery")
+        yield FuelSupply((0, 0), "no delivery")

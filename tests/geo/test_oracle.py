@@ -15,7 +15,7 @@ from geo import catalogue
 from geo.model import Raster
 from geo.screen import screen_sites
 from tests.geo import oracle, oracle_supply
-from tests.geo.around import missing, missing_shape, same
+from tests.geo.around import are_equal, is_missing, is_missing_shape
 from tests.geo.conftest import CRS, make_layer, make_mains, make_town
 from tests.geo.short_and_long import demo_town
 
@@ -93,7 +93,7 @@ def cases(tmp_path_factory, plan, market):
         facts, air = screen_sites(town, ruled, plan), oracle.Air.of(town, plan)
         for number in range(len(facts)):
             got = facts.iloc[number]
-            tanks = None if missing_shape(got["storage"]) else got["storage"]
+            tanks = None if is_missing_shape(got["storage"]) else got["storage"]
             site = oracle.Site(town.sites.iloc[number], town, plan, ruled, air, tanks)
             found.append(Case(got, site, oracle.answer(site)))
     return found
@@ -105,7 +105,7 @@ def drawn(cases):
     return [
         (case, [one.centroid.coords[0] for one in case.got["machines"].geoms])
         for case in cases
-        if not missing(case.got["placed_n"])
+        if not is_missing(case.got["placed_n"])
     ]
 
 
@@ -233,8 +233,8 @@ def test_grid_gap(cases):
     wrong = [
         case.say(name, case.got[name], value)
         for case in cases
-        for name, value in oracle_supply.gap(case.site).items()
-        if not same(name, case.got[name], value)
+        for name, value in oracle_supply.describe_gap(case.site).items()
+        if not are_equal(name, case.got[name], value)
     ]
     assert wrong == []
 
@@ -263,7 +263,7 @@ def test_tanks_keep_clear_of_lines_buildings_and_the_pad(cases):
         assert case.site.lot.covers(tanks)
         for building in case.site.buildings:
             assert tanks.distance(building) > away["important_building"] - 0.002
-        if not missing(case.got["placed_n"]):
+        if not is_missing(case.got["placed_n"]):
             assert tanks.distance(case.got["block"]) > 10 * 0.3048 - 0.002
 
 
@@ -271,10 +271,10 @@ def test_the_main_that_serves(cases, plan):
     wrong = []
     for case in cases:
         running = case.given[0] - plan.spares
-        if running < 1 or missing(case.got["main_id"]):
+        if running < 1 or is_missing(case.got["main_id"]):
             continue
-        near = oracle_supply.mains_near(case.site, catalogue.read_fuels()[case.got["fuel"]])
-        wanted = oracle_supply.main_for(near, running)
+        near = oracle_supply.list_mains(case.site, catalogue.read_fuels()[case.got["fuel"]])
+        wanted = oracle_supply.choose_main(near, running)
         if case.got["main_id"] != wanted:
             wrong.append(case.say(case.got["main_id"], wanted, running, near))
     assert wrong == []
@@ -368,7 +368,7 @@ def test_the_governing_neighbour_is_the_one_most_over_what_they_are_due(drawn):
     wrong = []
     for case, _ in drawn:
         got = case.got["receptor_class"], case.got["receptor_id"], case.got["governs"]
-        got = tuple(None if missing(one) else one for one in got)
+        got = tuple(None if is_missing(one) else one for one in got)
         worst = case.heard[0].over_db if case.heard else math.nan
         # Of two who are as much over theirs, to a hundredth, either may be named.
         who = {

@@ -17,7 +17,7 @@ from geo.equipment.generator import derated_power_kw
 from geo.model import AssumedMain, Plan, Raster, Screening
 from geo.shapes import raster
 from tests.geo import oracle_supply
-from tests.geo.around import Parcel, same, word
+from tests.geo.around import Parcel, are_equal, read_text
 from tests.geo.conftest import CRS, make_layer, make_sites, make_town
 from tests.geo.oracle_supply import EDGE
 from tests.geo.short_and_long import demo_town
@@ -330,7 +330,7 @@ def differences(got, wanted, *where):
     return [
         (*where, name, got[name], value)
         for name, value in wanted.items()
-        if not same(name, got[name], value)
+        if not are_equal(name, got[name], value)
     ]
 
 
@@ -354,15 +354,17 @@ def test_enough_of_every_kind_is_looked_at(made):
     parcels = [parcel for one in made for parcel in one.parcels]
     assert len(parcels) == 240
     fuels = catalogue.read_fuels()
-    grid = {oracle_supply.service(one)["grid_evidence"] for one in parcels}
-    mains_ = {oracle_supply.piped(one, fuels["natural_gas"]).evidence for one in parcels}
-    plants_ = {oracle_supply.plants(one, fuels["biogas"]).evidence for one in parcels}
-    assert grid == {*serving.EVIDENCE, "unpublished", "none", EDGE, "no layer"}
-    checks = {oracle_supply.check(one, one.plan.target_kw) for one in parcels}
+    grid = {oracle_supply.describe_service(one)["grid_evidence"] for one in parcels}
+    mains_ = {
+        oracle_supply.supply_from_mains(one, fuels["natural_gas"]).evidence for one in parcels
+    }
+    plants_ = {oracle_supply.supply_from_plants(one, fuels["biogas"]).evidence for one in parcels}
+    assert grid == {*serving.SERVING_EVIDENCE, "unpublished", "none", EDGE, "no layer"}
+    checks = {oracle_supply.compare_answers(one, one.plan.target_kw) for one in parcels}
     assert checks == {
         "agree", "differ", "contradict", "cannot be compared", "no second answer",
     }  # fmt: skip
-    folded = [best for one in parcels for best in oracle_supply.answers(one)]
+    folded = [best for one in parcels for best in oracle_supply.list_answers(one)]
     assert {"feeder", "grid cell"} <= {one.evidence for one in folded if one.silent}
     assert mains_ == {
         "main", "main of unknown size", "sign of a main", "territory and transmission line",
@@ -382,13 +384,17 @@ def test_what_every_record_says(plan, told):
         | {"rating_a": some(rng, 100, 600, 2000, 0.3), "peak_a": some(rng, 50, 500, 2000, 0.5)}
     )
     rules = plan.grid.model_copy(update={"cyclic_factor": 1.1, "cyclic_factor_most": 1.25})
-    asked = oracle_supply.headroom if told is headroom.compute_headroom else oracle_supply.hosted
+    asked = (
+        oracle_supply.compute_headroom
+        if told is headroom.compute_headroom
+        else oracle_supply.compute_hosting
+    )
     wrong, known = [], 0
     for number, (got, row) in enumerate(
         zip(told(rows, rules).to_dict("records"), rows.to_dict("records"), strict=True)
     ):
-        wanted = asked(row, rules) or oracle_supply.NOTHING
-        known += wanted is not oracle_supply.NOTHING
+        wanted = asked(row, rules) or oracle_supply.UNKNOWN_HEADROOM
+        known += wanted is not oracle_supply.UNKNOWN_HEADROOM
         ends = {"lo_kw": wanted.lo_kw, "hi_kw": wanted.hi_kw}
         wrong += differences(got, {"stated_kw": wanted.stated_kw} | ends, number)
     assert wrong == []
@@ -402,14 +408,14 @@ def test_the_pressure_class_of_every_main():
     least, most = pipes.pressure_class_range(named, kpa)
     for place, given in enumerate(zip(named, kpa, strict=True)):
         row = dict(zip(("pressure_class", "pressure_kpa"), given, strict=True))
-        wanted = oracle_supply.classes_of(row) or (None, None)
+        wanted = oracle_supply.pressure_class_range(row) or (None, None)
         if (least[place], most[place]) != wanted:
             wrong.append((row, least[place], most[place], wanted))
     assert wrong == []
 
 
 def test_what_serves_a_site(towns):
-    assert different(towns, served, oracle_supply.service) == []
+    assert different(towns, served, oracle_supply.describe_service) == []
 
 
 def test_the_gap_of_every_load(towns):
@@ -434,12 +440,12 @@ def test_the_gap_of_every_load(towns):
 
 def gaps(parcel):
     """Return the gap of each load, by the names that the test gives them."""
-    found = {"machine_kw": oracle_supply.machine_kw(parcel)}
-    power = oracle_supply.power(parcel)
+    found = {"machine_kw": oracle_supply.compute_machine_kw(parcel)}
+    power = oracle_supply.best_headroom(parcel)
     for load_kw in parcel.plan.every_load_kw:
-        one = oracle_supply.gap_of(power, load_kw, found["machine_kw"], parcel.plan.spares)
+        one = oracle_supply.compute_gap(power, load_kw, found["machine_kw"], parcel.plan.spares)
         found |= {
-            f"{load_kw:g} check": oracle_supply.check(parcel, load_kw),
+            f"{load_kw:g} check": oracle_supply.compare_answers(parcel, load_kw),
             f"{load_kw:g} judged": one.judged,
             f"{load_kw:g} short lo": one.lo_kw,
             f"{load_kw:g} short hi": one.hi_kw,
@@ -454,13 +460,13 @@ def test_what_the_better_ranked_leave(towns):
         rows, order = served(one), np.random.default_rng(SEED).permutation(len(one.parcels))
         rows, parcels = rows.iloc[order], [one.parcels[number] for number in order]
         got = gap.headroom_left_kw(rows, one.plan.target_kw)
-        best = [next(iter(oracle_supply.answers(parcel)), None) for parcel in parcels]
+        best = [next(iter(oracle_supply.list_answers(parcel)), None) for parcel in parcels]
         shared = [
-            {} if answer is None else oracle_supply.pools(parcel, answer)
+            {} if answer is None else oracle_supply.list_pools(parcel, answer)
             for parcel, answer in zip(parcels, best, strict=True)
         ]
         own = [math.nan if answer is None else answer.power.stated_kw for answer in best]
-        wanted = oracle_supply.left_kw(shared, own, one.plan.target_kw)
+        wanted = oracle_supply.compute_headroom_left(shared, own, one.plan.target_kw)
         assert got.tolist() == pytest.approx(wanted, rel=1e-6, nan_ok=True)
 
 
@@ -497,8 +503,8 @@ def test_the_nearest_record_is_asked_though_it_says_nothing(plan):
     for kw in (math.nan, 400.0):
         records.loc[2, "headroom_kw"] = kw
         one = Town(replace(town, layers={"capacity": records}, coverage={}), plan)
-        assert different([one], served, oracle_supply.service) == []
-        said = oracle_supply.service(one.parcels[0])
+        assert different([one], served, oracle_supply.describe_service) == []
+        said = oracle_supply.describe_service(one.parcels[0])
         # Of F1's two rows one says 400 kW: that is stated, and nothing bounds it.
         assert said.get("load_headroom_kw", math.nan) == pytest.approx(kw, nan_ok=True)
         if kw == 400.0:
@@ -534,8 +540,8 @@ def test_the_feeders_of_a_substation(plan, third_kw, stated_kw, span_kw, rows):
     layers = {"substations": station, "capacity": records}
     coverage = {"substations": everywhere()}
     one = Town(replace(town, layers=layers, coverage=coverage), plan)
-    assert different([one], served, oracle_supply.service) == []
-    said = oracle_supply.service(one.parcels[0])
+    assert different([one], served, oracle_supply.describe_service) == []
+    said = oracle_supply.describe_service(one.parcels[0])
     assert said["load_headroom_kw"] == stated_kw
     assert (said["headroom_lo_kw"], said["headroom_hi_kw"]) == span_kw
     assert (said["headroom_rows"], said["headroom_silent_rows"]) == rows
@@ -560,8 +566,8 @@ def test_an_id_that_two_substations_share_names_neither(plan, status):
     )
     layers = {"capacity": area, "substations": stations}
     one = Town(replace(town, layers=layers, coverage={}), plan)
-    assert different([one], served, oracle_supply.service) == []
-    said = oracle_supply.service(one.parcels[0])
+    assert different([one], served, oracle_supply.describe_service) == []
+    said = oracle_supply.describe_service(one.parcels[0])
     assert said["grid_evidence"] == (EDGE if status == "in_service" else "service area")
 
 
@@ -585,8 +591,8 @@ def test_whether_two_answers_agree():
     got = gap.compare_records(facts, 1000.0)
     wanted = []
     for pair in both:
-        given = [oracle_supply.Power(0.0, *one) for one in pair]
-        wanted.append(oracle_supply.agreement(given, 1000.0))
+        given = [oracle_supply.HeadroomSpan(0.0, *one) for one in pair]
+        wanted.append(oracle_supply.compare_spans(given, 1000.0))
     assert list(got) == wanted
     assert set(wanted) == {"cannot be compared", "contradict", "differ", "agree"}
 
@@ -623,7 +629,7 @@ def test_gas_by_mains(towns, share):
         ).facts
 
     wrong = different(
-        towns, answered, lambda parcel: told(oracle_supply.piped(parcel, fuel, share))
+        towns, answered, lambda parcel: told(oracle_supply.supply_from_mains(parcel, fuel, share))
     )
     assert wrong == []
 
@@ -633,7 +639,7 @@ def test_every_main_in_reach(towns):
     for number, one in enumerate(towns):
         if "mains" not in one.town.layers:
             continue
-        each, town = oracle_supply.demand_of(fuel, one.plan), one.town
+        each, town = oracle_supply.compute_plan_demand(fuel, one.plan), one.town
         got = gas.supply_from_mains(
             town.sites, town.layers, town.coverage, fuel, generator_of(one), one.plan
         )
@@ -641,7 +647,7 @@ def test_every_main_in_reach(towns):
         for site, parcel in enumerate(one.parcels):
             rows = got.reach[got.reach["site"] == site]
             rows = rows.assign(main_id=rows["main"].map(ids)).set_index("main_id")
-            wanted = oracle_supply.mains_near(parcel, fuel)
+            wanted = oracle_supply.list_mains(parcel, fuel)
             assert sorted(rows.index) == sorted(main.main_id for main in wanted)
             for main in wanted:
                 lo, hi = (end(main.flows, default=math.nan) * each for end in (min, max))
@@ -662,10 +668,10 @@ def test_the_main_that_serves(towns, running):
         )
         got = gas.name_serving_main(found, town.sites, town.layers, running_each).to_dict("records")
         for site, parcel in enumerate(one.parcels):
-            near = oracle_supply.mains_near(parcel, fuel)
-            wanted = oracle_supply.main_for(near, running)
+            near = oracle_supply.list_mains(parcel, fuel)
+            wanted = oracle_supply.choose_main(near, running)
             close = [flow for main in near for flow in main.flows if is_about(flow, running)]
-            if word(got[site], "main_id") != wanted and not close:
+            if read_text(got[site], "main_id") != wanted and not close:
                 wrong.append((number, site, got[site]["main_id"], wanted))
     assert wrong == []
 
@@ -684,7 +690,9 @@ def test_gas_by_plants(towns, name):
             town.sites, town.layers, town.coverage, fuel, generator_of(one), one.plan
         )
 
-    wrong = different(towns, answered, lambda parcel: told(oracle_supply.plants(parcel, fuel)))
+    wrong = different(
+        towns, answered, lambda parcel: told(oracle_supply.supply_from_plants(parcel, fuel))
+    )
     assert wrong == []
 
 
@@ -733,7 +741,7 @@ def test_gas_that_is_told_to_be_used_is_not_to_be_had(plan, used, used_scfh, n):
     ).iloc[0]
     assert (got["fuel_n_lo"], got["fuel_n_hi"]) == n
     one = Parcel(town.sites.iloc[0], replace(town, layers={"fuel_plants": works}), plan)
-    assert oracle_supply.plants(one, fuel).n == n
+    assert oracle_supply.supply_from_plants(one, fuel).n == n
 
 
 # ---------------------------------------------------------------------------------------------
@@ -778,12 +786,12 @@ def test_the_flow_equations_are_the_published_ones():
 def test_the_headroom_of_a_record(plan, row, kw, most_kw):
     factors = {"power_factor": 0.95, "cyclic_factor": 1.1, "cyclic_factor_most": 1.3}
     rules = plan.grid.model_copy(update=factors)
-    found = oracle_supply.headroom({**row, "committed_included": True}, rules)
+    found = oracle_supply.compute_headroom({**row, "committed_included": True}, rules)
     assert (found.stated_kw, found.lo_kw, found.hi_kw) == pytest.approx((kw, kw, most_kw))
     # 1 MVA is promised; or nobody knows how much is.
-    less = oracle_supply.headroom({**row, "committed_load_mva": 1}, rules)
+    less = oracle_supply.compute_headroom({**row, "committed_load_mva": 1}, rules)
     assert less.stated_kw == pytest.approx(kw - 1000 * row.get("power_factor", 0.95))
-    unknown = oracle_supply.headroom(row, rules)
+    unknown = oracle_supply.compute_headroom(row, rules)
     assert (unknown.lo_kw, unknown.hi_kw) == pytest.approx((-math.inf, most_kw))
 
 
@@ -810,4 +818,4 @@ def test_the_headroom_of_a_record(plan, row, kw, most_kw):
 def test_the_pressure_class_of_a_main(told, psig, classes):
     kpa = None if psig is None else psig * 6.894757
     row = {"pressure_class": told, "pressure_kpa": kpa}
-    assert oracle_supply.classes_of(row) == classes
+    assert oracle_supply.pressure_class_range(row) == classes

@@ -13,7 +13,7 @@ import shapely
 
 from geo.contract.columns import number_column, text_column
 from geo.criteria.fuel import pipes
-from geo.criteria.fuel.facts import empty_supply
+from geo.criteria.fuel.supply import empty_supply
 from geo.equipment.generator import fuel_demand
 from geo.errors import ConfigError
 from geo.model import AssumedMain, Fuel, Generator, Plan

@@ -21,7 +21,7 @@ SCFH_PER_M3_PER_S = 3600 * unit_factor("m", "ft") ** 3
 # Plastic pipe of iron pipe size is as wide outside as steel pipe of any schedule.
 IRON_PIPE_SIZE = "40"
 # Pressures are published rounded: 60 psi as 4.1 bar.
-ROUNDED = 0.02
+PRESSURE_TOLERANCE = 0.02
 
 
 def inside_diameter_in(
@@ -59,9 +59,9 @@ def pressure_class_range(named: np.ndarray, gauge_kpa: np.ndarray) -> tuple[np.n
     inlets_kpa = np.array([rule.inlet_psig for _, rule in rules]) * unit_factor("psi", "kPa")
     pressure_kpa = np.asarray(gauge_kpa, float)
     told = ~np.isnan(pressure_kpa)
-    reached = np.searchsorted(inlets_kpa * (1 - ROUNDED), pressure_kpa, side="right") - 1
+    reached = np.searchsorted(inlets_kpa * (1 - PRESSURE_TOLERANCE), pressure_kpa, side="right") - 1
     below = np.maximum(reached, 0)
-    exact = np.abs(pressure_kpa - inlets_kpa[below]) <= ROUNDED * inlets_kpa[below]
+    exact = np.abs(pressure_kpa - inlets_kpa[below]) <= PRESSURE_TOLERANCE * inlets_kpa[below]
     # Below the lowest inlet it is still the lowest class, and above the highest the highest.
     above = np.where(exact | (reached < 0), below, np.minimum(below + 1, len(names) - 1))
     own = pd.Categorical(np.asarray(named, object), categories=list(names)).codes.astype(int)

@@ -7,12 +7,12 @@ import shapely
 
 from geo import catalogue
 from geo.contract.columns import number_column, text_column
-from geo.criteria.fuel.facts import SUPPLY_COLUMNS, empty_supply
+from geo.criteria.fuel.supply import SUPPLY_COLUMNS, empty_supply
 from geo.equipment.generator import fuel_demand
 from geo.model import Fuel, Generator, Plan
 from geo.shapes.near import find_nearest, find_pairs_within, geometry_array, is_covered
 
-PLANT_FACTS: dict[str, object] = {
+PLANT_COLUMNS: dict[str, object] = {
     "plant_id": None,
     "plant_name": None,
     "plant_kind": None,
@@ -21,7 +21,7 @@ PLANT_FACTS: dict[str, object] = {
     "plant_used": None,
 }
 # What is published of a plant, for an order that does not hang on that of the rows.
-PLANT_TEXTS = (
+PLANT_SORT_COLUMNS = (
     "plant_id", "name", "plant_kind", "status", "used", "flow_scfh", "used_scfh", "methane_share",
     "as_of",
 )  # fmt: skip
@@ -47,7 +47,7 @@ def supply_from_plants(
     a machine burns 2043.4: 2 machines.
     """
     shapes, mapped = geometry_array(sites), "fuel_plants" in layers
-    facts = empty_supply(sites, SUPPLY_COLUMNS | PLANT_FACTS)
+    facts = empty_supply(sites, SUPPLY_COLUMNS | PLANT_COLUMNS)
     seen = is_covered(shapes, coverage.get("fuel_plants"), plan.fuel.plant_reach_m) & mapped
     facts.loc[:, "fuel_evidence"] = np.where(
         seen, "no plant", "edge of layer" if mapped else "no layer"
@@ -70,7 +70,7 @@ def _open_plants(plants: gpd.GeoDataFrame, fuel: Fuel) -> gpd.GeoDataFrame:
     """Return the plants of a fuel that are not closed, by id."""
     theirs = (text_column(plants, "fuel") == fuel.id) & (text_column(plants, "status") != "closed")
     kept = plants[theirs]
-    by = [kept[name].astype(str) for name in PLANT_TEXTS if name in kept.columns]
+    by = [kept[name].astype(str) for name in PLANT_SORT_COLUMNS if name in kept.columns]
     by.append(pd.Series(shapely.to_wkb(geometry_array(kept), hex=True), kept.index))
     return kept.iloc[np.lexsort([one.to_numpy(dtype=str) for one in reversed(by)])]
 

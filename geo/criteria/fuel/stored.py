@@ -4,12 +4,12 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geo.criteria.fuel.facts import empty_supply
+from geo.criteria.fuel.supply import empty_supply
 from geo.equipment.tanks import TankGroup
 from geo.errors import ConfigError
 from geo.model import Fuel, Plan
 
-NO_BUILDING = "no building in the tank's way"
+ASSUMED_NO_BUILDING = "no building in the tank's way"
 
 
 def supply_from_storage(
@@ -42,7 +42,7 @@ def supply_from_storage(
     facts.loc[held, "storage_unit"] = fuel.storage_unit
     facts["fuel_n_lo"] = facts["fuel_n_hi"]
     if plan.assume.bare_parcel:
-        facts.loc[~known & held, "fuel_assumed"] = NO_BUILDING
+        facts.loc[~known & held, "fuel_assumed"] = ASSUMED_NO_BUILDING
     else:
         facts.loc[~known, "fuel_n_lo"] = 0
     return facts

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.criteria.grid.records import CapacityRecords, index_by_id
+from geo.criteria.grid.records import CapacityRecords, index_substations
 from geo.model import Plan
 from geo.shapes.near import find_pairs_within, is_covered
 
-LINES, CELLS = ("feeder", "segment"), ("cell",)
+LINE_GRAINS, CELL_GRAINS = ("feeder", "segment"), ("cell",)
 # What every answer says of the record that gives it.
 EMPTY_ANSWER = {
     "stated_kw": np.nan,
@@ -36,7 +36,7 @@ def answer_by_area(
     """Answer by the smallest service area round each site; one that names a substation has its."""
     area = (records.rows["grain"] == "area").to_numpy(dtype=bool)
     rows, round_them = records.rows[area].reset_index(drop=True), records.shapes[area]
-    told = index_by_id(stations)
+    told = index_substations(stations)
     silent = rows["stated_kw"].isna()
     for name in ("stated_kw", "hi_kw", "basis", "power_factor", "as_of"):
         by_station = rows.loc[silent, "substation_id"].map(told[name])
@@ -88,13 +88,13 @@ def answer_by_feeders(
     The parcel is on one of them, nobody says which: their least and greatest are the span.
     """
     point = (shapely.get_dimensions(records.shapes) == 0) & records.rows["grain"].isin(
-        LINES
+        LINE_GRAINS
     ).to_numpy(dtype=bool)
     rows = records.rows[point].reset_index(drop=True)
     at, ids = near["other"].to_numpy(), stations.rows["substation_id"]
     site = np.flatnonzero(at >= 0)
     asked = pd.DataFrame({"site": site, "substation_id": ids.to_numpy()[at[site]]})
-    asked = asked[asked["substation_id"].isin(index_by_id(stations).index)]
+    asked = asked[asked["substation_id"].isin(index_substations(stations).index)]
     pairs = asked.merge(
         rows[["substation_id"]].dropna().reset_index(names="at"), on="substation_id", how="inner"
     ).sort_values(["site", "at"], kind="stable")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 # Answers nearer to each other than this share of the target agree.
-DIFFER = 0.1
+AGREEMENT_SHARE = 0.1
 
 
 def shortfall_range_kw(
@@ -50,7 +50,7 @@ def compare_records(facts: pd.DataFrame, target_kw: float) -> np.ndarray:
     )
     return np.select(
         [facts["second_evidence"].isna(), open_ended, told & (one != other),
-         apart > DIFFER * target_kw],
+         apart > AGREEMENT_SHARE * target_kw],
         ["no second answer", "cannot be compared", "contradict", "differ"],
         "agree",
     )  # fmt: skip
@@ -78,7 +78,7 @@ def power_served_kw(
     return answer
 
 
-def covers_gap(
+def classify_gap_cover(
     least: pd.Series, most: pd.Series, n_lo: pd.Series, n_hi: pd.Series, most_short_kw: pd.Series
 ) -> np.ndarray:
     """Say whether a site's generators cover the gap: `no gap`, `yes`, `no` or `not known`.

@@ -11,7 +11,7 @@ from geo.contract.columns import number_column
 from geo.model import GridPlan
 
 KW_PER_MW = 1000.0
-NUMBERS = (
+NUMBER_COLUMNS = (
     "headroom_kw", "headroom_mva", "headroom_share", "ceiling_kw", "firm_capacity_mva",
     "bank_count", "nameplate_mva", "largest_bank_mva", "rating_a", "peak_a", "voltage_kv",
     "peak_load_mva", "committed_load_mva", "power_factor",
@@ -29,7 +29,7 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     with a peak of 16: firm 20 (N-1), 3800 kW; at best, at 1.3 times its nameplate, 9500. One bank
     alone: nothing is firm.
     """
-    held = {name: _number_series(records, name) for name in NUMBERS}
+    held = {name: _number_series(records, name) for name in NUMBER_COLUMNS}
     factor = held["power_factor"].fillna(plan.power_factor)
     kw_per_mva = KW_PER_MW * factor
     amps_to_mva = np.sqrt(3.0) * held["voltage_kv"] / 1000.0
@@ -78,7 +78,7 @@ def compute_hosting(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
 
     Worked: 3000 kW published with a ceiling of 3000 kW: 3000 kW or more.
     """
-    held = {name: _number_series(records, name) for name in NUMBERS}
+    held = {name: _number_series(records, name) for name in NUMBER_COLUMNS}
     factor = held["power_factor"].fillna(plan.power_factor)
     stated = held["headroom_kw"].fillna(held["headroom_mva"] * KW_PER_MW * factor)
     at_ceiling = stated >= held["ceiling_kw"]

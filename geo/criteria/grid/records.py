@@ -12,7 +12,7 @@ from geo.criteria.grid.headroom import compute_headroom, compute_hosting
 from geo.model import Plan
 from geo.shapes.near import geometry_array
 
-NOT_SERVING = {"retired": "retired", "planned": "planned", "unknown": "of unknown status"}
+STATUSES_NOT_SERVING = {"retired": "retired", "planned": "planned", "unknown": "of unknown status"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def count_unusable_records(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> d
     stations = layers.get("substations")
     if stations is not None:
         status = stations["status"].fillna("unknown")
-        for name, title in NOT_SERVING.items():
+        for name, title in STATUSES_NOT_SERVING.items():
             counts[f"substations {title}, which serve nobody"] = int((status == name).sum())
         live = stations[status == "in_service"]
         sends = text_series(live, "level") == "transmission"
@@ -109,7 +109,7 @@ def _add_origin(rows: pd.DataFrame, frame: gpd.GeoDataFrame) -> pd.DataFrame:
     return rows.reset_index(drop=True)
 
 
-def index_by_id(stations: CapacityRecords) -> pd.DataFrame:
+def index_substations(stations: CapacityRecords) -> pd.DataFrame:
     """Return the substations by id; an id that two sources use for two of them names neither."""
     alone = ~stations.rows["substation_id"].duplicated(keep=False)
     return stations.rows[alone].set_index("substation_id")

@@ -12,23 +12,28 @@ import pandas as pd
 import shapely
 
 from geo.criteria.grid.answers import (
-    CELLS,
+    CELL_GRAINS,
     EMPTY_ANSWER,
-    LINES,
+    LINE_GRAINS,
     answer_by_area,
     answer_by_feeders,
     answer_by_line,
     answer_by_substation,
     drop_uncertain_nearest,
 )
-from geo.criteria.grid.records import CapacityRecords, index_by_id, read_capacity, read_substations
+from geo.criteria.grid.records import (
+    CapacityRecords,
+    index_substations,
+    read_capacity,
+    read_substations,
+)
 from geo.model import Plan
 from geo.shapes.near import find_nearest, geometry_array, is_covered
 
-EVIDENCE = ("service area", "feeder", "grid cell", "feeders of substation", "substation")
+SERVING_EVIDENCE = ("service area", "feeder", "grid cell", "feeders of substation", "substation")
 # How a headroom is to be read: as it stands, as a bound from above or below, or as no bound at all,
 # where it was published at its ceiling and what is committed is not off yet.
-READS = ("exactly", "between", "at most", "at least", "neither")
+HEADROOM_READINGS = ("exactly", "between", "at most", "at least", "neither")
 
 
 def find_serving_records(
@@ -57,8 +62,8 @@ def find_serving_records(
     sure = drop_uncertain_nearest(near, shapes, area)
     answers = [
         answer_by_area(shapes, records, stations),
-        answer_by_line(shapes, records, LINES, plan),
-        answer_by_line(shapes, records, CELLS, plan),
+        answer_by_line(shapes, records, LINE_GRAINS, plan),
+        answer_by_line(shapes, records, CELL_GRAINS, plan),
         answer_by_feeders(sure, stations, records, plan),
         answer_by_substation(sure, stations),
     ]
@@ -68,7 +73,7 @@ def find_serving_records(
     there = {"capacity", "substations"} & set(layers)
     facts["grid_evidence"] = np.where(
         best >= 0,
-        np.array([*EVIDENCE, "none"], dtype=object)[best],
+        np.array([*SERVING_EVIDENCE, "none"], dtype=object)[best],
         _classify_unknown(near, stations, _is_reach_mapped(shapes, layers, coverage, plan))
         if there
         else "no layer",
@@ -137,7 +142,7 @@ def _is_reach_mapped(
 def _classify_bounds(stated: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
     below, above = np.isfinite(lo), np.isfinite(hi)
     ways = [below & above & (lo == hi), below & above, above, below]
-    reads = np.select(ways, READS[:4], READS[4]).astype(object)
+    reads = np.select(ways, HEADROOM_READINGS[:4], HEADROOM_READINGS[4]).astype(object)
     reads[np.isnan(stated)] = None
     return reads
 
@@ -177,7 +182,7 @@ def _second_opinions(
     stated = _pick_answers(answers, second, "stated_kw").astype(float)
     lo = _pick_answers(answers, second, "lo_kw").astype(float)
     hi = _pick_answers(answers, second, "hi_kw").astype(float)
-    named = np.array([*EVIDENCE, None], dtype=object)[second]
+    named = np.array([*SERVING_EVIDENCE, None], dtype=object)[second]
     return pd.DataFrame(
         {
             "second_evidence": named,
@@ -221,7 +226,7 @@ def _pool_facts(facts: pd.DataFrame, stations: CapacityRecords) -> pd.DataFrame:
 
     `record_pool` and `station_pool` are their identities, with the headroom of each.
     """
-    told = index_by_id(stations)
+    told = index_substations(stations)
     named = facts["substation_id"].where(facts["load_headroom_kw"].notna())
     of_station = named.map(told["hi_kw"]).astype(float).where(np.isfinite)
     own = facts["headroom_hi_kw"].where(np.isfinite)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from geo import catalogue
 from geo.criteria.fuel import gas, pipes
-from geo.criteria.fuel.facts import SUPPLY_COLUMNS
+from geo.criteria.fuel.supply import SUPPLY_COLUMNS
 from geo.equipment.generator import fuel_demand
 from geo.errors import ConfigError
 from geo.model import Assume, AssumedMain

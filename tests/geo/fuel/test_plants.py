@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geo import catalogue
-from geo.criteria.fuel.facts import SUPPLY_COLUMNS
-from geo.criteria.fuel.plants import PLANT_FACTS, supply_from_plants
+from geo.criteria.fuel.plants import PLANT_COLUMNS, supply_from_plants
+from geo.criteria.fuel.supply import SUPPLY_COLUMNS
 
 BIOGAS, HYDROGEN = catalogue.read_fuels()["biogas"], catalogue.read_fuels()["hydrogen"]
 GX230 = catalogue.read_generators()["gx230"]
@@ -54,7 +54,7 @@ def test_the_worked_plant(sites, plants, plan):
 
 def test_every_fuel_answers_with_the_same_columns(sites, plants, plan):
     facts = ask(sites, plan, plants())
-    assert list(facts.columns) == [*SUPPLY_COLUMNS, *PLANT_FACTS]
+    assert list(facts.columns) == [*SUPPLY_COLUMNS, *PLANT_COLUMNS]
     assert len(ask(sites, plan, plants({}), shapes=())) == 0
 
 

@@ -4,7 +4,7 @@ import shapely
 
 from geo import catalogue
 from geo.criteria.fuel import stored
-from geo.criteria.fuel.facts import SUPPLY_COLUMNS
+from geo.criteria.fuel.supply import SUPPLY_COLUMNS
 from geo.equipment.tanks import list_tank_groups
 from geo.errors import ConfigError
 
@@ -40,7 +40,7 @@ def test_where_buildings_are_not_known_the_tank_is_only_a_best_case(sites, plan)
     assert (row["fuel_n_lo"], row["fuel_n_hi"]) == (0, 3)
     taken = plan.assume.model_copy(update={"bare_parcel": True})
     row = held(sites, plan.model_copy(update={"assume": taken}), known=False)
-    assert (row["fuel_n_lo"], row["fuel_assumed"]) == (3, stored.NO_BUILDING)
+    assert (row["fuel_n_lo"], row["fuel_assumed"]) == (3, stored.ASSUMED_NO_BUILDING)
 
 
 def test_a_fuel_that_nobody_brings_runs_none_and_says_why(sites, plan):

@@ -66,7 +66,7 @@ def test_covers():
     few, many = pd.Series([0, 4, 4, 4, 6]), pd.Series([0, 4, 6, 6, 6])
     lo, hi = pd.Series([0, 4, 5, 6, 2]), pd.Series([0, 4, 9, 9, 5])
     most = pd.Series([0.0, 700.0, 1000.0, 1000.0, 1000.0])
-    assert gap.covers_gap(few, many, lo, hi, most).tolist() == [
+    assert gap.classify_gap_cover(few, many, lo, hi, most).tolist() == [
         "no gap", "yes", "not known", "yes", "no",
     ]  # fmt: skip
 
