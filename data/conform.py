@@ -15,10 +15,10 @@ import shapely
 from shapely.geometry import box
 
 from data.group import group_rows, locate_rows
+from data.message_text import count_noun, join_choices
 from data.protocols.file import require_columns
 from data.source import Source
 from data.values import DTYPES, fill_down, read_column, text_values
-from data.words import count_noun, join_choices
 from geo.errors import ConfigError, ContractError, SourceChanged
 from geo.model import Layer, Market
 
@@ -29,7 +29,7 @@ Bounds = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Conformed:
+class ConformedRows:
     """A layer's rows in the market's frame, in an order that the source's own does not change."""
 
     frame: gpd.GeoDataFrame
@@ -48,7 +48,7 @@ def conform_table(
     joined: pd.DataFrame | None = None,
     places: pd.DataFrame | None = None,
     area: gpd.GeoDataFrame | None = None,
-) -> Conformed:
+) -> ConformedRows:
     """Return `table` as `layer`, in the market's metric frame.
 
     `joined` and `places` are the rows of the declared join's and place's files as text; `area` the
@@ -96,7 +96,7 @@ def conform_table(
     frame = _sort_rows(frame, layer)
     # Two columns of the layer may come from one of the source: what was done to it is said once.
     said_once = tuple(dict.fromkeys(notes))
-    return Conformed(frame, rows_in, _coverage_area(frame, source, market, area), said_once)
+    return ConformedRows(frame, rows_in, _coverage_area(frame, source, market, area), said_once)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -4,10 +4,10 @@ import geopandas as gpd
 import pandas as pd
 import shapely
 
+from data.message_text import count_noun, join_choices
 from data.protocols.file import parse_numbers, require_columns
 from data.source import Source
 from data.values import text_values
-from data.words import count_noun, join_choices
 
 _SAMPLES = 3
 

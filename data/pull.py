@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from data import conform, http, place
+from data import conform, http, raster_place
 from data.conform import Bounds
 from data.protocols import file as file_protocol
 from data.protocols import raster as raster_protocol
-from data.source import Fetch, Source
+from data.source import FetchOptions, Source
 from data.store import PutResult, SnapshotContent, open_store
 from geo import catalogue
 from geo.contract.layer import check_layer
@@ -26,7 +26,7 @@ CONFORM_VERSION = 2
 
 
 @dataclass(frozen=True)
-class Pulled:
+class PullResult:
     """What became of one source on one night. `seconds` is wall-clock: for the log alone."""
 
     source_id: str
@@ -40,7 +40,7 @@ class Pulled:
 
 def refresh_source(
     source: Source, market: Market, files: Path, store: Path, night: dt.date
-) -> Pulled:
+) -> PullResult:
     """Pull one source of a market into its store, unless it is as it stood.
 
     `files` is the folder that file sources are named in. Raises the PadfinderError of whatever is
@@ -56,18 +56,18 @@ def refresh_source(
         if store.exists():
             with open_store(store) as opened:
                 if layer.is_raster:
-                    parcels = opened.bounds("parcels", market.crs, night, market.sources)
+                    parcels = opened.find_bounds("parcels", market.crs, night, market.sources)
                 declared = digest_declaration(source, layer, market, parcels)
-                stood = opened.unchanged(source.id, raw_digest, declared, night)
+                stood = opened.mark_unchanged(source.id, raw_digest, declared, night)
                 if stood is not None:
-                    before = opened.snapshots(night, [source.id]).iloc[0]
+                    before = opened.read_snapshots(night, [source.id]).iloc[0]
                     rows_in, notes = int(before["rows_in"]), tuple(before["notes"])
                     seconds = time.perf_counter() - began
                     return _report_pull(source, stood, rows_in, notes, seconds)
         declared = digest_declaration(source, layer, market, parcels)
         content = _conform_content(source, layer, market, raw, raw_digest, declared, parcels)
         with open_store(store) as opened:
-            put = opened.put(content, night, time.perf_counter() - began)
+            put = opened.put_snapshot(content, night, time.perf_counter() - began)
     seconds = time.perf_counter() - began
     return _report_pull(source, put, content.rows_in, content.notes, seconds)
 
@@ -123,7 +123,9 @@ def _find_raw_files(source: Source, files: Path, store: Path, done: ExitStack) -
     return raw
 
 
-def _fetch_file(fetch: Fetch, source_id: str, files: Path, store: Path, done: ExitStack) -> Path:
+def _fetch_file(
+    fetch: FetchOptions, source_id: str, files: Path, store: Path, done: ExitStack
+) -> Path:
     if fetch.path is not None:
         return _find_file(files, fetch.path, source_id, "fetch.path")
     address = fetch.url or ""
@@ -166,7 +168,7 @@ def _conform_content(
     own, kept = raw["own"], tuple(raw.values())
     if layer.is_raster:
         grid = raster_protocol.read_raster(own, source, layer)
-        around = place.check_raster_place(
+        around = raster_place.check_raster_place(
             grid, source, layer, market, file=own.name, parcels=parcels
         )
         known = source.coverage.kind != "none"
@@ -212,5 +214,5 @@ def _conform_content(
 
 def _report_pull(
     source: Source, put: PutResult, rows_in: int, notes: tuple[str, ...], seconds: float
-) -> Pulled:
-    return Pulled(source.id, put.snapshot_id, put.changed, rows_in, put.rows, notes, seconds)
+) -> PullResult:
+    return PullResult(source.id, put.snapshot_id, put.changed, rows_in, put.rows, notes, seconds)

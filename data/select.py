@@ -37,7 +37,7 @@ TOO_SMALL = "smaller than the plan's minimum"
 LAYERS_WITH_START_POINTS = frozenset({"capacity"})
 LAYERS_OF_SEPARATE_KINDS = frozenset({"exclusions", "receptors"})
 # The first that applies sets a parcel aside.
-RULES: tuple[str, ...] = (
+SET_ASIDE_RULES: tuple[str, ...] = (
     "no geometry",
     "not land",
     "no assessor id",
@@ -105,17 +105,23 @@ _NUMBERS = [
 
 @dataclass(frozen=True)
 class Selection:
-    """What a plan asks of a market: the screening, and what became of every other parcel.
+    """The sites of a market with what lies near them, and why each other parcel is not a site.
 
-    `aside` holds parcel_id, address and rule of every parcel set aside; `set_aside` counts them by
-    rule, in the order of the rules; `unclassified` counts the parcels of each use code that no
-    land-use table lists. parcels_in = sites + the sum of set_aside.
+    parcels_in = sites + the sum of set_aside.
+
+    Attributes:
+        screening: The sites and the layers near them.
+        parcels_in: How many parcels the market has.
+        set_aside: How many parcels each rule set aside, in the order of SET_ASIDE_RULES.
+        set_aside_parcels: Every parcel set aside: parcel_id, address and rule.
+        unclassified: How many parcels have each use code that no land-use table lists.
+        notes: What a reader should know about the selection.
     """
 
     screening: Screening
     parcels_in: int
     set_aside: dict[str, int]
-    aside: pd.DataFrame
+    set_aside_parcels: pd.DataFrame
     unclassified: dict[str, int]
     notes: tuple[str, ...]
 
@@ -130,7 +136,7 @@ def select_sites(
     """
     with open_store(store, read_only=True) as opened:
         con = opened.con
-        stood = opened.snapshots(night, market.sources)
+        stood = opened.read_snapshots(night, market.sources)
         _require_layers(set(stood["layer"]), market, night)
         _create_code_tables(con, land_use)
         _create_setback_table(con, land_use, needs)
@@ -157,7 +163,7 @@ def select_sites(
             )
         layers = _read_layers_near_sites(opened, market, needs, night)
         rasters = {
-            name: opened.raster(name, night, market.sources)
+            name: opened.read_raster_layer(name, night, market.sources)
             for name, layer in catalogue.read_layers().items()
             if layer.is_raster and name in needs.reach_m and name in set(stood["layer"])
         }
@@ -190,12 +196,12 @@ def read_drawing_layers(
     drawn: dict[str, gpd.GeoDataFrame] = {}
     with open_store(store, read_only=True) as opened:
         con = opened.con
-        stood = opened.snapshots(night, market.sources)
+        stood = opened.read_snapshots(night, market.sources)
         for name, layer in catalogue.read_layers().items():
             if layer.is_raster or name not in set(stood["layer"]):
                 continue
             if name != "parcels":
-                drawn[name] = opened.layer(name, night, market.sources)
+                drawn[name] = opened.read_layer(name, night, market.sources)
                 continue
             _create_code_tables(con, land_use or catalogue.read_land_use())
             _create_parcel_table(opened, market, night)
@@ -211,7 +217,7 @@ def read_drawing_layers(
 def describe_sources(store: Path, market: Market, night: dt.date) -> tuple[SourceLine, ...]:
     """Return what a reader is told of each source that stood on `night`, in the market's order."""
     with open_store(store, read_only=True) as opened:
-        stood = opened.snapshots(night, market.sources)
+        stood = opened.read_snapshots(night, market.sources)
     return tuple(
         SourceLine(
             id=row["source_id"],
@@ -304,7 +310,7 @@ def _create_layer_table(
     opened: Store, layer: Layer, market: Market, night: dt.date, name: str
 ) -> None:
     """Make the temporary table `name` of a layer's rows, numbered in `ord`."""
-    relation = opened.relation(layer, night, market.sources)
+    relation = opened.query_layer(layer, night, market.sources)
     if relation is None:
         raise StoreError(
             f"reading layer {layer.id!r} of market {market.id!r}", "it has no rows", "refresh it"
@@ -626,10 +632,10 @@ def _read_set_aside(con: duckdb.DuckDBPyConnection) -> tuple[pd.DataFrame, dict[
     ).df()
     aside = aside.astype(dict.fromkeys(("parcel_id", "address", "rule"), "str"))
     found = aside["rule"].value_counts().to_dict()
-    strange = sorted({str(rule) for rule in found} - set(RULES))
+    strange = sorted({str(rule) for rule in found} - set(SET_ASIDE_RULES))
     if strange:
         raise StoreError("counting the parcels set aside", f"{strange} are no rules", "report this")
-    return aside, {rule: int(found[rule]) for rule in RULES if rule in found}
+    return aside, {rule: int(found[rule]) for rule in SET_ASIDE_RULES if rule in found}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -644,7 +650,7 @@ def _read_layers_near_sites(
     `lots` is made of the parcels alone: no source fills it, so the catalogue does not offer it.
     """
     con, near = opened.con, dict[str, gpd.GeoDataFrame]()
-    have = set(opened.snapshots(night, market.sources)["layer"])
+    have = set(opened.read_snapshots(night, market.sources)["layer"])
     for name, reach_m in sorted(needs.reach_m.items()):
         if name == "lots":
             near[name] = _read_lots(con, market, reach_m)

@@ -15,7 +15,7 @@ from geo.model import Frozen
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Fetch(Frozen):
+class FetchOptions(Frozen):
     """Where the data stand and how to read them.
 
     `path` is relative to the folder of files that the user gives; `url` is fetched instead.
@@ -130,7 +130,7 @@ class ColumnOrigin(Frozen):
         return (*given, *(("fold = sum",) if self.fold == "sum" else ()))
 
 
-class Join(Frozen):
+class JoinedTable(Frozen):
     """A second table that shares a key with the first; several rows to a key are folded."""
 
     path: str
@@ -142,7 +142,7 @@ class Join(Frozen):
     count_as: str | None = None
 
 
-class Group(Frozen):
+class Grouping(Frozen):
     """Rows of one thing become one: those whose layer column `by` holds the same.
 
     Each column is folded by its own `fold`, a joined one by `first`; the shape is the first there
@@ -153,7 +153,7 @@ class Group(Frozen):
     by: str
 
 
-class Place(Frozen):
+class PlaceTable(Frozen):
     """A second table that says where things are, for rows without coordinates of their own.
 
     `to` is the layer's column that holds what the table has in `key`; blanks around either do not
@@ -193,7 +193,7 @@ class Coverage(Frozen):
     reason: str = ""
 
 
-class Expect(Frozen):
+class Expectations(Frozen):
     """What a healthy answer looks like; outside it the source has changed and a person decides."""
 
     rows_min: Annotated[int, Field(ge=1)] = 1
@@ -218,15 +218,15 @@ class Source(Frozen):
     redistribute: bool
     vintage: dt.date
     note: str = ""
-    fetch: Fetch
+    fetch: FetchOptions
     columns: dict[str, ColumnOrigin] = {}
     where: dict[str, tuple[str, ...]] = {}
     drop: dict[str, tuple[str, ...]] = {}
-    join: Join | None = None
-    group: Group | None = None
-    place: Place | None = None
+    join: JoinedTable | None = None
+    group: Grouping | None = None
+    place: PlaceTable | None = None
     coverage: Coverage
-    expect: Expect = Expect()
+    expect: Expectations = Expectations()
 
     @model_validator(mode="after")
     def _keys_are_declared(self) -> Self:

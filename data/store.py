@@ -65,7 +65,7 @@ class Store:
         self.con = con
         self.path = path
 
-    def snapshots(
+    def read_snapshots(
         self, night: dt.date | None = None, sources: Sequence[str] | None = None
     ) -> pd.DataFrame:
         """Return the snapshot of each source that stood on `night` (now, if None).
@@ -88,11 +88,11 @@ class Store:
             found = found.sort_values("source_id", key=lambda ids: ids.map(place))
         return found.reset_index(drop=True)
 
-    def history(self) -> pd.DataFrame:
+    def read_history(self) -> pd.DataFrame:
         """Return every snapshot there ever was, oldest first."""
         return self.con.execute("select * from snapshot order by snapshot_id").df()
 
-    def unchanged(
+    def mark_unchanged(
         self, source_id: str, raw_digest: str, declaration_digest: str, night: dt.date
     ) -> PutResult | None:
         """Note that a source was seen again as it stood, and return its snapshot; else None."""
@@ -109,7 +109,7 @@ class Store:
             )
         return PutResult(int(stood["snapshot_id"]), changed=False, rows=int(stood["row_count"]))
 
-    def put(self, content: SnapshotContent, night: dt.date, seconds: float) -> PutResult:
+    def put_snapshot(self, content: SnapshotContent, night: dt.date, seconds: float) -> PutResult:
         """Add a snapshot, all of it or nothing, and keep its raw files compressed.
 
         Raises SourceChanged for a source that has shrunk by more than it declares, leaving the
@@ -132,14 +132,14 @@ class Store:
             raise
         return PutResult(snapshot_id, changed=True, rows=rows)
 
-    def relation(
+    def query_layer(
         self, layer: Layer, night: dt.date | None = None, sources: Sequence[str] | None = None
     ) -> duckdb.DuckDBPyRelation | None:
         """Return a layer's rows on a night, of all its sources: None where none has any.
 
         Columns: the layer's, geometry, source_id, source_order and row_number, which order it.
         """
-        stood = self.snapshots(night, sources)
+        stood = self.read_snapshots(night, sources)
         whole: duckdb.DuckDBPyRelation | None = None
         for order, snapshot in enumerate(stood[stood["layer"] == layer.id].to_dict("records")):
             table = self.con.table(snapshot_table(int(snapshot["snapshot_id"])))
@@ -155,26 +155,26 @@ class Store:
             whole = part if whole is None else whole.union(part)
         return whole
 
-    def layer(
+    def read_layer(
         self, name: str, night: dt.date | None = None, sources: Sequence[str] | None = None
     ) -> gpd.GeoDataFrame:
         """Return a vector layer as it stood on `night`, with `source_id`; raises StoreError."""
         layer = catalogue.read_layers()[name]
-        relation = self.relation(layer, night, sources)
+        relation = self.query_layer(layer, night, sources)
         if relation is None:
             raise self._absent(name, night)
         ordered = relation.order("source_order, row_number")
         return read_frame(ordered, self._crs(name, night, sources), layer)
 
-    def bounds(
+    def find_bounds(
         self, name: str, crs: str, night: dt.date | None, sources: Sequence[str]
     ) -> tuple[float, float, float, float] | None:
         """Return left, bottom, right, top of a layer's shapes; None where it has none in `crs`.
 
         Asked of the database, so that a million parcels stay in it.
         """
-        stood = self.snapshots(night, sources)
-        relation = self.relation(catalogue.read_layers()[name], night, sources)
+        stood = self.read_snapshots(night, sources)
+        relation = self.query_layer(catalogue.read_layers()[name], night, sources)
         if relation is None or set(stood.loc[stood["layer"] == name, "crs"]) != {crs}:
             return None
         found = relation.aggregate(
@@ -183,11 +183,11 @@ class Store:
         ).fetchone()
         return found if found and found[0] is not None else None
 
-    def raster(
+    def read_raster_layer(
         self, name: str, night: dt.date | None = None, sources: Sequence[str] | None = None
     ) -> Raster:
         """Return a grid as it stood on `night`, from its kept raw file; raises StoreError."""
-        stood = self.snapshots(night, sources)
+        stood = self.read_snapshots(night, sources)
         stood = stood[stood["layer"] == name]
         if stood.empty:
             raise self._absent(name, night)
@@ -215,11 +215,11 @@ class Store:
     # -----------------------------------------------------------------------------------------
 
     def _stood(self, source_id: str, night: dt.date) -> "pd.Series | None":
-        stood = self.snapshots(night, [source_id])
+        stood = self.read_snapshots(night, [source_id])
         return None if stood.empty else stood.iloc[0]
 
     def _crs(self, layer: str, night: dt.date | None, sources: Sequence[str] | None) -> str:
-        stood = self.snapshots(night, sources)
+        stood = self.read_snapshots(night, sources)
         found = sorted(set(stood.loc[stood["layer"] == layer, "crs"]))
         if len(found) > 1:
             raise StoreError(

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data.message_text import count_noun, count_texts, join_choices
 from data.protocols.file import BLANKS, parse_numbers
 from data.source import ColumnOrigin, Source
-from data.words import count_noun, count_texts, join_choices
 from geo.contract.units import convert_units
 from geo.errors import ContractError
 from geo.model import Column

@@ -128,8 +128,8 @@ def _read_town(market: Market, report: Report, night: dt.date, where: RunSetting
         elevation = None
         with open_store(path, read_only=True) as opened:
             if any(line.layer == "elevation" for line in report.sources):
-                elevation = opened.raster("elevation", night, market.sources)
-            stood = opened.snapshots(night, market.sources)
+                elevation = opened.read_raster_layer("elevation", night, market.sources)
+            stood = opened.read_snapshots(night, market.sources)
         areas = stood.loc[stood["layer"] == "buildings", "coverage"].dropna()
         mapped = shapely.union_all([shapely.from_wkb(bytes(one)) for one in areas])
     return StoredTown(layers, elevation, mapped)

@@ -155,7 +155,7 @@ def _screen_night(
         plan_digest=report.plan_digest,
         vintage="; ".join(f"{line.id} {line.vintage}" for line in lines),
     )
-    return _ScreenedNight(ranking, report, selected.aside)
+    return _ScreenedNight(ranking, report, selected.set_aside_parcels)
 
 
 def _snapshot_digests(path: Path, market: Market, night: dt.date) -> dict[str, str]:
@@ -170,7 +170,7 @@ def _snapshot_digests(path: Path, market: Market, night: dt.date) -> dict[str, s
             f"run `padfinder refresh --market {market.id}` first",
         )
     with store.open_store(path, read_only=True) as opened:
-        table = opened.snapshots(night)
+        table = opened.read_snapshots(night)
     digests = dict(zip(table["source_id"], table["digest"].astype(str), strict=True))
     absent = [source for source in market.sources if source not in digests]
     if absent:

@@ -102,7 +102,7 @@ def print_sources(market: Market, where: RunSettings) -> None:
     held: dict[str, dict[str, object]] = {}
     if path.is_file():
         with store.open_store(path, read_only=True) as opened:
-            table = opened.snapshots()
+            table = opened.read_snapshots()
         held = {str(row["source_id"]): dict(row) for row in table.to_dict("records")}
     table = Table(box=None, pad_edge=False)
     for name in ("source", "layer", "rows", "data of", "days old", "last seen", "health"):

@@ -112,7 +112,7 @@ def test_sites_agree_with_a_slow_oracle(selection, cambridge_files, plan):
     lots = lots[~lots["ML"].duplicated(keep=False)].to_crs("EPSG:26986")
     zones = gpd.read_file(cambridge_files / "CDD_ZoningDistricts.geojson").to_crs("EPSG:26986")
     sites = selection.screening.sites.set_index("site_id")
-    rules = selection.aside.set_index("parcel_id")["rule"]
+    rules = selection.set_aside_parcels.set_index("parcel_id")["rule"]
     for lot in lots.sample(250, random_state=1).itertuples():
         shape = lot.geometry if lot.geometry.is_valid else lot.geometry.buffer(0)
         use = table.use.get(lot.UseCode)
@@ -216,7 +216,7 @@ def test_a_second_night_changes_nothing(store, market, plan, selection, cambridg
     pd.testing.assert_frame_equal(
         pd.DataFrame(again.screening.sites), pd.DataFrame(selection.screening.sites)
     )
-    pd.testing.assert_frame_equal(again.aside, selection.aside)
+    pd.testing.assert_frame_equal(again.set_aside_parcels, selection.set_aside_parcels)
 
 
 def test_licences_are_as_the_files_say():
@@ -239,4 +239,4 @@ def test_one_core_gives_what_many_give(store, market, plan, selection):
     pairs += [(alone.screening.layers[name], selection.screening.layers[name]) for name in REACH]
     for one, many in pairs:
         assert digest_frame(one) == digest_frame(many)
-    assert alone.aside.equals(selection.aside)
+    assert alone.set_aside_parcels.equals(selection.set_aside_parcels)

@@ -62,7 +62,7 @@ def pulled(tmp_path_factory, folder, market):
     where = market(*SOURCES, id="new_york", crs=CRS)
     done = {name: refresh_source(sources[name], where, folder, store, NIGHT) for name in SOURCES}
     with open_store(store) as opened:
-        return done, {name: opened.layer(name) for name in ("capacity", "substations")}
+        return done, {name: opened.read_layer(name) for name in ("capacity", "substations")}
 
 
 @pytest.fixture(scope="module")

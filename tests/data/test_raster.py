@@ -74,13 +74,13 @@ def taken(tmp_path, market, lots, pull):
 def test_a_grid_over_the_parcels_is_taken(tmp_path, said, taken, night):
     grid(tmp_path / "ambient.tif", LEVEL)
     with open_store(taken(said()), read_only=True) as opened:
-        assert opened.raster("ambient", night).values.tolist() == LEVEL.tolist()
+        assert opened.read_raster_layer("ambient", night).values.tolist() == LEVEL.tolist()
         # ten lots of 20 m from x = 0, y = -60
         box = (LEFT, TOP - 60, LEFT + 200, TOP - 40)
         parcels = "tiny_parcels"
-        assert opened.bounds("parcels", "EPSG:26986", night, [parcels]) == box
-        assert opened.bounds("parcels", "EPSG:26918", night, [parcels]) is None
-        assert opened.bounds("zoning", "EPSG:26986", night, [parcels]) is None
+        assert opened.find_bounds("parcels", "EPSG:26986", night, [parcels]) == box
+        assert opened.find_bounds("parcels", "EPSG:26918", night, [parcels]) is None
+        assert opened.find_bounds("zoning", "EPSG:26986", night, [parcels]) is None
 
 
 def test_a_metre_grid_labelled_in_feet_is_refused_and_the_remedy_named(tmp_path, said, taken):
@@ -131,7 +131,7 @@ def test_a_grid_beside_the_parcels_is_refused_and_the_last_one_stays(tmp_path, s
     assert "does not touch the parcels of market 'tiny', at longitude -71.11" in caught.value.wrong
     assert "take a grid of this market" in caught.value.remedy
     with open_store(store, read_only=True) as opened:
-        assert opened.raster("ambient", night).values[0, 0] == 50.0
+        assert opened.read_raster_layer("ambient", night).values[0, 0] == 50.0
 
 
 @pytest.mark.parametrize(("east_m", "meets"), [(180, True), (195, False)])
@@ -209,8 +209,8 @@ def test_nodata_stays_unknown_and_is_not_covered(tmp_path, said, taken, night):
     values[:, :5] = -1
     grid(tmp_path / "ambient.tif", values, nodata=-1)
     with open_store(taken(said()), read_only=True) as opened:
-        got = opened.raster("ambient", night).values
-        table = opened.snapshots(night).set_index("layer")
+        got = opened.read_raster_layer("ambient", night).values
+        table = opened.read_snapshots(night).set_index("layer")
     assert np.isnan(got[:, :5]).all()
     assert (got[:, 5:] == 50).all()
     covered = shapely.from_wkb(bytes(table.loc["ambient", "coverage"]))
@@ -222,7 +222,7 @@ def test_north_down_and_turned_grids_cover_what_they_cover(tmp_path, said, taken
     def covered(transform):
         grid(tmp_path / "ambient.tif", LEVEL, transform)
         with open_store(taken(said()), read_only=True) as opened:
-            table = opened.snapshots(night).set_index("layer")
+            table = opened.read_snapshots(night).set_index("layer")
         return shapely.from_wkb(bytes(table.loc["ambient", "coverage"]))
 
     north_down = covered(Affine(10, 0, LEFT, 0, 10, TOP - 100))
@@ -256,7 +256,7 @@ def test_a_real_state_grid_is_taken_and_refused_when_its_label_says_feet(
         pull(tmp_path, rhode_island, said("elevation", crs="EPSG:32130"))
     store, _ = pull(tmp_path, rhode_island, said("elevation", crs=label))
     with open_store(store, read_only=True) as opened:
-        assert opened.raster("elevation", night).values.shape == (1434, 972)
+        assert opened.read_raster_layer("elevation", night).values.shape == (1434, 972)
     (tmp_path / "elevation.tif").unlink()
     grid(tmp_path / "elevation.tif", cells, transform, "EPSG:3654")
     # 66 to 153 km, taken as feet, are 20 to 47 km: 53 km and more west of the state's meridian.
@@ -270,7 +270,7 @@ def test_a_grid_of_the_whole_country_is_taken(tmp_path, said, taken, night):
     degrees = Affine(1, 0, -180, 0, -1, 90)
     grid(tmp_path / "ambient.tif", np.full((180, 360), 45.0), degrees, crs="EPSG:4326")
     with open_store(taken(said(crs="EPSG:4326")), read_only=True) as opened:
-        table = opened.snapshots(night).set_index("layer")
+        table = opened.read_snapshots(night).set_index("layer")
     covered = shapely.from_wkb(bytes(table.loc["ambient", "coverage"]))
     # longitude -73.5 to -69.86 of Massachusetts' mainland and a quarter more: some 370 km
     assert np.isfinite(covered.bounds).all()

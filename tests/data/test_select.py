@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from data.select import RULES, describe_sources, read_drawing_layers, select_sites
+from data.select import SET_ASIDE_RULES, describe_sources, read_drawing_layers, select_sites
 from geo.errors import ConfigError, SourceChanged, StoreError
 from geo.model import Setbacks
 
@@ -80,7 +80,7 @@ def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, needs, land_use,
         "twice",
         "vacant_in_b",
     ]
-    rules = got.aside.set_index(got.aside["parcel_id"].fillna("-"))["rule"]
+    rules = got.set_aside_parcels.set_index(got.set_aside_parcels["parcel_id"].fillna("-"))["rule"]
     assert rules.drop(["-", "twice"]).to_dict() == {
         "nowhere": "no geometry",
         "street": "not land",
@@ -101,7 +101,7 @@ def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, needs, land_use,
     assert rules["twice"] == "another piece of a repeated id"
     assert rules["-"].tolist() == ["no assessor id"] * 2
     assert got.parcels_in == len(LOTS) == 9 + sum(got.set_aside.values())
-    assert list(got.set_aside) == [rule for rule in RULES if rule in got.set_aside]
+    assert list(got.set_aside) == [rule for rule in SET_ASIDE_RULES if rule in got.set_aside]
     assert got.unclassified == {"X": 3}
     assert "X (3)" in got.notes[0]
 
@@ -324,7 +324,7 @@ def test_touching_parcels_of_one_owner_are_one_site(owned, needs, land_use, nigh
         "smaller than the plan's minimum": 2,
     }
     assert got.parcels_in == len(OWNED) == len(sites) + sum(got.set_aside.values())
-    aside = got.aside.set_index("parcel_id")["rule"]
+    aside = got.set_aside_parcels.set_index("parcel_id")["rule"]
     joined = aside[aside == "joined to a touching parcel of the same owner"]
     assert joined.index.tolist() == ["b2", "b3", "e2", "g3", "k2"]
     mill = sites.loc["b1"]
@@ -371,7 +371,7 @@ def test_a_market_without_owners_joins_nobody(street, needs, land_use, night):
     pd.testing.assert_frame_equal(
         pd.DataFrame(plain.screening.sites), pd.DataFrame(joining.screening.sites)
     )
-    pd.testing.assert_frame_equal(plain.aside, joining.aside)
+    pd.testing.assert_frame_equal(plain.set_aside_parcels, joining.set_aside_parcels)
 
 
 def test_only_what_is_asked_for_is_loaded(street, needs, land_use, night):
@@ -503,7 +503,7 @@ def test_shuffled_rows_select_to_the_same(
     pd.testing.assert_frame_equal(
         pd.DataFrame(one.screening.sites), pd.DataFrame(two.screening.sites)
     )
-    pd.testing.assert_frame_equal(one.aside, two.aside)
+    pd.testing.assert_frame_equal(one.set_aside_parcels, two.set_aside_parcels)
     for name in ("receptors", "lots"):
         pd.testing.assert_frame_equal(
             pd.DataFrame(one.screening.layers[name]), pd.DataFrame(two.screening.layers[name])

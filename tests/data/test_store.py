@@ -53,8 +53,8 @@ def test_a_source_goes_through_and_says_what_it_is(tmp_path, source, market, sta
     store, (pulled,) = pull(tmp_path, market(said.id), said)
     assert (pulled.source_id, pulled.changed, pulled.rows_in, pulled.rows) == (said.id, True, 2, 2)
     with open_store(store, read_only=True) as opened:
-        frame = opened.layer("substations", night)
-        snapshot = opened.snapshots().iloc[0]
+        frame = opened.read_layer("substations", night)
+        snapshot = opened.read_snapshots().iloc[0]
     assert frame["firm_capacity_mva"].tolist() == [1.0, 2.0]
     assert frame["source_id"].tolist() == [said.id] * 2
     assert frame.crs.to_string() == "EPSG:26986"
@@ -107,8 +107,8 @@ def test_what_goes_in_comes_out(tmp_path_factory, source, rows):
         source("substations", "s.csv"), "r", "d", len(rows), "EPSG:26986", None, (), (), frame
     )
     with open_store(path) as store:
-        store.put(content, dt.date(2026, 3, 1), 0.0)
-        got = store.layer("substations").drop(columns="source_id")
+        store.put_snapshot(content, dt.date(2026, 3, 1), 0.0)
+        got = store.read_layer("substations").drop(columns="source_id")
     pd.testing.assert_frame_equal(pd.DataFrame(got), pd.DataFrame(frame), check_column_type=False)
     assert digest_frame(got) == digest_frame(frame)
 
@@ -121,7 +121,7 @@ def test_an_unchanged_source_makes_no_new_snapshot(tmp_path, source, market, sta
     assert (second.changed, second.snapshot_id, second.rows) == (False, first.snapshot_id, 2)
     assert (second.rows_in, second.notes) == (first.rows_in, first.notes)
     with open_store(store, read_only=True) as opened:
-        history = opened.history()
+        history = opened.read_history()
     assert len(history) == 1
     assert history["taken_on"][0].date() == night
     assert history["last_seen"][0].date() == night + DAY
@@ -139,12 +139,12 @@ def test_layers_are_as_they_stood_on_any_night(tmp_path, source, market, station
         assert pulled.changed
     with open_store(store, read_only=True) as opened:
         stood = [
-            opened.layer("substations", night + after * DAY)["firm_capacity_mva"][0]
+            opened.read_layer("substations", night + after * DAY)["firm_capacity_mva"][0]
             for after in (0, 9, 10, 19, 20, 1000)
         ]
         assert stood == [1.0, 1.0, 5.0, 5.0, 1.0, 1.0]
         with pytest.raises(StoreError, match="no source of layer 'substations'"):
-            opened.layer("substations", night - DAY)
+            opened.read_layer("substations", night - DAY)
 
 
 def test_two_sources_of_a_layer_stand_in_the_markets_order(
@@ -156,8 +156,11 @@ def test_two_sources_of_a_layer_stand_in_the_markets_order(
     two = source("substations", "b.parquet", COLUMNS, id="b")
     store, _ = pull(tmp_path, market("b", "a"), one, two)
     with open_store(store, read_only=True) as opened:
-        assert opened.layer("substations", sources=["b", "a"])["source_id"].tolist() == ["b", "a"]
-        assert opened.layer("substations", sources=["a"])["source_id"].tolist() == ["a"]
+        assert opened.read_layer("substations", sources=["b", "a"])["source_id"].tolist() == [
+            "b",
+            "a",
+        ]
+        assert opened.read_layer("substations", sources=["a"])["source_id"].tolist() == ["a"]
 
 
 def test_a_source_that_shrinks_keeps_its_last_snapshot(
@@ -175,8 +178,8 @@ def test_a_source_that_shrinks_keeps_its_last_snapshot(
         pull(tmp_path, market(said.id), said, night=night + 2 * DAY)
     assert state(store.parent) == before
     with open_store(store, read_only=True) as opened:
-        assert len(opened.layer("substations")) == 8
-        assert opened.snapshots()["last_seen"][0].date() == night + DAY
+        assert len(opened.read_layer("substations")) == 8
+        assert opened.read_snapshots()["last_seen"][0].date() == night + DAY
 
 
 def test_a_fault_anywhere_leaves_the_store_as_it_was(
@@ -201,7 +204,7 @@ def test_a_fault_anywhere_leaves_the_store_as_it_was(
     monkeypatch.undo()
     assert state(store.parent) == before
     with open_store(store, read_only=True) as opened:
-        assert len(opened.history()) == 1
+        assert len(opened.read_history()) == 1
         tables = opened.con.execute(
             "select count(*) from duckdb_tables() where database_name = 'store'"
         ).fetchone()
@@ -231,16 +234,16 @@ def test_a_grid_comes_out_as_it_went_in(tmp_path, source, market, pull, night):
     assert (pulled.rows_in, pulled.rows) == (6, 5)
     (tmp_path / "dem.tif").unlink()
     with open_store(store, read_only=True) as opened:
-        got = opened.raster("elevation", night)
-        coverage = shapely.from_wkb(bytes(opened.snapshots()["coverage"][0]))
+        got = opened.read_raster_layer("elevation", night)
+        coverage = shapely.from_wkb(bytes(opened.read_snapshots()["coverage"][0]))
     expected = np.where(values == -9999, np.nan, values) * 0.3048
     np.testing.assert_allclose(got.values, expected, rtol=1e-6)
     assert coverage.area == pytest.approx(30 * 20)
     with open_store(store) as opened, pytest.raises(StoreError, match="'ambient'"):
-        opened.raster("ambient", night)
+        opened.read_raster_layer("ambient", night)
     next((store.parent / "raw").rglob("*.gz")).unlink()
     with open_store(store) as opened, pytest.raises(StoreError, match="is gone"):
-        opened.raster("elevation", night)
+        opened.read_raster_layer("elevation", night)
 
 
 def test_the_digest_says_when_anything_differs(source, stations):
@@ -345,7 +348,7 @@ def test_the_same_nights_give_the_same_digests_and_raw_bytes(
         stations(1.0, 2.0).to_parquet(folder / "s.parquet")
         store, _ = pull(folder, market(said.id), said)
         with open_store(store, read_only=True) as opened:
-            digest = opened.snapshots()["digest"][0]
+            digest = opened.read_snapshots()["digest"][0]
         packed = [p.read_bytes() for p in sorted(Path(store.parent / "raw").rglob("*.gz"))]
         seen.append((digest, packed))
     assert seen[0] == seen[1]

@@ -32,7 +32,7 @@ def state(town: Path) -> State:
     for name, content in hamlet.digests(town / "var/published/hamlet"):
         digest.update(f"{name}\0".encode() + content)
     with open_store(town / "var/store/hamlet.duckdb", read_only=True) as store:
-        table = store.history()[["snapshot_id", "source_id", "digest", "row_count"]]
+        table = store.read_history()[["snapshot_id", "source_id", "digest", "row_count"]]
         tables = [row[0] for row in store.con.execute("show tables").fetchall()]
     kept = frozenset(
         path.relative_to(town).as_posix()
