@@ -99,10 +99,10 @@ def notes_of(report: dict, name: str) -> str:
 
 def test_a_retired_substation_serves_nobody_and_is_counted(messy):
     report, rows = messy
-    assert report["counts"]["records"]["substations retired, which serve nobody"] == 1
+    assert report["counts"]["records"]["retired substations, not used"] == 1
     assert "OLD" not in set(rows["grid_source"]) | set(rows["second_source"].dropna())
     assert any(
-        "substations retired, which serve nobody (1)" in line for line in report["first_lines"]
+        "retired substations, not used (1)" in line for line in report["first_lines"]
     )
 
 
@@ -122,7 +122,7 @@ def test_what_is_overloaded_stays_overloaded(messy):
     assert (over["load_headroom_kw"] == -250).all()
     assert (over["overload_kw"] == 250).all()
     assert (over["shortfall_hi_kw"] == 1000).all()
-    assert report["counts"]["records"]["load records below nothing, kept as overload"] == 1
+    assert report["counts"]["records"]["overloaded load records (negative headroom)"] == 1
 
 
 def test_two_sources_that_contradict_each_other_are_both_shown(messy):

@@ -1,6 +1,6 @@
-"""The grid: what it can still give a parcel, and what that leaves short. No generator is counted.
+"""The grid criterion: how much power the grid can still supply at each parcel, and the shortfall.
 
-`headroom` says what a capacity record leaves, `records` reads a market's, `answers` what each kind
-of them says at a parcel, `serving` which serves it, and `gap` what is missing of a load, and what
-is left where several parcels share one substation.
+`headroom` computes what one capacity record leaves, `records` reads a market's records, `answers`
+gives the answer of each kind of record for each parcel, `serving` chooses the best answer, and
+`gap` computes the shortfall of a load and what remains where several parcels share a supply.
 """

@@ -1,4 +1,8 @@
-"""What each kind of capacity record answers: a row a site, unknown where it has nothing to say."""
+"""Give the answer of each kind of capacity record for each parcel.
+
+An answer has a row per site and the columns of EMPTY_ANSWER, which it keeps where the records have
+nothing to say about a site.
+"""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +13,7 @@ from geo.model import Plan
 from geo.shapes.near import find_pairs_within, is_covered
 
 LINE_GRAINS, CELL_GRAINS = ("feeder", "segment"), ("cell",)
-# What every answer says of the record that gives it.
+# The columns of an answer, and their values where nothing is known.
 EMPTY_ANSWER = {
     "stated_kw": np.nan,
     "lo_kw": -np.inf,
@@ -31,24 +35,35 @@ EMPTY_ANSWER = {
 
 
 def answer_by_area(
-    shapes: np.ndarray, records: CapacityRecords, stations: CapacityRecords
+    shapes: np.ndarray, records: CapacityRecords, substations: CapacityRecords
 ) -> pd.DataFrame:
-    """Answer by the smallest service area round each site; one that names a substation has its."""
-    area = (records.rows["grain"] == "area").to_numpy(dtype=bool)
-    rows, round_them = records.rows[area].reset_index(drop=True), records.shapes[area]
-    told = index_substations(stations)
+    """Answer by the smallest service area that contains a point of each site.
+
+    An area without a value of its own has the value of the substation that it names.
+
+    Args:
+        shapes: The sites' geometries, in the market's metric CRS.
+        records: The market's load records.
+        substations: The market's distribution substations.
+
+    Returns:
+        An answer for each site.
+    """
+    is_area = (records.rows["grain"] == "area").to_numpy(dtype=bool)
+    rows, areas = records.rows[is_area].reset_index(drop=True), records.shapes[is_area]
+    by_id = index_substations(substations)
     silent = rows["stated_kw"].isna()
     for name in ("stated_kw", "hi_kw", "basis", "power_factor", "as_of"):
-        by_station = rows.loc[silent, "substation_id"].map(told[name])
-        rows.loc[silent, name] = by_station.astype(rows[name].dtype)
-    # Its substation's headroom is more than a parcel may get.
+        of_substation = rows.loc[silent, "substation_id"].map(by_id[name])
+        rows.loc[silent, name] = of_substation.astype(rows[name].dtype)
+    # A parcel may get less than the whole headroom of its substation.
     rows.loc[silent, "lo_kw"] = -np.inf
-    site, at = find_pairs_within(shapely.point_on_surface(shapes), round_them, 0.0)
-    known = rows["stated_kw"].notna().to_numpy()[at]
-    site, at = site[known], at[known]
-    order = np.lexsort((at, shapely.area(round_them)[at], site))
+    site, row = find_pairs_within(shapely.point_on_surface(shapes), areas, 0.0)
+    known = rows["stated_kw"].notna().to_numpy()[row]
+    site, row = site[known], row[known]
+    order = np.lexsort((row, shapely.area(areas)[row], site))
     first = order[np.unique(site[order], return_index=True)[1]]
-    return _make_answer(len(shapes), site[first], rows.iloc[at[first]], np.zeros(len(first)))
+    return _make_answer(len(shapes), site[first], rows.iloc[row[first]], np.zeros(len(first)))
 
 
 def answer_by_line(
@@ -59,108 +74,143 @@ def answer_by_line(
     *,
     dimensions: int = 1,
 ) -> pd.DataFrame:
-    """Answer by the nearest line or cell within reach, its rows in reach folded into one.
+    """Answer by the nearest line or cell within reach, with its rows in reach combined.
 
-    The nearest is asked whether or not it says anything: another's value is not its. Shapes of
-    fewer dimensions do not say where they run.
+    The nearest record answers whether or not it has a value: a silent feeder is never answered
+    for with another feeder's value.
+
+    Args:
+        shapes: The sites' geometries, in the market's metric CRS.
+        records: The market's records of one kind.
+        grains: The grains of records that may answer, such as LINE_GRAINS.
+        plan: The plan, for its reach and the statistic that combines rows.
+        dimensions: Fewest dimensions of a record's shape. A point (0) does not show where a
+            feeder runs.
+
+    Returns:
+        An answer for each site.
     """
-    drawn = shapely.get_dimensions(records.shapes) >= dimensions
-    some = records.rows["grain"].isin(grains).to_numpy(dtype=bool) & drawn
-    rows, lines = records.rows[some].reset_index(drop=True), records.shapes[some]
-    site, at = find_pairs_within(shapes, lines, plan.grid.feeder_reach_m)
-    away = np.round(shapely.distance(shapes[site], lines[at]), 3)
-    order = np.lexsort((at, away, site))
+    is_drawn = shapely.get_dimensions(records.shapes) >= dimensions
+    wanted = records.rows["grain"].isin(grains).to_numpy(dtype=bool) & is_drawn
+    rows, lines = records.rows[wanted].reset_index(drop=True), records.shapes[wanted]
+    site, row = find_pairs_within(shapes, lines, plan.grid.feeder_reach_m)
+    distance_m = np.round(shapely.distance(shapes[site], lines[row]), 3)
+    order = np.lexsort((row, distance_m, site))
     first = order[np.unique(site[order], return_index=True)[1]]
-    # The rows of that feeder within reach, and no other's.
+    # Of the rows within reach, only those of the nearest feeder are combined.
     key = rows["key"].to_numpy(dtype=int)
-    wanted = np.full(len(shapes), -1)
-    wanted[site[first]] = key[at[first]]
-    same = key[at] == wanted[site]
-    found = _make_answer(len(shapes), site[first], rows.iloc[at[first]], away[first])
-    return _combine_rows(found, site[same], rows.iloc[at[same]], plan)
+    nearest_key = np.full(len(shapes), -1)
+    nearest_key[site[first]] = key[row[first]]
+    same = key[row] == nearest_key[site]
+    answer = _make_answer(len(shapes), site[first], rows.iloc[row[first]], distance_m[first])
+    return _combine_rows(answer, site[same], rows.iloc[row[same]], plan)
 
 
 def answer_by_feeders(
-    near: pd.DataFrame, stations: CapacityRecords, records: CapacityRecords, plan: Plan
+    nearest: pd.DataFrame, substations: CapacityRecords, records: CapacityRecords, plan: Plan
 ) -> pd.DataFrame:
-    """Answer by the feeders of the nearest substation, where only that is known of them.
+    """Answer by the feeders of the nearest substation whose routes are not published.
 
-    The parcel is on one of them, nobody says which: their least and greatest are the span.
+    The parcel is on one of these feeders, but it is not known on which: their lowest and highest
+    values are the range.
+
+    Args:
+        nearest: For each site the position of its nearest substation (`other`, -1 for none) and
+            `distance_m`.
+        substations: The market's distribution substations.
+        records: The market's load records.
+        plan: The plan, for the statistic that combines rows.
+
+    Returns:
+        An answer for each site.
     """
-    point = (shapely.get_dimensions(records.shapes) == 0) & records.rows["grain"].isin(
+    is_point_feeder = (shapely.get_dimensions(records.shapes) == 0) & records.rows["grain"].isin(
         LINE_GRAINS
     ).to_numpy(dtype=bool)
-    rows = records.rows[point].reset_index(drop=True)
-    at, ids = near["other"].to_numpy(), stations.rows["substation_id"]
-    site = np.flatnonzero(at >= 0)
-    asked = pd.DataFrame({"site": site, "substation_id": ids.to_numpy()[at[site]]})
-    asked = asked[asked["substation_id"].isin(index_substations(stations).index)]
+    rows = records.rows[is_point_feeder].reset_index(drop=True)
+    position, ids = nearest["other"].to_numpy(), substations.rows["substation_id"]
+    site = np.flatnonzero(position >= 0)
+    asked = pd.DataFrame({"site": site, "substation_id": ids.to_numpy()[position[site]]})
+    asked = asked[asked["substation_id"].isin(index_substations(substations).index)]
     pairs = asked.merge(
-        rows[["substation_id"]].dropna().reset_index(names="at"), on="substation_id", how="inner"
-    ).sort_values(["site", "at"], kind="stable")
-    site, of = pairs["site"].to_numpy(dtype=int), pairs["at"].to_numpy(dtype=int)
+        rows[["substation_id"]].dropna().reset_index(names="row"), on="substation_id", how="inner"
+    ).sort_values(["site", "row"], kind="stable")
+    site, row = pairs["site"].to_numpy(dtype=int), pairs["row"].to_numpy(dtype=int)
     first = np.unique(site, return_index=True)[1]
-    found = _make_answer(
-        len(near), site[first], rows.iloc[of[first]], near["distance_m"].to_numpy()[site[first]]
+    distance_m = nearest["distance_m"].to_numpy()[site[first]]
+    answer = _make_answer(len(nearest), site[first], rows.iloc[row[first]], distance_m)
+    answer = _combine_rows(answer, site, rows.iloc[row], plan)
+    answered = np.unique(site)
+    by_site = rows.iloc[row].groupby(site)
+    answer.loc[answered, "lo_kw"] = by_site["lo_kw"].min()
+    answer.loc[answered, "hi_kw"] = by_site["hi_kw"].max()
+    answer.loc[answered, "record"] = "feeders of " + answer.loc[answered, "substation_id"].astype(
+        str
     )
-    found = _combine_rows(found, site, rows.iloc[of], plan)
-    several = np.unique(site)
-    spans = rows.iloc[of].groupby(site)
-    found.loc[several, "lo_kw"] = spans["lo_kw"].min()
-    found.loc[several, "hi_kw"] = spans["hi_kw"].max()
-    found.loc[several, "record"] = "feeders of " + found.loc[several, "substation_id"].astype(str)
-    return found
+    return answer
 
 
-def answer_by_substation(near: pd.DataFrame, stations: CapacityRecords) -> pd.DataFrame:
-    """Answer by the nearest substation, which bounds the parcel from above."""
-    site = np.flatnonzero(near["other"] >= 0)
-    rows = stations.rows.iloc[near["other"].to_numpy()[site]]
+def answer_by_substation(nearest: pd.DataFrame, substations: CapacityRecords) -> pd.DataFrame:
+    """Answer by the nearest substation, which bounds a parcel's headroom from above.
+
+    `nearest` is as for `answer_by_feeders`.
+    """
+    site = np.flatnonzero(nearest["other"] >= 0)
+    rows = substations.rows.iloc[nearest["other"].to_numpy()[site]]
     rows = rows.assign(lo_kw=-np.inf)
-    return _make_answer(len(near), site, rows, near["distance_m"].to_numpy()[site])
+    return _make_answer(len(nearest), site, rows, nearest["distance_m"].to_numpy()[site])
 
 
 def drop_uncertain_nearest(
-    near: pd.DataFrame, shapes: np.ndarray, coverage: shapely.Geometry | None
+    nearest: pd.DataFrame, shapes: np.ndarray, coverage: shapely.Geometry | None
 ) -> pd.DataFrame:
-    """Return the nearest substations without those than which a nearer may lie off the map."""
-    hit = np.flatnonzero(near["other"] >= 0)
-    seen = is_covered(shapes[hit], coverage, near["distance_m"].to_numpy()[hit])
-    sure = near.copy()
-    sure.loc[hit[~seen], "other"] = -1
-    return sure
+    """Drop each nearest substation where a nearer one may lie beyond the layer's coverage.
+
+    Args:
+        nearest: As for `answer_by_feeders`.
+        shapes: The sites' geometries, in the market's metric CRS.
+        coverage: Where the substations layer is complete, None where that is not known.
+
+    Returns:
+        `nearest` with `other` -1 at those sites.
+    """
+    site = np.flatnonzero(nearest["other"] >= 0)
+    covered = is_covered(shapes[site], coverage, nearest["distance_m"].to_numpy()[site])
+    certain = nearest.copy()
+    certain.loc[site[~covered], "other"] = -1
+    return certain
 
 
 def _make_answer(
-    count: int, site: np.ndarray, rows: pd.DataFrame, away: np.ndarray
+    count: int, site: np.ndarray, rows: pd.DataFrame, distance_m: np.ndarray
 ) -> pd.DataFrame:
-    told = rows.assign(
-        distance_m=away, rows=1.0, silent=0.0, min_kw=rows["stated_kw"],
+    values = rows.assign(
+        distance_m=distance_m, rows=1.0, silent=0.0, min_kw=rows["stated_kw"],
         median_kw=rows["stated_kw"], max_kw=rows["stated_kw"],
     )  # fmt: skip
     columns = {}
     for name, default in EMPTY_ANSWER.items():
-        kind = object if default is None else float
-        columns[name] = np.full(count, default, dtype=kind)
-        columns[name][site] = told[name].to_numpy(dtype=kind)
+        dtype = object if default is None else float
+        columns[name] = np.full(count, default, dtype=dtype)
+        columns[name][site] = values[name].to_numpy(dtype=dtype)
     return pd.DataFrame(columns)
 
 
 def _combine_rows(
-    found: pd.DataFrame, site: np.ndarray, rows: pd.DataFrame, plan: Plan
+    answer: pd.DataFrame, site: np.ndarray, rows: pd.DataFrame, plan: Plan
 ) -> pd.DataFrame:
-    """Fold the rows of one feeder at each site into the answer, by the plan's choice.
+    """Combine the rows of one feeder at each site by the plan's statistic.
 
-    A row among them that says nothing may be the parcel's own: then the span is open.
+    If one of the rows has no value, it may be the parcel's own, so the range is open.
     """
-    grouped = rows.groupby(site)
-    there = np.unique(site)
-    known = grouped["stated_kw"].count().astype(float)
-    found.loc[there, "rows"] = known
-    found.loc[there, "silent"] = grouped.size() - known
+    by_site = rows.groupby(site)
+    answered = np.unique(site)
+    known = by_site["stated_kw"].count().astype(float)
+    answer.loc[answered, "rows"] = known
+    answer.loc[answered, "silent"] = by_site.size() - known
     for name in ("min", "median", "max"):
-        found.loc[there, f"{name}_kw"] = grouped["stated_kw"].agg(name)
+        answer.loc[answered, f"{name}_kw"] = by_site["stated_kw"].agg(name)
     for name in ("stated_kw", "lo_kw", "hi_kw"):
-        found.loc[there, name] = grouped[name].agg(plan.grid.fold)
-    found.loc[found["silent"] > 0, ["lo_kw", "hi_kw"]] = [-np.inf, np.inf]
-    return found
+        answer.loc[answered, name] = by_site[name].agg(plan.grid.fold)
+    answer.loc[answer["silent"] > 0, ["lo_kw", "hi_kw"]] = [-np.inf, np.inf]
+    return answer

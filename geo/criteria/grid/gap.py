@@ -1,21 +1,36 @@
-"""What the grid leaves short of a load, and what is left where parcels share what serves them."""
+"""Compute the shortfall of a load, and the headroom that remains where parcels share a supply."""
 
 import numpy as np
 import pandas as pd
 
-# Answers nearer to each other than this share of the target agree.
+from geo.model import GapClass, GapCover, HeadroomCheck
+
+# Two answers agree where they are no further apart than this share of the target load.
 AGREEMENT_SHARE = 0.1
 
 
 def shortfall_range_kw(
     lo_kw: pd.Series, hi_kw: pd.Series, load_kw: float
 ) -> tuple[pd.Series, pd.Series]:
-    """Return the least and the most that is missing of a load, from the span of the headroom.
+    """Return the lowest and the highest shortfall of a load, from the range of the headroom.
 
-    Shortfall is clip(load - max(headroom, 0), 0, load): a negative headroom leaves the whole load
-    short and no more. -inf to inf (nothing known) leaves 0 to the load.
+    Shortfall = clip(load - max(headroom, 0), 0, load). Negative headroom therefore leaves the
+    whole load short, and no more than the load. A headroom from -inf to inf (nothing known)
+    leaves a shortfall from 0 to the load.
 
-    Worked: at the most 950 kW of headroom (-inf to 950): of 1000 kW, 50 to 1000 are missing.
+    At most 950 kW of headroom leaves 50 to 1000 kW of a load of 1000 kW short:
+
+    >>> least, most = shortfall_range_kw(pd.Series([-np.inf]), pd.Series([950.0]), 1000.0)
+    >>> least.item(), most.item()
+    (50.0, 1000.0)
+
+    Args:
+        lo_kw: Lowest headroom of each site, -inf where it is not bounded.
+        hi_kw: Highest headroom of each site, inf where it is not bounded.
+        load_kw: The load that the site needs.
+
+    Returns:
+        The lowest and the highest shortfall (kW), each between 0 and the load.
     """
     least = (load_kw - hi_kw.clip(lower=0.0)).clip(0.0, load_kw)
     most = (load_kw - lo_kw.clip(lower=0.0)).clip(0.0, load_kw)
@@ -23,90 +38,152 @@ def shortfall_range_kw(
 
 
 def classify_gap(least_kw: pd.Series, most_kw: pd.Series) -> np.ndarray:
-    """Return `short`, `covered` or, where the span reaches both, `unknown`."""
-    return np.select([least_kw > 0, most_kw == 0], ["short", "covered"], "unknown")
+    """Classify each shortfall range as `short`, `covered` or, where both are possible, `unknown`.
+
+    >>> classify_gap(pd.Series([50.0, 0.0, 0.0]), pd.Series([1000.0, 0.0, 1000.0])).tolist()
+    ['short', 'covered', 'unknown']
+    """
+    classes: list[GapClass] = ["short", "covered"]
+    unclear: GapClass = "unknown"
+    return np.select([least_kw > 0, most_kw == 0], classes, unclear)
 
 
 def compare_records(facts: pd.DataFrame, target_kw: float) -> np.ndarray:
-    """Say whether the best and the second-best answer agree, by their spans of headroom.
+    """Compare the best and the second-best record of each site by their ranges of headroom.
 
-    `contradict`: by one the target is covered, by the other it is short. `differ`: they lie more
-    than DIFFER of the target apart, which decides nothing for it. `cannot be compared`: one of
-    them bounds nothing. Reads headroom_lo_kw, headroom_hi_kw, second_lo_kw, second_hi_kw and
-    second_evidence.
+    `contradict`: by one record the target is covered, by the other it is short. `differ`: the
+    ranges are further apart than AGREEMENT_SHARE of the target, but this does not decide whether
+    the target is covered. `cannot be compared`: one of the ranges is open on both sides.
 
-    Worked: 5000 kW by the feeder, at most 3000 by its substation: they differ; of a target of
-    1000 kW nothing is short by the feeder, and maybe nothing by the other.
+    Example: the feeder has 5000 kW and its substation at most 3000 kW. The records differ: for a
+    target of 1000 kW nothing is short by the feeder, and possibly nothing by the substation.
+
+    Args:
+        facts: Columns headroom_lo_kw, headroom_hi_kw, second_lo_kw, second_hi_kw and
+            second_evidence, one row per site.
+        target_kw: The load that the headroom is compared for.
+
+    Returns:
+        One `HeadroomCheck` per site.
     """
-    ends = [facts[name] for name in
-            ("headroom_lo_kw", "headroom_hi_kw", "second_lo_kw", "second_hi_kw")]  # fmt: skip
-    lo, hi, second_lo, second_hi = ends
-    one = classify_gap(*shortfall_range_kw(lo, hi, target_kw))
-    other = classify_gap(*shortfall_range_kw(second_lo, second_hi, target_kw))
-    told = (one != "unknown") & (other != "unknown")
-    apart = np.maximum(second_lo - hi, lo - second_hi)
-    open_ended = (np.isneginf(lo) & np.isposinf(hi)) | (
+    lo, hi = facts["headroom_lo_kw"], facts["headroom_hi_kw"]
+    second_lo, second_hi = facts["second_lo_kw"], facts["second_hi_kw"]
+    best_class = classify_gap(*shortfall_range_kw(lo, hi, target_kw))
+    second_class = classify_gap(*shortfall_range_kw(second_lo, second_hi, target_kw))
+    both_decided = (best_class != "unknown") & (second_class != "unknown")
+    distance_kw = np.maximum(second_lo - hi, lo - second_hi)
+    unbounded = (np.isneginf(lo) & np.isposinf(hi)) | (
         np.isneginf(second_lo) & np.isposinf(second_hi)
     )
+    results: list[HeadroomCheck] = ["no second answer", "cannot be compared", "contradict",
+                                    "differ"]  # fmt: skip
+    otherwise: HeadroomCheck = "agree"
     return np.select(
-        [facts["second_evidence"].isna(), open_ended, told & (one != other),
-         apart > AGREEMENT_SHARE * target_kw],
-        ["no second answer", "cannot be compared", "contradict", "differ"],
-        "agree",
-    )  # fmt: skip
+        [
+            facts["second_evidence"].isna(),
+            unbounded,
+            both_decided & (best_class != second_class),
+            distance_kw > AGREEMENT_SHARE * target_kw,
+        ],
+        results,
+        otherwise,
+    )
 
 
 def count_needed(shortfall_kw: pd.Series, power_kw: pd.Series | float, spares: int) -> pd.Series:
-    """Return the generators that close a shortfall: ceil(shortfall / derated power) + spares.
+    """Count the generators that close a shortfall: ceil(shortfall / derated power) + spares.
 
-    Worked: 850 kW short, 200 kW each, one spare: 5 + 1 = 6. Nothing short needs none.
+    Where nothing is short, no generator is needed. 850 kW short at 200 kW each with one spare
+    needs 5 + 1:
+
+    >>> count_needed(pd.Series([850.0, 0.0]), 200.0, spares=1).tolist()
+    [6, 0]
+
+    Args:
+        shortfall_kw: Shortfall of each site.
+        power_kw: Derated power of one generator, at each site or at all of them.
+        spares: Installed generators that do not run.
+
+    Returns:
+        The number of installed generators that each site needs.
     """
-    each = (shortfall_kw / power_kw).round(9)
-    count = each.apply(np.ceil) + spares
-    answer: pd.Series = count.where(shortfall_kw > 0, 0).astype(int)
-    return answer
+    ratio = (shortfall_kw / power_kw).round(9)
+    count = ratio.apply(np.ceil) + spares
+    needed: pd.Series = count.where(shortfall_kw > 0, 0).astype(int)
+    return needed
 
 
 def power_served_kw(
     load_kw: float, most_short_kw: pd.Series, running: pd.Series, power_kw: pd.Series
 ) -> pd.Series:
-    """Return the power served (kW): min(load, what the grid surely gives + the generators').
+    """Return the power served (kW): what the grid certainly supplies plus the generators.
 
-    Worked: of 1000 kW the grid surely gives 300; 3 running at 197.5 kW: 892.5 kW.
+    Of a load of 1000 kW the grid certainly supplies 300; 3 running generators add 592.5:
+
+    >>> power_served_kw(1000.0, pd.Series([700.0]), pd.Series([3]), pd.Series([197.5])).item()
+    892.5
+
+    Args:
+        load_kw: The load that each site needs.
+        most_short_kw: Highest shortfall of each site.
+        running: Running generators at each site.
+        power_kw: Derated power of one generator at each site.
+
+    Returns:
+        The power served at each site, at most the load.
     """
-    answer: pd.Series = (load_kw - most_short_kw + running * power_kw).clip(upper=load_kw)
-    return answer
+    served: pd.Series = (load_kw - most_short_kw + running * power_kw).clip(upper=load_kw)
+    return served
 
 
 def classify_gap_cover(
-    least: pd.Series, most: pd.Series, n_lo: pd.Series, n_hi: pd.Series, most_short_kw: pd.Series
+    needed_lo: pd.Series,
+    needed_hi: pd.Series,
+    n_lo: pd.Series,
+    n_hi: pd.Series,
+    most_short_kw: pd.Series,
 ) -> np.ndarray:
-    """Say whether a site's generators cover the gap: `no gap`, `yes`, `no` or `not known`.
+    """Classify whether a site's generators close its shortfall.
 
-    `least` and `most` are the generators that are needed, `n_lo` and `n_hi` those it carries.
+    Args:
+        needed_lo: Lowest number of generators needed at each site.
+        needed_hi: Highest number of generators needed at each site.
+        n_lo: Lowest number of generators that fit at each site.
+        n_hi: Highest number of generators that fit at each site.
+        most_short_kw: Highest shortfall of each site.
+
+    Returns:
+        One `GapCover` per site: `no gap`, `yes`, `no` or `not known`.
     """
-    return np.select(
-        [most_short_kw == 0, n_lo >= most, n_hi < least], ["no gap", "yes", "no"], "not known"
-    )
+    covers: list[GapCover] = ["no gap", "yes", "no"]
+    otherwise: GapCover = "not known"
+    return np.select([most_short_kw == 0, n_lo >= needed_hi, n_hi < needed_lo], covers, otherwise)
 
 
 def headroom_left_kw(facts: pd.DataFrame, target_kw: float) -> pd.Series:
-    """Return the headroom that is left for each site once the better-ranked ones took theirs.
+    """Return the headroom that is left for each site after the higher-ranked sites take theirs.
 
-    Sites stand best first. They share a substation (`station_pool`, None where not known) and the
-    record that serves them (`record_pool`), of which so much is left (`..._kw`); a site takes no
-    more than the target and no more than its own headroom. NaN where neither is known.
+    Sites share a substation (`station_pool`, None where not known) and the record that serves
+    them (`record_pool`), each with a headroom (`station_pool_kw`, `record_pool_kw`). A site takes
+    no more than the target and no more than its own headroom.
 
-    Worked: 1500 kW shared by three sites with a target of 1000 kW: the first sees 1500, the second
-    500, the third nothing.
+    Example: three sites with a target of 1000 kW share 1500 kW. The first has 1500 kW, the second
+    500 kW, the third nothing.
+
+    Args:
+        facts: The grid facts, one row per site, best-ranked site first.
+        target_kw: The load that each site takes.
+
+    Returns:
+        The headroom left at each site (kW), NaN where its headroom or what it shares is not known.
     """
     own = facts["load_headroom_kw"]
     takes = own.clip(0.0, target_kw).fillna(0.0)
     left = own
     for name in ("station_pool", "record_pool"):
-        before = takes.groupby(facts[name], sort=False).cumsum() - takes
-        # Where it is not shared with anybody known, nothing is taken from it.
-        left = left.clip(upper=(facts[f"{name}_kw"] - before).fillna(np.inf))
+        taken_before = takes.groupby(facts[name], sort=False).cumsum() - takes
+        # A site without a known pool shares it with no other site, so nothing is taken from it.
+        left = left.clip(upper=(facts[f"{name}_kw"] - taken_before).fillna(np.inf))
     shared = facts["station_pool"].notna() | facts["record_pool"].notna()
     answer: pd.Series = left.clip(lower=0.0).where(shared & own.notna())
     return answer

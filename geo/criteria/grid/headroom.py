@@ -1,14 +1,15 @@
-"""What a capacity record leaves: firm less peak less committed, or what was published.
+"""Compute what one capacity record leaves: firm less peak less committed, or the published value.
 
-Power factors, ceilings, and what is off the figure already are the record's own where it gives
-them. An answer is a span: `lo` is -inf where nothing bounds it from below, `hi` inf from above.
+A record's own power factor, ceiling and committed load are used where it gives them. An answer is
+a range: `lo_kw` is -inf where nothing bounds it from below, `hi_kw` is inf where nothing bounds it
+from above.
 """
 
 import numpy as np
 import pandas as pd
 
 from geo.contract.columns import number_column
-from geo.model import GridPlan
+from geo.model import GridPlan, HeadroomBasis
 
 KW_PER_MW = 1000.0
 NUMBER_COLUMNS = (
@@ -19,95 +20,109 @@ NUMBER_COLUMNS = (
 
 
 def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
-    """Return what each record leaves, in kW, one row a record, in their order and index.
+    """Compute the load headroom that each record leaves (kW), one row per record.
 
-    Columns: `stated_kw` (NaN where nothing is known), `lo_kw` and `hi_kw` (the span that the
-    record allows), `basis` (how it is known), `power_factor`. A record that does not say what is
-    committed only bounds from above; one at its ceiling only from below.
+    A record that does not give its committed load bounds the headroom from above only. A record
+    at its publisher's ceiling bounds it from below only.
 
-    Worked: firm 20, peak 16, committed 3 MVA at power factor 0.95: 950 kW. Two banks of 20 MVA
-    with a peak of 16: firm 20 (N-1), 3800 kW; at best, at 1.3 times its nameplate, 9500. One bank
-    alone: nothing is firm.
+    Example: firm capacity 20, peak 16 and committed load 3 MVA at power factor 0.95 leave 950 kW.
+    Two banks of 20 MVA with a peak of 16 MVA have a firm capacity of 20 MVA (N-1): 3800 kW, or
+    9500 kW where the remaining bank may carry 1.3 times its nameplate. A single bank has no firm
+    capacity.
+
+    Returns:
+        Columns `stated_kw` (NaN where nothing is known), `lo_kw` and `hi_kw` (the range that the
+        record allows), `basis` and `power_factor`, with the index of `records`.
     """
-    held = {name: _number_series(records, name) for name in NUMBER_COLUMNS}
-    factor = held["power_factor"].fillna(plan.power_factor)
+    values = {name: _number_series(records, name) for name in NUMBER_COLUMNS}
+    factor = values["power_factor"].fillna(plan.power_factor)
     kw_per_mva = KW_PER_MW * factor
-    amps_to_mva = np.sqrt(3.0) * held["voltage_kv"] / 1000.0
-    by_banks = firm_capacity_of_banks_mva(held, plan.cyclic_factor)
-    at_best = firm_capacity_of_banks_mva(held, plan.cyclic_factor_most)
-    rated = held["firm_capacity_mva"].fillna(held["rating_a"] * amps_to_mva)
-    firm = rated.fillna(by_banks)
-    peak = held["peak_load_mva"].fillna(held["peak_a"] * amps_to_mva)
-    ways = (
-        ("published", held["headroom_kw"]),
-        ("published", held["headroom_mva"] * kw_per_mva),
-        ("share of firm", held["headroom_share"] * firm * kw_per_mva),
-        ("firm less peak", (rated - peak) * kw_per_mva),
-        ("N-1 of the banks less peak", (by_banks - peak) * kw_per_mva),
+    amps_to_mva = np.sqrt(3.0) * values["voltage_kv"] / 1000.0
+    bank_firm_mva = firm_capacity_of_banks_mva(values, plan.cyclic_factor)
+    bank_firm_best_mva = firm_capacity_of_banks_mva(values, plan.cyclic_factor_most)
+    rated_mva = values["firm_capacity_mva"].fillna(values["rating_a"] * amps_to_mva)
+    firm_mva = rated_mva.fillna(bank_firm_mva)
+    peak_mva = values["peak_load_mva"].fillna(values["peak_a"] * amps_to_mva)
+    # The first of these that a record gives is its headroom.
+    methods: tuple[tuple[HeadroomBasis, pd.Series], ...] = (
+        ("published", values["headroom_kw"]),
+        ("published", values["headroom_mva"] * kw_per_mva),
+        ("share of firm", values["headroom_share"] * firm_mva * kw_per_mva),
+        ("firm less peak", (rated_mva - peak_mva) * kw_per_mva),
+        ("N-1 of the banks less peak", (bank_firm_mva - peak_mva) * kw_per_mva),
     )
     stated = pd.Series(np.nan, index=records.index)
     basis = pd.Series([None] * len(records), index=records.index, dtype=object)
-    for name, values in ways:
-        basis[stated.isna() & values.notna()] = name
-        stated = stated.fillna(values)
+    for name, headroom_kw in methods:
+        basis[stated.isna() & headroom_kw.notna()] = name
+        stated = stated.fillna(headroom_kw)
     published = basis.isin(["published", "share of firm"])
-    by_n_1 = basis == "N-1 of the banks less peak"
-    most = stated.where(~by_n_1, (at_best - peak) * kw_per_mva)
-    at_ceiling = published & (stated >= held["ceiling_kw"])
-    included = _boolean_series(records, "committed_included")
-    committed = held["committed_load_mva"].where(~included, 0.0)
-    open_ended = committed.isna() & stated.notna()
-    less = committed.fillna(0.0) * kw_per_mva
-    stated, most = stated - less, most - less
+    by_banks = basis == "N-1 of the banks less peak"
+    highest = stated.where(~by_banks, (bank_firm_best_mva - peak_mva) * kw_per_mva)
+    at_ceiling = published & (stated >= values["ceiling_kw"])
+    already_deducted = _boolean_series(records, "committed_included")
+    committed_mva = values["committed_load_mva"].where(~already_deducted, 0.0)
+    committed_unknown = committed_mva.isna() & stated.notna()
+    committed_kw = committed_mva.fillna(0.0) * kw_per_mva
+    stated, highest = stated - committed_kw, highest - committed_kw
     return pd.DataFrame(
         {
             "stated_kw": stated,
-            "lo_kw": stated.where(stated.notna() & ~open_ended, -np.inf),
-            "hi_kw": most.where(stated.notna() & ~at_ceiling, np.inf),
+            "lo_kw": stated.where(stated.notna() & ~committed_unknown, -np.inf),
+            "hi_kw": highest.where(stated.notna() & ~at_ceiling, np.inf),
             "basis": basis,
-            "power_factor": factor.where(basis.notna() & held["headroom_kw"].isna()),
+            "power_factor": factor.where(basis.notna() & values["headroom_kw"].isna()),
         },
         index=records.index,
     )
 
 
 def compute_hosting(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
-    """Return the generation that each record says the grid would take: columns as `headroom` has.
+    """Compute the generation that each record says the grid can take (kW).
 
-    As published alone: a rating less a load says nothing of generation.
+    Only a published value counts: a rating less a load says nothing about generation.
 
-    Worked: 3000 kW published with a ceiling of 3000 kW: 3000 kW or more.
+    Example: 3000 kW published with a ceiling of 3000 kW means 3000 kW or more.
+
+    Returns:
+        The columns of `compute_headroom`, with the index of `records`.
     """
-    held = {name: _number_series(records, name) for name in NUMBER_COLUMNS}
-    factor = held["power_factor"].fillna(plan.power_factor)
-    stated = held["headroom_kw"].fillna(held["headroom_mva"] * KW_PER_MW * factor)
-    at_ceiling = stated >= held["ceiling_kw"]
+    values = {name: _number_series(records, name) for name in NUMBER_COLUMNS}
+    factor = values["power_factor"].fillna(plan.power_factor)
+    stated = values["headroom_kw"].fillna(values["headroom_mva"] * KW_PER_MW * factor)
+    at_ceiling = stated >= values["ceiling_kw"]
     return pd.DataFrame(
         {
             "stated_kw": stated,
             "lo_kw": stated.fillna(-np.inf),
             "hi_kw": stated.where(stated.notna() & ~at_ceiling, np.inf),
             "basis": np.where(stated.notna(), "published", np.array(None, dtype=object)),
-            "power_factor": factor.where(held["headroom_kw"].isna()),
+            "power_factor": factor.where(values["headroom_kw"].isna()),
         },
         index=records.index,
     )
 
 
-def firm_capacity_of_banks_mva(held: dict[str, pd.Series], cyclic_factor: float) -> pd.Series:
-    """Return the firm capacity (MVA) of transformer banks: what is left with the largest one out.
+def firm_capacity_of_banks_mva(values: dict[str, pd.Series], cyclic_factor: float) -> pd.Series:
+    """Return the firm capacity (MVA) of transformer banks: what remains with the largest one out.
 
-    Where the largest is not known, all are taken as alike: (n - 1) / n of the nameplate. What is
-    left carries `cyclic_factor` times its nameplate. (N-1 as the UK networks define firm
-    capacity: UK Power Networks, "primary-substation-headroom".)
+    Where the largest bank is not known, all banks count as equal: (n - 1) / n of the nameplate.
+    The remaining banks carry `cyclic_factor` times their nameplate. (N-1 as the UK networks define
+    firm capacity: UK Power Networks, "primary-substation-headroom".)
 
-    Worked: three banks, 60 MVA together, none larger than 20: 40 MVA. One bank: 0.
+    Three banks of 60 MVA in total, none larger than 20, leave 40 MVA. A single bank leaves 0.
+
+    >>> banks = {"bank_count": [3.0, 1.0], "nameplate_mva": [60.0, 20.0]}
+    >>> banks = {name: pd.Series(column) for name, column in banks.items()}
+    >>> banks["largest_bank_mva"] = pd.Series([20.0, np.nan])
+    >>> firm_capacity_of_banks_mva(banks, cyclic_factor=1.0).tolist()
+    [40.0, 0.0]
     """
-    count, together = held["bank_count"], held["nameplate_mva"]
-    alike = together * (count - 1) / count.where(count >= 1)
-    left = (together - held["largest_bank_mva"]).fillna(alike)
-    firm: pd.Series = left.clip(lower=0.0) * cyclic_factor
-    return firm
+    count, nameplate_mva = values["bank_count"], values["nameplate_mva"]
+    if_equal_mva = nameplate_mva * (count - 1) / count.where(count >= 1)
+    remaining_mva = (nameplate_mva - values["largest_bank_mva"]).fillna(if_equal_mva)
+    firm_mva: pd.Series = remaining_mva.clip(lower=0.0) * cyclic_factor
+    return firm_mva
 
 
 def _number_series(records: pd.DataFrame, name: str) -> pd.Series:
@@ -115,7 +130,7 @@ def _number_series(records: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _boolean_series(records: pd.DataFrame, name: str) -> pd.Series:
-    """Return a truth that counts as no where it is not said."""
+    """Return a column of booleans; a missing value or column counts as false."""
     if name not in records:
         return pd.Series(False, index=records.index)
     return records[name].astype("boolean").fillna(value=False).astype(bool)

@@ -1,4 +1,4 @@
-"""Capacity records, read: what each leaves, and which of them no parcel can be served by."""
+"""Read a market's capacity records, and count those that cannot serve a parcel."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,22 @@ from geo.criteria.grid.headroom import compute_headroom, compute_hosting
 from geo.model import Plan
 from geo.shapes.near import geometry_array
 
-STATUSES_NOT_SERVING = {"retired": "retired", "planned": "planned", "unknown": "of unknown status"}
+# Substations that never serve a parcel, by status, and the reader's words for it.
+STATUSES_NOT_SERVING = {
+    "retired": "retired substations, not used",
+    "planned": "planned substations, not used",
+    "unknown": "substations of unknown status, not used",
+}
 
 
 @dataclass(frozen=True)
 class CapacityRecords:
-    """Records of one kind, in an order that the file's own does not change, with their headroom."""
+    """Records of one kind with their headroom, in an order that does not depend on the file's.
+
+    Attributes:
+        rows: What each record leaves (see `headroom`), with its name, source, utility and date.
+        shapes: The records' geometries, in the order of `rows`.
+    """
 
     rows: pd.DataFrame
     shapes: np.ndarray
@@ -27,40 +37,42 @@ class CapacityRecords:
 
 
 def has_published_capacity(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> bool:
-    """Say whether anything in the market's capacity layers says what the grid can still carry."""
+    """Say whether any record in the market's layers gives a load headroom."""
     load = read_capacity(layers.get("capacity"), "load", plan)
-    stations = read_substations(layers.get("substations"), plan)
-    return any(bool(one.rows["stated_kw"].notna().any()) for one in (load, stations))
+    substations = read_substations(layers.get("substations"), plan)
+    return any(bool(records.rows["stated_kw"].notna().any()) for records in (load, substations))
 
 
 def count_unusable_records(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> dict[str, int]:
-    """Count the capacity records near sites that do not say what a parcel may have, by why."""
+    """Count the capacity records near sites that do not give a parcel's headroom, by reason."""
     counts: dict[str, int] = {}
-    stations = layers.get("substations")
-    if stations is not None:
-        status = stations["status"].fillna("unknown")
+    substations = layers.get("substations")
+    if substations is not None:
+        status = substations["status"].fillna("unknown")
         for name, title in STATUSES_NOT_SERVING.items():
-            counts[f"substations {title}, which serve nobody"] = int((status == name).sum())
-        live = stations[status == "in_service"]
-        sends = text_series(live, "level") == "transmission"
-        counts["substations for transmission alone, which serve nobody"] = int(sends.sum())
-        silent = compute_headroom(live[~sends], plan.grid)["stated_kw"].isna()
+            counts[title] = int((status == name).sum())
+        live = substations[status == "in_service"]
+        transmission = text_series(live, "level") == "transmission"
+        counts["transmission-only substations, not used"] = int(transmission.sum())
+        silent = compute_headroom(live[~transmission], plan.grid)["stated_kw"].isna()
         counts["substations that publish no capacity"] = int(silent.sum())
     records = layers.get("capacity")
     if records is not None:
         load = records[records["kind"] == "load"]
-        said = compute_headroom(load, plan.grid)
-        counts["load records without a value"] = int(said["stated_kw"].isna().sum())
-        at_ceiling = said["stated_kw"].notna() & np.isposinf(said["hi_kw"])
-        counts["load records at their ceiling, a lower bound"] = int(at_ceiling.sum())
-        overloaded = int((said["stated_kw"] < 0).sum())
-        counts["load records below nothing, kept as overload"] = overloaded
-        counts["generation records, which say nothing of load"] = len(records) - len(load)
+        headroom = compute_headroom(load, plan.grid)
+        counts["load records without a value"] = int(headroom["stated_kw"].isna().sum())
+        at_ceiling = headroom["stated_kw"].notna() & np.isposinf(headroom["hi_kw"])
+        counts["load records at the publisher's maximum (there may be more)"] = int(
+            at_ceiling.sum()
+        )
+        overloaded = int((headroom["stated_kw"] < 0).sum())
+        counts["overloaded load records (negative headroom)"] = overloaded
+        counts["generation records, not used for load"] = len(records) - len(load)
     return {name: count for name, count in counts.items() if count}
 
 
 def read_substations(substations: gpd.GeoDataFrame | None, plan: Plan) -> CapacityRecords:
-    """Return the distribution substations in service; one that does not say what it is counts."""
+    """Read the distribution substations in service; one of unknown level counts as distribution."""
     if substations is None:
         substations = _empty_layer(["substation_id", "status"])
     live = substations[
@@ -78,28 +90,40 @@ def read_substations(substations: gpd.GeoDataFrame | None, plan: Plan) -> Capaci
 
 
 def read_capacity(capacity: gpd.GeoDataFrame | None, kind: str, plan: Plan) -> CapacityRecords:
-    """Return the records of feeders, cells and areas that are for `load` or for `generation`."""
+    """Read the records of feeders, cells and areas that are for one kind of capacity.
+
+    Args:
+        capacity: The market's `capacity` layer, None where it has none.
+        kind: `load` or `generation`.
+        plan: The plan, for its grid assumptions.
+
+    Returns:
+        The records with their headroom. `key` in their rows is equal for the rows of one feeder.
+    """
     if capacity is None:
         capacity = _empty_layer(["record_id", "kind", "grain"])
-    some = capacity[capacity["kind"] == kind]
-    told = some.drop(columns=some.geometry.name).astype(str)
-    told["shape"] = shapely.to_wkb(geometry_array(some), hex=True)
-    # By id and source; where those are alike by all else that is said, whatever the file's order.
-    keys = ["record_id", *[name for name in ("source_id",) if name in told], "shape"]
-    keys += sorted(set(told.columns) - set(keys))
-    some = some.loc[told.sort_values(keys, kind="stable").index]
-    rows = (compute_headroom if kind == "load" else compute_hosting)(some, plan.grid)
-    rows["record"], rows["grain"] = some["record_id"], some["grain"]
-    rows["substation_id"] = text_series(some, "substation_id")
-    # The rows of one feeder: an id is its source's own.
+    selected = capacity[capacity["kind"] == kind]
+    sort_values = selected.drop(columns=selected.geometry.name).astype(str)
+    sort_values["shape"] = shapely.to_wkb(geometry_array(selected), hex=True)
+    # By id and source first, then by everything else, so that the file's order changes nothing.
+    keys = ["record_id", *[name for name in ("source_id",) if name in sort_values], "shape"]
+    keys += sorted(set(sort_values.columns) - set(keys))
+    selected = selected.loc[sort_values.sort_values(keys, kind="stable").index]
+    compute = compute_headroom if kind == "load" else compute_hosting
+    rows = compute(selected, plan.grid)
+    rows["record"], rows["grain"] = selected["record_id"], selected["grain"]
+    rows["substation_id"] = text_series(selected, "substation_id")
+    # Two sources may use the same id for two feeders.
     rows["key"] = pd.factorize(
-        pd.MultiIndex.from_arrays([text_series(some, "source_id").fillna(""), some["record_id"]])
+        pd.MultiIndex.from_arrays(
+            [text_series(selected, "source_id").fillna(""), selected["record_id"]]
+        )
     )[0]
-    return CapacityRecords(_add_origin(rows, some), geometry_array(some))
+    return CapacityRecords(_add_origin(rows, selected), geometry_array(selected))
 
 
 def _empty_layer(columns: list[str]) -> gpd.GeoDataFrame:
-    """Return a layer without a row, for a market that does not have it."""
+    """Return a layer without rows, for a market that does not have it."""
     return gpd.GeoDataFrame({name: pd.Series(dtype=object) for name in columns}, geometry=[])
 
 
@@ -109,14 +133,14 @@ def _add_origin(rows: pd.DataFrame, frame: gpd.GeoDataFrame) -> pd.DataFrame:
     return rows.reset_index(drop=True)
 
 
-def index_substations(stations: CapacityRecords) -> pd.DataFrame:
-    """Return the substations by id; an id that two sources use for two of them names neither."""
-    alone = ~stations.rows["substation_id"].duplicated(keep=False)
-    return stations.rows[alone].set_index("substation_id")
+def index_substations(substations: CapacityRecords) -> pd.DataFrame:
+    """Return the substations by id, without ids that two substations share."""
+    unique = ~substations.rows["substation_id"].duplicated(keep=False)
+    return substations.rows[unique].set_index("substation_id")
 
 
 def text_series(frame: pd.DataFrame, name: str) -> pd.Series:
-    """Return a column of texts, None where missing or where there is no such column."""
+    """Return a column of texts, None where a value or the column is missing."""
     return pd.Series(text_column(frame, name), index=frame.index, dtype=object)
 
 

@@ -1,9 +1,9 @@
-"""Which capacity record serves a parcel, and what its second best says.
+"""Choose the capacity record that serves each parcel, and report the second-best one.
 
-Best first: the polygon of a service area round it, a feeder's line within reach, a grid cell, the
-feeders of its nearest substation where nobody says where they run, that substation itself, which
-bounds the parcel from above. Hosting capacity for generation is looked up apart: it is another
-fact, and never answers for load.
+Best first: the service area that contains the parcel, a feeder line within reach, a grid cell, the
+feeders of the nearest substation where their routes are not published, and that substation itself,
+which bounds the parcel from above. Hosting capacity (for generation) is a separate fact and never
+stands in for load headroom.
 """
 
 import geopandas as gpd
@@ -27,13 +27,13 @@ from geo.criteria.grid.records import (
     read_capacity,
     read_substations,
 )
-from geo.model import Plan
+from geo.model import GridEvidence, HeadroomReading, Plan
 from geo.shapes.near import find_nearest, geometry_array, is_covered
 
-SERVING_EVIDENCE = ("service area", "feeder", "grid cell", "feeders of substation", "substation")
-# How a headroom is to be read: as it stands, as a bound from above or below, or as no bound at all,
-# where it was published at its ceiling and what is committed is not off yet.
-HEADROOM_READINGS = ("exactly", "between", "at most", "at least", "neither")
+# The kinds of records, best first.
+SERVING_EVIDENCE: tuple[GridEvidence, ...] = (
+    "service area", "feeder", "grid cell", "feeders of substation", "substation",
+)  # fmt: skip
 
 
 def find_serving_records(
@@ -42,68 +42,73 @@ def find_serving_records(
     coverage: dict[str, shapely.Geometry | None],
     plan: Plan,
 ) -> pd.DataFrame:
-    """Return what the grid can still give each site, from which record, and the second answer.
+    """Find what the grid can still supply to each site, by the best record and the second best.
 
-    `layers` may hold `capacity` and `substations`, metric frame. Columns: grid_evidence (one of
-    EVIDENCE, or `unpublished`, `none`, `edge of layer`, `no layer`), load_headroom_kw, its span
-    headroom_lo_kw to headroom_hi_kw (-inf, inf where open) and headroom_reads (see READS),
-    overload_kw, headroom_basis, the record's name, layer, utility, distance and date; how many rows
-    were folded and their least, median and greatest; the second-best answer and the difference;
-    hosting_*; and pool, what is shared with the other sites (see `gap.left_kw`).
+    Example: a feeder 8 m away has 300 kW and its substation at most 950 kW. The feeder serves the
+    site with 300 kW; the substation is second with 950 kW, and they disagree by -650 kW.
 
-    Worked: a feeder 8 m away says 300 kW, its substation 950 at the most: 300 kW by feeder; the
-    second says 950, and the difference is -650.
+    Args:
+        sites: The sites, in the market's metric CRS.
+        layers: May hold `capacity` and `substations`, in the same CRS.
+        coverage: Where each layer is complete.
+        plan: The plan, for reaches and grid assumptions.
+
+    Returns:
+        One row per site: grid_evidence; load_headroom_kw, its range headroom_lo_kw to
+        headroom_hi_kw (-inf and inf where open) and how to read it (headroom_reads); overload_kw
+        and headroom_basis; the record's name, layer, utility, distance and date; how many rows
+        were combined, with their lowest, median and highest value; the second-best record and the
+        difference; hosting_*; and what the site shares with others (see `gap.headroom_left_kw`).
     """
     shapes = geometry_array(sites)
-    stations = read_substations(layers.get("substations"), plan)
+    substations = read_substations(layers.get("substations"), plan)
     records = read_capacity(layers.get("capacity"), "load", plan)
-    area = coverage.get("substations")
-    near = find_nearest(shapes, stations.shapes, plan.grid.substation_reach_m)
-    sure = drop_uncertain_nearest(near, shapes, area)
+    nearest = find_nearest(shapes, substations.shapes, plan.grid.substation_reach_m)
+    certain = drop_uncertain_nearest(nearest, shapes, coverage.get("substations"))
     answers = [
-        answer_by_area(shapes, records, stations),
+        answer_by_area(shapes, records, substations),
         answer_by_line(shapes, records, LINE_GRAINS, plan),
         answer_by_line(shapes, records, CELL_GRAINS, plan),
-        answer_by_feeders(sure, stations, records, plan),
-        answer_by_substation(sure, stations),
+        answer_by_feeders(certain, substations, records, plan),
+        answer_by_substation(certain, substations),
     ]
     known = np.column_stack([answer["stated_kw"].notna() for answer in answers])
-    best, second = _first_two(known)
-    facts = _answer_facts(answers, best, sites.index)
-    there = {"capacity", "substations"} & set(layers)
+    best, second = _choose_two(known)
+    facts = _describe_best(answers, best, sites.index)
+    mapped = {"capacity", "substations"} & set(layers)
     facts["grid_evidence"] = np.where(
         best >= 0,
         np.array([*SERVING_EVIDENCE, "none"], dtype=object)[best],
-        _classify_unknown(near, stations, _is_reach_mapped(shapes, layers, coverage, plan))
-        if there
+        _explain_unknown(nearest, substations, _is_reach_mapped(shapes, layers, coverage, plan))
+        if mapped
         else "no layer",
     )
-    _name_silent(facts, best < 0, near, stations)
-    facts = facts.join(_second_opinions(answers, facts, second))
-    facts = facts.join(_hosting_facts(shapes, layers.get("capacity"), plan, sites.index))
-    return facts.join(_pool_facts(facts, stations))
+    _name_silent_substation(facts, best < 0, nearest, substations)
+    facts = facts.join(_describe_second(answers, facts, second))
+    facts = facts.join(_describe_hosting(shapes, layers.get("capacity"), plan, sites.index))
+    return facts.join(_describe_pools(facts, substations))
 
 
-def _first_two(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _choose_two(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the first and the second answer that is known at each site, -1 where none is."""
     rows = np.arange(len(known))
     best = np.where(known.any(axis=1), known.argmax(axis=1), -1)
-    rest = known.copy()
-    rest[rows[best >= 0], best[best >= 0]] = False
-    return best, np.where(rest.any(axis=1), rest.argmax(axis=1), -1)
+    others = known.copy()
+    others[rows[best >= 0], best[best >= 0]] = False
+    return best, np.where(others.any(axis=1), others.argmax(axis=1), -1)
 
 
-def _pick_answers(answers: list[pd.DataFrame], which: np.ndarray, name: str) -> np.ndarray:
+def _pick_answers(answers: list[pd.DataFrame], chosen: np.ndarray, name: str) -> np.ndarray:
     columns = np.column_stack([answer[name].to_numpy(dtype=object) for answer in answers])
-    picked = columns[np.arange(len(which)), which]
-    picked[which < 0] = EMPTY_ANSWER[name]
+    picked = columns[np.arange(len(chosen)), chosen]
+    picked[chosen < 0] = EMPTY_ANSWER[name]
     return np.asarray(picked)
 
 
-def _answer_facts(answers: list[pd.DataFrame], best: np.ndarray, index: pd.Index) -> pd.DataFrame:
-    got = {name: _pick_answers(answers, best, name) for name in EMPTY_ANSWER}
-    stated = got["stated_kw"].astype(float)
-    lo, hi = got["lo_kw"].astype(float), got["hi_kw"].astype(float)
+def _describe_best(answers: list[pd.DataFrame], best: np.ndarray, index: pd.Index) -> pd.DataFrame:
+    values = {name: _pick_answers(answers, best, name) for name in EMPTY_ANSWER}
+    stated = values["stated_kw"].astype(float)
+    lo, hi = values["lo_kw"].astype(float), values["hi_kw"].astype(float)
     texts = {
         "headroom_basis": "basis", "grid_source": "record", "grid_layer": "source",
         "grid_utility": "utility", "grid_as_of": "as_of", "substation_id": "substation_id",
@@ -120,8 +125,8 @@ def _answer_facts(answers: list[pd.DataFrame], best: np.ndarray, index: pd.Index
             "headroom_hi_kw": hi,
             "headroom_reads": _classify_bounds(stated, lo, hi),
             "overload_kw": np.maximum(-stated, 0.0) + 0.0,
-            **{name: got[key] for name, key in texts.items()},
-            **{name: got[key].astype(float) for name, key in numbers.items()},
+            **{name: values[column] for name, column in texts.items()},
+            **{name: values[column].astype(float) for name, column in numbers.items()},
         },
         index=index,
     )
@@ -133,38 +138,51 @@ def _is_reach_mapped(
     coverage: dict[str, shapely.Geometry | None],
     plan: Plan,
 ) -> np.ndarray:
-    """Say which sites were searched round about for substations, or for records where none are."""
+    """Say for each site whether everything within reach is mapped.
+
+    This is the reach of substations, or of capacity records where the market has no substations.
+    """
     if "substations" in layers:
         return is_covered(shapes, coverage.get("substations"), plan.grid.substation_reach_m)
     return is_covered(shapes, coverage.get("capacity"), plan.grid.feeder_reach_m)
 
 
 def _classify_bounds(stated: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+    """Say how to read each headroom: as it stands, as a bound, or (`neither`) as no bound.
+
+    A headroom bounds nothing where it was published at its ceiling and the committed load is not
+    deducted.
+    """
     below, above = np.isfinite(lo), np.isfinite(hi)
-    ways = [below & above & (lo == hi), below & above, above, below]
-    reads = np.select(ways, HEADROOM_READINGS[:4], HEADROOM_READINGS[4]).astype(object)
+    conditions = [below & above & (lo == hi), below & above, above, below]
+    bounds: list[HeadroomReading] = ["exactly", "between", "at most", "at least"]
+    otherwise: HeadroomReading = "neither"
+    reads = np.select(conditions, bounds, otherwise).astype(object)
     reads[np.isnan(stated)] = None
     return reads
 
 
-def _classify_unknown(
-    near: pd.DataFrame, stations: CapacityRecords, seen: np.ndarray
+def _explain_unknown(
+    nearest: pd.DataFrame, substations: CapacityRecords, mapped: np.ndarray
 ) -> np.ndarray:
-    """Say why nothing is known at each site; `seen` is where the whole reach is on the map."""
-    hit = (near["other"] >= 0).to_numpy()
-    silent = hit.copy()
-    if len(stations):
-        silent[hit] = stations.rows["stated_kw"].isna().to_numpy()[near["other"].to_numpy()[hit]]
-    return np.select([silent, hit, seen], ["unpublished", "edge of layer", "none"], "edge of layer")
+    """Return the evidence where no record answers; `mapped` is where all within reach is mapped."""
+    in_reach = (nearest["other"] >= 0).to_numpy()
+    silent = in_reach.copy()
+    if len(substations):
+        position = nearest["other"].to_numpy()[in_reach]
+        silent[in_reach] = substations.rows["stated_kw"].isna().to_numpy()[position]
+    reasons: list[GridEvidence] = ["unpublished", "edge of layer", "none"]
+    otherwise: GridEvidence = "edge of layer"
+    return np.select([silent, in_reach, mapped], reasons, otherwise)
 
 
-def _name_silent(
-    facts: pd.DataFrame, unknown: np.ndarray, near: pd.DataFrame, stations: CapacityRecords
+def _name_silent_substation(
+    facts: pd.DataFrame, unknown: np.ndarray, nearest: pd.DataFrame, substations: CapacityRecords
 ) -> None:
-    """Name the substation that publishes nothing, or that bounds nothing, and how far it is."""
-    at = near["other"].to_numpy()
-    there = unknown & (at >= 0)
-    rows = stations.rows.iloc[at[there]]
+    """Name the nearest substation at sites where nothing is known, and its distance."""
+    position = nearest["other"].to_numpy()
+    named = unknown & (position >= 0)
+    rows = substations.rows.iloc[position[named]]
     for name, column in (
         ("grid_source", "record"),
         ("grid_layer", "source"),
@@ -172,20 +190,20 @@ def _name_silent(
         ("grid_as_of", "as_of"),
         ("substation_id", "substation_id"),
     ):
-        facts.loc[there, name] = rows[column].to_numpy()
-    facts.loc[there, "grid_distance_m"] = near["distance_m"].to_numpy()[there]
+        facts.loc[named, name] = rows[column].to_numpy()
+    facts.loc[named, "grid_distance_m"] = nearest["distance_m"].to_numpy()[named]
 
 
-def _second_opinions(
+def _describe_second(
     answers: list[pd.DataFrame], facts: pd.DataFrame, second: np.ndarray
 ) -> pd.DataFrame:
     stated = _pick_answers(answers, second, "stated_kw").astype(float)
     lo = _pick_answers(answers, second, "lo_kw").astype(float)
     hi = _pick_answers(answers, second, "hi_kw").astype(float)
-    named = np.array([*SERVING_EVIDENCE, None], dtype=object)[second]
+    evidence = np.array([*SERVING_EVIDENCE, None], dtype=object)[second]
     return pd.DataFrame(
         {
-            "second_evidence": named,
+            "second_evidence": evidence,
             "second_source": _pick_answers(answers, second, "record"),
             "second_layer": _pick_answers(answers, second, "source"),
             "second_as_of": _pick_answers(answers, second, "as_of"),
@@ -199,51 +217,51 @@ def _second_opinions(
     )
 
 
-def _hosting_facts(
+def _describe_hosting(
     shapes: np.ndarray, capacity: gpd.GeoDataFrame | None, plan: Plan, index: pd.Index
 ) -> pd.DataFrame:
-    """Return what generation the grid would take at each site, by the nearest record of it."""
+    """Return the generation that the grid can take at each site, by the nearest record of it."""
     records = read_capacity(capacity, "generation", plan)
-    found = answer_by_line(
+    answer = answer_by_line(
         shapes, records, ("feeder", "segment", "cell", "area"), plan, dimensions=0
     )
-    at_least = np.isfinite(found["lo_kw"]) & np.isposinf(found["hi_kw"])
+    at_least = np.isfinite(answer["lo_kw"]) & np.isposinf(answer["hi_kw"])
     return pd.DataFrame(
         {
-            "hosting_kw": found["stated_kw"].to_numpy(),
+            "hosting_kw": answer["stated_kw"].to_numpy(),
             "hosting_at_least": at_least.to_numpy(),
-            "hosting_source": found["record"].to_numpy(),
-            "hosting_layer": found["source"].to_numpy(),
-            "hosting_distance_m": found["distance_m"].to_numpy(),
-            "hosting_as_of": found["as_of"].to_numpy(),
+            "hosting_source": answer["record"].to_numpy(),
+            "hosting_layer": answer["source"].to_numpy(),
+            "hosting_distance_m": answer["distance_m"].to_numpy(),
+            "hosting_as_of": answer["as_of"].to_numpy(),
         },
         index=index,
     )
 
 
-def _pool_facts(facts: pd.DataFrame, stations: CapacityRecords) -> pd.DataFrame:
+def _describe_pools(facts: pd.DataFrame, substations: CapacityRecords) -> pd.DataFrame:
     """Return what each site shares with others: its record, and its substation where known.
 
-    `record_pool` and `station_pool` are their identities, with the headroom of each.
+    `record_pool` and `station_pool` identify them, each with its headroom in `..._kw`.
     """
-    told = index_substations(stations)
-    named = facts["substation_id"].where(facts["load_headroom_kw"].notna())
-    of_station = named.map(told["hi_kw"]).astype(float).where(np.isfinite)
-    own = facts["headroom_hi_kw"].where(np.isfinite)
-    by_station = of_station.notna()
-    # What is known of a substation, or of all of its feeders, is no record of a parcel's own.
-    of_all = facts["grid_evidence"].isin(["substation", "feeders of substation"])
-    # A name may be of several: what is shared goes by layer, source and id.
+    by_id = index_substations(substations)
+    substation = facts["substation_id"].where(facts["load_headroom_kw"].notna())
+    substation_kw = substation.map(by_id["hi_kw"]).astype(float).where(np.isfinite)
+    own_kw = facts["headroom_hi_kw"].where(np.isfinite)
+    is_bounded = substation_kw.notna()
+    # A value for a substation, or for all of its feeders, is not a separate record's.
+    whole_substation = facts["grid_evidence"].isin(["substation", "feeders of substation"])
+    # Two records may have the same name, so a pool is identified by evidence, source and name.
     record = facts["grid_evidence"].astype(str) + "/" + facts["grid_layer"].fillna("").astype(str)
     record += "/" + facts["grid_source"].fillna("").astype(str)
     return pd.DataFrame(
         {
-            "pool": named.map(told["record"]).where(by_station, facts["grid_source"]),
-            "pool_kw": of_station.where(by_station, own),
-            "station_pool": named.where(by_station),
-            "station_pool_kw": of_station,
-            "record_pool": record.where(own.notna() & ~(of_all & by_station)),
-            "record_pool_kw": own,
+            "pool": substation.map(by_id["record"]).where(is_bounded, facts["grid_source"]),
+            "pool_kw": substation_kw.where(is_bounded, own_kw),
+            "station_pool": substation.where(is_bounded),
+            "station_pool_kw": substation_kw,
+            "record_pool": record.where(own_kw.notna() & ~(whole_substation & is_bounded)),
+            "record_pool_kw": own_kw,
         },
         index=facts.index,
     )

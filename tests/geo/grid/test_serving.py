@@ -217,10 +217,10 @@ def test_only_a_distribution_substation_in_service_serves(sites, substations, pl
     row = one(sites, plan.model_copy(update={"grid": far}), substations=stations)
     assert (row["grid_source"], row["load_headroom_kw"]) == ("Station 4", pytest.approx(950))
     assert records.count_unusable_records({"substations": stations}, plan) == {
-        "substations retired, which serve nobody": 1,
-        "substations planned, which serve nobody": 1,
-        "substations of unknown status, which serve nobody": 1,
-        "substations for transmission alone, which serve nobody": 1,
+        "retired substations, not used": 1,
+        "planned substations, not used": 1,
+        "substations of unknown status, not used": 1,
+        "transmission-only substations, not used": 1,
     }
 
 
