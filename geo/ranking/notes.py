@@ -2,7 +2,7 @@
 
 from geo import catalogue
 from geo.criteria.cost import economics
-from geo.criteria.fuel import gas
+from geo.criteria.fuel.mains import count_unusable_mains
 from geo.criteria.grid.records import count_unusable_records
 from geo.criteria.noise import rules
 from geo.criteria.noise.sound import sound_power_dba
@@ -15,7 +15,7 @@ def count_records(given: Screening, plan: Plan) -> dict[str, int]:
     """Count the records of grid and gas near sites that say less than they should, by why."""
     return {
         **count_unusable_records(given.layers, plan),
-        **gas.count_unusable_mains(given.layers),
+        **count_unusable_mains(given.layers),
     }
 
 
@@ -68,7 +68,7 @@ def list_first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str,
 def _record_notes(given: Screening, plan: Plan) -> list[str]:
     told = (
         count_unusable_records(given.layers, plan),
-        gas.count_unusable_mains(given.layers),
+        count_unusable_mains(given.layers),
     )
     return [
         f"Records near sites: {'; '.join(f'{what} ({count:,})' for what, count in near.items())}."

@@ -150,13 +150,13 @@ def test_pressure_in_three_units_is_one_pressure(messy):
         assert named == {"M0": "high", "M1": "high", "M2": "low"}[main]
     assert classes
     counts = report["counts"]["records"]
-    assert counts["mains whose class is taken from their pressure"] >= 5
-    assert counts["mains without a pressure, from none to the cap"] == 2
+    assert counts["mains with a pressure class taken from their pressure"] >= 5
+    assert counts["mains without a pressure (capacity unknown)"] == 2
 
 
 def test_a_main_without_a_size_carries_from_none_to_the_cap(messy):
     report, rows = messy
-    assert report["counts"]["records"]["mains without a size, from none to the cap"] == 1
+    assert report["counts"]["records"]["mains without a size (capacity unknown)"] == 1
     unsized = rows[rows["evidence_of_natural_gas"] == "main of unknown size"]
     assert len(unsized)
     assert (unsized["n_lo_on_natural_gas"] == 0).all()

@@ -1,5 +1,7 @@
-"""What each fuel can run at each site, from where, and how that is known.
+"""The fuel criterion: how many generators each fuel can run at each site, and on what evidence.
 
-`gas` asks the mains of a utility, `stored` the tanks and trailers that the ground takes, `plants`
-the landfills, digesters and hydrogen plants near by; `facts` is what they all answer with.
+`gas` covers the mains of a utility, `stored` the tanks and trailers that fit on the site, `plants`
+nearby landfills, digesters and hydrogen plants. They all answer with the columns of `supply`.
+`mains` and `pipes` compute what a main carries, and `requirements` says what a fuel needs before
+it can run.
 """

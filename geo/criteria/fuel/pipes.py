@@ -1,7 +1,7 @@
-"""What gas mains carry when empty: how wide they are inside, and what drives gas through them.
+"""Compute what an empty gas main carries, from its inside diameter and its pressure class.
 
-The equations and the sizes of pipe are those of the `fluids` library; what a nominal size and a
-pressure class stand for is data, in geo/catalogue/pipes.toml.
+The flow equations and the standard pipe sizes are those of the `fluids` library. The meaning of a
+nominal size and of a pressure class is data, in geo/catalogue/pipes.toml.
 """
 
 from functools import cache
@@ -15,105 +15,134 @@ from geo import catalogue
 from geo.contract.units import unit_factor
 from geo.model import PipeMaterial, PipePressure
 
-# The standard atmosphere, which `fluids` takes as the base of its standard volume.
+# The standard atmosphere, the base of `fluids`'s standard volume.
 ATMOSPHERE_PA = 101325.0
 SCFH_PER_M3_PER_S = 3600 * unit_factor("m", "ft") ** 3
-# Plastic pipe of iron pipe size is as wide outside as steel pipe of any schedule.
+# Plastic pipe of iron pipe size has the outside diameter of steel pipe of any schedule.
 IRON_PIPE_SIZE = "40"
-# Pressures are published rounded: 60 psi as 4.1 bar.
+# Published pressures are rounded: 60 psi becomes 4.1 bar.
 PRESSURE_TOLERANCE = 0.02
 
 
 def inside_diameter_in(
     nominal_in: np.ndarray, material: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how wide each main is inside at least and at most (in), NaN where its size is missing.
+    """Return each main's lowest and highest inside diameter (in), NaN where its size is missing.
 
-    A size that is no standard one is taken as the next smaller that is. A material that is not
-    known leaves a bracket: the narrowest and the widest of those that are.
+    A size that is not standard counts as the next smaller standard size. A material that is not
+    known leaves a range: the narrowest and the widest of the known materials.
 
-    Worked: 4 in is 4.026 in of schedule 40 steel and 4.5 x (1 - 2 / 11) = 3.682 in of SDR 11.
+    A 4 in main is 4.026 in wide in schedule 40 steel and 4.5 x (1 - 2 / 11) = 3.682 in in SDR 11:
+
+    >>> lowest, highest = inside_diameter_in(np.array([4.0]), np.array([None]))
+    >>> round(lowest.item(), 3), round(highest.item(), 3)
+    (3.682, 4.026)
     """
     nominal = np.round(np.asarray(nominal_in, float), 3)
-    rules = catalogue.read_pipes().material
-    widths = {name: _inside_diameter_in(nominal, rule) for name, rule in rules.items()}
-    narrowest = np.fmin.reduce(list(widths.values()))
-    widest = np.fmax.reduce(list(widths.values()))
-    for name, width in widths.items():
-        of_it = np.asarray(material, object) == name
-        narrowest, widest = np.where(of_it, width, narrowest), np.where(of_it, width, widest)
-    return narrowest, widest
+    materials = catalogue.read_pipes().material
+    diameters = {name: _material_diameter_in(nominal, rule) for name, rule in materials.items()}
+    lowest = np.fmin.reduce(list(diameters.values()))
+    highest = np.fmax.reduce(list(diameters.values()))
+    for name, diameter in diameters.items():
+        of_material = np.asarray(material, object) == name
+        lowest = np.where(of_material, diameter, lowest)
+        highest = np.where(of_material, diameter, highest)
+    return lowest, highest
 
 
 def pressure_class_range(named: np.ndarray, gauge_kpa: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each main's pressure class at least and at most, None where nothing is known.
+    """Return each main's lowest and highest pressure class, None where nothing is known.
 
-    As named. Where it is not, a pressure lies between the highest class whose inlet it reaches
-    (`low` below all of them) and the next. A pressure that does not reach the named class's inlet
-    leaves the bracket open below: the two contradict each other.
+    A named class counts as named. Otherwise the class lies between the highest one whose inlet
+    pressure the main reaches (`low` below all of them) and the next one. A pressure below the
+    inlet of the named class contradicts it, and the range is then open below.
 
-    Worked: 4.1 bar is 59.5 psig and so high; 200 kPa, 29 psig, is low at least and medium at most.
+    4.1 bar is 59.5 psig and therefore `high`. 200 kPa is 29 psig: `low` to `medium`:
+
+    >>> lowest, highest = pressure_class_range(np.array([None, None]), np.array([410.0, 200.0]))
+    >>> lowest.tolist(), highest.tolist()
+    (['high', 'low'], ['high', 'medium'])
+
+    Args:
+        named: Pressure class on record, None where missing.
+        gauge_kpa: Gauge pressure on record, NaN where missing.
+
+    Returns:
+        The lowest and the highest class of each main.
     """
-    rules = sorted(catalogue.read_pipes().pressure.items(), key=lambda one: one[1].inlet_psig)
+    rules = sorted(catalogue.read_pipes().pressure.items(), key=lambda item: item[1].inlet_psig)
     names = np.array([name for name, _ in rules], object)
     inlets_kpa = np.array([rule.inlet_psig for _, rule in rules]) * unit_factor("psi", "kPa")
     pressure_kpa = np.asarray(gauge_kpa, float)
-    told = ~np.isnan(pressure_kpa)
+    has_pressure = ~np.isnan(pressure_kpa)
     reached = np.searchsorted(inlets_kpa * (1 - PRESSURE_TOLERANCE), pressure_kpa, side="right") - 1
     below = np.maximum(reached, 0)
-    exact = np.abs(pressure_kpa - inlets_kpa[below]) <= PRESSURE_TOLERANCE * inlets_kpa[below]
-    # Below the lowest inlet it is still the lowest class, and above the highest the highest.
-    above = np.where(exact | (reached < 0), below, np.minimum(below + 1, len(names) - 1))
-    own = pd.Categorical(np.asarray(named, object), categories=list(names)).codes.astype(int)
-    known = own >= 0
-    lo = np.where(known, np.where(told, np.minimum(own, below), own), below)
-    hi = np.where(known, own, above)
-    ends = (names[lo], names[hi])
-    for end in ends:
-        end[~known & ~told] = None
-    return ends
+    at_inlet = np.abs(pressure_kpa - inlets_kpa[below]) <= PRESSURE_TOLERANCE * inlets_kpa[below]
+    # A pressure below the lowest inlet is the lowest class; above the highest, the highest.
+    above = np.where(at_inlet | (reached < 0), below, np.minimum(below + 1, len(names) - 1))
+    position = pd.Categorical(np.asarray(named, object), categories=list(names)).codes.astype(int)
+    is_named = position >= 0
+    lowest = np.where(
+        is_named, np.where(has_pressure, np.minimum(position, below), position), below
+    )
+    highest = np.where(is_named, position, above)
+    classes = (names[lowest], names[highest])
+    for end in classes:
+        end[~is_named & ~has_pressure] = None
+    return classes
 
 
 def pipe_flow_scfh(
     inside_in: np.ndarray, pressure_class: np.ndarray, length_m: float, gravity: float
 ) -> np.ndarray:
-    """Return what mains so wide inside carry over a length of main when nobody draws (scfh).
+    """Return what each main carries along its length when nobody draws from it (scfh).
 
-    NaN where the width or the class is missing.
+    A 3.85 in main at high pressure (60 psig, falling to 20 over a mile) carries, at gravity 0.6:
 
-    Worked: 3.85 in at high pressure, 60 psig falling to 20 over a mile, gravity 0.6: 80 181 scfh.
+    >>> flow = pipe_flow_scfh(np.array([3.85]), np.array(["high"]), 1609.344, 0.6)
+    >>> round(flow.item(), -1)
+    80180.0
+
+    Args:
+        inside_in: Inside diameter of each main.
+        pressure_class: Pressure class of each main.
+        length_m: Length of main over which the pressure falls.
+        gravity: Specific gravity of the gas (air is 1).
+
+    Returns:
+        The flow of each main, NaN where its diameter or class is missing.
     """
-    width = np.asarray(inside_in, float)
-    flow = np.full(len(width), np.nan)
+    diameter = np.asarray(inside_in, float)
+    flow = np.full(len(diameter), np.nan)
     for name, rule in catalogue.read_pipes().pressure.items():
-        at = (np.asarray(pressure_class, object) == name) & ~np.isnan(width)
-        sizes, which = np.unique(width[at], return_inverse=True)
-        each = [_flow_of_rule_scfh(float(size), rule, length_m, gravity) for size in sizes]
-        flow[at] = np.array(each, float)[which]
+        selected = (np.asarray(pressure_class, object) == name) & ~np.isnan(diameter)
+        sizes, position = np.unique(diameter[selected], return_inverse=True)
+        flows = [_class_flow_scfh(float(size), rule, length_m, gravity) for size in sizes]
+        flow[selected] = np.array(flows, float)[position]
     return flow
 
 
-def _inside_diameter_in(nominal_in: np.ndarray, rule: PipeMaterial) -> np.ndarray:
-    """Return how wide pipes of one material are inside (in)."""
+def _material_diameter_in(nominal_in: np.ndarray, rule: PipeMaterial) -> np.ndarray:
+    """Return the inside diameter (in) of pipes of one material."""
     if rule.schedule is None and rule.sdr is None:
         return nominal_in
-    sizes_in, inner_in, outer_in = _standard_sizes(rule.schedule or IRON_PIPE_SIZE)
-    wide_in = inner_in if rule.sdr is None else outer_in * (1 - 2 / rule.sdr)
-    step = np.searchsorted(sizes_in, nominal_in, side="right") - 1
-    known = ~np.isnan(nominal_in) & (step >= 0)
-    return np.where(known, wide_in[np.maximum(step, 0)], np.nan)
+    sizes_in, inside_in, outside_in = _standard_sizes(rule.schedule or IRON_PIPE_SIZE)
+    diameter_in = inside_in if rule.sdr is None else outside_in * (1 - 2 / rule.sdr)
+    position = np.searchsorted(sizes_in, nominal_in, side="right") - 1
+    known = ~np.isnan(nominal_in) & (position >= 0)
+    return np.where(known, diameter_in[np.maximum(position, 0)], np.nan)
 
 
 @cache
 def _standard_sizes(schedule: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the standard nominal sizes, and how wide they are inside and outside (in)."""
+    """Return the standard nominal sizes, and their inside and outside diameters (in)."""
     sizes = sorted(schedule_lookup[schedule][0])
-    # `fluids` says that it takes whole sizes, and takes every one that it lists.
+    # `fluids` types its sizes as integers, but accepts every size that it lists.
     pipes = np.array([nearest_pipe(NPS=size, schedule=schedule) for size in sizes])  # type: ignore[arg-type]
     return pipes[:, 0], pipes[:, 1] * unit_factor("m", "in"), pipes[:, 2] * unit_factor("m", "in")
 
 
-def _flow_of_rule_scfh(
+def _class_flow_scfh(
     inside_in: float, rule: PipePressure, length_m: float, gravity: float
 ) -> float:
     temperature_k = catalogue.read_pipes().temperature_k

@@ -1,4 +1,7 @@
-"""Biogas and hydrogen from plants: on the site or by a pipe of its own; beyond that, context."""
+"""Biogas and hydrogen from nearby plants, on the site or by a dedicated pipe.
+
+A plant farther away is named for context and supplies nothing.
+"""
 
 import geopandas as gpd
 import numpy as np
@@ -7,9 +10,9 @@ import shapely
 
 from geo import catalogue
 from geo.contract.columns import number_column, text_column
-from geo.criteria.fuel.supply import SUPPLY_COLUMNS, empty_supply
+from geo.criteria.fuel.supply import EDGE_OF_LAYER, NO_LAYER, SUPPLY_COLUMNS, empty_supply
 from geo.equipment.generator import fuel_demand
-from geo.model import Fuel, Generator, Plan
+from geo.model import Fuel, FuelEvidence, Generator, Plan
 from geo.shapes.near import find_nearest, find_pairs_within, geometry_array, is_covered
 
 PLANT_COLUMNS: dict[str, object] = {
@@ -20,11 +23,16 @@ PLANT_COLUMNS: dict[str, object] = {
     "plant_status": None,
     "plant_used": None,
 }
-# What is published of a plant, for an order that does not hang on that of the rows.
+# Plants are sorted by all of these, so that the order of the file's rows changes nothing.
 PLANT_SORT_COLUMNS = (
     "plant_id", "name", "plant_kind", "status", "used", "flow_scfh", "used_scfh", "methane_share",
     "as_of",
 )  # fmt: skip
+NO_PLANT: FuelEvidence = "no plant"
+COUNTY_ONLY: FuelEvidence = "plant, place by county only"
+TOO_FAR: FuelEvidence = "plant too far"
+BY_PIPE: FuelEvidence = "plant by pipe"
+ON_SITE: FuelEvidence = "plant on the site"
 
 
 def supply_from_plants(
@@ -35,62 +43,74 @@ def supply_from_plants(
     generator: Generator,
     plan: Plan,
 ) -> pd.DataFrame:
-    """Return the running machines that plants can feed at each site, worst and best, and why.
+    """Return the running generators that plants can supply at each site, worst and best case.
 
-    Facts, as every fuel's: fuel_n_lo, fuel_n_hi, the most that any plant feeds within the plan's
-    `plant_reach_m`; fuel_evidence; fuel_capacity, what is surely spare there (NaN where not
-    known); and plant_id, plant_name, plant_kind, plant_distance_m, plant_status, plant_used of
-    the plant that feeds most, else of the nearest for context. A plant that is known by its
-    county alone counts for nothing, and no distance to it is given.
+    A plant whose location is known only by its county counts for nothing, and its distance is not
+    given.
 
-    Worked: 15 000 scfh at 50 % methane, 6000 of it used: 4500 scfh of methane are spare, and
-    a machine burns 2043.4: 2 machines.
+    Example: a plant makes 15 000 scfh at 50 % methane, of which 6000 are used. It can spare
+    4500 scfh of methane. A generator burns 2043.4, so the plant runs 2 generators.
+
+    Args:
+        sites: The sites, in the market's metric CRS.
+        layers: May hold `fuel_plants`, in the same CRS.
+        coverage: Where each layer is complete.
+        fuel: The fuel that the plants supply.
+        generator: The generator that burns it.
+        plan: The plan, for its reaches and cap.
+
+    Returns:
+        The columns of SUPPLY_COLUMNS and PLANT_COLUMNS, one row per site: fuel_n_lo and fuel_n_hi
+        are the most that any plant within `plant_reach_m` can run; fuel_capacity is what that
+        plant can certainly spare (NaN where not known). The named plant is the one that supplies
+        the most, or the nearest where none supplies any.
     """
     shapes, mapped = geometry_array(sites), "fuel_plants" in layers
     facts = empty_supply(sites, SUPPLY_COLUMNS | PLANT_COLUMNS)
-    seen = is_covered(shapes, coverage.get("fuel_plants"), plan.fuel.plant_reach_m) & mapped
+    covered = is_covered(shapes, coverage.get("fuel_plants"), plan.fuel.plant_reach_m) & mapped
     facts.loc[:, "fuel_evidence"] = np.where(
-        seen, "no plant", "edge of layer" if mapped else "no layer"
+        covered, NO_PLANT, EDGE_OF_LAYER if mapped else NO_LAYER
     ).astype(object)
-    facts["fuel_n_hi"] = np.where(seen, 0, plan.cap)
+    facts["fuel_n_hi"] = np.where(covered, 0, plan.cap)
     if not mapped:
         return facts
-    plants = _open_plants(layers["fuel_plants"], fuel)
-    placed = text_column(plants, "precision") != "county"
-    by_county, plants = plants[~placed], plants[placed]
-    _name_nearest_plant(facts, shapes, by_county, seen, "plant, place by county only", plan)
-    # How far a county's middle is says nothing of how far the plant is.
+    plants = _select_open_plants(layers["fuel_plants"], fuel)
+    located = text_column(plants, "precision") != "county"
+    county_plants, plants = plants[~located], plants[located]
+    _name_nearest_plant(facts, shapes, county_plants, covered, COUNTY_ONLY, plan)
+    # The distance to the middle of a county is not the distance to the plant.
     facts["plant_distance_m"] = np.nan
-    _name_nearest_plant(facts, shapes, plants, seen, "plant too far", plan)
-    _feed_from_plants(facts, shapes, plants, fuel, generator, plan)
+    _name_nearest_plant(facts, shapes, plants, covered, TOO_FAR, plan)
+    _add_plants_in_reach(facts, shapes, plants, fuel, generator, plan)
     return facts
 
 
-def _open_plants(plants: gpd.GeoDataFrame, fuel: Fuel) -> gpd.GeoDataFrame:
+def _select_open_plants(plants: gpd.GeoDataFrame, fuel: Fuel) -> gpd.GeoDataFrame:
     """Return the plants of a fuel that are not closed, by id."""
-    theirs = (text_column(plants, "fuel") == fuel.id) & (text_column(plants, "status") != "closed")
-    kept = plants[theirs]
-    by = [kept[name].astype(str) for name in PLANT_SORT_COLUMNS if name in kept.columns]
-    by.append(pd.Series(shapely.to_wkb(geometry_array(kept), hex=True), kept.index))
-    return kept.iloc[np.lexsort([one.to_numpy(dtype=str) for one in reversed(by)])]
+    is_open = (text_column(plants, "fuel") == fuel.id) & (text_column(plants, "status") != "closed")
+    selected = plants[is_open]
+    keys = [selected[name].astype(str) for name in PLANT_SORT_COLUMNS if name in selected.columns]
+    keys.append(pd.Series(shapely.to_wkb(geometry_array(selected), hex=True), selected.index))
+    return selected.iloc[np.lexsort([key.to_numpy(dtype=str) for key in reversed(keys)])]
 
 
 def _name_nearest_plant(
     facts: pd.DataFrame,
     shapes: np.ndarray,
     plants: gpd.GeoDataFrame,
-    seen: np.ndarray,
-    evidence: str,
+    covered: np.ndarray,
+    evidence: FuelEvidence,
     plan: Plan,
 ) -> None:
-    """Name the nearest plant to each site. It is evidence only where no nearer one is missed."""
-    found = find_nearest(shapes, geometry_array(plants), plan.fuel.context_reach_m)
-    hit = (found["other"] >= 0).to_numpy()
-    _write_plant(facts, hit, plants.iloc[found["other"][hit]], found["distance_m"].to_numpy()[hit])
-    facts.loc[hit & seen, "fuel_evidence"] = evidence
+    """Name the nearest plant to each site. It is evidence only where the layer is complete."""
+    nearest = find_nearest(shapes, geometry_array(plants), plan.fuel.context_reach_m)
+    named = (nearest["other"] >= 0).to_numpy()
+    distance_m = nearest["distance_m"].to_numpy()[named]
+    _write_plant(facts, named, plants.iloc[nearest["other"][named]], distance_m)
+    facts.loc[named & covered, "fuel_evidence"] = evidence
 
 
-def _feed_from_plants(
+def _add_plants_in_reach(
     facts: pd.DataFrame,
     shapes: np.ndarray,
     plants: gpd.GeoDataFrame,
@@ -98,65 +118,64 @@ def _feed_from_plants(
     generator: Generator,
     plan: Plan,
 ) -> None:
-    """Count what the plants in reach feed: of several, the one that feeds most, then the nearest.
+    """Count what the plants in reach can run, and name the one that runs the most.
 
-    Of those as near, to a millimetre, the one of the lower id.
+    Ties go to the nearest plant, to a millimeter, and then to the lower id.
     """
-    lines = geometry_array(plants)
-    site, plant = find_pairs_within(shapes, lines, plan.fuel.plant_reach_m)
+    plant_shapes = geometry_array(plants)
+    site, plant = find_pairs_within(shapes, plant_shapes, plan.fuel.plant_reach_m)
     if not len(site):
         return
-    away = np.round(shapely.distance(shapes[site], lines[plant]), 3)
+    distance_m = np.round(shapely.distance(shapes[site], plant_shapes[plant]), 3)
     spare_lo, spare_hi = _spare_gas_scfh(plants, fuel)
-    each = fuel_demand(generator, fuel)
-    # Nobody knows how little, or how much: none, to the plan's cap.
-    n_lo = np.nan_to_num(np.floor(spare_lo / each), nan=0.0).clip(0, plan.cap).astype(int)
-    n_hi = np.nan_to_num(np.floor(spare_hi / each), nan=plan.cap).clip(0, plan.cap).astype(int)
-    order = np.lexsort((plant, away, -n_hi[plant], -n_lo[plant], site))
-    fed, first = np.unique(site[order], return_index=True)
-    best, at = order[first], facts.index[fed]
-    hit = np.zeros(len(facts), dtype=bool)
-    hit[fed] = True
-    _write_plant(facts, hit, plants.iloc[plant[best]], away[best])
-    facts.loc[at, "fuel_evidence"] = np.where(
-        away[best] > 0, "plant by pipe", "plant on the site"
-    ).astype(object)
-    facts.loc[at, "fuel_capacity"] = spare_lo[plant[best]]
+    demand = fuel_demand(generator, fuel)
+    # Spare gas that is not known runs from no generator to the plan's cap.
+    n_lo = np.nan_to_num(np.floor(spare_lo / demand), nan=0.0).clip(0, plan.cap).astype(int)
+    n_hi = np.nan_to_num(np.floor(spare_hi / demand), nan=plan.cap).clip(0, plan.cap).astype(int)
+    order = np.lexsort((plant, distance_m, -n_hi[plant], -n_lo[plant], site))
+    supplied, first = np.unique(site[order], return_index=True)
+    best, index = order[first], facts.index[supplied]
+    is_supplied = np.zeros(len(facts), dtype=bool)
+    is_supplied[supplied] = True
+    _write_plant(facts, is_supplied, plants.iloc[plant[best]], distance_m[best])
+    facts.loc[index, "fuel_evidence"] = np.where(distance_m[best] > 0, BY_PIPE, ON_SITE).astype(
+        object
+    )
+    facts.loc[index, "fuel_capacity"] = spare_lo[plant[best]]
     for name, count in (("fuel_n_lo", n_lo), ("fuel_n_hi", n_hi)):
-        most = np.zeros(len(facts), dtype=int)
-        np.maximum.at(most, site, count[plant])
-        facts.loc[at, name] = most[fed]
+        highest = np.zeros(len(facts), dtype=int)
+        np.maximum.at(highest, site, count[plant])
+        facts.loc[index, name] = highest[supplied]
 
 
 def _spare_gas_scfh(plants: gpd.GeoDataFrame, fuel: Fuel) -> tuple[np.ndarray, np.ndarray]:
-    """Return what each plant can spare at least and at most (scfh), NaN where nobody knows.
+    """Return what each plant can spare, lowest and highest (scfh); NaN where it is not known.
 
-    Of gas that counts by its methane, the methane in it. A plant that does not run yet surely
-    spares nothing that is known.
+    Of biogas only the methane counts. A plant that does not run yet has no known lowest value.
     """
     flow, used_scfh = number_column(plants, "flow_scfh"), number_column(plants, "used_scfh")
     used, status = text_column(plants, "used"), text_column(plants, "status")
-    left = np.maximum(flow - used_scfh, 0.0)
-    # A figure for what is used holds, whatever the word beside it says.
+    unused = np.maximum(flow - used_scfh, 0.0)
+    # A used flow on record counts even where the `used` word contradicts it.
     known = [used == "yes", ~np.isnan(used_scfh), used == "no"]
-    at_least = np.select(known, [0.0, left, flow], np.nan)
-    at_most = np.select(known, [0.0, left, flow], flow)
-    at_least = np.where(status == "operating", at_least, np.nan)
-    gas = catalogue.read_plants().get(fuel.id)
-    if gas is None:
-        return at_least, at_most
-    share = number_column(plants, "methane_share")
-    said = ~np.isnan(share)
+    lowest = np.select(known, [0.0, unused, flow], np.nan)
+    highest = np.select(known, [0.0, unused, flow], flow)
+    lowest = np.where(status == "operating", lowest, np.nan)
+    composition = catalogue.read_plants().get(fuel.id)
+    if composition is None:
+        return lowest, highest
+    methane_share = number_column(plants, "methane_share")
+    is_known = ~np.isnan(methane_share)
     return (
-        at_least * np.where(said, share, gas.methane_lo),
-        at_most * np.where(said, share, gas.methane_hi),
+        lowest * np.where(is_known, methane_share, composition.methane_lo),
+        highest * np.where(is_known, methane_share, composition.methane_hi),
     )
 
 
 def _write_plant(
-    facts: pd.DataFrame, hit: np.ndarray, plants: gpd.GeoDataFrame, distance_m: np.ndarray
+    facts: pd.DataFrame, named: np.ndarray, plants: gpd.GeoDataFrame, distance_m: np.ndarray
 ) -> None:
-    """Write each site's plant on its row."""
+    """Write the plant of each named site on its row."""
     for name, column in (
         ("plant_id", "plant_id"),
         ("plant_name", "name"),
@@ -164,5 +183,5 @@ def _write_plant(
         ("plant_status", "status"),
         ("plant_used", "used"),
     ):
-        facts.loc[hit, name] = text_column(plants, column)
-    facts.loc[hit, "plant_distance_m"] = distance_m
+        facts.loc[named, name] = text_column(plants, column)
+    facts.loc[named, "plant_distance_m"] = distance_m

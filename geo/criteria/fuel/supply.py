@@ -1,4 +1,4 @@
-"""The columns that every fuel answers with, and what they hold before anything is known."""
+"""The columns that every fuel answers with, and their values before anything is known."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,11 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from geo.model import FuelEvidence
+
+# Nothing is known of a fuel: the search leaves the layer, or the market has no such layer.
+EDGE_OF_LAYER: FuelEvidence = "edge of layer"
+NO_LAYER: FuelEvidence = "no layer"
 SUPPLY_COLUMNS: dict[str, object] = {
     "fuel_evidence": None,
     "fuel_n_lo": 0,
@@ -29,7 +34,7 @@ SUPPLY_COLUMNS: dict[str, object] = {
 def empty_supply(
     sites: gpd.GeoDataFrame, columns: Mapping[str, object] = SUPPLY_COLUMNS
 ) -> pd.DataFrame:
-    """Return a row a site of nothing known: columns of numbers, and of objects where None."""
+    """Return one row per site with nothing known; a column whose value is None holds objects."""
     facts = pd.DataFrame(dict(columns), index=sites.index)
     texts = [name for name, value in columns.items() if value is None]
     return facts.astype(dict.fromkeys(texts, object))

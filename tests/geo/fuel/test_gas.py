@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from geo import catalogue
 from geo.criteria.fuel import gas, pipes
+from geo.criteria.fuel.mains import count_unusable_mains
 from geo.criteria.fuel.supply import SUPPLY_COLUMNS
 from geo.equipment.generator import fuel_demand
 from geo.errors import ConfigError
@@ -113,9 +114,9 @@ def test_a_pressure_between_two_classes_is_a_bracket(sites, mains, plan):
     wrong = one(sites, plan, mains=mains([(street(20), 8, "high")], pressure_kpa=1.7))
     low = one(sites, plan, mains=mains([(street(20), 8, "low")]))
     assert running(wrong) == [running(low)[0], running(ends[1])[1]]
-    assert gas.count_unusable_mains(
-        {"mains": mains([(street(20), 8, "high")], pressure_kpa=1.7)}
-    ) == {"mains whose pressure does not reach their class": 1}
+    assert count_unusable_mains({"mains": mains([(street(20), 8, "high")], pressure_kpa=1.7)}) == {
+        "mains with less pressure than their class needs": 1
+    }
 
 
 def test_not_the_nearest_main_but_the_best_in_reach(sites, mains, plan):
@@ -218,13 +219,13 @@ def test_the_plan_may_assume_a_size_and_the_row_says_so(sites, mains, plan):
     # The class is on record and stays: 30 318 / 4 / 2007.7 = 3.8.
     assert running(row) == [3, 3]
     assert row["fuel_evidence"] == "main of unknown size"
-    assert row["fuel_assumed"] == "the size of the main: 4 in polyethylene"
+    assert row["fuel_assumed"] == "gas main size: 4-inch polyethylene"
     # What is assumed is not what is on record.
     assert np.isnan(row["main_diameter_in"])
     row = one(sites, taken, mains=mains([(street(20), 2, None)], material=None))
     # The size stays, and 12 931 / 4 / 2007.7 = 1.6 of the assumed material.
     assert (running(row), row["main_pressure_class"]) == ([1, 1], None)
-    assert row["fuel_assumed"] == "the pressure of the main: high"
+    assert row["fuel_assumed"] == "gas main pressure: high"
 
 
 def test_what_a_site_carries_may_rest_on_an_assumption_about_another_main(sites, mains, plan):
@@ -234,7 +235,7 @@ def test_what_a_site_carries_may_rest_on_an_assumption_about_another_main(sites,
     assert running(found.facts.iloc[0]) == [8, 8]
     row = gas.name_serving_main(found, sites([LOT]), layers, np.array([1])).iloc[0]
     assert (row["main_id"], row["main_diameter_in"]) == ("M0", 2)
-    assert row["fuel_assumed"] == "the size of the main: 4 in polyethylene"
+    assert row["fuel_assumed"] == "gas main size: 4-inch polyethylene"
     # Where a main on record carries as much, nothing rests on the assumption.
     layers = {"mains": mains([(street(10), 8, "high"), (street(60), np.nan, "high")])}
     row = ask(sites, taken, **layers).facts.iloc[0]
@@ -287,7 +288,7 @@ def test_a_leak_in_the_street_is_a_sign_of_a_main(sites, mains, leaks, plan):
     row = one(sites, assuming(plan, main_at_sign=FOUR_INCH), mains=mains([]), gas_signs=leaks)
     # 4 in plastic at 60 psig.
     assert running(row) == [8, 8]
-    assert row["fuel_assumed"] == "a main where there are signs: 4 in polyethylene, high pressure"
+    assert row["fuel_assumed"] == "likely gas main: 4-inch polyethylene, high pressure"
 
 
 def test_a_known_main_outweighs_a_sign(sites, mains, leaks, plan):
