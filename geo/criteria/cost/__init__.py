@@ -1,1 +1,1 @@
-"""What time and money each way of closing the gap takes."""
+"""The cost criterion: the time and money that each way of closing the shortfall takes."""

@@ -1,18 +1,15 @@
-"""Say what a fuel needs at a site before a generator can run on it.
-
-Rows in, reader's text out. No number is computed here.
-"""
+"""Say in a reader's words what a fuel needs at a site before a generator can run on it."""
 
 import math
 from typing import Any
 
 from geo.contract.units import unit_factor
-from geo.model import Plan
+from geo.model import FuelEvidence, Plan
 
 Row = dict[str, Any]
 
-# What has to be confirmed before this evidence becomes an answer.
-TO_CONFIRM = {
+# What must be confirmed, by evidence.
+TO_CONFIRM: dict[FuelEvidence, str] = {
     "main": "the capacity of other gas mains nearby, or the material of this one",
     "main of unknown size": "the size and pressure of the gas main",
     "sign of a main": "that there is a gas main in the street, and its size",
@@ -21,8 +18,8 @@ TO_CONFIRM = {
     "edge of layer": "where the gas mains are (the map of them ends here)",
     "no layer": "where the gas mains are (no map of them is public)",
 }
-# Why there is none of a fuel.
-UNAVAILABLE = {
+# Why a fuel is not available, by evidence.
+UNAVAILABLE: dict[FuelEvidence, str] = {
     "no main": "No gas main within reach",
     "no territory": "No gas utility serves this location",
     "no delivery": "A delivery supplier (the plan has none)",
@@ -34,7 +31,7 @@ PLANT_UNPUBLISHED = "A source nearby (no public data on where there is one)"
 
 def describe_needs(row: Row, plan: Plan) -> str:
     """Say what one fuel needs at a site; a fuel that can run nothing there has `fuel_n_hi` 0."""
-    evidence = row["fuel_evidence"]
+    evidence: FuelEvidence = row["fuel_evidence"]
     if evidence == "storage":
         return _describe_tanks(row, plan)
     if evidence == "main" and _is_number(row["main_diameter_in"]):

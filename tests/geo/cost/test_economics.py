@@ -1,4 +1,4 @@
-"""Time and money: bands of the plan's estimates, by arithmetic."""
+"""Time and money: the plan's estimates, checked by arithmetic."""
 
 import math
 
@@ -19,57 +19,57 @@ ROW = {
 }  # fmt: skip
 
 
-def told(plan, **changes):
+def estimate(plan, **changes):
     return estimate_costs(pd.DataFrame([ROW | changes]), MACHINE, FUELS, plan).iloc[0]
 
 
-def test_an_upgrade_is_a_connection_and_its_kilovoltamperes(plan):
-    row = told(plan)  # 950 kW at 0.95 is 1000 kVA
+def test_an_upgrade_costs_a_connection_and_dollars_per_kva(plan):
+    row = estimate(plan)  # 950 kW at 0.95 is 1000 kVA
     assert row["upgrade_usd_lo"] == pytest.approx(400_000 + 1000 * 51)
     assert row["upgrade_usd_hi"] == pytest.approx(650_000 + 1000 * 220)
 
 
-def test_where_only_the_substation_is_known_a_line_to_it_is_counted(plan):
-    row = told(plan, grid_evidence="substation", grid_distance_m=1000.0)
+def test_a_line_to_the_substation_is_added_where_only_the_substation_is_known(plan):
+    row = estimate(plan, grid_evidence="substation", grid_distance_m=1000.0)
     assert row["upgrade_usd_lo"] == pytest.approx(400_000 + 1000 * 51)
     assert row["upgrade_usd_hi"] == pytest.approx(650_000 + 1000 * 220 + 1000 * 1056)
-    # 1.7 million dollars a mile.
+    # 1.7 million dollars per mile.
     assert plan.economics.line_usd_per_m.hi == pytest.approx(1.7e6 / 1609.344, abs=0.5)
-    nobody = told(plan, grid_evidence="no layer", grid_distance_m=np.nan)
-    assert math.isnan(nobody["upgrade_usd_hi"])
+    unknown = estimate(plan, grid_evidence="no layer", grid_distance_m=np.nan)
+    assert math.isnan(unknown["upgrade_usd_hi"])
 
 
-def test_what_is_not_short_needs_no_upgrade(plan):
-    row = told(plan, shortfall_lo_kw=0.0, shortfall_hi_kw=0.0, needed_lo=0, needed_hi=0)
+def test_a_site_that_is_not_short_needs_no_upgrade(plan):
+    row = estimate(plan, shortfall_lo_kw=0.0, shortfall_hi_kw=0.0, needed_lo=0, needed_hi=0)
     names = ("upgrade_usd", "generators_usd", "costed_n", "upgrade_years")
     assert all(math.isnan(row[f"{name}_{end}"]) for name in names for end in ("lo", "hi"))
-    # Perhaps nothing is short: then at the least neither way costs anything.
-    maybe = told(plan, shortfall_lo_kw=0.0, needed_lo=0)
-    assert (maybe["upgrade_usd_lo"], maybe["generators_usd_lo"]) == (0.0, 0.0)
-    assert (maybe["upgrade_usd_hi"], maybe["costed_n_hi"]) == (pytest.approx(870_000), 5)
+    # If nothing may be short, the low end of both costs is zero.
+    uncertain = estimate(plan, shortfall_lo_kw=0.0, needed_lo=0)
+    assert (uncertain["upgrade_usd_lo"], uncertain["generators_usd_lo"]) == (0.0, 0.0)
+    assert (uncertain["upgrade_usd_hi"], uncertain["costed_n_hi"]) == (pytest.approx(870_000), 5)
 
 
-def test_generators_are_costed_for_the_gap_and_no_more(plan):
-    row = told(plan)
+def test_only_the_generators_that_close_the_shortfall_are_costed(plan):
+    row = estimate(plan)
     assert (row["costed_n_lo"], row["costed_n_hi"]) == (5, 5)
-    # 5 x 197.5 kW is more than the 950 that are short.
+    # 5 x 197.5 kW is more than the 950 kW that are short.
     assert row["closed_hi_kw"] == 950
     assert row["generators_usd_lo"] == 5 * 200 * 1000
     assert row["generators_usd_hi"] == 5 * 200 * 2900
-    few = told(plan, placed_n=2)
-    assert (few["costed_n_hi"], few["closed_hi_kw"]) == (2, 2 * 197.5)
-    assert math.isnan(told(plan, placed_n=np.nan)["generators_usd_lo"])
+    too_few = estimate(plan, placed_n=2)
+    assert (too_few["costed_n_hi"], too_few["closed_hi_kw"]) == (2, 2 * 197.5)
+    assert math.isnan(estimate(plan, placed_n=np.nan)["generators_usd_lo"])
 
 
-def test_a_service_line_is_by_the_metre(plan):
-    row = told(plan)
+def test_a_service_line_is_priced_by_the_meter(plan):
+    row = estimate(plan)
     assert (row["service_line_usd_lo"], row["service_line_usd_hi"]) == (30 * 13, 30 * 328)
-    assert math.isnan(told(plan, service_line_m=np.nan)["service_line_usd_lo"])
+    assert math.isnan(estimate(plan, service_line_m=np.nan)["service_line_usd_lo"])
 
 
-def test_the_fuel_of_a_kilowatt_hour(plan):
-    row = told(plan)
-    # 3412.142 / 0.33 Btu a kWh, at 8 and 14 dollars a million.
+def test_the_fuel_cost_of_a_kilowatt_hour(plan):
+    row = estimate(plan)
+    # 3412.142 / 0.33 Btu per kWh, at 8 and 14 dollars per million Btu.
     assert row["energy_usd_per_kwh_lo"] == pytest.approx(3412.142 / 0.33 * 8 / 1e6)
     assert row["energy_usd_per_kwh_hi"] == pytest.approx(3412.142 / 0.33 * 14 / 1e6)
     by_lhv = MACHINE.model_copy(update={"efficiency_basis": "LHV"})
@@ -79,22 +79,24 @@ def test_the_fuel_of_a_kilowatt_hour(plan):
     assert fuel_cost_usd_per_kwh(MACHINE, FUELS, free, "lo") == {}
 
 
-def test_years_are_the_utilitys_where_it_is_named(plan):
+def test_the_upgrade_years_are_those_of_the_utility_if_the_plan_names_it(plan):
     own = plan.economics.upgrade_years.model_copy(update={"lo": 6.0, "hi": 8.0})
     known = plan.economics.model_copy(update={"upgrade_years_of": {"Valley Electric": own}})
     rules = plan.model_copy(update={"economics": known})
-    row = told(rules, grid_utility="Valley Electric")
+    row = estimate(rules, grid_utility="Valley Electric")
     assert (row["upgrade_years_lo"], row["upgrade_years_hi"]) == (6, 8)
     assert row["upgrade_years_source"] == "Valley Electric"
-    other = told(rules, grid_utility="Berkshire Hill Power")
+    other = estimate(rules, grid_utility="Berkshire Hill Power")
     assert (other["upgrade_years_lo"], other["upgrade_years_hi"]) == (2.5, 5)
-    assert other["upgrade_years_source"] == "the plan's default"
+    assert other["upgrade_years_source"] == "plan default"
     assert (row["pad_weeks_lo"], row["pad_weeks_hi"]) == (4, 16)
 
 
-def test_every_estimate_is_printed_with_its_source_and_age(plan):
+def test_every_estimate_is_listed_with_its_source_and_date(plan):
     lines = describe_estimates(plan, FUELS)
     costs = plan.economics
-    for one in (costs.upgrade_years, costs.connection_usd, costs.generator_usd_per_kw):
-        assert any(one.source in line and one.as_of in line for line in lines)
+    for item in (costs.upgrade_years, costs.connection_usd, costs.generator_usd_per_kw):
+        assert any(item.source in line and item.as_of in line for line in lines)
     assert "A grid upgrade takes 2.5 to 5 years" in lines[0]
+    # Dollars per meter become dollars per foot: 559 and 1056 x 0.3048.
+    assert any("A new line to the substation costs $170 to $322 per foot" in line for line in lines)
