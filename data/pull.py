@@ -14,8 +14,9 @@ from data import conform, http, raster_place
 from data.conform import Bounds
 from data.protocols import file as file_protocol
 from data.protocols import raster as raster_protocol
+from data.snapshot import SnapshotContent
 from data.source import FetchOptions, Source
-from data.store import PutResult, SnapshotContent, open_store
+from data.store import PutResult, open_store
 from geo import catalogue
 from geo.contract.layer import check_layer
 from geo.errors import ConfigError

@@ -243,7 +243,7 @@ def program_version() -> str:
     for package in ("data", "flows", "geo", "maps"):
         root = Path(str(files(package)))
         for path in sorted(root.rglob("*")):
-            if path.suffix in {".py", ".js", ".css", ".html"} or path.name == "style.toml":
+            if path.suffix in {".py", ".sql", ".js", ".css", ".html"} or path.name == "style.toml":
                 digest.update(path.relative_to(root.parent).as_posix().encode())
                 digest.update(path.read_bytes())
     return f"{version('padfinder')}+{digest.hexdigest()[:8]}"

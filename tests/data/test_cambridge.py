@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data.database import open_engine
 from data.pull import refresh_source
 from data.select import describe_sources, read_drawing_layers, select_sites
+from data.snapshot import digest_frame
 from data.source import read_sources
-from data.store import _engine, digest_frame
 from geo import catalogue
 from geo.contract.toml import parse_toml
 from geo.model import Market, Needs, Plan
@@ -155,7 +156,7 @@ def test_layers_within_reach_agree_with_a_slow_oracle(selection, cambridge_files
 
 def test_homes_within_reach_agree_with_a_slow_oracle(selection, store, market):
     (table,) = (one for one in catalogue.read_land_use() if one.jurisdiction == "cambridge_ma")
-    parcels = read_drawing_layers(store, market, NIGHT)["parcels"]
+    parcels = read_drawing_layers(store, market, NIGHT, (table,))["parcels"]
     homes = parcels[
         parcels["use_code"].map(
             lambda code: getattr(table.use.get(code), "receptor", None) == "home"
@@ -229,7 +230,7 @@ def test_licences_are_as_the_files_say():
 
 def test_one_core_gives_what_many_give(store, market, plan, selection):
     needs = Needs(plan.sites, plan.noise.receptors, REACH)
-    engine = _engine()
+    engine = open_engine()
     engine.execute("set threads = 1")
     try:
         alone = select_sites(store, market, needs, catalogue.read_land_use(), NIGHT)

@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.migrations import STEPS
-from data.store import SnapshotContent, digest_content, digest_frame, open_store
+from data.snapshot import SnapshotContent, digest_content, digest_frame
+from data.store import open_store
 from data.values import DTYPES
 from geo.catalogue import read_layers
 from geo.errors import ContractError, SourceChanged, StoreError
@@ -198,7 +199,7 @@ def test_a_fault_anywhere_leaves_the_store_as_it_was(
         raise duckdb.IOException("No space left on device")
 
     stations(3.0, 2.0).to_parquet(tmp_path / "s.parquet")
-    monkeypatch.setattr("data.store.Store._create", full)
+    monkeypatch.setattr("data.store.Store._create_rows_table", full)
     with pytest.raises(StoreError, match="No space left"):
         pull(tmp_path, market(said.id), said, night=night + DAY)
     monkeypatch.undo()

@@ -1,0 +1,116 @@
+"""The database engine: DuckDB with its spatial extension, and frames read from it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import duckdb
+import geopandas as gpd
+
+from data.values import DTYPES
+from geo.errors import StoreError
+from geo.model import Layer
+
+
+@cache
+def open_engine() -> duckdb.DuckDBPyConnection:
+    """Return this process's database engine, to which stores are attached one at a time.
+
+    The spatial extension is large, and DuckDB reads all of it to check its signature: a new engine
+    for each opening would do so each time.
+    """
+    con = duckdb.connect(
+        ":memory:",
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+    )
+    _load_spatial(con)
+    return con
+
+
+def attach_store(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+    """Attach the file at `path` as the database `store`, and use it.
+
+    Args:
+        con: Connection to the engine.
+        path: File of the store.
+        read_only: Whether the store may not be changed.
+
+    Raises:
+        StoreError: Another program holds the file, or it is not a DuckDB file.
+    """
+    literal = str(path).replace("'", "''")
+    try:
+        con.execute(f"attach '{literal}' as store{' (read_only)' if read_only else ''}")
+        con.execute("use store")
+    except duckdb.Error as error:
+        wrong = first_line(error)
+        if "lock" in wrong.lower() or "already attached" in wrong.lower():
+            raise StoreError(
+                f"opening {path}",
+                f"another program holds it ({wrong})",
+                "wait until the other run has ended, or end it, and try again",
+            ) from error
+        raise StoreError(
+            f"opening {path}", wrong, "move the file away; padfinder refresh makes a new store"
+        ) from error
+
+
+def detach_store(con: duckdb.DuckDBPyConnection) -> None:
+    """Undo `attach_store`."""
+    con.execute("use memory")
+    con.execute("detach store")
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what is done inside, or undo all of it."""
+    con.begin()
+    try:
+        yield
+    except BaseException:
+        con.rollback()
+        raise
+    con.commit()
+
+
+def first_line(error: duckdb.Error) -> str:
+    """Return the first line of a database error; the others repeat the query."""
+    return str(error).splitlines()[0]
+
+
+def read_frame(
+    relation: duckdb.DuckDBPyRelation, crs: str, layer: Layer | None = None
+) -> gpd.GeoDataFrame:
+    """Return a relation with a `geometry` column as a frame, its order kept.
+
+    Args:
+        relation: The rows. The columns source_order and row_number are left out.
+        crs: CRS of the geometry, as the market writes it.
+        layer: Where given, its columns get the layer's types, whatever nulls they hold.
+    """
+    frame = gpd.GeoDataFrame.from_arrow(relation.to_arrow_table())
+    # DuckDB writes the same CRS in another way.
+    frame = gpd.GeoDataFrame(frame.set_crs(crs, allow_override=True))
+    frame = frame.drop(columns=["source_order", "row_number"], errors="ignore")
+    if layer is not None:
+        types = {
+            name: DTYPES[column.type] for name, column in layer.columns.items() if name in frame
+        }
+        frame = gpd.GeoDataFrame(frame.astype(types))
+    return frame
+
+
+def _load_spatial(con: duckdb.DuckDBPyConnection) -> None:
+    """Load DuckDB's spatial extension from its PyPI package; nothing is ever downloaded."""
+    try:
+        folder = files("duckdb_extension_spatial") / "extensions" / f"v{duckdb.__version__}"
+        with as_file(folder / "spatial.duckdb_extension") as extension:
+            con.load_extension(str(extension))
+    except (ModuleNotFoundError, FileNotFoundError, duckdb.Error) as error:
+        raise StoreError(
+            "loading DuckDB's spatial extension",
+            f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            f"install duckdb-extension-spatial=={duckdb.__version__}, the version of duckdb",
+        ) from error

@@ -1,0 +1,26 @@
+"""Read the SQL files of a package by name."""
+
+from functools import cache
+from importlib.resources import files
+
+
+def read_query(package: str, name: str, **parts: str) -> str:
+    """Return the SQL of `sql/<name>.sql` in `package`, with each `{part}` filled in.
+
+    A part is a table's name, a list of columns or a subquery of this program's own. Values are
+    bound to `$value` by the database and never written into the text.
+
+    Args:
+        package: Name of the package that holds the `sql` folder, such as "data.select".
+        name: Name of the file, without its ending.
+        parts: Text for each `{part}` in the file.
+
+    Returns:
+        One or several SQL statements.
+    """
+    return _read_text(package, name).format(**parts)
+
+
+@cache
+def _read_text(package: str, name: str) -> str:
+    return files(package).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")

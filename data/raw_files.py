@@ -1,0 +1,58 @@
+"""Keep the raw files of each snapshot, compressed, in a folder beside the store."""
+
+import gzip
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def raw_files_folder(store: Path, source_id: str, raw_digest: str) -> Path:
+    """Return the folder beside the store that keeps a source's raw files.
+
+    Args:
+        store: File of the store.
+        source_id: The source whose files are kept.
+        raw_digest: Digest of the files.
+    """
+    return store.parent / "raw" / source_id / raw_digest
+
+
+def raw_file_name(number: int, path: Path) -> str:
+    """Return the name under which a raw file is kept; numbered, since two may share a name.
+
+    >>> raw_file_name(0, Path("files/parcels.parquet"))
+    '0-parcels.parquet.gz'
+    """
+    return f"{number}-{path.name}.gz"
+
+
+def keep_raw_files(paths: Sequence[Path], folder: Path) -> bool:
+    """Keep `paths` compressed in `folder`, all or none, and return whether the folder is new."""
+    if folder.exists():
+        return False
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f"{folder.name}.half")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        for number, path in enumerate(paths):
+            with (
+                path.open("rb") as plain,
+                (unfinished / raw_file_name(number, path)).open("wb") as file,
+                # Without a name and a time inside, a raw file always packs to the same bytes.
+                gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
+            ):
+                shutil.copyfileobj(plain, packed)
+        unfinished.replace(folder)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return True
+
+
+def unpack_raw_file(kept: Path, folder: Path) -> Path:
+    """Unpack a kept file into `folder` and return the plain file."""
+    plain = folder / kept.name.removesuffix(".gz")
+    with gzip.open(kept, "rb") as packed, plain.open("wb") as file:
+        shutil.copyfileobj(packed, file)
+    return plain

@@ -1,0 +1,69 @@
+"""Turn the parcels of a market into lots, inside the database."""
+
+import datetime as dt
+
+import duckdb
+
+from data.queries import read_query
+from data.select.layer_rows import create_layer_table
+from data.store import Store
+from geo import catalogue
+from geo.model import LandUse, Market
+
+# Kinds of polygon that assessors draw and that nobody owns as a lot (MassGIS level 3 and others),
+# and what lies there.
+KINDS_OF_LAND = {"ROW": "street", "PRIV_ROW": "street", "RAIL_ROW": "rail", "WATER": "water"}
+
+
+def create_code_tables(
+    con: duckdb.DuckDBPyConnection, land_use: tuple[LandUse, ...], structure: str | None = None
+) -> None:
+    """Create the tables `use_meaning`, `zone_meaning` and `zone_setback`.
+
+    Args:
+        con: Connection to the open store.
+        land_use: What the codes of use and zoning mean, by jurisdiction and scheme.
+        structure: What the generators count as in zoning texts, "accessory" or "principal"; None
+            leaves the setbacks empty.
+    """
+    con.execute(read_query("data.select", "create_code_tables"))
+    for table in land_use:
+        scheme = (table.jurisdiction, table.scheme)
+        uses = [
+            (*scheme, code, use.title, use.use_class, use.receptor)
+            for code, use in table.use.items()
+        ]
+        zones = [(*scheme, code, zone.title, zone.zone_class) for code, zone in table.zone.items()]
+        if uses:
+            con.executemany("insert into use_meaning values (?, ?, ?, ?, ?, ?)", uses)
+        if zones:
+            con.executemany("insert into zone_meaning values (?, ?, ?, ?, ?)", zones)
+    setbacks = [
+        (table.jurisdiction, code, text.front_m, text.side_m, text.rear_m, text.home_m)
+        for table in land_use
+        for code, zone in table.zone.items()
+        if structure is not None and (text := getattr(zone.setbacks, structure)) is not None
+    ]
+    if setbacks:
+        # Where two schemes of one jurisdiction share a code, the first with a text counts.
+        con.executemany("insert or ignore into zone_setback values (?, ?, ?, ?, ?, ?)", setbacks)
+
+
+def create_parcel_table(opened: Store, market: Market, night: dt.date) -> None:
+    """Create the table `parcel`: every parcel with what its use means and the first rules.
+
+    Args:
+        opened: The open store, with the tables of `create_code_tables`.
+        market: The market whose sources are read.
+        night: The date as of which they are read.
+    """
+    create_layer_table(opened, catalogue.read_layers()["parcels"], market, night, "parcel_row")
+    opened.con.execute(
+        read_query("data.select", "create_parcel_table"),
+        {"polygon_kinds": list(KINDS_OF_LAND), "kinds": list(KINDS_OF_LAND.values())},
+    )
+
+
+def create_lot_tables(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the table `lot`: stacked parcels and pieces of a repeated id are one row."""
+    con.execute(read_query("data.select", "create_lot_tables"))

@@ -1,0 +1,89 @@
+"""Write what a reader should know about the sources and the selection."""
+
+import datetime as dt
+from pathlib import Path
+
+import duckdb
+
+from data.source import Source
+from data.store import open_store
+from geo.model import Market, SourceLine
+
+
+def describe_sources(store: Path, market: Market, night: dt.date) -> tuple[SourceLine, ...]:
+    """Return one line for readers on each source as of `night`, in the market's order.
+
+    Args:
+        store: File of the market's store.
+        market: The market whose sources are described.
+        night: The date as of which their snapshots are taken.
+    """
+    with open_store(store, read_only=True) as opened:
+        snapshots = opened.read_snapshots(night, market.sources)
+    return tuple(
+        SourceLine(
+            id=row["source_id"],
+            layer=row["layer"],
+            title=row["title"],
+            publisher=row["publisher"],
+            licence=row["licence"],
+            attribution=row["attribution"],
+            vintage=f"{row['vintage']:%Y-%m-%d}",
+            rows=row["row_count"],
+            notes=(
+                *row["notes"],
+                *_declaration_notes(Source.model_validate_json(row["declaration"])),
+            ),
+        )
+        for row in snapshots.to_dict("records")
+    )
+
+
+def count_unclassified_uses(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Return how many parcels have each use code that no land-use table lists, by code."""
+    return dict(
+        con.execute(
+            "select use_code, count(*) from parcel where use_state = 'unclassified' "
+            "group by use_code order by use_code"
+        ).fetchall()
+    )
+
+
+def list_selection_notes(
+    con: duckdb.DuckDBPyConnection, unclassified: dict[str, int]
+) -> tuple[str, ...]:
+    """Return notes on the codes of use (`unclassified`) and zoning that no table lists."""
+    notes: list[str] = []
+    if unclassified:
+        notes.append(
+            f"{sum(unclassified.values())} parcels have a use code that no land-use table lists: "
+            f"{_format_counts(unclassified)}"
+        )
+    zones = dict(
+        con.execute(
+            "select zone_code, count(distinct lot_row) from lot_zone where zone_class is null "
+            "group by zone_code order by zone_code"
+        ).fetchall()
+    )
+    if zones:
+        notes.append(f"lots in a zone that no land-use table lists: {_format_counts(zones)}")
+    return tuple(notes)
+
+
+def _declaration_notes(source: Source) -> list[str]:
+    """Return the notes that follow from the source's own declaration."""
+    coverage = source.coverage
+    absence = f"absence says nothing: {coverage.reason or 'its coverage is not known'}"
+    return [
+        *([source.note] if source.note else []),
+        *([absence] if coverage.kind == "none" else []),
+    ]
+
+
+def _format_counts(counts: dict[str, int]) -> str:
+    """Return codes with their counts.
+
+    >>> _format_counts({"B": 3, "R": 1})
+    'B (3), R (1)'
+    """
+    return ", ".join(f"{code} ({count})" for code, count in counts.items())

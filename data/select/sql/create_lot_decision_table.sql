@@ -1,0 +1,44 @@
+-- Each lot with its largest zone, and the rule that sets it aside; a lot without a rule is a site.
+-- site_row is the row of the lot that a joined site is known by: at first its own.
+create temp table lot_decision as
+with zoned as (
+    select
+        lot_row,
+        first(zone_code order by area_m2 desc, zone_code) as zone_code,
+        first(zone_class order by area_m2 desc, zone_code) as zone_class,
+        max(area_m2) as largest_m2,
+        sum(area_m2 order by zone_code) as zoned_m2,
+        coalesce(
+            sum(area_m2 order by zone_code) filter (zone_class in (select unnest($zones))), 0
+        ) as site_m2
+    from lot_zone
+    group by lot_row
+),
+judged as (
+    select
+        lot.*,
+        zone_code,
+        zone_class,
+        zoned_m2,
+        site_m2,
+        least(largest_m2 / lot_area_m2, 1) as zone_share,
+        largest_m2 < $split_zone_below * zoned_m2 as zone_split,
+        use_class is not null and use_class in (select unnest($classes)) as is_site_by_use
+    from lot
+    left join zoned using (lot_row)
+)
+select
+    *,
+    lot_row as site_row,
+    1 as joined_count,
+    case when is_site_by_use then 'use' else 'zoning' end as site_because,
+    case
+        when not is_site_by_use and use_class is not null and use_class <> 'vacant'
+            then use_class || ' use'
+        when not is_site_by_use and zoned_m2 is null
+            then use_state || ' use in no zone'
+        when not is_site_by_use and site_m2 < $zone_share_minimum * lot_area_m2
+            then use_state || ' use in a zone that is not for sites'
+        when lot_area_m2 < $minimum_area_m2 then $too_small
+    end as rule
+from judged

@@ -1,0 +1,81 @@
+"""A snapshot to be stored: what it holds, and digests that change whenever it does."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from data.source import Source
+from geo.model import Raster
+
+
+@dataclass(frozen=True)
+class SnapshotContent:
+    """What is stored for one source: a conformed frame, or a raster whose raw file is kept.
+
+    Attributes:
+        source: The source's declaration.
+        raw_digest: Digest of the raw files.
+        declaration_digest: Digest of everything that says how the raw files are read.
+        rows_in: How many rows, or cells of a raster, the raw file has.
+        crs: CRS of the frame or raster, and of the coverage.
+        coverage: Area inside which absence is a fact; None where it is not known.
+        notes: What was done to the rows.
+        raw: The raw files, the source's own first.
+        frame: The rows; None for a raster.
+        raster: The raster; None for rows.
+    """
+
+    source: Source
+    raw_digest: str
+    declaration_digest: str
+    rows_in: int
+    crs: str
+    coverage: shapely.Geometry | None
+    notes: tuple[str, ...]
+    raw: tuple[Path, ...]
+    frame: gpd.GeoDataFrame | None = None
+    raster: Raster | None = None
+
+    def count_rows(self) -> int:
+        """Return how many rows, or cells with a value, are stored."""
+        if self.frame is not None:
+            return len(self.frame)
+        return 0 if self.raster is None else int(np.isfinite(self.raster.values).sum())
+
+
+def digest_content(content: SnapshotContent) -> str:
+    """Return the digest of a snapshot: what it holds, what it covers, and what it was made of."""
+    digest = hashlib.sha256()
+    parts = [content.source.id, content.raw_digest, content.declaration_digest, content.crs]
+    if content.coverage is not None:
+        parts.append(shapely.to_wkb(content.coverage, hex=True))
+    digest.update("\x1f".join(parts).encode())
+    if content.frame is not None:
+        digest.update(digest_frame(content.frame).encode())
+    if content.raster is not None:
+        digest.update(np.ascontiguousarray(content.raster.values).tobytes())
+        digest.update(repr(tuple(content.raster.transform)).encode())
+    return digest.hexdigest()
+
+
+def digest_frame(frame: gpd.GeoDataFrame) -> str:
+    """Return the digest of a frame's names, types and values, in order."""
+    digest = hashlib.sha256()
+    for name in frame.columns:
+        column = frame[name]
+        digest.update(f"\x1e{name}\x1f{column.dtype}\x1f".encode())
+        if name == frame.geometry.name:
+            for wkb in column.to_wkb():
+                digest.update(b"\x00" if wkb is None else b"\x01" + wkb)
+        elif pd.api.types.is_float_dtype(column.dtype):
+            digest.update(column.to_numpy(dtype="float64").tobytes())
+        else:
+            known = column.notna()
+            digest.update(known.to_numpy().tobytes())
+            digest.update("\x1f".join(column[known].astype("str")).encode())
+    return digest.hexdigest()
