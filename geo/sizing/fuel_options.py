@@ -1,6 +1,7 @@
-"""Every fuel by every route that it has: what each site carries on it, and which is the best.
+"""Size every fuel of the plan by every route that it has, and choose the best one for each site.
 
-A fuel's own ground counts: stored fuel is sized beside its tanks, a main or a plant takes none.
+Each fuel is sized on its own ground: stored fuel beside its tanks, which take space; a main or a
+plant takes none.
 """
 
 from dataclasses import dataclass
@@ -14,19 +15,28 @@ from geo.criteria.fuel import gas, plants, stored
 from geo.criteria.fuel.requirements import describe_needs
 from geo.equipment.generator import fuel_demand
 from geo.equipment.tanks import list_tank_groups, storage_days
-from geo.model import Fuel, Generator, Plan, Route, Screening
+from geo.model import Fuel, FuelEvidence, Generator, Plan, Route, Screening
 from geo.shapes.near import geometry_array
 from geo.sizing import size
 
-# What a row says of its fuel besides what every route answers with.
+# Columns that only some routes answer with.
 EXTRA_SUPPLY_COLUMNS = {**plants.PLANT_COLUMNS, "storage_days": np.nan}
-# Where it is not known whether a plant is near, a fuel that counts only from one is context.
-UNKNOWN_PLANT_EVIDENCE = ("no layer", "edge of layer")
+# Where it is not known whether a plant is near, a fuel from plants counts for nothing.
+UNKNOWN_PLANT_EVIDENCE: tuple[FuelEvidence, ...] = ("no layer", "edge of layer")
 
 
 @dataclass(frozen=True)
 class FuelOption:
-    """One fuel by one route: the ground beside it, what it can run, and what a site so carries."""
+    """One fuel by one route: how sites are sized beside it, and what they can carry.
+
+    Attributes:
+        fuel: The fuel.
+        route: How it reaches the sites.
+        siting: What ground and neighbors allow, with the space that the fuel takes.
+        supply: The generators that the fuel can run, and on what evidence.
+        deployed: The generators that fit at each site, and what limits them.
+        piped: What mains can supply, for the route `main` only.
+    """
 
     fuel: Fuel
     route: Route
@@ -40,9 +50,15 @@ class FuelOption:
 class FuelChoice:
     """What each site carries on its best fuel, with the ground and the supply behind it.
 
-    `served` is the supply of each option, with the main that serves what a site carries on it;
-    `best` (n,) the option that each site takes; `lo` and `hi` (n, options) what it would carry on
-    each.
+    Attributes:
+        options: Every fuel by every route, in the plan's order.
+        supplies: The supply of each option, with the main that serves what the site carries on it.
+        best_option: The option that each site takes, as a position in `options`. Shape (n,).
+        siting: What ground and neighbors allow at each site, with its best fuel.
+        deployed: The generators that fit at each site on its best fuel.
+        supply: The supply of each site's best fuel.
+        n_lo: Generators that each site certainly carries on each option. Shape (n, options).
+        n_hi: The same in the best case.
     """
 
     options: tuple[FuelOption, ...]
@@ -57,52 +73,64 @@ class FuelChoice:
     @property
     def fuel(self) -> np.ndarray:
         """The id of each site's best fuel."""
-        named = np.array([one.fuel.id for one in self.options], dtype=object)
-        return np.asarray(named[self.best_option])
+        ids = np.array([option.fuel.id for option in self.options], dtype=object)
+        return np.asarray(ids[self.best_option])
 
 
 def choose_fuel(
     given: Screening,
     sites: gpd.GeoDataFrame,
-    found: size.Siting,
+    siting: size.Siting,
     fuels: list[Fuel],
     generator: Generator,
     plan: Plan,
 ) -> FuelChoice:
-    """Size every fuel of the plan; take the first that surely carries one generator.
+    """Size every fuel, and choose the first of the plan that certainly runs one generator.
 
-    Where none surely does, take the one that may carry most, the plan's first among equals.
+    Where no fuel certainly does, choose the one that may run the most; ties go to the plan's
+    order.
+
+    Args:
+        given: The layers, rasters and coverage of the market.
+        sites: The sites, in the market's metric CRS.
+        siting: What ground and neighbors allow before any fuel.
+        fuels: The plan's fuels in its order.
+        generator: The plan's generator.
+        plan: The plan.
+
+    Returns:
+        The chosen fuel of each site, and every option.
     """
     options = tuple(
-        _size_option(given, sites, found, one, route, generator, plan)
-        for one in fuels
-        for route in one.routes
+        _size_option(given, sites, siting, fuel, route, generator, plan)
+        for fuel in fuels
+        for route in fuel.routes
     )
-    lo = np.column_stack([one.deployed["n_lo"] for one in options])
-    hi = np.column_stack([one.deployed["n_hi"] for one in options])
-    # argmax takes the first of equals, which is the plan's preference.
-    best = np.where((lo > 0).any(axis=1), (lo > 0).argmax(axis=1), hi.argmax(axis=1))
-    there = options[0].siting
-    for number, one in enumerate(options):
-        there = size.select_sitings(there, one.siting, best == number)
-    deployed = pick_rows([one.deployed for one in options], best)
-    served = tuple(_name_supply(one, sites, given, plan) for one in options)
-    supply = pick_rows(list(served), best)
-    lacking = {name: value for name, value in EXTRA_SUPPLY_COLUMNS.items() if name not in supply}
-    supply = supply.join(pd.DataFrame(lacking, index=supply.index))
-    return FuelChoice(options, served, best, there, deployed, supply, lo, hi)
+    n_lo = np.column_stack([option.deployed["n_lo"] for option in options])
+    n_hi = np.column_stack([option.deployed["n_hi"] for option in options])
+    # argmax returns the first of several equal values, which is the plan's preference.
+    best = np.where((n_lo > 0).any(axis=1), (n_lo > 0).argmax(axis=1), n_hi.argmax(axis=1))
+    chosen_siting = options[0].siting
+    for number, option in enumerate(options):
+        chosen_siting = size.select_sitings(chosen_siting, option.siting, best == number)
+    deployed = pick_rows([option.deployed for option in options], best)
+    supplies = tuple(_complete_supply(option, sites, given, plan) for option in options)
+    supply = pick_rows(list(supplies), best)
+    absent = {name: value for name, value in EXTRA_SUPPLY_COLUMNS.items() if name not in supply}
+    supply = supply.join(pd.DataFrame(absent, index=supply.index))
+    return FuelChoice(options, supplies, best, chosen_siting, deployed, supply, n_lo, n_hi)
 
 
 def _size_option(
     given: Screening,
     sites: gpd.GeoDataFrame,
-    found: size.Siting,
+    siting: size.Siting,
     fuel: Fuel,
     route: Route,
     generator: Generator,
     plan: Plan,
 ) -> FuelOption:
-    there, piped = found, None
+    piped = None
     if route == "main":
         piped = gas.supply_from_mains(sites, given.layers, given.coverage, fuel, generator, plan)
         supply = piped.facts
@@ -110,73 +138,78 @@ def _size_option(
         supply = plants.supply_from_plants(
             sites, given.layers, given.coverage, fuel, generator, plan
         )
-        silent = supply["fuel_evidence"].isin(UNKNOWN_PLANT_EVIDENCE)
-        supply["fuel_n_hi"] = supply["fuel_n_hi"].where(~silent, 0)
+        unknown = supply["fuel_evidence"].isin(UNKNOWN_PLANT_EVIDENCE)
+        supply["fuel_n_hi"] = supply["fuel_n_hi"].where(~unknown, 0)
     elif fuel.id in plan.fuel.delivered:
-        there, supply = _size_beside_tanks(given, sites, found, fuel, generator, plan)
+        siting, supply = _size_beside_tanks(given, sites, siting, fuel, generator, plan)
     else:
         supply = stored.supply_undelivered(sites, fuel, plan)
-    burns = fuel_demand(generator, fuel)
-    supply = supply.assign(fuel_unit=fuel.unit, fuel_demand=burns, fuel_route=route)
-    return FuelOption(fuel, route, there, supply, size.deploy_fuel(there, supply, plan), piped)
+    demand = fuel_demand(generator, fuel)
+    supply = supply.assign(fuel_unit=fuel.unit, fuel_demand=demand, fuel_route=route)
+    return FuelOption(fuel, route, siting, supply, size.deploy_fuel(siting, supply, plan), piped)
 
 
 def _size_beside_tanks(
     given: Screening,
     sites: gpd.GeoDataFrame,
-    found: size.Siting,
+    siting: size.Siting,
     fuel: Fuel,
     generator: Generator,
     plan: Plan,
 ) -> tuple[size.Siting, pd.DataFrame]:
-    """Return what the ground carries beside a fuel's tanks, and what they feed."""
+    """Return what each site carries beside a fuel's tanks, and the supply from them."""
     groups = list_tank_groups(fuel, generator, plan)
-    there, kept = size.resize_beside_tanks(found, sites, given, groups)
-    ground = found.scene.ground.facts
+    beside_tanks, placed = size.resize_beside_tanks(siting, sites, given, groups)
+    ground = siting.scene.ground.facts
     known = (~ground["bare"] & ground["clear_known"]).to_numpy()
-    supply = stored.supply_from_storage(sites, groups, kept.group, kept.body, known, fuel, plan)
-    return there, supply
+    supply = stored.supply_from_storage(sites, groups, placed.group, placed.body, known, fuel, plan)
+    return beside_tanks, supply
 
 
-def _name_supply(
+def _complete_supply(
     option: FuelOption, sites: gpd.GeoDataFrame, given: Screening, plan: Plan
 ) -> pd.DataFrame:
-    """Return an option's supply, with the main that serves what a site carries, or its tanks' days.
+    """Return an option's supply with the main that serves the site, or the days its tanks last.
 
-    That is what it carries at least, or at most where that is none: what is drawn.
+    Both are for the generators that are drawn: those that the site certainly carries, or in the
+    best case where that is none.
     """
-    placed = option.deployed["n_lo"].where(option.deployed["n_lo"] > 0, option.deployed["n_hi"])
-    running = (placed - plan.spares).clip(lower=0).to_numpy()
+    n_lo, n_hi = option.deployed["n_lo"], option.deployed["n_hi"]
+    running = (n_lo.where(n_lo > 0, n_hi) - plan.spares).clip(lower=0).to_numpy()
     if option.piped is not None:
-        kept = ["fuel_unit", "fuel_demand", "fuel_route"]
-        return gas.name_serving_main(option.piped, sites, given.layers, running).join(
-            option.supply[kept]
-        )
+        facts = gas.name_serving_main(option.piped, sites, given.layers, running)
+        return facts.join(option.supply[["fuel_unit", "fuel_demand", "fuel_route"]])
     if option.route != "storage":
         return option.supply
-    held = option.supply["storage_capacity"].to_numpy(dtype=float) * option.fuel.usable_share
-    burnt = option.supply["fuel_demand"].to_numpy(dtype=float) * running
-    return option.supply.assign(storage_days=storage_days(held, burnt))
+    usable = option.supply["storage_capacity"].to_numpy(dtype=float) * option.fuel.usable_share
+    demand = option.supply["fuel_demand"].to_numpy(dtype=float) * running
+    return option.supply.assign(storage_days=storage_days(usable, demand))
 
 
-def pick_rows(tables: list[pd.DataFrame], which: np.ndarray) -> pd.DataFrame:
-    """Take each row from the table that `which` names; a column that it lacks is missing."""
+def pick_rows(tables: list[pd.DataFrame], chosen: np.ndarray) -> pd.DataFrame:
+    """Take each row from the table whose position is `chosen`; columns it lacks are missing.
+
+    >>> pick_rows([pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": [3, 4]})], np.array([0, 1]))
+       n
+    0  1
+    1  4
+    """
     index = tables[0].index
     columns = list(dict.fromkeys(name for table in tables for name in table.columns))
     picked: dict[str, pd.Series] = {}
     for name in columns:
-        held = [
+        series = [
             table[name] if name in table else pd.Series(None, index=index, dtype=object)
             for table in tables
         ]
-        whole = np.column_stack([one.to_numpy(dtype=object) for one in held])
-        values = pd.Series(whole[np.arange(len(which)), which], index=index, dtype=object)
-        picked[name] = _cast_like(values, next(table[name] for table in tables if name in table))
+        values = np.column_stack([column.to_numpy(dtype=object) for column in series])
+        rows = pd.Series(values[np.arange(len(chosen)), chosen], index=index, dtype=object)
+        picked[name] = _cast_like(rows, next(table[name] for table in tables if name in table))
     return pd.DataFrame(picked, index=index)
 
 
 def _cast_like(values: pd.Series, like: pd.Series) -> pd.Series:
-    """Return values in another column's type, which a missing one widens."""
+    """Return values in the type of another column, or as floats where one is missing."""
     if pd.api.types.is_bool_dtype(like.dtype):
         return values.fillna(value=False).astype(bool)
     if pd.api.types.is_numeric_dtype(like.dtype):
@@ -186,94 +219,102 @@ def _cast_like(values: pd.Series, like: pd.Series) -> pd.Series:
 
 
 def describe_other_fuel(choice: FuelChoice) -> pd.DataFrame:
-    """Return the fuel that may carry most at best, how many at worst and best, and how known."""
-    most = choice.n_hi.argmax(axis=1)
-    rows = np.arange(len(most))
+    """Return the fuel that may run the most generators, with its range and evidence."""
+    option = choice.n_hi.argmax(axis=1)
+    rows = np.arange(len(option))
     evidence = np.column_stack([one.supply["fuel_evidence"] for one in choice.options])
     titles = np.array([one.fuel.title for one in choice.options], dtype=object)
     return pd.DataFrame(
         {
-            "other_title": titles[most],
-            "other_n_lo": choice.n_lo[rows, most],
-            "other_n_hi": choice.n_hi[rows, most],
-            "other_evidence": evidence[rows, most],
+            "other_title": titles[option],
+            "other_n_lo": choice.n_lo[rows, option],
+            "other_n_hi": choice.n_hi[rows, option],
+            "other_evidence": evidence[rows, option],
         },
         index=choice.supply.index,
     )
 
 
 def describe_fuel_ladder(choice: FuelChoice, plan: Plan) -> pd.DataFrame:
-    """Return the fuel ladder: for each fuel machines, distance, evidence, needs; and in a line.
+    """Return for each fuel its generators, distance, evidence and needs, and a line with them all.
 
-    Of a fuel's routes the one that carries most counts. The line has the best fuel first, then
-    those that surely carry one in the plan's order, those that may, the others.
+    If a fuel has several routes, the one that runs the most counts. The line has the chosen fuel
+    first, then those that certainly run a generator, those that may, and the others, each in the
+    plan's order.
     """
-    found, order, texts = {}, [], []
-    for name in plan.fuels:
-        at = [i for i, one in enumerate(choice.options) if one.fuel.id == name]
-        route = (choice.n_lo[:, at] * 1000 + choice.n_hi[:, at]).argmax(axis=1)
-        own = np.array(at)[route]
-        rows = np.arange(len(own))
-        lo, hi = choice.n_lo[rows, own], choice.n_hi[rows, own]
-        supply = pick_rows([choice.supplies[i] for i in at], route)
-        found[f"n_lo_on_{name}"], found[f"n_hi_on_{name}"] = lo, hi
-        found[f"distance_of_{name}_m"] = _supply_distance_m(supply)
-        found[f"evidence_of_{name}"] = supply["fuel_evidence"].to_numpy()
-        title = choice.options[at[0]].fuel.title
-        told = supply.assign(fuel_id=name).drop(columns="storage").to_dict("records")
-        texts_of = [describe_needs({str(k): v for k, v in row.items()}, plan) for row in told]
-        found[f"needs_of_{name}"] = np.array(texts_of, dtype=object)
-        place = np.select([choice.fuel == name, lo > 0, hi > 0], [0, 1, 2], 3)
-        order.append(place)
-        silent = supply["fuel_evidence"].isin(UNKNOWN_PLANT_EVIDENCE).to_numpy()
-        texts.append(_count_text(title, lo, hi, silent))
-    ranks = np.argsort(np.column_stack(order), axis=1, kind="stable")
-    words = np.column_stack(texts)
-    lines = np.take_along_axis(words, ranks, axis=1)
-    found["fuel_ladder"] = np.array(["; ".join(line) for line in lines], dtype=object)
-    return pd.DataFrame(found, index=choice.supply.index)
+    columns: dict[str, np.ndarray] = {}
+    places, texts = [], []
+    for fuel_id in plan.fuels:
+        numbers = [i for i, option in enumerate(choice.options) if option.fuel.id == fuel_id]
+        # Compare routes by their worst case, then by their best case.
+        route = (choice.n_lo[:, numbers] * 1000 + choice.n_hi[:, numbers]).argmax(axis=1)
+        option = np.array(numbers)[route]
+        rows = np.arange(len(option))
+        n_lo, n_hi = choice.n_lo[rows, option], choice.n_hi[rows, option]
+        supply = pick_rows([choice.supplies[i] for i in numbers], route)
+        columns[f"n_lo_on_{fuel_id}"], columns[f"n_hi_on_{fuel_id}"] = n_lo, n_hi
+        columns[f"distance_of_{fuel_id}_m"] = _supply_distance_m(supply)
+        columns[f"evidence_of_{fuel_id}"] = supply["fuel_evidence"].to_numpy()
+        records = supply.assign(fuel_id=fuel_id).drop(columns="storage").to_dict("records")
+        needs = [describe_needs({str(k): v for k, v in row.items()}, plan) for row in records]
+        columns[f"needs_of_{fuel_id}"] = np.array(needs, dtype=object)
+        places.append(np.select([choice.fuel == fuel_id, n_lo > 0, n_hi > 0], [0, 1, 2], 3))
+        unknown = supply["fuel_evidence"].isin(UNKNOWN_PLANT_EVIDENCE).to_numpy()
+        texts.append(_count_texts(choice.options[numbers[0]].fuel.title, n_lo, n_hi, unknown))
+    order = np.argsort(np.column_stack(places), axis=1, kind="stable")
+    ordered = np.take_along_axis(np.column_stack(texts), order, axis=1)
+    columns["fuel_ladder"] = np.array(["; ".join(line) for line in ordered], dtype=object)
+    return pd.DataFrame(columns, index=choice.supply.index)
 
 
-def _count_text(title: str, lo: np.ndarray, hi: np.ndarray, silent: np.ndarray) -> np.ndarray:
-    span = [
-        f"{title} {a}" if a == b else f"{title} {a} to {b}"
-        for a, b in zip(lo.tolist(), hi.tolist(), strict=True)
+def _count_texts(title: str, n_lo: np.ndarray, n_hi: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    ranges = [
+        f"{title}: {lowest}" if lowest == highest else f"{title}: {lowest} to {highest}"
+        for lowest, highest in zip(n_lo.tolist(), n_hi.tolist(), strict=True)
     ]
-    unknown = f"{title} not known"
-    return np.where(silent & (hi == 0), unknown, np.array(span, dtype=object))
+    return np.where(unknown & (n_hi == 0), f"{title}: unknown", np.array(ranges, dtype=object))
 
 
 def _supply_distance_m(supply: pd.DataFrame) -> np.ndarray:
-    away = supply["main_distance_m"].astype(float)
+    distance_m = supply["main_distance_m"].astype(float)
     if "plant_distance_m" in supply:
-        away = away.fillna(supply["plant_distance_m"].astype(float))
-    return away.where(supply["storage_count"].isna(), 0.0).to_numpy()
+        distance_m = distance_m.fillna(supply["plant_distance_m"].astype(float))
+    return distance_m.where(supply["storage_count"].isna(), 0.0).to_numpy()
 
 
 def service_line_m(
     supply: pd.DataFrame, block: pd.Series, layers: dict[str, gpd.GeoDataFrame]
 ) -> np.ndarray:
-    """Return how far each pad is, straight, from the main or plant that feeds it; NaN for neither.
+    """Return the straight distance from each pad to the main or plant that supplies it.
 
-    A pipe is laid along lot lines and streets: it is at least so long.
+    The real service line follows lot lines and streets, so it is at least this long.
+
+    Args:
+        supply: The supply of each site's fuel.
+        block: The block of generators at each site, None where none stands, in the market's
+            metric CRS.
+        layers: The layers that the supply was computed from, in the same CRS.
+
+    Returns:
+        The distance (m), NaN where neither a main nor a plant supplies the site.
     """
-    away = np.full(len(supply), np.nan)
+    distance_m = np.full(len(supply), np.nan)
     for layer, key in (("mains", "main_id"), ("fuel_plants", "plant_id")):
         frame = layers.get(layer)
         if frame is None or frame.empty:
             continue
-        told = supply[key].notna().to_numpy() & block.notna().to_numpy()
+        has_both = supply[key].notna().to_numpy() & block.notna().to_numpy()
         if layer == "mains" and "source_id" in frame:
-            # An id is its source's own.
-            whose = pd.MultiIndex.from_frame(frame[["source_id", key]])
-            named = pd.MultiIndex.from_arrays([supply["main_source"], supply[key]])
+            # Two sources may use the same id for two mains.
+            ids = pd.MultiIndex.from_frame(frame[["source_id", key]])
+            wanted = pd.MultiIndex.from_arrays([supply["main_source"], supply[key]])
         else:
-            whose, named = pd.Index(frame[key]), pd.Index(supply[key])
-        lines = pd.Series(geometry_array(frame), index=whose)
-        found = lines[~whose.duplicated()].reindex(named).to_numpy()
-        both = told & ~shapely.is_missing(found)
-        away[both] = shapely.distance(block.to_numpy()[both], found[both])
-    return away
+            ids, wanted = pd.Index(frame[key]), pd.Index(supply[key])
+        shapes = pd.Series(geometry_array(frame), index=ids)
+        origin = shapes[~ids.duplicated()].reindex(wanted).to_numpy()
+        known = has_both & ~shapely.is_missing(origin)
+        distance_m[known] = shapely.distance(block.to_numpy()[known], origin[known])
+    return distance_m
 
 
 def resize_with_main_share(
@@ -284,14 +325,26 @@ def resize_with_main_share(
     plan: Plan,
     share: float,
 ) -> np.ndarray:
-    """Return n_lo of each site on the fuel it has, were so much of a main free; NaN off mains."""
-    after = np.full(len(choice.best_option), np.nan)
-    for number, one in enumerate(choice.options):
-        if one.route != "main":
+    """Return n_lo of each site on its chosen fuel if another share of each main were free.
+
+    Args:
+        choice: The chosen fuel of each site.
+        given: The layers and coverage of the market.
+        sites: The sites, in the market's metric CRS.
+        generator: The plan's generator.
+        plan: The plan.
+        share: Share of a main's flow that is free.
+
+    Returns:
+        The generators of each site, NaN where no main supplies it. Shape (n,).
+    """
+    n_lo = np.full(len(choice.best_option), np.nan)
+    for number, option in enumerate(choice.options):
+        if option.route != "main":
             continue
         piped = gas.supply_from_mains(
-            sites, given.layers, given.coverage, one.fuel, generator, plan, usable_share=share
+            sites, given.layers, given.coverage, option.fuel, generator, plan, usable_share=share
         )
-        again = size.deploy_fuel(choice.siting, piped.facts, plan)["n_lo"].to_numpy()
-        after[choice.best_option == number] = again[choice.best_option == number]
-    return after
+        resized = size.deploy_fuel(choice.siting, piped.facts, plan)["n_lo"].to_numpy()
+        n_lo[choice.best_option == number] = resized[choice.best_option == number]
+    return n_lo

@@ -329,7 +329,7 @@ def test_a_sure_fuel_comes_before_an_unknown_one_that_may_carry_more(ranked, mai
     row = ranked(LOT, mains=street(mains, inches=np.nan)).iloc[0]
     assert (row["fuel"], row["n_lo"], row["n_hi"]) == ("propane", 11, 11)
     assert row["fuel_ladder"] == (
-        "propane 11; natural gas 0 to 25; biogas not known; hydrogen not known"
+        "propane: 11; natural gas: 0 to 25; biogas: unknown; hydrogen: unknown"
     )
     assert "the size or pressure of the gas main: up to 25 on natural gas" in row["lift_text"]
 

@@ -68,7 +68,7 @@ def test_a_landfill_near_enough_is_a_rung_and_a_far_one_is_context(
     propane = plan.model_copy(update={"fuels": ("natural_gas", "biogas", "hydrogen")})
     row = row_of(given, market, propane)
     assert (row["fuel"], row["n_lo"], row["n_hi"]) == ("biogas", 4, 4)
-    assert row["fuel_ladder"] == "biogas 4; natural gas 0; hydrogen 0"
+    assert row["fuel_ladder"] == "biogas: 4; natural gas: 0; hydrogen: 0"
     assert (row["plant_name"], row["plant_distance_m"]) == ("Mill River Landfill", 200)
     assert row["distance_of_biogas_m"] == 200
     assert row["evidence_of_biogas"] == "plant by pipe"
@@ -86,7 +86,7 @@ def test_hydrogen_counts_where_somebody_delivers_it(mains, town, market, plan):
     given = town([shapely.box(0, 0, 120, 120)], mains=street(mains))
     nobody = row_of(given, market, plan)
     assert (nobody["n_hi_on_hydrogen"], nobody["fuel"]) == (0, "propane")
-    assert "hydrogen not known" in nobody["fuel_ladder"]
+    assert "hydrogen: unknown" in nobody["fuel_ladder"]
     fuel = plan.fuel.model_copy(
         update={
             "delivered": ("propane", "hydrogen"),
@@ -109,7 +109,7 @@ def test_each_fuel_is_sized_on_its_own_ground(mains, town, market, plan):
     row = row_of(town([LOT], mains=street(mains, (0, 8, "high"))), market, plan)
     assert (row["n_lo_on_natural_gas"], row["n_lo_on_propane"]) == (25, 11)
     assert row["distance_of_propane_m"] == 0
-    assert row["fuel_ladder"].startswith("natural gas 25; propane 11; ")
+    assert row["fuel_ladder"].startswith("natural gas: 25; propane: 11; ")
     assert row["needs_of_propane"] == "2 tanks of 12,000 gal each, for at least 3 days of fuel"
     assert pd.isna(row["storage_days"])
 
