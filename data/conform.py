@@ -112,7 +112,7 @@ def _check_declared_columns(source: Source, layer: Layer) -> None:
         near = get_close_matches(name, list(layer.columns), n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else f" (it has {list(layer.columns)})"
         raise ConfigError(
-            f"reading data/sources/{source.id}.toml",
+            f"reading sources/{source.id}.toml",
             f"layer {layer.id!r} has no column {name!r}{hint}",
             "name a column of geo/catalogue/layers.toml",
         )
@@ -122,7 +122,7 @@ def _check_declared_columns(source: Source, layer: Layer) -> None:
         kind = layer.columns[name].type
         if origin.counts and kind not in {"float", "integer"}:
             raise ConfigError(
-                f"reading data/sources/{source.id}.toml",
+                f"reading sources/{source.id}.toml",
                 f"columns.{name} is a {kind} and takes no {origin.counts[0]}",
                 "leave it out, or name another column",
             )
@@ -245,8 +245,7 @@ def _split_points(
             f"reading {file} for source {source.id!r}",
             f"null geometry in {count} of {len(frame)} rows, more than the share of "
             f"{source.expect.null_geometry_share_max:g} that is expected",
-            f"mend the file, or raise expect.null_geometry_share_max in "
-            f"data/sources/{source.id}.toml",
+            f"mend the file, or raise expect.null_geometry_share_max in sources/{source.id}.toml",
         )
     if count and layer.id == "parcels":
         # Kept: every parcel is accounted for, and select sets these aside by rule.
@@ -281,7 +280,7 @@ def _check_inside_crs(
         f"reading {file} for source {source.id!r}",
         f"wrong CRS or coordinates elsewhere: {int((~inside).sum())} of {len(bounds)} shapes, read "
         f"as {declared}, fall outside market {market.id!r} ({market.crs}), the first at {at} m",
-        f"set fetch.crs in data/sources/{source.id}.toml to what the coordinates are really in "
+        f"set fetch.crs in sources/{source.id}.toml to what the coordinates are really in "
         "(feet or metres, x before y), or the market's crs if the source is of another place",
     )
 
@@ -361,5 +360,5 @@ def _source_changed(source: Source, file: str, wrong: str) -> SourceChanged:
     return SourceChanged(
         f"reading {file} for source {source.id!r}",
         wrong if file in wrong else f"{file}: {wrong}",
-        f"look at the file; if it is right, change data/sources/{source.id}.toml to say so",
+        f"look at the file; if it is right, change sources/{source.id}.toml to say so",
     )

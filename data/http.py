@@ -41,7 +41,7 @@ def download_file(
 def _fetch(url: str, to: Path, source_id: str, timeout_s: float) -> None:
     doing = f"fetching source {source_id!r}"
     again = "try again later; the last good snapshot stays in use"
-    look = f"open the address, and correct url in data/sources/{source_id}.toml if it has moved"
+    look = f"open the address, and correct url in sources/{source_id}.toml if it has moved"
     try:
         with (
             httpx.stream("GET", url, timeout=timeout_s, follow_redirects=True) as answer,

@@ -89,14 +89,14 @@ def _source_layer(source: Source) -> Layer:
     known = catalogue.read_layers()
     if source.layer not in known:
         raise ConfigError(
-            f"reading data/sources/{source.id}.toml",
+            f"reading sources/{source.id}.toml",
             f"layer = {source.layer!r} is no layer",
             f"use one of {', '.join(known)}",
         )
     layer = known[source.layer]
     if layer.is_raster != (source.fetch.protocol == "raster"):
         raise ConfigError(
-            f"reading data/sources/{source.id}.toml",
+            f"reading sources/{source.id}.toml",
             f"fetch.protocol = {source.fetch.protocol!r} does not fill layer {layer.id!r}",
             f"use protocol {'raster' if layer.is_raster else 'file'!r}, or another layer",
         )
@@ -116,7 +116,7 @@ def _find_raw_files(source: Source, files: Path, store: Path, done: ExitStack) -
     if source.coverage.kind == "file":
         if source.coverage.path is None:
             raise ConfigError(
-                f"reading data/sources/{source.id}.toml",
+                f"reading sources/{source.id}.toml",
                 'coverage.kind = "file" has no path',
                 "give coverage.path, or another kind",
             )

@@ -75,7 +75,7 @@ def _check_values(raster: Raster, source: Source, layer: Layer, file: str) -> No
         f"reading {file} for source {source.id!r}",
         f"{int(beyond.sum())} of {values.size} cells hold no {layer.id} between {low:g} and "
         f"{high:g} {layer.unit}: {said}{more}, read as {unit}",
-        f"in data/sources/{source.id}.toml list what means no value in columns.value.missing (such "
+        f"in sources/{source.id}.toml list what means no value in columns.value.missing (such "
         "as -9999, in the file's own unit), or correct columns.value.unit or its band",
     )
 
@@ -152,7 +152,7 @@ def _suggest_crs(
     parcels: Bounds | None,
 ) -> str:
     """Return what to declare instead: the first likely CRS in which the grid meets the parcels."""
-    declare = f"declare [fetch] crs in data/sources/{source.id}.toml"
+    declare = f"declare [fetch] crs in sources/{source.id}.toml"
     label = f"and where {file} carries a wrong label, mend it (gdal_edit.py -a_srs)"
     for other in (market.crs, "EPSG:4326"):
         if other != crs and parcels and _explain_misplacement(own, other, market, parcels) is None:

@@ -1,15 +1,12 @@
-"""A source is a file of declarations in data/sources/; the folder is the registry."""
+"""What a source declares: where its data are, and how its columns become a layer's."""
 
 import datetime as dt
-from importlib.resources import files
 from typing import Annotated, Literal, Self
 
 import pyproj
 from pydantic import Field, model_validator
 
-from geo.contract.toml import parse_toml
 from geo.contract.units import UNITS
-from geo.errors import ConfigError
 from geo.model import Frozen
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -237,22 +234,3 @@ class Source(Frozen):
             if name and name not in self.columns:
                 raise ValueError(f"{key} = {name!r} is none of its columns ({list(self.columns)})")
         return self
-
-
-def read_sources() -> dict[str, Source]:
-    """Return every source by id. Raises ConfigError for a file whose id is not its name."""
-    folder = files("data").joinpath("sources")
-    found: dict[str, Source] = {}
-    for item in sorted(folder.iterdir(), key=lambda item: item.name):
-        if not item.name.endswith(".toml"):
-            continue
-        where = f"data/sources/{item.name}"
-        source = parse_toml(Source, item.read_text(encoding="utf-8"), where)
-        if f"{source.id}.toml" != item.name:
-            raise ConfigError(
-                f"reading {where}",
-                f"id = {source.id!r} is not the file's name",
-                f"call the file {source.id}.toml, or the source {item.name.removesuffix('.toml')}",
-            )
-        found[source.id] = source
-    return found

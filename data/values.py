@@ -114,7 +114,7 @@ def _apply_code_names(
                 f"reading {file} for source {source.id!r}",
                 f"column {origin.column!r} holds {count_texts(words[unlisted])}, which the map of "
                 f"{name} does not list",
-                f"add them to columns.{name}.map in data/sources/{source.id}.toml, or give other",
+                f"add them to columns.{name}.map in sources/{source.id}.toml, or give other",
             )
         return words.map(origin.map).where(~unlisted, origin.other).where(known), []
     if origin.rename:
@@ -144,7 +144,7 @@ def _note_unreadable(
             f"column {names[0]!r}: {count} of {len(words)} rows are not a {what}, such as "
             f"{join_choices(sorted(set(words[unread]))[:_SAMPLES])}",
             f"list what means missing in columns.{names[1]}.missing, or raise "
-            f"expect.unreadable_share_max in data/sources/{source.id}.toml",
+            f"expect.unreadable_share_max in sources/{source.id}.toml",
         )
     return (
         [f"{names[0]}: {count_noun(count, f'unreadable {what}')}, taken as missing"]

@@ -8,8 +8,16 @@ from zoneinfo import available_timezones
 import pyproj
 
 from data.source import ColumnOrigin, Source
-from flows import settings
-from flows.settings import RunSettings
+from flows.declarations import (
+    Declarations,
+    load_land_use,
+    load_market,
+    load_plan,
+    load_source,
+    load_sources,
+    read_declarations,
+)
+from flows.settings import Workspace
 from geo import catalogue
 from geo.contract.toml import parse_toml
 from geo.contract.units import unit_factor
@@ -30,88 +38,103 @@ CATALOGUE_READERS: tuple[Callable[[], object], ...] = (
 )
 
 
-def find_faults(where: RunSettings) -> list[PadfinderError]:
+def find_faults(workspace: Workspace) -> list[PadfinderError]:
     """Return every fault of every TOML file: catalogue, sources, land use, plans and markets."""
-    found: list[PadfinderError] = []
+    faults: list[PadfinderError] = []
     for read in CATALOGUE_READERS:
-        _try_reading(read, found)
-    if found:
-        return found  # the rest is held to the catalogue, which must be whole first
-    sources = _load_all("sources", settings.load_source, where, found)
-    plans = _load_all("plans", settings.load_plan, where, found)
-    markets = _load_all("markets", settings.load_market, where, found)
-    tables: list[LandUse] = []
-    for toml in settings.read_toml_texts("land_use", where).values():
-        table = _try_reading(functools.partial(parse_toml, LandUse, toml.text, toml.shown), found)
-        tables += [table] if table is not None else []
-    for shown, source in sources.items():
-        found += _source_faults(source, shown)
-    for shown, plan in plans.items():
-        found += _plan_faults(plan, shown)
-    source_names = set(settings.read_toml_texts("sources", where))
-    plan_names = set(settings.read_toml_texts("plans", where))
-    readable = {source.id for source in sources.values()}
-    for shown, market in markets.items():
-        found += _market_faults(market, shown, source_names, plan_names, tables)
-        if readable.issuperset(market.sources):
-            _try_reading(functools.partial(settings.load_sources, market, where), found)
-    return found
+        _try_reading(read, faults)
+    if faults:
+        return faults  # the other files are checked against the catalogue
+    declarations = _try_reading(functools.partial(read_declarations, workspace), faults)
+    if declarations is None:
+        return faults
+    tables = _land_use_tables(declarations, workspace, faults)
+    unreadable: set[str] = set()
+    for (owner, name), toml in declarations.source.items():
+        source = _try_reading(functools.partial(load_source, name, workspace, owner), faults)
+        faults += _source_faults(source, toml.shown) if source else ()
+        unreadable |= {name} if source is None else set()
+    for (owner, name), toml in declarations.plan.items():
+        plan = _try_reading(functools.partial(load_plan, name, workspace, owner), faults)
+        faults += _plan_faults(plan, toml.shown) if plan else ()
+    source_names = {name for _, name in declarations.source}
+    plan_names = {name for _, name in declarations.plan}
+    for name, toml in declarations.market.items():
+        market = _try_reading(functools.partial(load_market, name, workspace), faults)
+        if market is not None:
+            faults += _market_faults(market, toml.shown, source_names, plan_names, tables)
+            if (source_names - unreadable).issuperset(market.sources):
+                _try_reading(functools.partial(load_sources, market, workspace), faults)
+    return faults
 
 
 def load_run(
-    market: str, plan: str | None, where: RunSettings
+    market_name: str, plan_name: str | None, workspace: Workspace
 ) -> tuple[Market, Plan, tuple[Source, ...], tuple[LandUse, ...]]:
-    """Return what one run reads, held together: the market, its plan, sources and land use.
+    """Load what one run reads, checked against each other.
 
-    `plan` is the market's own where None. Raises a ConfigError that names every fault at once.
+    Args:
+        market_name: The market's id.
+        plan_name: The plan's name; None for the market's own.
+        workspace: Where this run reads its files.
+
+    Returns:
+        The market, its plan, its sources in its order, and every land-use table.
+
+    Raises:
+        ConfigError: Naming every fault at once.
     """
-    found: list[PadfinderError] = []
+    faults: list[PadfinderError] = []
     for read in CATALOGUE_READERS:
         read()
-    known = settings.load_market(market, where)
-    wanted = settings.load_plan(plan or known.plan, where)
-    sources = settings.load_sources(known, where)
-    tables = settings.load_land_use(where)
+    declarations = read_declarations(workspace)
+    market = load_market(market_name, workspace)
+    plan = load_plan(plan_name or market.plan, workspace, market.id)
+    sources = load_sources(market, workspace)
+    tables = load_land_use(workspace)
     for source in sources:
-        found += _source_faults(source, settings.read_toml_texts("sources", where)[source.id].shown)
-    found += _plan_faults(wanted, settings.read_toml_texts("plans", where)[wanted.id].shown)
-    found += _market_faults(
-        known,
-        settings.read_toml_texts("markets", where)[known.id].shown,
+        shown = declarations.find_file("source", source.id, market.id).shown
+        faults += _source_faults(source, shown)
+    faults += _plan_faults(plan, declarations.find_file("plan", plan.id, market.id).shown)
+    faults += _market_faults(
+        market,
+        declarations.market[market.id].shown,
         {source.id for source in sources},
-        set(settings.read_toml_texts("plans", where)),
+        {name for _, name in declarations.plan},
         tables,
     )
-    if len(found) == 1:
-        raise found[0]
-    if found:
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
         raise ConfigError(
-            f"reading what a night of {market} needs",
-            "".join(f"\n  - {fault.doing}: {fault.wrong}; {fault.remedy}" for fault in found),
-            "mend each; `padfinder check` shows every file's faults",
+            f"reading what a night of {market.id} needs",
+            "".join(f"\n  - {fault.doing}: {fault.wrong}; {fault.remedy}" for fault in faults),
+            "correct each; `padfinder check` shows every file's faults",
         )
-    return known, wanted, sources, tables
+    return market, plan, sources, tables
 
 
-def count_files(where: RunSettings) -> int:
+def count_files(workspace: Workspace) -> int:
     """Return how many TOML files there are to check."""
-    kinds: tuple[settings.Kind, ...] = ("markets", "plans", "sources", "land_use")
-    tables = [name for name in catalogue.read_file_texts() if not name.startswith("land_use/")]
-    return len(tables) + sum(len(settings.read_toml_texts(kind, where)) for kind in kinds)
+    declarations = read_declarations(workspace)
+    tables = (declarations.market, declarations.plan, declarations.source)
+    land_use = len(declarations.land_use) + len(declarations.user_land_use)
+    return len(catalogue.read_file_texts()) + sum(len(table) for table in tables) + land_use
 
 
-def _load_all(
-    kind: settings.Kind,
-    load: Callable[[str, RunSettings], T],
-    where: RunSettings,
-    found: list[PadfinderError],
-) -> dict[str, T]:
-    """Return each file of a kind that can be read, by the name that messages give it."""
-    read = {
-        toml.shown: _try_reading(functools.partial(load, name, where), found)
-        for name, toml in settings.read_toml_texts(kind, where).items()
-    }
-    return {shown: one for shown, one in read.items() if one is not None}
+def _land_use_tables(
+    declarations: Declarations, workspace: Workspace, faults: list[PadfinderError]
+) -> list[LandUse]:
+    """Return the land-use tables that can be read, adding every fault of the others."""
+    files = (*declarations.land_use, *declarations.user_land_use)
+    read = [
+        _try_reading(functools.partial(parse_toml, LandUse, toml.text, toml.shown), faults)
+        for toml in files
+    ]
+    tables = [table for table in read if table is not None]
+    if len(tables) == len(files):
+        _try_reading(functools.partial(load_land_use, workspace), faults)
+    return tables
 
 
 def _try_reading(read: Callable[[], T], found: list[PadfinderError]) -> T | None:

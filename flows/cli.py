@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows import settings
+from flows import declarations, settings
 from flows.check import count_files, find_faults, load_run
 from flows.outcome import EXIT_CODES
 from flows.progress import terminal
@@ -127,9 +127,9 @@ def explain(
     """Show every fact of one site of the last published night, or why it is not a site."""
     from flows import show
 
-    where = settings.read_settings()
-    known = settings.load_market(market, where)
-    if not show.print_site(where.var / "published" / known.id, known, site):
+    workspace = _read_workspace()
+    known = declarations.load_market(market, workspace)
+    if not show.print_site(workspace.var / "published" / known.id, known, site):
         raise typer.BadParameter(
             f"no parcel of market {market} has the id or address {site!r}: copy one from ranked.csv"
         )
@@ -159,13 +159,13 @@ def noise(
 @app.command(epilog="Example: padfinder check")
 def check() -> None:
     """Read every TOML file (markets, plans, sources, catalogue, settings): all faults at once."""
-    where = settings.read_settings()
-    faults = find_faults(where)
+    workspace = _read_workspace()
+    faults = find_faults(workspace)
     for fault in faults:
         _say_error(str(fault))
     if faults:
         raise typer.Exit(EXIT_CODES[ConfigError])
-    typer.echo(f"{count_files(where)} TOML files read, no faults")
+    typer.echo(f"{count_files(workspace)} TOML files read, no faults")
 
 
 @app.command(epilog="Example: padfinder conformity --out var/conformity.html")
@@ -177,7 +177,7 @@ def conformity(
     """Run the test cases of ISO/TR 17534-3 and write their page; 1 when a required one fails."""
     from flows.conformity import write_conformity_page
 
-    path, failed = write_conformity_page(out or settings.read_settings().var / "conformity.html")
+    path, failed = write_conformity_page(out or _read_workspace().var / "conformity.html")
     typer.echo(f"Page: {path}")
     if failed:
         _say_error(f"required cases not met: {', '.join(failed)}")
@@ -189,8 +189,8 @@ def sources(market: MarketName = settings.DEMO) -> None:
     """List a market's sources: age, rows, licence and health."""
     from flows import show
 
-    where = settings.read_settings()
-    show.print_sources(settings.load_market(market, where), where)
+    workspace = _read_workspace()
+    show.print_sources(declarations.load_market(market, workspace), workspace)
 
 
 @app.command(epilog="Example: padfinder schedule --market demo")
@@ -210,6 +210,15 @@ def schedule(market: MarketName = settings.DEMO, verbose: Verbose = False) -> No
     )
 
 
+def _read_workspace() -> settings.Workspace:
+    """Read the settings; warn once where files are still in the old folder layout."""
+    workspace = settings.read_settings()
+    advice = declarations.describe_old_layout(workspace)
+    if advice is not None:
+        terminal.print(f"Warning: {advice}", style="yellow", markup=False, soft_wrap=True)
+    return workspace
+
+
 def _prepare(market: str, plan: str | None, night: str | None, *, verbose: bool) -> Market:
     """Read all that the command needs, so that its faults show at once; then set up Prefect.
 
@@ -217,10 +226,10 @@ def _prepare(market: str, plan: str | None, night: str | None, *, verbose: bool)
     under var/, so that nothing is asked of the home folder, and its own log is silent unless asked
     for: the errors say what is to be said.
     """
-    where = settings.read_settings()
-    known = load_run(market, plan, where)[0]
+    workspace = _read_workspace()
+    known = load_run(market, plan, workspace)[0]
     settings.parse_night(known, night)
-    home = where.var / "prefect"
+    home = workspace.var / "prefect"
     home.mkdir(parents=True, exist_ok=True)
     wanted = {
         "PREFECT_HOME": str(home),

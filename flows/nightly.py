@@ -28,8 +28,8 @@ def run_night(
     `stale_ok`, the last good snapshot stands in for each source that failed.
     """
     started = dt.datetime.now(dt.UTC)
-    where = settings.read_settings()
-    known = load_run(market, plan, where)[0]  # a fault there ends the night before any pull
+    workspace = settings.read_settings()
+    known = load_run(market, plan, workspace)[0]  # a fault there ends the night before any pull
     when = settings.parse_night(known, night).isoformat()
     outcomes, errors = pull_all(market, when)
     ours = all(isinstance(error, PadfinderError) for error in errors.values())
@@ -44,7 +44,7 @@ def run_night(
         markdown=_night_page(published),
         description=f"{known.title}: the first rows, and what is stale",
     )
-    runs = where.var / "runs" / known.id
+    runs = workspace.var / "runs" / known.id
     runs.mkdir(parents=True, exist_ok=True)
     (runs / f"{published.report.run_id}.json").write_text(
         json.dumps(

@@ -15,9 +15,9 @@ import typer
 
 from data import select
 from data.store import open_store
-from flows import settings
+from flows import declarations, digests, settings
 from flows.progress import show_step
-from flows.settings import RunSettings
+from flows.settings import Workspace
 from flows.show import find_ranking
 from geo.criteria.noise.picture import ACCURACY_DB, LEVELS_DBA, compute_level_grid, draw_contours
 from geo.criteria.noise.sound import NoiseSource, make_noise_source, noise_reach_m, sound_power_dba
@@ -54,18 +54,18 @@ def draw_site_noise(
     the ranking or carries nothing, StoreError where nothing is published or where the store or
     the plan is no longer what was published.
     """
-    where = settings.read_settings()
-    known = settings.load_market(market, where)
-    folder = where.var / "published" / known.id
+    workspace = settings.read_settings()
+    known = declarations.load_market(market, workspace)
+    folder = workspace.var / "published" / known.id
     ranking, report = _read_published(folder, known)
     row = _find_site(ranking, site, folder, known)
-    plan = _read_plan(report, where)
-    town = _read_town(known, report, settings.parse_night(known, night), where)
+    plan = _read_plan(report, workspace)
+    town = _read_town(known, report, settings.parse_night(known, night), workspace)
     with show_step(f"Adding up the sound round {row['site_id']}") as say:
         picture = _draw_picture(row, town, known, plan, cell_m)
         rows, columns = np.shape(picture.grid.values)
         say(f"{rows:,} by {columns:,} cells of {cell_m:g} m")
-    to = out or where.var / "noise" / known.id / _folder_name(picture.site_id)
+    to = out or workspace.var / "noise" / known.id / _folder_name(picture.site_id)
     with show_step("Writing the picture") as say:
         _write_files(picture, town, report, to)
         say(str(to))
@@ -110,21 +110,23 @@ def _find_site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Marke
     )
 
 
-def _read_plan(report: Report, where: RunSettings) -> Plan:
+def _read_plan(report: Report, workspace: Workspace) -> Plan:
     """Return the plan of the published night; raise StoreError where it has changed since."""
-    plan = settings.load_plan(report.plan_id, where)
-    if settings.digest_plan(plan) != report.plan_digest:
+    plan = declarations.load_plan(report.plan_id, workspace, report.market_id)
+    if digests.digest_plan(plan) != report.plan_digest:
         raise _night_has_passed(report, f"plan {plan.id!r} has changed since")
     return plan
 
 
-def _read_town(market: Market, report: Report, night: dt.date, where: RunSettings) -> StoredTown:
+def _read_town(market: Market, report: Report, night: dt.date, workspace: Workspace) -> StoredTown:
     """Return what stands in the store; raise StoreError where it is not what was published."""
-    path = settings.store_path(market, where)
+    path = settings.store_path(market, workspace)
     with show_step("Reading the town"):
         if select.describe_sources(path, market, night) != report.sources:
             raise _night_has_passed(report, "its sources have been pulled again since, and differ")
-        layers = select.read_drawing_layers(path, market, night, settings.load_land_use(where))
+        layers = select.read_drawing_layers(
+            path, market, night, declarations.load_land_use(workspace)
+        )
         elevation = None
         with open_store(path, read_only=True) as opened:
             if any(line.layer == "elevation" for line in report.sources):

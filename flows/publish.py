@@ -17,11 +17,11 @@ from prefect.cache_policies import NO_CACHE
 
 from data import select, store
 from data.source import Source
-from flows import conformity, settings
+from flows import conformity, digests, settings
 from flows.check import load_run
 from flows.outcome import PublishedNight, TopRow
 from flows.progress import show_step
-from flows.settings import RunSettings
+from flows.settings import Workspace
 from geo import screen
 from geo.errors import StoreError
 from geo.model import LandUse, Market, Plan, Report
@@ -46,14 +46,16 @@ def publish_market(
     market: str, plan: str | None, night: str | None, stale: tuple[str, ...] = ()
 ) -> PublishedNight:
     """Screen, rank, write whole and swap in; what stood there before stays until the swap."""
-    where = settings.read_settings()
-    known, wanted, sources, land_use = load_run(market, plan, where)
+    workspace = settings.read_settings()
+    known, wanted, sources, land_use = load_run(market, plan, workspace)
     when = settings.parse_night(known, night)
     seconds: dict[str, float] = {}
-    made = _screen_night(known, wanted, sources, land_use, when, where, seconds, stale)
-    drawing = select.read_drawing_layers(settings.store_path(known, where), known, when, land_use)
+    made = _screen_night(known, wanted, sources, land_use, when, workspace, seconds, stale)
+    drawing = select.read_drawing_layers(
+        settings.store_path(known, workspace), known, when, land_use
+    )
     with show_step("Writing map and lists", seconds) as say:
-        folder = _write_and_swap(made, drawing, where.var / "published" / known.id)
+        folder = _write_and_swap(made, drawing, workspace.var / "published" / known.id)
         say(str(folder))
     return PublishedNight(
         folder=folder, report=made.report, top=list_top_rows(made.ranking), seconds=seconds
@@ -91,36 +93,29 @@ def _screen_night(
     sources: tuple[Source, ...],
     land_use: tuple[LandUse, ...],
     night: dt.date,
-    where: RunSettings,
+    workspace: Workspace,
     seconds: dict[str, float],
     stale: tuple[str, ...],
 ) -> _ScreenedNight:
-    path = settings.store_path(market, where)
-    snapshots = _snapshot_digests(path, market, night)
+    path = settings.store_path(market, workspace)
+    _require_store(path, market)
     with show_step("Selecting sites", seconds) as say:
         needs = screen.list_needs(market, plan)
         selected = select.select_sites(path, market, needs, land_use, night)
         sites = len(selected.screening.sites)
-        aside = sum(selected.set_aside.values())
-        if selected.parcels_in != sites + aside:
-            raise StoreError(
-                f"accounting for the parcels of {market.id}",
-                f"{selected.parcels_in} parcels in, but {sites} sites and {aside} set aside",
-                "report this as a fault of the program: every parcel must be accounted for",
-            )
         say(f"{sites:,} of {selected.parcels_in:,} parcels")
     with show_step("Screening", seconds):
         facts = screen.screen_sites(selected.screening, market, plan)
     with show_step("Ranking", seconds):
         ranking = rank.rank_sites(facts, plan)
     lines = select.describe_sources(path, market, night)
-    version = settings.program_version()
+    version = digests.program_version()
     said = {
-        "snapshots": snapshots,
+        "snapshots": _snapshot_digests(path, market, night),
         "sources": [source.model_dump(mode="json") for source in sources],
         "market": market.model_dump(mode="json"),
         "plan": plan.model_dump(mode="json", by_alias=True),
-        "catalogue": settings.digest_catalogue(where),
+        "catalogue": digests.digest_catalogue(workspace),
         "version": version,
         "stale": stale,
     }
@@ -131,7 +126,7 @@ def _screen_night(
         plan_id=plan.id,
         plan_title=plan.title,
         run_id=run_id,
-        plan_digest=settings.digest_plan(plan),
+        plan_digest=digests.digest_plan(plan),
         program_version=version,
         parcels_in=selected.parcels_in,
         sites=sites,
@@ -158,28 +153,20 @@ def _screen_night(
     return _ScreenedNight(ranking, report, selected.set_aside_parcels)
 
 
-def _snapshot_digests(path: Path, market: Market, night: dt.date) -> dict[str, str]:
-    """Return the digest of each source's snapshot as of `night`.
-
-    Raises StoreError where there is no store, or a source has never been pulled.
-    """
+def _require_store(path: Path, market: Market) -> None:
     if not path.is_file():
         raise StoreError(
             f"opening the store of market {market.id}",
             f"there is no {path}",
             f"run `padfinder refresh --market {market.id}` first",
         )
+
+
+def _snapshot_digests(path: Path, market: Market, night: dt.date) -> dict[str, str]:
+    """Return the digest of each source's snapshot as of `night`, by source id."""
     with store.open_store(path, read_only=True) as opened:
-        table = opened.read_snapshots(night)
-    digests = dict(zip(table["source_id"], table["digest"].astype(str), strict=True))
-    absent = [source for source in market.sources if source not in digests]
-    if absent:
-        raise StoreError(
-            f"publishing market {market.id} as of {night}",
-            f"no snapshot of {', '.join(absent)} in {path}",
-            f"run `padfinder refresh --market {market.id}`, and mend what it names",
-        )
-    return {source: digests[source] for source in sorted(market.sources)}
+        table = opened.read_snapshots(night, market.sources)
+    return dict(sorted(zip(table["source_id"], table["digest"].astype(str), strict=True)))
 
 
 def _write_and_swap(

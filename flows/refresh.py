@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from data import pull
-from flows import outcome, settings
+from flows import declarations, outcome, settings
 from flows.check import load_run
 from flows.outcome import SourceOutcome
 from flows.progress import show_step
@@ -29,11 +29,11 @@ def _is_down(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
 )
 def pull_source(source_id: str, market: str, night: str) -> SourceOutcome:
     """Pull one source and put it into the store, as of `night` (ISO date)."""
-    where = settings.read_settings()
-    known = settings.load_market(market, where)
-    source = settings.load_source(source_id, where)
-    folder = settings.find_files_folder(known, (source,), where)
-    store = settings.store_path(known, where)
+    workspace = settings.read_settings()
+    known = declarations.load_market(market, workspace)
+    source = declarations.load_source(source_id, workspace, known.id)
+    folder = settings.find_files_folder(known, (source,), workspace)
+    store = settings.store_path(known, workspace)
     store.parent.mkdir(parents=True, exist_ok=True)
     with show_step(f"Pulling {source_id}") as say:
         got = pull.refresh_source(source, known, folder, store, dt.date.fromisoformat(night))
@@ -68,13 +68,13 @@ def pull_all(market: str, night: str | None) -> tuple[list[SourceOutcome], dict[
 
     The store takes one writer, so the sources go one after the other.
     """
-    where = settings.read_settings()
-    known, _, sources, _ = load_run(market, None, where)
+    workspace = settings.read_settings()
+    known, _, sources, _ = load_run(market, None, workspace)
     with show_step("Looking for the files"):
-        settings.find_files_folder(known, sources, where)
+        settings.find_files_folder(known, sources, workspace)
     when = settings.parse_night(known, night)
     tried = pull_source.with_options(
-        retries=len(where.retry_delays_s), retry_delay_seconds=list(where.retry_delays_s)
+        retries=len(workspace.retry_delays_s), retry_delay_seconds=list(workspace.retry_delays_s)
     )
     outcomes: list[SourceOutcome] = []
     errors: dict[str, Exception] = {}
@@ -97,5 +97,5 @@ def pull_all(market: str, night: str | None) -> tuple[list[SourceOutcome], dict[
                 kind=type(got).__name__,
             )
         )
-    outcome.save_outcomes(tuple(outcomes), where.var / "runs" / known.id)
+    outcome.save_outcomes(tuple(outcomes), workspace.var / "runs" / known.id)
     return outcomes, errors

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from data import store
-from flows import outcome, settings
+from flows import declarations, outcome, settings
 from flows.outcome import PublishedNight
-from flows.settings import RunSettings
+from flows.settings import Workspace
 from geo import catalogue
 from geo.errors import StoreError
 from geo.model import Market
@@ -92,13 +92,13 @@ def print_site(folder: Path, market: Market, site: str) -> bool:
     return False
 
 
-def print_sources(market: Market, where: RunSettings) -> None:
+def print_sources(market: Market, workspace: Workspace) -> None:
     """Print each of the market's sources: age, rows, licence and health."""
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)
-    last = outcome.read_outcomes(where.var / "runs" / market.id)
+    last = outcome.read_outcomes(workspace.var / "runs" / market.id)
     today = settings.parse_night(market, None)
-    path = settings.store_path(market, where)
+    path = settings.store_path(market, workspace)
     held: dict[str, dict[str, object]] = {}
     if path.is_file():
         with store.open_store(path, read_only=True) as opened:
@@ -109,7 +109,7 @@ def print_sources(market: Market, where: RunSettings) -> None:
         right = name in {"rows", "days old"}
         table.add_column(name, no_wrap=True, justify="right" if right else "left")
     table.add_column("licence")
-    for source in settings.load_sources(market, where):
+    for source in declarations.load_sources(market, workspace):
         snapshot = held.get(source.id)
         rows = f"{snapshot['row_count']:,}" if snapshot else "-"
         seen = _parse_date(snapshot["last_seen"]) if snapshot else None

@@ -103,4 +103,4 @@ def test_prefect_yaml_names_flows_that_exist():
     assert pinned is not None
     assert f"prefect-version: {pinned[1]}\n" in text
     for name in re.findall(r"market: (\w+)", text):
-        assert (ROOT / f"flows/markets/{name}.toml").is_file()
+        assert (ROOT / f"data/markets/{name}/market.toml").is_file()

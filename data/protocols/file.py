@@ -165,7 +165,7 @@ def require_columns(names: Sequence[str], have: Sequence[str], file: str, source
         raise SourceChanged(
             f"reading {file} for source {source_id!r}",
             "; ".join(faults),
-            f"name the file's own columns in data/sources/{source_id}.toml",
+            f"name the file's own columns in sources/{source_id}.toml",
         )
 
 
@@ -184,7 +184,7 @@ def check_crs(own: Any, declared: str, file: str, source_id: str) -> pyproj.CRS:
     name = found.to_string() if found.to_epsg() else found.name
     raise ContractError(
         f"reading {file} for source {source_id!r}",
-        f"wrong CRS: {file} says it is in {name} ({found.name}), data/sources/{source_id}.toml "
+        f"wrong CRS: {file} says it is in {name} ({found.name}), sources/{source_id}.toml "
         f"declares {declared} ({wanted.name})",
         f"set fetch.crs to {name!r} if the file is right, or mend the file's label if it is not",
     )
@@ -323,5 +323,5 @@ def _unread(path: Path, source_id: str, wrong: str) -> SourceChanged:
     return SourceChanged(
         f"reading {path.name} for source {source_id!r}",
         f"{path.name} {wrong}",
-        f"fetch the file again, or correct [fetch] in data/sources/{source_id}.toml",
+        f"fetch the file again, or correct [fetch] in sources/{source_id}.toml",
     )

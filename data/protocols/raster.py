@@ -25,7 +25,7 @@ def read_raster(path: Path, source: Source, layer: Layer) -> Raster:
     declared = source.columns.get("value")
     band = int(declared.column) if declared and declared.column else 1
     doing = f"reading {path.name} for source {source.id!r}"
-    remedy = f"fetch the file again, or correct [fetch] in data/sources/{source.id}.toml"
+    remedy = f"fetch the file again, or correct [fetch] in sources/{source.id}.toml"
     try:
         with warnings.catch_warnings():
             # A file that says nowhere where it lies is refused below, with a remedy.

@@ -16,7 +16,6 @@ from geo.model import (
     Frozen,
     Fuel,
     Generator,
-    LandUse,
     Layer,
     NoiseRules,
     Pipes,
@@ -176,21 +175,8 @@ def load_column_tag(load_kw: float) -> str:
     return f"{load_kw:.12g}_kw"
 
 
-@cache
-def read_land_use() -> tuple[LandUse, ...]:
-    """Return every land-use table, by file name."""
-    folder = files(__package__).joinpath("land_use")
-    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".toml"))
-    return tuple(
-        parse_toml(LandUse, _text(f"land_use/{name}"), f"geo/catalogue/land_use/{name}")
-        for name in names
-    )
-
-
 def read_file_texts() -> dict[str, str]:
     """Return the text of every catalogue file by name: what the catalogue's digest is made of."""
     root = files(__package__)
     names = sorted(item.name for item in root.iterdir() if item.name.endswith(".toml"))
-    texts = {name: _text(name) for name in names}
-    land = sorted(i.name for i in root.joinpath("land_use").iterdir() if i.name.endswith(".toml"))
-    return texts | {f"land_use/{name}": _text(f"land_use/{name}") for name in land}
+    return {name: _text(name) for name in names}

@@ -44,7 +44,7 @@ def check_layer(frame: gpd.GeoDataFrame, layer: Layer, source_id: str) -> None:
         raise ContractError(
             f"holding source {source_id!r} to layer {layer.id!r}",
             "; ".join(faults),
-            f"correct the columns in data/sources/{source_id}.toml, or the file that it reads",
+            f"correct the columns in sources/{source_id}.toml, or the file that it reads",
         )
 
 

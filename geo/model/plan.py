@@ -1,6 +1,6 @@
 """A plan: what we would deploy, what must hold, and what counts how much."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -98,9 +98,11 @@ class PadPlan(Frozen):
     """The clearances that decide what ground is left, and how machines stand on it.
 
     `setbacks` are by class of zone, `other` for any that is not named, and hold wherever the text
-    of the zoning is not known. `electrical_condition` is
-    what faces the live parts: 1 nothing live or grounded, 2 grounded, 3 live.
+    of the zoning is not known. `electrical_condition` is what faces the live parts: 1 nothing live
+    or grounded, 2 grounded, 3 live. Keys in `retired` had a meaning once and are ignored.
     """
+
+    retired: ClassVar[frozenset[str]] = frozenset({"blocks_most"})
 
     structure: Structure = "accessory"
     setbacks: dict[ZoneClass | Literal["other"], Setback]
@@ -111,6 +113,13 @@ class PadPlan(Frozen):
     slope_most: Annotated[float, Field(gt=0)] | None = None
     access_width_m: Positive = 3.0
     exclusions: tuple[str, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_retired_keys(cls, raw: Any) -> Any:
+        if isinstance(raw, dict):
+            return {key: value for key, value in raw.items() if key not in cls.retired}
+        return raw
 
     @model_validator(mode="after")
     def _must_name_the_others(self) -> Self:

@@ -37,8 +37,8 @@ def plan(root):
 
 @pytest.fixture(scope="module")
 def market(root):
-    text = (root / "flows/markets/demo.toml").read_text("utf-8")
-    return parse_toml(Market, text, "flows/markets/demo.toml")
+    text = (root / "data/markets/demo/market.toml").read_text("utf-8")
+    return parse_toml(Market, text, "data/markets/demo/market.toml")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import shapely
 
-from flows import settings
+from flows import declarations, settings
 from geo.criteria.pad import room
 from geo.criteria.pad.ground import cut_buildable_ground
 from geo.model import Screening
@@ -27,7 +27,7 @@ def nobody(points, _site):
 
 
 def test_twenty_thousand_lots_with_buildings():
-    plan = even(settings.load_plan("default", settings.read_settings({})), 3.0)
+    plan = even(declarations.load_plan("default", settings.read_settings({})), 3.0)
     lots, buildings = made_lots(SITES)
     area = shapely.box(-1e6, -1e6, 1e7, 1e7)
     given = Screening(

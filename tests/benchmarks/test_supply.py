@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from flows import settings
+from flows import declarations, settings
 from geo import catalogue
 from geo.criteria.fuel import gas, plants
 from geo.criteria.grid import serving
@@ -63,7 +63,7 @@ def made(count: int, seed: int = 5):
 
 
 def seconds(count: int) -> float:
-    plan = settings.load_plan("default", settings.read_settings({}))
+    plan = declarations.load_plan("default", settings.read_settings({}))
     lots, layers, coverage = made(count)
     generator, fuels = plan_generator(plan), catalogue.read_fuels()
     begun = time.perf_counter()

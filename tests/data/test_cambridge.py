@@ -12,10 +12,9 @@ from data.database import open_engine
 from data.pull import refresh_source
 from data.select import describe_sources, read_drawing_layers, select_sites
 from data.snapshot import digest_frame
-from data.source import read_sources
-from geo import catalogue
 from geo.contract.toml import parse_toml
 from geo.model import Market, Needs, Plan
+from tests.built_in import read_land_use, read_sources
 
 ROOT = Path(__file__).parents[2]
 NIGHT = dt.date(2026, 3, 1)
@@ -34,12 +33,12 @@ def read_toml(model, name):
 
 @pytest.fixture(scope="module")
 def market():
-    return read_toml(Market, "flows/markets/cambridge.toml")
+    return read_toml(Market, "data/markets/cambridge/market.toml")
 
 
 @pytest.fixture(scope="module")
 def plan():
-    return read_toml(Plan, "flows/plans/cambridge.toml")
+    return read_toml(Plan, "data/markets/cambridge/plans/cambridge.toml")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def store(tmp_path_factory, cambridge_files, market):
 @pytest.fixture(scope="module")
 def selection(store, market, plan):
     needs = Needs(plan.sites, plan.noise.receptors, REACH)
-    return select_sites(store, market, needs, catalogue.read_land_use(), NIGHT)
+    return select_sites(store, market, needs, read_land_use(), NIGHT)
 
 
 def test_every_parcel_is_accounted_for(selection, cambridge_files):
@@ -77,7 +76,7 @@ def test_the_real_defects_are_counted(store, market):
 
 
 def test_every_code_that_occurs_is_in_the_table_but_one(cambridge_files):
-    (table,) = (one for one in catalogue.read_land_use() if one.jurisdiction == "cambridge_ma")
+    (table,) = (one for one in read_land_use() if one.jurisdiction == "cambridge_ma")
     parcels = gpd.read_parquet(cambridge_files / "parcels_fy2014.parquet")["UseCode"]
     tax = pd.read_csv(cambridge_files / "TaxFY14.csv", encoding="latin-1", dtype=str)["UseCode"]
     codes = set(parcels.dropna()) | set(tax.dropna())
@@ -107,7 +106,7 @@ def test_tax_rows_are_folded_as_pandas_would(selection, cambridge_files):
 
 def test_sites_agree_with_a_slow_oracle(selection, cambridge_files, plan):
     """GeoPandas, one lot at a time, straight from the files: a sample of whole lots."""
-    (table,) = (one for one in catalogue.read_land_use() if one.jurisdiction == "cambridge_ma")
+    (table,) = (one for one in read_land_use() if one.jurisdiction == "cambridge_ma")
     lots = gpd.read_parquet(cambridge_files / "parcels_fy2014.parquet")
     lots = lots[lots["ML"].str.match(r"\d+[A-Z]?-\d+$", na=False)]
     lots = lots[~lots["ML"].duplicated(keep=False)].to_crs("EPSG:26986")
@@ -155,7 +154,7 @@ def test_layers_within_reach_agree_with_a_slow_oracle(selection, cambridge_files
 
 
 def test_homes_within_reach_agree_with_a_slow_oracle(selection, store, market):
-    (table,) = (one for one in catalogue.read_land_use() if one.jurisdiction == "cambridge_ma")
+    (table,) = (one for one in read_land_use() if one.jurisdiction == "cambridge_ma")
     parcels = read_drawing_layers(store, market, NIGHT, (table,))["parcels"]
     homes = parcels[
         parcels["use_code"].map(
@@ -213,7 +212,7 @@ def test_a_second_night_changes_nothing(store, market, plan, selection, cambridg
         pulled = refresh_source(sources[source_id], market, cambridge_files, store, later)
         assert not pulled.changed
     needs = Needs(plan.sites, plan.noise.receptors, {})
-    again = select_sites(store, market, needs, catalogue.read_land_use(), later)
+    again = select_sites(store, market, needs, read_land_use(), later)
     pd.testing.assert_frame_equal(
         pd.DataFrame(again.screening.sites), pd.DataFrame(selection.screening.sites)
     )
@@ -233,7 +232,7 @@ def test_one_core_gives_what_many_give(store, market, plan, selection):
     engine = open_engine()
     engine.execute("set threads = 1")
     try:
-        alone = select_sites(store, market, needs, catalogue.read_land_use(), NIGHT)
+        alone = select_sites(store, market, needs, read_land_use(), NIGHT)
     finally:
         engine.execute("reset threads")
     pairs = [(alone.screening.sites, selection.screening.sites)]

@@ -105,7 +105,7 @@ def test_a_column_that_the_file_lacks_is_named_with_the_nearest(made, source, po
     columns = fields.pop("columns", SUBSTATION)
     with pytest.raises(SourceChanged, match=said) as caught:
         made(points(2, NAME=["a", "b"]), source("substations", "s.csv", columns, **fields))
-    assert "data/sources/tiny_substations.toml" in caught.value.remedy
+    assert "sources/tiny_substations.toml" in caught.value.remedy
 
 
 def test_a_column_that_the_layer_lacks_is_named_with_the_nearest(made, source, points):

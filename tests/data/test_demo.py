@@ -14,8 +14,9 @@ from data import demo
 from data.demo import assessor, layout, power, recipe
 from data.demo import lots as lots_of
 from data.protocols import file, raster
-from data.source import Source, read_sources
+from data.source import Source
 from geo import catalogue
+from tests.built_in import read_land_use, read_sources
 
 SMALL = 1_500
 
@@ -100,13 +101,13 @@ def test_every_file_reads_through_its_declaration(source: Source, town: Path) ->
 
 
 def test_market_and_town_name_the_same_sources() -> None:
-    market = Path(__file__).parents[2] / "flows" / "markets" / "demo.toml"
+    market = Path(__file__).parents[2] / "data/markets/demo/market.toml"
     text = market.read_text(encoding="utf-8")
     assert all(f'"{source.id}"' in text for source in sources())
 
 
 def test_every_use_and_zone_is_in_the_land_use_table() -> None:
-    known = catalogue.read_land_use()
+    known = read_land_use()
     table = next(one for one in known if one.jurisdiction == "demo_town")
     districts = recipe.DISTRICTS.values()
     assert {code for one in districts for code in one.uses} <= set(table.use)

@@ -15,8 +15,8 @@ import openpyxl
 import pytest
 
 from data.pull import refresh_source
-from data.source import read_sources
 from data.store import open_store
+from tests.built_in import read_sources
 
 NIGHT = dt.date(2026, 3, 1)
 CRS = "EPSG:26918"

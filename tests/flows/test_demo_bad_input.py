@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from data import demo
-from data.source import read_sources
 from flows import cli
+from tests.built_in import read_sources
 from tests.flows import hamlet
 
 PARCELS = 1_500

@@ -101,9 +101,7 @@ def test_a_retired_substation_serves_nobody_and_is_counted(messy):
     report, rows = messy
     assert report["counts"]["records"]["retired substations, not used"] == 1
     assert "OLD" not in set(rows["grid_source"]) | set(rows["second_source"].dropna())
-    assert any(
-        "retired substations, not used (1)" in line for line in report["first_lines"]
-    )
+    assert any("retired substations, not used (1)" in line for line in report["first_lines"])
 
 
 def test_a_feeder_that_says_999999_says_nothing(messy):

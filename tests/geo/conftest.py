@@ -35,8 +35,8 @@ def plan():
 
 @pytest.fixture(scope="session")
 def market():
-    text = (ROOT / "flows/markets/demo.toml").read_text(encoding="utf-8")
-    return parse_toml(Market, text, "flows/markets/demo.toml")
+    text = (ROOT / "data/markets/demo/market.toml").read_text(encoding="utf-8")
+    return parse_toml(Market, text, "data/markets/demo/market.toml")
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,12 @@ import datetime as dt
 import numpy as np
 
 from data import demo, pull, select
-from flows import settings
-from geo import catalogue
+from flows import declarations, settings
 from geo.criteria.noise import judge
 from geo.criteria.noise.sound import make_noise_source
 from geo.screen import list_needs, plan_generator
 from geo.sizing import size
+from tests.built_in import read_land_use
 
 NIGHT = dt.date(2026, 6, 1)
 SHORT = judge.judge_placements
@@ -22,10 +22,8 @@ def demo_town(folder, market, plan, parcels=demo.recipe.PARCELS):
     files, store = folder / "files", folder / "demo.duckdb"
     demo.write_town(files, parcels)
     for source_id in market.sources:
-        pull.refresh_source(settings.load_source(source_id, where), market, files, store, NIGHT)
-    chosen = select.select_sites(
-        store, market, list_needs(market, plan), catalogue.read_land_use(), NIGHT
-    )
+        pull.refresh_source(declarations.load_source(source_id, where), market, files, store, NIGHT)
+    chosen = select.select_sites(store, market, list_needs(market, plan), read_land_use(), NIGHT)
     return chosen.screening
 
 

@@ -7,13 +7,14 @@ from geo import catalogue
 from geo.contract.units import UNITS, unit_factor
 from geo.errors import ConfigError
 from geo.model import ReceptorClass
+from tests.built_in import read_land_use
 
 
 def test_every_row_names_its_source():
     rows = [
         *catalogue.read_generators().values(),
         *catalogue.read_fuels().values(),
-        *catalogue.read_land_use(),
+        *read_land_use(),
     ]
     rows += [*catalogue.read_spectra().values(), *catalogue.read_noise_rules().rule.values()]
     rows += [tank for fuel in catalogue.read_fuels().values() for tank in fuel.containers]
@@ -93,7 +94,7 @@ def test_more_fuel_never_stands_nearer():
 
 
 def test_a_code_stands_in_one_class_only_per_jurisdiction():
-    keys = [(table.jurisdiction, table.scheme) for table in catalogue.read_land_use()]
+    keys = [(table.jurisdiction, table.scheme) for table in read_land_use()]
     assert len(set(keys)) == len(keys)
 
 

@@ -33,7 +33,7 @@ def faults(frame, layer=None):
     with pytest.raises(ContractError) as caught:
         check_layer(frame, layer or read_layers()["substations"], "utility_x")
     assert "utility_x" in caught.value.doing
-    assert "data/sources/utility_x.toml" in caught.value.remedy
+    assert "sources/utility_x.toml" in caught.value.remedy
     return caught.value.wrong
 
 

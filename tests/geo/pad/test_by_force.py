@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from data import pull, select
-from flows import settings
-from geo import catalogue
+from flows import declarations, settings
 from geo.criteria.pad import room
 from geo.criteria.pad.ground import cut_buildable_ground
 from geo.equipment import block
 from geo.screen import list_needs, plan_generator
+from tests.built_in import read_land_use
 from tests.geo.force import fits_by_force
 from tests.geo.short_and_long import NIGHT, demo_town
 
@@ -28,7 +28,7 @@ FILES = Path(__file__).parents[4] / "shared/realdata/cambridge-ma"
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     where = settings.read_settings({})
-    market, plan = settings.load_market("demo", where), settings.load_plan("default", where)
+    market, plan = declarations.load_market("demo", where), declarations.load_plan("default", where)
     return demo_town(tmp_path_factory.mktemp("demo"), market, plan), plan
 
 
@@ -38,12 +38,13 @@ def cambridge(tmp_path_factory):
         settings.read_settings({}),
         tmp_path_factory.mktemp("cambridge") / "cambridge.duckdb",
     )
-    market, plan = settings.load_market("cambridge", where), settings.load_plan("cambridge", where)
-    for source_id in market.sources:
-        pull.refresh_source(settings.load_source(source_id, where), market, FILES, store, NIGHT)
-    chosen = select.select_sites(
-        store, market, list_needs(market, plan), catalogue.read_land_use(), NIGHT
+    market, plan = (
+        declarations.load_market("cambridge", where),
+        declarations.load_plan("cambridge", where),
     )
+    for source_id in market.sources:
+        pull.refresh_source(declarations.load_source(source_id, where), market, FILES, store, NIGHT)
+    chosen = select.select_sites(store, market, list_needs(market, plan), read_land_use(), NIGHT)
     return chosen.screening, plan
 
 
