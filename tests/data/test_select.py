@@ -523,7 +523,7 @@ def test_an_id_in_two_jurisdictions_is_refused(
     place = market(parcel_source.id, "b", zone_source.id)
     store, _ = pull(tmp_path, place, parcel_source, other, zone_source)
     both = (*land_use, land_use[0].model_copy(update={"jurisdiction": "other"}))
-    with pytest.raises(StoreError, match=r"\['7'\] stand in several jurisdictions"):
+    with pytest.raises(StoreError, match=r"\['7'\] are used in several jurisdictions"):
         select_sites(store, place, needs(), both, night)
 
 

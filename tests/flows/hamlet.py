@@ -157,22 +157,20 @@ def layers() -> dict[str, gpd.GeoDataFrame]:
 
 def write(folder: Path) -> None:
     """Write everything that a user gives, `padfinder.toml` included, into an empty folder."""
-    for name in ("own/markets", "own/plans", "own/sources", "own/land_use", "files/hamlet"):
+    for name in ("own/hamlet/plans", "own/hamlet/sources", "files/hamlet"):
         (folder / name).mkdir(parents=True)
     (folder / "padfinder.toml").write_text(
-        'files = "files"\nmarkets = ["own/markets"]\nplans = ["own/plans"]\n'
-        'sources = ["own/sources"]\nland_use = ["own/land_use"]\nretry_delays_s = []\n',
-        "utf-8",
+        'files = "files"\nmarkets = ["own"]\nretry_delays_s = []\n', "utf-8"
     )
     root = Path(__file__).parents[2]
     plan = (root / "flows/plans/default.toml").read_text("utf-8")
-    (folder / "own/plans/hamlet.toml").write_text(
+    (folder / "own/hamlet/plans/hamlet.toml").write_text(
         plan.replace('id = "default"', 'id = "hamlet"'), "utf-8"
     )
-    (folder / "own/markets/hamlet.toml").write_text(MARKET, "utf-8")
-    (folder / "own/land_use/hamlet.toml").write_text(LAND_USE, "utf-8")
+    (folder / "own/hamlet/market.toml").write_text(MARKET, "utf-8")
+    (folder / "own/hamlet/land_use.toml").write_text(LAND_USE, "utf-8")
     for layer, frame in layers().items():
-        (folder / f"own/sources/hamlet_{layer}.toml").write_text(source(layer), "utf-8")
+        (folder / f"own/hamlet/sources/hamlet_{layer}.toml").write_text(source(layer), "utf-8")
         frame.to_crs("EPSG:4326").to_file(
             folder / f"files/hamlet/{layer}.geojson", engine="pyogrio"
         )

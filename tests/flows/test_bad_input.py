@@ -69,11 +69,16 @@ def spoil(path: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "words"),
     [
-        ("own/markets/hamlet.toml", "title", "titel", ("'titel'", "'title'")),
-        ("own/plans/hamlet.toml", "service_m", "servise_m", ("servise_m", "'service_m'")),
-        ("own/sources/hamlet_zoning.toml", "licence", "license", ("'license'", "'licence'")),
-        ("own/sources/hamlet_zoning.toml", "zone_code", "zone_cod", ("zone_cod", "zone_code")),
-        ("own/land_use/hamlet.toml", "scheme", "sceme", ("'sceme'", "'scheme'")),
+        ("own/hamlet/market.toml", "title", "titel", ("'titel'", "'title'")),
+        ("own/hamlet/plans/hamlet.toml", "service_m", "servise_m", ("servise_m", "'service_m'")),
+        ("own/hamlet/sources/hamlet_zoning.toml", "licence", "license", ("'license'", "'licence'")),
+        (
+            "own/hamlet/sources/hamlet_zoning.toml",
+            "zone_code",
+            "zone_cod",
+            ("zone_cod", "zone_code"),
+        ),
+        ("own/hamlet/land_use.toml", "scheme", "sceme", ("'sceme'", "'scheme'")),
         ("padfinder.toml", "markets", "market", ("'market'", "'markets'")),
     ],
 )
@@ -119,17 +124,17 @@ def test_misspelt_key_in_the_catalogue(refused, monkeypatch, name, old, new):
 
 
 def test_broken_toml(town, refused):
-    spoil(town / "own/markets/hamlet.toml", "sources = [", "sources = ")
-    refused(CONFIG, "hamlet.toml", "not valid TOML")
+    spoil(town / "own/hamlet/market.toml", "sources = [", "sources = ")
+    refused(CONFIG, "hamlet/market.toml", "not valid TOML")
 
 
 def test_value_out_of_range(town, refused):
-    spoil(town / "own/plans/hamlet.toml", "usable_share = 0.25", "usable_share = 1.25")
-    refused(CONFIG, "hamlet.toml", "usable_share = 1.25")
+    spoil(town / "own/hamlet/plans/hamlet.toml", "usable_share = 0.25", "usable_share = 1.25")
+    refused(CONFIG, "hamlet/market.toml", "usable_share = 1.25")
 
 
 def test_unknown_source_is_named_with_its_market(town, refused):
-    spoil(town / "own/markets/hamlet.toml", "hamlet_mains", "hamlet_manes")
+    spoil(town / "own/hamlet/market.toml", "hamlet_mains", "hamlet_manes")
     refused(CONFIG, "hamlet_manes", "hamlet_mains")
 
 
@@ -177,7 +182,7 @@ def test_wrong_crs_in_the_declaration(town, refused):
     document = hamlet.geojson(path)
     document.pop("crs", None)
     path.write_text(json.dumps(document), "utf-8")
-    spoil(town / "own/sources/hamlet_mains.toml", "EPSG:4326", "EPSG:32619")
+    spoil(town / "own/hamlet/sources/hamlet_mains.toml", "EPSG:4326", "EPSG:32619")
     refused(CONTRACT, "mains.geojson", "EPSG:32619", "fetch.crs")
 
 
@@ -192,13 +197,13 @@ def test_no_crs_in_the_file(town, refused):
 
 
 def test_no_crs_in_the_declaration(town, refused):
-    spoil(town / "own/sources/hamlet_mains.toml", 'crs = "EPSG:4326"\n', "")
+    spoil(town / "own/hamlet/sources/hamlet_mains.toml", 'crs = "EPSG:4326"\n', "")
     refused(CONFIG, "hamlet_mains.toml", "'fetch.crs' is missing")
 
 
 def test_market_frame_that_is_not_metric(town, refused):
-    spoil(town / "own/markets/hamlet.toml", "EPSG:26986", "EPSG:2249")
-    refused(CONFIG, "hamlet.toml", "EPSG:2249", "metres")
+    spoil(town / "own/hamlet/market.toml", "EPSG:26986", "EPSG:2249")
+    refused(CONFIG, "hamlet/market.toml", "EPSG:2249", "metres")
 
 
 def test_null_geometry(town, refused):
@@ -210,7 +215,7 @@ def test_null_geometry(town, refused):
 
 
 def test_parcels_without_zoning_source(town, refused):
-    spoil(town / "own/markets/hamlet.toml", '"hamlet_zoning", ', "")
+    spoil(town / "own/hamlet/market.toml", '"hamlet_zoning", ', "")
     refused(CONFIG, "market hamlet", "'zoning'", "add a source")
 
 
@@ -247,7 +252,7 @@ def test_every_failure_is_named(town, refused):
 
 def test_disk_trouble_while_writing_leaves_last_night(town, padfinder, monkeypatch):
     """Publishing writes whole, then swaps: a fault in between leaves the last night."""
-    spoil(town / "own/plans/hamlet.toml", "target_kw = 1000", "target_kw = 1200")
+    spoil(town / "own/hamlet/plans/hamlet.toml", "target_kw = 1000", "target_kw = 1200")
     before = state(town)
 
     def full(*_: object) -> str:
@@ -276,10 +281,10 @@ def test_stale_ok_publishes_with_the_last_good_snapshot(town, padfinder):
 
 
 def test_check_names_all_faults_at_once(town, padfinder):
-    spoil(town / "own/markets/hamlet.toml", "title", "titel")
-    spoil(town / "own/plans/hamlet.toml", "natural_gas", "naturel_gas")
-    spoil(town / "own/sources/hamlet_mains.toml", "inches", "inchs")
-    spoil(town / "own/sources/hamlet_zoning.toml", "licence", "license")
+    spoil(town / "own/hamlet/market.toml", "title", "titel")
+    spoil(town / "own/hamlet/plans/hamlet.toml", "natural_gas", "naturel_gas")
+    spoil(town / "own/hamlet/sources/hamlet_mains.toml", "inches", "inchs")
+    spoil(town / "own/hamlet/sources/hamlet_zoning.toml", "licence", "license")
     ran = padfinder(town, "check")
     assert ran.code == CONFIG
     for word in ("'titel'", "naturel_gas", "'license'"):

@@ -76,9 +76,9 @@ def messy(tmp_path_factory):
         "mains": source("mains", "mains", MAINS),
     }
     for name, frame in frames.items():
-        (folder / f"own/sources/hamlet_{name}.toml").write_text(said[name], "utf-8")
+        (folder / f"own/hamlet/sources/hamlet_{name}.toml").write_text(said[name], "utf-8")
         frame.to_crs("EPSG:4326").to_file(folder / f"files/hamlet/{name}.geojson", engine="pyogrio")
-    market = folder / "own/markets/hamlet.toml"
+    market = folder / "own/hamlet/market.toml"
     market.write_text(
         market.read_text("utf-8").replace(
             '"hamlet_mains",', '"hamlet_mains", "hamlet_feeders", "hamlet_cells",'

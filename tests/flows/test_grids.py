@@ -27,9 +27,9 @@ def give(folder, east_m=0.0):
     text = text.replace('protocol = "file"', 'protocol = "raster"').replace("geojson", "tif")
     text = text.replace("EPSG:4326", hamlet.CRS)
     text = text[: text.index("[columns]")] + '[columns]\nvalue = { column = "1", unit = "dB(A)" }\n'
-    (folder / "own/sources/hamlet_ambient.toml").write_text(text, "utf-8")
+    (folder / "own/hamlet/sources/hamlet_ambient.toml").write_text(text, "utf-8")
     market = hamlet.MARKET.replace("sources = [", 'sources = ["hamlet_ambient", ')
-    (folder / "own/markets/hamlet.toml").write_text(market, "utf-8")
+    (folder / "own/hamlet/market.toml").write_text(market, "utf-8")
 
 
 def test_a_grid_listed_before_the_parcels_is_held_against_them(padfinder, tmp_path):

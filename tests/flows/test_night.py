@@ -123,7 +123,7 @@ def test_one_previous_night_is_kept(town, padfinder):
 
 def test_changed_plan_changes_the_run(town, padfinder):
     before = json.loads((published(town) / "report.json").read_text("utf-8"))
-    plan = town / "own/plans/hamlet.toml"
+    plan = town / "own/hamlet/plans/hamlet.toml"
     plan.write_text(plan.read_text("utf-8").replace("target_kw = 1000", "target_kw = 600"), "utf-8")
     assert padfinder(town, "publish", "-m", "hamlet").code == 0
     after = json.loads((published(town) / "report.json").read_text("utf-8"))
@@ -258,7 +258,7 @@ def answers() -> Iterator[Callable[[list[tuple[int, bytes]]], tuple[str, list[st
 
 
 def from_the_net(town: Path, url: str) -> None:
-    declared = town / "own/sources/hamlet_mains.toml"
+    declared = town / "own/hamlet/sources/hamlet_mains.toml"
     text = declared.read_text("utf-8")
     declared.write_text(text.replace('path = "mains.geojson"', f'url = "{url}"'), "utf-8")
     settings = town / "padfinder.toml"

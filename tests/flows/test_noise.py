@@ -105,7 +105,7 @@ def test_nothing_published_says_what_to_run(padfinder, tmp_path):
 
 
 def test_a_plan_changed_since_is_not_drawn_from(padfinder, town, loudest):
-    plan = town / "own/plans/hamlet.toml"
+    plan = town / "own/hamlet/plans/hamlet.toml"
     plan.write_text(plan.read_text("utf-8").replace("humidity_pct = 70", "humidity_pct = 50"))
     done = padfinder(town, "noise", "--market", "hamlet", "--site", loudest["site_id"])
     assert done.code == 7
@@ -125,7 +125,7 @@ def test_sources_pulled_again_since_are_not_drawn_from(padfinder, town, loudest)
 
 
 def test_spares_stand_idle(padfinder, town, loudest):
-    plan = town / "own/plans/hamlet.toml"
+    plan = town / "own/hamlet/plans/hamlet.toml"
     plan.write_text(plan.read_text("utf-8").replace("spares = 0", "spares = 1"))
     assert padfinder(town, "publish", "--market", "hamlet", "--night", "2026-03-31").code == 0
     row = ranked(town).set_index("site_id").loc[loudest["site_id"]]
