@@ -1,4 +1,4 @@
-"""Fetch one address to a file, and tell a source that is down from one that has changed."""
+"""Download a file, and tell a source that is down from one that has changed."""
 
 import json
 from collections.abc import Sequence
@@ -9,61 +9,73 @@ import httpx
 from geo.errors import PadfinderError, SourceChanged, SourceDown
 
 TIMEOUT_S = 60.0
-_SERVER_ERROR, _CLIENT_ERROR, _TOO_MANY = 500, 400, 429
+_SERVER_ERROR, _CLIENT_ERROR, _TOO_MANY_REQUESTS = 500, 400, 429
 _HEAD_BYTES = 65_536
 
 
 def download_file(
-    urls: Sequence[str], to: Path, *, source_id: str, timeout_s: float = TIMEOUT_S
+    urls: Sequence[str], path: Path, *, source_id: str, timeout_s: float = TIMEOUT_S
 ) -> str:
-    """Fetch the first of `urls` that answers into the file `to`, and return its address.
+    """Download the first of `urls` that answers into the file `path`, and return that address.
 
-    Nothing is left at `to` when all fail. Raises SourceDown (worth trying again: 5xx, 429, time
-    out, refused, cut off) or SourceChanged (4xx, or an error page or body in a 200), the first
-    address's error, naming every address tried.
+    Args:
+        urls: Addresses to try, in order.
+        path: The file to write. It does not exist if every address fails.
+        source_id: The source, for error messages.
+        timeout_s: Seconds to wait for the server to answer, and for each further part.
+
+    Returns:
+        The address that answered.
+
+    Raises:
+        SourceDown: An address may answer later: 5xx, 429, time out, refused or cut off.
+        SourceChanged: No address will answer before somebody acts: 4xx, or an error page or an
+            error body in a 200. Either error is the first address's and names every address tried.
     """
     failures: list[PadfinderError] = []
     for url in urls:
         try:
-            _fetch(url, to, source_id, timeout_s)
+            _download(url, path, source_id, timeout_s)
         except (SourceDown, SourceChanged) as error:
-            to.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             failures.append(error)
         else:
             return url
     if len(failures) == 1:
         raise failures[0]
-    # One address that is merely down may be back at the next try, whatever the others say.
-    kind = SourceDown if any(isinstance(one, SourceDown) for one in failures) else SourceChanged
-    raise kind(failures[0].doing, "; ".join(one.wrong for one in failures), failures[0].remedy)
+    # An address that is merely down may answer at the next try, whatever the others did.
+    is_down = any(isinstance(failure, SourceDown) for failure in failures)
+    kind = SourceDown if is_down else SourceChanged
+    wrong = "; ".join(failure.wrong for failure in failures)
+    raise kind(failures[0].doing, wrong, failures[0].remedy)
 
 
-def _fetch(url: str, to: Path, source_id: str, timeout_s: float) -> None:
-    doing = f"fetching source {source_id!r}"
-    again = "try again later; the last good snapshot stays in use"
-    look = f"open the address, and correct url in sources/{source_id}.toml if it has moved"
+def _download(url: str, path: Path, source_id: str, timeout_s: float) -> None:
+    doing = f"downloading source {source_id!r}"
+    retry = "try again later; the last good snapshot stays in use"
+    check = f"open the address, and correct url in sources/{source_id}.toml if it has moved"
     try:
         with (
             httpx.stream("GET", url, timeout=timeout_s, follow_redirects=True) as answer,
-            to.open("wb") as file,
+            path.open("wb") as file,
         ):
             status = answer.status_code
-            if status >= _SERVER_ERROR or status == _TOO_MANY:
-                raise SourceDown(doing, f"{url} answers {status}", again)
+            if status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS:
+                raise SourceDown(doing, f"{url} answers {status}", retry)
             if status >= _CLIENT_ERROR:
-                raise SourceChanged(doing, f"{url} answers {status}", look)
+                raise SourceChanged(doing, f"{url} answers {status}", check)
             for part in answer.iter_bytes():
                 file.write(part)
     except httpx.HTTPError as error:
-        raise SourceDown(doing, f"{url}: {type(error).__name__} {error}", again) from error
+        raise SourceDown(doing, f"{url}: {type(error).__name__} {error}", retry) from error
     except httpx.InvalidURL as error:
-        raise SourceChanged(doing, f"{url} is not an address: {error}", look) from error
-    if fault := _find_error(to):
-        raise SourceChanged(doing, f"{url} answers 200 with {fault}", look)
+        raise SourceChanged(doing, f"{url} is not an address: {error}", check) from error
+    if body_error := _find_error(path):
+        raise SourceChanged(doing, f"{url} answers 200 with {body_error}", check)
 
 
 def _find_error(path: Path) -> str | None:
-    """Return what is wrong with a body that says it is fine, or None."""
+    """Return what is wrong with the body of an answer whose status is 200, or None."""
     size = path.stat().st_size
     if size == 0:
         return "an empty body"

@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from data import conform, http, raster_place
-from data.conform import Bounds
 from data.protocols import file as file_protocol
 from data.protocols import raster as raster_protocol
+from data.shapes import Bounds
 from data.snapshot import SnapshotContent
 from data.source import FetchOptions, Source
 from data.store import PutResult, open_store

@@ -6,7 +6,7 @@ import pyproj
 import shapely
 from shapely.geometry import box
 
-from data.conform import CRS_MARGIN, Bounds, crs_bounds
+from data.shapes import CRS_MARGIN, Bounds, crs_bounds
 from data.source import Source
 from geo.errors import ContractError
 from geo.model import Layer, Market, Raster

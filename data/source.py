@@ -1,4 +1,4 @@
-"""What a source declares: where its data are, and how its columns become a layer's."""
+"""A source: one public dataset, declared in a TOML file."""
 
 import datetime as dt
 from typing import Annotated, Literal, Self
@@ -7,19 +7,29 @@ import pyproj
 from pydantic import Field, model_validator
 
 from geo.contract.units import UNITS
-from geo.model import Frozen
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from geo.errors import ConfigError
+from geo.model import Frozen, Share
 
 
 class FetchOptions(Frozen):
-    """Where the data stand and how to read them.
+    """Where the data are and how to read them.
 
-    `path` is relative to the folder of files that the user gives; `url` is fetched instead.
-    `crs` is what the coordinates are in: it must agree with the file's own where that has one,
-    and stands in for it where it has none. A CSV or a workbook names its coordinate columns in `x`
-    and `y`, or the source has a `place`. A workbook's `member` is the sheet (else its first) and
-    `header_row` the row of the titles, the first being 1; a title's line breaks are read as spaces.
+    Attributes:
+        protocol: How the data are read: rows of a file, or the cells of a raster.
+        path: The file, relative to the folder of files that the user gives.
+        url: Address of the file, where it is fetched instead.
+        fallback_urls: Addresses to try where `url` does not answer.
+        crs: CRS of the coordinates. It must agree with the file's own CRS, and is used where the
+            file has none.
+        member: Layer of the file, or sheet of the workbook (by default the first).
+        header_row: Row of a workbook that holds the titles; the first is 1. Line breaks in a title
+            are read as spaces.
+        x: Column of a CSV or workbook with the x coordinate (easting, longitude). A table without
+            coordinates needs a `place`.
+        y: Column with the y coordinate (northing, latitude).
+        encoding: Text encoding of a CSV.
+        delimiter: Character between the columns of a CSV.
+        decimal: Decimal mark of numbers in text.
     """
 
     protocol: Literal["file", "raster"]
@@ -36,14 +46,14 @@ class FetchOptions(Frozen):
     decimal: str = "."
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
+    def _has_one_location(self) -> Self:
         if (self.path is None) == (self.url is None):
             raise ValueError("give either path or url")
         return self
 
 
-# What only makes sense for something read from a column of the source.
-_OF_A_COLUMN = (
+# Options that only apply to a column of the source, not to a constant value.
+_COLUMN_OPTIONS = (
     "missing", "map", "other", "rename", "units", "rating", "date_was", "least", "most", "twin",
     "times", "fill_down",
 )  # fmt: skip
@@ -52,24 +62,34 @@ _OF_A_COLUMN = (
 class ColumnOrigin(Frozen):
     """How one column of the layer comes from the source's own.
 
-    Exactly one of `column` (the source's name for it) and `value` (the same for every row, in
-    `unit`). What is done to a column, in this order; what was filled, spelt alike, read back,
-    not believed or not readable is counted in the snapshot's notes:
+    Give exactly one of `column` and `value`. The options are applied in the order in which they
+    are listed here. The snapshot's notes count what was filled, renamed, read back from a date,
+    unreadable or taken as missing.
 
-    `fill_down`: a blank is the value above it, as in the merged cells of a workbook.
-    `missing`: the texts that mean "not known".
-    `map`: turns codes into the layer's words (`other` for those not listed, else they are a fault).
-    `rename`: other spellings of a name; a name that is not listed stays as it is.
-    `unit`: the source's unit. `units`: each text carries its own: what may follow the number
-    ("60 psig", "7 in WC"), and the unit of geo.measure that it means; "" is a bare number. Any
-    other is unreadable.
-    `rating`: several stages in one text, "20/26.67/33.33" or "115-13.8": the highest or the first
-    of them; unreadable if any stage is. `date_was`: how the spreadsheet read a rating that it then
-    turned into a date ("%m/%d/%y": 12/16/20 became 2020-12-16); such dates are written back.
-    `twin`: a 0 counts only where that column of the source is not empty, else it is missing.
-    `least`, `most`: in the layer's unit; a value beyond them is taken as missing.
-    `times`: a column of the source to multiply by (three banks of 5 MVA are 15).
-    `fold`: how several rows become one, in a join or a group. `first` is the first that is known.
+    Attributes:
+        column: The source's name for the column.
+        value: The same value for every row, in `unit`.
+        fill_down: Whether a blank takes the value above it, as in the merged cells of a workbook.
+        missing: Texts that mean "not known".
+        map: The layer's word for each code. A code that is not listed is an error, unless `other`
+            is given.
+        other: The layer's word for every code that `map` does not list.
+        rename: Other spellings of a name. A name that is not listed stays as it is.
+        unit: The source's unit.
+        units: What may follow a number in the text ("60 psig", "7 in WC"), each with the unit of
+            geo.contract.units that it means; "" is a number alone. Any other is unreadable.
+        rating: For several stages in one text, "20/26.67/33.33" or "115-13.8": take the highest or
+            the first. A rating is unreadable if any stage is.
+        date_was: Date format in which a spreadsheet read a rating that it then turned into a date
+            ("%m/%d/%y": 12/16/20 became 2020-12-16). Such dates are turned back into ratings.
+        twin: Column of the source that must not be empty for a 0 to count; a 0 beside an empty
+            twin is missing.
+        least: A lower value is taken as missing. In the layer's unit.
+        most: A higher value is taken as missing. In the layer's unit.
+        times: Column of the source to multiply by (three banks of 5 MVA are 15).
+        date_format: Format of a date in text; ISO 8601 by default.
+        fold: How the values of several rows are combined, in a join or a group. `first` is the
+            first that is known.
     """
 
     column: str | None = None
@@ -91,23 +111,23 @@ class ColumnOrigin(Frozen):
     fold: Literal["first", "sum", "min", "max"] = "first"
 
     @model_validator(mode="after")
-    def _one_origin(self) -> Self:
+    def _has_one_origin(self) -> Self:
         if (self.column is None) == (self.value is None):
             raise ValueError("give either column or value")
         if self.column is None:
-            for name in _OF_A_COLUMN:
+            for name in _COLUMN_OPTIONS:
                 if getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"{name} is of a column of the source, and value has none")
+                    raise ValueError(f"{name} applies to a column of the source, not to a value")
         return self
 
     @model_validator(mode="after")
-    def _must_agree_with_itself(self) -> Self:
+    def _options_are_consistent(self) -> Self:
         if self.units and self.unit:
             raise ValueError("give either unit or units")
         if unknown := sorted(set(self.units.values()) - set(UNITS)):
             raise ValueError(f"units: {unknown[0]!r} is not a known unit")
         if self.date_was is not None and self.rating is None:
-            raise ValueError("date_was is of a rating: give rating too")
+            raise ValueError("date_was applies to a rating: give rating too")
         if self.least is not None and self.most is not None and self.least > self.most:
             raise ValueError(f"least {self.least:g} is above most {self.most:g}")
         if self.map and self.rename:
@@ -115,20 +135,30 @@ class ColumnOrigin(Frozen):
         return self
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def source_columns(self) -> tuple[str, ...]:
         """Return every column of the source that is read."""
         return tuple(name for name in (self.column, self.twin, self.times) if name is not None)
 
     @property
-    def counts(self) -> tuple[str, ...]:
-        """Return the names of what is declared that only a number can have."""
+    def number_options(self) -> tuple[str, ...]:
+        """Return the declared options that only a number can have."""
         names = ("units", "rating", "twin", "least", "most", "times")
-        given = [name for name in names if getattr(self, name) not in (None, {})]
-        return (*given, *(("fold = sum",) if self.fold == "sum" else ()))
+        declared = [name for name in names if getattr(self, name) not in (None, {})]
+        return (*declared, *(("fold = sum",) if self.fold == "sum" else ()))
 
 
 class JoinedTable(Frozen):
-    """A second table that shares a key with the first; several rows to a key are folded."""
+    """A second table that shares a key with the first; several rows of one key are folded.
+
+    Attributes:
+        path: The table's file, a CSV.
+        key: Its column with the key.
+        to: The first table's column with the key.
+        encoding: Text encoding of the file.
+        delimiter: Character between its columns.
+        columns: The layer's columns that come from the table.
+        count_as: The layer's column that holds how many rows were folded.
+    """
 
     path: str
     key: str
@@ -140,22 +170,35 @@ class JoinedTable(Frozen):
 
 
 class Grouping(Frozen):
-    """Rows of one thing become one: those whose layer column `by` holds the same.
+    """Rows of one thing become one row.
 
-    Each column is folded by its own `fold`, a joined one by `first`; the shape is the first there
-    is. Unlike a join's, a sum of which a part is missing is missing. Where no column is filled
-    down the rows are first put in order, so that `first` does not hang on the file's order.
+    Each column is combined by its own `fold`, a joined one by `first`; the shape is the first that
+    is known. A sum with a missing part is missing, unlike a join's. Where no column is filled down,
+    the rows are sorted first, so that `first` does not depend on the file's order.
+
+    Attributes:
+        by: The layer's column whose value rows of one thing share.
     """
 
     by: str
 
 
 class PlaceTable(Frozen):
-    """A second table that says where things are, for rows without coordinates of their own.
+    """A second table that says where things are, for rows without coordinates.
 
-    `to` is the layer's column that holds what the table has in `key`; blanks around either do not
-    count. Of several rows of one key the one farthest west, then south, is taken. `crs` is what `x`
-    and `y` are in, where it is not fetch.crs.
+    Blanks around a key do not count. Of several rows of one key, the one farthest west, then south,
+    is taken.
+
+    Attributes:
+        path: The table's file, a CSV.
+        key: Its column with the key.
+        to: The layer's column with the key.
+        x: Its column with the x coordinate.
+        y: Its column with the y coordinate.
+        crs: CRS of x and y, where it is not fetch.crs.
+        encoding: Text encoding of the file.
+        delimiter: Character between its columns.
+        decimal: Decimal mark of its numbers.
     """
 
     path: str
@@ -180,8 +223,12 @@ class PlaceTable(Frozen):
 class Coverage(Frozen):
     """The area inside which the layer is complete, so that absence is a fact.
 
-    `bounds`: the box around the rows; `hull`: their convex hull; `file`: the polygons of a file
-    beside the source's; `none`: not known, so absence says nothing.
+    Attributes:
+        kind: `bounds`: the box around the rows; `hull`: their convex hull; `file`: the polygons of
+            a file; `none`: not known, so that absence says nothing.
+        path: The file of polygons.
+        crs: Its CRS, where that is neither the file's own nor fetch.crs.
+        reason: Why the coverage is not known, for readers.
     """
 
     kind: Literal["bounds", "hull", "file", "none"]
@@ -191,7 +238,15 @@ class Coverage(Frozen):
 
 
 class Expectations(Frozen):
-    """What a healthy answer looks like; outside it the source has changed and a person decides."""
+    """What the source is expected to hold; otherwise it has changed and a person decides.
+
+    Attributes:
+        rows_min: The least number of rows of the layer.
+        rows_max: The largest number of rows of the layer.
+        null_geometry_share_max: The largest share of rows without geometry.
+        unreadable_share_max: The largest share of unreadable values in a column.
+        shrink_share_max: The largest share of rows that may disappear from one night to the next.
+    """
 
     rows_min: Annotated[int, Field(ge=1)] = 1
     rows_max: int | None = None
@@ -204,6 +259,26 @@ class Source(Frozen):
     """One public dataset: what it is, where it is, and how its columns become a layer's.
 
     Rows go through `where` and `drop`, the columns and the join, then `group`, then `place`.
+
+    Attributes:
+        id: Name of the source and of its file.
+        layer: The layer that the source fills.
+        title: Name of the dataset, for readers.
+        publisher: Who publishes it.
+        licence: Its license.
+        attribution: What must be written beside it.
+        redistribute: Whether the license allows passing the data on.
+        vintage: Date of the data.
+        note: What a reader should know.
+        fetch: Where the data are and how to read them.
+        columns: The layer's columns that come from the source.
+        where: Values to keep, by column of the source; "" means missing.
+        drop: Values to leave out, by column of the source; "" means missing.
+        join: A second table with more columns.
+        group: Which rows become one.
+        place: A second table that says where things are.
+        coverage: The area inside which the layer is complete.
+        expect: What the source is expected to hold.
     """
 
     id: str
@@ -232,5 +307,7 @@ class Source(Frozen):
             ("place.to", self.place and self.place.to),
         ):
             if name and name not in self.columns:
-                raise ValueError(f"{key} = {name!r} is none of its columns ({list(self.columns)})")
+                raise ValueError(
+                    f"{key} = {name!r} is not one of its columns ({list(self.columns)})"
+                )
         return self

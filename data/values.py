@@ -1,6 +1,6 @@
-"""Turn a source's texts into a layer's values: types, units, ratings and what means missing.
+"""Turn a source's texts into a layer's values: types, units, ratings and missing markers.
 
-Pure: columns in, columns out. What cannot be read is missing, and a note says how many.
+Pure: columns in, columns out. What cannot be read is missing, and a note counts it.
 """
 
 import re
@@ -24,13 +24,13 @@ DTYPES: dict[str, Any] = {
     "boolean": "boolean",
     "date": "datetime64[us]",
 }
-_COUNTED = ("float", "integer")
-_SAMPLES = 3
-_TRUTHS = {
+_NUMBER_TYPES = ("float", "integer")
+_MAX_SAMPLES = 3
+_BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
-# A number, its marks, stages and blanks; then what follows it, from the first other character on.
+# A number with its marks, stages and blanks; then its unit, from the first other character on.
 _NUMBER_AND_UNIT = re.compile(
     rf"^(?P<number>[-+\u2212]?[\d.,][\d.,/\-{BLANKS}]*?)[{BLANKS}]*(?P<unit>[^\d.,/\-{BLANKS}].*)?$"
 )
@@ -39,46 +39,62 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]00:00:00.*)?")
 
 
 def text_values(values: pd.Series) -> pd.Series:
-    """Return values as text without blanks around it; whole numbers have no decimals."""
+    """Return values as text without blanks around it; whole numbers have no decimals.
+
+    >>> text_values(pd.Series([7.0, 2.5])).tolist()
+    ['7', '2.5']
+    """
     if pd.api.types.is_float_dtype(values.dtype):
-        whole = values.notna() & (values % 1 == 0) & (values.abs() < 2**53)
-        words = values.astype("object").where(values.notna())
-        words[whole] = values[whole].astype("int64").astype("str")
+        is_whole = values.notna() & (values % 1 == 0) & (values.abs() < 2**53)
+        texts = values.astype("object").where(values.notna())
+        texts[is_whole] = values[is_whole].astype("int64").astype("str")
     else:
-        words = values.astype("object").where(values.notna())
-    words = words.map(str, na_action="ignore").astype("str").str.strip()
-    return words.where(words != "")
+        texts = values.astype("object").where(values.notna())
+    texts = texts.map(str, na_action="ignore").astype("str").str.strip()
+    return texts.where(texts != "")
 
 
 def read_column(
     rows: pd.DataFrame, name: str, origin: ColumnOrigin, column: Column, source: Source, file: str
 ) -> tuple[pd.Series, list[str]]:
-    """Return one column of the layer, in its type and unit, and what was done to read it.
+    """Return one column of the layer, in its type and unit, and notes on how it was read.
 
-    Raises ContractError for codes that the map does not list, and for more unreadable values than
-    the source expects.
+    Args:
+        rows: The source's rows.
+        name: The layer's name for the column.
+        origin: How the column comes from the source's own.
+        column: The layer's type and unit.
+        source: The source, for its decimal mark and what it is expected to hold.
+        file: The source's file name, for messages.
+
+    Returns:
+        The values, one per row, and notes on what was renamed, unreadable or taken as missing.
+
+    Raises:
+        ContractError: A code is not in the map, or more values are unreadable than expected.
     """
     decimal = source.fetch.decimal
     if origin.column is None:
-        held = str(origin.value) if column.type == "string" else origin.value
-        constant = pd.Series([held] * len(rows), index=rows.index)
+        value = str(origin.value) if column.type == "string" else origin.value
+        constant = pd.Series([value] * len(rows), index=rows.index)
         values, _, _ = _convert_type(constant, origin, column, decimal)
         return values.astype(DTYPES[column.type]), []
-    words = text_values(rows[origin.column])
-    raw, notes = _apply_code_names(rows, words, name, origin, source, file)
-    values, unread, said = _convert_type(raw, origin, column, decimal)
-    what = "date" if column.type == "date" else "number"
-    notes += _note_unreadable(words, unread, what, (origin.column, name), source, file)
-    notes += said
-    if column.type in _COUNTED:
-        values, said = _drop_unbelievable(values, rows, origin, column)
-        notes += said
+    texts = text_values(rows[origin.column])
+    raw, notes = _apply_code_names(rows, texts, name, origin, source, file)
+    values, is_unreadable, more_notes = _convert_type(raw, origin, column, decimal)
+    kind = "date" if column.type == "date" else "number"
+    notes += _note_unreadable(texts, is_unreadable, kind, (origin.column, name), source, file)
+    notes += more_notes
+    if column.type in _NUMBER_TYPES:
+        values, more_notes = _drop_unbelievable(values, rows, origin, column)
+        notes += more_notes
     if origin.times is not None:
-        written = text_values(rows[origin.times])
+        texts = text_values(rows[origin.times])
         times = parse_numbers(rows[origin.times], decimal)
-        unread = written.notna() & times.isna()
-        notes += _note_unreadable(written, unread, "number", (origin.times, name), source, file)
-        if count := int((values.notna() & written.isna()).sum()):
+        is_unreadable = texts.notna() & times.isna()
+        names = (origin.times, name)
+        notes += _note_unreadable(texts, is_unreadable, "number", names, source, file)
+        if count := int((values.notna() & texts.isna()).sum()):
             without = f"{count_noun(count, 'value')} without {origin.times}"
             notes.append(f"{origin.column}: {without}, taken as missing")
         values *= times
@@ -94,41 +110,42 @@ def fill_down(
     notes: list[str] = []
     names = [origin.column for origin in columns.values() if origin.fill_down]
     for name in dict.fromkeys(name for name in names if name is not None):
-        blank = text_values(rows[name]).isna()
-        whole = rows[name].where(~blank).ffill()
-        rows = rows.assign(**{name: whole})
-        if count := int((blank & whole.notna()).sum()):
+        is_blank = text_values(rows[name]).isna()
+        filled = rows[name].where(~is_blank).ffill()
+        rows = rows.assign(**{name: filled})
+        if count := int((is_blank & filled.notna()).sum()):
             notes.append(f"{name}: {count_noun(count, 'blank')} filled from above")
     return rows, notes
 
 
 def _apply_code_names(
-    rows: pd.DataFrame, words: pd.Series, name: str, origin: ColumnOrigin, source: Source, file: str
+    rows: pd.DataFrame, texts: pd.Series, name: str, origin: ColumnOrigin, source: Source, file: str
 ) -> tuple[pd.Series, list[str]]:
-    """Return what a column holds, less its markers, with codes and names as they are declared."""
-    known = words.notna() & ~words.isin(_missing_markers(origin))
+    """Return a column without its missing markers, its codes and names as they are declared."""
+    is_known = texts.notna() & ~texts.isin(_missing_markers(origin))
     if origin.map:
-        unlisted = known & ~words.isin(list(origin.map))
-        if unlisted.any() and origin.other is None:
+        is_unlisted = is_known & ~texts.isin(list(origin.map))
+        if is_unlisted.any() and origin.other is None:
             raise ContractError(
                 f"reading {file} for source {source.id!r}",
-                f"column {origin.column!r} holds {count_texts(words[unlisted])}, which the map of "
-                f"{name} does not list",
-                f"add them to columns.{name}.map in sources/{source.id}.toml, or give other",
+                f"column {origin.column!r} holds {count_texts(texts[is_unlisted])}, which the map "
+                f"of {name} does not list",
+                f"add them to columns.{name}.map in sources/{source.id}.toml, or set "
+                f"columns.{name}.other",
             )
-        return words.map(origin.map).where(~unlisted, origin.other).where(known), []
+        return texts.map(origin.map).where(~is_unlisted, origin.other).where(is_known), []
     if origin.rename:
-        other = known & words.isin(list(origin.rename))
-        spelt = count_noun(int(other.sum()), "name") + " in another spelling"
-        notes = [f"{origin.column}: {spelt}"] if other.any() else []
-        return words.map(origin.rename).where(other, words).where(known), notes
-    return rows[origin.column].where(known), []
+        is_renamed = is_known & texts.isin(list(origin.rename))
+        renamed = count_noun(int(is_renamed.sum()), "name") + " in another spelling"
+        notes = [f"{origin.column}: {renamed}"] if is_renamed.any() else []
+        return texts.map(origin.rename).where(is_renamed, texts).where(is_known), notes
+    return rows[origin.column].where(is_known), []
 
 
 def _note_unreadable(
-    words: pd.Series,
-    unread: pd.Series,
-    what: str,
+    texts: pd.Series,
+    is_unreadable: pd.Series,
+    kind: str,
     names: tuple[str, str],
     source: Source,
     file: str,
@@ -137,134 +154,136 @@ def _note_unreadable(
 
     `names` are the source's name of the column and the layer's.
     """
-    count = int(unread.sum())
-    if count > source.expect.unreadable_share_max * len(words):
+    count = int(is_unreadable.sum())
+    if count > source.expect.unreadable_share_max * len(texts):
         raise ContractError(
             f"reading {file} for source {source.id!r}",
-            f"column {names[0]!r}: {count} of {len(words)} rows are not a {what}, such as "
-            f"{join_choices(sorted(set(words[unread]))[:_SAMPLES])}",
+            f"column {names[0]!r}: {count} of {len(texts)} rows are not a {kind}, such as "
+            f"{join_choices(sorted(set(texts[is_unreadable]))[:_MAX_SAMPLES])}",
             f"list what means missing in columns.{names[1]}.missing, or raise "
             f"expect.unreadable_share_max in sources/{source.id}.toml",
         )
-    return (
-        [f"{names[0]}: {count_noun(count, f'unreadable {what}')}, taken as missing"]
-        if count
-        else []
-    )
+    if count == 0:
+        return []
+    return [f"{names[0]}: {count_noun(count, f'unreadable {kind}')}, taken as missing"]
 
 
 def _convert_type(
     raw: pd.Series, origin: ColumnOrigin, column: Column, decimal: str
 ) -> tuple[pd.Series, pd.Series, list[str]]:
-    """Return `raw` in the column's type and unit, which rows could not be read, and notes."""
-    if column.type in _COUNTED:
+    """Return `raw` in the column's type and unit, which rows are unreadable, and notes."""
+    if column.type in _NUMBER_TYPES:
         return _convert_quantity(raw, origin, column, decimal)
-    words = text_values(raw)
+    texts = text_values(raw)
     if column.type == "string":
-        return words, pd.Series(False, index=raw.index), []
+        return texts, pd.Series(False, index=raw.index), []
     if column.type == "boolean":
-        truths = words.str.lower().map(_TRUTHS)
-        return truths, words.notna() & truths.isna(), []
+        booleans = texts.str.lower().map(_BOOLEANS)
+        return booleans, texts.notna() & booleans.isna(), []
     if pd.api.types.is_datetime64_any_dtype(raw.dtype):
         dates = raw.dt.tz_localize(None)
     else:
         dates = pd.to_datetime(
-            words, format=origin.date_format or "ISO8601", errors="coerce", utc=True
+            texts, format=origin.date_format or "ISO8601", errors="coerce", utc=True
         ).dt.tz_localize(None)
-    return dates, words.notna() & dates.isna(), []
+    return dates, texts.notna() & dates.isna(), []
 
 
 def _convert_quantity(
     raw: pd.Series, origin: ColumnOrigin, column: Column, decimal: str
 ) -> tuple[pd.Series, pd.Series, list[str]]:
-    """Return numbers in the column's unit, which rows hold none that can be read, and notes."""
+    """Return numbers in the column's unit, which rows are unreadable, and notes."""
     notes: list[str] = []
-    plain = raw
+    numbers = raw
     factors: float | pd.Series = 1.0
     if origin.unit and column.unit:
         factors = convert_units(1.0, origin.unit, column.unit)
     if origin.units and column.unit:
-        parts = _write_decimals(plain, decimal).str.extract(_NUMBER_AND_UNIT)
-        plain = parts["number"]
-        # One blank or two between the words of a unit are the same unit.
-        units = parts["unit"].fillna("").str.split().str.join(" ")
-        each = {said: convert_units(1.0, unit, column.unit) for said, unit in origin.units.items()}
-        factors = units.map(each).astype("float64")
+        parts = _write_decimals(numbers, decimal).str.extract(_NUMBER_AND_UNIT)
+        numbers = parts["number"]
+        # Several blanks between the words of a unit count as one.
+        suffixes = parts["unit"].fillna("").str.split().str.join(" ")
+        factor_of = {
+            suffix: convert_units(1.0, unit, column.unit) for suffix, unit in origin.units.items()
+        }
+        factors = suffixes.map(factor_of).astype("float64")
     if origin.rating:
-        plain, said = _restore_ratings(_write_decimals(plain, decimal), origin)
-        notes += said
-        values = _pick_stage(plain, origin.rating, decimal)
+        ratings, more_notes = _restore_ratings(_write_decimals(numbers, decimal), origin)
+        notes += more_notes
+        values = _pick_stage(ratings, origin.rating, decimal)
     else:
-        values = parse_numbers(plain, decimal)
-    unread = raw.notna() & (values * factors).isna()
+        values = parse_numbers(numbers, decimal)
+    is_unreadable = raw.notna() & (values * factors).isna()
     # A marker such as -9999 is meant as a number: -9999.0 is the same marker.
-    values = values.where(~values.isin([float(m) for m in origin.missing if _is_number(m)]))
-    return values * factors, unread, notes
+    markers = [float(marker) for marker in origin.missing if _is_number(marker)]
+    values = values.where(~values.isin(markers))
+    return values * factors, is_unreadable, notes
 
 
-def _restore_ratings(words: pd.Series, origin: ColumnOrigin) -> tuple[pd.Series, list[str]]:
-    """Return ratings with those that a spreadsheet made dates of as they were; else unreadable.
+def _restore_ratings(texts: pd.Series, origin: ColumnOrigin) -> tuple[pd.Series, list[str]]:
+    """Return ratings, those that a spreadsheet turned into dates restored; else unreadable.
 
-    >>> _dates_back(pd.Series(["2020-12-16"]), From(column="", rating="max", date_was="%m/%d/%y"))
-    (0    12/16/20
-    dtype: str, [': 1 date read back as a rating'])
+    >>> mva = ColumnOrigin(column="MVA", rating="max", date_was="%m/%d/%y")
+    >>> ratings, notes = _restore_ratings(pd.Series(["2020-12-16"]), mva)
+    >>> ratings.tolist(), notes
+    (['12/16/20'], ['MVA: 1 date read back as a rating'])
     """
-    dates = words.str.fullmatch(_DATE).fillna(False).astype("bool")
-    if not dates.any():
-        return words, []
+    is_date = texts.str.fullmatch(_DATE).fillna(False).astype("bool")
+    if not is_date.any():
+        return texts, []
     if origin.date_was is None:
-        return words.where(~dates), []
-    days = pd.to_datetime(words[dates].str[:10], format="%Y-%m-%d", errors="coerce")
-    back = words.where(~dates)
-    back[dates] = days.dt.strftime(origin.date_was)
-    count = int(dates.sum())
-    read = "date read back as a rating" if count == 1 else "dates read back as ratings"
-    return back, [f"{origin.column}: {count} {read}"]
+        return texts.where(~is_date), []
+    days = pd.to_datetime(texts[is_date].str[:10], format="%Y-%m-%d", errors="coerce")
+    ratings = texts.where(~is_date)
+    ratings[is_date] = days.dt.strftime(origin.date_was)
+    count = int(is_date.sum())
+    restored = "date read back as a rating" if count == 1 else "dates read back as ratings"
+    return ratings, [f"{origin.column}: {count} {restored}"]
 
 
-def _pick_stage(words: pd.Series, which: str, decimal: str) -> pd.Series:
-    """Return the highest or the first stage of each rating; NaN where any stage is no number.
+def _pick_stage(texts: pd.Series, which: str, decimal: str) -> pd.Series:
+    """Return the highest ("max") or the first stage of each rating; NaN if any is unreadable.
 
-    >>> _rated(pd.Series(["20/26.67/33.33", "12//16"]), "max", ".").tolist()
+    >>> _pick_stage(pd.Series(["20/26.67/33.33", "12//16"]), "max", ".").tolist()
     [33.33, nan]
     """
-    stages = words.reset_index(drop=True).str.split(_STAGE_MARK, regex=True).explode()
-    read = parse_numbers(stages, decimal)
-    by_row = read.groupby(level=0)
-    best = by_row.max() if which == "max" else by_row.head(1)
-    whole = read.notna().groupby(level=0).all()
-    return pd.Series(best.where(whole).to_numpy(), index=words.index, dtype="float64")
+    stages = texts.reset_index(drop=True).str.split(_STAGE_MARK, regex=True).explode()
+    numbers = parse_numbers(stages, decimal)
+    by_row = numbers.groupby(level=0)
+    picked = by_row.max() if which == "max" else by_row.head(1)
+    is_complete = numbers.notna().groupby(level=0).all()
+    return pd.Series(picked.where(is_complete).to_numpy(), index=texts.index, dtype="float64")
 
 
 def _drop_unbelievable(
     values: pd.Series, rows: pd.DataFrame, origin: ColumnOrigin, column: Column
 ) -> tuple[pd.Series, list[str]]:
-    """Return values less those that stand for nothing or cannot be, and how many of each."""
+    """Return values without zeros beside an empty twin and without impossible ones, and notes."""
     notes: list[str] = []
     if origin.twin is not None:
         twin = text_values(rows[origin.twin])
-        hollow = (values == 0) & (twin.isna() | twin.isin(_missing_markers(origin)))
-        values = values.where(~hollow)
-        if count := int(hollow.sum()):
-            beside = f"{count_noun(count, 'zero')} beside an empty {origin.twin}"
-            notes.append(f"{origin.column}: {beside}, taken as missing")
-    low = -np.inf if origin.least is None else origin.least
-    high = np.inf if origin.most is None else origin.most
-    beyond = (values < low) | (values > high)
-    if count := int(beyond.sum()):
-        bounds = [f"below {low:g}"] * (origin.least is not None)
-        bounds += [f"above {high:g}"] * (origin.most is not None)
-        said = f"{count_noun(count, 'value')} {' or '.join(bounds)} {column.unit or ''}".rstrip()
-        notes.append(f"{origin.column}: {said}, taken as missing")
-    return values.where(~beyond), notes
+        is_filler = (values == 0) & (twin.isna() | twin.isin(_missing_markers(origin)))
+        values = values.where(~is_filler)
+        if count := int(is_filler.sum()):
+            zeros = f"{count_noun(count, 'zero')} beside an empty {origin.twin}"
+            notes.append(f"{origin.column}: {zeros}, taken as missing")
+    lowest = -np.inf if origin.least is None else origin.least
+    highest = np.inf if origin.most is None else origin.most
+    is_beyond = (values < lowest) | (values > highest)
+    if count := int(is_beyond.sum()):
+        bounds = [f"below {lowest:g}"] * (origin.least is not None)
+        bounds += [f"above {highest:g}"] * (origin.most is not None)
+        beyond = f"{count_noun(count, 'value')} {' or '.join(bounds)} {column.unit or ''}".rstrip()
+        notes.append(f"{origin.column}: {beyond}, taken as missing")
+    return values.where(~is_beyond), notes
 
 
 def _write_decimals(values: pd.Series, decimal: str) -> pd.Series:
-    """Return values as text with the source's decimal mark, which numbers do not have."""
-    words = text_values(values)
+    """Return values as text; numbers get the source's decimal mark."""
+    texts = text_values(values)
     if pd.api.types.is_numeric_dtype(values.dtype):
-        return words.str.replace(".", decimal, regex=False)
-    return words
+        return texts.str.replace(".", decimal, regex=False)
+    return texts
 
 
 def _missing_markers(origin: ColumnOrigin) -> set[str]:

@@ -73,10 +73,10 @@ def list_selection_notes(
 def _declaration_notes(source: Source) -> list[str]:
     """Return the notes that follow from the source's own declaration."""
     coverage = source.coverage
-    absence = f"absence says nothing: {coverage.reason or 'its coverage is not known'}"
+    incomplete = f"may be incomplete: {coverage.reason or 'its coverage is not known'}"
     return [
         *([source.note] if source.note else []),
-        *([absence] if coverage.kind == "none" else []),
+        *([incomplete] if coverage.kind == "none" else []),
     ]
 
 

@@ -69,10 +69,10 @@ def test_the_real_defects_are_counted(store, market):
     lines = {line.id: line for line in describe_sources(store, market, NIGHT)}
     assert list(lines) == list(market.sources)
     notes = "; ".join(lines["cambridge_parcels"].notes)
-    for said in ("37 invalid rings repaired", "134 rows without a row of TaxFY14.csv"):
+    for said in ("37 invalid rings repaired", "134 rows without a match in TaxFY14.csv"):
         assert said in notes
-    assert "10 rows left out: other TYPE" in lines["cambridge_transformer_stations"].notes
-    assert any("absence says nothing" in note for note in lines["cambridge_leaks_open"].notes)
+    assert "10 rows left out: another TYPE" in lines["cambridge_transformer_stations"].notes
+    assert any("may be incomplete" in note for note in lines["cambridge_leaks_open"].notes)
 
 
 def test_every_code_that_occurs_is_in_the_table_but_one(cambridge_files):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from data.conform import crs_bounds
+from data.shapes import crs_bounds
 from geo.errors import ConfigError, ContractError, SourceChanged
 
 SUBSTATION = {"substation_id": {"column": "ID"}, "status": {"value": "unknown"}}
@@ -57,7 +57,7 @@ def test_unreadable_numbers_are_counted_or_refused(made, source, points):
 def test_codes_are_mapped_and_an_unlisted_one_is_a_fault(made, source, points):
     frame = points(3, ST=["open", "shut", "odd"])
     status = {"column": "ST", "map": {"open": "in_service", "shut": "retired"}}
-    with pytest.raises(ContractError, match="'odd' in 1 rows"):
+    with pytest.raises(ContractError, match="'odd' in 1 row"):
         made(frame, source("substations", "s.csv", SUBSTATION | {"status": status}))
     columns = SUBSTATION | {"status": status | {"other": "unknown"}}
     got = made(frame, source("substations", "s.csv", columns)).frame
@@ -84,7 +84,7 @@ def test_where_and_drop_choose_rows_and_are_counted(made, source, points):
     got = made(frame, said)
     assert got.frame["substation_id"].tolist() == ["S0", "S4"]
     assert got.rows_in == 5
-    assert got.notes == ("2 rows left out: other TYPE", "1 row left out: OLD is 'y'")
+    assert got.notes == ("2 rows left out: another TYPE", "1 row left out: OLD is 'y'")
     nothing = source("substations", "s.csv", SUBSTATION, where={"TYPE": ["gaz"]})
     with pytest.raises(SourceChanged, match=r"\['gaz'\]; it holds \['gas', 'power'\]"):
         made(frame, nothing)
@@ -157,9 +157,9 @@ def test_a_join_folds_several_rows_and_counts_who_has_none(made, source, square,
     assert frame.loc["a", "address"] == "1 Main St"
     assert frame["record_count"].fillna(-1).to_dict() == {"a": 2, "b": 1, "c": -1}
     assert got.notes == (
-        "1 row with several rows of tax.csv, folded into one",
-        "1 row without a row of tax.csv",
-        "1 row of tax.csv without a partner",
+        "1 row with several rows of tax.csv, combined into one",
+        "1 row without a match in tax.csv",
+        "1 row of tax.csv without a match",
     )
 
 
@@ -226,7 +226,7 @@ def test_points_of_several_parts_are_split_and_heights_dropped(made, source, tab
     assert not got.frame.geometry.has_z.any()
     assert got.notes == (
         "heights of 1 shape dropped",
-        "2 rows of several points are 3 rows of one",
+        "2 rows became 3: rows of several points were split",
     )
 
 

@@ -47,7 +47,7 @@ def test_each_column_is_folded_as_it_says(made, source, points):
     # 80 + 33.3 MVA and a bank of unknown rating are an unknown sum, not 113.3
     np.testing.assert_array_equal(rows["nameplate_mva"], [np.nan, 3 * 7.5])
     assert got.notes == (
-        "4 rows folded into 2 by substation_id",
+        "4 rows combined into 2 by substation_id",
         "nameplate_mva: 1 sum with a missing part, taken as missing",
     )
     assert got.rows_in == 4
@@ -57,7 +57,7 @@ def test_a_sum_of_nothing_is_missing(made, source, points):
     frame = banks(points, ["a", "a"], [None, None])
     got = made(frame, source("substations", "s.csv", BANKS, group=GROUP))
     assert got.frame["nameplate_mva"].isna().all()
-    assert got.notes == ("2 rows folded into 1 by substation_id",)
+    assert got.notes == ("2 rows combined into 1 by substation_id",)
 
 
 def test_the_shape_is_the_first_there_is(made, source, points):
@@ -79,7 +79,7 @@ def test_rows_without_a_key_are_not_one_thing(made, source, points):
     }
     got = made(frame, source("receptors", "r.csv", columns, group={"by": "name"}))
     assert len(got.frame) == 3
-    assert got.notes == ("2 rows folded into 1 by name",)
+    assert got.notes == ("2 rows combined into 1 by name",)
 
 
 ROWS = st.lists(
@@ -178,7 +178,7 @@ def test_of_two_places_of_one_name_the_order_of_the_file_decides_nothing(placed,
     places = {"NAME": ["A", "A"], "x": [str(far.x), str(near.x)], "y": [str(far.y), str(near.y)]}
     shapes, notes = placed(["A"], places)
     assert shapes["F0"] == near  # the one farther west
-    assert notes == ("1 row of places.csv with a name it had before, not used",)
+    assert notes == ("1 row of places.csv with a repeated name, not used",)
     again, _ = placed(["A"], {name: values[::-1] for name, values in places.items()})
     assert again["F0"] == near
 
@@ -208,7 +208,7 @@ def test_places_that_lack_a_column_are_named(placed):
 
 @pytest.mark.parametrize("more", [{"group": {"by": "names"}}, {"place": PLACE | {"to": "AT"}}])
 def test_a_key_must_be_among_the_columns(source, more):
-    with pytest.raises(ValidationError, match="is none of its columns"):
+    with pytest.raises(ValidationError, match="is not one of its columns"):
         source("capacity", "f.csv", CAPACITY, **more)
 
 

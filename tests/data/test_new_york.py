@@ -190,7 +190,7 @@ def test_the_workbook_is_what_the_declaration_says(cells, pulled):
         "Rated MVA: 1 unreadable number, taken as missing",
         "Rated MVA: 30 dates read back as ratings",
         "Rated MVA: 1 value above 500 MVA, taken as missing",
-        "749 rows folded into 552 by substation_id",
+        "749 rows combined into 552 by substation_id",
         (
             "80 rows without a place in Substations.csv, such as '138 OAKWOOD' or '171 BURT' or "
             "'56 Electric Ave'"

@@ -216,8 +216,8 @@ def test_a_ceiling_is_one_value_in_its_own_unit(made, source, points, ceiling):
         ({"column": "A", "date_was": "%m/%d/%y"}, "give rating too"),
         ({"column": "A", "least": 2, "most": 1}, "least 2 is above most 1"),
         ({"column": "A", "map": {"a": "b"}, "rename": {"a": "b"}}, "either map or rename"),
-        ({"value": 1, "times": "N"}, "times is of a column"),
-        ({"value": 1, "fill_down": True}, "fill_down is of a column"),
+        ({"value": 1, "times": "N"}, "times applies to a column"),
+        ({"value": 1, "fill_down": True}, "fill_down applies to a column"),
     ],
 )
 def test_declarations_that_contradict_themselves(declared, wrong):

@@ -1,0 +1,198 @@
+"""Bring shapes into the market's CRS: repaired, flat, and where the market is."""
+
+from functools import cache
+
+import geopandas as gpd
+import numpy as np
+import pyproj
+import shapely
+from shapely.geometry import box
+
+from data.message_text import count_noun
+from data.source import Source
+from geo.errors import ContractError
+from geo.model import Layer, Market
+
+# How far beyond the area of use of the market's CRS a row may lie, as a share of its extent.
+CRS_MARGIN = 0.25
+
+# Left, bottom, right and top, in the unit of a CRS.
+Bounds = tuple[float, float, float, float]
+
+
+def convert_shapes(
+    rows: gpd.GeoDataFrame, source: Source, layer: Layer, market: Market, file: str
+) -> tuple[gpd.GeoSeries, list[str]]:
+    """Return valid two-dimensional shapes in the market's CRS; null where there is none.
+
+    Args:
+        rows: The rows, in the CRS that the source declares.
+        source: The source.
+        layer: The layer that it fills; a layer of areas gets polygons alone.
+        market: The market.
+        file: Name of the source's file, for messages.
+
+    Returns:
+        The shapes, one per row, and notes on what was repaired.
+
+    Raises:
+        ContractError: A shape lies outside the area that the market's CRS is made for.
+    """
+    notes: list[str] = []
+    shapes = rows.geometry.to_numpy(copy=True)
+    if (has_height := shapely.has_z(shapes)).any():
+        shapes = shapely.force_2d(shapes)
+        notes.append(f"heights of {count_noun(int(has_height.sum()), 'shape')} dropped")
+    is_invalid = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
+    if is_invalid.any():
+        is_infinite = ~np.isfinite(shapely.bounds(shapes)).all(axis=1) & is_invalid
+        if is_infinite.any():
+            shapes[is_infinite] = None
+            count = count_noun(int(is_infinite.sum()), "shape")
+            notes.append(f"{count} without finite coordinates")
+            is_invalid &= ~is_infinite
+        shapes[is_invalid] = _repair_shapes(shapes[is_invalid], layer)
+        if is_invalid.any():
+            notes.append(f"{count_noun(int(is_invalid.sum()), 'invalid ring')} repaired")
+    shapes[shapely.is_empty(shapes)] = None
+    projected = gpd.GeoSeries(shapes, index=rows.index, crs=source.fetch.crs).to_crs(market.crs)
+    _check_inside_crs(projected, source, market, file, source.fetch.crs)
+    shapes = projected.to_numpy(copy=True)
+    # Rounding in the projection can make a sliver invalid that was just valid before.
+    is_invalid = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
+    if is_invalid.any() and _is_area(layer):
+        shapes[is_invalid] = _repair_shapes(shapes[is_invalid], layer)
+        shapes[shapely.is_empty(shapes)] = None
+    return gpd.GeoSeries(shapes, index=rows.index, crs=market.crs), notes
+
+
+def _repair_shapes(shapes: np.ndarray, layer: Layer) -> np.ndarray | list[shapely.Geometry]:
+    """Return valid shapes; in a layer of areas, polygons alone."""
+    valid: np.ndarray = shapely.make_valid(shapes)
+    return [_keep_polygons(shape) for shape in valid] if _is_area(layer) else valid
+
+
+def split_points(
+    frame: gpd.GeoDataFrame, source: Source, layer: Layer, file: str
+) -> tuple[gpd.GeoDataFrame, list[str]]:
+    """Drop rows without geometry, and split points of several parts into rows of their own.
+
+    Parcels without geometry are kept: every parcel is accounted for, and a rule of the selection
+    sets them aside.
+
+    Args:
+        frame: The rows, with the layer's columns.
+        source: The source, for the share of rows without geometry that it expects.
+        layer: The layer that it fills.
+        file: Name of the source's file, for messages.
+
+    Returns:
+        The rows, and notes that count both.
+
+    Raises:
+        ContractError: More rows have no geometry than expected.
+    """
+    notes: list[str] = []
+    is_null = frame.geometry.isna()
+    count = int(is_null.sum())
+    if count > source.expect.null_geometry_share_max * len(frame):
+        raise ContractError(
+            f"reading {file} for source {source.id!r}",
+            f"null geometry in {count} of {len(frame)} rows, more than the expected share of "
+            f"{source.expect.null_geometry_share_max:g}",
+            f"correct the file, or raise expect.null_geometry_share_max in "
+            f"sources/{source.id}.toml",
+        )
+    if count and layer.id == "parcels":
+        notes.append(f"{count_noun(count, 'row')} without geometry")
+    elif count:
+        notes.append(f"{count_noun(count, 'row')} without geometry dropped")
+        frame = frame[~is_null]
+    if (frame.geometry.geom_type == "MultiPoint").any():
+        rows_before = len(frame)
+        frame = frame.explode(index_parts=False)
+        if len(frame) > rows_before:
+            rows = count_noun(rows_before, "row")
+            notes.append(f"{rows} became {len(frame)}: rows of several points were split")
+    return frame, notes
+
+
+def _check_inside_crs(
+    shapes: gpd.GeoSeries, source: Source, market: Market, file: str, declared_crs: str
+) -> None:
+    """Raise ContractError where shapes lie outside the area that the market's CRS is made for."""
+    left, bottom, right, top = crs_bounds(market.crs)
+    bounds = shapes[shapes.notna()].bounds.to_numpy()
+    lowest = np.array([left, bottom, left, bottom])
+    highest = np.array([right, top, right, top])
+    is_inside = ((bounds >= lowest) & (bounds <= highest)).all(axis=1)
+    if is_inside.all():
+        return
+    first = bounds[~is_inside][0]
+    position = f"({first[0]:.0f}, {first[1]:.0f})" if np.isfinite(first).all() else "infinity"
+    raise ContractError(
+        f"reading {file} for source {source.id!r}",
+        f"wrong CRS or coordinates elsewhere: {int((~is_inside).sum())} of {len(bounds)} shapes, "
+        f"read as {declared_crs}, are outside market {market.id!r} ({market.crs}), the first at "
+        f"{position} m",
+        f"set fetch.crs in sources/{source.id}.toml to the real CRS of the coordinates (feet or "
+        "meters, x before y), or correct the market's crs if the source is of another place",
+    )
+
+
+@cache
+def crs_bounds(crs: str) -> Bounds:
+    """Return the area of use of `crs` with its margin: left, bottom, right, top in its own unit."""
+    parsed = pyproj.CRS.from_user_input(crs)
+    use = parsed.area_of_use
+    if use is None:
+        return (-np.inf, -np.inf, np.inf, np.inf)
+    from_degrees = pyproj.Transformer.from_crs("EPSG:4326", parsed, always_xy=True)
+    left, bottom, right, top = from_degrees.transform_bounds(*use.bounds, densify_pts=21)
+    margin_x, margin_y = (right - left) * CRS_MARGIN, (top - bottom) * CRS_MARGIN
+    return (left - margin_x, bottom - margin_y, right + margin_x, top + margin_y)
+
+
+def find_coverage(
+    frame: gpd.GeoDataFrame, source: Source, market: Market, area: gpd.GeoDataFrame | None
+) -> shapely.Geometry | None:
+    """Return the area inside which absence is a fact, in the market's CRS; None where not known.
+
+    Args:
+        frame: The conformed rows.
+        source: The source, which declares the kind of coverage.
+        market: The market.
+        area: Polygons of the declared coverage file, in any CRS.
+
+    Raises:
+        ContractError: The polygons lie outside the area that the market's CRS is made for.
+    """
+    kind = source.coverage.kind
+    shapes = frame.geometry[frame.geometry.notna()]
+    if kind == "file" and area is not None:
+        projected = area.geometry.to_crs(market.crs)
+        _check_inside_crs(projected, source, market, str(source.coverage.path), str(area.crs))
+        united = shapely.union_all(shapely.make_valid(projected.to_numpy()))
+        return shapely.normalize(_keep_polygons(united))
+    if kind == "bounds":
+        return box(*shapes.total_bounds)
+    if kind == "hull":
+        return shapely.normalize(shapely.convex_hull(shapely.GeometryCollection(list(shapes))))
+    return None
+
+
+def _is_area(layer: Layer) -> bool:
+    return layer.geometry == ("polygon",)
+
+
+def _keep_polygons(shape: shapely.Geometry) -> shapely.Geometry:
+    """Return the polygons of a valid shape without the stray lines that `make_valid` leaves.
+
+    >>> bow_tie = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2), (0, 1)])
+    >>> _keep_polygons(shapely.make_valid(bow_tie)).geom_type
+    'MultiPolygon'
+    """
+    if shape.geom_type in {"Polygon", "MultiPolygon"}:
+        return shape
+    parts = shapely.get_parts(shapely.get_parts(shape))
+    return shapely.union_all([part for part in parts if part.geom_type == "Polygon"])
