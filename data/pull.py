@@ -1,4 +1,4 @@
-"""Take one source from where it stands into the store: pull, conform, contract, put."""
+"""Bring one source into the store: find or download its files, conform them, store a snapshot."""
 
 import datetime as dt
 import hashlib
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from data import conform, http, raster_place
-from data.protocols import file as file_protocol
-from data.protocols import raster as raster_protocol
+from data.conform import conform_table
+from data.http import download_file
+from data.protocols.file import read_area, read_file, read_table
+from data.protocols.raster import read_raster
+from data.raster_place import check_raster_place
 from data.shapes import Bounds
 from data.snapshot import SnapshotContent
 from data.source import FetchOptions, Source
@@ -22,13 +24,23 @@ from geo.contract.layer import check_layer
 from geo.errors import ConfigError
 from geo.model import Layer, Market
 
-# Raised when conforming changes what it makes of the same files, so that they are conformed again.
+# Raise this when conforming makes something else of the same files, so that they are read again.
 CONFORM_VERSION = 2
 
 
 @dataclass(frozen=True)
 class PullResult:
-    """What became of one source on one night. `seconds` is wall-clock: for the log alone."""
+    """What became of one source on one night.
+
+    Attributes:
+        source_id: The source.
+        snapshot_id: Its last snapshot.
+        changed: Whether that snapshot is new.
+        rows_in: How many rows, or cells of a raster, the raw file has.
+        rows: How many are stored.
+        notes: What was done to the rows.
+        seconds: How long it took, for the log alone.
+    """
 
     source_id: str
     snapshot_id: int
@@ -42,15 +54,26 @@ class PullResult:
 def refresh_source(
     source: Source, market: Market, files: Path, store: Path, night: dt.date
 ) -> PullResult:
-    """Pull one source of a market into its store, unless it is as it stood.
+    """Bring one source of a market into its store, unless nothing about it has changed.
 
-    `files` is the folder that file sources are named in. Raises the PadfinderError of whatever is
-    wrong; the store is then as it was. Only SourceDown is worth trying again.
+    Args:
+        source: The source.
+        market: The market.
+        files: The folder that the paths in the source are relative to.
+        store: File of the market's store.
+        night: The night on which the source is read.
+
+    Returns:
+        The source's snapshot as of that night.
+
+    Raises:
+        SourceDown: The source does not answer. The only error for which trying again may help.
+        PadfinderError: Anything else that is wrong. In either case the store is as it was.
     """
     began = time.perf_counter()
-    layer = _source_layer(source)
-    with ExitStack() as done:
-        raw = _find_raw_files(source, files, store, done)
+    layer = _find_layer(source)
+    with ExitStack() as cleanup:
+        raw = _find_raw_files(source, files, store, cleanup)
         raw_digest = _digest_raw(tuple(raw.values()))
         parcels: Bounds | None = None
         # A first night that fails leaves nothing behind, not even an empty store.
@@ -58,15 +81,16 @@ def refresh_source(
             with open_store(store) as opened:
                 if layer.is_raster:
                     parcels = opened.find_bounds("parcels", market.crs, night, market.sources)
-                declared = digest_declaration(source, layer, market, parcels)
-                stood = opened.mark_unchanged(source.id, raw_digest, declared, night)
-                if stood is not None:
-                    before = opened.read_snapshots(night, [source.id]).iloc[0]
-                    rows_in, notes = int(before["rows_in"]), tuple(before["notes"])
+                declaration_digest = digest_declaration(source, layer, market, parcels)
+                unchanged = opened.mark_unchanged(source.id, raw_digest, declaration_digest, night)
+                if unchanged is not None:
+                    snapshot = opened.read_snapshots(night, [source.id]).iloc[0]
+                    rows_in, notes = int(snapshot["rows_in"]), tuple(snapshot["notes"])
                     seconds = time.perf_counter() - began
-                    return _report_pull(source, stood, rows_in, notes, seconds)
-        declared = digest_declaration(source, layer, market, parcels)
-        content = _conform_content(source, layer, market, raw, raw_digest, declared, parcels)
+                    return _report_pull(source, unchanged, rows_in, notes, seconds)
+        declaration_digest = digest_declaration(source, layer, market, parcels)
+        digests = (raw_digest, declaration_digest)
+        content = _conform_content(source, layer, market, raw, digests, parcels)
         with open_store(store) as opened:
             put = opened.put_snapshot(content, night, time.perf_counter() - began)
     seconds = time.perf_counter() - began
@@ -74,26 +98,31 @@ def refresh_source(
 
 
 def digest_declaration(source: Source, layer: Layer, market: Market, parcels: Bounds | None) -> str:
-    """Return the digest of all that says how a source's files are to be read.
+    """Return the digest of everything that says how a source's files are read.
 
-    `parcels` are the bounds that a grid is held against: where the parcels come later, or move,
-    the same grid is looked at again.
+    Args:
+        source: The source.
+        layer: The layer that it fills.
+        market: The market, for its CRS.
+        parcels: Bounds of the parcels, which a raster is checked against: where parcels come later,
+            or move, the same raster is checked again.
     """
     parts = [source.model_dump_json(), layer.model_dump_json(), market.crs, str(CONFORM_VERSION)]
     if parcels is not None:
-        parts.append(" ".join(f"{one:.0f}" for one in parcels))
+        parts.append(" ".join(f"{coordinate:.0f}" for coordinate in parcels))
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
-def _source_layer(source: Source) -> Layer:
-    known = catalogue.read_layers()
-    if source.layer not in known:
+def _find_layer(source: Source) -> Layer:
+    """Return the layer that a source fills. Raises ConfigError."""
+    layers = catalogue.read_layers()
+    if source.layer not in layers:
         raise ConfigError(
             f"reading sources/{source.id}.toml",
-            f"layer = {source.layer!r} is no layer",
-            f"use one of {', '.join(known)}",
+            f"there is no layer {source.layer!r}",
+            f"set layer to one of {', '.join(layers)}",
         )
-    layer = known[source.layer]
+    layer = layers[source.layer]
     if layer.is_raster != (source.fetch.protocol == "raster"):
         raise ConfigError(
             f"reading sources/{source.id}.toml",
@@ -103,12 +132,14 @@ def _source_layer(source: Source) -> Layer:
     return layer
 
 
-def _find_raw_files(source: Source, files: Path, store: Path, done: ExitStack) -> dict[str, Path]:
-    """Return the files that the source is made of by what they are to it, its own first.
+def _find_raw_files(
+    source: Source, files: Path, store: Path, cleanup: ExitStack
+) -> dict[str, Path]:
+    """Return the files that the source is made of by their part in it, its own first.
 
-    What is fetched stands in a folder beside the store until `done` closes.
+    A downloaded file is in a folder beside the store until `cleanup` closes.
     """
-    raw = {"own": _fetch_file(source.fetch, source.id, files, store, done)}
+    raw = {"own": _fetch_file(source.fetch, source.id, files, store, cleanup)}
     if source.join is not None:
         raw["join"] = _find_file(files, source.join.path, source.id, "join.path")
     if source.place is not None:
@@ -125,25 +156,27 @@ def _find_raw_files(source: Source, files: Path, store: Path, done: ExitStack) -
 
 
 def _fetch_file(
-    fetch: FetchOptions, source_id: str, files: Path, store: Path, done: ExitStack
+    fetch: FetchOptions, source_id: str, files: Path, store: Path, cleanup: ExitStack
 ) -> Path:
+    """Return the source's own file, downloaded where it has an address."""
     if fetch.path is not None:
         return _find_file(files, fetch.path, source_id, "fetch.path")
-    address = fetch.url or ""
+    url = fetch.url or ""
     store.parent.mkdir(parents=True, exist_ok=True)
-    folder = done.enter_context(tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-"))
-    to = Path(folder) / (Path(urlsplit(address).path).name or "answer")
-    http.download_file([address, *fetch.fallback_urls], to, source_id=source_id)
-    return to
+    folder = cleanup.enter_context(tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-"))
+    path = Path(folder) / (Path(urlsplit(url).path).name or "answer")
+    download_file([url, *fetch.fallback_urls], path, source_id=source_id)
+    return path
 
 
-def _find_file(files: Path, path: str, source_id: str, key: str) -> Path:
-    place = files / path
-    if place.is_file():
-        return place
+def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
+    """Return the file that the declaration's `key` names. Raises ConfigError."""
+    path = files / name
+    if path.is_file():
+        return path
     raise ConfigError(
         f"pulling source {source_id!r}",
-        f"{key} = {path!r}: there is no file {place}",
+        f"{key} = {name!r}: there is no file {path}",
         "put the file there, or set PADFINDER_FILES (or files in padfinder.toml) to the folder "
         "that holds it",
     )
@@ -162,54 +195,57 @@ def _conform_content(
     layer: Layer,
     market: Market,
     raw: dict[str, Path],
-    raw_digest: str,
-    declared: str,
+    digests: tuple[str, str],
     parcels: Bounds | None,
 ) -> SnapshotContent:
-    own, kept = raw["own"], tuple(raw.values())
+    """Read the raw files into what is stored. `digests` are of the files and the declaration."""
+    own_file = raw["own"]
+    raw_digest, declaration_digest = digests
     if layer.is_raster:
-        grid = raster_protocol.read_raster(own, source, layer)
-        around = raster_place.check_raster_place(
-            grid, source, layer, market, file=own.name, parcels=parcels
+        raster = read_raster(own_file, source, layer)
+        outline = check_raster_place(
+            raster, source, layer, market, file=own_file.name, parcels=parcels
         )
-        known = source.coverage.kind != "none"
         return SnapshotContent(
             source=source,
             raw_digest=raw_digest,
-            declaration_digest=declared,
-            rows_in=grid.values.size,
-            crs=grid.crs,
-            coverage=around if known else None,
+            declaration_digest=declaration_digest,
+            rows_in=raster.values.size,
+            crs=raster.crs,
+            coverage=outline if source.coverage.kind != "none" else None,
             notes=(),
-            raw=kept,
-            raster=grid,
+            raw=tuple(raw.values()),
+            raster=raster,
         )
     area, joined, places = None, None, None
     if "coverage" in raw:
-        area = file_protocol.read_area(
-            raw["coverage"], source, source.coverage.crs, source.fetch.crs
-        )
-    table, said = file_protocol.read_file(own, source)
+        area = read_area(raw["coverage"], source, source.coverage.crs, source.fetch.crs)
+    table, notes = read_file(own_file, source)
     if (join := source.join) is not None:
-        joined = file_protocol.read_table(raw["join"], source.id, join.encoding, join.delimiter)
-    if (beside := source.place) is not None:
-        places = file_protocol.read_table(
-            raw["place"], source.id, beside.encoding, beside.delimiter
-        )
-    made = conform.conform_table(
-        table, source, layer, market, file=own.name, joined=joined, places=places, area=area
+        joined = read_table(raw["join"], source.id, join.encoding, join.delimiter)
+    if (place := source.place) is not None:
+        places = read_table(raw["place"], source.id, place.encoding, place.delimiter)
+    conformed = conform_table(
+        table,
+        source,
+        layer,
+        market,
+        file=own_file.name,
+        joined=joined,
+        places=places,
+        area=area,
     )
-    check_layer(made.frame, layer, source.id)
+    check_layer(conformed.frame, layer, source.id)
     return SnapshotContent(
         source=source,
         raw_digest=raw_digest,
-        declaration_digest=declared,
-        rows_in=made.rows_in,
+        declaration_digest=declaration_digest,
+        rows_in=conformed.rows_in,
         crs=market.crs,
-        coverage=made.coverage,
-        notes=said + made.notes,
-        raw=kept,
-        frame=made.frame,
+        coverage=conformed.coverage,
+        notes=notes + conformed.notes,
+        raw=tuple(raw.values()),
+        frame=conformed.frame,
     )
 
 

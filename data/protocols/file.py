@@ -18,19 +18,21 @@ import pyproj
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
+from data.message_text import count_noun
 from data.source import Source
 from geo.errors import ContractError, SourceChanged
 
-NAMES_SHOWN, NAME_SHOWN = 200, 60
+# Another kind of file that is read as a table can have thousands of "columns" with long names.
+_MAX_NAMES_SHOWN, _MAX_NAME_LENGTH = 200, 60
 BLANKS = "\u0020\u00a0\u2007\u2009\u202f\t"
 
 
 def read_file(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
-    """Read every row of `path` as it stands, in the file's own CRS, with notes on the reading.
+    """Read every row of `path` unchanged, in the declared CRS, with notes on the reading.
 
     The columns of a CSV or a workbook are text, and their geometry comes from the columns `x` and
     `y`, or is missing where the source has a place table. Raises SourceChanged for a file that
-    cannot be read whole or lacks a named column, ContractError for another CRS than the declared.
+    cannot be read whole or lacks a named column, ContractError for a CRS other than declared.
     """
     suffix = path.suffix.lower()
     fetch, own = source.fetch, None
@@ -38,9 +40,9 @@ def read_file(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, 
         table = read_table(path, source.id, fetch.encoding, fetch.delimiter)
         frame, notes = _add_points(table, path, source)
     elif suffix in {".xlsx", ".xlsm"}:
-        table, blank = read_workbook(path, source)
-        frame, notes = _add_points(table, path, source)
-        notes = blank + notes
+        table, sheet_notes = read_workbook(path, source)
+        frame, point_notes = _add_points(table, path, source)
+        notes = sheet_notes + point_notes
     elif suffix in {".parquet", ".geoparquet"}:
         frame, own, notes = *_read_parquet(path, source), ()
     else:
@@ -49,22 +51,46 @@ def read_file(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, 
     return gpd.GeoDataFrame(frame.set_crs(declared, allow_override=True)), notes
 
 
-def read_area(path: Path, source: Source, crs: str | None, otherwise: str) -> gpd.GeoDataFrame:
-    """Read polygons in the declared `crs`; without one, in the file's own, or else `otherwise`."""
-    fetch = source.fetch.model_copy(update={"path": path.name, "member": None, "crs": otherwise})
-    beside = source.model_copy(update={"fetch": fetch})
+def read_area(path: Path, source: Source, crs: str | None, default_crs: str) -> gpd.GeoDataFrame:
+    """Read the polygons of a coverage file.
+
+    Args:
+        path: The file.
+        source: The source whose coverage it is.
+        crs: CRS that is declared for the file, if any; the file's own must equal it.
+        default_crs: CRS of a file that has none and for which none is declared.
+
+    Returns:
+        The polygons in the declared CRS, else the file's own, else the default.
+
+    Raises:
+        SourceChanged: The file cannot be read whole.
+        ContractError: The file's own CRS is not the declared one.
+    """
+    fetch = source.fetch.model_copy(update={"path": path.name, "member": None, "crs": default_crs})
+    area_source = source.model_copy(update={"fetch": fetch})
     if path.suffix.lower() in {".parquet", ".geoparquet"}:
-        frame, own = _read_parquet(path, beside)
+        frame, own = _read_parquet(path, area_source)
     else:
-        frame, own, _ = _read_ogr(path, beside)
+        frame, own, _ = _read_ogr(path, area_source)
     if crs is None and own is not None:
         return gpd.GeoDataFrame(frame.set_crs(own, allow_override=True))
-    declared = check_crs(own, crs or otherwise, path.name, source.id)
+    declared = check_crs(own, crs or default_crs, path.name, source.id)
     return gpd.GeoDataFrame(frame.set_crs(declared, allow_override=True))
 
 
 def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.DataFrame:
-    """Read a CSV with every value as text; an empty value is missing. Raises SourceChanged."""
+    """Read a CSV with every value as text; an empty value is missing.
+
+    Args:
+        path: The file.
+        source_id: The source, for error messages.
+        encoding: Text encoding.
+        delimiter: Character between the columns.
+
+    Raises:
+        SourceChanged: The file is empty, in another encoding, or not a table.
+    """
     # utf-8-sig reads plain UTF-8 too, and keeps a byte-order mark out of the first column's name.
     codec = "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding
     try:
@@ -85,16 +111,16 @@ def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.
 
 
 def read_workbook(path: Path, source: Source) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Read a sheet with every value as text, as `read_table` does, and how many rows are blank.
+    """Read a sheet with every value as text, as `read_table` does, with a note on blank rows.
 
     A date becomes 2020-12-16; a number has the source's decimal mark. Columns without a title are
-    left out where they are empty, else called "Unnamed: 3"; a title's second column is "Title.1".
-    Raises SourceChanged.
+    left out where they are empty, else called "Unnamed: 3"; the second column of one title is
+    "Title.1". Raises SourceChanged.
     """
     fetch = source.fetch
     try:
         with warnings.catch_warnings():
-            # openpyxl says which of a workbook's looks it does not know; we read none of them.
+            # openpyxl warns of formatting that it does not know, which does not matter here.
             warnings.simplefilter("ignore", UserWarning)
             sheet = pd.read_excel(
                 path,
@@ -107,23 +133,27 @@ def read_workbook(path: Path, source: Source) -> tuple[pd.DataFrame, tuple[str, 
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         wrong = f"cannot be read as a workbook: {_line(error)}"
         raise _unread(path, source.id, wrong) from error
-    table = sheet.map(_cell_text, decimal=fetch.decimal).astype("str")
+    table = sheet.map(_format_cell, decimal=fetch.decimal).astype("str")
     table.columns = pd.Index([" ".join(str(name).split()) for name in sheet.columns])
     if not table.columns.is_unique:
-        twice = table.columns[table.columns.duplicated()][0]
-        raise _unread(path, source.id, f"has two columns titled {twice!r} but for their blanks")
-    untitled = table.columns.str.startswith("Unnamed: ")
-    table = table.loc[:, ~(untitled & table.isna().all().to_numpy())]
-    blank = table.isna().all(axis=1)
-    notes = (f"{int(blank.sum())} blank rows of the sheet",) if blank.any() else ()
-    return table[~blank].reset_index(drop=True), notes
+        title = table.columns[table.columns.duplicated()][0]
+        raise _unread(path, source.id, f"has two columns titled {title!r}, apart from blanks")
+    is_untitled = table.columns.str.startswith("Unnamed: ")
+    table = table.loc[:, ~(is_untitled & table.isna().all().to_numpy())]
+    is_blank = table.isna().all(axis=1)
+    notes = (f"{count_noun(int(is_blank.sum()), 'blank row')} in the sheet",)
+    return table[~is_blank].reset_index(drop=True), notes if is_blank.any() else ()
 
 
-def _cell_text(value: Any, *, decimal: str) -> str | None:
-    """Return a workbook's cell as text; None for an empty one or a formula's error."""
+def _format_cell(value: Any, *, decimal: str) -> str | None:
+    """Return a workbook's cell as text; None for an empty one or a formula's error.
+
+    >>> _format_cell(3.75, decimal=","), _format_cell(dt.datetime(2020, 12, 16), decimal=".")
+    ('3,75', '2020-12-16')
+    """
     if isinstance(value, dt.datetime):
-        midnight = value.time() == dt.time()
-        return value.date().isoformat() if midnight else value.isoformat(sep=" ")
+        is_midnight = value.time() == dt.time()
+        return value.date().isoformat() if is_midnight else value.isoformat(sep=" ")
     if isinstance(value, float):
         return None if np.isnan(value) else f"{value:.15g}".replace(".", decimal)
     return str(value) if value is not None and str(value).strip() else None
@@ -134,73 +164,93 @@ def parse_numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
 
     Text may hold blanks or the other mark as thousands separators, and a typographic minus.
 
-    >>> numbers(pd.Series(["-8 445 879,449"]), ",").iloc[0]
-    -8445879.449
+    >>> parse_numbers(pd.Series(["-8 445 879,449"]), ",").tolist()
+    [-8445879.449]
     """
     if pd.api.types.is_numeric_dtype(values.dtype):
-        found = values.astype("float64")
+        numbers = values.astype("float64")
     else:
-        text = values.astype("str").str.replace(f"[{BLANKS}]", "", regex=True)
-        text = text.str.replace("\u2212", "-")
+        texts = values.astype("str").str.replace(f"[{BLANKS}]", "", regex=True)
+        texts = texts.str.replace("\u2212", "-")
         thousands = "." if decimal == "," else ","
-        # A mark of thousands stands before three digits: "5,5" is no 55.
-        mark = rf"(?<=\d){re.escape(thousands)}(?=\d{{3}}(?!\d))"
-        text = text.str.replace(mark, "", regex=True).str.replace(decimal, ".", regex=False)
-        found = pd.to_numeric(text, errors="coerce").astype("float64")
-    return found.where(np.isfinite(found))
+        # A thousands separator stands before three digits: "5,5" is not 55.
+        separator = rf"(?<=\d){re.escape(thousands)}(?=\d{{3}}(?!\d))"
+        texts = texts.str.replace(separator, "", regex=True).str.replace(decimal, ".", regex=False)
+        numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
+    return numbers.where(np.isfinite(numbers))
 
 
-def require_columns(names: Sequence[str], have: Sequence[str], file: str, source_id: str) -> None:
-    """Raise SourceChanged for every one of `names` that the file lacks, with the nearest names."""
-    faults = []
-    # Another kind of file read as a table can have thousands of "columns".
-    some = [str(one)[:NAME_SHOWN] for one in have[:NAMES_SHOWN]]
+def require_columns(
+    names: Sequence[str], file_columns: Sequence[str], file: str, source_id: str
+) -> None:
+    """Check that a file has columns.
+
+    Args:
+        names: The columns that it must have.
+        file_columns: The columns that it has.
+        file: Its name, for the message.
+        source_id: The source that names the columns.
+
+    Raises:
+        SourceChanged: Some are missing. The message gives the nearest names that there are.
+    """
+    missing = []
+    shown = [str(column)[:_MAX_NAME_LENGTH] for column in file_columns[:_MAX_NAMES_SHOWN]]
     for name in dict.fromkeys(names):
-        if name in have:
+        if name in file_columns:
             continue
-        near = get_close_matches(name, some, n=3, cutoff=0.5)
-        hint = f" (nearest: {', '.join(map(repr, near))})" if near else f" (it has {some})"
-        faults.append(f"no column {name!r}{hint}")
-    if faults:
+        near = get_close_matches(name, shown, n=3, cutoff=0.5)
+        hint = f" (nearest: {', '.join(map(repr, near))})" if near else f" (it has {shown})"
+        missing.append(f"no column {name!r}{hint}")
+    if missing:
         raise SourceChanged(
             f"reading {file} for source {source_id!r}",
-            "; ".join(faults),
+            "; ".join(missing),
             f"name the file's own columns in sources/{source_id}.toml",
         )
 
 
-def check_crs(own: Any, declared: str, file: str, source_id: str) -> pyproj.CRS:
-    """Return the declared CRS, which a file's own must equal; a file with none takes it.
+def check_crs(own_crs: Any, declared_crs: str, file: str, source_id: str) -> pyproj.CRS:
+    """Return the declared CRS, which the file's own must equal; a file with none takes it.
 
-    Axis order and the members of a datum ensemble do not count as a difference. Raises
-    ContractError, naming both.
+    Axis order and the members of a datum ensemble do not count as a difference.
+
+    Args:
+        own_crs: The file's own CRS, in any form that pyproj reads; None where it has none.
+        declared_crs: The CRS that the source declares.
+        file: Name of the file, for the message.
+        source_id: The source.
+
+    Raises:
+        ContractError: The two differ.
     """
-    wanted = pyproj.CRS.from_user_input(declared)
-    if own is None:
-        return wanted
-    found = pyproj.CRS.from_user_input(own)
-    if _is_same_crs(found, wanted):
-        return wanted
-    name = found.to_string() if found.to_epsg() else found.name
+    declared = pyproj.CRS.from_user_input(declared_crs)
+    if own_crs is None:
+        return declared
+    own = pyproj.CRS.from_user_input(own_crs)
+    if _is_same_crs(own, declared):
+        return declared
+    name = own.to_string() if own.to_epsg() else own.name
     raise ContractError(
         f"reading {file} for source {source_id!r}",
-        f"wrong CRS: {file} says it is in {name} ({found.name}), sources/{source_id}.toml "
-        f"declares {declared} ({wanted.name})",
-        f"set fetch.crs to {name!r} if the file is right, or mend the file's label if it is not",
+        f"wrong CRS: {file} says it is in {name} ({own.name}), sources/{source_id}.toml "
+        f"declares {declared_crs} ({declared.name})",
+        f"set fetch.crs to {name!r} if the file is right, or correct the file's label if it is not",
     )
 
 
-def _is_same_crs(one: pyproj.CRS, other: pyproj.CRS) -> bool:
-    if one.equals(other, ignore_axis_order=True):
+def _is_same_crs(first: pyproj.CRS, second: pyproj.CRS) -> bool:
+    if first.equals(second, ignore_axis_order=True):
         return True
-    if one.to_epsg() is not None and one.to_epsg() == other.to_epsg():
+    if first.to_epsg() is not None and first.to_epsg() == second.to_epsg():
         return True
-    if one.to_epsg() is not None and other.to_epsg() is not None:
+    if first.to_epsg() is not None and second.to_epsg() is not None:
         return False
     with warnings.catch_warnings():
-        # PROJ strings lose the datum's name, which is just what is wanted of a label without code.
+        # pyproj warns that PROJ strings lose the name of the datum. A label without an EPSG code
+        # has to be compared without that name.
         warnings.simplefilter("ignore", UserWarning)
-        return bool(one.to_dict()) and one.to_dict() == other.to_dict()
+        return bool(first.to_dict()) and first.to_dict() == second.to_dict()
 
 
 def _add_points(
@@ -209,19 +259,21 @@ def _add_points(
     """Return a table of texts with points from its coordinate columns."""
     fetch = source.fetch
     points = np.full(len(table), None, dtype=object)
-    x_name, y_name = fetch.x, fetch.y
-    if x_name is None or y_name is None:
+    if fetch.x is None or fetch.y is None:
         if source.place is None:
             wrong = "is a table, and fetch.x and fetch.y do not name its columns"
             raise _unread(path, source.id, wrong)
         return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(points, index=table.index)), ()
-    require_columns([x_name, y_name], list(table.columns), path.name, source.id)
-    x, y = parse_numbers(table[x_name], fetch.decimal), parse_numbers(table[y_name], fetch.decimal)
-    placed = (x.notna() & y.notna()).to_numpy()
-    points[placed] = shapely.points(x.to_numpy()[placed], y.to_numpy()[placed])
-    unread = int((~placed & (table[x_name].notna() | table[y_name].notna()).to_numpy()).sum())
-    notes = (f"{unread} rows with a coordinate that is not a number",) if unread else ()
-    return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(points, index=table.index)), notes
+    require_columns([fetch.x, fetch.y], list(table.columns), path.name, source.id)
+    x = parse_numbers(table[fetch.x], fetch.decimal)
+    y = parse_numbers(table[fetch.y], fetch.decimal)
+    has_point = (x.notna() & y.notna()).to_numpy()
+    points[has_point] = shapely.points(x.to_numpy()[has_point], y.to_numpy()[has_point])
+    has_text = (table[fetch.x].notna() | table[fetch.y].notna()).to_numpy()
+    unread = int((~has_point & has_text).sum())
+    notes = (f"{count_noun(unread, 'row')} with a coordinate that is not a number",)
+    frame = gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(points, index=table.index))
+    return frame, notes if unread else ()
 
 
 def _read_parquet(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any]:
@@ -229,7 +281,7 @@ def _read_parquet(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any]:
         frame = gpd.read_parquet(path)
     except (ValueError, OSError) as error:
         raise _unread(path, source.id, f"is not a whole GeoParquet ({_line(error)})") from error
-    return _named_geometry(frame), frame.crs
+    return _rename_geometry(frame), frame.crs
 
 
 def _read_ogr(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any, tuple[str, ...]]:
@@ -237,32 +289,33 @@ def _read_ogr(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any, tuple[
     document: dict[str, Any] | None = None
     if suffix in {".geojson", ".json", ".topojson"}:
         document = _parse_whole_json(path, source.id)
+    address, layer = str(path), source.fetch.member
     if suffix == ".zip":
-        _whole_zip(path, source.id)
-    place, layer = str(path), source.fetch.member
-    if suffix == ".zip":
-        place, layer = f"/vsizip/{path}" + (f"/{layer}" if layer else ""), None
+        _check_whole_zip(path, source.id)
+        address, layer = f"/vsizip/{path}" + (f"/{layer}" if layer else ""), None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        frame, notes = _read_layer(place, layer, path, source.id)
-    said = sorted({str(one.message).replace(str(path), path.name) for one in caught})
-    frame = _named_geometry(frame)
+        frame, notes = _read_layer(address, layer, path, source.id)
+    reader_warnings = sorted(
+        {str(warning.message).replace(str(path), path.name) for warning in caught}
+    )
+    frame = _rename_geometry(frame)
     own: Any = frame.crs
     if document is not None and "crs" not in document and not _is_degrees(frame):
-        # RFC 7946 puts GeoJSON in WGS 84; older files hold projected coordinates and say nothing.
+        # RFC 7946 puts GeoJSON in WGS 84, but older files hold projected coordinates without a CRS.
         own = None
-    return frame, own, (*notes, *(f"reader: {text}" for text in said))
+    return frame, own, (*notes, *(f"reader: {text}" for text in reader_warnings))
 
 
 def _read_layer(
-    place: str, layer: str | None, path: Path, source_id: str
+    address: str, layer: str | None, path: Path, source_id: str
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
     notes: tuple[str, ...] = ()
     try:
         try:
-            frame = pyogrio.read_dataframe(place, layer=layer)
+            frame = pyogrio.read_dataframe(address, layer=layer)
         except shapely.errors.GEOSException:
-            frame = pyogrio.read_dataframe(place, layer=layer, on_invalid="fix")
+            frame = pyogrio.read_dataframe(address, layer=layer, on_invalid="fix")
             notes = ("some shapes could not be built as written and were closed or dropped",)
     except (DataSourceError, DataLayerError, ValueError) as error:
         wrong = f"cannot be read: {_line(error).replace(str(path), path.name)}"
@@ -273,7 +326,7 @@ def _read_layer(
 
 
 def _parse_whole_json(path: Path, source_id: str) -> dict[str, Any]:
-    """Parse the whole text first: GDAL may take a cut-off file for the rows before the cut."""
+    """Parse the whole text: GDAL may read a cut-off file as if it ended before the cut."""
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -285,12 +338,12 @@ def _parse_whole_json(path: Path, source_id: str) -> dict[str, Any]:
         raise SourceChanged(
             f"reading {path.name} for source {source_id!r}",
             f"{path.name} is an empty layer: 0 features",
-            "fetch the file again; if it is right, take the source out of the market",
+            "fetch the file again; if it is right, remove the source from the market",
         )
     return document
 
 
-def _whole_zip(path: Path, source_id: str) -> None:
+def _check_whole_zip(path: Path, source_id: str) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             bad = archive.testzip()
@@ -300,11 +353,11 @@ def _whole_zip(path: Path, source_id: str) -> None:
         raise _unread(path, source_id, f"is not a whole zip ({bad} is damaged)")
 
 
-def _named_geometry(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def _rename_geometry(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     name = frame.geometry.name
     if name == "geometry":
         return frame
-    # A plain column of that name would clash with the geometry's.
+    # An ordinary column of that name would clash with the geometry's.
     return frame.drop(columns="geometry", errors="ignore").rename_geometry("geometry")
 
 

@@ -77,7 +77,7 @@ def test_a_csv_is_text_and_its_dirty_coordinates_are_numbers(tmp_path, source):
     assert frame.geometry.x[0] == -8_445_879.449
     assert frame.geometry.x[1] == -8_445_879.4
     assert frame.geometry.isna().tolist() == [False, False, True, True]
-    assert notes == ("1 rows with a coordinate that is not a number",)
+    assert notes == ("1 row with a coordinate that is not a number",)
 
 
 def test_numbers_read_what_people_write():
@@ -287,7 +287,7 @@ def test_a_sheets_cells_are_texts_under_their_titles(workbook, source):
     ]
     path = workbook(first=[["other"]], second=rows)
     table, notes = read_book(path, source, member="second", header_row=3)
-    assert notes == ("1 blank rows of the sheet",)
+    assert notes == ("1 blank row in the sheet",)
     assert table.geometry.isna().all()
     table = table.drop(columns="geometry").astype("object").where(table.notna(), None)
     assert table.to_dict("list") == {

@@ -88,10 +88,10 @@ def test_a_metre_grid_labelled_in_feet_is_refused_and_the_remedy_named(tmp_path,
     grid(tmp_path / "ambient.tif", LEVEL, crs="EPSG:2249")
     with pytest.raises(ContractError) as caught:
         taken(said(crs="EPSG:2249"))
-    assert "taken as EPSG:2249" in caught.value.wrong
+    assert "read as EPSG:2249" in caught.value.wrong
     assert "US survey foot" in caught.value.wrong
     assert "longitude -7" in caught.value.wrong
-    assert "'EPSG:26986', in which the grid meets the parcels" in caught.value.remedy
+    assert "'EPSG:26986', in which the raster meets the parcels" in caught.value.remedy
     assert "gdal_edit.py -a_srs" in caught.value.remedy
 
 
@@ -100,7 +100,7 @@ def test_a_feet_grid_labelled_in_metres_is_refused(tmp_path, said, taken):
     grid(tmp_path / "ambient.tif", LEVEL, shift)
     with pytest.raises(ContractError, match="wrong CRS or coordinates elsewhere") as caught:
         taken(said())
-    assert "the like of EPSG:26986 in US survey feet" in caught.value.remedy
+    assert "the same zone as EPSG:26986 but in US survey feet" in caught.value.remedy
     # In feet it is the same grid, and is taken.
     grid(tmp_path / "ambient.tif", LEVEL, shift, crs="EPSG:2249")
     taken(said(crs="EPSG:2249"))
@@ -129,7 +129,7 @@ def test_a_grid_beside_the_parcels_is_refused_and_the_last_one_stays(tmp_path, s
     with pytest.raises(ContractError) as caught:
         taken(said())
     assert "does not touch the parcels of market 'tiny', at longitude -71.11" in caught.value.wrong
-    assert "take a grid of this market" in caught.value.remedy
+    assert "take a raster of this market" in caught.value.remedy
     with open_store(store, read_only=True) as opened:
         assert opened.read_raster_layer("ambient", night).values[0, 0] == 50.0
 
@@ -161,11 +161,11 @@ def test_a_grid_taken_before_the_parcels_is_looked_at_again(tmp_path, said, take
 @pytest.mark.parametrize(
     ("layer", "value", "words"),
     [
-        ("ambient", -9999, "between 10 and 110 dB.A.: -9999 in 1 of them, read as dB.A."),
+        ("ambient", -9999, "not between 10 and 110 dB.A.: -9999 in 1 of them, read as dB.A."),
         ("ambient", 9.5, "9.5 in 1 of them"),
         ("ambient", 110.5, "110.5 in 1 of them"),
         ("ambient", np.inf, "inf in 1 of them"),
-        ("elevation", -9999, "between -500 and 9000 m: -9999 in 1 of them"),
+        ("elevation", -9999, "not between -500 and 9000 m: -9999 in 1 of them"),
         ("elevation", 9000.5, "9000.5 in 1 of them"),
         ("elevation", -3.4028235e38, "-3.4028234[67]e.38 in 1 of them"),
     ],
@@ -236,7 +236,7 @@ def test_north_down_and_turned_grids_cover_what_they_cover(tmp_path, said, taken
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_grid_that_does_not_say_where_it_lies_is_refused(tmp_path, said, taken):
     grid(tmp_path / "ambient.tif", LEVEL, Affine.identity())
-    with pytest.raises(SourceChanged, match="does not say where it lies"):
+    with pytest.raises(SourceChanged, match="is not georeferenced"):
         taken(said())
 
 
@@ -252,7 +252,7 @@ def test_a_real_state_grid_is_taken_and_refused_when_its_label_says_feet(
         assert transform.almost_equals(file.transform, 1e-3)
     rhode_island = market("tiny_elevation", crs="EPSG:32130")
     (tmp_path / "elevation.tif").symlink_to(found)
-    with pytest.raises(ContractError, match="mend the file's label"):
+    with pytest.raises(ContractError, match="correct the file's label"):
         pull(tmp_path, rhode_island, said("elevation", crs="EPSG:32130"))
     store, _ = pull(tmp_path, rhode_island, said("elevation", crs=label))
     with open_store(store, read_only=True) as opened:

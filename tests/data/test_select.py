@@ -467,7 +467,7 @@ def test_a_missing_file_is_named_with_where_it_was_looked_for(
         ({"join": {"path": "tax.csv", "key": "A", "to": "ID", "columns": {}}}, "join.path"),
         ({"coverage": {"kind": "file", "path": "town.geojson"}}, "coverage.path"),
         ({"coverage": {"kind": "file"}}, "coverage.kind"),
-        ({"layer": "parcel"}, "layer = 'parcel' is no layer"),
+        ({"layer": "parcel"}, "there is no layer 'parcel'"),
         ({"layer": "elevation"}, "does not fill layer 'elevation'"),
     ],
 )
