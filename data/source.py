@@ -7,7 +7,6 @@ import pyproj
 from pydantic import Field, model_validator
 
 from geo.contract.units import UNITS
-from geo.errors import ConfigError
 from geo.model import Frozen, Share
 
 

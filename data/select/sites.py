@@ -136,7 +136,7 @@ def read_sites(con: duckdb.DuckDBPyConnection, market: Market) -> gpd.GeoDataFra
     if len(repeated):
         raise StoreError(
             f"selecting the sites of market {market.id!r}",
-            f"assessor ids {list(repeated[:5])} stand in several jurisdictions",
+            f"assessor ids {list(repeated[:5])} are used in several jurisdictions",
             "make the ids of one of the parcel sources different, by declaring another column",
         )
     types = dict.fromkeys(_TEXT_COLUMNS, "str") | dict.fromkeys(_NUMBER_COLUMNS, "float64")
