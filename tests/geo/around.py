@@ -1,6 +1,6 @@
-"""What lies around one parcel: the questions that the slow oracles ask of a town.
+"""Look up what lies around one parcel: the questions that the slow oracles ask of a town.
 
-One shape at a time. Lengths are metres in the market's frame.
+One shape at a time. Lengths are in meters in the market's frame.
 """
 
 import math
@@ -17,7 +17,7 @@ from geo.model import Plan, Raster, Screening
 
 @dataclass
 class Parcel:
-    """One site, the town that it lies in, and what is asked of it."""
+    """One site, the town that it lies in, and the plan that it is judged by."""
 
     row: pd.Series
     town: Screening
@@ -29,35 +29,65 @@ class Parcel:
 
     @property
     def spot(self) -> Point:
-        """Return a point on the lot: what an area or a raster is asked about."""
+        """Return the point on the lot where areas and rasters are read."""
         return self.lot.point_on_surface()
 
 
 def list_rows_within(town: Screening, layer: str, lot: Geometry, reach_m: float) -> list[dict]:
-    """Return the rows of a layer within `reach_m` of a lot, with `distance_m`; none if no layer."""
+    """List the rows of a layer within reach of a lot, each with its `distance_m`.
+
+    Args:
+        town: The town's layers.
+        layer: The layer's name; a town without it has no rows.
+        lot: The lot, in the market's metric CRS.
+        reach_m: The greatest distance.
+
+    Returns:
+        The rows, in the layer's order.
+    """
     if layer not in town.layers:
         return []
     left, bottom, right, top = lot.bounds
-    found, frame = [], town.layers[layer]
-    about = shapely.box(left - reach_m, bottom - reach_m, right + reach_m, top + reach_m)
-    for row in frame.iloc[np.sort(frame.sindex.query(about))].to_dict("records"):
+    rows, frame = [], town.layers[layer]
+    around = shapely.box(left - reach_m, bottom - reach_m, right + reach_m, top + reach_m)
+    for row in frame.iloc[np.sort(frame.sindex.query(around))].to_dict("records"):
         distance_m = lot.distance(row["geometry"])
         if distance_m <= reach_m:
-            found.append({**row, "distance_m": distance_m})
-    return found
+            rows.append({**row, "distance_m": distance_m})
+    return rows
 
 
 def is_reach_covered(town: Screening, layer: str, lot: Geometry, reach_m: float) -> bool:
-    """Return whether everything within `reach_m` of a lot lies inside the layer's coverage."""
+    """Return whether everything within reach of a lot lies inside the layer's coverage.
+
+    Args:
+        town: The town's coverage.
+        layer: The layer's name.
+        lot: The lot, in the market's metric CRS.
+        reach_m: The reach.
+
+    Returns:
+        False where the coverage is unknown.
+    """
     area = town.coverage.get(layer)
     return area is not None and area.covers(lot) and area.boundary.distance(lot) >= reach_m
 
 
 def read_cell(grid: Raster, point: Point, crs: object) -> float | None:
-    """Return the value of the raster's cell under a point, None outside and where none is held."""
+    """Read the value of the raster's cell under a point.
+
+    Args:
+        grid: The raster.
+        point: The point.
+        crs: The point's CRS.
+
+    Returns:
+        The value; None outside the raster and where it has none.
+    """
     cells = np.asarray(grid.values)
-    move = pyproj.Transformer.from_crs(crs, grid.crs, always_xy=True)
-    column, row = (math.floor(one) for one in ~grid.transform @ move.transform(point.x, point.y))
+    transformer = pyproj.Transformer.from_crs(crs, grid.crs, always_xy=True)
+    position = ~grid.transform @ transformer.transform(point.x, point.y)
+    column, row = (math.floor(value) for value in position)
     known = (
         0 <= row < len(cells) and 0 <= column < len(cells[0]) and not np.isnan(cells[row, column])
     )
@@ -73,25 +103,31 @@ def is_missing_shape(value: object) -> bool:
 
 
 def read_number(row: dict, name: str) -> float | None:
-    """Return what a row holds under a name; None where that is missing, or no such column."""
+    """Return the number in a row's column; None where the value or the column is missing."""
     value = row.get(name)
     return None if is_missing(value) else float(value)
 
 
 def read_text(row: dict, name: str) -> str | None:
-    """Return the text that a row holds under a name; None as for `number`."""
+    """Return the text in a row's column; None where the value or the column is missing."""
     value = row.get(name)
     return None if is_missing(value) else str(value)
 
 
-def are_equal(name: str, got: object, wanted: object) -> bool:
-    """Return whether two answers are the same: numbers within a millionth, words as they are.
+def are_equal(name: str, actual: object, expected: object) -> bool:
+    """Return whether two values of a fact are equal: numbers to a millionth, texts exactly.
 
-    Metres may have been rounded to the millimetre.
+    Args:
+        name: The fact's name. One that ends in `_m` may have been rounded to the millimeter.
+        actual: The program's value.
+        expected: The oracle's value.
+
+    Returns:
+        True where both are missing.
     """
-    if is_missing(got) or is_missing(wanted):
-        return is_missing(got) and is_missing(wanted)
-    if isinstance(wanted, (bool, str)):
-        return got == wanted
-    apart = 0.00051 if name.endswith("_m") else 1e-6
-    return math.isclose(got, wanted, rel_tol=1e-6, abs_tol=apart)
+    if is_missing(actual) or is_missing(expected):
+        return is_missing(actual) and is_missing(expected)
+    if isinstance(expected, (bool, str)):
+        return actual == expected
+    tolerance = 0.00051 if name.endswith("_m") else 1e-6
+    return math.isclose(actual, expected, rel_tol=1e-6, abs_tol=tolerance)

@@ -28,9 +28,9 @@ from geo.propagation.air import air_absorption_db_m
 from geo.propagation.edition import ISO_1996
 from geo.propagation.ground import PlanGround
 from geo.propagation.scene import Terrain, build_scene
-from tests.geo import oracle_supply
+from tests.geo import oracle_fuel
 from tests.geo.around import Parcel, is_reach_covered, list_rows_within, read_cell
-from tests.geo.oracle_supply import EDGE, FuelSupply
+from tests.geo.oracle_fuel import EDGE, FuelSupply
 
 FORGIVEN_M = 0.001
 # A region smaller than this is what rounding leaves over, not a place. A block that just fits has
@@ -194,7 +194,7 @@ class Site(Parcel):
 
 def supplies(site: Site, fuel: Fuel) -> list[FuelSupply]:
     """Return what a fuel gives a site by each way in which it can come."""
-    found = list(oracle_supply.list_supplies(site, fuel))
+    found = list(oracle_fuel.list_supplies(site, fuel))
     if "storage" in fuel.routes and fuel.id in site.plan.fuel.delivered:
         found.append(tank(site, fuel))
     return found
@@ -208,7 +208,7 @@ def tank(site: Site, fuel: Fuel) -> FuelSupply:
     plan, rule = site.plan, catalogue.read_separations()[site.plan.fuel.separation[fuel.id]]
     hours, burnt = (
         24 * plan.fuel.autonomy_days[fuel.id],
-        oracle_supply.compute_plan_demand(fuel, plan),
+        oracle_fuel.compute_plan_demand(fuel, plan),
     )
     most = 0
     for one in fuel.containers:

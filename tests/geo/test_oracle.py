@@ -14,7 +14,7 @@ from shapely import affinity
 from geo import catalogue
 from geo.model import Raster
 from geo.screen import screen_sites
-from tests.geo import oracle, oracle_supply
+from tests.geo import oracle, oracle_fuel, oracle_gap
 from tests.geo.around import are_equal, is_missing, is_missing_shape
 from tests.geo.conftest import CRS, make_layer, make_mains, make_town
 from tests.geo.short_and_long import demo_town
@@ -233,7 +233,7 @@ def test_grid_gap(cases):
     wrong = [
         case.say(name, case.got[name], value)
         for case in cases
-        for name, value in oracle_supply.describe_gap(case.site).items()
+        for name, value in oracle_gap.describe_gap(case.site).items()
         if not are_equal(name, case.got[name], value)
     ]
     assert wrong == []
@@ -273,8 +273,8 @@ def test_the_main_that_serves(cases, plan):
         running = case.given[0] - plan.spares
         if running < 1 or is_missing(case.got["main_id"]):
             continue
-        near = oracle_supply.list_mains(case.site, catalogue.read_fuels()[case.got["fuel"]])
-        wanted = oracle_supply.choose_main(near, running)
+        near = oracle_fuel.list_mains(case.site, catalogue.read_fuels()[case.got["fuel"]])
+        wanted = oracle_fuel.choose_main(near, running)
         if case.got["main_id"] != wanted:
             wrong.append(case.say(case.got["main_id"], wanted, running, near))
     assert wrong == []
