@@ -1,4 +1,4 @@
-"""Which record serves a parcel, what its second best says, and what is shared."""
+"""Which record serves a parcel, what the second-best record gives, and what is shared."""
 
 import math
 
@@ -38,7 +38,7 @@ def substations(layer):
 @pytest.fixture
 def capacity(layer):
     def build(*rows):
-        """Return records from (shape, id, grain, kW) and whatever else each row names."""
+        """Make records from (shape, id, grain, kW) and, if given, a dict of other columns."""
         table = pd.DataFrame([{**row[4]} if len(row) > 4 else {} for row in rows])
         base = {
             "record_id": [row[1] for row in rows],
@@ -55,16 +55,16 @@ def capacity(layer):
     return build
 
 
-def line(y, x=-5.0, to=15.0):
+def make_line(y, x=-5.0, to=15.0):
     return shapely.LineString([(x, y), (to, y)])
 
 
-def one(sites, plan, coverage=AREA, shape=LOT, **layers):
+def find_row(sites, plan, coverage=AREA, shape=LOT, **layers):
     return serving.find_serving_records(sites([shape]), layers, coverage, plan).iloc[0]
 
 
 def test_a_substation_bounds_the_parcel_from_above(sites, substations, plan):
-    row = one(sites, plan, substations=substations((20, 16, 3, "in_service")))
+    row = find_row(sites, plan, substations=substations((20, 16, 3, "in_service")))
     assert row["load_headroom_kw"] == pytest.approx(950)
     assert row["headroom_reads"] == "at most"
     assert (row["headroom_lo_kw"], row["headroom_hi_kw"]) == (-math.inf, pytest.approx(950))
@@ -74,123 +74,129 @@ def test_a_substation_bounds_the_parcel_from_above(sites, substations, plan):
     assert row["headroom_basis"] == "firm less peak"
 
 
-def test_the_levels_go_best_first_and_the_second_is_told(sites, substations, capacity, plan):
+def test_the_kinds_of_records_answer_in_order_and_the_second_is_reported(
+    sites, substations, capacity, plan
+):
     stations = substations((60, 20, 0, "in_service"))  # 38 000 kW at most
     records = [
         (shapely.box(-50, -50, 50, 50), "AREA", "area", 700.0),
-        (line(20), "F1", "feeder", 300.0),
+        (make_line(20), "F1", "feeder", 300.0),
         (shapely.box(0, 0, 400, 400), "C1", "cell", 1500.0),
     ]
-    got = [
-        one(sites, plan, substations=stations, capacity=capacity(*records[n:]))
+    rows = [
+        find_row(sites, plan, substations=stations, capacity=capacity(*records[n:]))
         for n in range(len(records))
     ]
-    assert [row["grid_evidence"] for row in got] == ["service area", "feeder", "grid cell"]
-    assert [row["load_headroom_kw"] for row in got] == [700, 300, 1500]
-    assert [row["second_evidence"] for row in got] == ["feeder", "grid cell", "substation"]
-    assert [row["second_headroom_kw"] for row in got] == [300, 1500, 38_000]
-    assert [row["headroom_disagreement_kw"] for row in got] == [400, -1200, -36_500]
-    assert [row["headroom_reads"] for row in got] == ["exactly"] * 3
+    assert [row["grid_evidence"] for row in rows] == ["service area", "feeder", "grid cell"]
+    assert [row["load_headroom_kw"] for row in rows] == [700, 300, 1500]
+    assert [row["second_evidence"] for row in rows] == ["feeder", "grid cell", "substation"]
+    assert [row["second_headroom_kw"] for row in rows] == [300, 1500, 38_000]
+    assert [row["headroom_disagreement_kw"] for row in rows] == [400, -1200, -36_500]
+    assert [row["headroom_reads"] for row in rows] == ["exactly"] * 3
 
 
-def test_generation_never_answers_for_load_and_stands_beside_it(sites, capacity, plan):
-    hosting = (line(15), "F1", "segment", 3000.0, {"kind": "generation", "ceiling_kw": 3000.0})
-    row = one(sites, plan, capacity=capacity(hosting))
+def test_hosting_capacity_never_stands_in_for_load_headroom(sites, capacity, plan):
+    hosting = (make_line(15), "F1", "segment", 3000.0, {"kind": "generation", "ceiling_kw": 3000.0})
+    row = find_row(sites, plan, capacity=capacity(hosting))
     assert row["grid_evidence"] == "edge of layer"
     assert math.isnan(row["load_headroom_kw"])
     assert (row["hosting_kw"], row["hosting_at_least"]) == (3000, True)
     assert (row["hosting_source"], row["hosting_distance_m"]) == ("F1", 5)
-    # A rating less a load says nothing of generation.
+    # A rating less a load says nothing about generation.
     rated = {"kind": "generation", "firm_capacity_mva": 10.0, "peak_load_mva": 4.0}
-    silent = one(sites, plan, capacity=capacity((line(15), "F1", "segment", np.nan, rated)))
+    silent = find_row(
+        sites, plan, capacity=capacity((make_line(15), "F1", "segment", np.nan, rated))
+    )
     assert math.isnan(silent["hosting_kw"])
-    load = (line(30), "F2", "feeder", 250.0, {"kind": "load"})
-    both = one(sites, plan, capacity=capacity(hosting, load))
+    load = (make_line(30), "F2", "feeder", 250.0, {"kind": "load"})
+    both = find_row(sites, plan, capacity=capacity(hosting, load))
     assert (both["load_headroom_kw"], both["hosting_kw"]) == (250, 3000)
     assert not records.has_published_capacity({"capacity": capacity(hosting)}, plan)
 
 
-def test_rows_of_one_feeder_fold_to_least_median_and_greatest(sites, capacity, plan):
-    rows = [(line(15 + n), "F1", "segment", kw) for n, kw in enumerate([900.0, 100.0, 400.0])]
-    other = (line(40), "F2", "segment", 5.0)
-    far = (line(15, 5000, 5010), "F1", "segment", -700.0)  # the same feeder, out of reach
-    row = one(sites, plan, capacity=capacity(*rows, other, far))
+def test_rows_of_one_feeder_are_combined_by_the_plans_statistic(sites, capacity, plan):
+    rows = [(make_line(15 + n), "F1", "segment", kw) for n, kw in enumerate([900.0, 100.0, 400.0])]
+    other = (make_line(40), "F2", "segment", 5.0)
+    far = (make_line(15, 5000, 5010), "F1", "segment", -700.0)  # the same feeder, out of reach
+    row = find_row(sites, plan, capacity=capacity(*rows, other, far))
     assert row["headroom_rows"] == 3
     assert (row["headroom_min_kw"], row["headroom_median_kw"], row["headroom_max_kw"]) == (
         100, 400, 900,
     )  # fmt: skip
-    assert row["load_headroom_kw"] == 400  # the plan's choice
+    assert row["load_headroom_kw"] == 400  # the median, by the plan
     for fold, kw in (("min", 100), ("max", 900)):
         grid = plan.grid.model_copy(update={"fold": fold})
-        chosen = plan.model_copy(update={"grid": grid})
-        assert one(sites, chosen, capacity=capacity(*rows))["load_headroom_kw"] == kw
+        changed = plan.model_copy(update={"grid": grid})
+        assert find_row(sites, changed, capacity=capacity(*rows))["load_headroom_kw"] == kw
 
 
-def test_one_id_of_two_sources_is_two_feeders(sites, capacity, plan):
+def test_one_id_from_two_sources_is_two_feeders(sites, capacity, plan):
     rows = [
-        (line(15), "F1", "feeder", 900.0),
-        (line(16), "F1", "feeder", 100.0, {"source_id": "others"}),
+        (make_line(15), "F1", "feeder", 900.0),
+        (make_line(16), "F1", "feeder", 100.0, {"source_id": "others"}),
     ]
     rows[0] = (*rows[0], {"source_id": "maps"})
-    row = one(sites, plan, capacity=capacity(*rows))
+    row = find_row(sites, plan, capacity=capacity(*rows))
     assert (row["load_headroom_kw"], row["headroom_rows"], row["grid_layer"]) == (900, 1, "maps")
 
 
-def test_a_silent_feeder_in_the_street_is_not_answered_by_another(
-    sites, substations, capacity, plan
-):
-    feeders = capacity((line(12), "F0", "feeder", np.nan), (line(40), "F1", "feeder", 80.0))
-    row = one(sites, plan, capacity=feeders)
+def test_another_feeder_never_answers_for_the_nearest_one(sites, substations, capacity, plan):
+    feeders = capacity(
+        (make_line(12), "F0", "feeder", np.nan), (make_line(40), "F1", "feeder", 80.0)
+    )
+    row = find_row(sites, plan, capacity=feeders)
     assert math.isnan(row["load_headroom_kw"])
-    # Its substation may still say what there is at the most.
-    both = one(sites, plan, capacity=feeders, substations=substations((20, 16, 3, "in_service")))
+    # The substation still gives an upper bound.
+    both = find_row(
+        sites, plan, capacity=feeders, substations=substations((20, 16, 3, "in_service"))
+    )
     assert (both["grid_evidence"], both["second_evidence"]) == ("substation", None)
 
 
-def test_a_silent_section_leaves_the_span_open(sites, capacity, plan):
-    rows = [(line(15 + n), "F1", "segment", kw) for n, kw in enumerate([900.0, np.nan, 400.0])]
-    row = one(sites, plan, capacity=capacity(*rows))
+def test_a_section_without_a_value_leaves_the_range_open(sites, capacity, plan):
+    rows = [(make_line(15 + n), "F1", "segment", kw) for n, kw in enumerate([900.0, np.nan, 400.0])]
+    row = find_row(sites, plan, capacity=capacity(*rows))
     assert (row["load_headroom_kw"], row["headroom_rows"]) == (650, 2)
     assert row["headroom_silent_rows"] == 1
     assert (row["headroom_lo_kw"], row["headroom_hi_kw"]) == (-math.inf, math.inf)
     assert row["headroom_reads"] == "neither"
 
 
-def test_an_id_of_two_substations_names_neither(sites, substations, capacity, plan):
+def test_an_id_that_two_substations_share_identifies_neither(sites, substations, capacity, plan):
     area = (shapely.box(-50, -50, 50, 50), "A1", "area", np.nan, {"substation_id": "U0"})
     stations = substations((20, 19, 0, "in_service"), (30, 10, 5, "in_service"))
     stations["substation_id"], stations["source_id"] = "U0", ["north", "south"]
-    row = one(sites, plan, substations=stations, capacity=capacity(area))
+    row = find_row(sites, plan, substations=stations, capacity=capacity(area))
     assert row["grid_evidence"] == "substation"
     assert row["pool_kw"] == pytest.approx(950)
-    turned = one(sites, plan, substations=stations.iloc[::-1], capacity=capacity(area))
-    assert turned["load_headroom_kw"] == row["load_headroom_kw"]
+    reversed_ = find_row(sites, plan, substations=stations.iloc[::-1], capacity=capacity(area))
+    assert reversed_["load_headroom_kw"] == row["load_headroom_kw"]
 
 
-def test_a_service_area_that_names_its_substation_has_its_headroom(
+def test_a_service_area_has_the_headroom_of_the_substation_that_it_names(
     sites, substations, capacity, plan
 ):
     area = (shapely.box(-50, -50, 50, 50), "A1", "area", np.nan, {"substation_id": "U1"})
     stations = substations((20, 19, 0, "in_service"), (30, 10, 5, "in_service"))
-    row = one(sites, plan, substations=stations, capacity=capacity(area))
-    # Not the nearest, which is full but for 950 kW: the one that serves the area.
+    row = find_row(sites, plan, substations=stations, capacity=capacity(area))
+    # The substation that serves the area answers, not the nearest one with its 950 kW.
     assert row["load_headroom_kw"] == pytest.approx(15 * 950)
     assert (row["grid_evidence"], row["grid_source"]) == ("service area", "A1")
-    # It is the substation's: the parcel may get less.
+    # The parcel may get less than the whole headroom of its substation.
     assert (row["headroom_lo_kw"], row["headroom_reads"]) == (-math.inf, "at most")
     assert row["second_headroom_kw"] == pytest.approx(950)
 
 
-def test_of_nested_areas_the_smallest_with_a_value_serves(sites, capacity, plan):
+def test_the_smallest_nested_area_with_a_value_serves(sites, capacity, plan):
     areas = [
         (shapely.box(-900, -900, 900, 900), "A-large", "area", 5.0),
         (shapely.box(-90, -90, 90, 90), "B-small", "area", 7.0),
         (shapely.box(-9, -9, 19, 19), "C-silent", "area", np.nan),
     ]
-    assert one(sites, plan, capacity=capacity(*areas))["grid_source"] == "B-small"
+    assert find_row(sites, plan, capacity=capacity(*areas))["grid_source"] == "B-small"
 
 
-def test_feeders_of_the_nearest_substation_leave_a_span(sites, substations, capacity, plan):
+def test_the_feeders_of_the_nearest_substation_leave_a_range(sites, substations, capacity, plan):
     station = substations((60, 20, 0, "in_service"))
     spot = shapely.Point(1000, 0)
     records = capacity(
@@ -199,7 +205,7 @@ def test_feeders_of_the_nearest_substation_leave_a_span(sites, substations, capa
             for n, kw in enumerate([200.0, 3000.0, 700.0])
         )
     )
-    row = one(sites, plan, substations=station, capacity=records)
+    row = find_row(sites, plan, substations=station, capacity=records)
     assert row["grid_evidence"] == "feeders of substation"
     assert (row["load_headroom_kw"], row["headroom_rows"]) == (700, 3)
     assert (row["headroom_lo_kw"], row["headroom_hi_kw"]) == (200, 3000)
@@ -214,7 +220,7 @@ def test_only_a_distribution_substation_in_service_serves(sites, substations, pl
         level=[None, None, None, "transmission", "distribution"],
     )  # fmt: skip
     far = plan.grid.model_copy(update={"substation_reach_m": 8000.0})
-    row = one(sites, plan.model_copy(update={"grid": far}), substations=stations)
+    row = find_row(sites, plan.model_copy(update={"grid": far}), substations=stations)
     assert (row["grid_source"], row["load_headroom_kw"]) == ("Station 4", pytest.approx(950))
     assert records.count_unusable_records({"substations": stations}, plan) == {
         "retired substations, not used": 1,
@@ -224,9 +230,9 @@ def test_only_a_distribution_substation_in_service_serves(sites, substations, pl
     }
 
 
-def test_a_substation_that_publishes_nothing_leaves_the_gap_unknown(sites, substations, plan):
+def test_a_substation_that_publishes_nothing_leaves_the_headroom_unknown(sites, substations, plan):
     stations = substations((None, 5, 0, "in_service"))
-    row = one(sites, plan, substations=stations)
+    row = find_row(sites, plan, substations=stations)
     assert row["grid_evidence"] == "unpublished"
     assert math.isnan(row["load_headroom_kw"])
     assert (row["grid_source"], row["grid_distance_m"]) == ("Station 0", 990)
@@ -236,37 +242,37 @@ def test_a_substation_that_publishes_nothing_leaves_the_gap_unknown(sites, subst
     }
 
 
-def test_absence_is_a_fact_only_inside_the_layer(sites, substations, plan):
+def test_no_substation_is_a_fact_only_inside_the_coverage(sites, substations, plan):
     far = substations((20, 1, 0, "in_service")).translate(50_000, 0).to_frame("geometry")
     stations = substations((20, 1, 0, "in_service")).set_geometry(far.geometry)
-    assert one(sites, plan, substations=stations)["grid_evidence"] == "none"
+    assert find_row(sites, plan, substations=stations)["grid_evidence"] == "none"
     edge = {"substations": shapely.box(-50, -50, 50, 50)}
-    assert one(sites, plan, edge, substations=stations)["grid_evidence"] == "edge of layer"
-    assert one(sites, plan)["grid_evidence"] == "no layer"
+    assert find_row(sites, plan, edge, substations=stations)["grid_evidence"] == "edge of layer"
+    assert find_row(sites, plan)["grid_evidence"] == "no layer"
 
 
-def test_a_substation_bounds_only_where_no_nearer_one_can_hide(sites, substations, plan):
-    # The layer ends 14 m west of the lot: a nearer substation may stand just beyond.
+def test_a_substation_gives_a_bound_only_if_no_nearer_one_can_be_unmapped(sites, substations, plan):
+    # The layer ends 14 m west of the lot: a nearer substation may lie just beyond.
     area = {"substations": shapely.box(-14, -500, 9000, 500)}
-    row = one(sites, plan, area, substations=substations((20, 20, 0, "in_service")))
+    row = find_row(sites, plan, area, substations=substations((20, 20, 0, "in_service")))
     assert row["grid_evidence"] == "edge of layer"
     assert math.isnan(row["load_headroom_kw"])
     assert row["headroom_hi_kw"] == math.inf
 
 
-def test_sites_share_their_substation_where_it_is_known(sites, substations, capacity, plan):
+def test_sites_share_their_substation_if_it_is_known(sites, substations, capacity, plan):
     stations = substations((20, 16, 3, "in_service"))
     records = capacity(
-        (line(15), "F1", "feeder", 300.0, {"substation_id": "U0"}),
-        (line(15, 2000, 2010), "F2", "feeder", 400.0, {"substation_id": "elsewhere"}),
+        (make_line(15), "F1", "feeder", 300.0, {"substation_id": "U0"}),
+        (make_line(15, 2000, 2010), "F2", "feeder", 400.0, {"substation_id": "elsewhere"}),
     )
     lots = sites([LOT, shapely.box(2000, 0, 2010, 10)])
     both = {"substations": stations, "capacity": records}
-    got = serving.find_serving_records(lots, both, AREA, plan)
-    assert got["station_pool"].tolist()[0] == "U0"
-    assert got["record_pool"].notna().all()
-    assert got["pool"].tolist() == ["Station 0", "F2"]
-    assert got["pool_kw"].tolist() == [pytest.approx(950), 400]
+    facts = serving.find_serving_records(lots, both, AREA, plan)
+    assert facts["station_pool"].tolist()[0] == "U0"
+    assert facts["record_pool"].notna().all()
+    assert facts["pool"].tolist() == ["Station 0", "F2"]
+    assert facts["pool_kw"].tolist() == [pytest.approx(950), 400]
 
 
 @settings(
@@ -276,8 +282,8 @@ def test_sites_share_their_substation_where_it_is_known(sites, substations, capa
 def test_shuffled_rows_change_nothing(sites, substations, capacity, plan, seed):
     stations = substations((60, 20, 0, "in_service"), (20, 16, 3, "in_service"))
     records = capacity(
-        (line(15), "F1", "segment", 300.0), (line(15), "F2", "segment", 100.0),
-        (line(16), "F1", "segment", 800.0), (shapely.box(0, 0, 9, 9), "C1", "cell", 9.0),
+        (make_line(15), "F1", "segment", 300.0), (make_line(15), "F2", "segment", 100.0),
+        (make_line(16), "F1", "segment", 800.0), (shapely.box(0, 0, 9, 9), "C1", "cell", 9.0),
         (shapely.box(0, 0, 9, 9), "C0", "cell", 7.0),
         (shapely.box(490, -9, 540, 40), "A1", "area", 500.0),
         (shapely.box(490, -9, 540, 40), "A1", "area", 100.0),
@@ -286,8 +292,8 @@ def test_shuffled_rows_change_nothing(sites, substations, capacity, plan, seed):
     first = serving.find_serving_records(
         lots, {"substations": stations, "capacity": records}, AREA, plan
     )
-    mixed = {
+    shuffled = {
         "substations": stations.sample(frac=1, random_state=seed),
         "capacity": records.sample(frac=1, random_state=seed),
     }
-    pd.testing.assert_frame_equal(first, serving.find_serving_records(lots, mixed, AREA, plan))
+    pd.testing.assert_frame_equal(first, serving.find_serving_records(lots, shuffled, AREA, plan))
