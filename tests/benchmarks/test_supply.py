@@ -1,4 +1,4 @@
-"""What it costs to ask what the grid and every fuel give many sites."""
+"""The time that the grid and fuel criteria take for many sites."""
 
 import resource
 import time
@@ -20,8 +20,8 @@ SITES, PITCH_M, LOT_M = 20_000, 60.0, 44.0
 EVERYWHERE = shapely.box(-1e6, -1e6, 1e7, 1e7)
 
 
-def made(count: int, seed: int = 5):
-    """Return lots in rows, a street and a main by each row, feeders, cells and substations."""
+def make_town(count: int, seed: int = 5):
+    """Make lots in rows, a main and a feeder along each row, and substations."""
     rng = np.random.default_rng(seed)
     across = int(np.sqrt(count))
     n = np.arange(count)
@@ -62,27 +62,27 @@ def made(count: int, seed: int = 5):
     return lots, layers, dict.fromkeys(layers, EVERYWHERE)
 
 
-def seconds(count: int) -> float:
+def time_supply(count: int) -> float:
     plan = declarations.load_plan("default", settings.read_settings({}))
-    lots, layers, coverage = made(count)
+    lots, layers, coverage = make_town(count)
     generator, fuels = plan_generator(plan), catalogue.read_fuels()
-    begun = time.perf_counter()
-    served = serving.find_serving_records(lots, layers, coverage, plan)
-    grid_s = time.perf_counter() - begun
+    start = time.perf_counter()
+    facts = serving.find_serving_records(lots, layers, coverage, plan)
+    grid_s = time.perf_counter() - start
     piped = gas.supply_from_mains(lots, layers, coverage, fuels["natural_gas"], generator, plan)
     gas.name_serving_main(piped, lots, layers, np.full(count, 3))
     plants.supply_from_plants(lots, layers, coverage, fuels["biogas"], generator, plan)
-    total_s = time.perf_counter() - begun
-    most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    total_s = time.perf_counter() - start
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"\n{count:,} sites, {len(piped.reach):,} pairs of site and main: grid {grid_s:.2f} s, "
-        f"fuel {total_s - grid_s:.2f} s, {most_mb:.0f} MB at most; "
-        f"{served['grid_evidence'].value_counts().to_dict()}"
+        f"fuel {total_s - grid_s:.2f} s, {peak_mb:.0f} MB at most; "
+        f"{facts['grid_evidence'].value_counts().to_dict()}"
     )
     return total_s
 
 
-def test_ten_times_the_sites_cost_no_more_than_their_share():
-    seconds(200)
-    few, many = seconds(SITES // 10), seconds(SITES)
-    assert many < 20 * few
+def test_ten_times_the_sites_take_less_than_twenty_times_as_long():
+    time_supply(200)
+    small_s, large_s = time_supply(SITES // 10), time_supply(SITES)
+    assert large_s < 20 * small_s

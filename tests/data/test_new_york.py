@@ -1,7 +1,7 @@
-"""New York's real capacity files, read by declarations alone, against a reading by hand.
+"""Compare New York's real capacity files, read by declarations, with a reading by hand.
 
-The market's frame is NAD 83 / UTM 18N (EPSG:26918): with its margin it holds the west of the state
-too, 108 km beyond the zone, where lengths come out 0.12 % long (0.08 % in Buffalo).
+The market's CRS is NAD 83 / UTM 18N (EPSG:26918). It is also used for the west of the state, up to
+108 km beyond its zone, where lengths come out 0.12 % long (0.08 % in Buffalo).
 """
 
 import csv
@@ -36,7 +36,7 @@ PEAK, PERCENT = "PEAK_AMPS_CURRENT_YEAR", "PCT_RATING_CURRENT_YEAR"
 LAST_PEAK = "PEAK_AMPS_LAST_YEAR"
 
 
-def by_hand(text):
+def parse_number(text):
     return float(re.sub("[\u0020\u00a0]", "", text).replace(",", "."))
 
 
@@ -56,7 +56,7 @@ def rows(folder):
 
 @pytest.fixture(scope="module")
 def pulled(tmp_path_factory, folder, market):
-    """Return what became of each source, and the two layers that they fill."""
+    """Return the result of each source's pull, and the two layers that they fill."""
     store = tmp_path_factory.mktemp("ny") / "ny.duckdb"
     sources = read_sources()
     where = market(*SOURCES, id="new_york", crs=CRS)
@@ -77,8 +77,8 @@ def stations(pulled):
 
 @pytest.mark.parametrize(
     ("source", "exact", "trimmed", "renamed"),
-    # Without a place: as written, 35 of 1000 (3.5 %) and 2 of 87; with blanks at the ends of names
-    # not counted, 27; with two names spelt as the place table has them, 16.
+    # Feeders without a place: 35 of 1000 (3.5 %) and 2 of 87 as written; 27 after trimming the
+    # names; 16 after two names are spelled as in the table of places.
     [("ny_feeders_overhead", 35, 27, 16), ("ny_feeders_underground", 2, 2, 2)],
 )
 def test_feeders_without_a_place_are_counted(rows, pulled, source, exact, trimmed, renamed):
@@ -102,24 +102,24 @@ def test_every_feeder_has_the_load_that_the_file_publishes(rows, feeders, source
     kept = [row for row in rows[file] if row[key] in feeders.index]
     got = feeders.loc[[row[key] for row in kept]]
     assert (got["source_id"] == source).all()
-    assert got["voltage_kv"].tolist() == [by_hand(row[volts]) for row in kept]
-    assert got["rating_a"].tolist() == [by_hand(row[rating]) for row in kept]
-    published = np.array([by_hand(row[PERCENT]) for row in kept])
+    assert got["voltage_kv"].tolist() == [parse_number(row[volts]) for row in kept]
+    assert got["rating_a"].tolist() == [parse_number(row[rating]) for row in kept]
+    published = np.array([parse_number(row[PERCENT]) for row in kept])
     share = 100 * (got["peak_a"] / got["rating_a"]).to_numpy()
     silent = np.isnan(share)
-    # The one row of each file that says 0 A is read as not saying.
+    # The one row of each file with 0 A counts as missing.
     assert [row[PEAK] for row, none in zip(kept, silent, strict=True) if none] == ["0"]
-    # Two decimals are published: not one of the others is farther off than their rounding.
+    # Two decimals are published: none of the others differs by more than their rounding.
     assert np.abs(share - published)[~silent].max() <= 0.005 + 1e-9
 
 
 @pytest.mark.parametrize(("file", "last_year", "came_back"), [("OH.csv", 11, 10), ("UG.csv", 3, 2)])
-def test_no_ampere_means_no_reading(rows, file, last_year, came_back):
-    """Why 0 is declared missing: the files have no blanks, and a feeder at 0 A has a peak again."""
+def test_a_peak_of_zero_means_no_reading(rows, file, last_year, came_back):
+    """0 is declared missing: the files have no blanks, and feeders at 0 A have peaks later."""
     assert all(row[PEAK] and row[LAST_PEAK] for row in rows[file])
-    idle = [row for row in rows[file] if by_hand(row[LAST_PEAK]) == 0]
+    idle = [row for row in rows[file] if parse_number(row[LAST_PEAK]) == 0]
     assert len(idle) == last_year
-    assert sum(by_hand(row[PEAK]) > 0 for row in idle) == came_back
+    assert sum(parse_number(row[PEAK]) > 0 for row in idle) == came_back
 
 
 def test_a_feeder_by_name(feeders):
@@ -131,9 +131,9 @@ def test_a_feeder_by_name(feeders):
     assert np.isnan(feeder["headroom_kw"])
 
 
-def test_points_are_those_of_the_republished_layer(folder, rows, feeders, stations):
+def test_points_match_those_of_the_republished_layer(folder, rows, feeders, stations):
     theirs = gpd.read_file(folder / "sub_shape.gpkg", layer="substations").to_crs(CRS)
-    # It has the same places in the same order, with other spellings of their names.
+    # It has the same places in the same order, with their names spelled differently.
     theirs.index = [row["NAME"].strip() for row in rows["Substations.csv"]]
     assert len(theirs) == 518
     assert theirs.index.is_unique
@@ -148,7 +148,7 @@ def test_points_are_those_of_the_republished_layer(folder, rows, feeders, statio
 
 @pytest.fixture(scope="module")
 def cells(folder):
-    """Return (name, banks, volts, rating) of each row of the sheet, names filled down by hand."""
+    """Read (name, banks, volts, rating) from each row of the sheet, filling names down."""
     book = openpyxl.load_workbook(folder / "nys-substations.xlsx", data_only=True)
     sheet = book["Sheet1"]
     titles = [cell.value for cell in sheet[4]]
@@ -160,8 +160,8 @@ def cells(folder):
     return found
 
 
-def stages_by_hand(rating):
-    """Return a bank's highest stage in MVA; None for one that cannot be read or believed."""
+def parse_highest_stage_mva(rating):
+    """Return a bank's highest stage in MVA; None if it cannot be read or is implausible."""
     if isinstance(rating, dt.datetime):
         rating = f"{rating.month}/{rating.day}/{rating.year % 100}"
     try:
@@ -171,13 +171,13 @@ def stages_by_hand(rating):
     return highest if highest <= 500 else None
 
 
-def test_the_workbook_is_what_the_declaration_says(cells, pulled):
+def test_the_workbook_matches_its_declaration(cells, pulled):
     assert len(cells) == 750
     assert cells[-1][1:] == (None, None, 1_756_336)
     ratings = [rating for *_, rating in cells[:-1]]
     dates = Counter(one.strftime("%m/%d/%y") for one in ratings if isinstance(one, dt.datetime))
     assert dates == {"12/16/20": 28, "10/12/14": 1, "12/16/22": 1}
-    unread = [one for one in ratings if stages_by_hand(one) is None]
+    unread = [one for one in ratings if parse_highest_stage_mva(one) is None]
     assert unread == ["7500/9375", "(blank)", "12//16/20/24"]
     names = {name for name, *_ in cells}
     done = pulled[0]["ny_substations"]
@@ -202,7 +202,7 @@ def test_the_workbook_is_what_the_declaration_says(cells, pulled):
 def test_every_substation_is_the_sum_of_its_banks(cells, rows, stations):
     banks = defaultdict(list)
     for name, count, volts, rating in cells[:-1]:
-        banks[name].append((count, volts, stages_by_hand(rating)))
+        banks[name].append((count, volts, parse_highest_stage_mva(rating)))
     places = {row["NAME"].strip() for row in rows["Substations.csv"]}
     rename = read_sources()["ny_substations"].columns["substation_id"].rename
     assert set(rename) <= set(banks)
@@ -234,10 +234,10 @@ def test_three_substations_by_name(stations):
     total = 2 * 40 + 33.3 + 50 + 56 + 33.3 + 9.375 + 2 * 9.4
     assert ash["nameplate_mva"] == pytest.approx(total)
     assert (ash["largest_bank_mva"], ash["voltage_kv"]) == (56, 115)
-    # 12/16/20, which the spreadsheet has as a day in December 2020, and three banks of 5 MVA
+    # 12/16/20, which the spreadsheet stores as a day in December 2020, and three banks of 5 MVA
     altamont = stations.loc["ALTAMONT"]
     assert (altamont["bank_count"], altamont["nameplate_mva"]) == (4, 20 + 3 * 5)
-    # 12//16/20/24 is no rating
+    # 12//16/20/24 is not a rating
     hill = stations.loc["PROSPECT HILL"]
     assert hill["bank_count"] == 1
     assert np.isnan([hill["nameplate_mva"], hill["largest_bank_mva"]]).all()
@@ -248,13 +248,13 @@ def test_three_substations_by_name(stations):
 
 
 def test_most_feeders_know_their_substation(feeders, stations):
-    # The names of both lists are the utility's own; what differs is spelt alike by declaration.
+    # Both lists use the utility's names; the declaration corrects different spellings.
     assert feeders["substation_id"].isin(stations.index).sum() == 1012
     assert len(feeders) == 984 + 85
 
 
-def test_the_frame_holds_both_ends_of_the_state(feeders):
+def test_the_crs_covers_both_ends_of_the_state(feeders):
     degrees = feeders.to_crs(4326).total_bounds
-    # Buffalo is at 78.9 W, the Vermont line at 73.3 W
+    # Buffalo is at 78.9 W, the Vermont border at 73.3 W
     assert degrees[0] < -78.9
     assert degrees[2] > -73.8

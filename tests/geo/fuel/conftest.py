@@ -1,4 +1,4 @@
-"""Mains and plants on small hand-made ground."""
+"""Fixtures that make gas mains and fuel plants."""
 
 import numpy as np
 import pandas as pd
@@ -9,15 +9,15 @@ import shapely
 @pytest.fixture(scope="session")
 def mains(layer):
     def make(rows, **columns):
-        """Return gas mains from (shape, diameter_in, pressure_class), polyethylene."""
+        """Make polyethylene mains from (shape, diameter_in, pressure_class)."""
         shapes, sizes, classes = zip(*rows, strict=True) if rows else ((), (), ())
-        told = {
+        base = {
             "main_id": [f"M{number}" for number in range(len(shapes))],
             "diameter_in": pd.Series(sizes, dtype=float),
             "pressure_class": pd.Series(classes, dtype=object),
             "material": "polyethylene",
         }
-        return layer(shapes, **(told | columns))
+        return layer(shapes, **(base | columns))
 
     return make
 
@@ -25,8 +25,8 @@ def mains(layer):
 @pytest.fixture(scope="session")
 def plants(layer):
     def make(*rows):
-        """Return plants, each a landfill at (0, 0) that sells nothing, but for what is given."""
-        usual = {
+        """Make plants: landfills at (0, 0) that sell no gas, unless a row says otherwise."""
+        default = {
             "plant_id": "P",
             "name": "Hill",
             "fuel": "biogas",
@@ -40,16 +40,16 @@ def plants(layer):
             "source_id": "plants",
             "shape": shapely.Point(0, 0),
         }
-        told = [usual | row for row in rows]
+        plants_ = [default | row for row in rows]
         columns = {
-            name: pd.Series([one[name] for one in told], dtype=type(value))
-            for name, value in usual.items()
+            name: pd.Series([plant[name] for plant in plants_], dtype=type(value))
+            for name, value in default.items()
             if name != "shape"
         }
         columns = {
             name: values.astype(object) if values.dtype != float else values
             for name, values in columns.items()
         }
-        return layer([one["shape"] for one in told], **columns)
+        return layer([plant["shape"] for plant in plants_], **columns)
 
     return make

@@ -13,7 +13,7 @@ from geo.criteria.fuel.supply import SUPPLY_COLUMNS
 
 BIOGAS, HYDROGEN = catalogue.read_fuels()["biogas"], catalogue.read_fuels()["hydrogen"]
 GX230 = catalogue.read_generators()["gx230"]
-# Of methane and of hydrogen, a machine (scfh).
+# What one generator burns: methane and hydrogen (scfh).
 METHANE = 200 * 3412.142 / 0.33 / 1012
 PURE = 200 * 3412.142 / 0.33 / 325
 LOT = shapely.box(-20, -20, 20, 20)
@@ -23,53 +23,53 @@ SETTINGS = settings(
 )
 
 
-def ask(sites, plan, table, fuel=BIOGAS, shapes=(LOT,), coverage=AREA):
+def supply_sites(sites, plan, table, fuel=BIOGAS, shapes=(LOT,), coverage=AREA):
     layers = {} if table is None else {"fuel_plants": table}
     return supply_from_plants(sites(list(shapes)), layers, coverage, fuel, GX230, plan)
 
 
-def one(sites, plan, table, **kwargs):
-    return ask(sites, plan, table, **kwargs).iloc[0]
+def supply_row(sites, plan, table, **kwargs):
+    return supply_sites(sites, plan, table, **kwargs).iloc[0]
 
 
-def told(row):
+def read_supply(row):
     return row["fuel_evidence"], int(row["fuel_n_lo"]), int(row["fuel_n_hi"])
 
 
-def away(metres):
-    """Return a point so far east of the lot."""
-    return shapely.Point(20 + metres, 0)
+def make_point_east(distance_m):
+    """Return a point this far east of the lot."""
+    return shapely.Point(20 + distance_m, 0)
 
 
-def test_the_worked_plant(sites, plants, plan):
+def test_the_example_plant(sites, plants, plan):
     table = plants({"flow_scfh": 15_000.0, "used": "partly", "used_scfh": 6_000.0})
-    row = one(sites, plan, table)
+    row = supply_row(sites, plan, table)
     # (15 000 - 6000) x 0.5 / 2043.4 = 2.2.
-    assert told(row) == ("plant on the site", 2, 2)
+    assert read_supply(row) == ("plant on the site", 2, 2)
     assert row["fuel_capacity"] == 4500
     names = ("plant_id", "plant_name", "plant_kind", "plant_status", "plant_used")
     assert [row[name] for name in names] == ["P", "Hill", "landfill", "operating", "partly"]
     assert row["plant_distance_m"] == 0
 
 
-def test_every_fuel_answers_with_the_same_columns(sites, plants, plan):
-    facts = ask(sites, plan, plants())
+def test_plants_answer_with_the_columns_of_every_fuel_and_their_own(sites, plants, plan):
+    facts = supply_sites(sites, plan, plants())
     assert list(facts.columns) == [*SUPPLY_COLUMNS, *PLANT_COLUMNS]
-    assert len(ask(sites, plan, plants({}), shapes=())) == 0
+    assert len(supply_sites(sites, plan, plants({}), shapes=())) == 0
 
 
-def test_hydrogen_counts_whole_and_only_from_its_own_plants(sites, plants, plan):
+def test_all_hydrogen_counts_but_only_from_hydrogen_plants(sites, plants, plan):
     table = plants({"fuel": "hydrogen", "plant_kind": "hydrogen plant", "methane_share": np.nan})
     # 30 000 / 6363 = 4.7.
-    assert told(one(sites, plan, table, fuel=HYDROGEN)) == ("plant on the site", 4, 4)
+    assert read_supply(supply_row(sites, plan, table, fuel=HYDROGEN)) == ("plant on the site", 4, 4)
     assert math.floor(30_000 / PURE) == 4
-    assert told(one(sites, plan, table)) == ("no plant", 0, 0)
+    assert read_supply(supply_row(sites, plan, table)) == ("no plant", 0, 0)
 
 
-def test_gas_that_does_not_say_how_much_methane_it_holds_is_a_bracket(sites, plants, plan):
-    row = one(sites, plan, plants({"methane_share": np.nan}))
+def test_gas_of_unknown_methane_share_leaves_a_range(sites, plants, plan):
+    row = supply_row(sites, plan, plants({"methane_share": np.nan}))
     # 30 000 x 0.45 / 2043.4 = 6.6 and 30 000 x 0.65 / 2043.4 = 9.5.
-    assert told(row) == ("plant on the site", 6, 9)
+    assert read_supply(row) == ("plant on the site", 6, 9)
     assert row["fuel_capacity"] == 13_500
 
 
@@ -86,93 +86,106 @@ def test_gas_that_does_not_say_how_much_methane_it_holds_is_a_bracket(sites, pla
         (None, np.nan, 0, 7),
     ],
 )  # fmt: skip
-def test_what_is_used_already_is_not_spare(sites, plants, plan, used, used_scfh, lo, hi):
-    row = one(sites, plan, plants({"used": used, "used_scfh": used_scfh}))
-    assert told(row) == ("plant on the site", lo, hi)
+def test_gas_that_is_already_used_is_not_spare(sites, plants, plan, used, used_scfh, lo, hi):
+    row = supply_row(sites, plan, plants({"used": used, "used_scfh": used_scfh}))
+    assert read_supply(row) == ("plant on the site", lo, hi)
 
 
-def test_a_plant_with_no_flow_published_is_a_bracket_not_a_zero(sites, plants, plan):
-    row = one(sites, plan, plants({"flow_scfh": np.nan}))
-    assert told(row) == ("plant on the site", 0, plan.cap)
+def test_a_plant_without_a_flow_leaves_a_range_and_not_zero(sites, plants, plan):
+    row = supply_row(sites, plan, plants({"flow_scfh": np.nan}))
+    assert read_supply(row) == ("plant on the site", 0, plan.cap)
     assert np.isnan(row["fuel_capacity"])
-    # Unless all of it is used, however much it is.
-    row = one(sites, plan, plants({"flow_scfh": np.nan, "used": "yes"}))
-    assert told(row) == ("plant on the site", 0, 0)
+    # Unless all of its gas is used, whatever the flow is.
+    row = supply_row(sites, plan, plants({"flow_scfh": np.nan, "used": "yes"}))
+    assert read_supply(row) == ("plant on the site", 0, 0)
 
 
 @pytest.mark.parametrize("status", ["planned", "unknown", None])
 def test_a_plant_that_may_not_run_is_only_a_best_case(sites, plants, plan, status):
-    row = one(sites, plan, plants({"status": status}))
-    assert told(row) == ("plant on the site", 0, 7)
+    row = supply_row(sites, plan, plants({"status": status}))
+    assert read_supply(row) == ("plant on the site", 0, 7)
     assert (row["plant_status"], np.isnan(row["fuel_capacity"])) == (status, True)
 
 
 def test_a_closed_plant_never_counts(sites, plants, plan):
-    row = one(sites, plan, plants({"status": "closed"}))
-    assert told(row) == ("no plant", 0, 0)
+    row = supply_row(sites, plan, plants({"status": "closed"}))
+    assert read_supply(row) == ("no plant", 0, 0)
     assert row["plant_id"] is None
 
 
-def test_a_plant_counts_as_far_as_a_pipe_is_laid_and_is_context_beyond(sites, plants, plan):
-    row = one(sites, plan, plants({"shape": away(500)}))
-    assert told(row) == ("plant by pipe", 7, 7)
-    row = one(sites, plan, plants({"shape": away(501)}))
-    assert told(row) == ("plant too far", 0, 0)
+def test_a_plant_counts_within_pipe_reach_and_is_context_beyond_it(sites, plants, plan):
+    row = supply_row(sites, plan, plants({"shape": make_point_east(500)}))
+    assert read_supply(row) == ("plant by pipe", 7, 7)
+    row = supply_row(sites, plan, plants({"shape": make_point_east(501)}))
+    assert read_supply(row) == ("plant too far", 0, 0)
     assert (row["plant_id"], row["plant_distance_m"]) == ("P", 501)
-    row = one(sites, plan, plants({"shape": away(20_001)}))
-    assert told(row) == ("no plant", 0, 0)
+    row = supply_row(sites, plan, plants({"shape": make_point_east(20_001)}))
+    assert read_supply(row) == ("no plant", 0, 0)
     assert row["plant_id"] is None
 
 
-def test_a_plan_that_lays_no_pipe_counts_only_what_is_on_the_site(sites, plants, plan):
-    none = plan.fuel.model_copy(update={"plant_reach_m": 0.0})
-    taken = plan.model_copy(update={"fuel": none})
+def test_a_plan_without_pipes_counts_only_plants_on_the_site(sites, plants, plan):
+    no_pipe = plan.fuel.model_copy(update={"plant_reach_m": 0.0})
+    changed = plan.model_copy(update={"fuel": no_pipe})
     grounds = shapely.box(19, -5, 80, 5)
-    assert told(one(sites, taken, plants({"shape": grounds}))) == ("plant on the site", 7, 7)
-    assert told(one(sites, taken, plants({"shape": away(1)}))) == ("plant too far", 0, 0)
-
-
-def test_a_plant_known_by_its_county_alone_counts_for_nothing(sites, plants, plan):
-    row = one(sites, plan, plants({"precision": "county"}))
-    assert told(row) == ("plant, place by county only", 0, 0)
-    # Its county's middle lies on the lot: that is no distance to the plant.
-    assert (row["plant_id"], np.isnan(row["plant_distance_m"])) == ("P", True)
-    both = plants({"precision": "county"}, {"plant_id": "Q", "shape": away(900)})
-    row = one(sites, plan, both)
-    assert (*told(row), row["plant_id"]) == ("plant too far", 0, 0, "Q")
-    assert told(one(sites, plan, plants({"precision": None}))) == ("plant on the site", 7, 7)
-
-
-def test_no_plant_is_a_fact_only_inside_the_layer(sites, plants, plan):
-    assert told(one(sites, plan, plants())) == ("no plant", 0, 0)
-    near = {"fuel_plants": shapely.box(-400, -400, 400, 400)}
-    assert told(one(sites, plan, plants(), coverage=near)) == ("edge of layer", 0, 25)
-    assert told(one(sites, plan, plants(), coverage={})) == ("edge of layer", 0, 25)
-    assert told(one(sites, plan, None)) == ("no layer", 0, 25)
-    # A nearer plant may stand beyond the edge: one that is too far is then named, and no more.
-    row = one(sites, plan, plants({"shape": away(900)}), coverage=near)
-    assert (*told(row), row["plant_id"]) == ("edge of layer", 0, 25, "P")
-
-
-def test_the_best_plant_in_reach_feeds_the_site(sites, plants, plan):
-    table = plants(
-        {"plant_id": "near", "flow_scfh": 9_000.0, "shape": away(10)},
-        {"plant_id": "rich", "shape": away(400)},
-        {"plant_id": "silent", "flow_scfh": np.nan, "shape": away(5)},
+    assert read_supply(supply_row(sites, changed, plants({"shape": grounds}))) == (
+        "plant on the site",
+        7,
+        7,
     )
-    row = one(sites, plan, table)
-    # The silent one may carry any number.
-    assert (*told(row), row["plant_id"]) == ("plant by pipe", 7, 25, "rich")
+    assert read_supply(supply_row(sites, changed, plants({"shape": make_point_east(1)}))) == (
+        "plant too far",
+        0,
+        0,
+    )
+
+
+def test_a_plant_known_only_by_its_county_counts_for_nothing(sites, plants, plan):
+    row = supply_row(sites, plan, plants({"precision": "county"}))
+    assert read_supply(row) == ("plant, place by county only", 0, 0)
+    # The middle of its county lies on the lot, but that is not the distance to the plant.
+    assert (row["plant_id"], np.isnan(row["plant_distance_m"])) == ("P", True)
+    both = plants({"precision": "county"}, {"plant_id": "Q", "shape": make_point_east(900)})
+    row = supply_row(sites, plan, both)
+    assert (*read_supply(row), row["plant_id"]) == ("plant too far", 0, 0, "Q")
+    assert read_supply(supply_row(sites, plan, plants({"precision": None}))) == (
+        "plant on the site",
+        7,
+        7,
+    )
+
+
+def test_no_plant_is_a_fact_only_inside_the_coverage(sites, plants, plan):
+    assert read_supply(supply_row(sites, plan, plants())) == ("no plant", 0, 0)
+    near = {"fuel_plants": shapely.box(-400, -400, 400, 400)}
+    assert read_supply(supply_row(sites, plan, plants(), coverage=near)) == ("edge of layer", 0, 25)
+    assert read_supply(supply_row(sites, plan, plants(), coverage={})) == ("edge of layer", 0, 25)
+    assert read_supply(supply_row(sites, plan, None)) == ("no layer", 0, 25)
+    # A nearer plant may lie beyond the edge, so naming one that is too far proves nothing.
+    row = supply_row(sites, plan, plants({"shape": make_point_east(900)}), coverage=near)
+    assert (*read_supply(row), row["plant_id"]) == ("edge of layer", 0, 25, "P")
+
+
+def test_the_best_plant_in_reach_supplies_the_site(sites, plants, plan):
+    table = plants(
+        {"plant_id": "near", "flow_scfh": 9_000.0, "shape": make_point_east(10)},
+        {"plant_id": "rich", "shape": make_point_east(400)},
+        {"plant_id": "silent", "flow_scfh": np.nan, "shape": make_point_east(5)},
+    )
+    row = supply_row(sites, plan, table)
+    # The plant without a flow may run any number.
+    assert (*read_supply(row), row["plant_id"]) == ("plant by pipe", 7, 25, "rich")
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_of_plants_alike_the_nearer_and_then_the_lower_id_feeds(sites, plants, plan, order):
-    for metres, fed in (((50, 40), "b"), ((40, 40), "a")):
+def test_among_equal_plants_the_nearer_and_then_the_lower_id_supplies(sites, plants, plan, order):
+    for distances_m, expected in (((50, 40), "b"), ((40, 40), "a")):
         rows = [
-            {"plant_id": name, "shape": away(far)} for name, far in zip("ab", metres, strict=True)
+            {"plant_id": name, "shape": make_point_east(far)}
+            for name, far in zip("ab", distances_m, strict=True)
         ]
         table = plants(*(rows[number] for number in order))
-        assert one(sites, plan, table)["plant_id"] == fed
+        assert supply_row(sites, plan, table)["plant_id"] == expected
 
 
 a_plant = st.fixed_dictionaries(
@@ -184,15 +197,17 @@ a_plant = st.fixed_dictionaries(
         "used_scfh": st.sampled_from([0.0, 4_000.0, np.nan]),
         "status": st.sampled_from(["operating", "planned", "closed", "unknown"]),
         "precision": st.sampled_from(["site", "address", "county", None]),
-        "shape": st.sampled_from([away(metres) for metres in (-5, 40, 300, 700, 9_000)]),
+        "shape": st.sampled_from(
+            [make_point_east(distance_m) for distance_m in (-5, 40, 300, 700, 9_000)]
+        ),
     }
 )
 
 
-def is_of_one_mind(row):
-    """Say whether the word for what is used agrees with the figure: where not, the figure decides.
+def is_consistent(row):
+    """Return whether `used` agrees with `used_scfh`.
 
-    A record that contradicts itself says something else once one of the two is gone.
+    Where they disagree, the flow decides, so removing it may change the answer either way.
     """
     if row["used"] == "no":
         return not row["used_scfh"] > 0
@@ -205,50 +220,51 @@ LOTS = [LOT, shapely.box(200, 0, 240, 40), shapely.box(900, 0, 940, 40)]
 @SETTINGS
 @given(st.lists(a_plant, max_size=6), st.randoms(use_true_random=False))
 def test_shuffled_plants_change_nothing(sites, plants, plan, rows, random):
-    again = list(rows)
-    random.shuffle(again)
+    shuffled = list(rows)
+    random.shuffle(shuffled)
     pd.testing.assert_frame_equal(
-        ask(sites, plan, plants(*rows), shapes=LOTS), ask(sites, plan, plants(*again), shapes=LOTS)
+        supply_sites(sites, plan, plants(*rows), shapes=LOTS),
+        supply_sites(sites, plan, plants(*shuffled), shapes=LOTS),
     )
 
 
 @SETTINGS
 @given(
-    st.lists(a_plant.filter(is_of_one_mind), min_size=1, max_size=5),
+    st.lists(a_plant.filter(is_consistent), min_size=1, max_size=5),
     st.sampled_from(["flow_scfh", "used", "used_scfh", "status"]),
 )
-def test_what_is_missing_only_widens_the_bracket(sites, plants, plan, rows, column):
-    silent = [row | {column: None if column in {"used", "status"} else np.nan} for row in rows]
-    first = ask(sites, plan, plants(*rows), shapes=LOTS)
-    second = ask(sites, plan, plants(*silent), shapes=LOTS)
+def test_a_missing_value_only_widens_the_range(sites, plants, plan, rows, column):
+    incomplete = [row | {column: None if column in {"used", "status"} else np.nan} for row in rows]
+    first = supply_sites(sites, plan, plants(*rows), shapes=LOTS)
+    second = supply_sites(sites, plan, plants(*incomplete), shapes=LOTS)
     assert (second["fuel_n_lo"] <= first["fuel_n_lo"]).all()
     assert (second["fuel_n_hi"] >= first["fuel_n_hi"]).all()
 
 
 @SETTINGS
 @given(st.lists(a_plant, max_size=5), a_plant)
-def test_one_more_plant_never_feeds_less(sites, plants, plan, rows, another):
-    few = ask(sites, plan, plants(*rows), shapes=LOTS)
-    many = ask(sites, plan, plants(*rows, another), shapes=LOTS)
-    assert (many["fuel_n_lo"] >= few["fuel_n_lo"]).all()
-    assert (many["fuel_n_hi"] >= few["fuel_n_hi"]).all()
+def test_one_more_plant_never_supplies_less(sites, plants, plan, rows, another):
+    fewer = supply_sites(sites, plan, plants(*rows), shapes=LOTS)
+    more = supply_sites(sites, plan, plants(*rows, another), shapes=LOTS)
+    assert (more["fuel_n_lo"] >= fewer["fuel_n_lo"]).all()
+    assert (more["fuel_n_hi"] >= fewer["fuel_n_hi"]).all()
 
 
 @SETTINGS
 @given(a_plant)
-def test_one_plant_agrees_with_its_arithmetic(sites, plants, plan, row):
+def test_one_plant_agrees_with_the_arithmetic(sites, plants, plan, row):
     lo, hi = 0, plan.cap
     if not math.isnan(row["flow_scfh"]) or row["used"] == "yes":
         flow = 0.0 if row["used"] == "yes" else row["flow_scfh"]
-        left, sure = flow, row["used"] in {"no", "yes"}
+        left, certain = flow, row["used"] in {"no", "yes"}
         if row["used"] != "yes" and not math.isnan(row["used_scfh"]):
-            left, sure = max(flow - row["used_scfh"], 0.0), True
+            left, certain = max(flow - row["used_scfh"], 0.0), True
         share = row["methane_share"]
         least, most = (0.45, 0.65) if math.isnan(share) else (share, share)
         hi = min(math.floor(left * most / METHANE), plan.cap)
-        if sure and row["status"] == "operating":
+        if certain and row["status"] == "operating":
             lo = min(math.floor(left * least / METHANE), plan.cap)
     far = LOT.distance(row["shape"]) > plan.fuel.plant_reach_m
     if far or row["status"] == "closed" or row["precision"] == "county":
         lo = hi = 0
-    assert told(one(sites, plan, plants(row)))[1:] == (lo, hi)
+    assert read_supply(supply_row(sites, plan, plants(row)))[1:] == (lo, hi)

@@ -1,4 +1,4 @@
-"""Every fuel by every route: which is taken, what each carries on its own ground, and the line."""
+"""Every fuel by every route: which is chosen, what each runs on its own ground, the ladder."""
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,8 @@ from geo.ranking import rank
 LOT = shapely.box(0, 0, 46, 46)
 
 
-def street(mains, *rows):
-    """Return mains along y = -10, one behind the other by the metres given."""
+def make_streets(mains, *rows):
+    """Make mains along y = -10, each farther south by the meters given."""
     return mains(
         [
             (shapely.LineString([(-500, -10.0 - back), (900, -10.0 - back)]), inches, pressure)
@@ -21,8 +21,8 @@ def street(mains, *rows):
     )
 
 
-def landfill(layer, distance_m=200.0, flow_scfh=20_000.0, **columns):
-    """Return a landfill east of the lot: half of its gas is methane, none is used."""
+def make_landfill(layer, distance_m=200.0, flow_scfh=20_000.0, **columns):
+    """Make a landfill east of the lot: half of its gas is methane, and none is used."""
     base = {
         "plant_id": ["L1"], "name": ["Mill River Landfill"], "fuel": ["biogas"],
         "plant_kind": ["landfill"], "status": ["operating"], "flow_scfh": [flow_scfh],
@@ -32,41 +32,41 @@ def landfill(layer, distance_m=200.0, flow_scfh=20_000.0, **columns):
     return layer([shapely.Point(46 + distance_m, 20)], **(base | columns))
 
 
-def row_of(given, market, plan):
+def rank_row(given, market, plan):
     return rank.rank_sites(screen.screen_sites(given, market, plan), plan).iloc[0]
 
 
-def test_the_main_named_is_the_nearest_that_carries_what_stands_there(mains, town, market, plan):
-    # A 2 in main in front runs one machine, the 8 in behind it as many as the plan takes.
-    given = town([LOT], mains=street(mains, (0, 2, "high"), (20, 8, "high")))
-    row = row_of(given, market, plan)
+def test_the_named_main_is_the_nearest_that_can_run_what_is_placed(mains, town, market, plan):
+    # The 2 in main in front runs one generator, the 8 in main behind it the plan's cap.
+    given = town([LOT], mains=make_streets(mains, (0, 2, "high"), (20, 8, "high")))
+    row = rank_row(given, market, plan)
     assert (row["fuel"], row["n_lo"], row["main_diameter_in"]) == ("natural_gas", 25, 8)
     assert row["main_distance_m"] == 30
-    # A pad for one alone: the small main in front is enough.
+    # There is room for one generator only, so the small main in front is enough.
     small = shapely.box(0, 0, 12, 12)
-    near = row_of(town([small], mains=street(mains, (0, 2, "high"), (20, 8, "high"))), market, plan)
+    near = rank_row(
+        town([small], mains=make_streets(mains, (0, 2, "high"), (20, 8, "high"))), market, plan
+    )
     assert (near["n_lo"], near["main_diameter_in"], near["main_distance_m"]) == (1, 2, 10)
-    # The ladder tells of the same main.
+    # The ladder names the same main.
     assert near["distance_of_natural_gas_m"] == 10
     assert near["needs_of_natural_gas"].startswith("A service line from the 2-inch high-pressure")
 
 
 def test_the_service_line_is_straight_from_the_main_to_the_pad(mains, town, market, plan):
-    given = town([LOT], mains=street(mains, (0, 8, "high")))
+    given = town([LOT], mains=make_streets(mains, (0, 8, "high")))
     facts = screen.screen_sites(given, market, plan).iloc[0]
     assert facts["service_line_m"] == pytest.approx(facts["block"].bounds[1] + 10)
     assert facts["service_line_m"] > facts["main_distance_m"]
 
 
-def test_a_landfill_near_enough_is_a_rung_and_a_far_one_is_context(
-    mains, layer, town, market, plan
-):
-    # 20 000 x 0.5 = 10 000 scfh of methane over 2043.4: four machines, 200 m of pipe.
-    given = town([LOT], mains=street(mains))
-    given.layers["fuel_plants"] = landfill(layer)
+def test_a_near_landfill_is_a_fuel_and_a_far_one_is_context(mains, layer, town, market, plan):
+    # 20 000 x 0.5 = 10 000 scfh of methane / 2043.4: four generators, 200 m of pipe.
+    given = town([LOT], mains=make_streets(mains))
+    given.layers["fuel_plants"] = make_landfill(layer)
     given.coverage["fuel_plants"] = shapely.box(-9000, -9000, 9000, 9000)
-    propane = plan.model_copy(update={"fuels": ("natural_gas", "biogas", "hydrogen")})
-    row = row_of(given, market, propane)
+    without_propane = plan.model_copy(update={"fuels": ("natural_gas", "biogas", "hydrogen")})
+    row = rank_row(given, market, without_propane)
     assert (row["fuel"], row["n_lo"], row["n_hi"]) == ("biogas", 4, 4)
     assert row["fuel_ladder"] == "biogas: 4; natural gas: 0; hydrogen: 0"
     assert (row["plant_name"], row["plant_distance_m"]) == ("Mill River Landfill", 200)
@@ -75,18 +75,18 @@ def test_a_landfill_near_enough_is_a_rung_and_a_far_one_is_context(
     assert row["service_line_m"] > 200
     assert row["binding"] == "fuel"
     assert "Mill River Landfill has 10,000 scfh of methane to spare" in row["limit_text"]
-    given.layers["fuel_plants"] = landfill(layer, distance_m=501.0)
-    far = row_of(given, market, propane)
+    given.layers["fuel_plants"] = make_landfill(layer, distance_m=501.0)
+    far = rank_row(given, market, without_propane)
     assert (far["n_hi"], far["n_hi_on_biogas"]) == (0, 0)
     assert far["evidence_of_biogas"] == "plant too far"
     assert "the nearest plant, Mill River Landfill, is over 1,640 ft away" in far["needs_of_biogas"]
 
 
-def test_hydrogen_counts_where_somebody_delivers_it(mains, town, market, plan):
-    given = town([shapely.box(0, 0, 120, 120)], mains=street(mains))
-    nobody = row_of(given, market, plan)
-    assert (nobody["n_hi_on_hydrogen"], nobody["fuel"]) == (0, "propane")
-    assert "hydrogen: unknown" in nobody["fuel_ladder"]
+def test_hydrogen_counts_if_it_is_delivered(mains, town, market, plan):
+    given = town([shapely.box(0, 0, 120, 120)], mains=make_streets(mains))
+    undelivered = rank_row(given, market, plan)
+    assert (undelivered["n_hi_on_hydrogen"], undelivered["fuel"]) == (0, "propane")
+    assert "hydrogen: unknown" in undelivered["fuel_ladder"]
     fuel = plan.fuel.model_copy(
         update={
             "delivered": ("propane", "hydrogen"),
@@ -97,16 +97,18 @@ def test_hydrogen_counts_where_somebody_delivers_it(mains, town, market, plan):
     )
     rules = plan.model_copy(update={"fuel": fuel, "fuels": ("hydrogen",)})
     # Four trailers of 120 000 scf for a day: 480 000 / 24 / 6363 = 3.1.
-    brought = row_of(given, market, rules)
-    assert (brought["fuel"], brought["n_lo"], brought["storage_count"]) == ("hydrogen", 3, 4)
+    delivered = rank_row(given, market, rules)
+    assert (delivered["fuel"], delivered["n_lo"], delivered["storage_count"]) == ("hydrogen", 3, 4)
     # 480 000 scf over 3 x 6363 scfh: 25.1 hours.
-    assert brought["storage_days"] == pytest.approx(480_000 / (3 * 6362.97) / 24, abs=0.05)
-    assert brought["needs_of_hydrogen"] == "4 tanks of 120,000 scf each, for at least a day of fuel"
+    assert delivered["storage_days"] == pytest.approx(480_000 / (3 * 6362.97) / 24, abs=0.05)
+    assert (
+        delivered["needs_of_hydrogen"] == "4 tanks of 120,000 scf each, for at least a day of fuel"
+    )
 
 
 def test_each_fuel_is_sized_on_its_own_ground(mains, town, market, plan):
-    # 46 by 46 m: gas for 25, while two tanks and what they keep clear leave room for eleven.
-    row = row_of(town([LOT], mains=street(mains, (0, 8, "high"))), market, plan)
+    # 46 by 46 m: gas for 25 generators; two tanks and their clearances leave room for 11.
+    row = rank_row(town([LOT], mains=make_streets(mains, (0, 8, "high"))), market, plan)
     assert (row["n_lo_on_natural_gas"], row["n_lo_on_propane"]) == (25, 11)
     assert row["distance_of_propane_m"] == 0
     assert row["fuel_ladder"].startswith("natural gas: 25; propane: 11; ")
@@ -114,19 +116,19 @@ def test_each_fuel_is_sized_on_its_own_ground(mains, town, market, plan):
     assert pd.isna(row["storage_days"])
 
 
-def test_a_machine_gives_less_in_thin_air_and_heat_and_more_are_needed(mains, town, market, plan):
-    given = town([LOT], mains=street(mains, (0, 8, "high")))
+def test_altitude_and_heat_reduce_power_so_more_generators_are_needed(mains, town, market, plan):
+    given = town([LOT], mains=make_streets(mains, (0, 8, "high")))
     hot = plan.model_copy(update={"summer_c": 32.0, "altitude_m": 500.0})
-    row = row_of(given, market, hot)
-    # 200 x (1 - 347.6 m x 0.000114829 - 7 C x 0.0018) = 189.5 kW: six where five would do.
+    row = rank_row(given, market, hot)
+    # 200 x (1 - 347.6 m x 0.000114829 - 7 C x 0.0018) = 189.5 kW: six instead of five.
     assert row["machine_kw"] == pytest.approx(189.5, abs=0.05)
     assert row["needed_hi"] == 6
-    assert row_of(given, market, plan)["needed_hi"] == 5
+    assert rank_row(given, market, plan)["needed_hi"] == 5
     assert row["power_lo_kw"] == pytest.approx(25 * 189.497, abs=1)
 
 
-def test_the_gap_is_told_of_every_load(mains, town, market, plan):
-    row = row_of(town([LOT], mains=street(mains, (0, 8, "high"))), market, plan)
+def test_the_gap_is_given_for_every_load(mains, town, market, plan):
+    row = rank_row(town([LOT], mains=make_streets(mains, (0, 8, "high"))), market, plan)
     assert [row[f"short_hi_at_{kw}_kw"] for kw in (200, 1000, 3000)] == [200, 1000, 3000]
     assert [row[f"needed_hi_at_{kw}_kw"] for kw in (200, 1000, 3000)] == [1, 5, 15]
     assert [row[f"served_at_{kw}_kw"] for kw in (200, 1000, 3000)] == [200, 1000, 3000]
