@@ -1,4 +1,4 @@
-"""A small market and sources made for one test: metres in EPSG:26986, near Cambridge."""
+"""A small market and sources made for one test: meters in EPSG:26986, near Cambridge."""
 
 import datetime as dt
 
@@ -23,8 +23,8 @@ def night():
     return NIGHT
 
 
-def make_market(*sources, **fields):
-    said = {
+def build_market(*sources, **fields):
+    defaults = {
         "id": "tiny",
         "title": "Tiny",
         "crs": CRS,
@@ -33,17 +33,18 @@ def make_market(*sources, **fields):
         "plan": "default",
         "sources": sources,
     }
-    return Market(**(said | fields))
+    return Market(**(defaults | fields))
 
 
 @pytest.fixture(scope="session")
-def market():
-    return make_market
+def make_market():
+    """Return a function that makes a market of the named sources."""
+    return build_market
 
 
-def make_source(layer, path, columns=None, **fields):
+def build_source(layer, path, columns=None, **fields):
     fetch = {"protocol": "file", "path": path, "crs": CRS} | fields.pop("fetch", {})
-    said = {
+    defaults = {
         "id": f"tiny_{layer}",
         "layer": layer,
         "title": layer.title(),
@@ -56,58 +57,66 @@ def make_source(layer, path, columns=None, **fields):
         "columns": columns or {},
         "coverage": {"kind": "bounds"},
     }
-    return Source.model_validate(said | fields)
+    return Source.model_validate(defaults | fields)
 
 
 @pytest.fixture(scope="session")
-def source():
-    return make_source
+def make_source():
+    """Return a function that makes a source of a layer, read from a file."""
+    return build_source
 
 
-def make_square(x, y, side=20.0, high=None):
+def build_square(x, y, side=20.0, high=None):
     return shapely.box(X + x, Y + y, X + x + side, Y + y + (side if high is None else high))
 
 
 @pytest.fixture(scope="session")
-def square():
-    return make_square
+def make_square():
+    """Return a function that makes a square, or a rectangle, from its lower left corner."""
+    return build_square
 
 
 @pytest.fixture(scope="session")
-def point():
+def make_point():
+    """Return a function that makes a point."""
     return lambda x, y: shapely.Point(X + x, Y + y)
 
 
 @pytest.fixture(scope="session")
-def table():
-    def made(shapes, crs=CRS, **columns):
+def make_table():
+    """Return a function that makes a table of shapes and columns."""
+
+    def build(shapes, crs=CRS, **columns):
         return gpd.GeoDataFrame(columns, geometry=list(shapes), crs=crs)
 
-    return made
+    return build
 
 
 @pytest.fixture(scope="session")
-def made(market):
-    """Return a function that conforms a table and holds it to its layer."""
+def conform(make_market):
+    """Return a function that conforms a table and checks it against its layer."""
 
-    def done(frame, source, **more):
+    def conform_and_check(frame, source, **more):
         layer = read_layers()[source.layer]
-        got = conform_table(frame, source, layer, market(), file=source.fetch.path, **more)
-        check_layer(got.frame, layer, source.id)
-        return got
+        conformed = conform_table(
+            frame, source, layer, make_market(), file=source.fetch.path, **more
+        )
+        check_layer(conformed.frame, layer, source.id)
+        return conformed
 
-    return done
+    return conform_and_check
 
 
 @pytest.fixture(scope="session")
-def points(point, table):
+def make_points(make_point, make_table):
     """Return a function that makes a table of points in a row, with ids and more columns."""
 
-    def done(count=3, **columns):
+    def build(count=3, **columns):
         ids = [f"S{number}" for number in range(count)]
-        return table([point(10 * n, 0) for n in range(count)], **({"ID": ids} | columns))
+        shapes = [make_point(10 * number, 0) for number in range(count)]
+        return make_table(shapes, **({"ID": ids} | columns))
 
-    return done
+    return build
 
 
 ZONE = {"jurisdiction": {"value": "tiny"}, "zone_scheme": {"value": "s"}}
@@ -122,14 +131,14 @@ def parcel_source():
         "polygon_kind": {"column": "KIND"},
         "building_area_m2": {"column": "FLOOR"},
     }
-    return make_source(
+    return build_source(
         "parcels", "parcels.parquet", columns, expect={"null_geometry_share_max": 0.5}
     )
 
 
 @pytest.fixture(scope="session")
 def zone_source():
-    return make_source("zoning", "zoning.parquet", ZONE | {"zone_code": {"column": "ZONE"}})
+    return build_source("zoning", "zoning.parquet", ZONE | {"zone_code": {"column": "ZONE"}})
 
 
 @pytest.fixture(scope="session")
@@ -158,21 +167,23 @@ def land_use():
 
 
 @pytest.fixture(scope="session")
-def needs():
-    def made(reach_m=None, **sites):
+def make_needs():
+    """Return a function that makes what a plan needs: reach by layer, and rules for sites."""
+
+    def build(reach_m=None, **sites):
         rules = Sites(**({"minimum_area_m2": 100.0} | sites))
         return Needs(rules, ("home", "school", "park"), reach_m or {})
 
-    return made
+    return build
 
 
 @pytest.fixture(scope="session")
 def pull():
     """Return a function that pulls sources into a store on one night."""
 
-    def done(folder, market, *sources, night=NIGHT):
+    def pull_sources(folder, market, *sources, night=NIGHT):
         store = folder / "var" / "tiny.duckdb"
-        pulled = [refresh_source(one, market, folder, store, night) for one in sources]
+        pulled = [refresh_source(source, market, folder, store, night) for source in sources]
         return store, pulled
 
-    return done
+    return pull_sources

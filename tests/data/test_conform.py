@@ -19,75 +19,83 @@ PARCEL = {
 }
 
 
-def test_units_text_and_missing_markers(made, source, points):
-    frame = points(4, KVA=["40,000", "n/a", "-9999", " 5 000 "], KV=[115, 23, -9999, None])
+def test_units_text_and_missing_markers(conform, make_source, make_points):
+    frame = make_points(4, KVA=["40,000", "n/a", "-9999", " 5 000 "], KV=[115, 23, -9999, None])
     columns = SUBSTATION | {
         "firm_capacity_mva": {"column": "KVA", "unit": "kVA", "missing": ["n/a", -9999]},
         "voltage_kv": {"column": "KV", "unit": "kV", "missing": [-9999]},
     }
-    got = made(frame, source("substations", "s.csv", columns)).frame
+    conformed = conform(frame, make_source("substations", "s.csv", columns)).frame
     # kVA to MVA: a thousandth
-    np.testing.assert_allclose(got["firm_capacity_mva"], [40.0, np.nan, np.nan, 5.0])
-    np.testing.assert_allclose(got["voltage_kv"], [115, 23, np.nan, np.nan])
-    assert got["peak_load_mva"].isna().all()
-    assert got["peak_load_mva"].dtype == "float64"
+    np.testing.assert_allclose(conformed["firm_capacity_mva"], [40.0, np.nan, np.nan, 5.0])
+    np.testing.assert_allclose(conformed["voltage_kv"], [115, 23, np.nan, np.nan])
+    assert conformed["peak_load_mva"].isna().all()
+    assert conformed["peak_load_mva"].dtype == "float64"
 
 
-def test_a_marker_in_the_sources_unit_is_missing_after_conversion(made, source, square, table):
-    frame = table([square(0, 0), square(30, 0)], ID=["a", "b"], FT=["-9999.0", "10"])
-    said = source(
+def test_a_marker_in_the_sources_unit_is_missing_after_conversion(
+    conform, make_source, make_square, make_table
+):
+    frame = make_table([make_square(0, 0), make_square(30, 0)], ID=["a", "b"], FT=["-9999.0", "10"])
+    said = make_source(
         "buildings", "b.gpkg", {"height_m": {"column": "FT", "unit": "ft", "missing": [-9999]}}
     )
-    got = made(frame, said).frame
-    assert sorted(got["height_m"].dropna()) == [pytest.approx(10 * 0.3048)]
+    conformed = conform(frame, said).frame
+    assert sorted(conformed["height_m"].dropna()) == [pytest.approx(10 * 0.3048)]
 
 
-def test_unreadable_numbers_are_counted_or_refused(made, source, points):
-    frame = points(4, KVA=["1", "??", "2", "lots"])
+def test_unreadable_numbers_are_counted_or_refused(conform, make_source, make_points):
+    frame = make_points(4, KVA=["1", "??", "2", "lots"])
     columns = SUBSTATION | {"firm_capacity_mva": {"column": "KVA", "unit": "kVA"}}
     with pytest.raises(ContractError) as caught:
-        made(frame, source("substations", "s.csv", columns))
+        conform(frame, make_source("substations", "s.csv", columns))
     assert "'KVA': 2 of 4 rows are not a number, such as '??' or 'lots'" in caught.value.wrong
-    lenient = source("substations", "s.csv", columns, expect={"unreadable_share_max": 0.5})
-    got = made(frame, lenient)
-    assert got.notes == ("KVA: 2 unreadable numbers, taken as missing",)
-    assert got.frame["firm_capacity_mva"].isna().sum() == 2
+    lenient = make_source("substations", "s.csv", columns, expect={"unreadable_share_max": 0.5})
+    conformed = conform(frame, lenient)
+    assert conformed.notes == ("KVA: 2 unreadable numbers, taken as missing",)
+    assert conformed.frame["firm_capacity_mva"].isna().sum() == 2
 
 
-def test_codes_are_mapped_and_an_unlisted_one_is_a_fault(made, source, points):
-    frame = points(3, ST=["open", "shut", "odd"])
+def test_codes_are_mapped_and_an_unlisted_one_is_a_fault(conform, make_source, make_points):
+    frame = make_points(3, ST=["open", "shut", "odd"])
     status = {"column": "ST", "map": {"open": "in_service", "shut": "retired"}}
     with pytest.raises(ContractError, match="'odd' in 1 row"):
-        made(frame, source("substations", "s.csv", SUBSTATION | {"status": status}))
+        conform(frame, make_source("substations", "s.csv", SUBSTATION | {"status": status}))
     columns = SUBSTATION | {"status": status | {"other": "unknown"}}
-    got = made(frame, source("substations", "s.csv", columns)).frame
-    assert got["status"].tolist() == ["in_service", "retired", "unknown"]
+    conformed = conform(frame, make_source("substations", "s.csv", columns)).frame
+    assert conformed["status"].tolist() == ["in_service", "retired", "unknown"]
 
 
-def test_dates_whole_numbers_and_leading_zeros(made, source, points):
-    frame = points(3, WHEN=["03/01/2026", "", "12/31/2025"], CODE=[7.0, np.nan, 8.0])
+def test_dates_whole_numbers_and_leading_zeros(conform, make_source, make_points):
+    frame = make_points(3, WHEN=["03/01/2026", "", "12/31/2025"], CODE=[7.0, np.nan, 8.0])
     columns = SUBSTATION | {
         "as_of": {"column": "WHEN", "date_format": "%m/%d/%Y"},
         "name": {"column": "CODE"},
     }
-    got = made(frame, source("substations", "s.csv", columns)).frame
-    assert got["as_of"].iloc[0] == pd.Timestamp(dt.date(2026, 3, 1))
-    assert got["as_of"].isna().tolist() == [False, True, False]
-    assert got["name"].iloc[0] == "7"
+    conformed = conform(frame, make_source("substations", "s.csv", columns)).frame
+    assert conformed["as_of"].iloc[0] == pd.Timestamp(dt.date(2026, 3, 1))
+    assert conformed["as_of"].isna().tolist() == [False, True, False]
+    assert conformed["name"].iloc[0] == "7"
     with pytest.raises(ContractError, match="not a date"):
-        made(points(1, WHEN=["soon"], CODE=[1.0]), source("substations", "s.csv", columns))
+        conform(
+            make_points(1, WHEN=["soon"], CODE=[1.0]), make_source("substations", "s.csv", columns)
+        )
 
 
-def test_where_and_drop_choose_rows_and_are_counted(made, source, points):
-    frame = points(5, TYPE=["gas", "power", "gas", None, "gas"], OLD=["n", "n", "y", "n", None])
-    said = source("substations", "s.csv", SUBSTATION, where={"TYPE": ["gas"]}, drop={"OLD": ["y"]})
-    got = made(frame, said)
-    assert got.frame["substation_id"].tolist() == ["S0", "S4"]
-    assert got.rows_in == 5
-    assert got.notes == ("2 rows left out: another TYPE", "1 row left out: OLD is 'y'")
-    nothing = source("substations", "s.csv", SUBSTATION, where={"TYPE": ["gaz"]})
+def test_where_and_drop_choose_rows_and_are_counted(conform, make_source, make_points):
+    frame = make_points(
+        5, TYPE=["gas", "power", "gas", None, "gas"], OLD=["n", "n", "y", "n", None]
+    )
+    said = make_source(
+        "substations", "s.csv", SUBSTATION, where={"TYPE": ["gas"]}, drop={"OLD": ["y"]}
+    )
+    conformed = conform(frame, said)
+    assert conformed.frame["substation_id"].tolist() == ["S0", "S4"]
+    assert conformed.rows_in == 5
+    assert conformed.notes == ("2 rows left out: another TYPE", "1 row left out: OLD is 'y'")
+    nothing = make_source("substations", "s.csv", SUBSTATION, where={"TYPE": ["gaz"]})
     with pytest.raises(SourceChanged, match=r"\['gaz'\]; it holds \['gas', 'power'\]"):
-        made(frame, nothing)
+        conform(frame, nothing)
 
 
 @pytest.mark.parametrize(
@@ -101,28 +109,32 @@ def test_where_and_drop_choose_rows_and_are_counted(made, source, points):
         ({"drop": {"ZZZ": ["a"]}}, r"no column 'ZZZ' \(it has \['ID', 'NAME'\]\)"),
     ],
 )
-def test_a_column_that_the_file_lacks_is_named_with_the_nearest(made, source, points, fields, said):
+def test_a_column_that_the_file_lacks_is_named_with_the_nearest(
+    conform, make_source, make_points, fields, said
+):
     columns = fields.pop("columns", SUBSTATION)
     with pytest.raises(SourceChanged, match=said) as caught:
-        made(points(2, NAME=["a", "b"]), source("substations", "s.csv", columns, **fields))
+        conform(
+            make_points(2, NAME=["a", "b"]), make_source("substations", "s.csv", columns, **fields)
+        )
     assert "sources/tiny_substations.toml" in caught.value.remedy
 
 
-def test_a_column_that_the_layer_lacks_is_named_with_the_nearest(made, source, points):
+def test_a_column_that_the_layer_lacks_is_named_with_the_nearest(conform, make_source, make_points):
     columns = SUBSTATION | {"firm_capacity_mw": {"column": "ID"}}
     with pytest.raises(ConfigError, match="did you mean 'firm_capacity_mva'"):
-        made(points(), source("substations", "s.csv", columns))
+        conform(make_points(), make_source("substations", "s.csv", columns))
 
 
-def test_no_rows_too_few_and_too_many(made, source, points):
+def test_no_rows_too_few_and_too_many(conform, make_source, make_points):
     with pytest.raises(SourceChanged, match=r"s\.csv is an empty layer: 0 rows"):
-        made(points(3).iloc[:0], source("substations", "s.csv", SUBSTATION))
-    few = source("substations", "s.csv", SUBSTATION, expect={"rows_min": 4})
+        conform(make_points(3).iloc[:0], make_source("substations", "s.csv", SUBSTATION))
+    few = make_source("substations", "s.csv", SUBSTATION, expect={"rows_min": 4})
     with pytest.raises(SourceChanged, match="3 rows are left, at least 4"):
-        made(points(3), few)
-    many = source("substations", "s.csv", SUBSTATION, expect={"rows_max": 2})
+        conform(make_points(3), few)
+    many = make_source("substations", "s.csv", SUBSTATION, expect={"rows_max": 2})
     with pytest.raises(SourceChanged, match="3 rows are left, at most 2"):
-        made(points(3), many)
+        conform(make_points(3), many)
 
 
 JOIN = {
@@ -138,8 +150,12 @@ JOIN = {
 }
 
 
-def test_a_join_folds_several_rows_and_counts_who_has_none(made, source, square, table):
-    lots = table([square(0, 0), square(30, 0), square(60, 0)], ID=["a", "b", "c"])
+def test_a_join_folds_several_rows_and_counts_who_has_none(
+    conform, make_source, make_square, make_table
+):
+    lots = make_table(
+        [make_square(0, 0), make_square(30, 0), make_square(60, 0)], ID=["a", "b", "c"]
+    )
     tax = pd.DataFrame(
         {
             "KEY": ["a", "a ", "b", "z"],
@@ -148,91 +164,106 @@ def test_a_join_folds_several_rows_and_counts_who_has_none(made, source, square,
             "WHERE": [None, "1 Main St", "2 Main St", "?"],
         }
     )
-    got = made(lots, source("parcels", "p.gpkg", PARCEL, join=JOIN), joined=tax)
-    frame = got.frame.set_index("parcel_id")
+    conformed = conform(lots, make_source("parcels", "p.gpkg", PARCEL, join=JOIN), joined=tax)
+    frame = conformed.frame.set_index("parcel_id")
     # 1 sq ft = 0.3048^2 m2; nothing on record is not zero
     assert frame.loc["a", "building_area_m2"] == pytest.approx(150 * 0.3048**2)
     assert np.isnan(frame.loc["b", "building_area_m2"])
     assert frame.loc["a", "storeys"] == 3.5
     assert frame.loc["a", "address"] == "1 Main St"
     assert frame["record_count"].fillna(-1).to_dict() == {"a": 2, "b": 1, "c": -1}
-    assert got.notes == (
+    assert conformed.notes == (
         "1 row with several rows of tax.csv, combined into one",
         "1 row without a match in tax.csv",
         "1 row of tax.csv without a match",
     )
 
 
-def test_a_joined_table_may_have_merged_cells_too(made, source, square, table):
-    lots = table([square(0, 0), square(30, 0)], ID=["a", "b"])
+def test_a_joined_table_may_have_merged_cells_too(conform, make_source, make_square, make_table):
+    lots = make_table([make_square(0, 0), make_square(30, 0)], ID=["a", "b"])
     tax = pd.DataFrame({"KEY": ["a", "b"], "SQFT": [None] * 2, "FLOORS": ["2", None]})
     columns = {"storeys": {"column": "FLOORS", "fill_down": True, "most": 100}}
-    got = made(
-        lots, source("parcels", "p.gpkg", PARCEL, join=JOIN | {"columns": columns}), joined=tax
+    conformed = conform(
+        lots, make_source("parcels", "p.gpkg", PARCEL, join=JOIN | {"columns": columns}), joined=tax
     )
-    assert got.frame["storeys"].tolist() == [2, 2]
-    assert got.notes == ("FLOORS: 1 blank filled from above",)
+    assert conformed.frame["storeys"].tolist() == [2, 2]
+    assert conformed.notes == ("FLOORS: 1 blank filled from above",)
     wrong = JOIN | {"columns": {"address": {"column": "KEY", "fold": "sum"}}}
     with pytest.raises(ConfigError, match="address is a string and takes no fold = sum"):
-        made(lots, source("parcels", "p.gpkg", PARCEL, join=wrong), joined=tax)
+        conform(lots, make_source("parcels", "p.gpkg", PARCEL, join=wrong), joined=tax)
 
 
-def test_a_join_whose_key_is_gone_is_named(made, source, square, table):
-    lots = table([square(0, 0)], ID=["a"])
+def test_a_join_whose_key_is_gone_is_named(conform, make_source, make_square, make_table):
+    lots = make_table([make_square(0, 0)], ID=["a"])
     tax = pd.DataFrame({"KEYS": ["a"], "SQFT": ["1"], "FLOORS": ["1"], "WHERE": ["x"]})
     with pytest.raises(SourceChanged, match=r"no column 'KEY' \(nearest: 'KEYS'\)"):
-        made(lots, source("parcels", "p.gpkg", PARCEL, join=JOIN), joined=tax)
+        conform(lots, make_source("parcels", "p.gpkg", PARCEL, join=JOIN), joined=tax)
 
 
-def test_a_bow_tie_becomes_its_two_triangles(made, source, table, square):
-    x, y = square(0, 0).bounds[:2]
+def test_a_bow_tie_becomes_its_two_triangles(conform, make_source, make_table, make_square):
+    x, y = make_square(0, 0).bounds[:2]
     tie = shapely.Polygon([(x, y), (x + 10, y + 10), (x + 10, y), (x, y + 10)])
-    got = made(table([tie, square(50, 0)], ID=["a", "b"]), source("parcels", "p.gpkg", PARCEL))
-    assert got.notes == ("1 invalid ring repaired",)
-    shape = got.frame.set_index("parcel_id").geometry["a"]
+    conformed = conform(
+        make_table([tie, make_square(50, 0)], ID=["a", "b"]),
+        make_source("parcels", "p.gpkg", PARCEL),
+    )
+    assert conformed.notes == ("1 invalid ring repaired",)
+    shape = conformed.frame.set_index("parcel_id").geometry["a"]
     assert shape.geom_type == "MultiPolygon"
     # two triangles of base 10 m and height 5 m
     assert shape.area == pytest.approx(2 * 10 * 5 / 2)
 
 
-def test_a_ring_that_is_only_a_line_is_no_ground(made, source, table, square):
-    x, y = square(0, 0).bounds[:2]
+def test_a_ring_that_is_only_a_line_is_no_ground(conform, make_source, make_table, make_square):
+    x, y = make_square(0, 0).bounds[:2]
     flat = shapely.Polygon([(x, y), (x + 10, y), (x, y)])
-    lots = table([flat, square(50, 0)], ID=["a", "b"])
-    said = source("parcels", "p.gpkg", PARCEL, expect={"null_geometry_share_max": 0.5})
-    got = made(lots, said)
-    assert got.frame.set_index("parcel_id").geometry.isna().to_dict() == {"a": True, "b": False}
+    lots = make_table([flat, make_square(50, 0)], ID=["a", "b"])
+    said = make_source("parcels", "p.gpkg", PARCEL, expect={"null_geometry_share_max": 0.5})
+    conformed = conform(lots, said)
+    assert conformed.frame.set_index("parcel_id").geometry.isna().to_dict() == {
+        "a": True,
+        "b": False,
+    }
 
 
-def test_null_geometry_beyond_the_expected_share_is_refused(made, source, points, square, table):
-    lots = table([square(0, 0), None, None, square(60, 0)], ID=list("abcd"))
+def test_null_geometry_beyond_the_expected_share_is_refused(
+    conform, make_source, make_points, make_square, make_table
+):
+    lots = make_table([make_square(0, 0), None, None, make_square(60, 0)], ID=list("abcd"))
     with pytest.raises(ContractError, match="null geometry in 2 of 4 rows") as caught:
-        made(lots, source("parcels", "p.gpkg", PARCEL))
+        conform(lots, make_source("parcels", "p.gpkg", PARCEL))
     assert "p.gpkg" in caught.value.doing
     half = {"null_geometry_share_max": 0.5}
-    kept = made(lots, source("parcels", "p.gpkg", PARCEL, expect=half))
+    kept = conform(lots, make_source("parcels", "p.gpkg", PARCEL, expect=half))
     assert (len(kept.frame), kept.notes) == (4, ("2 rows without geometry",))
-    stations = points(4)
+    stations = make_points(4)
     stations.loc[[0, 3], "geometry"] = None
-    dropped = made(stations, source("substations", "s.csv", SUBSTATION, expect=half))
+    dropped = conform(stations, make_source("substations", "s.csv", SUBSTATION, expect=half))
     assert (len(dropped.frame), dropped.notes) == (2, ("2 rows without geometry dropped",))
 
 
-def test_points_of_several_parts_are_split_and_heights_dropped(made, source, table, point):
-    many = shapely.MultiPoint([point(0, 0), point(5, 0)])
-    high = shapely.Point(*point(9, 0).coords[0], 30.0)
-    got = made(table([many, high], ID=["a", "b"]), source("substations", "s.csv", SUBSTATION))
-    assert len(got.frame) == 3
-    assert not got.frame.geometry.has_z.any()
-    assert got.notes == (
+def test_points_of_several_parts_are_split_and_heights_dropped(
+    conform, make_source, make_table, make_point
+):
+    many = shapely.MultiPoint([make_point(0, 0), make_point(5, 0)])
+    high = shapely.Point(*make_point(9, 0).coords[0], 30.0)
+    conformed = conform(
+        make_table([many, high], ID=["a", "b"]), make_source("substations", "s.csv", SUBSTATION)
+    )
+    assert len(conformed.frame) == 3
+    assert not conformed.frame.geometry.has_z.any()
+    assert conformed.notes == (
         "heights of 1 shape dropped",
         "2 rows became 3: rows of several points were split",
     )
 
 
-def test_another_kind_of_shape_is_a_fault(made, source, table, square):
+def test_another_kind_of_shape_is_a_fault(conform, make_source, make_table, make_square):
     with pytest.raises(ContractError, match="1 of 1 rows are a Polygon, the layer takes point"):
-        made(table([square(0, 0)], ID=["a"]), source("substations", "s.csv", SUBSTATION))
+        conform(
+            make_table([make_square(0, 0)], ID=["a"]),
+            make_source("substations", "s.csv", SUBSTATION),
+        )
 
 
 @pytest.mark.parametrize(
@@ -246,11 +277,13 @@ def test_another_kind_of_shape_is_a_fault(made, source, table, square):
         (-91.8, 45.7, "EPSG:4326"),  # another state
     ],
 )
-def test_coordinates_that_lie_elsewhere_are_refused(made, source, table, x, y, declared):
-    frame = table([shapely.Point(x, y)], crs=declared, ID=["a"])
-    said = source("substations", "s.gpkg", SUBSTATION, fetch={"crs": declared})
+def test_coordinates_that_lie_elsewhere_are_refused(
+    conform, make_source, make_table, x, y, declared
+):
+    frame = make_table([shapely.Point(x, y)], crs=declared, ID=["a"])
+    said = make_source("substations", "s.gpkg", SUBSTATION, fetch={"crs": declared})
     with pytest.raises(ContractError, match="wrong CRS or coordinates elsewhere") as caught:
-        made(frame, said)
+        conform(frame, said)
     for word in ("s.gpkg", declared, "EPSG:26986", "1 of 1 shapes"):
         assert word in str(caught.value)
 
@@ -264,21 +297,21 @@ def test_the_frame_is_the_area_of_use_and_a_quarter_more():
     assert top - bottom < 400_000
 
 
-def test_shuffled_rows_conform_to_the_same(made, source, points):
-    frame = points(6, NAME=list("ccbbaa"))
-    said = source("substations", "s.csv", SUBSTATION | {"name": {"column": "NAME"}})
-    straight = made(frame, said).frame
-    shuffled = made(frame.sample(frac=1, random_state=4), said).frame
+def test_shuffled_rows_conform_to_the_same(conform, make_source, make_points):
+    frame = make_points(6, NAME=list("ccbbaa"))
+    said = make_source("substations", "s.csv", SUBSTATION | {"name": {"column": "NAME"}})
+    straight = conform(frame, said).frame
+    shuffled = conform(frame.sample(frac=1, random_state=4), said).frame
     pd.testing.assert_frame_equal(pd.DataFrame(straight), pd.DataFrame(shuffled))
 
 
-def test_coverage_of_each_kind(made, source, points, table, square):
+def test_coverage_of_each_kind(conform, make_source, make_points, make_table, make_square):
     def coverage(kind, **more):
-        said = source("substations", "s.csv", SUBSTATION, coverage={"kind": kind, **more})
-        area = table([square(-100, -100, 300)]).to_crs(4326) if kind == "file" else None
-        frame = points(3)
+        said = make_source("substations", "s.csv", SUBSTATION, coverage={"kind": kind, **more})
+        area = make_table([make_square(-100, -100, 300)]).to_crs(4326) if kind == "file" else None
+        frame = make_points(3)
         frame.loc[1, "geometry"] = shapely.Point(*(np.add(frame.geometry[0].coords[0], (0, 40))))
-        return made(frame, said, area=area).coverage
+        return conform(frame, said, area=area).coverage
 
     # a box of 20 m by 40 m, and the triangle that is half of it
     assert coverage("bounds").area == pytest.approx(20 * 40)

@@ -20,11 +20,15 @@ CODES = ["01", "1", "x"]
 
 
 @pytest.fixture
-def rows(square, table):
-    return table([square(0, 0), square(30, 0), square(60, 0)], CODE=CODES, SIZE=[1.5, None, 3.0])
+def rows(make_square, make_table):
+    return make_table(
+        [make_square(0, 0), make_square(30, 0), make_square(60, 0)],
+        CODE=CODES,
+        SIZE=[1.5, None, 3.0],
+    )
 
 
-def written(rows, folder, kind):
+def write_rows(rows, folder, kind):
     path = folder / f"rows.{kind}"
     if kind == "parquet":
         rows.to_parquet(path)
@@ -42,37 +46,39 @@ def written(rows, folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["parquet", "geojson", "gpkg", "zip"])
-def test_every_kind_gives_the_same_rows(tmp_path, rows, source, kind):
-    path = written(rows, tmp_path, kind)
+def test_every_kind_gives_the_same_rows(tmp_path, rows, make_source, kind):
+    path = write_rows(rows, tmp_path, kind)
     crs = "EPSG:4326" if kind == "geojson" else "EPSG:26986"
     member = {"gpkg": "lots", "zip": "lots.shp"}.get(kind)
-    frame, _ = read_file(path, source("parcels", path.name, fetch={"crs": crs, "member": member}))
+    frame, _ = read_file(
+        path, make_source("parcels", path.name, fetch={"crs": crs, "member": member})
+    )
     assert frame["CODE"].tolist() == CODES
     assert frame["SIZE"].isna().tolist() == [False, True, False]
     # 20 m by 20 m
     assert frame.to_crs("EPSG:26986").area.to_numpy() == pytest.approx([400.0] * 3, rel=1e-4)
 
 
-def test_a_topojson_takes_the_declared_crs(tmp_path, source):
+def test_a_topojson_takes_the_declared_crs(tmp_path, make_source):
     arcs = [[[-71.1, 42.37], [-71.1, 42.371], [-71.099, 42.371], [-71.1, 42.37]]]
     shape = {"type": "Polygon", "arcs": [[0]], "properties": {"ML": "1-2"}}
     lots = {"type": "GeometryCollection", "geometries": [shape]}
     document = {"type": "Topology", "arcs": arcs, "objects": {"lots": lots}}
     path = tmp_path / "lots.topojson"
     path.write_text(json.dumps(document), "utf-8")
-    frame, _ = read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+    frame, _ = read_file(path, make_source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
     assert frame.crs == "EPSG:4326"
     assert frame["ML"].tolist() == ["1-2"]
 
 
-def test_a_csv_is_text_and_its_dirty_coordinates_are_numbers(tmp_path, source):
+def test_a_csv_is_text_and_its_dirty_coordinates_are_numbers(tmp_path, make_source):
     path = tmp_path / "points.csv"
     text = (
         "id;x;y\n007;-8 445 879,449;5 200 000,5\nb;\u22128\u00a0445\u00a0879,4;1,0\nc;n/a;2\nd;;\n"
     )
     path.write_text(text, "utf-8")
     fetch = {"crs": "EPSG:3857", "x": "x", "y": "y", "delimiter": ";", "decimal": ","}
-    frame, notes = read_file(path, source("substations", path.name, fetch=fetch))
+    frame, notes = read_file(path, make_source("substations", path.name, fetch=fetch))
     assert frame["id"].tolist() == ["007", "b", "c", "d"]
     assert frame.geometry.x[0] == -8_445_879.449
     assert frame.geometry.x[1] == -8_445_879.4
@@ -87,68 +93,70 @@ def test_numbers_read_what_people_write():
 
 
 @pytest.mark.parametrize("kind", ["parquet", "gpkg", "zip"])
-def test_a_crs_other_than_declared_is_named_with_both(tmp_path, rows, source, kind):
-    path = written(rows, tmp_path, kind)
+def test_a_crs_other_than_declared_is_named_with_both(tmp_path, rows, make_source, kind):
+    path = write_rows(rows, tmp_path, kind)
     member = "lots" if kind == "gpkg" else None
     with pytest.raises(ContractError, match="wrong CRS") as caught:
-        read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:2249", "member": member}))
+        read_file(
+            path, make_source("parcels", path.name, fetch={"crs": "EPSG:2249", "member": member})
+        )
     for word in (path.name, "EPSG:26986", "EPSG:2249"):
         assert word in str(caught.value)
 
 
-def test_a_geojson_is_in_degrees_unless_it_says_or_shows_otherwise(tmp_path, rows, source):
-    path = written(rows, tmp_path, "geojson")
+def test_a_geojson_is_in_degrees_unless_it_says_or_shows_otherwise(tmp_path, rows, make_source):
+    path = write_rows(rows, tmp_path, "geojson")
     with pytest.raises(ContractError, match="wrong CRS"):
-        read_file(path, source("parcels", path.name))
+        read_file(path, make_source("parcels", path.name))
     features = json.loads(rows.to_json(drop_id=True))
     features.pop("crs", None)
     path.write_text(json.dumps(features), "utf-8")
-    frame, _ = read_file(path, source("parcels", path.name))
+    frame, _ = read_file(path, make_source("parcels", path.name))
     assert frame.crs == "EPSG:26986"
 
 
-def test_axis_order_and_ensembles_are_no_difference(tmp_path, rows, source):
+def test_axis_order_and_ensembles_are_no_difference(tmp_path, rows, make_source):
     path = tmp_path / "rows.parquet"
     rows.to_crs("OGC:CRS84").to_parquet(path)
-    frame, _ = read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+    frame, _ = read_file(path, make_source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
     assert len(frame) == 3
 
 
-def test_a_shapefile_in_feet_is_known_by_its_label(tmp_path, rows, source):
-    path = written(rows.to_crs(2249), tmp_path, "zip")
-    frame, _ = read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:2249"}))
+def test_a_shapefile_in_feet_is_known_by_its_label(tmp_path, rows, make_source):
+    path = write_rows(rows.to_crs(2249), tmp_path, "zip")
+    frame, _ = read_file(path, make_source("parcels", path.name, fetch={"crs": "EPSG:2249"}))
     # 1 US survey foot = 1200/3937 m
     assert frame.area.iloc[0] == pytest.approx(400 * (3937 / 1200) ** 2, rel=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "geojson", "gpkg", "zip"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_a_file_cut_off_gives_no_rows(tmp_path, rows, source, kind, share):
-    path = written(rows, tmp_path, kind)
+def test_a_file_cut_off_gives_no_rows(tmp_path, rows, make_source, kind, share):
+    path = write_rows(rows, tmp_path, kind)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     crs = "EPSG:4326" if kind == "geojson" else "EPSG:26986"
     member = "lots" if kind == "gpkg" else None
     with pytest.raises(SourceChanged) as caught:
-        read_file(path, source("parcels", path.name, fetch={"crs": crs, "member": member}))
+        read_file(path, make_source("parcels", path.name, fetch={"crs": crs, "member": member}))
     assert path.name in str(caught.value)
     assert "tiny_parcels.toml" in caught.value.remedy
 
 
-def test_a_geojson_cut_after_any_feature_gives_no_rows(tmp_path, rows, source):
+def test_a_geojson_cut_after_any_feature_gives_no_rows(tmp_path, rows, make_source):
     """GDAL's own reader may take what stands before the cut; nothing of it may pass."""
-    text = written(rows, tmp_path, "geojson").read_text("utf-8")
+    text = write_rows(rows, tmp_path, "geojson").read_text("utf-8")
     path = tmp_path / "cut.geojson"
     for end in range(text.index("features"), len(text.rstrip()) - 1, 97):
         path.write_text(text[:end], "utf-8")
         with pytest.raises(SourceChanged, match="cut off"):
-            read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+            read_file(path, make_source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
 
 
-def test_the_real_cut_off_file_gives_no_rows(real_files, source):
+def test_the_real_cut_off_file_gives_no_rows(real_files, make_source):
     name = "truncated-substations.geojson"
     with pytest.raises(SourceChanged, match="cut off") as caught:
-        read_file(real_files / name, source("substations", name, fetch={"crs": "EPSG:4326"}))
+        read_file(real_files / name, make_source("substations", name, fetch={"crs": "EPSG:4326"}))
     assert name in str(caught.value)
     assert "fetch the file again" in caught.value.remedy
 
@@ -164,28 +172,28 @@ def test_the_real_cut_off_file_gives_no_rows(real_files, source):
         ("what.gpkg", "hello", "cannot be read"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path, source, name, text, said):
+def test_what_cannot_be_read_is_named(tmp_path, make_source, name, text, said):
     (tmp_path / name).write_text(text, "utf-8")
     fetch = {"crs": "EPSG:4326", "x": "lon", "y": "lat"}
     with pytest.raises(SourceChanged) as caught:
-        read_file(tmp_path / name, source("substations", name, fetch=fetch))
+        read_file(tmp_path / name, make_source("substations", name, fetch=fetch))
     assert said in caught.value.wrong
     assert name in str(caught.value)
 
 
-def test_another_encoding_than_declared_is_named(tmp_path, source):
+def test_another_encoding_than_declared_is_named(tmp_path, make_source):
     (tmp_path / "a.csv").write_bytes("lon,lat,n\n1,2,Caf\u00e9\n".encode("latin-1"))
     fetch = {"crs": "EPSG:4326", "x": "lon", "y": "lat"}
     with pytest.raises(SourceChanged, match="is not utf-8 text"):
-        read_file(tmp_path / "a.csv", source("substations", "a.csv", fetch=fetch))
+        read_file(tmp_path / "a.csv", make_source("substations", "a.csv", fetch=fetch))
     frame, _ = read_file(
         tmp_path / "a.csv",
-        source("substations", "a.csv", fetch=fetch | {"encoding": "latin-1"}),
+        make_source("substations", "a.csv", fetch=fetch | {"encoding": "latin-1"}),
     )
     assert frame["n"].tolist() == ["Caf\u00e9"]
 
 
-def grid(path, crs="EPSG:26986", left=232_000, values=((1.0, 2.0), (-9999.0, 4.0))):
+def write_raster(path, crs="EPSG:26986", left=232_000, values=((1.0, 2.0), (-9999.0, 4.0))):
     array = np.array(values, dtype="float32")
     with rasterio.open(
         path,
@@ -202,9 +210,9 @@ def grid(path, crs="EPSG:26986", left=232_000, values=((1.0, 2.0), (-9999.0, 4.0
         file.write(array, 1)
 
 
-def test_a_grid_is_read_with_nodata_as_nan_in_the_layers_unit(tmp_path, source):
-    grid(tmp_path / "dem.tif")
-    said = source(
+def test_a_grid_is_read_with_nodata_as_nan_in_the_layers_unit(tmp_path, make_source):
+    write_raster(tmp_path / "dem.tif")
+    said = make_source(
         "elevation",
         "dem.tif",
         {"value": {"column": "1", "unit": "ft"}},
@@ -218,13 +226,13 @@ def test_a_grid_is_read_with_nodata_as_nan_in_the_layers_unit(tmp_path, source):
     assert got.transform @ (0, 0) == (232_000, 901_000)
 
 
-def test_a_grid_in_another_crs_or_cut_off_or_empty_is_named(tmp_path, source):
-    said = source("elevation", "dem.tif", fetch={"protocol": "raster"})
+def test_a_grid_in_another_crs_or_cut_off_or_empty_is_named(tmp_path, make_source):
+    said = make_source("elevation", "dem.tif", fetch={"protocol": "raster"})
     path = tmp_path / "dem.tif"
-    grid(path, crs="EPSG:2249")
+    write_raster(path, crs="EPSG:2249")
     with pytest.raises(ContractError, match="wrong CRS"):
         raster.read_raster(path, said, read_layers()["elevation"])
-    grid(path, values=((-9999, -9999), (-9999, -9999)))
+    write_raster(path, values=((-9999, -9999), (-9999, -9999)))
     with pytest.raises(SourceChanged, match="every value is nodata"):
         raster.read_raster(path, said, read_layers()["elevation"])
     path.write_bytes(path.read_bytes()[:100])
@@ -232,13 +240,13 @@ def test_a_grid_in_another_crs_or_cut_off_or_empty_is_named(tmp_path, source):
         raster.read_raster(path, said, read_layers()["elevation"])
 
 
-def test_an_unclosed_ring_is_closed_not_lost(tmp_path, source):
+def test_an_unclosed_ring_is_closed_not_lost(tmp_path, make_source):
     ring = [[-71.1, 42.37], [-71.1, 42.371], [-71.099, 42.371]]
     feature = {"type": "Feature", "properties": {"n": "a"}}
     feature["geometry"] = {"type": "Polygon", "coordinates": [ring]}
     path = tmp_path / "ring.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), "utf-8")
-    frame, notes = read_file(path, source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
+    frame, notes = read_file(path, make_source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
     assert frame.geometry[0].equals(shapely.Polygon(ring))
     assert "closed or dropped" in notes[0]
 
@@ -248,10 +256,10 @@ def test_an_unclosed_ring_is_closed_not_lost(tmp_path, source):
 
 
 @pytest.fixture
-def workbook(tmp_path):
+def write_workbook(tmp_path):
     """Return a function that writes rows of cells into one sheet of a workbook after another."""
 
-    def done(**sheets):
+    def write(**sheets):
         book = openpyxl.Workbook()
         book.remove(book.active)
         for name, rows in sheets.items():
@@ -262,19 +270,19 @@ def workbook(tmp_path):
         book.save(path)
         return path
 
-    return done
+    return write
 
 
 PLACE = {"path": "p.csv", "key": "K", "to": "substation_id", "x": "x", "y": "y"}
 NAMED = {"substation_id": {"column": "Name"}, "status": {"value": "unknown"}}
 
 
-def read_book(path, source, place=PLACE, **fetch):
-    said = source("substations", path.name, NAMED, fetch=fetch, place=place)
+def read_book(path, make_source, place=PLACE, **fetch):
+    said = make_source("substations", path.name, NAMED, fetch=fetch, place=place)
     return read_file(path, said)
 
 
-def test_a_sheets_cells_are_texts_under_their_titles(workbook, source):
+def test_a_sheets_cells_are_texts_under_their_titles(write_workbook, make_source):
     titles = ["Name", None, "Age / Last\nMajor  Upgrade", "MVA", "MVA", None, 2013]
     rows = [
         ["List of substations"],
@@ -285,8 +293,8 @@ def test_a_sheets_cells_are_texts_under_their_titles(workbook, source):
         [" ", None, pd.Timestamp(2020, 1, 2, 3, 4), 5, "NA", "x", 0.1 + 0.2],
         ["B", None, None, -2.0, 1e-7, None, "#N/A"],
     ]
-    path = workbook(first=[["other"]], second=rows)
-    table, notes = read_book(path, source, member="second", header_row=3)
+    path = write_workbook(first=[["other"]], second=rows)
+    table, notes = read_book(path, make_source, member="second", header_row=3)
     assert notes == ("1 blank row in the sheet",)
     assert table.geometry.isna().all()
     table = table.drop(columns="geometry").astype("object").where(table.notna(), None)
@@ -300,36 +308,38 @@ def test_a_sheets_cells_are_texts_under_their_titles(workbook, source):
     }
 
 
-def test_a_sheets_numbers_have_the_decimal_mark_of_its_texts(workbook, source):
-    path = workbook(only=[["Name", "MVA"], ["A", 3.75], ["B", "3,75"]])
-    table, _ = read_book(path, source, decimal=",")
+def test_a_sheets_numbers_have_the_decimal_mark_of_its_texts(write_workbook, make_source):
+    path = write_workbook(only=[["Name", "MVA"], ["A", 3.75], ["B", "3,75"]])
+    table, _ = read_book(path, make_source, decimal=",")
     assert parse_numbers(table["MVA"], ",").tolist() == [3.75, 3.75]
 
 
-def test_a_sheet_may_hold_coordinates(workbook, source):
-    path = workbook(only=[["Name", "x", "y"], ["A", 232000.5, 901000], ["B", None, None]])
-    table, notes = read_book(path, source, place=None, x="x", y="y")
+def test_a_sheet_may_hold_coordinates(write_workbook, make_source):
+    path = write_workbook(only=[["Name", "x", "y"], ["A", 232000.5, 901000], ["B", None, None]])
+    table, notes = read_book(path, make_source, place=None, x="x", y="y")
     assert table.geometry.iloc[0].coords[0] == (232000.5, 901000)
     assert table.geometry.isna().tolist() == [False, True]
     assert notes == ()
 
 
-def test_a_workbook_that_is_none_or_lacks_the_sheet_is_refused(workbook, tmp_path, source):
-    path = workbook(only=[["Name"], ["A"]])
+def test_a_workbook_that_is_none_or_lacks_the_sheet_is_refused(
+    write_workbook, tmp_path, make_source
+):
+    path = write_workbook(only=[["Name"], ["A"]])
     with pytest.raises(SourceChanged, match=r"cannot be read as a workbook.*'Sheet9' not found"):
-        read_book(path, source, member="Sheet9")
+        read_book(path, make_source, member="Sheet9")
     with pytest.raises(SourceChanged, match="cannot be read as a workbook"):
-        read_book(path, source, header_row=40)
+        read_book(path, make_source, header_row=40)
     with pytest.raises(SourceChanged, match="do not name its columns"):
-        read_book(path, source, place=None)
+        read_book(path, make_source, place=None)
     for cut in (b"not a workbook", path.read_bytes()[:-600], path.read_bytes()[:50]):
         broken = tmp_path / "cut.xlsx"
         broken.write_bytes(cut)
         with pytest.raises(SourceChanged, match=r"cut\.xlsx cannot be read as a workbook"):
-            read_book(broken, source)
+            read_book(broken, make_source)
 
 
-def test_titles_that_differ_by_blanks_alone_are_refused(workbook, source):
-    path = workbook(only=[["Name", "Rated\nMVA", "Rated  MVA"], ["A", 1, 2]])
+def test_titles_that_differ_by_blanks_alone_are_refused(write_workbook, make_source):
+    path = write_workbook(only=[["Name", "Rated\nMVA", "Rated  MVA"], ["A", 1, 2]])
     with pytest.raises(SourceChanged, match="two columns titled 'Rated MVA'"):
-        read_book(path, source)
+        read_book(path, make_source)

@@ -23,22 +23,22 @@ GROUP = {"by": "substation_id"}
 PLACE = {"path": "places.csv", "key": "NAME", "to": "substation_id", "x": "x", "y": "y"}
 
 
-def banks(points, ids, mva, numbers=1, **columns):
+def make_banks(make_points, ids, mva, numbers=1, **columns):
     said = {"ID": ids, "MVA": mva, "N": [None] * len(ids), "KV": [None] * len(ids)}
-    return points(len(ids), **(said | {"#": numbers} | columns))
+    return make_points(len(ids), **(said | {"#": numbers} | columns))
 
 
-def test_each_column_is_folded_as_it_says(made, source, points):
-    frame = banks(
-        points,
+def test_each_column_is_folded_as_it_says(conform, make_source, make_points):
+    frame = make_banks(
+        make_points,
         ["a", "b", "a", "a"],
         [40, 7.5, 33.3, None],
         numbers=[2, 3, 1, 1],
         N=[None, "B", "A", None],
         KV=[115, 34.5, 34.5, None],
     )
-    got = made(frame, source("substations", "s.csv", BANKS, group=GROUP))
-    rows = got.frame.set_index("substation_id")
+    conformed = conform(frame, make_source("substations", "s.csv", BANKS, group=GROUP))
+    rows = conformed.frame.set_index("substation_id")
     assert rows.index.tolist() == ["a", "b"]
     assert rows["name"].tolist() == ["A", "B"]
     assert rows["bank_count"].tolist() == [2 + 1 + 1, 3]
@@ -46,40 +46,40 @@ def test_each_column_is_folded_as_it_says(made, source, points):
     assert rows["largest_bank_mva"].tolist() == [40, 7.5]
     # 80 + 33.3 MVA and a bank of unknown rating are an unknown sum, not 113.3
     np.testing.assert_array_equal(rows["nameplate_mva"], [np.nan, 3 * 7.5])
-    assert got.notes == (
+    assert conformed.notes == (
         "4 rows combined into 2 by substation_id",
         "nameplate_mva: 1 sum with a missing part, taken as missing",
     )
-    assert got.rows_in == 4
+    assert conformed.rows_in == 4
 
 
-def test_a_sum_of_nothing_is_missing(made, source, points):
-    frame = banks(points, ["a", "a"], [None, None])
-    got = made(frame, source("substations", "s.csv", BANKS, group=GROUP))
-    assert got.frame["nameplate_mva"].isna().all()
-    assert got.notes == ("2 rows combined into 1 by substation_id",)
+def test_a_sum_of_nothing_is_missing(conform, make_source, make_points):
+    frame = make_banks(make_points, ["a", "a"], [None, None])
+    conformed = conform(frame, make_source("substations", "s.csv", BANKS, group=GROUP))
+    assert conformed.frame["nameplate_mva"].isna().all()
+    assert conformed.notes == ("2 rows combined into 1 by substation_id",)
 
 
-def test_the_shape_is_the_first_there_is(made, source, points):
-    frame = banks(points, ["a", "a", "b"], [1, 2, 3])
+def test_the_shape_is_the_first_there_is(conform, make_source, make_points):
+    frame = make_banks(make_points, ["a", "a", "b"], [1, 2, 3])
     frame.loc[0, "geometry"] = None
-    got = made(frame, source("substations", "s.csv", BANKS, group=GROUP))
-    assert got.frame.geometry.iloc[0] == frame.geometry.iloc[1]
-    assert got.frame.geometry.iloc[1] == frame.geometry.iloc[2]
+    conformed = conform(frame, make_source("substations", "s.csv", BANKS, group=GROUP))
+    assert conformed.frame.geometry.iloc[0] == frame.geometry.iloc[1]
+    assert conformed.frame.geometry.iloc[1] == frame.geometry.iloc[2]
 
 
-def test_rows_without_a_key_are_not_one_thing(made, source, points):
-    frame = banks(points, ["a", "a", None, None], [1, 2, 3, 4])
+def test_rows_without_a_key_are_not_one_thing(conform, make_source, make_points):
+    frame = make_banks(make_points, ["a", "a", None, None], [1, 2, 3, 4])
     # ... and the contract says that a substation must have one
     with pytest.raises(ContractError, match="substation_id"):
-        made(frame, source("substations", "s.csv", BANKS, group=GROUP))
+        conform(frame, make_source("substations", "s.csv", BANKS, group=GROUP))
     columns = {
         "receptor_class": {"value": "school"},
         "name": {"column": "ID"},
     }
-    got = made(frame, source("receptors", "r.csv", columns, group={"by": "name"}))
-    assert len(got.frame) == 3
-    assert got.notes == ("2 rows combined into 1 by name",)
+    conformed = conform(frame, make_source("receptors", "r.csv", columns, group={"by": "name"}))
+    assert len(conformed.frame) == 3
+    assert conformed.notes == ("2 rows combined into 1 by name",)
 
 
 ROWS = st.lists(
@@ -95,25 +95,25 @@ ROWS = st.lists(
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ROWS, st.randoms(use_true_random=False))
-def test_shuffled_rows_fold_into_the_same(made, source, points, rows, random):
+def test_shuffled_rows_fold_into_the_same(conform, make_source, make_points, rows, random):
     ids, mva, names = zip(*rows, strict=True)
-    frame = banks(points, list(ids), list(mva), N=list(names))
-    said = source("substations", "s.csv", BANKS, group=GROUP)
+    frame = make_banks(make_points, list(ids), list(mva), N=list(names))
+    said = make_source("substations", "s.csv", BANKS, group=GROUP)
     order = list(range(len(rows)))
     random.shuffle(order)
-    one, other = made(frame, said), made(frame.iloc[order], said)
+    one, other = conform(frame, said), conform(frame.iloc[order], said)
     pd.testing.assert_frame_equal(pd.DataFrame(one.frame), pd.DataFrame(other.frame))
     assert one.notes == other.notes
 
 
-def test_rows_filled_down_keep_the_order_of_the_file(made, source, points):
+def test_rows_filled_down_keep_the_order_of_the_file(conform, make_source, make_points):
     columns = BANKS | {"substation_id": {"column": "ID", "fill_down": True}}
-    frame = banks(points, ["b", None, "a"], [1, 2, 4], N=["z", "y", "x"])
-    got = made(frame, source("substations", "s.csv", columns, group=GROUP))
-    rows = got.frame.set_index("substation_id")
+    frame = make_banks(make_points, ["b", None, "a"], [1, 2, 4], N=["z", "y", "x"])
+    conformed = conform(frame, make_source("substations", "s.csv", columns, group=GROUP))
+    rows = conformed.frame.set_index("substation_id")
     assert rows["nameplate_mva"].to_dict() == {"a": 4, "b": 3}
     assert rows["name"].to_dict() == {"a": "x", "b": "z"}
-    assert got.notes[:1] == ("ID: 1 blank filled from above",)
+    assert conformed.notes[:1] == ("ID: 1 blank filled from above",)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -128,110 +128,110 @@ CAPACITY = {
 
 
 @pytest.fixture
-def placed(made, source, table):
+def locate(conform, make_source, make_table):
     """Return a function that conforms feeders at named substations, by a table of places."""
 
-    def done(at, places, shapes=None, lost=0.0, **place):
-        frame = table(shapes or [None] * len(at), ID=[f"F{n}" for n in range(len(at))], AT=at)
-        said = source(
+    def locate_named(at, places, shapes=None, lost=0.0, **place):
+        frame = make_table(shapes or [None] * len(at), ID=[f"F{n}" for n in range(len(at))], AT=at)
+        said = make_source(
             "capacity",
             "f.csv",
             CAPACITY,
             place=PLACE | place,
             expect={"null_geometry_share_max": lost},
         )
-        got = made(frame, said, places=pd.DataFrame(places, dtype="str"))
-        return got.frame.set_index("record_id").geometry, got.notes
+        conformed = conform(frame, said, places=pd.DataFrame(places, dtype="str"))
+        return conformed.frame.set_index("record_id").geometry, conformed.notes
 
-    return done
+    return locate_named
 
 
-def test_rows_find_their_place_by_name(placed, point):
-    x, y = point(5, 7).x, point(5, 7).y
+def test_rows_find_their_place_by_name(locate, make_point):
+    x, y = make_point(5, 7).x, make_point(5, 7).y
     places = {"NAME": ["A ", "B", None], "x": [f"{x}", f"{x + 10}", "1"], "y": [f"{y}"] * 3}
-    shapes, notes = placed([" A", "B", "A"], places)
-    assert shapes["F0"] == shapes["F2"] == point(5, 7)
-    assert shapes["F1"] == point(15, 7)
+    shapes, notes = locate([" A", "B", "A"], places)
+    assert shapes["F0"] == shapes["F2"] == make_point(5, 7)
+    assert shapes["F1"] == make_point(15, 7)
     assert notes == ("1 row of places.csv without a name or a readable place",)
 
 
-def test_rows_without_a_place_are_counted_named_and_dropped(placed, point):
-    places = {"NAME": ["A"], "x": [str(point(0, 0).x)], "y": [str(point(0, 0).y)]}
-    shapes, notes = placed(["A", "B", None, "B"], places, lost=0.75)
+def test_rows_without_a_place_are_counted_named_and_dropped(locate, make_point):
+    places = {"NAME": ["A"], "x": [str(make_point(0, 0).x)], "y": [str(make_point(0, 0).y)]}
+    shapes, notes = locate(["A", "B", None, "B"], places, lost=0.75)
     assert shapes.index.tolist() == ["F0"]
     assert notes == (
         "3 rows without a place in places.csv, such as 'B'",
         "3 rows without geometry dropped",
     )
     with pytest.raises(ContractError, match="null geometry in 3 of 4 rows"):
-        placed(["A", "B", None, "B"], places, lost=0.7)
+        locate(["A", "B", None, "B"], places, lost=0.7)
 
 
-def test_no_readable_place_at_all_leaves_no_row(placed):
+def test_no_readable_place_at_all_leaves_no_row(locate):
     places = {"NAME": ["A", None], "x": ["east", "1"], "y": ["1", "1"]}
     with pytest.raises(ContractError, match="null geometry in 1 of 1 rows"):
-        placed(["A"], places)
+        locate(["A"], places)
 
 
-def test_of_two_places_of_one_name_the_order_of_the_file_decides_nothing(placed, point):
-    near, far = point(0, 0), point(100, 50)
+def test_of_two_places_of_one_name_the_order_of_the_file_decides_nothing(locate, make_point):
+    near, far = make_point(0, 0), make_point(100, 50)
     places = {"NAME": ["A", "A"], "x": [str(far.x), str(near.x)], "y": [str(far.y), str(near.y)]}
-    shapes, notes = placed(["A"], places)
+    shapes, notes = locate(["A"], places)
     assert shapes["F0"] == near  # the one farther west
     assert notes == ("1 row of places.csv with a repeated name, not used",)
-    again, _ = placed(["A"], {name: values[::-1] for name, values in places.items()})
+    again, _ = locate(["A"], {name: values[::-1] for name, values in places.items()})
     assert again["F0"] == near
 
 
-def test_a_row_with_coordinates_of_its_own_keeps_them(placed, point):
-    places = {"NAME": ["A"], "x": [str(point(0, 0).x)], "y": [str(point(0, 0).y)]}
-    shapes, _ = placed(["A", "A"], places, shapes=[point(9, 9), None])
-    assert shapes["F0"] == point(9, 9)
-    assert shapes["F1"] == point(0, 0)
+def test_a_row_with_coordinates_of_its_own_keeps_them(locate, make_point):
+    places = {"NAME": ["A"], "x": [str(make_point(0, 0).x)], "y": [str(make_point(0, 0).y)]}
+    shapes, _ = locate(["A", "A"], places, shapes=[make_point(9, 9), None])
+    assert shapes["F0"] == make_point(9, 9)
+    assert shapes["F1"] == make_point(0, 0)
 
 
-def test_places_may_be_in_another_crs_and_another_hand(placed, point, table):
-    there = table([point(3, 4)]).to_crs(3857).geometry.iloc[0]
+def test_places_may_be_in_another_crs_and_another_hand(locate, make_point, make_table):
+    there = make_table([make_point(3, 4)]).to_crs(3857).geometry.iloc[0]
     written = [
         f"{value:_.3f}".replace("_", "\u00a0").replace(".", ",") for value in there.coords[0]
     ]
     places = {"NAME": ["A"], "x": written[:1], "y": written[1:]}
-    shapes, _ = placed(["A"], places, crs="EPSG:3857", decimal=",")
+    shapes, _ = locate(["A"], places, crs="EPSG:3857", decimal=",")
     # written to the millimetre
-    assert shapes["F0"].distance(point(3, 4)) < 0.002
+    assert shapes["F0"].distance(make_point(3, 4)) < 0.002
 
 
-def test_places_that_lack_a_column_are_named(placed):
+def test_places_that_lack_a_column_are_named(locate):
     with pytest.raises(SourceChanged, match=r"no column 'NAME' \(nearest: 'NAMES'\)"):
-        placed(["A"], {"NAMES": ["A"], "x": ["1"], "y": ["1"]})
+        locate(["A"], {"NAMES": ["A"], "x": ["1"], "y": ["1"]})
 
 
 @pytest.mark.parametrize("more", [{"group": {"by": "names"}}, {"place": PLACE | {"to": "AT"}}])
-def test_a_key_must_be_among_the_columns(source, more):
+def test_a_key_must_be_among_the_columns(make_source, more):
     with pytest.raises(ValidationError, match="is not one of its columns"):
-        source("capacity", "f.csv", CAPACITY, **more)
+        make_source("capacity", "f.csv", CAPACITY, **more)
 
 
-def test_a_crs_of_places_must_be_known(source):
+def test_a_crs_of_places_must_be_known(make_source):
     with pytest.raises(ValidationError, match="'EPSG:0' is not known"):
-        source("capacity", "f.csv", CAPACITY, place=PLACE | {"crs": "EPSG:0"})
+        make_source("capacity", "f.csv", CAPACITY, place=PLACE | {"crs": "EPSG:0"})
 
 
 def test_a_table_without_coordinates_is_pulled_with_its_places(
-    tmp_path, source, market, night, point
+    tmp_path, make_source, make_market, night, make_point
 ):
-    said = source("capacity", "f.csv", CAPACITY, place=PLACE | {"delimiter": ";"})
+    said = make_source("capacity", "f.csv", CAPACITY, place=PLACE | {"delimiter": ";"})
     store = tmp_path / "var" / "tiny.duckdb"
     (tmp_path / "f.csv").write_text("ID,AT\nF1,A\n", "utf-8")
     with pytest.raises(ConfigError, match=r"place\.path = 'places\.csv'"):
-        refresh_source(said, market(said.id), tmp_path, store, night)
+        refresh_source(said, make_market(said.id), tmp_path, store, night)
     places = tmp_path / "places.csv"
-    places.write_text(f"NAME;x;y\nA;{point(0, 0).x};{point(0, 0).y}\n", "utf-8")
-    first = refresh_source(said, market(said.id), tmp_path, store, night)
+    places.write_text(f"NAME;x;y\nA;{make_point(0, 0).x};{make_point(0, 0).y}\n", "utf-8")
+    first = refresh_source(said, make_market(said.id), tmp_path, store, night)
     assert (first.rows, first.changed) == (1, True)
-    assert not refresh_source(said, market(said.id), tmp_path, store, night).changed
+    assert not refresh_source(said, make_market(said.id), tmp_path, store, night).changed
     # the places are part of what the source is made of
-    places.write_text(f"NAME;x;y\nA;{point(9, 0).x};{point(0, 0).y}\n", "utf-8")
-    assert refresh_source(said, market(said.id), tmp_path, store, night).changed
+    places.write_text(f"NAME;x;y\nA;{make_point(9, 0).x};{make_point(0, 0).y}\n", "utf-8")
+    assert refresh_source(said, make_market(said.id), tmp_path, store, night).changed
     kept = sorted(path.name for path in (store.parent / "raw" / said.id).rglob("*.gz"))
     assert kept == ["0-f.csv.gz", "0-f.csv.gz", "1-places.csv.gz", "1-places.csv.gz"]

@@ -61,9 +61,9 @@ def server():
 
 @pytest.mark.parametrize("path", ["/good.csv", "/moved"])
 def test_an_answer_is_written_whole(server, tmp_path, path):
-    to = tmp_path / "got"
-    assert download_file([server + path], to, source_id="s") == server + path
-    assert to.read_bytes() == ANSWERS["/good.csv"][1]
+    target = tmp_path / "got"
+    assert download_file([server + path], target, source_id="s") == server + path
+    assert target.read_bytes() == ANSWERS["/good.csv"][1]
 
 
 def test_a_body_that_only_looks_like_an_error_is_kept(server, tmp_path):
@@ -72,7 +72,7 @@ def test_a_body_that_only_looks_like_an_error_is_kept(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("path", "kind", "said"),
+    ("path", "kind", "message"),
     [
         ("/broken", SourceDown, "answers 503"),
         ("/many", SourceDown, "answers 429"),
@@ -85,14 +85,14 @@ def test_a_body_that_only_looks_like_an_error_is_kept(server, tmp_path):
         ("/empty", SourceChanged, "an empty body"),
     ],
 )
-def test_each_failure_has_its_kind_and_leaves_nothing(server, tmp_path, path, kind, said):
-    to = tmp_path / "got"
+def test_each_failure_has_its_kind_and_leaves_nothing(server, tmp_path, path, kind, message):
+    target = tmp_path / "got"
     with pytest.raises(kind) as caught:
-        download_file([server + path], to, source_id="county", timeout_s=0.5)
-    assert said in caught.value.wrong
+        download_file([server + path], target, source_id="county", timeout_s=0.5)
+    assert message in caught.value.wrong
     assert server + path in caught.value.wrong
     assert "county" in str(caught.value)
-    assert not to.exists()
+    assert not target.exists()
 
 
 def test_a_refused_connection_is_down(tmp_path):
@@ -116,16 +116,16 @@ def test_when_all_fail_each_is_named_and_down_wins(server, tmp_path):
     assert "503" in caught.value.wrong
 
 
-def test_a_source_is_pulled_by_its_address(server, tmp_path, source, market, pull):
+def test_a_source_is_pulled_by_its_address(server, tmp_path, make_source, make_market, pull):
     """The whole way: a CSV behind an address becomes rows, and its raw bytes are kept."""
     ANSWERS["/leaks.csv"] = (200, b"lon,lat\n-71.10,42.37\n-71.11,42.38\n")
-    leaks = source(
+    leaks = make_source(
         "gas_signs",
         None,
         {"sign": {"value": "leak_report"}},
         fetch={"url": server + "/leaks.csv", "x": "lon", "y": "lat", "crs": "EPSG:4326"},
     )
-    store, (pulled,) = pull(tmp_path, market(leaks.id), leaks)
+    store, (pulled,) = pull(tmp_path, make_market(leaks.id), leaks)
     assert (pulled.rows_in, pulled.rows, pulled.changed) == (2, 2, True)
     (kept,) = (store.parent / "raw" / leaks.id).rglob("*.gz")
     assert kept.name == "0-leaks.csv.gz"

@@ -55,11 +55,11 @@ def rows(folder):
 
 
 @pytest.fixture(scope="module")
-def pulled(tmp_path_factory, folder, market):
+def pulled(tmp_path_factory, folder, make_market):
     """Return the result of each source's pull, and the two layers that they fill."""
     store = tmp_path_factory.mktemp("ny") / "ny.duckdb"
     sources = read_sources()
-    where = market(*SOURCES, id="new_york", crs=CRS)
+    where = make_market(*SOURCES, id="new_york", crs=CRS)
     done = {name: refresh_source(sources[name], where, folder, store, NIGHT) for name in SOURCES}
     with open_store(store) as opened:
         return done, {name: opened.read_layer(name) for name in ("capacity", "substations")}

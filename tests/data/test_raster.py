@@ -17,7 +17,7 @@ FEET = 3937 / 1200
 METRES = Affine(10, 0, LEFT, 0, -10, TOP)
 
 
-def grid(path, values, transform=METRES, crs="EPSG:26986", nodata=None):
+def write_raster(path, values, transform=METRES, crs="EPSG:26986", nodata=None):
     array = np.array(values, dtype="float32")
     high, wide = array.shape
     with rasterio.open(
@@ -39,41 +39,41 @@ LEVEL = np.full((10, 20), 50.0)
 
 
 @pytest.fixture
-def lots(square, table, source, tmp_path):
+def parcel_source(make_square, make_table, make_source, tmp_path):
     """Return the source of ten lots under the grid: 200 m across, 20 m deep."""
-    shapes = [square(20 * n, -60) for n in range(10)]
-    table(shapes, ID=[f"L{n}" for n in range(10)]).to_parquet(tmp_path / "parcels.parquet")
+    shapes = [make_square(20 * n, -60) for n in range(10)]
+    make_table(shapes, ID=[f"L{n}" for n in range(10)]).to_parquet(tmp_path / "parcels.parquet")
     columns = {
         "parcel_id": {"column": "ID"},
         "jurisdiction": {"value": "tiny"},
         "use_scheme": {"value": "s"},
         "use_code": {"value": "1"},
     }
-    return source("parcels", "parcels.parquet", columns)
+    return make_source("parcels", "parcels.parquet", columns)
 
 
 @pytest.fixture
-def said(source):
-    def made(layer="ambient", crs="EPSG:26986", columns=None):
-        return source(layer, f"{layer}.tif", columns, fetch={"protocol": "raster", "crs": crs})
+def declare(make_source):
+    def build(layer="ambient", crs="EPSG:26986", columns=None):
+        return make_source(layer, f"{layer}.tif", columns, fetch={"protocol": "raster", "crs": crs})
 
-    return made
+    return build
 
 
 @pytest.fixture
-def taken(tmp_path, market, lots, pull):
+def pull_raster(tmp_path, make_market, parcel_source, pull):
     """Return a function that pulls the lots and then a grid, and gives the store."""
 
-    def done(one, parcels=True):
-        sources = (lots, one) if parcels else (one,)
-        return pull(tmp_path, market(*(s.id for s in (lots, one))), *sources)[0]
+    def pull_one(one, parcels=True):
+        sources = (parcel_source, one) if parcels else (one,)
+        return pull(tmp_path, make_market(*(s.id for s in (parcel_source, one))), *sources)[0]
 
-    return done
+    return pull_one
 
 
-def test_a_grid_over_the_parcels_is_taken(tmp_path, said, taken, night):
-    grid(tmp_path / "ambient.tif", LEVEL)
-    with open_store(taken(said()), read_only=True) as opened:
+def test_a_grid_over_the_parcels_is_taken(tmp_path, declare, pull_raster, night):
+    write_raster(tmp_path / "ambient.tif", LEVEL)
+    with open_store(pull_raster(declare()), read_only=True) as opened:
         assert opened.read_raster_layer("ambient", night).values.tolist() == LEVEL.tolist()
         # ten lots of 20 m from x = 0, y = -60
         box = (LEFT, TOP - 60, LEFT + 200, TOP - 40)
@@ -83,11 +83,13 @@ def test_a_grid_over_the_parcels_is_taken(tmp_path, said, taken, night):
         assert opened.find_bounds("zoning", "EPSG:26986", night, [parcels]) is None
 
 
-def test_a_metre_grid_labelled_in_feet_is_refused_and_the_remedy_named(tmp_path, said, taken):
+def test_a_metre_grid_labelled_in_feet_is_refused_and_the_remedy_named(
+    tmp_path, declare, pull_raster
+):
     # 232 km, taken as feet, is 71 km: 161 km west of the town.
-    grid(tmp_path / "ambient.tif", LEVEL, crs="EPSG:2249")
+    write_raster(tmp_path / "ambient.tif", LEVEL, crs="EPSG:2249")
     with pytest.raises(ContractError) as caught:
-        taken(said(crs="EPSG:2249"))
+        pull_raster(declare(crs="EPSG:2249"))
     assert "read as EPSG:2249" in caught.value.wrong
     assert "US survey foot" in caught.value.wrong
     assert "longitude -7" in caught.value.wrong
@@ -95,39 +97,41 @@ def test_a_metre_grid_labelled_in_feet_is_refused_and_the_remedy_named(tmp_path,
     assert "gdal_edit.py -a_srs" in caught.value.remedy
 
 
-def test_a_feet_grid_labelled_in_metres_is_refused(tmp_path, said, taken):
+def test_a_feet_grid_labelled_in_metres_is_refused(tmp_path, declare, pull_raster):
     shift = Affine(10 * FEET, 0, LEFT * FEET, 0, -10 * FEET, TOP * FEET)
-    grid(tmp_path / "ambient.tif", LEVEL, shift)
+    write_raster(tmp_path / "ambient.tif", LEVEL, shift)
     with pytest.raises(ContractError, match="wrong CRS or coordinates elsewhere") as caught:
-        taken(said())
+        pull_raster(declare())
     assert "the same zone as EPSG:26986 but in US survey feet" in caught.value.remedy
     # In feet it is the same grid, and is taken.
-    grid(tmp_path / "ambient.tif", LEVEL, shift, crs="EPSG:2249")
-    taken(said(crs="EPSG:2249"))
+    write_raster(tmp_path / "ambient.tif", LEVEL, shift, crs="EPSG:2249")
+    pull_raster(declare(crs="EPSG:2249"))
 
 
-def test_degrees_for_metres_and_metres_for_degrees_are_refused(tmp_path, said, taken):
+def test_degrees_for_metres_and_metres_for_degrees_are_refused(tmp_path, declare, pull_raster):
     # (232000, 901000) is 71.112 W, 42.359 N.
     degrees = Affine(1e-4, 0, -71.1125, 0, -1e-4, 42.3592)
-    grid(tmp_path / "ambient.tif", LEVEL, degrees)
+    write_raster(tmp_path / "ambient.tif", LEVEL, degrees)
     with pytest.raises(ContractError, match=r"declare .* as 'EPSG:4326', in which"):
-        taken(said())
-    grid(tmp_path / "ambient.tif", LEVEL, crs="EPSG:4326")
+        pull_raster(declare())
+    write_raster(tmp_path / "ambient.tif", LEVEL, crs="EPSG:4326")
     with pytest.raises(
         ContractError, match=r"no longitude and latitude.*outside the area that EPSG"
     ):
-        taken(said(crs="EPSG:4326"))
-    grid(tmp_path / "ambient.tif", LEVEL, degrees, crs="EPSG:4326")
-    taken(said(crs="EPSG:4326"))
+        pull_raster(declare(crs="EPSG:4326"))
+    write_raster(tmp_path / "ambient.tif", LEVEL, degrees, crs="EPSG:4326")
+    pull_raster(declare(crs="EPSG:4326"))
 
 
-def test_a_grid_beside_the_parcels_is_refused_and_the_last_one_stays(tmp_path, said, taken, night):
-    grid(tmp_path / "ambient.tif", LEVEL)
-    store = taken(said())
+def test_a_grid_beside_the_parcels_is_refused_and_the_last_one_stays(
+    tmp_path, declare, pull_raster, night
+):
+    write_raster(tmp_path / "ambient.tif", LEVEL)
+    store = pull_raster(declare())
     # In the right frame, 5 km east: its 200 m do not reach the lots.
-    grid(tmp_path / "ambient.tif", LEVEL + 1, METRES @ Affine.translation(500, 0))
+    write_raster(tmp_path / "ambient.tif", LEVEL + 1, METRES @ Affine.translation(500, 0))
     with pytest.raises(ContractError) as caught:
-        taken(said())
+        pull_raster(declare())
     assert "does not touch the parcels of market 'tiny', at longitude -71.11" in caught.value.wrong
     assert "take a raster of this market" in caught.value.remedy
     with open_store(store, read_only=True) as opened:
@@ -135,27 +139,27 @@ def test_a_grid_beside_the_parcels_is_refused_and_the_last_one_stays(tmp_path, s
 
 
 @pytest.mark.parametrize(("east_m", "meets"), [(180, True), (195, False)])
-def test_a_corner_is_not_enough(tmp_path, said, taken, east_m, meets):
+def test_a_corner_is_not_enough(tmp_path, declare, pull_raster, east_m, meets):
     # The lots are 200 m wide: 20 m of them (a tenth) will do, 5 m (a fortieth) will not.
-    grid(tmp_path / "ambient.tif", LEVEL, Affine(10, 0, LEFT + east_m, 0, -10, TOP))
+    write_raster(tmp_path / "ambient.tif", LEVEL, Affine(10, 0, LEFT + east_m, 0, -10, TOP))
     if meets:
-        taken(said())
+        pull_raster(declare())
         return
     with pytest.raises(ContractError, match="hardly touches the parcels"):
-        taken(said())
+        pull_raster(declare())
 
 
-def test_a_small_grid_within_the_market_is_taken(tmp_path, said, taken):
+def test_a_small_grid_within_the_market_is_taken(tmp_path, declare, pull_raster):
     # One cell of 10 m on lots of 200 m by 20 m: a fortieth of them, all of itself.
-    grid(tmp_path / "ambient.tif", [[50.0]], Affine(10, 0, LEFT + 50, 0, -10, TOP - 45))
-    taken(said())
+    write_raster(tmp_path / "ambient.tif", [[50.0]], Affine(10, 0, LEFT + 50, 0, -10, TOP - 45))
+    pull_raster(declare())
 
 
-def test_a_grid_taken_before_the_parcels_is_looked_at_again(tmp_path, said, taken):
-    grid(tmp_path / "ambient.tif", LEVEL, METRES @ Affine.translation(500, 0))
-    taken(said(), parcels=False)
+def test_a_grid_taken_before_the_parcels_is_looked_at_again(tmp_path, declare, pull_raster):
+    write_raster(tmp_path / "ambient.tif", LEVEL, METRES @ Affine.translation(500, 0))
+    pull_raster(declare(), parcels=False)
     with pytest.raises(ContractError, match="does not touch the parcels"):
-        taken(said())
+        pull_raster(declare())
 
 
 @pytest.mark.parametrize(
@@ -170,58 +174,58 @@ def test_a_grid_taken_before_the_parcels_is_looked_at_again(tmp_path, said, take
         ("elevation", -3.4028235e38, "-3.4028234[67]e.38 in 1 of them"),
     ],
 )
-def test_a_value_that_is_none_is_refused(tmp_path, said, taken, layer, value, words):
+def test_a_value_that_is_none_is_refused(tmp_path, declare, pull_raster, layer, value, words):
     values = LEVEL.copy()
     values[3, 4] = value
-    grid(tmp_path / f"{layer}.tif", values)
+    write_raster(tmp_path / f"{layer}.tif", values)
     with pytest.raises(ContractError, match=words) as caught:
-        taken(said(layer))
+        pull_raster(declare(layer))
     assert "columns.value.missing" in caught.value.remedy
 
 
 @pytest.mark.parametrize("value", [10.0, 110.0])
-def test_the_ends_of_what_a_layer_holds_are_held(tmp_path, said, taken, value):
-    grid(tmp_path / "ambient.tif", np.full((10, 20), value))
-    taken(said())
+def test_the_ends_of_what_a_layer_holds_are_held(tmp_path, declare, pull_raster, value):
+    write_raster(tmp_path / "ambient.tif", np.full((10, 20), value))
+    pull_raster(declare())
 
 
-def test_the_limits_hold_in_the_layers_unit(tmp_path, said, taken):
+def test_the_limits_hold_in_the_layers_unit(tmp_path, declare, pull_raster):
     # 9000 m are 29528 ft: 29000 ft is a height, 30000 ft is none.
     columns = {"value": {"column": "1", "unit": "ft"}}
-    grid(tmp_path / "elevation.tif", np.full((10, 20), 29_000.0))
-    taken(said("elevation", columns=columns))
-    grid(tmp_path / "elevation.tif", np.full((10, 20), 30_000.0))
+    write_raster(tmp_path / "elevation.tif", np.full((10, 20), 29_000.0))
+    pull_raster(declare("elevation", columns=columns))
+    write_raster(tmp_path / "elevation.tif", np.full((10, 20), 30_000.0))
     with pytest.raises(ContractError, match="read as ft"):
-        taken(said("elevation", columns=columns))
+        pull_raster(declare("elevation", columns=columns))
 
 
-def test_declared_markers_are_nodata_in_the_files_own_unit(tmp_path, said):
+def test_declared_markers_are_nodata_in_the_files_own_unit(tmp_path, declare):
     values = [[-9999.0, 10.0], [-3.4028234663852886e38, 20.0]]
-    grid(tmp_path / "elevation.tif", values)
+    write_raster(tmp_path / "elevation.tif", values)
     missing = [-9999, "-3.4028235e38"]
-    one = said("elevation", columns={"value": {"column": "1", "unit": "ft", "missing": missing}})
-    got = raster.read_raster(tmp_path / "elevation.tif", one, read_layers()["elevation"])
-    np.testing.assert_allclose(got.values, [[np.nan, 3.048], [np.nan, 6.096]], rtol=1e-12)
+    one = declare("elevation", columns={"value": {"column": "1", "unit": "ft", "missing": missing}})
+    grid = raster.read_raster(tmp_path / "elevation.tif", one, read_layers()["elevation"])
+    np.testing.assert_allclose(grid.values, [[np.nan, 3.048], [np.nan, 6.096]], rtol=1e-12)
 
 
-def test_nodata_stays_unknown_and_is_not_covered(tmp_path, said, taken, night):
+def test_nodata_stays_unknown_and_is_not_covered(tmp_path, declare, pull_raster, night):
     values = LEVEL.copy()
     values[:, :5] = -1
-    grid(tmp_path / "ambient.tif", values, nodata=-1)
-    with open_store(taken(said()), read_only=True) as opened:
-        got = opened.read_raster_layer("ambient", night).values
+    write_raster(tmp_path / "ambient.tif", values, nodata=-1)
+    with open_store(pull_raster(declare()), read_only=True) as opened:
+        stored = opened.read_raster_layer("ambient", night).values
         table = opened.read_snapshots(night).set_index("layer")
-    assert np.isnan(got[:, :5]).all()
-    assert (got[:, 5:] == 50).all()
+    assert np.isnan(stored[:, :5]).all()
+    assert (stored[:, 5:] == 50).all()
     covered = shapely.from_wkb(bytes(table.loc["ambient", "coverage"]))
     # five of twenty columns of 10 m are unknown
     assert covered.bounds == pytest.approx((LEFT + 50, TOP - 100, LEFT + 200, TOP))
 
 
-def test_north_down_and_turned_grids_cover_what_they_cover(tmp_path, said, taken, night):
+def test_north_down_and_turned_grids_cover_what_they_cover(tmp_path, declare, pull_raster, night):
     def covered(transform):
-        grid(tmp_path / "ambient.tif", LEVEL, transform)
-        with open_store(taken(said()), read_only=True) as opened:
+        write_raster(tmp_path / "ambient.tif", LEVEL, transform)
+        with open_store(pull_raster(declare()), read_only=True) as opened:
             table = opened.read_snapshots(night).set_index("layer")
         return shapely.from_wkb(bytes(table.loc["ambient", "coverage"]))
 
@@ -234,14 +238,14 @@ def test_north_down_and_turned_grids_cover_what_they_cover(tmp_path, said, taken
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_a_grid_that_does_not_say_where_it_lies_is_refused(tmp_path, said, taken):
-    grid(tmp_path / "ambient.tif", LEVEL, Affine.identity())
+def test_a_grid_that_does_not_say_where_it_lies_is_refused(tmp_path, declare, pull_raster):
+    write_raster(tmp_path / "ambient.tif", LEVEL, Affine.identity())
     with pytest.raises(SourceChanged, match="is not georeferenced"):
-        taken(said())
+        pull_raster(declare())
 
 
 def test_a_real_state_grid_is_taken_and_refused_when_its_label_says_feet(
-    real_files, said, market, pull, tmp_path, night
+    real_files, declare, make_market, pull, tmp_path, night
 ):
     """ri_nlcd.tif's label, EPSG:3653, is in metres as its grid is; EPSG:3654 is that in feet."""
     found = next(real_files.rglob("ri_nlcd.tif"))
@@ -250,26 +254,26 @@ def test_a_real_state_grid_is_taken_and_refused_when_its_label_says_feet(
     with rasterio.open(found.with_name("ri_srtm_slope.tif")) as file:
         # the same cells as its neighbour's, which is in EPSG:32130
         assert transform.almost_equals(file.transform, 1e-3)
-    rhode_island = market("tiny_elevation", crs="EPSG:32130")
+    rhode_island = make_market("tiny_elevation", crs="EPSG:32130")
     (tmp_path / "elevation.tif").symlink_to(found)
     with pytest.raises(ContractError, match="correct the file's label"):
-        pull(tmp_path, rhode_island, said("elevation", crs="EPSG:32130"))
-    store, _ = pull(tmp_path, rhode_island, said("elevation", crs=label))
+        pull(tmp_path, rhode_island, declare("elevation", crs="EPSG:32130"))
+    store, _ = pull(tmp_path, rhode_island, declare("elevation", crs=label))
     with open_store(store, read_only=True) as opened:
         assert opened.read_raster_layer("elevation", night).values.shape == (1434, 972)
     (tmp_path / "elevation.tif").unlink()
-    grid(tmp_path / "elevation.tif", cells, transform, "EPSG:3654")
+    write_raster(tmp_path / "elevation.tif", cells, transform, "EPSG:3654")
     # 66 to 153 km, taken as feet, are 20 to 47 km: 53 km and more west of the state's meridian.
     with pytest.raises(ContractError, match=r"in US survey foot, .* longitude -72") as caught:
-        pull(tmp_path, rhode_island, said("elevation", crs="EPSG:3654"))
+        pull(tmp_path, rhode_island, declare("elevation", crs="EPSG:3654"))
     assert "outside the area that EPSG:3654 is made for, longitude -71.85" in caught.value.wrong
 
 
-def test_a_grid_of_the_whole_country_is_taken(tmp_path, said, taken, night):
+def test_a_grid_of_the_whole_country_is_taken(tmp_path, declare, pull_raster, night):
     """It has corners that the market's frame has no place for; what it covers ends near it."""
     degrees = Affine(1, 0, -180, 0, -1, 90)
-    grid(tmp_path / "ambient.tif", np.full((180, 360), 45.0), degrees, crs="EPSG:4326")
-    with open_store(taken(said(crs="EPSG:4326")), read_only=True) as opened:
+    write_raster(tmp_path / "ambient.tif", np.full((180, 360), 45.0), degrees, crs="EPSG:4326")
+    with open_store(pull_raster(declare(crs="EPSG:4326")), read_only=True) as opened:
         table = opened.read_snapshots(night).set_index("layer")
     covered = shapely.from_wkb(bytes(table.loc["ambient", "coverage"]))
     # longitude -73.5 to -69.86 of Massachusetts' mainland and a quarter more: some 370 km

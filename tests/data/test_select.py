@@ -1,4 +1,4 @@
-"""Who is a site, why not, and what lies near: a street of lots, each for one rule."""
+"""Select sites, set other parcels aside, and find what lies near: a lot for each rule."""
 
 import datetime as dt
 from dataclasses import replace
@@ -12,7 +12,7 @@ from data.select import SET_ASIDE_RULES, describe_sources, read_drawing_layers, 
 from geo.errors import ConfigError, SourceChanged, StoreError
 from geo.model import Setbacks
 
-# id, use, kind, floor area, x, y, side. Zone B is x < 1000, R is 1000..2000, beyond is no zone.
+# id, use, kind, floor area, x, y, side. Zone B is x < 1000, R is 1000..2000; beyond is no zone.
 LOTS = [
     ("shop", "3", None, 100.0, 0, 0, 20),
     ("mill", "4", None, None, 100, 0, 30),
@@ -45,31 +45,31 @@ LOTS = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, square, table):
-    place = tmp_path_factory.mktemp("street")
-    shapes = [None if lot[4] is None else square(*lot[4:7]) for lot in LOTS]
+def folder(tmp_path_factory, make_square, make_table):
+    path = tmp_path_factory.mktemp("street")
+    shapes = [None if lot[4] is None else make_square(*lot[4:7]) for lot in LOTS]
     columns = {n: [lot[i] for lot in LOTS] for i, n in enumerate(("ID", "USE", "KIND", "FLOOR"))}
     columns["FLOOR"] = pd.Series(columns["FLOOR"], dtype="float64")
-    table(shapes, **columns).to_parquet(place / "parcels.parquet")
-    zones = [square(-100, -100, 1100, 400), square(1000, -100, 1000, 400)]
-    table(zones, ZONE=["B", "R"]).to_parquet(place / "zoning.parquet")
-    return place
+    make_table(shapes, **columns).to_parquet(path / "parcels.parquet")
+    zones = [make_square(-100, -100, 1100, 400), make_square(1000, -100, 1000, 400)]
+    make_table(zones, ZONE=["B", "R"]).to_parquet(path / "zoning.parquet")
+    return path
 
 
 @pytest.fixture(scope="module")
-def street(folder, pull, market, parcel_source, zone_source):
-    place = market(parcel_source.id, zone_source.id)
-    return pull(folder, place, parcel_source, zone_source)[0], place
+def street(folder, pull, make_market, parcel_source, zone_source):
+    market = make_market(parcel_source.id, zone_source.id)
+    return pull(folder, market, parcel_source, zone_source)[0], market
 
 
-def asked(street, needs, land_use, night):
-    store, market = street
+def run_selection(stored_market, needs, land_use, night):
+    store, market = stored_market
     return select_sites(store, market, needs, land_use, night)
 
 
-def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, needs, land_use, night):
-    got = asked(street, needs(), land_use, night)
-    assert got.screening.sites["site_id"].tolist() == [
+def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, make_needs, land_use, night):
+    selection = run_selection(street, make_needs(), land_use, night)
+    assert selection.screening.sites["site_id"].tolist() == [
         "homes_above",
         "mill",
         "missing_in_b",
@@ -80,7 +80,9 @@ def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, needs, land_use,
         "twice",
         "vacant_in_b",
     ]
-    rules = got.set_aside_parcels.set_index(got.set_aside_parcels["parcel_id"].fillna("-"))["rule"]
+    rules = selection.set_aside_parcels.set_index(
+        selection.set_aside_parcels["parcel_id"].fillna("-")
+    )["rule"]
     assert rules.drop(["-", "twice"]).to_dict() == {
         "nowhere": "no geometry",
         "street": "not land",
@@ -100,79 +102,86 @@ def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, needs, land_use,
     }
     assert rules["twice"] == "another piece of a repeated id"
     assert rules["-"].tolist() == ["no assessor id"] * 2
-    assert got.parcels_in == len(LOTS) == 9 + sum(got.set_aside.values())
-    assert list(got.set_aside) == [rule for rule in SET_ASIDE_RULES if rule in got.set_aside]
-    assert got.unclassified == {"X": 3}
-    assert "X (3)" in got.notes[0]
+    assert selection.parcels_in == len(LOTS) == 9 + sum(selection.set_aside.values())
+    assert list(selection.set_aside) == [
+        rule for rule in SET_ASIDE_RULES if rule in selection.set_aside
+    ]
+    assert selection.unclassified == {"X": 3}
+    assert "X (3)" in selection.notes[0]
 
 
-def test_the_plan_says_who_is_a_site(street, needs, land_use, night):
-    plain = asked(street, needs(classes=("industrial",), zones=()), land_use, night)
+def test_the_plan_decides_which_lots_are_sites(street, make_needs, land_use, night):
+    plain = run_selection(street, make_needs(classes=("industrial",), zones=()), land_use, night)
     assert plain.screening.sites["site_id"].tolist() == ["mill"]
     assert plain.set_aside["commercial use"] == 4
-    # the stack of shop and home, and the shop with homes above
+    # The stack of a shop and a home, and the shop with homes above it.
     assert plain.set_aside["mixed use"] == 2
     assert plain.parcels_in == 1 + sum(plain.set_aside.values())
-    large = asked(street, needs(minimum_area_m2=500.0), land_use, night)
-    # 30 m by 30 m, and twice 20 m by 20 m
+    large = run_selection(street, make_needs(minimum_area_m2=500.0), land_use, night)
+    # 30 m by 30 m, and two pieces of 20 m by 20 m.
     assert large.screening.sites["site_id"].tolist() == ["mill", "twice"]
 
 
-def test_the_columns_of_a_site(street, needs, land_use, night):
-    sites = asked(street, needs(), land_use, night).screening.sites
+def test_the_columns_of_a_site(street, make_needs, land_use, night):
+    sites = run_selection(street, make_needs(), land_use, night).screening.sites
     assert sites.crs.to_string() == "EPSG:26986"
     assert sites.index.equals(pd.RangeIndex(len(sites)))
-    one = sites.set_index("site_id")
-    assert one.loc["shop", "use_title"] == "Shop"
-    assert one["site_because"].to_dict() == {
-        name: "zoning" if name.endswith("_in_b") else "use" for name in one.index
+    by_id = sites.set_index("site_id")
+    assert by_id.loc["shop", "use_title"] == "Shop"
+    assert by_id["site_because"].to_dict() == {
+        name: "zoning" if name.endswith("_in_b") else "use" for name in by_id.index
     }
-    assert one.loc["mill", "lot_area_m2"] == pytest.approx(30 * 30)
-    # half of 20 m on either side of the line between the zones
-    assert one.loc["split", "zone_share"] == pytest.approx(0.5)
-    assert one["zone_split"].to_dict() == {name: name == "split" for name in one.index}
-    assert one["zone_code"].unique().tolist() == ["B"]
-    assert one["zone_class"].unique().tolist() == ["commercial"]
-    assert one["own_dwelling"].to_dict() == {
-        name: name in {"homes_above", "stack_a"} for name in one.index
+    assert by_id.loc["mill", "lot_area_m2"] == pytest.approx(30 * 30)
+    # 10 m of 20 m are on either side of the line between the zones.
+    assert by_id.loc["split", "zone_share"] == pytest.approx(0.5)
+    assert by_id["zone_split"].to_dict() == {name: name == "split" for name in by_id.index}
+    assert by_id["zone_code"].unique().tolist() == ["B"]
+    assert by_id["zone_class"].unique().tolist() == ["commercial"]
+    assert by_id["own_dwelling"].to_dict() == {
+        name: name in {"homes_above", "stack_a"} for name in by_id.index
     }
-    assert one.loc["stack_a", ["use_class", "stacked_count"]].tolist() == ["mixed", 3]
-    assert one.loc["stack_a", "building_area_m2"] == 50 + 30
-    assert one.loc["twice", ["piece_count", "lot_area_m2"]].tolist() == [2, 2 * 20 * 20]
-    # the tax row behind a repeated id is one, not one to a piece
-    assert one.loc["twice", "building_area_m2"] == 70
-    assert pd.isna(one.loc["mill", "building_area_m2"])
+    assert by_id.loc["stack_a", ["use_class", "stacked_count"]].tolist() == ["mixed", 3]
+    assert by_id.loc["stack_a", "building_area_m2"] == 50 + 30
+    assert by_id.loc["twice", ["piece_count", "lot_area_m2"]].tolist() == [2, 2 * 20 * 20]
+    # A repeated id has one tax row, not one per piece.
+    assert by_id.loc["twice", "building_area_m2"] == 70
+    assert pd.isna(by_id.loc["mill", "building_area_m2"])
 
 
-def test_receptors_are_those_within_reach_and_know_their_own_site(street, needs, land_use, night):
-    got = asked(street, needs({"receptors": 100.0}), land_use, night).screening
-    heard = got.layers["receptors"].set_index("receptor_id")
+def test_receptors_are_those_within_reach_with_the_site_they_are_on(
+    street, make_needs, land_use, night
+):
+    screening = run_selection(street, make_needs({"receptors": 100.0}), land_use, night).screening
+    heard = screening.layers["receptors"].set_index("receptor_id")
     assert heard["receptor_class"].to_dict() == {
         "homes_above": "home",
         "house": "home",
         "school": "school",
         "stack_c": "home",
     }
-    # far_house is 5 km off; the school 60 m from vacant_in_b
+    # far_house is 5 km away; the school is 60 m from vacant_in_b.
     assert heard["site_id"].fillna("").to_dict() == {
         "homes_above": "homes_above",
         "house": "",
         "school": "",
         "stack_c": "stack_a",
     }
-    assert got.coverage["receptors"].equals(got.coverage["parcels"])
-    none = asked(street, needs({"receptors": 0.0}), land_use, night).screening.layers["receptors"]
-    # the house touches the mill's lot, at no distance
+    assert screening.coverage["receptors"].equals(screening.coverage["parcels"])
+    none = run_selection(street, make_needs({"receptors": 0.0}), land_use, night).screening.layers[
+        "receptors"
+    ]
+    # The house touches the mill's lot, so its distance is 0.
     assert none["receptor_id"].tolist() == ["homes_above", "house", "stack_c"]
 
 
-def test_lots_are_every_piece_of_land_near_a_site(street, needs, land_use, night):
-    got = asked(street, needs({"lots": 100.0}), land_use, night).screening
-    lots = got.layers["lots"]
+def test_lots_are_every_piece_of_land_near_a_site(street, make_needs, land_use, night):
+    screening = run_selection(street, make_needs({"lots": 100.0}), land_use, night).screening
+    lots = screening.layers["lots"]
     assert list(lots.columns) == ["lot_id", "kind", "use_class", "site_id", "geometry"]
     assert lots["lot_id"].is_monotonic_increasing
     named = lots[~lots["lot_id"].str.startswith("parcel ")].set_index("lot_id")
-    # school lies 60 m from vacant_in_b, street 100 m from the stack, small 70 m from odd_in_b
+    # The school is 60 m from vacant_in_b, the street 100 m from the stack, small 70 m from
+    # odd_in_b.
     assert named.index.tolist() == [
         "homes_above",
         "house",
@@ -193,7 +202,7 @@ def test_lots_are_every_piece_of_land_near_a_site(street, needs, land_use, night
     kinds = named["kind"].to_dict()
     assert (kinds.pop("street"), kinds.pop("pond")) == ("street", "water")
     assert set(kinds.values()) == {"lot"}
-    # one of the stack is a home, so whoever adjoins it adjoins homes
+    # One parcel of the stack is a home, so its neighbors adjoin a residential lot.
     assert named["use_class"].drop("twice").fillna("").to_dict() == {
         "homes_above": "mixed",
         "house": "residential",
@@ -213,17 +222,29 @@ def test_lots_are_every_piece_of_land_near_a_site(street, needs, land_use, night
     own = {"house", "pond", "school", "small", "street"}
     for name, site in named["site_id"].fillna("").items():
         assert site == ("" if name in own else name), name
-    # two lots without an id, at 10 m and 40 m from the stack
+    # Two lots without an id, 10 m and 40 m from the stack.
     nameless = lots[lots["lot_id"].str.startswith("parcel ")]
     assert (len(nameless), nameless["site_id"].notna().sum()) == (2, 0)
-    assert got.coverage["lots"].equals(got.coverage["parcels"])
-    near = asked(street, needs({"lots": 30.0}), land_use, night).screening.layers["lots"]
+    assert screening.coverage["lots"].equals(screening.coverage["parcels"])
+    near = run_selection(street, make_needs({"lots": 30.0}), land_use, night).screening.layers[
+        "lots"
+    ]
     assert {"school", "small", "pond", "street"}.isdisjoint(near["lot_id"])
     assert near["lot_id"].str.startswith("parcel ").sum() == 1
 
 
-def test_ground_drawn_twice_is_one_lot_and_a_lot_before_a_street(
-    *, tmp_path, pull, market, table, square, parcel_source, zone_source, needs, land_use, night
+def test_ground_drawn_twice_is_one_lot_rather_than_a_street(
+    *,
+    tmp_path,
+    pull,
+    make_market,
+    make_table,
+    make_square,
+    parcel_source,
+    zone_source,
+    make_needs,
+    land_use,
+    night,
 ):
     columns = {
         "ID": ["a", None, "b", None, "way", "c", "line"],
@@ -231,14 +252,14 @@ def test_ground_drawn_twice_is_one_lot_and_a_lot_before_a_street(
         "KIND": [None, None, None, None, "priv_row ", "FEE", "RAIL_ROW"],
         "FLOOR": [1.0] * 7,
     }
-    # The way stands over c's ground; b and a nameless home share theirs.
-    shapes = [square(x, 0) for x in (0, 20, 40, 40, 60, 60, 80)]
-    table(shapes, **columns).to_parquet(tmp_path / "parcels.parquet")
-    table([square(-10, -10, 200)], ZONE=["B"]).to_parquet(tmp_path / "zoning.parquet")
-    place = market(parcel_source.id, zone_source.id)
-    store, _ = pull(tmp_path, place, parcel_source, zone_source)
-    got = select_sites(store, place, needs({"lots": 70.0}), land_use, night)
-    lots = got.screening.layers["lots"]
+    # The private way is drawn over lot c; lot b and a home without an id share their ground.
+    shapes = [make_square(x, 0) for x in (0, 20, 40, 40, 60, 60, 80)]
+    make_table(shapes, **columns).to_parquet(tmp_path / "parcels.parquet")
+    make_table([make_square(-10, -10, 200)], ZONE=["B"]).to_parquet(tmp_path / "zoning.parquet")
+    market = make_market(parcel_source.id, zone_source.id)
+    store, _ = pull(tmp_path, market, parcel_source, zone_source)
+    selection = select_sites(store, market, make_needs({"lots": 70.0}), land_use, night)
+    lots = selection.screening.layers["lots"]
     assert lots["lot_id"].str.replace(r"\d+", "n", regex=True).tolist() == [
         "a",
         "b",
@@ -247,63 +268,67 @@ def test_ground_drawn_twice_is_one_lot_and_a_lot_before_a_street(
         "parcel n",
     ]
     assert lots["kind"].tolist() == ["lot", "lot", "lot", "rail", "lot"]
-    assert got.set_aside["not land"] == 2
+    assert selection.set_aside["not land"] == 2
 
 
 # id, use, owner, address, floor area, x, width; 20 m deep, in zone B below x = 1000.
 OWNED = [
-    # three in a row, the first with no address, the last 4 cm off
+    # Three in a row: the first by id without an address, the last 4 cm away.
     ("b2", "3", " Mill  Co ", "2 Mill St", 100.0, 0, 20),
     ("b1", "4", "MILL CO", None, 50.0, 20, 30),
     ("b3", "M", "mill\tco", "6 Mill St", None, 50.04, 20),
-    # a neighbour's, and the same owner's across it
+    # Another owner's lot, and the first owner's beyond it.
     ("c1", "3", "Other", None, None, 70.04, 20),
     ("b4", "3", "Mill Co", None, None, 90.04, 20),
-    # the owner's own house is no site, and 20 cm are no touch
+    # The owner's house is not a site, and lots 20 cm apart do not touch.
     ("b5", "1", "Mill Co", None, None, 110.04, 20),
     ("b6", "3", "Mill Co", None, None, 110.24, 20),
-    # nobody's name joins nobody
+    # Lots without an owner's name are not joined.
     ("d1", "3", None, None, None, 200, 20),
     ("d2", "3", "  ", None, None, 220, 20),
-    # each too small alone, together not; and too small even so
+    # Too small alone but not together; and too small even together.
     ("e1", "3", "Lee", None, 10.0, 300, 10),
     ("e2", "3", "Lee", None, None, 310, 10),
     ("f1", "3", "Ray", None, None, 400, 8),
     ("f2", "3", "Ray", None, None, 408, 8),
-    # a stack of one owner with a home in it, beside that owner's shop; one of two owners
+    # A stack of one owner, with a home, beside that owner's shop; and a stack of two owners.
     ("g1", "3", "Kim", None, 30.0, 500, 20),
     ("g2", "1", "Kim", None, 40.0, 500, 20),
     ("g3", "3", "Kim", None, 50.0, 520, 20),
     ("h1", "3", "Roy", None, None, 600, 20),
     ("h2", "3", "May", None, None, 600, 20),
     ("h3", "3", "Roy", None, None, 620, 20),
-    # across the line between the zones, which the lesser part of the whole lies beyond
+    # On both sides of the line between the zones, the smaller part beyond it.
     ("k1", "3", "Zoe", None, None, 970, 30),
     ("k2", "3", "Zoe", None, None, 1000, 20),
 ]
 
 
 @pytest.fixture(scope="module")
-def owned(tmp_path_factory, *, square, table, pull, market, parcel_source, zone_source):
-    place = tmp_path_factory.mktemp("owned")
-    shapes = [square(lot[5], 0, lot[6], 20) for lot in OWNED]
+def owned(
+    tmp_path_factory, *, make_square, make_table, pull, make_market, parcel_source, zone_source
+):
+    path = tmp_path_factory.mktemp("owned")
+    shapes = [make_square(lot[5], 0, lot[6], 20) for lot in OWNED]
     names = ("ID", "USE", "OWNER", "ADDRESS", "FLOOR")
     columns = {name: [lot[i] for lot in OWNED] for i, name in enumerate(names)}
     columns["FLOOR"] = pd.Series(columns["FLOOR"], dtype="float64")
-    table(shapes, KIND=None, **columns).to_parquet(place / "parcels.parquet")
-    zones = [square(-100, -100, 1100, 400), square(1000, -100, 1000, 400)]
-    table(zones, ZONE=["B", "R"]).to_parquet(place / "zoning.parquet")
-    said = parcel_source.model_dump()
-    said["columns"] |= {"owner": {"column": "OWNER"}, "address": {"column": "ADDRESS"}}
-    source = type(parcel_source).model_validate(said)
-    town = market(source.id, zone_source.id)
-    return pull(place, town, source, zone_source)[0], town
+    make_table(shapes, KIND=None, **columns).to_parquet(path / "parcels.parquet")
+    zones = [make_square(-100, -100, 1100, 400), make_square(1000, -100, 1000, 400)]
+    make_table(zones, ZONE=["B", "R"]).to_parquet(path / "zoning.parquet")
+    declared = parcel_source.model_dump()
+    declared["columns"] |= {"owner": {"column": "OWNER"}, "address": {"column": "ADDRESS"}}
+    source = type(parcel_source).model_validate(declared)
+    market = make_market(source.id, zone_source.id)
+    return pull(path, market, source, zone_source)[0], market
 
 
-def test_touching_parcels_of_one_owner_are_one_site(owned, needs, land_use, night):
+def test_touching_parcels_of_one_owner_are_one_site(owned, make_needs, land_use, night):
     reach = {"receptors": 0.0, "lots": 0.0}
-    got = asked(owned, needs(reach, minimum_area_m2=350.0, join_owner=True), land_use, night)
-    sites = got.screening.sites.set_index("site_id")
+    selection = run_selection(
+        owned, make_needs(reach, minimum_area_m2=350.0, join_owner=True), land_use, night
+    )
+    sites = selection.screening.sites.set_index("site_id")
     assert sites["joined_count"].to_dict() == {
         "b1": 3,
         "b4": 1,
@@ -317,18 +342,18 @@ def test_touching_parcels_of_one_owner_are_one_site(owned, needs, land_use, nigh
         "h3": 1,
         "k1": 2,
     }
-    assert got.set_aside == {
+    assert selection.set_aside == {
         "stacked on another parcel": 2,
         "residential use": 1,
         "joined to a touching parcel of the same owner": 5,
         "smaller than the plan's minimum": 2,
     }
-    assert got.parcels_in == len(OWNED) == len(sites) + sum(got.set_aside.values())
-    aside = got.set_aside_parcels.set_index("parcel_id")["rule"]
+    assert selection.parcels_in == len(OWNED) == len(sites) + sum(selection.set_aside.values())
+    aside = selection.set_aside_parcels.set_index("parcel_id")["rule"]
     joined = aside[aside == "joined to a touching parcel of the same owner"]
     assert joined.index.tolist() == ["b2", "b3", "e2", "g3", "k2"]
     mill = sites.loc["b1"]
-    # the least id, the first address by id; use and zone of the largest lot; no gap is left
+    # Least id, first address by id, use and zone of the largest lot; the gap is closed.
     assert mill[["address", "use_code", "use_class"]].tolist() == ["2 Mill St", "4", "industrial"]
     assert mill["zone_code"] == "B"
     assert mill["zone_share"] == pytest.approx(1, abs=0.001)
@@ -339,67 +364,85 @@ def test_touching_parcels_of_one_owner_are_one_site(owned, needs, land_use, nigh
     assert pd.isna(sites.loc["k1", "building_area_m2"])
     assert sites.loc["g1", ["stacked_count", "piece_count"]].tolist() == [3, 2]
     assert sites.loc["g1", "building_area_m2"] == 30 + 40 + 50
-    # 30 of 50 m lie in zone B
+    # 30 m of 50 m are in zone B.
     assert sites.loc["k1", ["zone_code", "zone_split"]].tolist() == ["B", True]
     assert sites.loc["k1", "zone_share"] == pytest.approx(0.6)
 
 
-def test_a_joined_site_does_not_hear_itself(owned, needs, land_use, night):
+def test_receptors_on_a_joined_site_are_its_own(owned, make_needs, land_use, night):
     reach = {"receptors": 0.0, "lots": 0.0}
-    got = asked(owned, needs(reach, minimum_area_m2=350.0, join_owner=True), land_use, night)
-    heard = got.screening.layers["receptors"].set_index("receptor_id")["site_id"]
+    selection = run_selection(
+        owned, make_needs(reach, minimum_area_m2=350.0, join_owner=True), land_use, night
+    )
+    heard = selection.screening.layers["receptors"].set_index("receptor_id")["site_id"]
     assert heard.fillna("").to_dict() == {"b3": "b1", "b5": "", "g2": "g1"}
-    lots = got.screening.layers["lots"].set_index("lot_id")["site_id"].fillna("")
+    lots = selection.screening.layers["lots"].set_index("lot_id")["site_id"].fillna("")
     assert lots[["b1", "b2", "b3", "b4", "b5"]].tolist() == ["b1", "b1", "b1", "b4", ""]
     assert lots[["e1", "e2", "g1", "g3", "k2"]].tolist() == ["e1", "e1", "g1", "g1", "k1"]
-    # too small even together, and near nobody
+    # Too small even together, and near no site.
     assert "f1" not in lots.index
 
 
-def test_parcels_of_one_owner_stay_apart_unless_the_plan_joins_them(owned, needs, land_use, night):
-    got = asked(owned, needs(minimum_area_m2=350.0), land_use, night)
-    assert set(got.screening.sites["joined_count"]) == {1}
-    assert got.screening.sites["site_id"].tolist() == [
+def test_parcels_of_one_owner_are_not_joined_unless_the_plan_asks(
+    owned, make_needs, land_use, night
+):
+    selection = run_selection(owned, make_needs(minimum_area_m2=350.0), land_use, night)
+    assert set(selection.screening.sites["joined_count"]) == {1}
+    assert selection.screening.sites["site_id"].tolist() == [
         "b1", "b2", "b3", "b4", "b6", "c1", "d1", "d2", "g1", "g3", "h1", "h3", "k1", "k2",
     ]  # fmt: skip
-    assert got.set_aside["smaller than the plan's minimum"] == 4
+    assert selection.set_aside["smaller than the plan's minimum"] == 4
 
 
-def test_a_market_without_owners_joins_nobody(street, needs, land_use, night):
-    plain = asked(street, needs({"lots": 50.0}), land_use, night)
-    joining = asked(street, needs({"lots": 50.0}, join_owner=True), land_use, night)
+def test_a_market_without_owners_joins_no_lots(street, make_needs, land_use, night):
+    plain = run_selection(street, make_needs({"lots": 50.0}), land_use, night)
+    joining = run_selection(street, make_needs({"lots": 50.0}, join_owner=True), land_use, night)
     pd.testing.assert_frame_equal(
         pd.DataFrame(plain.screening.sites), pd.DataFrame(joining.screening.sites)
     )
     pd.testing.assert_frame_equal(plain.set_aside_parcels, joining.set_aside_parcels)
 
 
-def test_only_what_is_asked_for_is_loaded(street, needs, land_use, night):
-    screening = asked(street, needs(), land_use, night).screening
+def test_only_what_is_asked_for_is_loaded(street, make_needs, land_use, night):
+    screening = run_selection(street, make_needs(), land_use, night).screening
     assert screening.layers == {}
     assert set(screening.coverage) == {"parcels", "zoning"}
     reach = dict.fromkeys(("mains", "substations", "elevation"), 100.0)
-    screening = asked(street, needs(reach), land_use, night).screening
+    screening = run_selection(street, make_needs(reach), land_use, night).screening
     assert screening.layers == {}
     assert screening.rasters == {}
 
 
 def test_layers_come_within_their_reach_with_their_coverage(
-    *, street, folder, needs, land_use, pull, market, source, table, point, night
+    *,
+    street,
+    folder,
+    make_needs,
+    land_use,
+    pull,
+    make_market,
+    make_source,
+    make_table,
+    make_point,
+    night,
 ):
-    store, place = street
+    store, market = street
     columns = {"sign": {"value": "leak_report"}}
-    # 60.0 m and 60.5 m from the shop's lot line, and one far off
-    table([point(-60, 5), point(-60.5, 5), point(-900, 0)], A=[1, 2, 3]).to_parquet(
-        folder / "leaks.parquet"
+    # 60.0 m and 60.5 m from the shop's lot line, and one far away.
+    make_table(
+        [make_point(-60, 5), make_point(-60.5, 5), make_point(-900, 0)], A=[1, 2, 3]
+    ).to_parquet(folder / "leaks.parquet")
+    leaks = make_source(
+        "gas_signs", "leaks.parquet", columns, coverage={"kind": "none"}, id="leaks"
     )
-    leaks = source("gas_signs", "leaks.parquet", columns, coverage={"kind": "none"}, id="leaks")
-    place = market(*place.sources, leaks.id)
-    pull(folder, place, leaks)
-    got = asked((store, place), needs({"gas_signs": 60.0}), land_use, night).screening
-    assert got.layers["gas_signs"].geometry.x.tolist() == [point(-60, 5).x]
-    assert got.coverage["gas_signs"] is None
-    drawn = read_drawing_layers(store, place, night, land_use)
+    market = make_market(*market.sources, leaks.id)
+    pull(folder, market, leaks)
+    screening = run_selection(
+        (store, market), make_needs({"gas_signs": 60.0}), land_use, night
+    ).screening
+    assert screening.layers["gas_signs"].geometry.x.tolist() == [make_point(-60, 5).x]
+    assert screening.coverage["gas_signs"] is None
+    drawn = read_drawing_layers(store, market, night, land_use)
     assert set(drawn) == {"parcels", "zoning", "gas_signs"}
     assert len(drawn["gas_signs"]) == 3
     classes = drawn["parcels"].set_index("parcel_id")["use_class"]
@@ -408,61 +451,73 @@ def test_layers_come_within_their_reach_with_their_coverage(
     assert {"street", "pond", "nowhere"}.isdisjoint(classes.index)
 
 
-def test_a_feeder_known_by_its_substation_alone_leaves_the_store_however_far(
-    *, street, folder, needs, land_use, pull, market, source, table, point, night
+def test_a_feeder_known_only_by_its_substation_is_read_at_any_distance(
+    *,
+    street,
+    folder,
+    make_needs,
+    land_use,
+    pull,
+    make_market,
+    make_source,
+    make_table,
+    make_point,
+    night,
 ):
-    store, place = street
+    store, market = street
     columns = {
         "record_id": {"column": "F"},
         "kind": {"value": "load"},
         "grain": {"value": "feeder"},
     }
-    near, far = point(-30, 5), point(-900, 0)
+    near, far = make_point(-30, 5), make_point(-900, 0)
     lines = [shapely.LineString([near, (near.x, near.y + 5)]),
              shapely.LineString([far, (far.x, far.y + 5)])]  # fmt: skip
-    table([far, *lines], F=["by name", "in the street", "elsewhere"]).to_parquet(
+    make_table([far, *lines], F=["by name", "in the street", "elsewhere"]).to_parquet(
         folder / "feeders.parquet"
     )
-    said = source("capacity", "feeders.parquet", columns, coverage={"kind": "none"}, id="feeders")
-    place = market(*place.sources, said.id)
-    pull(folder, place, said)
-    got = asked((store, place), needs({"capacity": 60.0}), land_use, night).screening
-    assert sorted(got.layers["capacity"]["record_id"]) == ["by name", "in the street"]
+    declared = make_source(
+        "capacity", "feeders.parquet", columns, coverage={"kind": "none"}, id="feeders"
+    )
+    market = make_market(*market.sources, declared.id)
+    pull(folder, market, declared)
+    screening = run_selection(
+        (store, market), make_needs({"capacity": 60.0}), land_use, night
+    ).screening
+    assert sorted(screening.layers["capacity"]["record_id"]) == ["by name", "in the street"]
 
 
-def test_a_source_that_was_never_pulled_is_named(street, needs, land_use, night):
-    store, place = street
-    more = place.model_copy(update={"sources": (*place.sources, "cambridge_roads")})
+def test_a_source_that_was_never_pulled_is_named(street, make_needs, land_use, night):
+    store, market = street
+    more = market.model_copy(update={"sources": (*market.sources, "cambridge_roads")})
     with pytest.raises(StoreError, match=f"no snapshot of cambridge_roads on or before {night}"):
-        select_sites(store, more, needs({"streets": 10.0}), land_use, night)
+        select_sites(store, more, make_needs({"streets": 10.0}), land_use, night)
 
 
-def test_a_market_without_zoning_is_told_so(
-    tmp_path, folder, pull, market, parcel_source, needs, land_use, night
+def test_a_market_without_zoning_is_refused(
+    tmp_path, folder, pull, make_market, parcel_source, make_needs, land_use, night
 ):
-    place = market(parcel_source.id)
+    market = make_market(parcel_source.id)
     (tmp_path / "parcels.parquet").write_bytes((folder / "parcels.parquet").read_bytes())
-    store, _ = pull(tmp_path, place, parcel_source)
+    store, _ = pull(tmp_path, market, parcel_source)
     with pytest.raises(StoreError) as caught:
-        select_sites(store, place, needs(), land_use, night)
+        select_sites(store, market, make_needs(), land_use, night)
     for word in ("market 'tiny'", "`sources`", "zoning"):
         assert word in str(caught.value)
     with pytest.raises(StoreError, match="parcels or zoning"):
-        select_sites(store, place, needs(), land_use, night - dt.timedelta(days=1))
+        select_sites(store, market, make_needs(), land_use, night - dt.timedelta(days=1))
 
 
-def test_a_missing_file_is_named_with_where_it_was_looked_for(
-    tmp_path, pull, market, parcel_source
-):
+def test_a_missing_file_is_named_with_its_folder(tmp_path, pull, make_market, parcel_source):
     with pytest.raises(ConfigError) as caught:
-        pull(tmp_path, market(), parcel_source)
+        pull(tmp_path, make_market(), parcel_source)
     assert str(tmp_path / "parcels.parquet") in caught.value.wrong
     assert "PADFINDER_FILES" in caught.value.remedy
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "declared"),
     [
         ({"join": {"path": "tax.csv", "key": "A", "to": "ID", "columns": {}}}, "join.path"),
         ({"coverage": {"kind": "file", "path": "town.geojson"}}, "coverage.path"),
@@ -472,79 +527,95 @@ def test_a_missing_file_is_named_with_where_it_was_looked_for(
     ],
 )
 def test_a_declaration_that_cannot_be_followed_is_named(
-    folder, pull, market, parcel_source, fields, said
+    folder, pull, make_market, parcel_source, fields, declared
 ):
     changed = type(parcel_source).model_validate(parcel_source.model_dump() | fields)
-    with pytest.raises(ConfigError, match=said):
-        pull(folder, market(), changed)
+    with pytest.raises(ConfigError, match=declared):
+        pull(folder, make_market(), changed)
 
 
-def test_what_readers_are_told_of_each_source(street, night):
-    store, place = street
-    lines = describe_sources(store, place, night)
-    assert [line.id for line in lines] == list(place.sources)
+def test_each_source_is_described_for_readers(street, night):
+    store, market = street
+    lines = describe_sources(store, market, night)
+    assert [line.id for line in lines] == list(market.sources)
     assert lines[0].rows == len(LOTS)
     assert lines[0].vintage == "2026-01-01"
     assert lines[0].notes == ("1 row without geometry",)
 
 
-def test_shuffled_rows_select_to_the_same(
-    *, tmp_path, folder, street, pull, parcel_source, zone_source, needs, land_use, night
+def test_shuffled_rows_give_the_same_selection(
+    *, tmp_path, folder, street, pull, parcel_source, zone_source, make_needs, land_use, night
 ):
     for name in ("parcels", "zoning"):
         rows = gpd.read_parquet(folder / f"{name}.parquet").sample(frac=1, random_state=3)
         rows.to_parquet(tmp_path / f"{name}.parquet")
-    store, place = street
-    other, _ = pull(tmp_path, place, parcel_source, zone_source)
-    reach = needs({"receptors": 100.0, "lots": 100.0})
-    one = select_sites(store, place, reach, land_use, night)
-    two = select_sites(other, place, reach, land_use, night)
+    store, market = street
+    other, _ = pull(tmp_path, market, parcel_source, zone_source)
+    reach = make_needs({"receptors": 100.0, "lots": 100.0})
+    first = select_sites(store, market, reach, land_use, night)
+    second = select_sites(other, market, reach, land_use, night)
     pd.testing.assert_frame_equal(
-        pd.DataFrame(one.screening.sites), pd.DataFrame(two.screening.sites)
+        pd.DataFrame(first.screening.sites), pd.DataFrame(second.screening.sites)
     )
-    pd.testing.assert_frame_equal(one.set_aside_parcels, two.set_aside_parcels)
+    pd.testing.assert_frame_equal(first.set_aside_parcels, second.set_aside_parcels)
     for name in ("receptors", "lots"):
         pd.testing.assert_frame_equal(
-            pd.DataFrame(one.screening.layers[name]), pd.DataFrame(two.screening.layers[name])
+            pd.DataFrame(first.screening.layers[name]), pd.DataFrame(second.screening.layers[name])
         )
 
 
 def test_an_id_in_two_jurisdictions_is_refused(
-    *, tmp_path, pull, market, table, square, parcel_source, zone_source, needs, land_use, night
+    *,
+    tmp_path,
+    pull,
+    make_market,
+    make_table,
+    make_square,
+    parcel_source,
+    zone_source,
+    make_needs,
+    land_use,
+    night,
 ):
     columns = {"USE": ["3"], "KIND": [None], "FLOOR": [1.0]}
-    table([square(0, 0)], ID=["7"], **columns).to_parquet(tmp_path / "parcels.parquet")
-    table([square(50, 0)], ID=["7"], **columns).to_parquet(tmp_path / "b.parquet")
-    table([square(-10, -10, 200)], ZONE=["B"]).to_parquet(tmp_path / "zoning.parquet")
-    said = parcel_source.model_dump()
-    said["id"], said["fetch"]["path"] = "b", "b.parquet"
-    said["columns"]["jurisdiction"] = {"value": "other"}
-    other = type(parcel_source).model_validate(said)
-    place = market(parcel_source.id, "b", zone_source.id)
-    store, _ = pull(tmp_path, place, parcel_source, other, zone_source)
+    make_table([make_square(0, 0)], ID=["7"], **columns).to_parquet(tmp_path / "parcels.parquet")
+    make_table([make_square(50, 0)], ID=["7"], **columns).to_parquet(tmp_path / "b.parquet")
+    make_table([make_square(-10, -10, 200)], ZONE=["B"]).to_parquet(tmp_path / "zoning.parquet")
+    declared = parcel_source.model_dump()
+    declared["id"], declared["fetch"]["path"] = "b", "b.parquet"
+    declared["columns"]["jurisdiction"] = {"value": "other"}
+    other = type(parcel_source).model_validate(declared)
+    market = make_market(parcel_source.id, "b", zone_source.id)
+    store, _ = pull(tmp_path, market, parcel_source, other, zone_source)
     both = (*land_use, land_use[0].model_copy(update={"jurisdiction": "other"}))
     with pytest.raises(StoreError, match=r"\['7'\] are used in several jurisdictions"):
-        select_sites(store, place, needs(), both, night)
+        select_sites(store, market, make_needs(), both, night)
 
 
-def test_an_empty_layer_never_reaches_the_store(tmp_path, pull, market, parcel_source, table):
-    empty = table([shapely.Point(0, 0)], ID=["a"], USE=["3"], KIND=[None], FLOOR=[1.0]).iloc[:0]
+def test_an_empty_layer_never_reaches_the_store(
+    tmp_path, pull, make_market, parcel_source, make_table
+):
+    empty = make_table([shapely.Point(0, 0)], ID=["a"], USE=["3"], KIND=[None], FLOOR=[1.0]).iloc[
+        :0
+    ]
     empty.to_parquet(tmp_path / "parcels.parquet")
     with pytest.raises(SourceChanged, match=r"parcels\.parquet is an empty layer"):
-        pull(tmp_path, market(), parcel_source)
+        pull(tmp_path, make_market(), parcel_source)
     assert [path.name for path in tmp_path.iterdir()] == ["parcels.parquet"]
 
 
-def test_what_the_zoning_text_asks_stands_on_the_sites_of_its_zone(street, needs, land_use, night):
+def test_sites_have_the_setbacks_of_their_zone(street, make_needs, land_use, night):
     deep = {"front_m": 6.0, "side_m": 2.0, "rear_m": 3.0, "home_m": 9.0}
     names = ["setback_front_m", "setback_side_m", "setback_rear_m", "setback_home_m"]
     (table,) = land_use
     setbacks = Setbacks.model_validate({"accessory": deep})
     read = table.zone["B"].model_copy(update={"setbacks": setbacks})
     text = (table.model_copy(update={"zone": {**table.zone, "B": read}}),)
-    sites = asked(street, needs(), text, night).screening.sites
+    sites = run_selection(street, make_needs(), text, night).screening.sites
     assert (sites[names] == list(deep.values())).all(axis=None)
-    # Nothing was read of what a principal structure keeps, nor of a zone without a text.
-    principal = replace(needs(), structure="principal")
-    for known, wanted in ((text, principal), (land_use, needs())):
-        assert asked(street, wanted, known, night).screening.sites[names].isna().all(axis=None)
+    # No setback is known for a principal structure, nor for a zone without a text.
+    principal = replace(make_needs(), structure="principal")
+    for known, wanted in ((text, principal), (land_use, make_needs())):
+        assert (
+            run_selection(street, wanted, known, night).screening.sites[names].isna().all(axis=None)
+        )

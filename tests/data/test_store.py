@@ -34,12 +34,12 @@ RECORDED = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_
 
 
 @pytest.fixture
-def stations(point, table):
-    def done(*mva):
+def make_stations(make_point, make_table):
+    def build(*mva):
         ids = [f"S{number}" for number in range(len(mva))]
-        return table([point(n, 0) for n in range(len(mva))], ID=ids, MVA=list(mva))
+        return make_table([make_point(n, 0) for n in range(len(mva))], ID=ids, MVA=list(mva))
 
-    return done
+    return build
 
 
 def state(folder):
@@ -48,21 +48,28 @@ def state(folder):
     return {str(path): data for path, data in kept.items() if "duckdb" not in path.name}
 
 
-def test_a_source_goes_through_and_says_what_it_is(tmp_path, source, market, stations, pull, night):
-    stations(1.0, 2.0).to_parquet(tmp_path / "s.parquet")
-    said = source("substations", "s.parquet", COLUMNS)
-    store, (pulled,) = pull(tmp_path, market(said.id), said)
-    assert (pulled.source_id, pulled.changed, pulled.rows_in, pulled.rows) == (said.id, True, 2, 2)
+def test_a_source_goes_through_and_says_what_it_is(
+    tmp_path, make_source, make_market, make_stations, pull, night
+):
+    make_stations(1.0, 2.0).to_parquet(tmp_path / "s.parquet")
+    declared = make_source("substations", "s.parquet", COLUMNS)
+    store, (pulled,) = pull(tmp_path, make_market(declared.id), declared)
+    assert (pulled.source_id, pulled.changed, pulled.rows_in, pulled.rows) == (
+        declared.id,
+        True,
+        2,
+        2,
+    )
     with open_store(store, read_only=True) as opened:
         frame = opened.read_layer("substations", night)
         snapshot = opened.read_snapshots().iloc[0]
     assert frame["firm_capacity_mva"].tolist() == [1.0, 2.0]
-    assert frame["source_id"].tolist() == [said.id] * 2
+    assert frame["source_id"].tolist() == [declared.id] * 2
     assert frame.crs.to_string() == "EPSG:26986"
     assert snapshot["licence"] == "made up"
     assert snapshot["taken_on"].date() == snapshot["last_seen"].date() == night
     assert shapely.from_wkb(bytes(snapshot["coverage"])).bounds == tuple(frame.total_bounds)
-    raw = store.parent / "raw" / said.id / snapshot["raw_digest"] / "0-s.parquet.gz"
+    raw = store.parent / "raw" / declared.id / snapshot["raw_digest"] / "0-s.parquet.gz"
     assert gzip.decompress(raw.read_bytes()) == (tmp_path / "s.parquet").read_bytes()
 
 
@@ -82,7 +89,7 @@ def test_a_source_goes_through_and_says_what_it_is(tmp_path, source, market, sta
         max_size=8,
     )
 )
-def test_what_goes_in_comes_out(tmp_path_factory, source, rows):
+def test_what_goes_in_comes_out(tmp_path_factory, make_source, rows):
     names, sizes, dates, x, y = zip(*rows, strict=True)
     frame = gpd.GeoDataFrame(
         {
@@ -105,7 +112,7 @@ def test_what_goes_in_comes_out(tmp_path_factory, source, rows):
     frame = frame[[*columns, "geometry"]]
     path = tmp_path_factory.mktemp("store") / "s.duckdb"
     content = SnapshotContent(
-        source("substations", "s.csv"), "r", "d", len(rows), "EPSG:26986", None, (), (), frame
+        make_source("substations", "s.csv"), "r", "d", len(rows), "EPSG:26986", None, (), (), frame
     )
     with open_store(path) as store:
         store.put_snapshot(content, dt.date(2026, 3, 1), 0.0)
@@ -114,11 +121,13 @@ def test_what_goes_in_comes_out(tmp_path_factory, source, rows):
     assert digest_frame(got) == digest_frame(frame)
 
 
-def test_an_unchanged_source_makes_no_new_snapshot(tmp_path, source, market, stations, pull, night):
-    stations(1.0, 2.0).to_parquet(tmp_path / "s.parquet")
-    said = source("substations", "s.parquet", COLUMNS)
-    store, (first,) = pull(tmp_path, market(said.id), said)
-    _, (second,) = pull(tmp_path, market(said.id), said, night=night + DAY)
+def test_an_unchanged_source_makes_no_new_snapshot(
+    tmp_path, make_source, make_market, make_stations, pull, night
+):
+    make_stations(1.0, 2.0).to_parquet(tmp_path / "s.parquet")
+    declared = make_source("substations", "s.parquet", COLUMNS)
+    store, (first,) = pull(tmp_path, make_market(declared.id), declared)
+    _, (second,) = pull(tmp_path, make_market(declared.id), declared, night=night + DAY)
     assert (second.changed, second.snapshot_id, second.rows) == (False, first.snapshot_id, 2)
     assert (second.rows_in, second.notes) == (first.rows_in, first.notes)
     with open_store(store, read_only=True) as opened:
@@ -127,16 +136,20 @@ def test_an_unchanged_source_makes_no_new_snapshot(tmp_path, source, market, sta
     assert history["taken_on"][0].date() == night
     assert history["last_seen"][0].date() == night + DAY
     # another declaration of the same file is another snapshot
-    other = source("substations", "s.parquet", COLUMNS, licence="another")
-    _, (third,) = pull(tmp_path, market(said.id), other, night=night + DAY)
+    other = make_source("substations", "s.parquet", COLUMNS, licence="another")
+    _, (third,) = pull(tmp_path, make_market(declared.id), other, night=night + DAY)
     assert third.changed
 
 
-def test_layers_are_as_they_stood_on_any_night(tmp_path, source, market, stations, pull, night):
-    said = source("substations", "s.parquet", COLUMNS)
+def test_layers_are_as_they_stood_on_any_night(
+    tmp_path, make_source, make_market, make_stations, pull, night
+):
+    declared = make_source("substations", "s.parquet", COLUMNS)
     for later, mva in enumerate((1.0, 5.0, 1.0)):
-        stations(mva, 2.0).to_parquet(tmp_path / "s.parquet")
-        store, (pulled,) = pull(tmp_path, market(said.id), said, night=night + 10 * later * DAY)
+        make_stations(mva, 2.0).to_parquet(tmp_path / "s.parquet")
+        store, (pulled,) = pull(
+            tmp_path, make_market(declared.id), declared, night=night + 10 * later * DAY
+        )
         assert pulled.changed
     with open_store(store, read_only=True) as opened:
         stood = [
@@ -149,13 +162,13 @@ def test_layers_are_as_they_stood_on_any_night(tmp_path, source, market, station
 
 
 def test_two_sources_of_a_layer_stand_in_the_markets_order(
-    tmp_path, source, market, stations, pull
+    tmp_path, make_source, make_market, make_stations, pull
 ):
-    stations(1.0).to_parquet(tmp_path / "a.parquet")
-    stations(2.0).to_parquet(tmp_path / "b.parquet")
-    one = source("substations", "a.parquet", COLUMNS, id="a")
-    two = source("substations", "b.parquet", COLUMNS, id="b")
-    store, _ = pull(tmp_path, market("b", "a"), one, two)
+    make_stations(1.0).to_parquet(tmp_path / "a.parquet")
+    make_stations(2.0).to_parquet(tmp_path / "b.parquet")
+    one = make_source("substations", "a.parquet", COLUMNS, id="a")
+    two = make_source("substations", "b.parquet", COLUMNS, id="b")
+    store, _ = pull(tmp_path, make_market("b", "a"), one, two)
     with open_store(store, read_only=True) as opened:
         assert opened.read_layer("substations", sources=["b", "a"])["source_id"].tolist() == [
             "b",
@@ -165,18 +178,18 @@ def test_two_sources_of_a_layer_stand_in_the_markets_order(
 
 
 def test_a_source_that_shrinks_keeps_its_last_snapshot(
-    tmp_path, source, market, stations, pull, night
+    tmp_path, make_source, make_market, make_stations, pull, night
 ):
-    said = source("substations", "s.parquet", COLUMNS, expect={"shrink_share_max": 0.2})
-    stations(*range(10)).to_parquet(tmp_path / "s.parquet")
-    store, _ = pull(tmp_path, market(said.id), said)
-    stations(*range(8)).to_parquet(tmp_path / "s.parquet")
-    assert pull(tmp_path, market(said.id), said, night=night + DAY)[1][0].rows == 8
+    declared = make_source("substations", "s.parquet", COLUMNS, expect={"shrink_share_max": 0.2})
+    make_stations(*range(10)).to_parquet(tmp_path / "s.parquet")
+    store, _ = pull(tmp_path, make_market(declared.id), declared)
+    make_stations(*range(8)).to_parquet(tmp_path / "s.parquet")
+    assert pull(tmp_path, make_market(declared.id), declared, night=night + DAY)[1][0].rows == 8
     before = state(store.parent)
-    stations(*range(6)).to_parquet(tmp_path / "s.parquet")
+    make_stations(*range(6)).to_parquet(tmp_path / "s.parquet")
     # 6 of 8 is a loss of a quarter
     with pytest.raises(SourceChanged, match="6 rows, 8 the last time: a loss of more than 20%"):
-        pull(tmp_path, market(said.id), said, night=night + 2 * DAY)
+        pull(tmp_path, make_market(declared.id), declared, night=night + 2 * DAY)
     assert state(store.parent) == before
     with open_store(store, read_only=True) as opened:
         assert len(opened.read_layer("substations")) == 8
@@ -184,24 +197,24 @@ def test_a_source_that_shrinks_keeps_its_last_snapshot(
 
 
 def test_a_fault_anywhere_leaves_the_store_as_it_was(
-    tmp_path, source, market, stations, pull, night, monkeypatch
+    tmp_path, make_source, make_market, make_stations, pull, night, monkeypatch
 ):
-    said = source("substations", "s.parquet", COLUMNS)
-    stations(1.0, 2.0).to_parquet(tmp_path / "s.parquet")
-    store, _ = pull(tmp_path, market(said.id), said)
+    declared = make_source("substations", "s.parquet", COLUMNS)
+    make_stations(1.0, 2.0).to_parquet(tmp_path / "s.parquet")
+    store, _ = pull(tmp_path, make_market(declared.id), declared)
     before = state(store.parent)
-    stations(-1.0, 2.0).to_parquet(tmp_path / "s.parquet")
+    make_stations(-1.0, 2.0).to_parquet(tmp_path / "s.parquet")
     with pytest.raises(ContractError, match="below 0"):
-        pull(tmp_path, market(said.id), said, night=night + DAY)
+        pull(tmp_path, make_market(declared.id), declared, night=night + DAY)
     assert state(store.parent) == before
 
     def full(*_):
         raise duckdb.IOException("No space left on device")
 
-    stations(3.0, 2.0).to_parquet(tmp_path / "s.parquet")
+    make_stations(3.0, 2.0).to_parquet(tmp_path / "s.parquet")
     monkeypatch.setattr("data.store.Store._create_rows_table", full)
     with pytest.raises(StoreError, match="No space left"):
-        pull(tmp_path, market(said.id), said, night=night + DAY)
+        pull(tmp_path, make_market(declared.id), declared, night=night + DAY)
     monkeypatch.undo()
     assert state(store.parent) == before
     with open_store(store, read_only=True) as opened:
@@ -213,7 +226,7 @@ def test_a_fault_anywhere_leaves_the_store_as_it_was(
         assert tables == (3,)
 
 
-def test_a_grid_comes_out_as_it_went_in(tmp_path, source, market, pull, night):
+def test_a_grid_comes_out_as_it_went_in(tmp_path, make_source, make_market, pull, night):
     values = np.array([[1, 2, 3], [4, -9999, 6]], dtype="float32")
     with rasterio.open(
         tmp_path / "dem.tif",
@@ -229,8 +242,8 @@ def test_a_grid_comes_out_as_it_went_in(tmp_path, source, market, pull, night):
     ) as file:
         file.write(values, 1)
     columns = {"value": {"column": "1", "unit": "ft"}}
-    said = source("elevation", "dem.tif", columns, fetch={"protocol": "raster"})
-    store, (pulled,) = pull(tmp_path, market(said.id), said)
+    declared = make_source("elevation", "dem.tif", columns, fetch={"protocol": "raster"})
+    store, (pulled,) = pull(tmp_path, make_market(declared.id), declared)
     # five of six cells hold a value
     assert (pulled.rows_in, pulled.rows) == (6, 5)
     (tmp_path / "dem.tif").unlink()
@@ -247,25 +260,25 @@ def test_a_grid_comes_out_as_it_went_in(tmp_path, source, market, pull, night):
         opened.read_raster_layer("elevation", night)
 
 
-def test_the_digest_says_when_anything_differs(source, stations):
+def test_the_digest_says_when_anything_differs(make_source, make_stations):
     def digest(frame, **fields):
-        said = source("substations", "s.csv")
+        declared = make_source("substations", "s.csv")
         given = {"raw_digest": "r", "declaration_digest": "d", "coverage": None} | fields
         return digest_content(
             SnapshotContent(
-                said, rows_in=2, crs="EPSG:26986", notes=(), raw=(), frame=frame, **given
+                declared, rows_in=2, crs="EPSG:26986", notes=(), raw=(), frame=frame, **given
             )
         )
 
-    same = digest(stations(1.0, 2.0))
-    assert digest(stations(1.0, 2.0)) == same
+    same = digest(make_stations(1.0, 2.0))
+    assert digest(make_stations(1.0, 2.0)) == same
     others = [
-        digest(stations(1.0, 2.5)),
-        digest(stations(1.0, np.nan)),
-        digest(stations(1.0, 2.0).iloc[::-1]),
-        digest(stations(1.0, 2.0), raw_digest="x"),
-        digest(stations(1.0, 2.0), declaration_digest="x"),
-        digest(stations(1.0, 2.0), coverage=shapely.box(0, 0, 1, 1)),
+        digest(make_stations(1.0, 2.5)),
+        digest(make_stations(1.0, np.nan)),
+        digest(make_stations(1.0, 2.0).iloc[::-1]),
+        digest(make_stations(1.0, 2.0), raw_digest="x"),
+        digest(make_stations(1.0, 2.0), declaration_digest="x"),
+        digest(make_stations(1.0, 2.0), coverage=shapely.box(0, 0, 1, 1)),
     ]
     assert len({same, *others}) == 7
 
@@ -339,15 +352,15 @@ def test_no_store_and_no_duckdb_file_are_named(tmp_path):
 
 
 def test_the_same_nights_give_the_same_digests_and_raw_bytes(
-    tmp_path, source, market, stations, pull
+    tmp_path, make_source, make_market, make_stations, pull
 ):
-    said = source("substations", "s.parquet", COLUMNS)
+    declared = make_source("substations", "s.parquet", COLUMNS)
     seen = []
     for name in ("one", "two"):
         folder = tmp_path / name
         folder.mkdir()
-        stations(1.0, 2.0).to_parquet(folder / "s.parquet")
-        store, _ = pull(folder, market(said.id), said)
+        make_stations(1.0, 2.0).to_parquet(folder / "s.parquet")
+        store, _ = pull(folder, make_market(declared.id), declared)
         with open_store(store, read_only=True) as opened:
             digest = opened.read_snapshots()["digest"][0]
         packed = [p.read_bytes() for p in sorted(Path(store.parent / "raw").rglob("*.gz"))]
