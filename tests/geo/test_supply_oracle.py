@@ -5,6 +5,7 @@ One long file, so that the towns are made once for all checks.
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from geo import catalogue
 from geo.criteria.fuel import gas, pipes, plants
 from geo.criteria.grid import gap, headroom, serving
 from geo.equipment.generator import derated_power_kw
+from geo.model import FuelEvidence, GridEvidence, HeadroomCheck
 from geo.shapes import raster
 from tests.geo import oracle_fuel, oracle_gap, oracle_grid, oracle_pipes
 from tests.geo.around import Parcel, are_equal, read_text
@@ -99,10 +101,13 @@ def test_the_made_up_towns_have_every_kind_of_evidence(made_up):
     by_mains = {oracle_fuel.supply_from_mains(parcel, natural_gas).evidence for parcel in parcels}
     by_plants = {oracle_fuel.supply_from_plants(parcel, biogas).evidence for parcel in parcels}
     assert grid == {*serving.SERVING_EVIDENCE, "unpublished", "none", EDGE, "no layer"}
+    assert grid == set(get_args(GridEvidence))
+    assert by_mains | by_plants < set(get_args(FuelEvidence))
     checks = {oracle_gap.compare_answers(parcel, parcel.plan.target_kw) for parcel in parcels}
     assert checks == {
         "agree", "differ", "contradict", "cannot be compared", "no second answer",
     }  # fmt: skip
+    assert checks == set(get_args(HeadroomCheck))
     answers = [answer for parcel in parcels for answer in oracle_grid.list_answers(parcel)]
     assert {"feeder", "grid cell"} <= {answer.evidence for answer in answers if answer.silent}
     assert by_mains == {

@@ -8,25 +8,26 @@ from geo.model import FuelEvidence, Plan
 
 Row = dict[str, Any]
 
-# What must be confirmed, by evidence.
-TO_CONFIRM: dict[FuelEvidence, str] = {
-    "main": "the capacity of other gas mains nearby, or the material of this one",
-    "main of unknown size": "the size and pressure of the gas main",
-    "sign of a main": "that there is a gas main in the street, and its size",
-    "territory and transmission line": "where the gas utility's mains are, and their size",
-    "territory": "where the gas utility's mains are, and their size",
-    "edge of layer": "where the gas mains are (the map of them ends here)",
-    "no layer": "where the gas mains are (no map of them is public)",
-}
-# Why a fuel is not available, by evidence.
-UNAVAILABLE: dict[FuelEvidence, str] = {
+# What a fuel needs where its evidence alone says so.
+NEEDS_BY_EVIDENCE: dict[FuelEvidence, str] = {
+    "main": (
+        "To be confirmed: the capacity of other gas mains nearby, or the material of this one"
+    ),
+    "main of unknown size": "To be confirmed: the size and pressure of the gas main",
+    "sign of a main": "To be confirmed: that there is a gas main in the street, and its size",
+    "territory and transmission line": (
+        "To be confirmed: where the gas utility's mains are, and their size"
+    ),
+    "territory": "To be confirmed: where the gas utility's mains are, and their size",
+    "edge of layer": "To be confirmed: where the gas mains are (the map of them ends here)",
+    "no layer": "To be confirmed: where the gas mains are (no map of them is public)",
     "no main": "No gas main within reach",
     "no territory": "No gas utility serves this location",
     "no delivery": "A delivery supplier (the plan has none)",
     "no plant": "No plant within reach",
     "plant, place by county only": "A plant within reach (the location of the nearest is unknown)",
 }
-PLANT_UNPUBLISHED = "A source nearby (no public data on where there is one)"
+UNKNOWN_PLANTS = "A source nearby (no public data on where there is one)"
 
 
 def describe_needs(row: Row, plan: Plan) -> str:
@@ -41,8 +42,8 @@ def describe_needs(row: Row, plan: Plan) -> str:
     if evidence == "plant too far":
         return _describe_far_plant(row, plan)
     if row["fuel_route"] == "plant" and evidence in {"edge of layer", "no layer"}:
-        return PLANT_UNPUBLISHED
-    return UNAVAILABLE.get(evidence) or f"To be confirmed: {TO_CONFIRM[evidence]}"
+        return UNKNOWN_PLANTS
+    return NEEDS_BY_EVIDENCE[evidence]
 
 
 def _describe_main(row: Row) -> str:

@@ -1,7 +1,10 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from geo.criteria.fuel.requirements import describe_needs
+from geo.model import FuelEvidence
 
 ROW = {
     "fuel_id": "natural_gas", "fuel_route": "main", "fuel_evidence": "main", "fuel_n_hi": 10,
@@ -96,3 +99,9 @@ LANDFILL = {"fuel_evidence": "plant by pipe", "plant_name": "Mill River Landfill
 )  # fmt: skip
 def test_each_fuel_says_what_it_needs(plan, changes, expected):
     assert describe_needs(ROW | changes, plan) == expected
+
+
+@pytest.mark.parametrize("evidence", get_args(FuelEvidence))
+def test_every_evidence_code_has_a_text(plan, evidence):
+    assert describe_needs(ROW | {"fuel_evidence": evidence}, plan)
+    assert describe_needs(ROW | {"fuel_evidence": evidence, "main_diameter_in": np.nan}, plan)
