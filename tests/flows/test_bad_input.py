@@ -130,7 +130,7 @@ def test_broken_toml(town, refused):
 
 def test_value_out_of_range(town, refused):
     spoil(town / "own/hamlet/plans/hamlet.toml", "usable_share = 0.25", "usable_share = 1.25")
-    refused(CONFIG, "hamlet/market.toml", "usable_share = 1.25")
+    refused(CONFIG, "hamlet.toml", "usable_share = 1.25")
 
 
 def test_unknown_source_is_named_with_its_market(town, refused):
