@@ -1,1 +1,1 @@
-"""Pull, conform, store, select: the only room that knows the network and the database."""
+"""Pull, conform, store and select: the only package that uses the network and the database."""

@@ -1,4 +1,4 @@
-"""Cambridge's real files, with their real defects, against a slow oracle."""
+"""Compare the selection from Cambridge's real files, defects included, with a slow oracle."""
 
 import datetime as dt
 from pathlib import Path
@@ -69,14 +69,14 @@ def test_the_real_defects_are_counted(store, market):
     lines = {line.id: line for line in describe_sources(store, market, NIGHT)}
     assert list(lines) == list(market.sources)
     notes = "; ".join(lines["cambridge_parcels"].notes)
-    for said in ("37 invalid rings repaired", "134 rows without a match in TaxFY14.csv"):
-        assert said in notes
+    for note in ("37 invalid rings repaired", "134 rows without a match in TaxFY14.csv"):
+        assert note in notes
     assert "10 rows left out: another TYPE" in lines["cambridge_transformer_stations"].notes
     assert any("may be incomplete" in note for note in lines["cambridge_leaks_open"].notes)
 
 
-def test_every_code_that_occurs_is_in_the_table_but_one(cambridge_files):
-    (table,) = (one for one in read_land_use() if one.jurisdiction == "cambridge_ma")
+def test_every_code_but_one_is_in_the_table(cambridge_files):
+    (table,) = (table for table in read_land_use() if table.jurisdiction == "cambridge_ma")
     parcels = gpd.read_parquet(cambridge_files / "parcels_fy2014.parquet")["UseCode"]
     tax = pd.read_csv(cambridge_files / "TaxFY14.csv", encoding="latin-1", dtype=str)["UseCode"]
     codes = set(parcels.dropna()) | set(tax.dropna())
@@ -84,12 +84,12 @@ def test_every_code_that_occurs_is_in_the_table_but_one(cambridge_files):
     assert set(table.use) <= codes
     zones = gpd.read_file(cambridge_files / "CDD_ZoningDistricts.geojson")["ZONE_TYPE"]
     assert set(zones) <= set(table.zone)
-    # a leading zero is another code, with another meaning
+    # A code with a leading zero is another code with another meaning.
     assert table.use["0101"].use_class == "mixed"
     assert table.use["101"].use_class == "residential"
 
 
-def test_tax_rows_are_folded_as_pandas_would(selection, cambridge_files):
+def test_tax_rows_are_combined_as_by_pandas(selection, cambridge_files):
     tax = pd.read_csv(cambridge_files / "TaxFY14.csv", encoding="latin-1", dtype=str)
     area = pd.to_numeric(tax["GrossArea"])
     area = area.where(area > 0).groupby(tax["ML"].str.strip()).sum(min_count=1) * 0.3048**2
@@ -105,8 +105,8 @@ def test_tax_rows_are_folded_as_pandas_would(selection, cambridge_files):
 
 
 def test_sites_agree_with_a_slow_oracle(selection, cambridge_files, plan):
-    """GeoPandas, one lot at a time, straight from the files: a sample of whole lots."""
-    (table,) = (one for one in read_land_use() if one.jurisdiction == "cambridge_ma")
+    """The oracle takes a sample of whole lots from the files, one at a time, with GeoPandas."""
+    (table,) = (table for table in read_land_use() if table.jurisdiction == "cambridge_ma")
     lots = gpd.read_parquet(cambridge_files / "parcels_fy2014.parquet")
     lots = lots[lots["ML"].str.match(r"\d+[A-Z]?-\d+$", na=False)]
     lots = lots[~lots["ML"].duplicated(keep=False)].to_crs("EPSG:26986")
@@ -117,11 +117,13 @@ def test_sites_agree_with_a_slow_oracle(selection, cambridge_files, plan):
         shape = lot.geometry if lot.geometry.is_valid else lot.geometry.buffer(0)
         use = table.use.get(lot.UseCode)
         share = zones.intersection(shape).area.groupby(zones["ZONE_TYPE"]).sum()
-        good = [z for z in share.index if table.zone[z].zone_class in plan.sites.zones]
+        site_zones = [
+            zone for zone in share.index if table.zone[zone].zone_class in plan.sites.zones
+        ]
         use_class = use.use_class if use else None
         by_use = use_class in plan.sites.classes
         by_zone = use_class in {None, "vacant"} and (
-            share[good].sum() >= plan.sites.zone_share_minimum * shape.area
+            share[site_zones].sum() >= plan.sites.zone_share_minimum * shape.area
         )
         expected = (by_use or by_zone) and shape.area >= plan.sites.minimum_area_m2
         assert (lot.ML in sites.index) == expected, (lot.ML, rules.get(lot.ML))
@@ -145,16 +147,16 @@ def test_layers_within_reach_agree_with_a_slow_oracle(selection, cambridge_files
     }.items():
         rows = pd.concat([gpd.read_file(cambridge_files / part) for part in parts])
         near = rows.to_crs("EPSG:26986").make_valid().distance(ground) <= REACH[name]
-        got = selection.screening.layers[name]
+        selected = selection.screening.layers[name]
         if name == "gas_signs":
-            got = got[got["sign"] == "leak_report"]
+            selected = selected[selected["sign"] == "leak_report"]
         else:
-            got = got[got["kind"] == "flood"]
-        assert len(got) == near.sum() > 0
+            selected = selected[selected["kind"] == "flood"]
+        assert len(selected) == near.sum() > 0
 
 
 def test_homes_within_reach_agree_with_a_slow_oracle(selection, store, market):
-    (table,) = (one for one in read_land_use() if one.jurisdiction == "cambridge_ma")
+    (table,) = (table for table in read_land_use() if table.jurisdiction == "cambridge_ma")
     parcels = read_drawing_layers(store, market, NIGHT, (table,))["parcels"]
     homes = parcels[
         parcels["use_code"].map(
@@ -164,12 +166,12 @@ def test_homes_within_reach_agree_with_a_slow_oracle(selection, store, market):
     near = homes.sindex.query(
         selection.screening.sites.geometry, predicate="dwithin", distance=REACH["receptors"]
     )[1]
-    got = selection.screening.layers["receptors"]
-    got = got[got["receptor_class"] == "home"]
+    selected = selection.screening.layers["receptors"]
+    selected = selected[selected["receptor_class"] == "home"]
     expected = set(homes.iloc[near]["parcel_id"].dropna())
-    assert expected <= set(got["receptor_id"])
+    assert expected <= set(selected["receptor_id"])
     assert len(expected) > 5000
-    own = got[got["site_id"].notna()]
+    own = selected[selected["site_id"].notna()]
     assert set(own["site_id"]) <= set(selection.screening.sites["site_id"])
     assert (own["site_id"] == own["receptor_id"]).all()
 
@@ -183,12 +185,12 @@ def test_lots_within_reach_agree_with_a_slow_oracle(selection, cambridge_files):
         parcels.sindex.query(sites.geometry, predicate="dwithin", distance=REACH["lots"])[1]
     )
     grounds = parcels.iloc[near].geometry.normalize().to_wkb()
-    # A repaired ring may come out in another order of its points: at most the 37 that are invalid.
+    # Repairing a ring may change the order of its points: at most the 37 invalid rings differ.
     assert abs(len(lots) - grounds.nunique()) <= 37
     assert set(parcels.iloc[near]["ML"].str.strip()) >= set(
         lots.loc[~lots["lot_id"].str.startswith("parcel "), "lot_id"]
     )
-    # Cambridge draws its streets, a few large shapes, and its railways as parcels.
+    # Cambridge draws its streets (a few large shapes) and railroads as parcels.
     counted = lots["kind"].value_counts()
     assert counted["lot"] > 5000
     assert counted["street"] > 0
@@ -196,7 +198,7 @@ def test_lots_within_reach_agree_with_a_slow_oracle(selection, cambridge_files):
     assert set(lots["site_id"].dropna()) == set(sites["site_id"])
 
 
-def test_no_capacity_is_made_up(selection):
+def test_no_capacity_is_invented(selection):
     stations = selection.screening.layers["substations"]
     assert len(stations) == 11 + 4
     for column in ("firm_capacity_mva", "peak_load_mva", "committed_load_mva"):
@@ -219,15 +221,17 @@ def test_a_second_night_changes_nothing(store, market, plan, selection, cambridg
     pd.testing.assert_frame_equal(again.set_aside_parcels, selection.set_aside_parcels)
 
 
-def test_licences_are_as_the_files_say():
-    sources = {key: one for key, one in read_sources().items() if key.startswith("cambridge_")}
-    closed = {key for key, one in sources.items() if not one.redistribute}
+def test_licenses_are_those_of_the_files():
+    sources = {
+        key: source for key, source in read_sources().items() if key.startswith("cambridge_")
+    }
+    closed = {key for key, source in sources.items() if not source.redistribute}
     assert closed == {"cambridge_substations", "cambridge_leaks_open", "cambridge_leaks_repaired"}
     for key in closed:
         assert "no licence file" in sources[key].licence
 
 
-def test_one_core_gives_what_many_give(store, market, plan, selection):
+def test_one_core_gives_the_same_as_many(store, market, plan, selection):
     needs = Needs(plan.sites, plan.noise.receptors, REACH)
     engine = open_engine()
     engine.execute("set threads = 1")
@@ -237,6 +241,6 @@ def test_one_core_gives_what_many_give(store, market, plan, selection):
         engine.execute("reset threads")
     pairs = [(alone.screening.sites, selection.screening.sites)]
     pairs += [(alone.screening.layers[name], selection.screening.layers[name]) for name in REACH]
-    for one, many in pairs:
-        assert digest_frame(one) == digest_frame(many)
+    for first, second in pairs:
+        assert digest_frame(first) == digest_frame(second)
     assert alone.set_aside_parcels.equals(selection.set_aside_parcels)

@@ -1,4 +1,4 @@
-"""A source's rows become a layer's, every act counted, every fault named."""
+"""Turn a source's rows into a layer's: every change is counted, every fault named."""
 
 import datetime as dt
 
@@ -26,7 +26,7 @@ def test_units_text_and_missing_markers(conform, make_source, make_points):
         "voltage_kv": {"column": "KV", "unit": "kV", "missing": [-9999]},
     }
     conformed = conform(frame, make_source("substations", "s.csv", columns)).frame
-    # kVA to MVA: a thousandth
+    # 1000 kVA are 1 MVA.
     np.testing.assert_allclose(conformed["firm_capacity_mva"], [40.0, np.nan, np.nan, 5.0])
     np.testing.assert_allclose(conformed["voltage_kv"], [115, 23, np.nan, np.nan])
     assert conformed["peak_load_mva"].isna().all()
@@ -37,10 +37,10 @@ def test_a_marker_in_the_sources_unit_is_missing_after_conversion(
     conform, make_source, make_square, make_table
 ):
     frame = make_table([make_square(0, 0), make_square(30, 0)], ID=["a", "b"], FT=["-9999.0", "10"])
-    said = make_source(
+    source = make_source(
         "buildings", "b.gpkg", {"height_m": {"column": "FT", "unit": "ft", "missing": [-9999]}}
     )
-    conformed = conform(frame, said).frame
+    conformed = conform(frame, source).frame
     assert sorted(conformed["height_m"].dropna()) == [pytest.approx(10 * 0.3048)]
 
 
@@ -56,7 +56,7 @@ def test_unreadable_numbers_are_counted_or_refused(conform, make_source, make_po
     assert conformed.frame["firm_capacity_mva"].isna().sum() == 2
 
 
-def test_codes_are_mapped_and_an_unlisted_one_is_a_fault(conform, make_source, make_points):
+def test_codes_are_mapped_and_an_unlisted_code_is_refused(conform, make_source, make_points):
     frame = make_points(3, ST=["open", "shut", "odd"])
     status = {"column": "ST", "map": {"open": "in_service", "shut": "retired"}}
     with pytest.raises(ContractError, match="'odd' in 1 row"):
@@ -86,10 +86,10 @@ def test_where_and_drop_choose_rows_and_are_counted(conform, make_source, make_p
     frame = make_points(
         5, TYPE=["gas", "power", "gas", None, "gas"], OLD=["n", "n", "y", "n", None]
     )
-    said = make_source(
+    source = make_source(
         "substations", "s.csv", SUBSTATION, where={"TYPE": ["gas"]}, drop={"OLD": ["y"]}
     )
-    conformed = conform(frame, said)
+    conformed = conform(frame, source)
     assert conformed.frame["substation_id"].tolist() == ["S0", "S4"]
     assert conformed.rows_in == 5
     assert conformed.notes == ("2 rows left out: another TYPE", "1 row left out: OLD is 'y'")
@@ -99,7 +99,7 @@ def test_where_and_drop_choose_rows_and_are_counted(conform, make_source, make_p
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         (
             {"columns": SUBSTATION | {"name": {"column": "NAM"}}},
@@ -110,10 +110,10 @@ def test_where_and_drop_choose_rows_and_are_counted(conform, make_source, make_p
     ],
 )
 def test_a_column_that_the_file_lacks_is_named_with_the_nearest(
-    conform, make_source, make_points, fields, said
+    conform, make_source, make_points, fields, message
 ):
     columns = fields.pop("columns", SUBSTATION)
-    with pytest.raises(SourceChanged, match=said) as caught:
+    with pytest.raises(SourceChanged, match=message) as caught:
         conform(
             make_points(2, NAME=["a", "b"]), make_source("substations", "s.csv", columns, **fields)
         )
@@ -150,7 +150,7 @@ JOIN = {
 }
 
 
-def test_a_join_folds_several_rows_and_counts_who_has_none(
+def test_a_join_combines_rows_and_counts_those_without_a_match(
     conform, make_source, make_square, make_table
 ):
     lots = make_table(
@@ -166,7 +166,7 @@ def test_a_join_folds_several_rows_and_counts_who_has_none(
     )
     conformed = conform(lots, make_source("parcels", "p.gpkg", PARCEL, join=JOIN), joined=tax)
     frame = conformed.frame.set_index("parcel_id")
-    # 1 sq ft = 0.3048^2 m2; nothing on record is not zero
+    # 1 sq ft = 0.3048^2 m2; a missing value is not zero.
     assert frame.loc["a", "building_area_m2"] == pytest.approx(150 * 0.3048**2)
     assert np.isnan(frame.loc["b", "building_area_m2"])
     assert frame.loc["a", "storeys"] == 3.5
@@ -193,7 +193,7 @@ def test_a_joined_table_may_have_merged_cells_too(conform, make_source, make_squ
         conform(lots, make_source("parcels", "p.gpkg", PARCEL, join=wrong), joined=tax)
 
 
-def test_a_join_whose_key_is_gone_is_named(conform, make_source, make_square, make_table):
+def test_a_missing_join_key_is_named(conform, make_source, make_square, make_table):
     lots = make_table([make_square(0, 0)], ID=["a"])
     tax = pd.DataFrame({"KEYS": ["a"], "SQFT": ["1"], "FLOORS": ["1"], "WHERE": ["x"]})
     with pytest.raises(SourceChanged, match=r"no column 'KEY' \(nearest: 'KEYS'\)"):
@@ -210,16 +210,16 @@ def test_a_bow_tie_becomes_its_two_triangles(conform, make_source, make_table, m
     assert conformed.notes == ("1 invalid ring repaired",)
     shape = conformed.frame.set_index("parcel_id").geometry["a"]
     assert shape.geom_type == "MultiPolygon"
-    # two triangles of base 10 m and height 5 m
+    # Two triangles of base 10 m and height 5 m.
     assert shape.area == pytest.approx(2 * 10 * 5 / 2)
 
 
-def test_a_ring_that_is_only_a_line_is_no_ground(conform, make_source, make_table, make_square):
+def test_a_ring_without_area_is_null_geometry(conform, make_source, make_table, make_square):
     x, y = make_square(0, 0).bounds[:2]
     flat = shapely.Polygon([(x, y), (x + 10, y), (x, y)])
     lots = make_table([flat, make_square(50, 0)], ID=["a", "b"])
-    said = make_source("parcels", "p.gpkg", PARCEL, expect={"null_geometry_share_max": 0.5})
-    conformed = conform(lots, said)
+    source = make_source("parcels", "p.gpkg", PARCEL, expect={"null_geometry_share_max": 0.5})
+    conformed = conform(lots, source)
     assert conformed.frame.set_index("parcel_id").geometry.isna().to_dict() == {
         "a": True,
         "b": False,
@@ -258,7 +258,7 @@ def test_points_of_several_parts_are_split_and_heights_dropped(
     )
 
 
-def test_another_kind_of_shape_is_a_fault(conform, make_source, make_table, make_square):
+def test_another_kind_of_shape_is_refused(conform, make_source, make_table, make_square):
     with pytest.raises(ContractError, match="1 of 1 rows are a Polygon, the layer takes point"):
         conform(
             make_table([make_square(0, 0)], ID=["a"]),
@@ -267,28 +267,26 @@ def test_another_kind_of_shape_is_a_fault(conform, make_source, make_table, make
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "declared"),
+    ("x", "y", "crs"),
     [
         (42.37, -71.1, "EPSG:4326"),  # latitude before longitude
-        (762_000, 2_960_000, "EPSG:26986"),  # feet, declared as metres
-        (232_000, 901_000, "EPSG:2249"),  # metres, declared as feet
-        (232_000, 901_000, "EPSG:4326"),  # metres, declared as degrees
-        (-71.1, 42.37, "EPSG:26986"),  # degrees, declared as metres
+        (762_000, 2_960_000, "EPSG:26986"),  # feet, declared as meters
+        (232_000, 901_000, "EPSG:2249"),  # meters, declared as feet
+        (232_000, 901_000, "EPSG:4326"),  # meters, declared as degrees
+        (-71.1, 42.37, "EPSG:26986"),  # degrees, declared as meters
         (-91.8, 45.7, "EPSG:4326"),  # another state
     ],
 )
-def test_coordinates_that_lie_elsewhere_are_refused(
-    conform, make_source, make_table, x, y, declared
-):
-    frame = make_table([shapely.Point(x, y)], crs=declared, ID=["a"])
-    said = make_source("substations", "s.gpkg", SUBSTATION, fetch={"crs": declared})
+def test_coordinates_outside_the_market_are_refused(conform, make_source, make_table, x, y, crs):
+    frame = make_table([shapely.Point(x, y)], crs=crs, ID=["a"])
+    source = make_source("substations", "s.gpkg", SUBSTATION, fetch={"crs": crs})
     with pytest.raises(ContractError, match="wrong CRS or coordinates elsewhere") as caught:
-        conform(frame, said)
-    for word in ("s.gpkg", declared, "EPSG:26986", "1 of 1 shapes"):
+        conform(frame, source)
+    for word in ("s.gpkg", crs, "EPSG:26986", "1 of 1 shapes"):
         assert word in str(caught.value)
 
 
-def test_the_frame_is_the_area_of_use_and_a_quarter_more():
+def test_crs_bounds_are_the_area_of_use_and_a_quarter_more():
     left, bottom, right, top = crs_bounds("EPSG:26986")
     assert left < 33_000
     assert right > 330_000
@@ -297,23 +295,23 @@ def test_the_frame_is_the_area_of_use_and_a_quarter_more():
     assert top - bottom < 400_000
 
 
-def test_shuffled_rows_conform_to_the_same(conform, make_source, make_points):
+def test_shuffled_rows_give_the_same_frame(conform, make_source, make_points):
     frame = make_points(6, NAME=list("ccbbaa"))
-    said = make_source("substations", "s.csv", SUBSTATION | {"name": {"column": "NAME"}})
-    straight = conform(frame, said).frame
-    shuffled = conform(frame.sample(frac=1, random_state=4), said).frame
+    source = make_source("substations", "s.csv", SUBSTATION | {"name": {"column": "NAME"}})
+    straight = conform(frame, source).frame
+    shuffled = conform(frame.sample(frac=1, random_state=4), source).frame
     pd.testing.assert_frame_equal(pd.DataFrame(straight), pd.DataFrame(shuffled))
 
 
 def test_coverage_of_each_kind(conform, make_source, make_points, make_table, make_square):
     def coverage(kind, **more):
-        said = make_source("substations", "s.csv", SUBSTATION, coverage={"kind": kind, **more})
+        source = make_source("substations", "s.csv", SUBSTATION, coverage={"kind": kind, **more})
         area = make_table([make_square(-100, -100, 300)]).to_crs(4326) if kind == "file" else None
         frame = make_points(3)
         frame.loc[1, "geometry"] = shapely.Point(*(np.add(frame.geometry[0].coords[0], (0, 40))))
-        return conform(frame, said, area=area).coverage
+        return conform(frame, source, area=area).coverage
 
-    # a box of 20 m by 40 m, and the triangle that is half of it
+    # A box of 20 m by 40 m, and a triangle of half its area.
     assert coverage("bounds").area == pytest.approx(20 * 40)
     assert coverage("hull").area == pytest.approx(20 * 40 / 2)
     assert coverage("file", path="town.geojson").area == pytest.approx(300**2, rel=1e-4)

@@ -1,4 +1,4 @@
-"""Each kind of file is read whole and in the declared CRS, or not at all."""
+"""Read each kind of file whole and in the declared CRS, or not at all."""
 
 import json
 import zipfile
@@ -55,7 +55,7 @@ def test_every_kind_gives_the_same_rows(tmp_path, rows, make_source, kind):
     )
     assert frame["CODE"].tolist() == CODES
     assert frame["SIZE"].isna().tolist() == [False, True, False]
-    # 20 m by 20 m
+    # Squares of 20 m by 20 m.
     assert frame.to_crs("EPSG:26986").area.to_numpy() == pytest.approx([400.0] * 3, rel=1e-4)
 
 
@@ -86,7 +86,7 @@ def test_a_csv_is_text_and_its_dirty_coordinates_are_numbers(tmp_path, make_sour
     assert notes == ("1 row with a coordinate that is not a number",)
 
 
-def test_numbers_read_what_people_write():
+def test_numbers_are_read_as_people_write_them():
     given = pd.Series(["1,234.5", " 7 ", "\u22123", "inf", "abc", None, ""])
     expected = [1234.5, 7.0, -3.0, np.nan, np.nan, np.nan, np.nan]
     np.testing.assert_array_equal(parse_numbers(given), expected)
@@ -104,7 +104,7 @@ def test_a_crs_other_than_declared_is_named_with_both(tmp_path, rows, make_sourc
         assert word in str(caught.value)
 
 
-def test_a_geojson_is_in_degrees_unless_it_says_or_shows_otherwise(tmp_path, rows, make_source):
+def test_a_geojson_is_in_degrees_unless_its_coordinates_are_not(tmp_path, rows, make_source):
     path = write_rows(rows, tmp_path, "geojson")
     with pytest.raises(ContractError, match="wrong CRS"):
         read_file(path, make_source("parcels", path.name))
@@ -115,14 +115,14 @@ def test_a_geojson_is_in_degrees_unless_it_says_or_shows_otherwise(tmp_path, row
     assert frame.crs == "EPSG:26986"
 
 
-def test_axis_order_and_ensembles_are_no_difference(tmp_path, rows, make_source):
+def test_axis_order_and_datum_ensembles_do_not_matter(tmp_path, rows, make_source):
     path = tmp_path / "rows.parquet"
     rows.to_crs("OGC:CRS84").to_parquet(path)
     frame, _ = read_file(path, make_source("parcels", path.name, fetch={"crs": "EPSG:4326"}))
     assert len(frame) == 3
 
 
-def test_a_shapefile_in_feet_is_known_by_its_label(tmp_path, rows, make_source):
+def test_a_shapefile_in_feet_is_read_in_feet(tmp_path, rows, make_source):
     path = write_rows(rows.to_crs(2249), tmp_path, "zip")
     frame, _ = read_file(path, make_source("parcels", path.name, fetch={"crs": "EPSG:2249"}))
     # 1 US survey foot = 1200/3937 m
@@ -144,7 +144,7 @@ def test_a_file_cut_off_gives_no_rows(tmp_path, rows, make_source, kind, share):
 
 
 def test_a_geojson_cut_after_any_feature_gives_no_rows(tmp_path, rows, make_source):
-    """GDAL's own reader may take what stands before the cut; nothing of it may pass."""
+    """GDAL may read the features before the cut; none of them may be used."""
     text = write_rows(rows, tmp_path, "geojson").read_text("utf-8")
     path = tmp_path / "cut.geojson"
     for end in range(text.index("features"), len(text.rstrip()) - 1, 97):
@@ -162,7 +162,7 @@ def test_the_real_cut_off_file_gives_no_rows(real_files, make_source):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("none.geojson", '{"type": "FeatureCollection", "features": []}', "an empty layer"),
         ("list.geojson", "[]", "not a JSON object"),
@@ -172,12 +172,12 @@ def test_the_real_cut_off_file_gives_no_rows(real_files, make_source):
         ("what.gpkg", "hello", "cannot be read"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path, make_source, name, text, said):
+def test_an_unreadable_file_is_named(tmp_path, make_source, name, text, message):
     (tmp_path / name).write_text(text, "utf-8")
     fetch = {"crs": "EPSG:4326", "x": "lon", "y": "lat"}
     with pytest.raises(SourceChanged) as caught:
         read_file(tmp_path / name, make_source("substations", name, fetch=fetch))
-    assert said in caught.value.wrong
+    assert message in caught.value.wrong
     assert name in str(caught.value)
 
 
@@ -210,37 +210,37 @@ def write_raster(path, crs="EPSG:26986", left=232_000, values=((1.0, 2.0), (-999
         file.write(array, 1)
 
 
-def test_a_grid_is_read_with_nodata_as_nan_in_the_layers_unit(tmp_path, make_source):
+def test_a_raster_is_read_with_nodata_as_nan_in_the_layers_unit(tmp_path, make_source):
     write_raster(tmp_path / "dem.tif")
-    said = make_source(
+    source = make_source(
         "elevation",
         "dem.tif",
         {"value": {"column": "1", "unit": "ft"}},
         fetch={"protocol": "raster"},
     )
-    got = raster.read_raster(tmp_path / "dem.tif", said, read_layers()["elevation"])
+    grid = raster.read_raster(tmp_path / "dem.tif", source, read_layers()["elevation"])
     # 1 ft = 0.3048 m
     expected = np.array([[0.3048, 2 * 0.3048], [np.nan, 4 * 0.3048]])
-    np.testing.assert_allclose(got.values, expected)
-    assert (got.crs, got.unit) == ("EPSG:26986", "m")
-    assert got.transform @ (0, 0) == (232_000, 901_000)
+    np.testing.assert_allclose(grid.values, expected)
+    assert (grid.crs, grid.unit) == ("EPSG:26986", "m")
+    assert grid.transform @ (0, 0) == (232_000, 901_000)
 
 
-def test_a_grid_in_another_crs_or_cut_off_or_empty_is_named(tmp_path, make_source):
-    said = make_source("elevation", "dem.tif", fetch={"protocol": "raster"})
+def test_a_raster_in_another_crs_or_cut_off_or_empty_is_named(tmp_path, make_source):
+    source = make_source("elevation", "dem.tif", fetch={"protocol": "raster"})
     path = tmp_path / "dem.tif"
     write_raster(path, crs="EPSG:2249")
     with pytest.raises(ContractError, match="wrong CRS"):
-        raster.read_raster(path, said, read_layers()["elevation"])
+        raster.read_raster(path, source, read_layers()["elevation"])
     write_raster(path, values=((-9999, -9999), (-9999, -9999)))
     with pytest.raises(SourceChanged, match="every value is nodata"):
-        raster.read_raster(path, said, read_layers()["elevation"])
+        raster.read_raster(path, source, read_layers()["elevation"])
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SourceChanged, match="cannot be read"):
-        raster.read_raster(path, said, read_layers()["elevation"])
+        raster.read_raster(path, source, read_layers()["elevation"])
 
 
-def test_an_unclosed_ring_is_closed_not_lost(tmp_path, make_source):
+def test_an_unclosed_ring_is_closed(tmp_path, make_source):
     ring = [[-71.1, 42.37], [-71.1, 42.371], [-71.099, 42.371]]
     feature = {"type": "Feature", "properties": {"n": "a"}}
     feature["geometry"] = {"type": "Polygon", "coordinates": [ring]}
@@ -257,7 +257,7 @@ def test_an_unclosed_ring_is_closed_not_lost(tmp_path, make_source):
 
 @pytest.fixture
 def write_workbook(tmp_path):
-    """Return a function that writes rows of cells into one sheet of a workbook after another."""
+    """Return a function that writes a workbook: rows of cells by sheet."""
 
     def write(**sheets):
         book = openpyxl.Workbook()
@@ -278,11 +278,11 @@ NAMED = {"substation_id": {"column": "Name"}, "status": {"value": "unknown"}}
 
 
 def read_book(path, make_source, place=PLACE, **fetch):
-    said = make_source("substations", path.name, NAMED, fetch=fetch, place=place)
-    return read_file(path, said)
+    source = make_source("substations", path.name, NAMED, fetch=fetch, place=place)
+    return read_file(path, source)
 
 
-def test_a_sheets_cells_are_texts_under_their_titles(write_workbook, make_source):
+def test_cells_of_a_sheet_are_texts_under_their_titles(write_workbook, make_source):
     titles = ["Name", None, "Age / Last\nMajor  Upgrade", "MVA", "MVA", None, 2013]
     rows = [
         ["List of substations"],
@@ -308,7 +308,7 @@ def test_a_sheets_cells_are_texts_under_their_titles(write_workbook, make_source
     }
 
 
-def test_a_sheets_numbers_have_the_decimal_mark_of_its_texts(write_workbook, make_source):
+def test_numbers_of_a_sheet_have_the_declared_decimal_mark(write_workbook, make_source):
     path = write_workbook(only=[["Name", "MVA"], ["A", 3.75], ["B", "3,75"]])
     table, _ = read_book(path, make_source, decimal=",")
     assert parse_numbers(table["MVA"], ",").tolist() == [3.75, 3.75]
@@ -322,7 +322,7 @@ def test_a_sheet_may_hold_coordinates(write_workbook, make_source):
     assert notes == ()
 
 
-def test_a_workbook_that_is_none_or_lacks_the_sheet_is_refused(
+def test_a_broken_workbook_or_one_without_the_sheet_is_refused(
     write_workbook, tmp_path, make_source
 ):
     path = write_workbook(only=[["Name"], ["A"]])
@@ -339,7 +339,7 @@ def test_a_workbook_that_is_none_or_lacks_the_sheet_is_refused(
             read_book(broken, make_source)
 
 
-def test_titles_that_differ_by_blanks_alone_are_refused(write_workbook, make_source):
+def test_titles_that_differ_only_by_blanks_are_refused(write_workbook, make_source):
     path = write_workbook(only=[["Name", "Rated\nMVA", "Rated  MVA"], ["A", 1, 2]])
     with pytest.raises(SourceChanged, match="two columns titled 'Rated MVA'"):
         read_book(path, make_source)

@@ -1,4 +1,4 @@
-"""A source that is down is told from one that has changed, against a real server on loopback."""
+"""Tell a source that is down from one that has changed, with a real server on loopback."""
 
 import socket
 import threading
@@ -66,7 +66,7 @@ def test_an_answer_is_written_whole(server, tmp_path, path):
     assert target.read_bytes() == ANSWERS["/good.csv"][1]
 
 
-def test_a_body_that_only_looks_like_an_error_is_kept(server, tmp_path):
+def test_a_body_that_resembles_an_error_is_kept(server, tmp_path):
     download_file([server + "/features"], tmp_path / "got", source_id="s")
     assert (tmp_path / "got").read_bytes() == ANSWERS["/features"][1]
 
@@ -85,7 +85,7 @@ def test_a_body_that_only_looks_like_an_error_is_kept(server, tmp_path):
         ("/empty", SourceChanged, "an empty body"),
     ],
 )
-def test_each_failure_has_its_kind_and_leaves_nothing(server, tmp_path, path, kind, message):
+def test_each_failure_has_its_kind_and_leaves_no_file(server, tmp_path, path, kind, message):
     target = tmp_path / "got"
     with pytest.raises(kind) as caught:
         download_file([server + path], target, source_id="county", timeout_s=0.5)
@@ -103,12 +103,12 @@ def test_a_refused_connection_is_down(tmp_path):
             download_file([address], tmp_path / "got", source_id="s")
 
 
-def test_the_next_address_stands_in(server, tmp_path):
+def test_the_next_address_is_used_where_the_first_fails(server, tmp_path):
     urls = [server + "/broken", server + "/good.csv"]
     assert download_file(urls, tmp_path / "got", source_id="s") == urls[1]
 
 
-def test_when_all_fail_each_is_named_and_down_wins(server, tmp_path):
+def test_when_all_fail_each_is_named_and_the_source_is_down(server, tmp_path):
     urls = [server + "/gone", server + "/broken"]
     with pytest.raises(SourceDown) as caught:
         download_file(urls, tmp_path / "got", source_id="s")
@@ -116,8 +116,8 @@ def test_when_all_fail_each_is_named_and_down_wins(server, tmp_path):
     assert "503" in caught.value.wrong
 
 
-def test_a_source_is_pulled_by_its_address(server, tmp_path, make_source, make_market, pull):
-    """The whole way: a CSV behind an address becomes rows, and its raw bytes are kept."""
+def test_a_source_is_pulled_from_its_address(server, tmp_path, make_source, make_market, pull):
+    """A CSV behind an address becomes rows in the store, and its raw file is kept."""
     ANSWERS["/leaks.csv"] = (200, b"lon,lat\n-71.10,42.37\n-71.11,42.38\n")
     leaks = make_source(
         "gas_signs",
@@ -129,4 +129,4 @@ def test_a_source_is_pulled_by_its_address(server, tmp_path, make_source, make_m
     assert (pulled.rows_in, pulled.rows, pulled.changed) == (2, 2, True)
     (kept,) = (store.parent / "raw" / leaks.id).rglob("*.gz")
     assert kept.name == "0-leaks.csv.gz"
-    assert [one.name for one in store.parent.iterdir() if one.name.startswith("pull-")] == []
+    assert [path.name for path in store.parent.iterdir() if path.name.startswith("pull-")] == []

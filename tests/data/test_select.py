@@ -517,7 +517,7 @@ def test_a_missing_file_is_named_with_its_folder(tmp_path, pull, make_market, pa
 
 
 @pytest.mark.parametrize(
-    ("fields", "declared"),
+    ("fields", "message"),
     [
         ({"join": {"path": "tax.csv", "key": "A", "to": "ID", "columns": {}}}, "join.path"),
         ({"coverage": {"kind": "file", "path": "town.geojson"}}, "coverage.path"),
@@ -527,10 +527,10 @@ def test_a_missing_file_is_named_with_its_folder(tmp_path, pull, make_market, pa
     ],
 )
 def test_a_declaration_that_cannot_be_followed_is_named(
-    folder, pull, make_market, parcel_source, fields, declared
+    folder, pull, make_market, parcel_source, fields, message
 ):
     changed = type(parcel_source).model_validate(parcel_source.model_dump() | fields)
-    with pytest.raises(ConfigError, match=declared):
+    with pytest.raises(ConfigError, match=message):
         pull(folder, make_market(), changed)
 
 

@@ -1,4 +1,4 @@
-"""What goes into the store comes out, per night; what fails leaves it as it was."""
+"""The store returns what was put in it, per night, and a failure leaves it unchanged."""
 
 import datetime as dt
 import gzip
@@ -42,13 +42,13 @@ def make_stations(make_point, make_table):
     return build
 
 
-def state(folder):
-    """Return every file's bytes but the database's, and the database's own tables."""
+def read_other_files(folder):
+    """Return the bytes of every file but the database."""
     kept = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
     return {str(path): data for path, data in kept.items() if "duckdb" not in path.name}
 
 
-def test_a_source_goes_through_and_says_what_it_is(
+def test_a_source_is_stored_with_its_declaration(
     tmp_path, make_source, make_market, make_stations, pull, night
 ):
     make_stations(1.0, 2.0).to_parquet(tmp_path / "s.parquet")
@@ -89,7 +89,7 @@ def test_a_source_goes_through_and_says_what_it_is(
         max_size=8,
     )
 )
-def test_what_goes_in_comes_out(tmp_path_factory, make_source, rows):
+def test_a_stored_frame_is_read_back_unchanged(tmp_path_factory, make_source, rows):
     names, sizes, dates, x, y = zip(*rows, strict=True)
     frame = gpd.GeoDataFrame(
         {
@@ -116,9 +116,11 @@ def test_what_goes_in_comes_out(tmp_path_factory, make_source, rows):
     )
     with open_store(path) as store:
         store.put_snapshot(content, dt.date(2026, 3, 1), 0.0)
-        got = store.read_layer("substations").drop(columns="source_id")
-    pd.testing.assert_frame_equal(pd.DataFrame(got), pd.DataFrame(frame), check_column_type=False)
-    assert digest_frame(got) == digest_frame(frame)
+        stored = store.read_layer("substations").drop(columns="source_id")
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(stored), pd.DataFrame(frame), check_column_type=False
+    )
+    assert digest_frame(stored) == digest_frame(frame)
 
 
 def test_an_unchanged_source_makes_no_new_snapshot(
@@ -135,13 +137,13 @@ def test_an_unchanged_source_makes_no_new_snapshot(
     assert len(history) == 1
     assert history["taken_on"][0].date() == night
     assert history["last_seen"][0].date() == night + DAY
-    # another declaration of the same file is another snapshot
+    # Another declaration of the same file makes another snapshot.
     other = make_source("substations", "s.parquet", COLUMNS, licence="another")
     _, (third,) = pull(tmp_path, make_market(declared.id), other, night=night + DAY)
     assert third.changed
 
 
-def test_layers_are_as_they_stood_on_any_night(
+def test_layers_are_read_as_of_any_night(
     tmp_path, make_source, make_market, make_stations, pull, night
 ):
     declared = make_source("substations", "s.parquet", COLUMNS)
@@ -161,14 +163,14 @@ def test_layers_are_as_they_stood_on_any_night(
             opened.read_layer("substations", night - DAY)
 
 
-def test_two_sources_of_a_layer_stand_in_the_markets_order(
+def test_two_sources_of_a_layer_are_in_the_markets_order(
     tmp_path, make_source, make_market, make_stations, pull
 ):
     make_stations(1.0).to_parquet(tmp_path / "a.parquet")
     make_stations(2.0).to_parquet(tmp_path / "b.parquet")
-    one = make_source("substations", "a.parquet", COLUMNS, id="a")
-    two = make_source("substations", "b.parquet", COLUMNS, id="b")
-    store, _ = pull(tmp_path, make_market("b", "a"), one, two)
+    first_source = make_source("substations", "a.parquet", COLUMNS, id="a")
+    second_source = make_source("substations", "b.parquet", COLUMNS, id="b")
+    store, _ = pull(tmp_path, make_market("b", "a"), first_source, second_source)
     with open_store(store, read_only=True) as opened:
         assert opened.read_layer("substations", sources=["b", "a"])["source_id"].tolist() == [
             "b",
@@ -185,28 +187,28 @@ def test_a_source_that_shrinks_keeps_its_last_snapshot(
     store, _ = pull(tmp_path, make_market(declared.id), declared)
     make_stations(*range(8)).to_parquet(tmp_path / "s.parquet")
     assert pull(tmp_path, make_market(declared.id), declared, night=night + DAY)[1][0].rows == 8
-    before = state(store.parent)
+    before = read_other_files(store.parent)
     make_stations(*range(6)).to_parquet(tmp_path / "s.parquet")
-    # 6 of 8 is a loss of a quarter
+    # 6 rows of 8: a quarter is lost.
     with pytest.raises(SourceChanged, match="6 rows, 8 the last time: a loss of more than 20%"):
         pull(tmp_path, make_market(declared.id), declared, night=night + 2 * DAY)
-    assert state(store.parent) == before
+    assert read_other_files(store.parent) == before
     with open_store(store, read_only=True) as opened:
         assert len(opened.read_layer("substations")) == 8
         assert opened.read_snapshots()["last_seen"][0].date() == night + DAY
 
 
-def test_a_fault_anywhere_leaves_the_store_as_it_was(
+def test_a_failure_anywhere_leaves_the_store_unchanged(
     tmp_path, make_source, make_market, make_stations, pull, night, monkeypatch
 ):
     declared = make_source("substations", "s.parquet", COLUMNS)
     make_stations(1.0, 2.0).to_parquet(tmp_path / "s.parquet")
     store, _ = pull(tmp_path, make_market(declared.id), declared)
-    before = state(store.parent)
+    before = read_other_files(store.parent)
     make_stations(-1.0, 2.0).to_parquet(tmp_path / "s.parquet")
     with pytest.raises(ContractError, match="below 0"):
         pull(tmp_path, make_market(declared.id), declared, night=night + DAY)
-    assert state(store.parent) == before
+    assert read_other_files(store.parent) == before
 
     def full(*_):
         raise duckdb.IOException("No space left on device")
@@ -216,17 +218,17 @@ def test_a_fault_anywhere_leaves_the_store_as_it_was(
     with pytest.raises(StoreError, match="No space left"):
         pull(tmp_path, make_market(declared.id), declared, night=night + DAY)
     monkeypatch.undo()
-    assert state(store.parent) == before
+    assert read_other_files(store.parent) == before
     with open_store(store, read_only=True) as opened:
         assert len(opened.read_history()) == 1
         tables = opened.con.execute(
             "select count(*) from duckdb_tables() where database_name = 'store'"
         ).fetchone()
-        # migration, snapshot and the one snapshot's rows
+        # migration, snapshot, and the rows of the one snapshot.
         assert tables == (3,)
 
 
-def test_a_grid_comes_out_as_it_went_in(tmp_path, make_source, make_market, pull, night):
+def test_a_raster_is_read_back_from_its_raw_file(tmp_path, make_source, make_market, pull, night):
     values = np.array([[1, 2, 3], [4, -9999, 6]], dtype="float32")
     with rasterio.open(
         tmp_path / "dem.tif",
@@ -244,14 +246,14 @@ def test_a_grid_comes_out_as_it_went_in(tmp_path, make_source, make_market, pull
     columns = {"value": {"column": "1", "unit": "ft"}}
     declared = make_source("elevation", "dem.tif", columns, fetch={"protocol": "raster"})
     store, (pulled,) = pull(tmp_path, make_market(declared.id), declared)
-    # five of six cells hold a value
+    # Five of six cells have a value.
     assert (pulled.rows_in, pulled.rows) == (6, 5)
     (tmp_path / "dem.tif").unlink()
     with open_store(store, read_only=True) as opened:
-        got = opened.read_raster_layer("elevation", night)
+        raster = opened.read_raster_layer("elevation", night)
         coverage = shapely.from_wkb(bytes(opened.read_snapshots()["coverage"][0]))
     expected = np.where(values == -9999, np.nan, values) * 0.3048
-    np.testing.assert_allclose(got.values, expected, rtol=1e-6)
+    np.testing.assert_allclose(raster.values, expected, rtol=1e-6)
     assert coverage.area == pytest.approx(30 * 20)
     with open_store(store) as opened, pytest.raises(StoreError, match="'ambient'"):
         opened.read_raster_layer("ambient", night)
@@ -260,7 +262,7 @@ def test_a_grid_comes_out_as_it_went_in(tmp_path, make_source, make_market, pull
         opened.read_raster_layer("elevation", night)
 
 
-def test_the_digest_says_when_anything_differs(make_source, make_stations):
+def test_the_digest_changes_with_anything_stored(make_source, make_stations):
     def digest(frame, **fields):
         declared = make_source("substations", "s.csv")
         given = {"raw_digest": "r", "declaration_digest": "d", "coverage": None} | fields
@@ -312,8 +314,8 @@ def test_a_step_that_fails_is_not_recorded(tmp_path, monkeypatch):
     monkeypatch.undo()
     with open_store(path, read_only=True) as opened:
         assert opened.con.execute("select max(step) from migration").fetchone() == (len(STEPS),)
-        found = opened.con.execute("select 1 from duckdb_tables() where table_name = 'half'")
-        assert found.fetchall() == []
+        half_tables = opened.con.execute("select 1 from duckdb_tables() where table_name = 'half'")
+        assert half_tables.fetchall() == []
 
 
 def test_another_program_that_holds_the_store_is_named(tmp_path):
