@@ -89,6 +89,9 @@ def read_frame(
         relation: The rows. The columns source_order and row_number are left out.
         crs: CRS of the geometry, as the market writes it.
         layer: Where given, its columns get the layer's types, whatever nulls they hold.
+
+    Returns:
+        The frame, in `crs`.
     """
     frame = gpd.GeoDataFrame.from_arrow(relation.to_arrow_table())
     # DuckDB writes the same CRS in another way.

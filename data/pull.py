@@ -106,6 +106,9 @@ def digest_declaration(source: Source, layer: Layer, market: Market, parcels: Bo
         market: The market, for its CRS.
         parcels: Bounds of the parcels, which a raster is checked against: where parcels come later,
             or move, the same raster is checked again.
+
+    Returns:
+        The digest, 64 hexadecimal digits.
     """
     parts = [source.model_dump_json(), layer.model_dump_json(), market.crs, str(CONFORM_VERSION)]
     if parcels is not None:

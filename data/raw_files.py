@@ -13,6 +13,9 @@ def raw_files_folder(store: Path, source_id: str, raw_digest: str) -> Path:
         store: File of the store.
         source_id: The source whose files are kept.
         raw_digest: Digest of the files.
+
+    Returns:
+        The folder, which may not exist yet.
     """
     return store.parent / "raw" / source_id / raw_digest
 

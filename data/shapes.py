@@ -156,13 +156,16 @@ def crs_bounds(crs: str) -> Bounds:
 def find_coverage(
     frame: gpd.GeoDataFrame, source: Source, market: Market, area: gpd.GeoDataFrame | None
 ) -> shapely.Geometry | None:
-    """Return the area inside which absence is a fact, in the market's CRS; None where not known.
+    """Find the area inside which absence is a fact.
 
     Args:
         frame: The conformed rows.
         source: The source, which declares the kind of coverage.
         market: The market.
         area: Polygons of the declared coverage file, in any CRS.
+
+    Returns:
+        The area in the market's CRS; None where it is not known.
 
     Raises:
         ContractError: The polygons lie outside the area that the market's CRS is made for.

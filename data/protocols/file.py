@@ -88,6 +88,9 @@ def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.
         encoding: Text encoding.
         delimiter: Character between the columns.
 
+    Returns:
+        The rows, with blanks around the titles removed.
+
     Raises:
         SourceChanged: The file is empty, in another encoding, or not a table.
     """
@@ -211,7 +214,7 @@ def require_columns(
 
 
 def check_crs(own_crs: Any, declared_crs: str, file: str, source_id: str) -> pyproj.CRS:
-    """Return the declared CRS, which the file's own must equal; a file with none takes it.
+    """Check that a file's own CRS is the declared one; a file without a CRS takes the declared one.
 
     Axis order and the members of a datum ensemble do not count as a difference.
 
@@ -220,6 +223,9 @@ def check_crs(own_crs: Any, declared_crs: str, file: str, source_id: str) -> pyp
         declared_crs: The CRS that the source declares.
         file: Name of the file, for the message.
         source_id: The source.
+
+    Returns:
+        The declared CRS.
 
     Raises:
         ContractError: The two differ.

@@ -11,12 +11,15 @@ from geo.model import Market, SourceLine
 
 
 def describe_sources(store: Path, market: Market, night: dt.date) -> tuple[SourceLine, ...]:
-    """Return one line for readers on each source as of `night`, in the market's order.
+    """Describe each source for readers, as of `night`.
 
     Args:
         store: File of the market's store.
         market: The market whose sources are described.
         night: The date as of which their snapshots are taken.
+
+    Returns:
+        One line per source, in the market's order.
     """
     with open_store(store, read_only=True) as opened:
         snapshots = opened.read_snapshots(night, market.sources)
