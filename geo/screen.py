@@ -8,6 +8,7 @@ import pandas as pd
 import shapely
 
 from geo import catalogue
+from geo.contract.units import convert_units
 from geo.criteria.cost.economics import estimate_costs
 from geo.criteria.fuel import stored
 from geo.criteria.grid import gap, records, serving
@@ -223,11 +224,12 @@ def _assumption_texts(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> li
     for gas, is_bare, is_own, is_ambient in each:
         parts = [gas] if isinstance(gas, str) and gas != stored.ASSUMED_NO_BUILDING else []
         if is_bare:
-            parts.append("no building in the way: none are mapped")
+            parts.append("no buildings in the way (none are mapped here)")
         if is_own:
-            parts.append(f"homes on the site {plan.assume.own_dwelling_at_m:g} m from the pad")
+            distance_ft = convert_units(plan.assume.own_dwelling_at_m or 0.0, "m", "ft")
+            parts.append(f"homes on the site are {distance_ft:.0f} ft from the pad")
         if is_ambient:
-            parts.append(f"ambient noise of {plan.assume.ambient_dba:g} dB(A)")
+            parts.append(f"ambient noise level {plan.assume.ambient_dba:g} dB(A)")
         texts.append("; ".join(parts) or None)
     return texts
 

@@ -14,7 +14,7 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from geo.catalogue import facts_of_table, read_facts, read_fuels
+from geo.catalogue import facts_of_table, read_code_words, read_facts, read_fuels
 from geo.contract.toml import parse_toml
 from geo.contract.units import convert_units
 from geo.errors import ContractError
@@ -80,20 +80,16 @@ RECEPTOR_FACTS = (
 )
 
 
-class CodeWords(Frozen):
-    """Everything in words.toml."""
+class CardWords(Frozen):
+    """Everything in words.toml.
 
-    verdict: dict[str, str]
-    gap_class: dict[str, str]
-    binding: dict[str, str]
-    grid_evidence: dict[str, str]
-    headroom_check: dict[str, str]
-    fuel_evidence: dict[str, str]
-    pad_evidence: dict[str, str]
-    access: dict[str, str]
-    noise_evidence: dict[str, str]
-    noise_class: dict[str, str]
-    governs: dict[str, str]
+    Attributes:
+        absent: What a missing value of a fact means, where it does not mean "not known".
+        groups: The title of each group of facts.
+        evidence: The fact that says how a group's facts are known.
+        layers: The layers that a group's facts come from.
+    """
+
     absent: dict[str, str]
     groups: dict[str, str]
     evidence: dict[str, str]
@@ -122,13 +118,10 @@ class CardGroup:
 
 
 @cache
-def read_code_words() -> CodeWords:
-    """Return the reader's words.
-
-    Raises ConfigError with every fault of words.toml at once.
-    """
+def read_card_words() -> CardWords:
+    """Return the words of a card. Raises ConfigError with every fault of words.toml at once."""
     text = files(__package__).joinpath("words.toml").read_text(encoding="utf-8")
-    return parse_toml(CodeWords, text, "maps/words.toml")
+    return parse_toml(CardWords, text, "maps/words.toml")
 
 
 def require_facts(columns: Sequence[str]) -> None:
@@ -178,7 +171,7 @@ def describe_missing(name: str) -> str:
     >>> absent("load_headroom_kw")
     'not known'
     """
-    return read_code_words().absent.get(name, NOT_KNOWN)
+    return read_card_words().absent.get(name, NOT_KNOWN)
 
 
 def make_card(row: pd.Series) -> tuple[CardGroup, ...]:
@@ -187,13 +180,13 @@ def make_card(row: pd.Series) -> tuple[CardGroup, ...]:
     Raises ContractError when a fact has no column.
     """
     texts = {name: values[0] for name, values in format_facts(_one(row)).items()}
-    groups = read_code_words().groups
+    groups = read_card_words().groups
     made = []
     for key, title in groups.items():
         rows = tuple(
             _row(fact, texts[fact.name]) for fact in facts_of_table(texts) if fact.group == key
         )
-        source = read_code_words().evidence.get(key)
+        source = read_card_words().evidence.get(key)
         known = None if source is None else texts[source] or describe_missing(source)
         if rows:
             made.append(CardGroup(key, title, known, rows))
@@ -233,16 +226,19 @@ def _row(fact: Fact, value: str | None) -> CardRow:
     return CardRow(fact.name, fact.title, said, value is not None, fact.note)
 
 
-def _said(said: str) -> str | None:
-    return None if said == NOT_KNOWN else said
+def _drop_not_known(text: str) -> str | None:
+    return None if text == NOT_KNOWN else text
 
 
 def _texts(fact: Fact, ranking: pd.DataFrame) -> list[str | None]:
     values = ranking[fact.name]
     known = values.notna().to_numpy()
     if fact.decimals is None:
-        say = _say(fact.name)
-        return [_said(say(v)) if k else None for v, k in zip(values, known, strict=True)]
+        format_value = _text_formatter(fact.name)
+        return [
+            _drop_not_known(format_value(v)) if k else None
+            for v, k in zip(values, known, strict=True)
+        ]
     decimals = fact.decimals if fact.shown is None else fact.shown
     numbers = pd.to_numeric(values).to_numpy(dtype=float, na_value=np.nan)
     known = known & np.isfinite(numbers)
@@ -284,31 +280,43 @@ def _form(unit: str | None, decimals: int) -> Callable[[float], str]:
     return special.get(unit, lambda value: f"{value:,.{decimals}f} {unit}")
 
 
-def _say(name: str) -> Callable[[object], str]:
-    """Return what puts a text, a truth or a date into the reader's words."""
-    known = read_code_words()
-    table: Mapping[str, str] = {}
+def _text_formatter(name: str) -> Callable[[object], str]:
+    """Return the function that puts a fact's text, truth value or date into the reader's words."""
+    words = read_code_words()
+    titles: Mapping[str, str] = {}
     if name == "fuel":
-        table = {fuel.id: fuel.title for fuel in read_fuels().values()}
-    elif name in {"binding", "runner_up"}:
-        table = known.binding
-    elif name.startswith(("gap_at_", "evidence_of_")) or name == "second_evidence":
-        first = {"gap": known.gap_class, "evi": known.fuel_evidence, "sec": known.grid_evidence}
-        table = first[name[:3]]
-    elif name in CodeWords.model_fields and name not in {"absent", "groups", "evidence", "layers"}:
-        table = getattr(known, name)
+        titles = {fuel.id: fuel.title for fuel in read_fuels().values()}
+    elif (table := words.get(_code_table(name))) is not None:
+        titles = {code: entry.title for code, entry in table.items()}
 
-    def say(value: object) -> str:
+    def format_value(value: object) -> str:
         if isinstance(value, bool | np.bool_):
             return "yes" if value else "no"
         if isinstance(value, date | np.datetime64):
             return f"{pd.Timestamp(value):%Y-%m-%d}"
-        said = str(value)
+        text = str(value)
         if name in {"binding", "runner_up"}:
-            parts = re.split(r"\s*(?:\+|,|\band\b)\s*", said)
-            return " and ".join(table.get(part, part) for part in parts)
-        if name in CODE_FACTS or table:
-            said = table.get(said, NOT_KNOWN if said == "unknown" else said.replace("_", " "))
-        return said
+            parts = re.split(r"\s*(?:\+|,|\band\b)\s*", text)
+            return " and ".join(titles.get(part, part) for part in parts)
+        if name in CODE_FACTS or titles:
+            text = titles.get(text, NOT_KNOWN if text == "unknown" else text.replace("_", " "))
+        return text
 
-    return say
+    return format_value
+
+
+def _code_table(name: str) -> str:
+    """Return the table of geo/catalogue/evidence.toml that has the words for a fact's codes."""
+    if name.startswith("gap_at_"):
+        return "gap_class"
+    if name.startswith("covers_at_"):
+        return "covers_gap"
+    if name.startswith("evidence_of_"):
+        return "fuel_evidence"
+    shared = {
+        "second_evidence": "grid_evidence",
+        "second_reads": "headroom_reads",
+        "runner_up": "binding",
+        "next_receptor_class": "receptor_class",
+    }
+    return shared.get(name, name)

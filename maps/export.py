@@ -1,22 +1,23 @@
 """The ranking as files that people open: CSV, Excel, GeoParquet and GeoPackage.
 
-Every file holds the same rows in rank order. The reader's columns come first, under the reader's
-names; then every fact of the catalogue under its code name, including those that the reader's
-columns repeat, so that a program finds each where the catalogue says.
+Every file holds the same rows in rank order. The reader's columns come first, under readers' names;
+then come all facts of the catalogue under their code names, so that a program finds each where the
+catalogue says.
 
-* "Carries (generators)", "Carries (MW)" and "Gap (MW)" are a number where it is certain, a text
-  such as "0 to 12" where a missing fact leaves it open, and "not known" where nothing bounds it.
-  A spreadsheet sorts the numbers first, then the texts by their lower end, "not known" last. The
+* "Fits (generators)", "Fits (MW)" and "Grid shortfall (MW)" hold a number if it is certain, a text
+  such as "0 to 12" if a missing fact leaves it open, and "not known" if nothing bounds it. A
+  spreadsheet sorts the numbers first, then the texts by their lower end, "not known" last. The
   columns `n_lo`, `n_hi`, `shortfall_lo_kw` and `shortfall_hi_kw` hold the plain numbers.
-* A missing value is "not known" among the reader's columns of CSV and Excel, an empty cell among
-  the facts, and null in GeoParquet and GeoPackage. It is never 0.
-* CSV is UTF-8 with a byte-order mark (Excel needs it to see UTF-8), RFC 4180 with CRLF. A text
-  that begins with = + - @, a tab or a return, which a spreadsheet could run as a formula, gets a
-  leading apostrophe there. Excel, GeoParquet and GeoPackage keep such text as it came: their
-  cells are typed, and text is never run.
-* GeoPackage ignores the case of a column's name, so there a fact whose name differs from a
-  reader's only by case (rank, call, address, city, confidence) stands once, under the reader's.
-* No file holds the time at which it was written: the same ranking gives the same bytes.
+* A missing value is "not known" in the reader's columns of CSV and Excel, an empty cell among the
+  facts, and null in GeoParquet and GeoPackage. It is never 0.
+* CSV is UTF-8 with a byte-order mark (Excel needs it) and follows RFC 4180 with CRLF. A text that
+  begins with = + - @, a tab or a return could run as a formula in a spreadsheet, so it gets a
+  leading apostrophe. Excel, GeoParquet and GeoPackage have typed cells and keep the text as it is.
+* GeoPackage ignores the case of column names. A fact whose name differs from a reader's column only
+  by case (rank, call, address, city, confidence) appears once there, under the reader's name.
+* No file contains the time at which it was written: the same ranking gives the same bytes.
+
+The module is one page over 400 lines: the four formats share the preparation of the table.
 """
 
 import csv
@@ -47,8 +48,8 @@ from maps.card import (
 
 READER_COLUMNS = (
     "Rank", "Call", "Address", "City", "Current use", "Lot sq ft", "Building sq ft",
-    "Carries (generators)", "Carries (MW)", "Gap (MW)", "Covers gap", "Best fuel",
-    "What limits it", "What would lift it", "In a sentence", "Confidence", "Assessor id",
+    "Fits (generators)", "Fits (MW)", "Grid shortfall (MW)", "Covers shortfall", "Best fuel",
+    "What limits it", "How to fit more", "Summary", "Confidence", "Assessor ID",
     "Map link", "Latitude", "Longitude",
 )  # fmt: skip
 FIXED_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -60,10 +61,11 @@ EXCEL_URL_LENGTH = 2_000
 EXCEL_LOOK = {
     "Rank": ("0", 7), "Call": ("", 11), "Address": ("", 28), "City": ("", 16),
     "Current use": ("", 26), "Lot sq ft": ("#,##0", 12), "Building sq ft": ("#,##0", 14),
-    "Carries (generators)": ("0", 12), "Carries (MW)": ("0.0##", 11), "Gap (MW)": ("0.0##", 11),
-    "Covers gap": ("", 11), "Best fuel": ("", 13), "What limits it": ("", 44),
-    "What would lift it": ("", 40), "In a sentence": ("", 90), "Confidence": ("", 12),
-    "Assessor id": ("", 16), "Map link": ("", 24), "Latitude": ("0.000000", 12),
+    "Fits (generators)": ("0", 12), "Fits (MW)": ("0.0##", 11),
+    "Grid shortfall (MW)": ("0.0##", 11), "Covers shortfall": ("", 11),
+    "Best fuel": ("", 13), "What limits it": ("", 44),
+    "How to fit more": ("", 40), "Summary": ("", 90), "Confidence": ("", 12),
+    "Assessor ID": ("", 16), "Map link": ("", 24), "Latitude": ("0.000000", 12),
     "Longitude": ("0.000000", 12),
 }  # fmt: skip
 
@@ -117,21 +119,21 @@ def make_reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd
         "Current use": words("use_title", "use_class"),
         "Lot sq ft": _square_feet(number("lot_area_m2")),
         "Building sq ft": _square_feet(number("building_area_m2")),
-        "Carries (generators)": _span(n_lo, n_hi, 0),
-        "Carries (MW)": _span(number("power_lo_kw") / 1000, number("power_hi_kw") / 1000, 3),
-        "Gap (MW)": _span(gap_lo / 1000, gap_hi / 1000, 3),
-        "Covers gap": text("covers_gap"),
+        "Fits (generators)": _span(n_lo, n_hi, 0),
+        "Fits (MW)": _span(number("power_lo_kw") / 1000, number("power_hi_kw") / 1000, 3),
+        "Grid shortfall (MW)": _span(gap_lo / 1000, gap_hi / 1000, 3),
+        "Covers shortfall": text("covers_gap"),
         "Best fuel": text("fuel"),
         "What limits it": words("limit_text", "binding"),
-        "What would lift it": words("lift_text", "lift_lever"),
-        "In a sentence": text("sentence"),
+        "How to fit more": words("lift_text", "lift_lever"),
+        "Summary": text("sentence"),
         "Confidence": text("confidence"),
-        "Assessor id": text("site_id"),
+        "Assessor ID": text("site_id"),
         "Map link": make_map_links(ranking["site_id"], map_name),
         "Latitude": number("lat"),
         "Longitude": number("lon"),
     }
-    made["What would lift it"] = made["What would lift it"].fillna(describe_missing("lift_text"))
+    made["How to fit more"] = made["How to fit more"].fillna(describe_missing("lift_text"))
     return pd.DataFrame(made, index=ranking.index)[list(READER_COLUMNS)]
 
 
@@ -253,7 +255,7 @@ def _ranked_sheet(book: xlsxwriter.Workbook, whole: pd.DataFrame) -> None:
         decimals = _decimals(name)
         plain = {None: "", 0: "0", 6: "0.000000"}.get(decimals, "0.0###")
         look, width = EXCEL_LOOK[name] if reader else (plain, min(max(len(name) + 2, 9), 24))
-        cell = wrapped if name == "In a sentence" else formats[look]
+        cell = wrapped if name == "Summary" else formats[look]
         sheet.set_column(position, position, width)
         sheet.write_string(0, position, name, head if reader else fact_head)
         link = name == "Map link" and len(whole) <= EXCEL_URLS
@@ -314,7 +316,7 @@ def _about_sheet(book: xlsxwriter.Workbook, report: Report, told: tuple[Fact, ..
     at += 1
     line(("Sources",), bold)
     line(
-        ("Title", "Publisher", "Layer", "Vintage", "Rows", "Licence and attribution", "Notes"),
+        ("Title", "Publisher", "Layer", "Date", "Rows", "Licence and attribution", "Notes"),
         strong,
     )
     for one in report.sources:
@@ -351,7 +353,7 @@ def _typed(whole: pd.DataFrame) -> pd.DataFrame:
     made = whole.copy()
     for position, name in enumerate(made.columns):
         values = made.iloc[:, position]
-        if name in {"Carries (generators)", "Carries (MW)", "Gap (MW)"}:
+        if name in {"Fits (generators)", "Fits (MW)", "Grid shortfall (MW)"}:
             made.isetitem(position, values.map(lambda v: v if isinstance(v, str) else f"{v:g}"))
         elif values.dtype == object or isinstance(values.dtype, pd.StringDtype):
             kinds = {type(v) for v in values if not pd.isna(v)}
@@ -391,7 +393,7 @@ def _write_gpkg(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -> N
         if i < len(READER_COLUMNS) or name.lower() not in reader
     ]
     columns = typed.iloc[:, kept]
-    brief = typed[["Rank", "Assessor id", "Address", "Carries (generators)", "verdict"]]
+    brief = typed[["Rank", "Assessor ID", "Address", "Fits (generators)", "verdict"]]
     path.unlink(missing_ok=True)
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{FIXED_TIME:%Y-%m-%dT%H:%M:%S.000Z}"})
     try:

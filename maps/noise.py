@@ -174,7 +174,7 @@ def draw_noise_page(
                         ("names", 455)):  # fmt: skip
         CustomPane(name, z_index=depth).add_to(the_map)
     basemap = folium.TileLayer(
-        TILES, attr=TILES_BY, name="Street map from the internet", overlay=True, show=False,
+        TILES, attr=TILES_BY, name="Street map (online)", overlay=True, show=False,
         max_zoom=21, max_native_zoom=19,
     )  # fmt: skip
     basemap.add_to(the_map)

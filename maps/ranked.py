@@ -18,7 +18,7 @@ from shapely import GeometryType
 
 from geo.catalogue import facts_of_table, read_layers
 from geo.model import Report
-from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, format_facts, read_code_words
+from maps.card import NOT_ENGINEERING, NOT_KNOWN, NOT_SCREENED, format_facts, read_card_words
 from maps.export import list_accounting, make_reader_columns
 from maps.ground import SIMPLIFY_M, add_ground, place_street_names
 from maps.pack import LINE_KINDS, POINT_KINDS, POLYGON_KINDS, encode_texts, split_parts
@@ -47,12 +47,12 @@ CLOSED_GROUPS = frozenset({"result", "score", "provenance"})
 ON_A_PAD = {"pads": "block", "machines": "machines", "gear": "gear", "storage": "storage"}
 # Reader's columns that a card prints beside the facts.
 CARD_READER_COLUMNS = (
-    "Carries (generators)",
-    "Carries (MW)",
-    "Gap (MW)",
+    "Fits (generators)",
+    "Fits (MW)",
+    "Grid shortfall (MW)",
     "Current use",
     "What limits it",
-    "What would lift it",
+    "How to fit more",
 )
 
 
@@ -71,7 +71,7 @@ def draw_ranked_page(
     the_map = make_map(ranking)
     PagePart("data").add_to(the_map)
     basemap = folium.TileLayer(
-        TILES, attr=TILES_BY, name="Street map from the internet", overlay=True, show=False,
+        TILES, attr=TILES_BY, name="Street map (online)", overlay=True, show=False,
         max_zoom=21, max_native_zoom=19,
     )  # fmt: skip
     CustomPane("ground", z_index=250).add_to(the_map)
@@ -147,7 +147,7 @@ def _page_data(ranking: gpd.GeoDataFrame, report: Report, look: Style) -> dict[s
         ],
         "pins": [[y, x, i] for i, (x, y) in enumerate(xy.tolist()) if verdict.iloc[i] != "unfit"],
         "groups": _list_card_groups(set(texts), report),
-        "absent": read_code_words().absent,
+        "absent": read_card_words().absent,
         "calls": ["yes", "check first", "no"],
         "accounting": list_accounting(report),
         "report": report.model_dump(mode="json"),
@@ -162,7 +162,7 @@ def _round_short(value: object) -> str:
 
 def _list_card_groups(there: set[str], report: Report) -> list[dict[str, Any]]:
     """Return a card's groups: the facts of each, what says how they are known, and from where."""
-    known, told = read_code_words(), facts_of_table(there)
+    known, told = read_card_words(), facts_of_table(there)
     made = []
     for key, title in known.groups.items():
         listed = [{"name": fact.name, "title": fact.title, "note": fact.note, "of": fact.of}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, RootModel
 from geo.contract.toml import parse_toml, validate_model
 from geo.errors import ConfigError
 from geo.model import (
+    CodeWords,
     Fact,
     Frozen,
     Fuel,
@@ -119,6 +120,15 @@ def working_space_m(volts_to_ground: float, condition: int) -> float:
         f"no row reaches {volts_to_ground:g} V to ground",
         "add the row of that voltage with its source",
     )
+
+
+@cache
+def read_code_words() -> dict[str, dict[str, CodeWords]]:
+    """Return the reader's words for every code, by the fact that holds the code."""
+    where = "geo/catalogue/evidence.toml"
+    return parse_toml(
+        RootModel[dict[str, dict[str, CodeWords]]], _text("evidence.toml"), where
+    ).root
 
 
 @cache

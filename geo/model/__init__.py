@@ -3,24 +3,39 @@
 Units end each name. Every model refuses keys it does not know, so a misspelled key is an error.
 """
 
-from geo.model.base import Frozen, NotNegative, OctaveBands, Positive, Share
+from geo.model.base import (
+    Frozen,
+    NotNegative,
+    OctaveBands,
+    Positive,
+    Share,
+)
 from geo.model.codes import (
     CRITERIA,
     LIMITING,
+    Access,
+    Binding,
     Criterion,
     FuelEvidence,
     GapClass,
     GapCover,
+    GoverningClass,
+    Governs,
     GridEvidence,
     HeadroomBasis,
     HeadroomCheck,
     HeadroomReading,
+    NoiseClass,
+    NoiseEvidence,
+    PadEvidence,
     PressureClass,
     ReceivingClass,
     ReceptorClass,
     Route,
+    SetbackEvidence,
     Structure,
     UseClass,
+    Verdict,
     ZoneClass,
 )
 from geo.model.equipment import (
@@ -35,10 +50,27 @@ from geo.model.equipment import (
     Spectrum,
     WorkingSpace,
 )
-from geo.model.gas import PipeMaterial, PipePressure, Pipes, PlantGas
-from geo.model.land_use import LandUse, Setback, Setbacks, Use, Zone
-from geo.model.market import Market
-from geo.model.noise import NoiseLimit, NoiseRule, NoiseRules
+from geo.model.gas import (
+    PipeMaterial,
+    PipePressure,
+    Pipes,
+    PlantGas,
+)
+from geo.model.land_use import (
+    LandUse,
+    Setback,
+    Setbacks,
+    Use,
+    Zone,
+)
+from geo.model.market import (
+    Market,
+)
+from geo.model.noise import (
+    NoiseLimit,
+    NoiseRule,
+    NoiseRules,
+)
 from geo.model.plan import (
     Assume,
     AssumedMain,
@@ -55,14 +87,28 @@ from geo.model.plan import (
     Score,
     Sites,
 )
-from geo.model.report import Report, SourceLine
-from geo.model.tables import Column, Fact, Layer, Needs, Raster, Screening
+from geo.model.report import (
+    Report,
+    SourceLine,
+)
+from geo.model.tables import (
+    CodeWords,
+    Column,
+    Fact,
+    Layer,
+    Needs,
+    Raster,
+    Screening,
+)
 
 __all__ = [
     "CRITERIA",
     "LIMITING",
+    "Access",
     "Assume",
     "AssumedMain",
+    "Binding",
+    "CodeWords",
     "Column",
     "Container",
     "Criterion",
@@ -78,6 +124,8 @@ __all__ = [
     "GapCover",
     "Gear",
     "Generator",
+    "GoverningClass",
+    "Governs",
     "GridEvidence",
     "GridPlan",
     "GroundFactors",
@@ -90,12 +138,15 @@ __all__ = [
     "Lone",
     "Market",
     "Needs",
+    "NoiseClass",
+    "NoiseEvidence",
     "NoiseLimit",
     "NoisePlan",
     "NoiseRule",
     "NoiseRules",
     "NotNegative",
     "OctaveBands",
+    "PadEvidence",
     "PadPlan",
     "PipeMaterial",
     "PipePressure",
@@ -115,6 +166,7 @@ __all__ = [
     "Separation",
     "SeparationRow",
     "Setback",
+    "SetbackEvidence",
     "Setbacks",
     "Share",
     "Sites",
@@ -123,6 +175,7 @@ __all__ = [
     "Structure",
     "Use",
     "UseClass",
+    "Verdict",
     "WorkingSpace",
     "Zone",
     "ZoneClass",

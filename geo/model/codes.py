@@ -34,5 +34,17 @@ HeadroomBasis = Literal[
 ]
 HeadroomReading = Literal["exactly", "between", "at most", "at least", "neither"]
 HeadroomCheck = Literal["no second answer", "cannot be compared", "contradict", "differ", "agree"]
+PadEvidence = Literal["buildings", "bare parcel", "edge of layer", "slope not known"]
+SetbackEvidence = Literal["zoning text", "plan's assumption"]
+Access = Literal["reached", "blocked", "no street side"]
+NoiseEvidence = Literal[
+    "receptors", "edge of layer", "no layer", "own dwelling", "use unknown", "ambient unknown",
+]  # fmt: skip
+NoiseClass = Literal["pass", "marginal", "fail", "not known"]
+Governs = Literal["plan", "local rule"]
+# Who may govern a site: the kinds of receptor, homes on the site, or somebody beyond the map.
+GoverningClass = ReceptorClass | Literal["own dwelling", "edge of layer"]
+Binding = Literal["pad", "noise", "fuel", "several", "cap"]
+Verdict = Literal["fit", "unfit", "unknown"]
 GapClass = Literal["short", "covered", "unknown"]
 GapCover = Literal["no gap", "yes", "no", "not known"]

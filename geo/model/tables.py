@@ -47,6 +47,22 @@ class Layer(Frozen):
         return "raster" in self.geometry
 
 
+class CodeWords(Frozen):
+    """The reader's words for one code.
+
+    Attributes:
+        title: On a card, in a list or in a legend.
+        phrase: In the middle of a sentence.
+        unknown: What nobody knows, after "We don't know".
+        unavailable: Why there is none, in the middle of a sentence.
+    """
+
+    title: str
+    phrase: str | None = None
+    unknown: str | None = None
+    unavailable: str | None = None
+
+
 class Fact(Frozen):
     """One published column: the reader's title, its unit and how many decimals it is given.
 

@@ -1,18 +1,20 @@
-"""What a reader is told before the first row: what is missing, and what was taken as given."""
+"""Write the notes at the top of a list: what is missing, and what the plan assumes."""
 
 from geo import catalogue
+from geo.contract.units import convert_units
 from geo.criteria.cost import economics
 from geo.criteria.fuel.mains import count_unusable_mains
 from geo.criteria.grid.records import count_unusable_records
 from geo.criteria.noise import rules
 from geo.criteria.noise.sound import sound_power_dba
 from geo.equipment import block
-from geo.model import Market, Plan, Screening
+from geo.model import Assume, Market, Plan, Screening
+from geo.ranking.sentences import format_feet
 from geo.screen import describe_noise_limits, list_missing_criteria, plan_fuels, plan_generator
 
 
 def count_records(given: Screening, plan: Plan) -> dict[str, int]:
-    """Count the records of grid and gas near sites that say less than they should, by why."""
+    """Count the grid and gas records near sites that cannot be used fully, by reason."""
     return {
         **count_unusable_records(given.layers, plan),
         **count_unusable_mains(given.layers),
@@ -20,47 +22,54 @@ def count_records(given: Screening, plan: Plan) -> dict[str, int]:
 
 
 def list_first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str, ...]:
-    """Say what a reader must know before the first row."""
+    """List what a reader must know before the first row.
+
+    Args:
+        given: The sites and the layers near them.
+        market: The market, with its note and noise rule.
+        plan: The plan.
+
+    Returns:
+        One sentence or two per note.
+    """
     lines = [market.note] if market.note else []
     missing = list_missing_criteria(given, plan)
     if "grid" in missing:
-        lines.append("Grid capacity is not published here: ranked on siting only.")
+        lines.append("No grid capacity is published here: sites are ranked on siting only.")
     if "fuel" in missing:
-        lines.append("No gas mains are mapped here: fuel weighs nothing.")
+        lines.append("No gas mains are mapped here: fuel does not count in the score.")
     if "noise" in missing:
-        lines.append("No neighbours are mapped here: noise is not known anywhere.")
+        lines.append("No neighbors are mapped here: noise is unknown everywhere.")
     if plan.pad.exclusions and "exclusions" not in given.layers:
-        lines.append("No flood zones or wetland are mapped here: none was kept clear of.")
+        lines.append("No flood zones or wetland are mapped here, so none could be avoided.")
     if plan.pad.slope_most is not None and "elevation" not in given.rasters:
-        lines.append(
-            "No ground heights are mapped here: how steep the ground is was not looked at."
-        )
+        lines.append("No ground heights are mapped here, so steep ground could not be avoided.")
     unread = int(given.sites["setback_front_m"].isna().sum())
     if unread:
         lines.append(
-            f"The zoning text of {unread:,} of {len(given.sites):,} sites was not read: their "
+            f"The zoning text was not read for {unread:,} of {len(given.sites):,} sites: their "
             "setbacks are the plan's assumption."
         )
     if "buildings" not in given.layers:
         lines.append(
-            "No building footprints here: the fit was tested against the bare parcel, and nothing "
-            "screens the sound."
+            "No building footprints are available here: space was tested on empty lots, and no "
+            "building screens the sound."
         )
     else:
         heights = given.layers["buildings"]["height_m"]
         if heights.isna().any():
             lines.append(
-                f"{heights.isna().sum():,} of {len(heights):,} buildings near sites have no height "
-                "on record: they screen no sound."
+                f"{heights.isna().sum():,} of {len(heights):,} buildings near sites have no "
+                "recorded height: they are assumed to screen no sound."
             )
     lines += _record_notes(given, plan)
-    lines.append(f"Noise is held to {describe_noise_limits(market, plan)}.")
+    lines.append(f"Noise limits applied: {describe_noise_limits(market, plan)}.")
     rule = rules.market_noise_rule(market)
     relative = rule is not None and any(row.above_ambient_db is not None for row in rule.limits)
     if relative and "ambient" not in given.rasters and plan.assume.ambient_dba is None:
         lines.append(
-            "The local noise limit rests on the ambient level, which is not published here: what a "
-            "site carries is a bound until somebody measures it."
+            "The local noise limit depends on the ambient noise level, which is not published "
+            "here. Until somebody measures it, we don't know how many generators fit."
         )
     return tuple(lines)
 
@@ -78,169 +87,200 @@ def _record_notes(given: Screening, plan: Plan) -> list[str]:
 
 
 def list_assumptions(market: Market, plan: Plan) -> tuple[str, ...]:
-    """List what the plan takes as given, for the reader."""
-    machine = plan_generator(plan)
-    noise, ground, rule = plan.noise, plan.noise.ground, rules.market_noise_rule(market)
-    factors = (
-        f"ground factors {ground.source:g}, {ground.middle:g} and {ground.receiver:g} "
-        "(0 hard, 1 porous)"
-        if noise.ground_method == "7.3.1"
-        else "porous ground by mean height (7.3.2)"
-    )
+    """List what the plan assumes, for the reader."""
+    rule = rules.market_noise_rule(market)
     lines = [
-        (
-            f"{machine.title}: {machine.power_kw:g} kW, {machine.level_dba:g} dB(A) at "
-            f"{machine.level_distance_m:g} m ({machine.source})"
-        ),
-        (
-            f"Sound power {sound_power_dba(machine):.1f} dB(A), spread over octaves as "
-            f"{catalogue.read_spectra()[machine.spectrum].title}; "
-            f"{catalogue.read_spectra()[machine.spectrum].source}."
-        ),
-        (
-            f"Noise by ISO 9613-2:{noise.edition}, downwind, {noise.temperature_c:g} C and "
-            f"{noise.humidity_pct:g} % humidity, {factors}; machines "
-            f"{noise.source_height_m:g} m high, heard {noise.receptor_height_m:g} m above the "
-            f"ground at lot lines and {noise.facade_height_m:g} m at facades; walls give back "
-            f"{1 - noise.wall_absorption:.0%}. The standard's own accuracy is 3 dB; "
-            "conformity.html beside this map holds the program to the standard's test cases."
-        ),
+        *_generator_assumptions(plan),
+        *_noise_assumptions(plan),
         *([f"{rule.title}: {rule.note} ({rule.source})."] if rule is not None else []),
         (
-            f"{plan.fuel.usable_share:.0%} of what a gas main carries when empty is taken to be "
-            "free; public data cannot show spare capacity."
+            f"A gas main is assumed to have {plan.fuel.usable_share:.0%} of its empty capacity to "
+            "spare; public data cannot show spare capacity."
         ),
         *_main_assumptions(plan),
         *_pad_assumptions(plan),
         *_grid_assumptions(plan),
         (
-            f"{machine.title} turns {machine.efficiency:.0%} of the fuel's "
-            f"{'higher' if machine.efficiency_basis == 'HHV' else 'lower'} heating value into "
-            f"power ({machine.efficiency_source}). It gives less on a day of {plan.summer_c:g} C "
-            f"and in thin air ({machine.derating.source}); {plan.spares} spares."
-        ),
-        (
-            f"Stored fuel scores like a main {plan.fuel.storage_as_far_as_m:g} m away; up to "
-            f"{plan.fuel.containers_most} tanks stand side by side."
+            f"Stored fuel scores like a gas main {format_feet(plan.fuel.storage_as_far_as_m)} "
+            f"away; up to {plan.fuel.containers_most} tanks stand side by side."
         ),
         *_storage_assumptions(plan),
+        *_missing_fact_assumptions(plan.assume),
     ]
-    taken = plan.assume
-    if taken.main_at_sign is not None:
-        main = taken.main_at_sign
-        lines.append(
-            f"Where leaks or stations show a gas main: {main.diameter_in:g} in {main.material}, "
-            f"{main.pressure_class} pressure."
-        )
-    if taken.main_size is not None:
-        main = taken.main_size
-        lines.append(
-            f"Where a main's size or class is missing: {main.diameter_in:g} in {main.material}, "
-            f"{main.pressure_class} pressure."
-        )
-    if taken.bare_parcel:
-        lines.append("Where buildings are not mapped, none stands in the way.")
-    if taken.own_dwelling_at_m is not None:
-        lines.append(f"Homes on a site itself stand {taken.own_dwelling_at_m:g} m from the pad.")
-    if taken.ambient_dba is not None:
-        lines.append(f"Where the ambient level is not known: {taken.ambient_dba:g} dB(A).")
-    lines += [f"Lever, {lever.title}: {lever.source}" for lever in plan.levers.values()]
+    lines += [f"{lever.title}: {lever.source}." for lever in plan.levers.values()]
     return tuple(lines)
 
 
 def list_estimates(plan: Plan) -> tuple[str, ...]:
-    """List the plan's estimates of time and money, each with its source and age."""
+    """List the plan's estimates of time and cost, each with its source and date."""
     return tuple(economics.describe_estimates(plan, plan_fuels(plan)))
 
 
+def _generator_assumptions(plan: Plan) -> list[str]:
+    generator = plan_generator(plan)
+    basis = "higher" if generator.efficiency_basis == "HHV" else "lower"
+    return [
+        (
+            f"{generator.title}: {generator.power_kw:g} kW, {generator.level_dba:g} dB(A) at "
+            f"{format_feet(generator.level_distance_m)} ({generator.source})."
+        ),
+        (
+            f"{generator.title} converts {generator.efficiency:.0%} of the fuel's {basis} heating "
+            f"value into power ({generator.efficiency_source}). It produces less at "
+            f"{_fahrenheit(plan.summer_c)} and at high altitude ({generator.derating.source}). "
+            f"Spare generators: {plan.spares}."
+        ),
+    ]
+
+
+def _noise_assumptions(plan: Plan) -> list[str]:
+    generator, noise, ground = plan_generator(plan), plan.noise, plan.noise.ground
+    spectrum = catalogue.read_spectra()[generator.spectrum]
+    factors = (
+        f"ground factors {ground.source:g}, {ground.middle:g} and {ground.receiver:g} "
+        "(0 hard, 1 porous)"
+        if noise.ground_method == "7.3.1"
+        else "porous ground, by its mean height (clause 7.3.2)"
+    )
+    return [
+        (
+            f"Sound power {sound_power_dba(generator):.1f} dB(A), with the spectrum of an "
+            f"{spectrum.title} ({spectrum.source})."
+        ),
+        (
+            f"Noise by ISO 9613-2:{noise.edition}, downwind, {_fahrenheit(noise.temperature_c)} "
+            f"and {noise.humidity_pct:g}% humidity, {factors}. Generators are "
+            f"{format_feet(noise.source_height_m)} high; receivers are "
+            f"{format_feet(noise.receptor_height_m)} above the ground at lot lines and "
+            f"{format_feet(noise.facade_height_m)} at facades. Walls reflect "
+            f"{1 - noise.wall_absorption:.0%}. The standard's own accuracy is 3 dB; "
+            "conformity.html beside this map compares the program with the standard's test cases."
+        ),
+    ]
+
+
 def _grid_assumptions(plan: Plan) -> list[str]:
-    """Say what is assumed of the grid."""
     grid = plan.grid
     return [
-        f"MVA count as MW at power factor {grid.power_factor:g} where none is published.",
+        f"MVA are converted to MW at power factor {grid.power_factor:g} if none is published.",
         (
-            "Firm capacity, where only transformer banks are known, is what is left with the "
-            f"largest one out, at {grid.cyclic_factor:g} times its nameplate, at best "
-            f"{grid.cyclic_factor_most:g}."
+            "If only transformer banks are known, firm capacity is the nameplate of the banks that "
+            f"remain with the largest one out, times {grid.cyclic_factor:g} (best case "
+            f"{grid.cyclic_factor_most:g})."
         ),
         (
-            f"Of several rows of one feeder within {grid.feeder_reach_m:g} m the {grid.fold} is "
-            "taken; a substation bounds the parcels that it is nearest to from above."
+            f"If a feeder has several records within {format_feet(grid.feeder_reach_m)}, the "
+            f"{grid.fold} counts. A substation gives an upper limit for the sites nearest to it."
         ),
-        "Hosting capacity is for generation, and never answers for load.",
+        "Hosting capacity is for generation and is never used as load headroom.",
     ]
 
 
 def _main_assumptions(plan: Plan) -> list[str]:
-    """Say what is assumed of gas mains and of plants."""
-    pipes, gas_of = catalogue.read_pipes(), catalogue.read_plants()
-    falls = "; ".join(
-        f"{name} {rule.inlet_psig:g} to {rule.outlet_psig:g} psig"
+    pipes = catalogue.read_pipes()
+    pressures = "; ".join(
+        f"{name} pressure {rule.inlet_psig:g} to {rule.outlet_psig:g} psig"
         if rule.outlet_psig is not None
-        else f"{name} {rule.fall_inwc_per_1000ft:g} inch of water each 1000 ft"
+        else f"{name} pressure {rule.fall_inwc_per_1000ft:g} inches of water per 1,000 ft"
         for name, rule in pipes.pressure.items()
     )
+    length_mi = convert_units(plan.fuel.main_length_m, "m", "mi")
     plastic = pipes.material["polyethylene"]
     return [
         (
-            f"A main carries what its pressure drives over {plan.fuel.main_length_m:,.0f} m: "
-            f"{falls}. Steel is taken as schedule 40, polyethylene as SDR {plastic.sdr:g}, other "
-            "mains as wide inside as their nominal size."
+            f"A gas main carries what its pressure drives over {length_mi:g} "
+            f"mile{'' if length_mi == 1 else 's'}: {pressures}. Steel is schedule 40, "
+            f"polyethylene is SDR {plastic.sdr:g}, and other mains are as wide inside as their "
+            "nominal size."
         ),
         *(
-            f"Gas of {name} whose methane is not told is {one.methane_lo:.0%} to "
-            f"{one.methane_hi:.0%} methane ({one.source})."
-            for name, one in gas_of.items()
+            f"If a plant does not state its methane, {fuel} is {gas.methane_lo:.0%} to "
+            f"{gas.methane_hi:.0%} methane ({gas.source})."
+            for fuel, gas in catalogue.read_plants().items()
         ),
-        f"Ground whose height is not mapped lies at {plan.altitude_m:g} m.",
+        f"Ground of unknown elevation is at {format_feet(plan.altitude_m)}.",
     ]
 
 
 def _pad_assumptions(plan: Plan) -> list[str]:
-    """Say what is assumed of the ground, and of how machines stand on it."""
-    machine, pad = plan_generator(plan), plan.pad
-    pressure = machine.mass_kg / (machine.length_m * machine.width_m)
-    yards = [
-        f"{zone} zones {one.front_m:.1f} m in front, {one.side_m:.1f} beside, {one.rear_m:.1f} "
-        f"behind, {one.home_m:.1f} next to homes"
-        for zone, one in sorted(pad.setbacks.items())
+    generator, pad = plan_generator(plan), plan.pad
+    body_ft2 = convert_units(generator.length_m * generator.width_m, "m2", "ft2")
+    mass_lb = convert_units(generator.mass_kg, "kg", "lb")
+    setbacks = [
+        f"{zone.replace('_', ' ')} zones {format_feet(setback.front_m)} in front, "
+        f"{format_feet(setback.side_m)} at the sides, {format_feet(setback.rear_m)} at the rear, "
+        f"{format_feet(setback.home_m)} next to homes"
+        for zone, setback in sorted(pad.setbacks.items())
     ]
     lines = [
         (
-            f"Setbacks where the zoning text was not read, assumed: {'; '.join(yards)}. Where it "
-            f"was, as it asks of a structure that is {pad.structure}."
+            f"Setbacks are assumed where the zoning text was not read: {'; '.join(setbacks)}. "
+            f"Where it was read, a generator counts as a structure of the kind: {pad.structure}."
         ),
         (
-            f"{pad.building_clearance_m:g} m to buildings (NFPA 37, openings and combustible "
-            f"walls); aisles of {pad.service_m:g} m, and of "
-            f"{block.electrical_aisle_m(machine, plan):g} m at the electrical ends (NEC 110.26, "
-            f"{machine.volts_to_ground:g} V to ground, condition {pad.electrical_condition})."
+            f"{format_feet(pad.building_clearance_m)} to buildings (NFPA 37, openings and "
+            f"combustible walls); aisles of {format_feet(pad.service_m)}, and of "
+            f"{format_feet(block.electrical_aisle_m(generator, plan))} at the electrical ends (NEC "
+            f"110.26, {generator.volts_to_ground:g} V to ground, condition "
+            f"{pad.electrical_condition})."
         ),
         (
-            f"{machine.mass_kg:g} kg on {machine.length_m * machine.width_m:.2f} m2: "
-            f"{pressure:.0f} kg/m2. Machines stand on the ground; roofs are not screened."
+            f"{mass_lb:,.0f} lb on {body_ft2:.0f} sq ft: {mass_lb / body_ft2:.0f} lb per sq ft. "
+            "Generators stand on the ground; roofs are not screened."
         ),
     ]
-    if machine.gear is not None:
+    if generator.gear is not None:
         lines.append(
-            f"A cabinet stands in a machine's place for every {machine.gear.machines} machines. "
-            f"{machine.gear.source}."
+            "An electrical cabinet takes a generator's place for every "
+            f"{generator.gear.machines} generators. {generator.gear.source}."
         )
     if pad.slope_most is not None:
-        lines.append(f"Ground steeper than {pad.slope_most:.0%} is left alone.")
+        lines.append(f"Nothing is placed on ground steeper than {pad.slope_most:.0%}.")
     return lines
 
 
 def _storage_assumptions(plan: Plan) -> list[str]:
-    """Say what is assumed of each stored fuel of the plan."""
     lines = []
-    for one in plan_fuels(plan):
-        if one.id in plan.fuel.delivered and "storage" in one.routes:
-            rule = catalogue.read_separations()[plan.fuel.separation[one.id]]
-            boils = plan.fuel.vaporiser and one.storage_unit == "gal"
+    for fuel in plan_fuels(plan):
+        if fuel.id in plan.fuel.delivered and "storage" in fuel.routes:
+            rule = catalogue.read_separations()[plan.fuel.separation[fuel.id]]
+            vaporizer = plan.fuel.vaporiser and fuel.storage_unit == "gal"
             lines.append(
-                f"{one.title.capitalize()} lasts {plan.fuel.autonomy_days[one.id]:g} days between "
-                f"deliveries{', through a vaporiser' if boils else ''}; kept clear by "
-                f"{rule.title} of {rule.edition}. {rule.source}."
+                f"{fuel.title.capitalize()} lasts {plan.fuel.autonomy_days[fuel.id]:g} days "
+                f"between deliveries{', with a vaporizer' if vaporizer else ''}. Tanks keep the "
+                f"distances of {rule.title}, {rule.edition}. {rule.source}."
             )
     return lines
+
+
+def _missing_fact_assumptions(assume: Assume) -> list[str]:
+    """List what the plan assumes where a fact is missing."""
+    lines = []
+    for main, place in (
+        (assume.main_at_sign, "Where leaks or stations suggest a gas main"),
+        (assume.main_size, "Where a main's size or pressure class is missing"),
+    ):
+        if main is not None:
+            lines.append(
+                f"{place}, it is assumed to be {main.diameter_in:g}-inch {main.material} at "
+                f"{main.pressure_class} pressure."
+            )
+    if assume.bare_parcel:
+        lines.append("Where buildings are not mapped, none is assumed to be in the way.")
+    if assume.own_dwelling_at_m is not None:
+        distance = format_feet(assume.own_dwelling_at_m)
+        lines.append(f"Homes on a site itself are assumed to be {distance} from the pad.")
+    if assume.ambient_dba is not None:
+        lines.append(
+            f"Where the ambient noise level is unknown, {assume.ambient_dba:g} dB(A) is assumed."
+        )
+    return lines
+
+
+def _fahrenheit(celsius: float) -> str:
+    """Return a temperature in degrees Fahrenheit.
+
+    >>> _fahrenheit(32)
+    '90 °F'
+    """
+    return f"{celsius * 9 / 5 + 32:.0f} °F"

@@ -244,7 +244,7 @@ def _add_texts(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     )
     share = (100 * ranking["known_share"]).round().astype(int).astype(str)
     ranking["confidence"] = [
-        f"{word} ({percent} % known{', with assumptions' if taken else ''})"
+        f"{word} (data {percent}% complete{', some assumed' if taken else ''})"
         for word, percent, taken in zip(grade, share, assumed, strict=True)
     ]
     rows = ranking.drop(columns=["geometry", *catalogue.SHAPE_COLUMNS]).to_dict("records")

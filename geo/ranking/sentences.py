@@ -1,287 +1,274 @@
-"""Say in plain words what a site carries, what limits it and what would lift it.
+"""Say in plain American English what fits on a site, what limits it, and how to fit more.
 
-Rows in, text out. The reader's words: carries, gap, what limits it; never the code's.
+A row of the ranking goes in, text comes out. The words for codes are in
+geo/catalogue/evidence.toml. Feet, square feet and MW are the reader's units.
 """
 
 import math
 from collections.abc import Callable
 from typing import Any
 
+from geo.catalogue import read_code_words
+from geo.contract.units import convert_units
 from geo.model import Plan
-
-WHO = {
-    "home": "a home",
-    "school": "a school",
-    "day_care": "a day-care centre",
-    "hospital": "a hospital",
-    "clinic": "a clinic",
-    "elderly": "a home for the elderly",
-    "hotel": "a hotel",
-    "worship": "a place of worship",
-    "park": "a park",
-    "commercial": "a business",
-    "industrial": "an industrial neighbour",
-    "own dwelling": "the homes on the site",
-    "unknown": "a lot of unknown use",
-    "edge of layer": "the edge of what is mapped",
-}
-FUEL_UNKNOWN = {
-    "main of unknown size": "the size or pressure of the gas main",
-    "sign of a main": "whether a gas main is in the street, and its size",
-    "edge of layer": "where the gas mains run: they are not mapped this far",
-    "no layer": "where the gas mains run: nobody has published them",
-    "main": "what other gas mains nearby carry, or what this one is made of",
-    "territory and transmission line": "where the gas utility's mains run, and their size",
-    "territory": "where the gas utility's mains run, and their size",
-    "storage": "whether buildings leave room for the tank",
-    "plant on the site": "how much gas the plant has to spare",
-    "plant by pipe": "how much gas the plant has to spare",
-}
-NO_FUEL = {
-    "no main": "no gas main within reach",
-    "no territory": "no gas utility serves this place",
-    "no delivery": "the plan names nobody who delivers it",
-    "no plant": "no plant within reach",
-    "plant too far": "no plant within reach",
-    "plant, place by county only": "no plant known to be within reach",
-    "no layer": "nothing is published of where it can be had",
-}
-NOISE_UNKNOWN = {
-    "edge of layer": "who lives beyond the edge of what is mapped",
-    "own dwelling": "where on the lot its own homes are",
-    "no layer": "who lives nearby: no neighbours are mapped",
-    "use unknown": "whether anybody lives on the lots nearby whose use is not on record",
-    "ambient unknown": "how loud the night is there already, on which the local limit rests",
-}
-NO_WAY = {
-    "blocked": "No clear way leads to the pad from the street",
-    "no street side": "The lot has no line on a street",
-}
-PAD_UNKNOWN = {
-    "bare parcel": "where the buildings stand",
-    "edge of layer": "whether floods or wetland reach here: they are not mapped this far",
-    "slope not known": "how steep the ground is: no heights are mapped on part of it",
-}
 
 Row = dict[str, Any]
 
+# Below this many feet, a distance is given with one decimal.
+WHOLE_FEET = 20.0
+
 
 def format_ordinal(number: int) -> str:
-    """Return a count as a place: 1st, 2nd, 3rd, 4th, 11th, 21st."""
+    """Return a count as an ordinal.
+
+    >>> [format_ordinal(number) for number in (1, 2, 3, 11, 21)]
+    ['1st', '2nd', '3rd', '11th', '21st']
+    """
     ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
 def format_power(kw: float) -> str:
-    """Return a power as a reader says it: 800 kW, 1 MW, 1.2 MW.
+    """Return a power in kW below 1 MW, and in MW from there on.
 
-    Worked: 1200 kW is "1.2 MW".
+    >>> format_power(800), format_power(1200)
+    ('800 kW', '1.2 MW')
     """
     return f"{kw:g} kW" if kw < 1000 else f"{round(kw / 1000, 2):g} MW"
 
 
 def format_machines(count: int) -> str:
-    """Return "1 generator" or "6 generators"."""
+    """Return a number of generators.
+
+    >>> format_machines(1), format_machines(6)
+    ('1 generator', '6 generators')
+    """
     return f"{count} generator{'' if count == 1 else 's'}"
+
+
+def format_feet(meters: float) -> str:
+    """Return a distance in feet, with one decimal where it is short.
+
+    >>> format_feet(17.5), format_feet(0.4)
+    ('57 ft', '1.3 ft')
+    """
+    feet = convert_units(meters, "m", "ft")
+    return f"{feet:,.{1 if feet < WHOLE_FEET else 0}f} ft"
 
 
 def describe_limit(row: Row, plan: Plan) -> str:
     """Say in a few words what limits the site."""
     if row["binding"] == "cap":
-        return f"nothing: the plan stops at {plan.cap}"
-    parts = [_LIMITS[name](row) for name in str(row["binding_set"]).split(" and ")]
-    return "; ".join(parts)
+        return f"None; capped at {plan.cap} by the plan"
+    return "; ".join(_limits(row))
 
 
 def describe_levers(row: Row, plan: Plan) -> str | None:
-    """Say what would let the site carry more: a lever that does, or what is worth finding out."""
+    """Say how more generators could fit: by a lever, or by finding out what is unknown."""
     parts = []
     lever = row["lift_lever"]
-    sure = row["lift_n"] if _known(row["lift_n"]) else 0
+    certain = row["lift_n"] if _is_known(row["lift_n"]) else 0
     if isinstance(lever, str):
         known = plan.levers.get(lever)
-        title = known.title if known else f"{lever.replace('_', ' ')} instead"
+        title = known.title if known else f"Use {lever.replace('_', ' ')}"
         parts.append(f"{title}: {format_machines(int(row['lift_n']))}")
     unknown = list_unknowns(row)
     if row["n_hi"] > row["n_lo"] and unknown:
-        parts.append(f"finding out {' and '.join(unknown)}: up to {int(row['n_hi'])}")
-    elif row["other_n_hi"] > max(row["other_n_lo"], row["n_hi"], sure):
-        what, most = FUEL_UNKNOWN[row["other_evidence"]], int(row["other_n_hi"])
-        parts.append(f"finding out {what}: up to {most} on {row['other_title']}")
+        most = format_machines(int(row["n_hi"]))
+        parts.append(f"Find out {' and '.join(unknown)}: up to {most}")
+    elif row["other_n_hi"] > max(row["other_n_lo"], row["n_hi"], certain):
+        what = read_code_words()["fuel_evidence"][row["other_evidence"]].unknown
+        most = format_machines(int(row["other_n_hi"]))
+        parts.append(f"Find out {what}: up to {most} on {row['other_title']}")
     return "; ".join(parts) or None
 
 
 def list_unknowns(row: Row) -> list[str]:
-    """List what is not known and stands between the worst and the best answer."""
-    found = []
+    """List the unknown facts that separate the worst case from the best case."""
+    words = read_code_words()
+    unknowns = []
     if row["fuel_n_lo"] < row["fuel_n_hi"]:
-        found.append(FUEL_UNKNOWN[row["fuel_evidence"]])
-    if row["noise_evidence"] in NOISE_UNKNOWN and row["noise_unsure"]:
-        what = NOISE_UNKNOWN[row["noise_evidence"]]
-        if _known(row["ambient_needed_dba"]):
-            what += f" ({row['ambient_needed_dba']:.0f} dB(A) would do for one generator)"
-        found.append(what)
+        unknowns.append(words["fuel_evidence"][row["fuel_evidence"]].unknown)
+    noise = words["noise_evidence"][row["noise_evidence"]].unknown
+    if noise is not None and row["noise_unsure"]:
+        if _is_known(row["ambient_needed_dba"]):
+            noise += f" ({row['ambient_needed_dba']:.0f} dB(A) would allow one generator)"
+        unknowns.append(noise)
     if row["pad_lo"] < row["pad_n"]:
-        found.append(PAD_UNKNOWN[row["pad_evidence"]])
-    return found
+        unknowns.append(words["pad_evidence"][row["pad_evidence"]].unknown)
+    return [unknown for unknown in unknowns if unknown is not None]
 
 
 def write_sentence(row: Row, plan: Plan) -> str:
-    """Say in one or two plain sentences what the site carries and what the grid leaves."""
-    text = f"{_carries(row, plan)} {_grid(row, plan)}"
+    """Say in a few plain sentences what fits on the site, and what the grid lacks."""
+    text = f"{_fits(row, plan)} {_grid(row, plan)}"
     if row["headroom_check"] == "contradict":
         text += f" {_contradiction(row)}"
-    if row["access"] in NO_WAY:
-        text += f" {NO_WAY[row['access']]}."
+    access = read_code_words()["access"].get(row["access"])
+    if access is not None and access.phrase is not None:
+        text += f" {access.phrase}."
     if isinstance(row["assumed"], str):
         text += f" Assumed: {row['assumed']}."
     return text
 
 
-def _carries(row: Row, plan: Plan) -> str:
+def _fits(row: Row, plan: Plan) -> str:
     lo, hi, fuel = int(row["n_lo"]), int(row["n_hi"]), row["fuel_title"]
     if hi == 0:
-        return f"Carries none ({describe_limit(row, plan)})."
+        return f"Fits no generators ({'; '.join(map(_lower_first, _limits(row)))})."
     if lo == 0:
         return (
-            f"Carries up to {format_machines(hi)} ({format_power(row['power_hi_kw'])}) on {fuel}, "
-            f"or none: not known is {' and '.join(list_unknowns(row))}."
+            f"Fits up to {format_machines(hi)} ({format_power(row['power_hi_kw'])}) on {fuel}, "
+            f"or none: we don't know {' and '.join(list_unknowns(row))}."
         )
-    size = format_power(row["power_lo_kw"])
-    more = f", up to {hi} at best" if hi > lo else ""
-    return f"Carries {format_machines(lo)} ({size}) on {fuel}{more}; {_next(row, plan)}."
+    power = format_power(row["power_lo_kw"])
+    best = f", up to {hi} in the best case" if hi > lo else ""
+    return f"Fits {format_machines(lo)} ({power}) on {fuel}{best}; {_next(row, plan)}."
 
 
 def _next(row: Row, plan: Plan) -> str:
+    """Say what stops one more generator."""
     lo = int(row["n_lo"])
-    a_next = f"{'an' if lo + 1 in (8, 11, 18) else 'a'} {format_ordinal(lo + 1)}"
+    another = f"{'an' if lo + 1 in (8, 11, 18) else 'a'} {format_ordinal(lo + 1)}"
     if row["binding"] == "cap":
-        return f"the plan stops at {plan.cap}"
-    if row["binding"] == "noise" and _known(row["level_next_dba"]):
-        where = _hearer(row, "next_receptor")
+        return f"capped at {plan.cap} by the plan"
+    if row["binding"] == "noise" and _is_known(row["level_next_dba"]):
+        place = _receptor(row, "next_receptor")
         level, over = row["level_next_dba"], row["noise_short_by_db"]
-        limit_dba = f", {over:.1f} over its limit" if _known(over) else ""
-        return f"{a_next} would reach {level:.1f} dB(A) at {where}{limit_dba}"
+        excess = f", {over:.1f} dB over its limit" if _is_known(over) else ""
+        return f"{another} would reach {level:.1f} dB(A) at {place}{excess}"
     if row["binding"] == "pad":
-        return f"{a_next} finds no room: {_no_room(row)}"
+        return f"there is no space for {another}: {_no_space(row)}"
     if row["binding"] == "fuel":
-        return f"{a_next} would need more fuel: {_fuel_limit(row)}"
-    return f"{a_next} is stopped by {describe_limit(row, plan)}"
+        return f"{another} would need more fuel: {_fuel_limit(row)}"
+    return f"limited by {' and '.join(map(_lower_first, _limits(row)))}"
 
 
-def _hearer(row: Row, which: str = "receptor") -> str:
-    who = WHO.get(row[f"{which}_class"], "the nearest neighbour")
-    away, wind = row[f"{which}_distance_m"], row[f"{which}_direction"]
-    if not _known(away):
-        return who
-    return f"{who} {away:.1f} m{f' {wind}' if isinstance(wind, str) else ''}"
+def _limits(row: Row) -> list[str]:
+    return [_LIMITS[name](row) for name in str(row["binding_set"]).split(" and ")]
+
+
+def _receptor(row: Row, which: str = "receptor") -> str:
+    """Return who is affected, how far away and in which direction."""
+    receptor = _receptor_phrase(row[f"{which}_class"])
+    distance_m, direction = row[f"{which}_distance_m"], row[f"{which}_direction"]
+    if not _is_known(distance_m):
+        return receptor
+    towards = f" {direction.replace('-', '')}" if isinstance(direction, str) else " away"
+    return f"{receptor} {format_feet(distance_m)}{towards}"
+
+
+def _receptor_phrase(receptor_class: object) -> str:
+    words = read_code_words()["receptor_class"].get(str(receptor_class))
+    return words.phrase if words and words.phrase else "the nearest neighbor"
 
 
 def _noise_limit(row: Row) -> str:
-    blind = ("own dwelling", "no layer", "ambient unknown", "use unknown")
-    if row["noise_evidence"] in blind and row["noise_unsure"]:
-        return f"noise: not known is {NOISE_UNKNOWN[row['noise_evidence']]}"
-    if row["noise_n"] == 0 and _known(row["margin_worst_db"]):
+    evidence = row["noise_evidence"]
+    undecided = ("own dwelling", "no layer", "ambient unknown", "use unknown")
+    if evidence in undecided and row["noise_unsure"]:
+        return f"Noise: we don't know {read_code_words()['noise_evidence'][evidence].unknown}"
+    if row["noise_n"] == 0 and _is_known(row["margin_worst_db"]):
         over = -float(row["margin_worst_db"])
-        who = WHO.get(row["alone_class"], "the nearest neighbour")
-        return f"noise: one generator is {over:.1f} dB too loud at {who}, at every place tried"
-    return f"noise at {_hearer(row)}"
+        receptor = _receptor_phrase(row["alone_class"])
+        return f"Noise: one generator is {over:.1f} dB too loud at {receptor}, anywhere on the lot"
+    return f"Noise at {_receptor(row)}"
 
 
-def _no_room(row: Row) -> str:
+def _no_space(row: Row) -> str:
     if row["pad_lo"] < row["pad_n"]:
-        return f"not known is {PAD_UNKNOWN[row['pad_evidence']]}"
+        unknown = read_code_words()["pad_evidence"][row["pad_evidence"]].unknown
+        return f"we don't know {unknown}"
     if row["pad_n"] > row["n_lo"]:
-        return "what ground there is lies too near the neighbours"
+        return "the open ground is too close to neighbors"
     if row["ground_area_m2"] == 0:
         return "setbacks, buildings and exclusions leave no ground"
-    if _known(row["pad_short_by_m"]):
-        return f"setbacks, clearances and exclusions are {row['pad_short_by_m']:.1f} m too tight"
-    if row["pad_evidence"] == "bare parcel" and _known(row["open_area_m2"]):
-        return f"the building on record leaves {row['open_area_m2']:.0f} m2 of the lot"
+    if _is_known(row["pad_short_by_m"]):
+        short = format_feet(row["pad_short_by_m"])
+        return f"setbacks, clearances and exclusions leave {short} too little"
+    if row["pad_evidence"] == "bare parcel" and _is_known(row["open_area_m2"]):
+        open_ft2 = convert_units(float(row["open_area_m2"]), "m2", "ft2")
+        return f"the recorded building leaves {open_ft2:,.0f} sq ft of the lot"
     return "clearances leave too little ground"
 
 
 def _fuel_limit(row: Row) -> str:
-    evidence = row["fuel_evidence"]
-    if row["fuel_n_lo"] < row["fuel_n_hi"] and evidence in FUEL_UNKNOWN:
-        return f"not known is {FUEL_UNKNOWN[evidence]}"
-    if evidence in NO_FUEL:
-        return NO_FUEL[evidence]
-    if evidence == "storage":
-        if not _known(row["storage_capacity"]):
-            return f"no {row['fuel_title']} tank fits with its separation distances"
+    words = read_code_words()["fuel_evidence"][row["fuel_evidence"]]
+    if row["fuel_n_lo"] < row["fuel_n_hi"] and words.unknown is not None:
+        return f"we don't know {words.unknown}"
+    if words.unavailable is not None:
+        return words.unavailable
+    if row["fuel_evidence"] == "storage":
+        if not _is_known(row["storage_capacity"]):
+            return f"no {row['fuel_title']} tank fits with its clearances"
         return f"{_tanks(row)} beside the generators"
-    return _spare(row)
+    return _spare_fuel(row)
 
 
-def _spare(row: Row) -> str:
-    """Say what a main or a plant has to spare."""
-    if not _known(row["fuel_capacity"]):
+def _spare_fuel(row: Row) -> str:
+    """Say what a main or a plant can spare."""
+    if not _is_known(row["fuel_capacity"]):
         return "gas"
-    have = f"{row['fuel_capacity']:,.0f} {row['fuel_unit']}"
+    capacity = f"{row['fuel_capacity']:,.0f} {row['fuel_unit']}"
     if str(row["fuel_evidence"]).startswith("plant"):
-        return f"{row['plant_name'] or 'the plant'} has {have} to spare"
-    size, pressure = row["main_diameter_in"], row["main_pressure_class"]
-    if _known(size) and isinstance(pressure, str):
-        where = f"the {size:g} in {pressure}-pressure main {row['main_distance_m']:.0f} m away"
+        return f"{row['plant_name'] or 'the plant'} can spare {capacity}"
+    size_in, pressure = row["main_diameter_in"], row["main_pressure_class"]
+    if _is_known(size_in) and isinstance(pressure, str):
+        distance = format_feet(row["main_distance_m"])
+        main = f"the {size_in:g}-inch {pressure}-pressure main {distance} away"
     else:
-        where = "the main taken to be there"
-    return f"{where} spares {have}"
+        main = "the assumed gas main"
+    return f"{main} can spare {capacity}"
 
 
 def _tanks(row: Row) -> str:
     count, unit = int(row["storage_count"]), row["storage_unit"]
     each = f"{row['storage_capacity'] / count:,.0f} {unit}"
     if count == 1:
-        return f"one tank of {each} is the most that fits"
-    return f"{count} tanks of {each} are the most that fit"
+        return f"no more than one tank of {each} fits"
+    return f"no more than {count} tanks of {each} fit"
 
 
 def _grid(row: Row, plan: Plan) -> str:
     target = format_power(plan.target_kw)
     lo, hi = float(row["shortfall_lo_kw"]), float(row["shortfall_hi_kw"])
     if row["gap_class"] == "covered":
-        return f"The grid already carries {target}."
+        return f"The grid can already supply {target}."
     if row["gap_class"] == "unknown":
         if row["grid_evidence"] == "substation":
-            return f"Whether the grid carries {target} here is not known: its substation could."
-        return f"What the grid can carry here is not known; the target is {target}."
+            return (
+                f"We don't know whether the grid can supply {target} here; the nearest substation "
+                "could."
+            )
+        return f"We don't know what the grid can supply here; the target is {target}."
+    needed = format_machines(int(row["needed_hi"]))
+    if row["needed_lo"] != row["needed_hi"]:
+        needed = f"{row['needed_lo']:.0f} to {needed}"
     if lo == hi == plan.target_kw:
-        return f"The grid has nothing left for the {target}: {row['needed_lo']:.0f} needed."
-    if lo == hi:
-        return (
-            f"The grid leaves {target} short by {format_power(lo)}: {row['needed_lo']:.0f} needed."
-        )
-    count = (
-        f"{row['needed_lo']:.0f} needed"
-        if row["needed_lo"] == row["needed_hi"]
-        else f"{row['needed_lo']:.0f} to {row['needed_hi']:.0f} needed"
-    )
-    return f"The grid leaves {target} short by at least {format_power(lo)}: {count}."
+        return f"No grid capacity for {target}; {needed} needed."
+    least = "" if lo == hi else "at least "
+    return f"Grid shortfall for {target}: {least}{format_power(lo)}; {needed} needed."
 
 
 def _contradiction(row: Row) -> str:
-    best, second = row["load_headroom_kw"], row["second_headroom_kw"]
+    records = read_code_words()["grid_evidence"]
+    first, second = records[row["grid_evidence"]].phrase, records[row["second_evidence"]].phrase
     return (
-        f"Two sources contradict each other: {best:,.0f} kW by {_HOW[row['grid_evidence']]} "
-        f"record, {second:,.0f} kW by {_HOW[row['second_evidence']]}."
+        f"Two sources contradict each other: {row['load_headroom_kw']:,.0f} kW spare by {first}, "
+        f"{row['second_headroom_kw']:,.0f} kW by {second}."
     )
 
 
-def _known(value: object) -> bool:
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _is_known(value: object) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-_HOW = {
-    "service area": "the area's",
-    "feeder": "the feeder's",
-    "grid cell": "the grid cell's",
-    "feeders of substation": "the substation's feeders'",
-    "substation": "the substation's",
-}
 _LIMITS: dict[str, Callable[[Row], str]] = {
-    "pad": lambda row: f"room: {_no_room(row)}",
+    "pad": lambda row: f"Space: {_no_space(row)}",
     "noise": _noise_limit,
-    "fuel": lambda row: f"fuel: {_fuel_limit(row)}",
+    "fuel": lambda row: f"Fuel: {_fuel_limit(row)}",
 }

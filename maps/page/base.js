@@ -1,5 +1,5 @@
-// What every part of the page uses. Whatever comes from a source reaches the page through
-// textContent alone, so it is text and never markup.
+// Shared by every part of the page. Text from a source reaches the page only through textContent,
+// so it is never read as markup.
 const padfinder = {
   thin: 1,
 
@@ -7,7 +7,7 @@ const padfinder = {
     return JSON.parse(document.getElementById(id).textContent);
   },
 
-  // An element with a class, a text and children.
+  // Create an element with a class, a text and children.
   el(tag, name, text, children) {
     const made = document.createElement(tag);
     if (name) made.className = name;
@@ -16,13 +16,13 @@ const padfinder = {
     return made;
   },
 
-  // The value of a coded column at a row; null where not known.
+  // Return the value of an encoded column at a row; null if unknown.
   at(column, row) {
     const place = column.i[row];
     return place < 0 ? null : column.v[place];
   },
 
-  // Packed shapes (see maps/pack.py) as GeoJSON features; `i` is each feature's number.
+  // Return packed shapes (see maps/pack.py) as GeoJSON features; `i` is the number of a feature.
   unpack(pack, more) {
     const scale = 10 ** pack.digits;
     let k = 0, x = 0, y = 0, line = 0, polygon = 0;
@@ -61,7 +61,7 @@ const padfinder = {
     return depth(a) === depth(b) ? 0 : depth(b) - depth(a);
   },
 
-  // A site's look: filled by its score, outlined by its verdict.
+  // Style a site: filled by its score, outlined by its verdict.
   siteLook(feature) {
     const { data, at } = padfinder;
     const i = feature.properties.i;
@@ -70,9 +70,9 @@ const padfinder = {
       fillColor: at(data.fill, i), fillOpacity: line.fill_opacity };
   },
 
-  // Texts along lines ([text, latitude, longitude, turn]), only those in view and only from near,
-  // since each is an element of its own; none while `hidden` says so, and none nearer than `apart`
-  // pixels to one before it. Returns what redraws them.
+  // Draw texts along lines ([text, latitude, longitude, turn]). Each text is an element, so only
+  // those in view and only at close zoom are drawn, none while `hidden()` is true, and none within
+  // `apart` pixels of another. Returns the function that redraws them.
   alongLines(map, texts, { from, name, hidden, apart = 0, look = () => true }) {
     const group = L.layerGroup().addTo(map);
     const draw = () => {
@@ -102,7 +102,7 @@ const padfinder = {
     return padfinder.alongLines(map, streets, { from: 16.5, name: "pf-street", hidden });
   },
 
-  // Levels of noise that the reader has hidden, by number; the look of a level's line and band.
+  // The numbers of the noise levels that the reader has hidden.
   hidden: new Set(),
 
   lineLook(feature) {

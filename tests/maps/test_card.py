@@ -46,14 +46,14 @@ def test_every_fact_stands_once_in_catalogue_order_within_its_group(ranking) -> 
         ("storeys", 2.5, "2.5"),
         ("pad_bearing_deg", 34.5, "34.5°"),
         ("access", "reached", "yes"),
-        ("access", "no street side", "no: the lot has no line on a street"),
+        ("access", "no street side", "no: the lot has no street frontage"),
         ("zone_split", True, "yes"),
         ("zone_split", np.bool_(False), "no"),
         ("fuel", "natural_gas", "natural gas"),
-        ("binding", "noise", "the neighbours"),
-        ("binding", "pad and noise", "the ground and the neighbours"),
-        ("verdict", "fit", "carries at least one generator"),
-        ("verdict", "unknown", "not known"),
+        ("binding", "noise", "noise"),
+        ("binding", "pad and noise", "space and noise"),
+        ("verdict", "fit", "fits at least one generator"),
+        ("verdict", "unknown", "undecided: data missing"),
         ("gap_class", "unknown", "not known"),
         ("grid_as_of", pd.Timestamp("2026-03-31"), "2026-03-31"),
         ("load_headroom_kw", np.nan, "not known"),
@@ -96,7 +96,7 @@ def test_text_names_place_sentence_evidence_and_what_is_not_screened(ranking) ->
     assert first == f"{ranking['address'][12]}, Millbrook (2-12/A)"
     assert second.startswith("Rank 13 · call: check first · score ")
     assert ranking["sentence"][12] in said
-    assert "Grid (known from: the nearest substation; the parcel may get less)" in said
+    assert "Grid (known from: record of the nearest substation (the site may get less))" in said
     assert said.rstrip().endswith("the lease.")
 
 

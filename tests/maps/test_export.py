@@ -18,8 +18,8 @@ from tests.maps.every import FACTS
 
 READER = [
     "Rank", "Call", "Address", "City", "Current use", "Lot sq ft", "Building sq ft",
-    "Carries (generators)", "Carries (MW)", "Gap (MW)", "Covers gap", "Best fuel",
-    "What limits it", "What would lift it", "In a sentence", "Confidence", "Assessor id",
+    "Fits (generators)", "Fits (MW)", "Grid shortfall (MW)", "Covers shortfall", "Best fuel",
+    "What limits it", "How to fit more", "Summary", "Confidence", "Assessor ID",
     "Map link", "Latitude", "Longitude",
 ]  # fmt: skip
 COLUMNS = READER + [fact.name for fact in FACTS]
@@ -87,7 +87,7 @@ def test_csv_runs_no_formula(rows, ranking) -> None:
 
 def test_a_missing_fact_is_empty_and_a_missing_word_is_not_known(rows, ranking) -> None:
     row = dict(zip(COLUMNS, rows[2], strict=True))  # site 1 has nothing that could be missing
-    assert row["Gap (MW)"] == row["City"] == row["Building sq ft"] == "not known"
+    assert row["Grid shortfall (MW)"] == row["City"] == row["Building sq ft"] == "not known"
     assert row["load_headroom_kw"] == row["city"] == row["score_grid"] == ""
     assert not any(cell in {"nan", "NaN", "None", "<NA>"} for one in rows for cell in one)
     assert int(ranking["load_headroom_kw"].isna().sum()) == sum(
@@ -104,9 +104,9 @@ def test_a_range_is_a_text_and_a_certainty_a_number(ranking) -> None:
     changed["shortfall_lo_kw"] = [800.0, 800.0, 0.0, 0.0]
     changed["shortfall_hi_kw"] = [800.0, 1000.0, 1000.0, 0.0]
     said = export.make_reader_columns(changed)
-    assert said["Carries (generators)"].tolist() == [6, "0 to 12", 0, "2 to 25"]
-    assert said["Carries (MW)"].tolist() == [1.2, "0 to 2.4", 0.0, "0.4 to 5"]
-    assert said["Gap (MW)"].tolist() == [0.8, "0.8 to 1", "not known", 0.0]
+    assert said["Fits (generators)"].tolist() == [6, "0 to 12", 0, "2 to 25"]
+    assert said["Fits (MW)"].tolist() == [1.2, "0 to 2.4", 0.0, "0.4 to 5"]
+    assert said["Grid shortfall (MW)"].tolist() == [0.8, "0.8 to 1", "not known", 0.0]
 
 
 def test_reader_columns_are_in_order_and_link_to_the_map(ranking) -> None:
@@ -126,7 +126,7 @@ def test_excel_holds_numbers_text_and_no_formula(book, ranking) -> None:
     address = COLUMNS.index("Address")
     assert table[8][address].value == ranking["address"][7]
     assert table[1][COLUMNS.index("Rank")].value == 1
-    assert table[2][COLUMNS.index("Gap (MW)")].value == "not known"
+    assert table[2][COLUMNS.index("Grid shortfall (MW)")].value == "not known"
     assert table[2][COLUMNS.index("load_headroom_kw")].value is None
     assert sheet.freeze_panes == "D2"
     assert sheet.auto_filter.ref.startswith("A1:")

@@ -105,7 +105,7 @@ def test_only_the_street_map_that_a_reader_switches_on_asks_for_tiles(
 ) -> None:
     page = open_page(map_file)
     page.context.route("https://**", lambda route: route.abort())
-    box = switch(page, "Street map from the internet")
+    box = switch(page, "Street map (online)")
     assert not box.is_checked()
     box.check()
     page.wait_for_timeout(300)
@@ -177,7 +177,7 @@ def test_a_link_opens_the_card_that_it_names(
     page = open_page(map_file, link)
     card = page.locator("#pf-card")
     assert card.is_visible()
-    assert value_of(page, "Assessor id") == ranking["site_id"][row]
+    assert value_of(page, "Assessor ID") == ranking["site_id"][row]
 
 
 @pytest.mark.parametrize("fragment", ["#nothing-here", "#%E0%A4%A", "#__proto__", ""])
@@ -210,7 +210,13 @@ def test_a_card_holds_every_fact_and_calls_a_missing_one_not_known(
         for fact in FACTS
         if fact.group == group
     ]
-    for title in ("Load headroom", "Main diameter", "Buildable ground", "Grid score", "City"):
+    for title in (
+        "Load headroom",
+        "Gas main diameter",
+        "Buildable ground",
+        "Grid score (worst case)",
+        "City",
+    ):
         assert value_of(page, title) == "not known"
     # Loads and fuels stand side by side, a column each.
     heads, rows = matrix_of(page, "loads")
@@ -299,12 +305,12 @@ def test_a_block_of_sites_is_folded_and_shown_on_demand(
     hidden = [7, 9, 10, 12]
     others = [n for n in range(1, 41) if n not in hidden]
     assert ranks_seen(page) == others
-    count = "40 sites, 4 folded beneath their block"
+    count = "40 sites, 4 listed under their group"
     assert page.locator("#pf-count").inner_text() == count
     more = page.locator(".pf-more")
-    assert more.all_inner_texts() == ["+ 4 more on this block"]
+    assert more.all_inner_texts() == ["+ 4 more in this group"]
     more.click()
-    assert more.inner_text() == "Hide 4 more on this block"
+    assert more.inner_text() == "Hide 4 more in this group"
     assert more.get_attribute("aria-expanded") == "true"
     # right beneath the third of the block, which is sixth by rank
     assert ranks_seen(page) == [*range(1, 7), *hidden, 8, 11, *range(13, 41)]
@@ -343,7 +349,7 @@ def test_the_count_of_a_long_list_is_of_what_the_list_holds(
     assert ranks_seen(page) == [1, 2, 3, *range(11, 58)]
     assert (
         page.locator("#pf-count").inner_text()
-        == "First 57 of 70 sites, best first, 7 folded beneath their block"
+        == "First 57 of 70 sites, best first, 7 listed under their group"
     )
 
 

@@ -3,31 +3,13 @@
 import math
 from typing import Any
 
+from geo.catalogue import read_code_words
 from geo.contract.units import unit_factor
 from geo.model import FuelEvidence, Plan
 
 Row = dict[str, Any]
 
-# What a fuel needs where its evidence alone says so.
-NEEDS_BY_EVIDENCE: dict[FuelEvidence, str] = {
-    "main": (
-        "To be confirmed: the capacity of other gas mains nearby, or the material of this one"
-    ),
-    "main of unknown size": "To be confirmed: the size and pressure of the gas main",
-    "sign of a main": "To be confirmed: that there is a gas main in the street, and its size",
-    "territory and transmission line": (
-        "To be confirmed: where the gas utility's mains are, and their size"
-    ),
-    "territory": "To be confirmed: where the gas utility's mains are, and their size",
-    "edge of layer": "To be confirmed: where the gas mains are (the map of them ends here)",
-    "no layer": "To be confirmed: where the gas mains are (no map of them is public)",
-    "no main": "No gas main within reach",
-    "no territory": "No gas utility serves this location",
-    "no delivery": "A delivery supplier (the plan has none)",
-    "no plant": "No plant within reach",
-    "plant, place by county only": "A plant within reach (the location of the nearest is unknown)",
-}
-UNKNOWN_PLANTS = "A source nearby (no public data on where there is one)"
+PLANT_UNPUBLISHED = "A source nearby (no public data on where there is one)"
 
 
 def describe_needs(row: Row, plan: Plan) -> str:
@@ -37,13 +19,28 @@ def describe_needs(row: Row, plan: Plan) -> str:
         return _describe_tanks(row, plan)
     if evidence == "main" and _is_number(row["main_diameter_in"]):
         return _describe_main(row)
+    if row["fuel_route"] == "plant":
+        return _describe_plant_needs(row, plan)
+    words = read_code_words()["fuel_evidence"][evidence]
+    if words.unknown is not None:
+        return f"To be confirmed: {words.unknown}"
+    return _unavailable(evidence)
+
+
+def _describe_plant_needs(row: Row, plan: Plan) -> str:
+    evidence: FuelEvidence = row["fuel_evidence"]
     if evidence in {"plant on the site", "plant by pipe"}:
         return _describe_plant(row)
     if evidence == "plant too far":
         return _describe_far_plant(row, plan)
-    if row["fuel_route"] == "plant" and evidence in {"edge of layer", "no layer"}:
-        return UNKNOWN_PLANTS
-    return NEEDS_BY_EVIDENCE[evidence]
+    if evidence in {"edge of layer", "no layer"}:
+        return PLANT_UNPUBLISHED
+    return _unavailable(evidence)
+
+
+def _unavailable(evidence: FuelEvidence) -> str:
+    reason = read_code_words()["fuel_evidence"][evidence].unavailable or "not available"
+    return reason[0].upper() + reason[1:]
 
 
 def _describe_main(row: Row) -> str:

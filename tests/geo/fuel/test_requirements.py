@@ -11,7 +11,11 @@ ROW = {
     "main_diameter_in": 4.0, "main_pressure_class": "high", "storage_capacity": np.nan,
     "plant_name": None, "plant_status": None,
 }  # fmt: skip
-LANDFILL = {"fuel_evidence": "plant by pipe", "plant_name": "Mill River Landfill"}
+LANDFILL = {
+    "fuel_route": "plant",
+    "fuel_evidence": "plant by pipe",
+    "plant_name": "Mill River Landfill",
+}
 
 
 @pytest.mark.parametrize(
@@ -32,11 +36,11 @@ LANDFILL = {"fuel_evidence": "plant by pipe", "plant_name": "Mill River Landfill
         ),
         (
             {"fuel_evidence": "main of unknown size"},
-            "To be confirmed: the size and pressure of the gas main",
+            "To be confirmed: the size or pressure of the gas main",
         ),
         (
             {"fuel_evidence": "sign of a main"},
-            "To be confirmed: that there is a gas main in the street, and its size",
+            "To be confirmed: whether there is a gas main in the street, and its size",
         ),
         (
             {"fuel_evidence": "territory"},
@@ -48,19 +52,19 @@ LANDFILL = {"fuel_evidence": "plant by pipe", "plant_name": "Mill River Landfill
         ),
         (
             {"fuel_evidence": "edge of layer"},
-            "To be confirmed: where the gas mains are (the map of them ends here)",
+            "To be confirmed: where the gas mains are: the map ends near here",
         ),
         (
             {"fuel_evidence": "no layer"},
-            "To be confirmed: where the gas mains are (no map of them is public)",
+            "To be confirmed: where the gas mains are: no map of them is public",
         ),
         ({"fuel_evidence": "no main"}, "No gas main within reach"),
         ({"fuel_evidence": "no territory"}, "No gas utility serves this location"),
-        ({"fuel_evidence": "no delivery"}, "A delivery supplier (the plan has none)"),
-        ({"fuel_evidence": "no plant"}, "No plant within reach"),
+        ({"fuel_evidence": "no delivery"}, "No supplier delivers it under this plan"),
+        ({"fuel_route": "plant", "fuel_evidence": "no plant"}, "No plant within reach"),
         (
-            {"fuel_evidence": "plant, place by county only"},
-            "A plant within reach (the location of the nearest is unknown)",
+            {"fuel_route": "plant", "fuel_evidence": "plant, place by county only"},
+            "No plant known to be within reach",
         ),
         (
             LANDFILL | {"plant_status": "operating"},
@@ -73,11 +77,12 @@ LANDFILL = {"fuel_evidence": "plant by pipe", "plant_name": "Mill River Landfill
         (LANDFILL | {"fuel_n_hi": 0}, "More gas than Mill River Landfill can spare"),
         # The plan pipes gas up to 500 m: 1640 ft.
         (
-            {"fuel_evidence": "plant too far", "plant_name": "Ropewalk Hydrogen"},
+            {"fuel_route": "plant", "fuel_evidence": "plant too far",
+             "plant_name": "Ropewalk Hydrogen"},
             "A closer source (the nearest plant, Ropewalk Hydrogen, is over 1,640 ft away)",
         ),
         (
-            {"fuel_evidence": "plant too far"},
+            {"fuel_route": "plant", "fuel_evidence": "plant too far"},
             "A closer source (the nearest plant is over 1,640 ft away)",
         ),
         (

@@ -156,7 +156,7 @@ def test_power_served_is_grid_and_generators_up_to_the_target(mains, layer, town
     assert (row["gap_class"], row["covers_gap"]) == ("short", "no")
     assert row["score_grid"] == pytest.approx(0.2)
     assert row["call"] == "yes"
-    assert "short by 700 kW: 4 needed." in row["sentence"]
+    assert "700 kW; 4 generators needed." in row["sentence"]
 
 
 def test_what_the_grid_already_carries_is_no_call(mains, layer, town, market, plan):
@@ -164,7 +164,7 @@ def test_what_the_grid_already_carries_is_no_call(mains, layer, town, market, pl
     given_town.layers["capacity"] = feeder(layer, 1500.0)
     row = rank.rank_sites(screen.screen_sites(given_town, market, plan), plan).iloc[0]
     assert (row["gap_class"], row["covers_gap"], row["call"]) == ("covered", "no gap", "no")
-    assert "The grid already carries 1 MW." in row["sentence"]
+    assert "The grid can already supply 1 MW." in row["sentence"]
 
 
 def test_covered_by_one_source_and_short_by_another_is_to_be_checked(
@@ -220,13 +220,13 @@ def test_goal_headroom_scores_headroom_itself(mains, layer, town, market, plan):
 
 def test_a_market_without_capacity_says_so_first(town, market, plan, mains):
     lines = list_first_lines(town([LOT], mains=street(mains)), market, plan)
-    assert "Grid capacity is not published here: ranked on siting only." in lines
+    assert "No grid capacity is published here: sites are ranked on siting only." in lines
     assert any(line.startswith("Noise is held to 69 dB(A) and Colorado") for line in lines)
 
 
 def test_a_market_without_a_noise_rule_says_so(town, plain_market, plan):
     lines = list_first_lines(town([LOT]), plain_market, plan)
-    assert "Noise is held to 69 dB(A) only: no local rule given." in lines
+    assert "Noise limits applied: 69 dB(A) only: no local rule given." in lines
     facts = screen.screen_sites(town([LOT]), plain_market, plan)
     assert set(facts["noise_rule"]) == {"69 dB(A) only: no local rule given"}
 
@@ -234,7 +234,7 @@ def test_a_market_without_a_noise_rule_says_so(town, plain_market, plan):
 def test_what_the_noise_rests_on_is_listed(market, plain_market, plan):
     text = " ".join(list_assumptions(market, plan))
     # 69 + 10 lg(2 pi 49) = 93.9 dB of sound power.
-    for words in ("Sound power 93.9 dB(A)", "ISO 9613-2:1996", "10 C and 70 %", "C.R.S. 25-12-103"):
+    for words in ("Sound power 93.9 dB(A)", "ISO 9613-2:1996", "50 °F and 70%", "C.R.S. 25-12-103"):
         assert words in text
     assert "C.R.S." not in " ".join(list_assumptions(plain_market, plan))
 
@@ -245,7 +245,9 @@ def test_an_unknown_ambient_level_is_a_first_line_unless_it_is_assumed(town, mar
     assert len(says) == 1
     taken = plan.model_copy(update={"assume": plan.assume.model_copy(update={"ambient_dba": 35.0})})
     assert not [line for line in list_first_lines(town([LOT]), relative, taken) if "rests" in line]
-    assert "Where the ambient level is not known: 35 dB(A)." in list_assumptions(relative, taken)
+    assert "Where the ambient noise level is unknown, 35 dB(A) is assumed." in list_assumptions(
+        relative, taken
+    )
 
 
 def test_the_answer_on_a_one_metre_basis_stands_beside(mains, town, plain_market, plan):
@@ -308,11 +310,11 @@ def test_what_is_assumed_stands_on_the_row(mains, town, market, plan):
     row = rank.rank_sites(screen.screen_sites(bare, market, rules), rules).iloc[0]
     assert row["verdict"] == "fit"
     assert row["call"] == "check first"
-    assert "no building in the way" in row["assumed"]
-    assert "Assumed: no building in the way" in row["sentence"]
+    assert "no buildings in the way" in row["assumed"]
+    assert "Assumed: no buildings in the way" in row["sentence"]
     # What is assumed is not known: 20 (fuel) and 25 (noise) of 60.
     assert row["known_share"] == 0.75
-    assert row["confidence"] == "medium (75 % known, with assumptions)"
+    assert row["confidence"] == "medium (data 75% complete, some assumed)"
 
 
 def test_a_lever_that_helps_is_named_with_what_it_gives(ranked, mains):
@@ -320,7 +322,7 @@ def test_a_lever_that_helps_is_named_with_what_it_gives(ranked, mains):
     row = ranked(shapely.box(0, 0, 12, 12), mains=street(mains)).iloc[0]
     assert (row["n_lo"], row["binding"], row["lift_lever"]) == (1, "pad", "variance")
     assert row["lift_n"] > 1
-    assert row["lift_text"].startswith("a zoning variance to 1 m from the lot line: ")
+    assert row["lift_text"].startswith("Get a zoning variance to build 3 ft from the lot line: ")
 
 
 def test_a_sure_fuel_comes_before_an_unknown_one_that_may_carry_more(ranked, mains):
@@ -331,7 +333,10 @@ def test_a_sure_fuel_comes_before_an_unknown_one_that_may_carry_more(ranked, mai
     assert row["fuel_ladder"] == (
         "propane: 11; natural gas: 0 to 25; biogas: unknown; hydrogen: unknown"
     )
-    assert "the size or pressure of the gas main: up to 25 on natural gas" in row["lift_text"]
+    assert (
+        "the size or pressure of the gas main: up to 25 generators on natural gas"
+        in row["lift_text"]
+    )
 
 
 def test_needs_reach_as_far_as_anything_could_matter(market, plain_market, plan):
@@ -376,11 +381,11 @@ def test_the_level_with_one_more_is_at_the_neighbour_who_then_hears_most(
     row = rank.rank_sites(screen.screen_sites(given_town, plain_market, plan), plan).iloc[0]
     assert row["binding"] == "noise"
     assert (
-        f"{row['next_receptor_distance_m']:.1f} m {row['next_receptor_direction']}"
+        f"{row['next_receptor_distance_m'] / 0.3048:.0f} ft {row['next_receptor_direction']}"
         in row["sentence"]
     )
     assert f"would reach {row['level_next_dba']:.1f} dB(A)" in row["sentence"]
-    assert f"{row['noise_short_by_db']:.1f} over its limit" in row["sentence"]
+    assert f"{row['noise_short_by_db']:.1f} dB over its limit" in row["sentence"]
 
 
 def test_spares_are_not_sold_as_power(mains, town, market, plan):
@@ -388,7 +393,7 @@ def test_spares_are_not_sold_as_power(mains, town, market, plan):
     facts = screen.screen_sites(town([LOT], mains=street(mains, inches=2)), market, rules)
     row = rank.rank_sites(facts, rules).iloc[0]
     assert (row["n_lo"], row["power_lo_kw"]) == (2, 200)
-    assert row["sentence"].startswith("Carries 2 generators (200 kW) on natural gas")
+    assert row["sentence"].startswith("Fits 2 generators (200 kW) on natural gas")
 
 
 def test_ground_beyond_the_edge_of_the_flood_layer_is_not_known(mains, layer, town, market, plan):

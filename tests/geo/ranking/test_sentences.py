@@ -39,23 +39,26 @@ def say(plan, **changes):
 
 def test_a_noise_bound_site_reads_as_the_house_asks(plan):
     assert say(plan) == (
-        "Carries 6 generators (1.2 MW) on natural gas; a 7th would reach 69.5 dB(A) at a home "
-        "17.5 m north-east, 0.5 over its limit. The grid leaves 1 MW short by 800 kW: 4 needed."
+        "Fits 6 generators (1.2 MW) on natural gas; a 7th would reach 69.5 dB(A) at a home 57 ft "
+        "northeast, 0.5 dB over its limit. Grid shortfall for 1 MW: 800 kW; 4 generators needed."
     )
 
 
 def test_fuel_pad_cap_and_several(plan):
     fuel = say(plan, n_lo=10, n_hi=10, binding="fuel", binding_set="fuel")
     assert (
-        "an 11th would need more fuel: the 4 in high-pressure main 12 m away spares 20,050" in fuel
+        "an 11th would need more fuel: the 4-inch high-pressure main 40 ft away can spare 20,050"
+        in fuel
     )
     pad = say(plan, binding="pad", binding_set="pad", pad_short_by_m=0.4, pad_lo=6, pad_n=6)
-    assert "a 7th finds no room: setbacks, clearances and exclusions are 0.4 m too tight" in pad
+    assert (
+        "there is no space for a 7th: setbacks, clearances and exclusions leave 1.3 ft too" in pad
+    )
     # There is room for 25, but not where the neighbours would let them run.
     near = say(plan, binding="pad", binding_set="pad")
-    assert "a 7th finds no room: what ground there is lies too near the neighbours" in near
+    assert "there is no space for a 7th: the open ground is too close to neighbors" in near
     cap = say(plan, n_lo=25, n_hi=25, binding="cap", binding_set="cap")
-    assert cap.startswith("Carries 25 generators (5 MW) on natural gas; the plan stops at 25.")
+    assert cap.startswith("Fits 25 generators (5 MW) on natural gas; capped at 25 by the plan.")
     several = say(
         plan,
         n_lo=0,
@@ -70,7 +73,7 @@ def test_fuel_pad_cap_and_several(plan):
         fuel_n_hi=0,
     )
     assert several.startswith(
-        "Carries none (room: setbacks, buildings and exclusions leave no ground; "
+        "Fits no generators (space: setbacks, buildings and exclusions leave no ground; "
         "fuel: no gas main within reach)."
     )
 
@@ -78,7 +81,8 @@ def test_fuel_pad_cap_and_several(plan):
 def test_one_machine_too_loud_anywhere_names_who_hears_it(plan):
     none = {"n_lo": 0, "n_hi": 0, "noise_n": 0, "margin_worst_db": -3.21}
     assert say(plan, **none).startswith(
-        "Carries none (noise: one generator is 3.2 dB too loud at a home, at every place tried)."
+        "Fits no generators (noise: one generator is 3.2 dB too loud at a home, anywhere on the "
+        "lot)."
     )
     park = say(plan, **none, alone_class="park")
     assert "too loud at a park" in park
@@ -86,9 +90,9 @@ def test_one_machine_too_loud_anywhere_names_who_hears_it(plan):
 
 def test_a_business_and_the_edge_are_named_as_a_reader_would(plan):
     near = say(plan, next_receptor_class="commercial", next_receptor_direction="west")
-    assert "at a business 17.5 m west" in near
+    assert "at a business 57 ft west" in near
     edge = say(plan, next_receptor_class="edge of layer", next_receptor_direction=None)
-    assert "at the edge of what is mapped 17.5 m, 0.5 over its limit" in edge
+    assert "at the edge of the map 57 ft away, 0.5 dB over its limit" in edge
 
 
 def test_an_ambient_level_that_nobody_knows_says_what_would_do(plan):
@@ -98,10 +102,10 @@ def test_an_ambient_level_that_nobody_knows_says_what_would_do(plan):
     }  # fmt: skip
     lift = describe_levers(row, plan)
     assert lift == (
-        "finding out how loud the night is there already, on which the local limit rests "
-        "(42 dB(A) would do for one generator): up to 6"
+        "Find out how loud the nights already are, which sets the local limit "
+        "(42 dB(A) would allow one generator): up to 6 generators"
     )
-    assert describe_limit(row, plan).startswith("noise: not known is how loud the night is there")
+    assert describe_limit(row, plan).startswith("Noise: we don't know how loud the nights")
 
 
 def test_what_is_not_known_is_named(plan):
@@ -116,7 +120,7 @@ def test_what_is_not_known_is_named(plan):
         binding_set="fuel",
     )
     assert text.startswith(
-        "Carries up to 12 generators (2.4 MW) on natural gas, or none: not known is the size or "
+        "Fits up to 12 generators (2.4 MW) on natural gas, or none: we don't know the size or "
         "pressure of the gas main."
     )
     lift = describe_levers(
@@ -130,7 +134,7 @@ def test_what_is_not_known_is_named(plan):
         },
         plan,
     )
-    assert lift == "finding out the size or pressure of the gas main: up to 12"
+    assert lift == "Find out the size or pressure of the gas main: up to 12 generators"
 
 
 def test_the_gap_is_said_as_it_is_known(plan):
@@ -142,17 +146,17 @@ def test_the_gap_is_said_as_it_is_known(plan):
         needed_lo=1,
         needed_hi=5,
     )
-    assert bound.endswith("The grid leaves 1 MW short by at least 50 kW: 1 to 5 needed.")
-    assert say(plan, gap_class="covered").endswith("The grid already carries 1 MW.")
+    assert bound.endswith("Grid shortfall for 1 MW: at least 50 kW; 1 to 5 generators needed.")
+    assert say(plan, gap_class="covered").endswith("The grid can already supply 1 MW.")
     nothing = say(plan, shortfall_lo_kw=1000.0, shortfall_hi_kw=1000.0, needed_lo=5, needed_hi=5)
-    assert nothing.endswith("The grid has nothing left for the 1 MW: 5 needed.")
+    assert nothing.endswith("No grid capacity for 1 MW; 5 generators needed.")
     silent = say(plan, gap_class="unknown", grid_evidence="unpublished")
-    assert silent.endswith("What the grid can carry here is not known; the target is 1 MW.")
+    assert silent.endswith("We don't know what the grid can supply here; the target is 1 MW.")
 
 
 def test_nobody_reads_the_codes_words(plan):
     for text in (say(plan), say(plan, binding="fuel", binding_set="fuel"), say(plan, n_lo=0)):
-        for word in ("shortfall", "deployable", "binding", "bracket", "ramp", "nan", "None"):
+        for word in ("deployable", "binding", "bracket", "ramp", "nan", "n_lo", "_kw"):
             assert word not in text
 
 
@@ -183,26 +187,29 @@ def test_another_fuel_is_worth_finding_out_only_where_it_is_not_known(plan):
     tank = {"other_title": "propane", "other_evidence": "storage", "other_n_hi": 14}
     assert describe_levers(ROW | tank | {"other_n_lo": 14}, plan) is None
     found = describe_levers(ROW | tank | {"other_n_lo": 0}, plan)
-    assert found == "finding out whether buildings leave room for the tank: up to 14 on propane"
+    assert found == (
+        "Find out whether buildings leave room for the tank: up to 14 generators on propane"
+    )
     more = ROW | tank | {"other_n_lo": 0, "lift_lever": "half_main", "lift_n": 20}
     assert (
-        describe_levers(more, plan) == "the gas utility confirming half of the main: 20 generators"
+        describe_levers(more, plan)
+        == "Have the gas utility confirm half of the main's capacity: 20 generators"
     )
 
 
 def test_a_lot_without_a_way_from_the_street_says_so(plan):
-    assert "No clear way leads to the pad from the street." in say(plan, access="blocked")
-    assert "The lot has no line on a street." in say(plan, access="no street side")
-    assert "way" not in say(plan, access="reached")
+    assert "Access from the street to the pad is blocked." in say(plan, access="blocked")
+    assert "The lot has no street frontage." in say(plan, access="no street side")
+    assert "street" not in say(plan, access="reached")
 
 
 def test_tanks_that_limit_are_counted(plan):
     given = {"binding": "fuel", "binding_set": "fuel", "fuel_evidence": "storage", "n_lo": 14,
              "n_hi": 14, "fuel_title": "propane", "storage_unit": "gal"}  # fmt: skip
     one = say(plan, storage_count=1.0, storage_capacity=30_000.0, **given)
-    assert "one tank of 30,000 gal is the most that fits beside the generators" in one
+    assert "no more than one tank of 30,000 gal fits beside the generators" in one
     two = say(plan, storage_count=2.0, storage_capacity=24_000.0, **given)
-    assert "2 tanks of 12,000 gal are the most that fit beside the generators" in two
+    assert "no more than 2 tanks of 12,000 gal fit beside the generators" in two
     assert "no propane tank fits" in say(plan, **given)
 
 
@@ -211,6 +218,6 @@ def test_two_sources_that_contradict_each_other_are_both_named(plan):
         plan, headroom_check="contradict", second_evidence="grid cell", second_headroom_kw=3000.0
     )
     assert said.endswith(
-        "Two sources contradict each other: 200 kW by the feeder's record, 3,000 kW by the grid "
-        "cell's."
+        "Two sources contradict each other: 200 kW spare by the feeder's record, 3,000 kW by the "
+        "grid cell's record."
     )

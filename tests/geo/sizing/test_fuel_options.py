@@ -74,7 +74,7 @@ def test_a_near_landfill_is_a_fuel_and_a_far_one_is_context(mains, layer, town, 
     assert row["evidence_of_biogas"] == "plant by pipe"
     assert row["service_line_m"] > 200
     assert row["binding"] == "fuel"
-    assert "Mill River Landfill has 10,000 scfh of methane to spare" in row["limit_text"]
+    assert "Mill River Landfill can spare 10,000 scfh of methane" in row["limit_text"]
     given.layers["fuel_plants"] = make_landfill(layer, distance_m=501.0)
     far = rank_row(given, market, without_propane)
     assert (far["n_hi"], far["n_hi_on_biogas"]) == (0, 0)
