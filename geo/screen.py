@@ -237,7 +237,7 @@ def _assumption_texts(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> li
 def describe_noise_limits(market: Market, plan: Plan) -> str:
     """Name the limits that the rows are held to."""
     own, rule = f"{plan.noise.limit_dba:g} dB(A)", rules.market_noise_rule(market)
-    return f"{own} only: no local rule given" if rule is None else f"{own} and {rule.title}"
+    return f"{own} (no local rule given)" if rule is None else f"{own} and {rule.title}"
 
 
 def list_missing_criteria(given: Screening, plan: Plan) -> list[str]:

@@ -248,7 +248,7 @@ def make_report(sites: int = 40, parcels: int = 400) -> Report:
         set_aside={"residential use": homes, "no geometry": 5}, unclassified={"999": 3},
         counts={"verdict": {"fit": 24, "unknown": 10, "unfit": 6}},
         first_lines=("Grid capacity is published for part of the town only.",
-                     "69 dB(A) only: no local rule given.", HOSTILE[0]),
+                     "69 dB(A) (no local rule given).", HOSTILE[0]),
         estimates=("A pad takes 4 to 16 weeks: assumed (as of 2026).",),
         assumptions=("Rated sound level holds at 7 m.", "A quarter of a main is free."),
         sources=(line("demo_parcels", "parcels", "Parcels"),

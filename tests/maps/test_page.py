@@ -221,7 +221,7 @@ def test_a_card_holds_every_fact_and_calls_a_missing_one_not_known(
     # Loads and fuels stand side by side, a column each.
     heads, rows = matrix_of(page, "loads")
     assert heads == ["200 kW", "1 MW", "3 MW"]
-    assert rows["Gap"] == ["not known"] * 3
+    assert rows["Grid gap"] == ["not known"] * 3
     # Four fuels are wider than a card: one below the other.
     ladder = page.locator("#pf-card [data-group=ladder] table")
     assert ladder.locator(".pf-of th").all_text_contents() == [

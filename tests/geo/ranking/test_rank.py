@@ -221,14 +221,14 @@ def test_goal_headroom_scores_headroom_itself(mains, layer, town, market, plan):
 def test_a_market_without_capacity_says_so_first(town, market, plan, mains):
     lines = list_first_lines(town([LOT], mains=street(mains)), market, plan)
     assert "No grid capacity is published here: sites are ranked on siting only." in lines
-    assert any(line.startswith("Noise is held to 69 dB(A) and Colorado") for line in lines)
+    assert any(line.startswith("Noise limits applied: 69 dB(A) and Colorado") for line in lines)
 
 
 def test_a_market_without_a_noise_rule_says_so(town, plain_market, plan):
     lines = list_first_lines(town([LOT]), plain_market, plan)
-    assert "Noise limits applied: 69 dB(A) only: no local rule given." in lines
+    assert "Noise limits applied: 69 dB(A) (no local rule given)." in lines
     facts = screen.screen_sites(town([LOT]), plain_market, plan)
-    assert set(facts["noise_rule"]) == {"69 dB(A) only: no local rule given"}
+    assert set(facts["noise_rule"]) == {"69 dB(A) (no local rule given)"}
 
 
 def test_what_the_noise_rests_on_is_listed(market, plain_market, plan):
