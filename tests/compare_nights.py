@@ -94,10 +94,12 @@ def compare_nights(before: Path, after: Path, dropped: frozenset[str] = frozense
 
 def unequal_rows(old: pd.Series, new: pd.Series) -> np.ndarray:
     """Return the positions at which two columns differ; two missing values are equal."""
-    first, second = old.to_numpy(dtype=object), new.to_numpy(dtype=object)
-    missing = old.isna().to_numpy(), new.isna().to_numpy()
-    alike = np.array([a == b for a, b in zip(first, second, strict=True)], dtype=bool)
-    return np.flatnonzero(~(alike | (missing[0] & missing[1])))
+    missing_old, missing_new = old.isna().to_numpy(), new.isna().to_numpy()
+    both = ~missing_old & ~missing_new
+    unequal = missing_old != missing_new
+    pairs = zip(old[both].to_numpy(object), new[both].to_numpy(object), strict=True)
+    unequal[both] = [first != second for first, second in pairs]
+    return np.flatnonzero(unequal)
 
 
 def _read_report(night: Path) -> dict[str, Any]:

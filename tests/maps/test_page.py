@@ -228,8 +228,8 @@ def test_a_card_holds_every_fact_and_calls_a_missing_one_not_known(
         "Natural gas", "Propane", "Biogas", "Hydrogen",
     ]  # fmt: skip
     asked = [
-        "Generators it carries, at least", "Generators it carries, at most", "Distance",
-        "How it is known", "What it needs",
+        "Generators, at least", "Generators, at most", "Distance", "Source of data",
+        "What it needs",
     ]  # fmt: skip
     rows = ladder.locator("tr:not(.pf-of) th").all_text_contents()
     assert rows == asked * 4
@@ -237,7 +237,7 @@ def test_a_card_holds_every_fact_and_calls_a_missing_one_not_known(
     assert "Assumed: A pad takes 4 to 16 weeks: assumed (as of 2026)." in money
     said = page.locator("#pf-card").inner_text()
     assert not re.search(r"\b(nan|null|undefined|None|NaN)\b", said)
-    assert value_of(page, "Lot area, measured") == "17,050 sq ft (1,584 m²)"  # 36 m x 44 m
+    assert value_of(page, "Lot area (measured)") == "17,050 sq ft (1,584 m²)"  # 36 m x 44 m
 
 
 def test_every_layer_has_a_switch_that_works(open_page: Opener, map_file: Path) -> None:
