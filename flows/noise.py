@@ -21,9 +21,9 @@ from flows.settings import Workspace
 from flows.show import find_ranking
 from geo.criteria.noise.picture import ACCURACY_DB, LEVELS_DBA, compute_level_grid, draw_contours
 from geo.criteria.noise.sound import NoiseSource, make_noise_source, noise_reach_m, sound_power_dba
+from geo.equipment.selection import plan_generator
 from geo.errors import StoreError
 from geo.model import Market, Plan, Raster, Report
-from geo.screen import plan_generator
 from maps import export, noise
 
 # The standard states no accuracy farther off.

@@ -1,13 +1,11 @@
 """Screen the sites of a market for a plan: what to ask of the store, and the facts of each site."""
 
-from typing import TypeVar
-
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
 
-from geo import catalogue
+from geo.contract.facts import check_facts
 from geo.contract.units import convert_units
 from geo.criteria.cost.economics import estimate_costs
 from geo.criteria.fuel import stored
@@ -17,9 +15,10 @@ from geo.criteria.noise.hearers import search_reach_m
 from geo.criteria.noise.sound import make_noise_source, make_open_field_source, rerating_db
 from geo.criteria.pad.ground import YARDS
 from geo.equipment.generator import derated_power_kw
+from geo.equipment.selection import delivered_fuels, plan_fuels, plan_generator
 from geo.equipment.tanks import list_tank_groups
 from geo.errors import ConfigError
-from geo.model import Fuel, Generator, Market, Needs, Plan, Screening
+from geo.model import Generator, Market, Needs, Plan, Screening
 from geo.shapes import adjoining
 from geo.shapes.raster import sample_raster
 from geo.sizing import levers, size
@@ -29,8 +28,6 @@ from geo.sizing.fuel_options import (
     describe_other_fuel,
     service_line_m,
 )
-
-T = TypeVar("T")
 
 # Land beside a site, for telling a street's side from a neighbour's: a street's half and its verge.
 LOT_REACH_M = 30.0
@@ -78,33 +75,6 @@ def list_needs(market: Market, plan: Plan) -> Needs:
         reach_m=reach,
         structure=plan.pad.structure,
     )
-
-
-def plan_generator(plan: Plan) -> Generator:
-    """Return the plan's generator. Raises ConfigError where the catalogue does not know it."""
-    return _look_up(catalogue.read_generators(), plan.generator, "generator", plan)
-
-
-def plan_fuels(plan: Plan) -> list[Fuel]:
-    """Return the plan's fuels in its order. Raises ConfigError for one that is not known."""
-    return [_look_up(catalogue.read_fuels(), name, "fuel", plan) for name in plan.fuels]
-
-
-def delivered_fuels(plan: Plan) -> list[Fuel]:
-    """Return the plan's fuels that somebody brings by road, and that are stored on the site."""
-    return [
-        one for one in plan_fuels(plan) if "storage" in one.routes and one.id in plan.fuel.delivered
-    ]
-
-
-def _look_up(table: dict[str, T], name: str, what: str, plan: Plan) -> T:
-    if name not in table:
-        raise ConfigError(
-            f"reading plan {plan.id!r}",
-            f"{what} {name!r} is not in the catalogue",
-            f"use one of {', '.join(table)}",
-        )
-    return table[name]
 
 
 def screen_sites(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
@@ -164,6 +134,7 @@ def screen_sites(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFra
     facts["level_at_1m_dba"] = facts["level_dba"] + rerating_db(generator, 1.0)
     facts["group_id"] = _group_ids(sites)
     facts["weightless"] = " ".join(list_missing_criteria(given, plan))
+    check_facts(facts.columns, "screened sites", published=False)
     return gpd.GeoDataFrame(facts, geometry="geometry", crs=sites.crs)
 
 

@@ -38,6 +38,7 @@ class _Clearances(Frozen):
 
 class _FactTable(Frozen):
     fact: tuple[Fact, ...]
+    working: dict[str, str]
 
 
 def _text(name: str) -> str:
@@ -132,9 +133,18 @@ def read_code_words() -> dict[str, dict[str, CodeWords]]:
 
 
 @cache
+def _fact_table() -> _FactTable:
+    return parse_toml(_FactTable, _text("facts.toml"), "geo/catalogue/facts.toml")
+
+
 def read_facts() -> tuple[Fact, ...]:
     """Return every published column, in the order in which lists give them."""
-    return parse_toml(_FactTable, _text("facts.toml"), "geo/catalogue/facts.toml").fact
+    return _fact_table().fact
+
+
+def read_working_columns() -> dict[str, str]:
+    """Return what each column holds that screening hands to ranking and that is not published."""
+    return _fact_table().working
 
 
 def facts_of_table(columns: Iterable[str]) -> tuple[Fact, ...]:

@@ -8,9 +8,10 @@ from geo.criteria.grid.records import count_unusable_records
 from geo.criteria.noise import rules
 from geo.criteria.noise.sound import sound_power_dba
 from geo.equipment import block
+from geo.equipment.selection import plan_fuels, plan_generator
 from geo.model import Assume, Market, Plan, Screening
 from geo.ranking.sentences import format_feet
-from geo.screen import describe_noise_limits, list_missing_criteria, plan_fuels, plan_generator
+from geo.screen import describe_noise_limits, list_missing_criteria
 
 
 def count_records(given: Screening, plan: Plan) -> dict[str, int]:

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from geo import catalogue
+from geo.contract.facts import check_facts
 from geo.criteria.grid import gap
+from geo.equipment.selection import plan_fuels
 from geo.errors import ConfigError
 from geo.model import CRITERIA, Plan, Ramp
 from geo.ranking.sentences import describe_levers, describe_limit, write_sentence
-from geo.screen import plan_fuels
 
 VERDICTS = ("fit", "unknown", "unfit")
 # What one machine more needs, roughly, in each criterion's unit: makes slacks comparable.
@@ -45,6 +46,7 @@ def rank_sites(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     ranking["folded"] = mark_folded(ranking["group_id"])
     shapes = ["geometry", *catalogue.SHAPE_COLUMNS]
     kept = [fact.name for fact in catalogue.facts_of_table(ranking.columns)]
+    check_facts(kept, "the ranking", published=True)
     return gpd.GeoDataFrame(ranking[kept + shapes], geometry="geometry", crs=facts.crs)
 
 

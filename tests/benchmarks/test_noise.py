@@ -14,8 +14,8 @@ from geo.criteria.noise import judge, spots
 from geo.criteria.noise.hearers import find_receptors
 from geo.criteria.noise.sound import make_noise_source
 from geo.equipment.block import list_layouts
+from geo.equipment.selection import plan_generator
 from geo.model import Market, Plan
-from geo.screen import plan_generator
 
 pytestmark = pytest.mark.benchmark
 CRS = "EPSG:26986"

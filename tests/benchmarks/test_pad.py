@@ -10,8 +10,8 @@ import shapely
 from flows import declarations, settings
 from geo.criteria.pad import room
 from geo.criteria.pad.ground import cut_buildable_ground
+from geo.equipment.selection import plan_generator
 from geo.model import Screening
-from geo.screen import plan_generator
 from tests.benchmarks.lots import made_lots
 from tests.geo.conftest import make_layer, make_sites
 from tests.geo.pad.conftest import even

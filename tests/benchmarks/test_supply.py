@@ -12,7 +12,7 @@ from flows import declarations, settings
 from geo import catalogue
 from geo.criteria.fuel import gas, plants
 from geo.criteria.grid import serving
-from geo.screen import plan_generator
+from geo.equipment.selection import plan_generator
 from tests.geo.conftest import make_layer, make_sites
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]

@@ -8,7 +8,8 @@ from data import demo, pull, select
 from flows import declarations, settings
 from geo.criteria.noise import judge
 from geo.criteria.noise.sound import make_noise_source
-from geo.screen import list_needs, plan_generator
+from geo.equipment.selection import plan_generator
+from geo.screen import list_needs
 from geo.sizing import size
 from tests.built_in import read_land_use
 

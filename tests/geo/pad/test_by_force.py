@@ -14,7 +14,8 @@ from flows import declarations, settings
 from geo.criteria.pad import room
 from geo.criteria.pad.ground import cut_buildable_ground
 from geo.equipment import block
-from geo.screen import list_needs, plan_generator
+from geo.equipment.selection import plan_generator
+from geo.screen import list_needs
 from tests.built_in import read_land_use
 from tests.geo.force import fits_by_force
 from tests.geo.short_and_long import NIGHT, demo_town
