@@ -90,7 +90,7 @@ def _find_site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Marke
                 f"Give the assessor id: {', '.join(rows['site_id'].head(8))}"
             )
         if len(rows) == 1:
-            row = rows.iloc[0]
+            row: pd.Series = rows.iloc[0]
             if row["machines"] is None or shapely.is_empty(row["machines"]):
                 raise typer.BadParameter(
                     f"{doing}: it carries nothing, so nothing is heard of it "

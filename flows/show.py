@@ -102,8 +102,11 @@ def print_sources(market: Market, workspace: Workspace) -> None:
     held: dict[str, dict[str, object]] = {}
     if path.is_file():
         with store.open_store(path, read_only=True) as opened:
-            table = opened.read_snapshots()
-        held = {str(row["source_id"]): dict(row) for row in table.to_dict("records")}
+            snapshots = opened.read_snapshots()
+        held = {
+            str(row["source_id"]): {str(name): value for name, value in row.items()}
+            for row in snapshots.to_dict("records")
+        }
     table = Table(box=None, pad_edge=False)
     for name in ("source", "layer", "rows", "data of", "days old", "last seen", "health"):
         right = name in {"rows", "days old"}

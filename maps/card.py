@@ -168,7 +168,7 @@ def format_facts(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
 def describe_missing(name: str) -> str:
     """Return what a missing value of a fact is called.
 
-    >>> absent("load_headroom_kw")
+    >>> describe_missing("load_headroom_kw")
     'not known'
     """
     return read_card_words().absent.get(name, NOT_KNOWN)

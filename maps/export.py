@@ -350,19 +350,20 @@ def list_accounting(report: Report) -> tuple[tuple[str, int], ...]:
 
 def _typed(whole: pd.DataFrame) -> pd.DataFrame:
     """Return the table with one type per column: ranges as text, codes and dates as text."""
-    made = whole.copy()
-    for position, name in enumerate(made.columns):
-        values = made.iloc[:, position]
+    columns = []
+    for position, name in enumerate(whole.columns):
+        values = whole.iloc[:, position]
         if name in {"Fits (generators)", "Fits (MW)", "Grid shortfall (MW)"}:
-            made.isetitem(position, values.map(lambda v: v if isinstance(v, str) else f"{v:g}"))
+            values = values.map(lambda value: value if isinstance(value, str) else f"{value:g}")
         elif values.dtype == object or isinstance(values.dtype, pd.StringDtype):
-            kinds = {type(v) for v in values if not pd.isna(v)}
+            kinds = {type(value) for value in values if not pd.isna(value)}
             if kinds and kinds <= {bool, np.bool_}:
-                made.isetitem(position, values.astype("boolean"))
+                values = values.astype("boolean")
             else:
-                text = [None if pd.isna(v) else str(_plain(v)) for v in values]
-                made.isetitem(position, pd.Series(text, index=made.index, dtype="str"))
-    return made
+                texts = [None if pd.isna(value) else str(_plain(value)) for value in values]
+                values = pd.Series(texts, index=whole.index, dtype="str")
+        columns.append(values.rename(name))
+    return pd.concat(columns, axis=1)
 
 
 def _write_parquet(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -> None:

@@ -169,7 +169,7 @@ def turn_upright(lines: np.ndarray, at_m: np.ndarray, spread_m: np.ndarray) -> n
     ]
     across = ends[1] - ends[0]
     turn = -np.degrees(np.arctan2(across[:, 1], across[:, 0]))
-    return np.rint((turn + 90) % 180 - 90).astype(int)
+    return np.asarray(np.rint((turn + 90) % 180 - 90).astype(int))
 
 
 def place_street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, float, int]]:

@@ -179,7 +179,7 @@ def draw_noise_page(
     )  # fmt: skip
     basemap.add_to(the_map)
     # A site stands out by its outline alone here: no exclusions, whose areas hide the bands.
-    quiet = {key: near[key] for key in ("parcels", "streets") if key in near}
+    quiet = {key: layer for key, layer in near.items() if key in {"parcels", "streets"}}
     scaled = add_ground(the_map, quiet, crs, look, shapes)
     buildings = read_whole_layer(near, "buildings", crs)
     bands = _add_levels(the_map, picture, levels, "band", shapes)

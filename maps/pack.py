@@ -20,7 +20,7 @@ def format_script_json(value: object) -> str:
     Every < > & and { of a text, and everything beyond ASCII (so U+2028 too), is a \u escape:
     no text can end the script, open a comment or be taken for a template's expression.
 
-    >>> script_json(["</script>", "{{ 7 * 7 }}"])
+    >>> format_script_json(["</script>", "{{ 7 * 7 }}"])
     '["\\u003c/script\\u003e","\\u007b\\u007b 7 * 7 }}"]'
     """
     plain = json.dumps(value, separators=(",", ":"), allow_nan=False)
@@ -46,7 +46,8 @@ def split_parts(
 
     Collections are opened; missing shapes (None or NaN) and empty ones have no parts.
     """
-    shapes = np.where(pd.isna(shapes), None, shapes)
+    shapes = shapes.copy()
+    shapes[pd.isna(shapes)] = None
     parts, of = shapely.get_parts(shapes, return_index=True)
     nested = shapely.get_type_id(parts) == GeometryType.GEOMETRYCOLLECTION
     if nested.any():

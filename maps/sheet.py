@@ -74,8 +74,8 @@ def render_page(the_map: folium.Map, blocks: dict[str, object], title: str) -> s
     # Folium's own ids are random: number them, so that the same night gives the same page.
     for number, element in enumerate(_list_elements(figure)):
         element._id = f"{number:03d}"  # noqa: SLF001
-    text: str = figure.render()
-    return text
+    page: str = figure.render()
+    return page
 
 
 def _list_elements(root: Element) -> list[Element]:

@@ -119,7 +119,7 @@ def read_style() -> Style:
 def split_channels(colours: list[str]) -> np.ndarray:
     """Return red, green and blue (n x 3, 0 to 255) of colours given as #rrggbb.
 
-    >>> channels(["#ff8000"]).tolist()
+    >>> split_channels(["#ff8000"]).tolist()
     [[255.0, 128.0, 0.0]]
     """
     parts = [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours]

@@ -189,7 +189,7 @@ def _list_loads_or_fuels(
 def load_column_tag(load_kw: float) -> str:
     """Return how a column names a load.
 
-    >>> load_tag(1000.0)
+    >>> load_column_tag(1000.0)
     '1000_kw'
     """
     return f"{load_kw:.12g}_kw"
