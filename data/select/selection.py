@@ -109,24 +109,23 @@ def select_sites(
 
 
 def _require_snapshots(snapshots: pd.DataFrame, market: Market, night: dt.date) -> None:
-    """Raise StoreError where a layer that decides who is a site, or any source, is missing."""
+    """Raise StoreError where a source has no snapshot, or a layer that decides sites no source."""
     doing = f"selecting the sites of market {market.id!r}"
-    filled = set(snapshots["layer"])
-    missing_layers = [name for name in ("parcels", "zoning") if name not in filled]
-    if missing_layers:
-        raise StoreError(
-            doing,
-            f"none of its sources fills layer {' or '.join(missing_layers)} with a snapshot on or "
-            f"before {night}",
-            f"name a source of layer {missing_layers[0]!r} in `sources` of market {market.id!r} "
-            "(zoning decides where the use of a parcel does not), then run padfinder refresh",
-        )
     stored = set(snapshots["source_id"])
     missing_sources = [source_id for source_id in market.sources if source_id not in stored]
-    # Without a source, part of its layer is missing, and nobody would know where.
+    # Without a source, part of its layer is missing, and the store does not know which part.
     if missing_sources:
         raise StoreError(
             doing,
             f"no snapshot of {', '.join(missing_sources)} on or before {night}",
             f"run `padfinder refresh --market {market.id}`, and correct what it reports",
+        )
+    filled = set(snapshots["layer"])
+    missing_layers = [name for name in ("parcels", "zoning") if name not in filled]
+    if missing_layers:
+        raise StoreError(
+            doing,
+            f"none of its sources fills layer {' or '.join(missing_layers)}",
+            f"name a source of layer {missing_layers[0]!r} in `sources` of market {market.id!r} "
+            "(zoning decides where the use of a parcel does not), then run padfinder refresh",
         )

@@ -504,7 +504,7 @@ def test_a_market_without_zoning_is_refused(
         select_sites(store, market, make_needs(), land_use, night)
     for word in ("market 'tiny'", "`sources`", "zoning"):
         assert word in str(caught.value)
-    with pytest.raises(StoreError, match="parcels or zoning"):
+    with pytest.raises(StoreError, match=r"no snapshot of tiny_parcels on or before"):
         select_sites(store, market, make_needs(), land_use, night - dt.timedelta(days=1))
 
 
