@@ -1,7 +1,8 @@
-"""Read every TOML file and hold each to the others: all faults at once."""
+"""Read the TOML files and check each against the others, reporting all errors at once."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 from zoneinfo import available_timezones
 
@@ -38,53 +39,68 @@ CATALOGUE_READERS: tuple[Callable[[], object], ...] = (
 )
 
 
-def find_faults(workspace: Workspace) -> list[PadfinderError]:
-    """Return every fault of every TOML file: catalogue, sources, land use, plans and markets."""
-    faults: list[PadfinderError] = []
+@dataclass(frozen=True)
+class LoadedRun:
+    """What one run reads, checked.
+
+    Attributes:
+        market: The market.
+        plan: The plan.
+        sources: The market's sources, in the order of its list.
+        land_use: Every land-use table.
+    """
+
+    market: Market
+    plan: Plan
+    sources: tuple[Source, ...]
+    land_use: tuple[LandUse, ...]
+
+
+def find_config_errors(workspace: Workspace) -> list[PadfinderError]:
+    """Return every error of every TOML file: catalogue, sources, land use, plans and markets."""
+    errors: list[PadfinderError] = []
     for read in CATALOGUE_READERS:
-        _try_reading(read, faults)
-    if faults:
-        return faults  # the other files are checked against the catalogue
-    declarations = _try_reading(functools.partial(read_declarations, workspace), faults)
+        _try_reading(read, errors)
+    if errors:
+        return errors  # the other files can be checked only against a valid catalogue
+    declarations = _try_reading(functools.partial(read_declarations, workspace), errors)
     if declarations is None:
-        return faults
-    tables = _land_use_tables(declarations, workspace, faults)
+        return errors
+    tables = _read_land_use_tables(declarations, workspace, errors)
     unreadable: set[str] = set()
-    for (owner, name), toml in declarations.source.items():
-        source = _try_reading(functools.partial(load_source, name, workspace, owner), faults)
-        faults += _source_faults(source, toml.shown) if source else ()
+    for (owner, name), toml in declarations.sources.items():
+        source = _try_reading(functools.partial(load_source, name, workspace, owner), errors)
+        errors += _check_source(source, toml.label) if source else ()
         unreadable |= {name} if source is None else set()
-    for (owner, name), toml in declarations.plan.items():
-        plan = _try_reading(functools.partial(load_plan, name, workspace, owner), faults)
-        faults += _plan_faults(plan, toml.shown) if plan else ()
-    source_names = {name for _, name in declarations.source}
-    plan_names = {name for _, name in declarations.plan}
-    for name, toml in declarations.market.items():
-        market = _try_reading(functools.partial(load_market, name, workspace), faults)
+    for (owner, name), toml in declarations.plans.items():
+        plan = _try_reading(functools.partial(load_plan, name, workspace, owner), errors)
+        errors += _check_plan(plan, toml.label) if plan else ()
+    source_names = {name for _, name in declarations.sources}
+    plan_names = {name for _, name in declarations.plans}
+    for name, toml in declarations.markets.items():
+        market = _try_reading(functools.partial(load_market, name, workspace), errors)
         if market is not None:
-            faults += _market_faults(market, toml.shown, source_names, plan_names, tables)
+            errors += _check_market(market, toml.label, source_names, plan_names, tables)
             if (source_names - unreadable).issuperset(market.sources):
-                _try_reading(functools.partial(load_sources, market, workspace), faults)
-    return faults
+                _try_reading(functools.partial(load_sources, market, workspace), errors)
+    return errors
 
 
-def load_run(
-    market_name: str, plan_name: str | None, workspace: Workspace
-) -> tuple[Market, Plan, tuple[Source, ...], tuple[LandUse, ...]]:
-    """Load what one run reads, checked against each other.
+def load_run(market_name: str, plan_name: str | None, workspace: Workspace) -> LoadedRun:
+    """Load the files of one run and check them against each other.
 
     Args:
         market_name: The market's id.
-        plan_name: The plan's name; None for the market's own.
-        workspace: Where this run reads its files.
+        plan_name: The plan's name; None for the plan that the market names.
+        workspace: The settings of this run.
 
     Returns:
-        The market, its plan, its sources in its order, and every land-use table.
+        The market, its plan and sources, and every land-use table.
 
     Raises:
-        ConfigError: Naming every fault at once.
+        ConfigError: If a file has errors. The message names all of them.
     """
-    faults: list[PadfinderError] = []
+    errors: list[PadfinderError] = []
     for read in CATALOGUE_READERS:
         read()
     declarations = read_declarations(workspace)
@@ -93,107 +109,113 @@ def load_run(
     sources = load_sources(market, workspace)
     tables = load_land_use(workspace)
     for source in sources:
-        shown = declarations.find_file("source", source.id, market.id).shown
-        faults += _source_faults(source, shown)
-    faults += _plan_faults(plan, declarations.find_file("plan", plan.id, market.id).shown)
-    faults += _market_faults(
+        label = declarations.find_file("source", source.id, market.id).label
+        errors += _check_source(source, label)
+    errors += _check_plan(plan, declarations.find_file("plan", plan.id, market.id).label)
+    errors += _check_market(
         market,
-        declarations.market[market.id].shown,
+        declarations.markets[market.id].label,
         {source.id for source in sources},
-        {name for _, name in declarations.plan},
+        {name for _, name in declarations.plans},
         tables,
     )
-    if len(faults) == 1:
-        raise faults[0]
-    if faults:
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
         raise ConfigError(
-            f"reading what a night of {market.id} needs",
-            "".join(f"\n  - {fault.doing}: {fault.wrong}; {fault.remedy}" for fault in faults),
-            "correct each; `padfinder check` shows every file's faults",
+            f"reading the files of market {market.id}",
+            "".join(f"\n  - {error.doing}: {error.wrong}; {error.remedy}" for error in errors),
+            "correct each of them; `padfinder check` lists the errors of every file",
         )
-    return market, plan, sources, tables
+    return LoadedRun(market, plan, sources, tables)
 
 
 def count_files(workspace: Workspace) -> int:
-    """Return how many TOML files there are to check."""
+    """Return how many TOML files `padfinder check` reads."""
     declarations = read_declarations(workspace)
-    tables = (declarations.market, declarations.plan, declarations.source)
+    tables = (declarations.markets, declarations.plans, declarations.sources)
     land_use = len(declarations.land_use) + len(declarations.user_land_use)
     return len(catalogue.read_file_texts()) + sum(len(table) for table in tables) + land_use
 
 
-def _land_use_tables(
-    declarations: Declarations, workspace: Workspace, faults: list[PadfinderError]
+def _read_land_use_tables(
+    declarations: Declarations, workspace: Workspace, errors: list[PadfinderError]
 ) -> list[LandUse]:
-    """Return the land-use tables that can be read, adding every fault of the others."""
+    """Return the land-use tables that can be read, and append the errors of the others."""
     files = (*declarations.land_use, *declarations.user_land_use)
-    read = [
-        _try_reading(functools.partial(parse_toml, LandUse, toml.text, toml.shown), faults)
+    tables_or_none = [
+        _try_reading(functools.partial(parse_toml, LandUse, toml.text, toml.label), errors)
         for toml in files
     ]
-    tables = [table for table in read if table is not None]
+    tables = [table for table in tables_or_none if table is not None]
     if len(tables) == len(files):
-        _try_reading(functools.partial(load_land_use, workspace), faults)
+        _try_reading(functools.partial(load_land_use, workspace), errors)
     return tables
 
 
-def _try_reading(read: Callable[[], T], found: list[PadfinderError]) -> T | None:
+def _try_reading(read: Callable[[], T], errors: list[PadfinderError]) -> T | None:
     try:
         return read()
     except PadfinderError as error:
-        found.append(error)
+        errors.append(error)
         return None
 
 
-def _source_faults(source: Source, shown: str) -> Iterator[ConfigError]:
-    def fault(wrong: str, remedy: str) -> ConfigError:
-        return ConfigError(f"reading {shown}", wrong, remedy)
+def _check_source(source: Source, label: str) -> Iterator[ConfigError]:
+    """Yield the errors of a source against its layer."""
+
+    def error(wrong: str, remedy: str) -> ConfigError:
+        return ConfigError(f"reading {label}", wrong, remedy)
 
     layers = catalogue.read_layers()
     if source.layer not in layers:
-        yield fault(f"layer = {source.layer!r} is not a layer", f"use one of {', '.join(layers)}")
+        yield error(f"layer = {source.layer!r} is not a layer", f"use one of {', '.join(layers)}")
         return
     layer = layers[source.layer]
-    # A grid has one value in each cell, in the layer's unit.
+    # A raster has one value in each cell, in the layer's unit.
     cell = {"value": Column(title=layer.title, type="float", unit=layer.unit)}
     columns = cell if layer.is_raster else layer.columns
     joined = source.join.columns if source.join else {}
     counted = {source.join.count_as} if source.join and source.join.count_as else set()
-    given: dict[str, ColumnOrigin] = source.columns | joined
-    for name, origin in given.items():
+    origins: dict[str, ColumnOrigin] = source.columns | joined
+    for name, origin in origins.items():
         if name not in columns:
-            yield fault(
-                f"columns.{name} is no column of the layer {source.layer!r}",
+            yield error(
+                f"columns.{name} is not a column of the layer {source.layer!r}",
                 f"use one of {', '.join(columns)}",
             )
             continue
         yield from (
-            fault(wrong, remedy) for wrong, remedy in _column_faults(name, origin, columns[name])
+            error(wrong, remedy) for wrong, remedy in _check_column(name, origin, columns[name])
         )
     for name, column in columns.items():
-        if column.required and name not in given.keys() | counted:
-            yield fault(
+        if column.required and name not in origins.keys() | counted:
+            yield error(
                 f"columns.{name} is missing: the layer {source.layer!r} requires it",
-                f"say which of the source's columns it comes from: [columns.{name}]",
+                f"add [columns.{name}] with the source's column that it comes from",
             )
     for crs in (source.fetch.crs, source.coverage.crs):
         if crs is not None and not _is_crs(crs):
-            yield fault(f"crs = {crs!r} is not known", "write it as EPSG:2249")
+            yield error(f"crs = {crs!r} is not known", "write it as EPSG:2249")
 
 
-def _column_faults(name: str, origin: ColumnOrigin, column: Column) -> Iterator[tuple[str, str]]:
-    words = [*origin.map.values(), *([origin.other] if origin.other else [])]
+def _check_column(name: str, origin: ColumnOrigin, column: Column) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a column's origin, and what to do about it."""
+    values = [*origin.map.values(), *([origin.other] if origin.other else [])]
     if isinstance(origin.value, str) and column.values:
-        words.append(origin.value)
-    for word in words:
-        if column.values and word not in column.values:
+        values.append(origin.value)
+    for value in values:
+        if column.values and value not in column.values:
             yield (
-                f"columns.{name} gives {word!r}",
+                f"columns.{name} gives {value!r}",
                 f"use one of {', '.join(column.values)}",
             )
     if origin.unit is not None:
         if column.unit is None:
-            yield f"columns.{name}.unit = {origin.unit!r}, but it has no unit", "leave unit out"
+            yield (
+                f"columns.{name}.unit = {origin.unit!r}, but this column has no unit",
+                "delete `unit`",
+            )
             return
         try:
             unit_factor(origin.unit, column.unit)
@@ -201,65 +223,71 @@ def _column_faults(name: str, origin: ColumnOrigin, column: Column) -> Iterator[
             yield f"columns.{name}.unit = {origin.unit!r}: {error.wrong}", error.remedy
 
 
-def _plan_faults(plan: Plan, shown: str) -> Iterator[ConfigError]:
-    kinds = catalogue.read_layers()["exclusions"].columns["kind"].values
-    for key, names, known in (
+def _check_plan(plan: Plan, label: str) -> Iterator[ConfigError]:
+    """Yield the plan's names that the catalogue does not have."""
+    exclusion_kinds = catalogue.read_layers()["exclusions"].columns["kind"].values
+    for key, names, known_names in (
         ("generator", (plan.generator,), tuple(catalogue.read_generators())),
         ("fuels", plan.fuels, tuple(catalogue.read_fuels())),
-        ("pad.exclusions", plan.pad.exclusions, kinds),
+        ("pad.exclusions", plan.pad.exclusions, exclusion_kinds),
         ("noise.receptors", plan.noise.receptors, tuple(catalogue.read_noise_rules().receiving)),
     ):
         for name in names:
-            if name not in known:
+            if name not in known_names:
                 yield ConfigError(
-                    f"reading {shown}",
+                    f"reading {label}",
                     f"{key} = {name!r} is not in the catalogue",
-                    f"use one of {', '.join(known)}",
+                    f"use one of {', '.join(known_names)}",
                 )
 
 
-def _market_faults(
-    market: Market, shown: str, sources: set[str], plans: set[str], tables: Iterable[LandUse]
+def _check_market(
+    market: Market,
+    label: str,
+    source_names: set[str],
+    plan_names: set[str],
+    tables: Iterable[LandUse],
 ) -> Iterator[ConfigError]:
-    def fault(wrong: str, remedy: str) -> ConfigError:
-        return ConfigError(f"reading {shown}", wrong, remedy)
+    """Yield the market's names and settings that nothing else knows."""
+
+    def error(wrong: str, remedy: str) -> ConfigError:
+        return ConfigError(f"reading {label}", wrong, remedy)
 
     for name in market.sources:
-        if name not in sources:
-            yield fault(
+        if name not in source_names:
+            yield error(
                 f"sources names {name!r}, and there is no such source",
-                f"correct it, or add {name}.toml to a folder that `sources` in padfinder.toml "
-                "names",
+                f"correct the name, or add {name}.toml to sources/ in the market's folder",
             )
-    if market.plan not in plans:
-        yield fault(
+    if market.plan not in plan_names:
+        yield error(
             f"plan = {market.plan!r}, and there is no such plan",
-            f"use one of {', '.join(sorted(plans))}",
+            f"use one of {', '.join(sorted(plan_names))}, or add {market.plan}.toml to plans/ in "
+            "the market's folder",
         )
     if market.time_zone not in available_timezones():
-        yield fault(
+        yield error(
             f"time_zone = {market.time_zone!r} is not known", "write it as America/New_York"
         )
     if not _is_crs(market.crs):
-        yield fault(f"crs = {market.crs!r} is not known", "write it as EPSG:26986")
+        yield error(f"crs = {market.crs!r} is not known", "write it as EPSG:26986")
     elif not _is_metric_crs(market.crs):
-        yield fault(
-            f"crs = {market.crs!r} is not a projected frame in metres",
-            "use the state plane or UTM zone in metres, such as EPSG:26986",
+        yield error(
+            f"crs = {market.crs!r} is not a projected CRS in meters",
+            "use the state plane or UTM zone in meters, such as EPSG:26986",
         )
     rules = catalogue.read_noise_rules().rule
     if market.noise_rule is not None and market.noise_rule not in rules:
-        yield fault(
+        yield error(
             f"noise_rule = {market.noise_rule!r} is not in the catalogue",
-            f"use one of {', '.join(rules)}, or leave it out: each row then says that no local "
-            "rule is given",
+            f"use one of {', '.join(rules)}, or delete the key if the market has no local rule",
         )
     jurisdictions = {table.jurisdiction for table in tables}
     if market.jurisdiction not in jurisdictions:
-        yield fault(
+        yield error(
             f"jurisdiction = {market.jurisdiction!r} has no land-use table",
-            f"use one of {', '.join(sorted(jurisdictions))}, or add a table to a folder that "
-            "`land_use` in padfinder.toml names",
+            f"use one of {', '.join(sorted(jurisdictions))}, or add land_use.toml to the market's "
+            "folder",
         )
 
 
@@ -273,6 +301,6 @@ def _is_crs(text: str) -> bool:
 
 def _is_metric_crs(text: str) -> bool:
     crs = pyproj.CRS(text)
-    # Web Mercator is in "metres" that are half as long again at these latitudes.
+    # Web Mercator's "meters" are stretched by about a third at these latitudes.
     units = {axis.unit_conversion_factor for axis in crs.axis_info}
     return crs.is_projected and units == {1.0} and crs.to_epsg() != 3857

@@ -1,4 +1,4 @@
-"""The command line: `padfinder --help` shows the commands, and each command's help an example."""
+"""The command line. `padfinder --help` lists the commands."""
 
 import os
 import sys
@@ -9,16 +9,17 @@ from typing import Annotated
 import typer
 
 from flows import declarations, settings
-from flows.check import count_files, find_faults, load_run
+from flows.check import count_files, find_config_errors, load_run
+from flows.old_layout import describe_old_layout
 from flows.outcome import EXIT_CODES
 from flows.progress import terminal
 from geo.errors import ConfigError, PadfinderError
 from geo.model import Market
 
 EPILOG = (
-    "Exit codes: 0 done; 1 a fault of the program; 2 the command line; 3 a TOML file or setting; "
-    "4 a table that does not hold to its layer; 5 a source that does not answer; "
-    "6 a source that has changed; 7 the store."
+    "Exit codes: 0 done; 1 a bug in the program; 2 a wrong command line; 3 an error in a TOML file "
+    "or setting; 4 a table does not match its layer; 5 a source does not answer; "
+    "6 a source has changed; 7 an error of the store."
 )
 UNEXPECTED = 1
 
@@ -35,40 +36,41 @@ app = typer.Typer(
 MarketName = Annotated[str, typer.Option("--market", "-m", help="The market's name.")]
 Night = Annotated[
     str | None,
-    typer.Option("--night", help="As of this date (2026-03-31); today in the market if not given."),
+    typer.Option("--night", help="The date, such as 2026-03-31. Default: today in the market."),
 ]
 PlanName = Annotated[
-    str | None, typer.Option("--plan", help="The plan's name; the market's own if not given.")
+    str | None, typer.Option("--plan", help="The plan's name. Default: the market's plan.")
 ]
 StaleOk = Annotated[
     bool,
-    typer.Option("--stale-ok", help="Publish with the last good snapshot where a source fails."),
+    typer.Option("--stale-ok", help="If a source fails, publish with its last good snapshot."),
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show Prefect's log, and tracebacks of errors.")
+    bool, typer.Option("--verbose", "-v", help="Show Prefect's log and the tracebacks of errors.")
 ]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code; errors print what to do, without a traceback."""
-    given = sys.argv[1:] if arguments is None else arguments
-    verbose = bool({"-v", "--verbose"} & set(given))
+    """Run one command and return its exit code. Errors are printed without a traceback."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    verbose = bool({"-v", "--verbose"} & set(arguments))
     try:
-        app(args=given, prog_name="padfinder")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else UNEXPECTED
+        app(args=arguments, prog_name="padfinder")
+    except SystemExit as exit_request:
+        return exit_request.code if isinstance(exit_request.code, int) else UNEXPECTED
     except PadfinderError as error:
         if verbose:
             traceback.print_exc()
-        _say_error(str(error))
+        _print_error(str(error))
         return next(
             (code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), UNEXPECTED
         )
-    except Exception as error:  # noqa: BLE001 - the last resort: one message, a code, no traceback
+    except Exception as error:  # noqa: BLE001 - a bug gets one message and a code, no traceback
         if verbose:
             traceback.print_exc()
-        _say_error(
-            f"padfinder met a fault of its own: {type(error).__name__}: {error}\n"
+        _print_error(
+            f"This is a bug in padfinder: {type(error).__name__}: {error}\n"
             "  What to do: run the same command with --verbose, and report what it prints"
         )
         return UNEXPECTED
@@ -83,7 +85,7 @@ def nightly(
     stale_ok: StaleOk = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run one whole night: refresh every source, then publish map and lists."""
+    """Refresh every source, then publish the map and lists."""
     _prepare(market, plan, night, verbose=verbose)
     from flows import show
     from flows.nightly import run_night
@@ -100,7 +102,7 @@ def refresh(
     from flows.refresh import run_refresh
 
     outcomes = run_refresh(market, night)
-    changed = sum(one.changed for one in outcomes)
+    changed = sum(outcome.changed for outcome in outcomes)
     typer.echo(f"{len(outcomes)} sources pulled, {changed} changed")
 
 
@@ -111,7 +113,7 @@ def publish(
     plan: PlanName = None,
     verbose: Verbose = False,
 ) -> None:
-    """Screen and rank what the store holds, and publish map and lists."""
+    """Screen and rank the parcels in the store, and publish the map and lists."""
     _prepare(market, plan, night, verbose=verbose)
     from flows import show
     from flows.publish import run_publish
@@ -121,32 +123,34 @@ def publish(
 
 @app.command(epilog="Example: padfinder explain 10000123 --market demo")
 def explain(
-    site: Annotated[str, typer.Argument(help="An assessor id, or an address.")],
+    site: Annotated[str, typer.Argument(help="An assessor id or an address.")],
     market: MarketName = settings.DEMO,
 ) -> None:
-    """Show every fact of one site of the last published night, or why it is not a site."""
+    """Show every fact of one published site, or why a parcel is not a site."""
     from flows import show
 
     workspace = _read_workspace()
-    known = declarations.load_market(market, workspace)
-    if not show.print_site(workspace.var / "published" / known.id, known, site):
+    market_model = declarations.load_market(market, workspace)
+    if not show.print_site(workspace.var / "published" / market_model.id, market_model, site):
         raise typer.BadParameter(
-            f"no parcel of market {market} has the id or address {site!r}: copy one from ranked.csv"
+            f"no parcel of market {market} has the id or address {site!r}; copy one from ranked.csv"
         )
 
 
 @app.command(epilog="Example: padfinder noise --market demo --site 10000123")
 def noise(
-    site: Annotated[str, typer.Option("--site", "-s", help="An assessor id, or an address.")],
+    site: Annotated[str, typer.Option("--site", "-s", help="An assessor id or an address.")],
     market: MarketName = settings.DEMO,
-    cell: Annotated[float, typer.Option("--cell", min=1.0, max=50.0, help="Metres.")] = 5.0,
+    cell: Annotated[
+        float, typer.Option("--cell", min=1.0, max=50.0, help="The cell size, in meters.")
+    ] = 5.0,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="A folder; var/noise/MARKET/SITE if not given."),
+        typer.Option("--out", help="The output folder. Default: var/noise/MARKET/SITE."),
     ] = None,
     night: Night = None,
 ) -> None:
-    """Draw the noise round one published site: a map, a GeoTIFF and its lines as GeoJSON."""
+    """Map the noise around one published site: a map, a GeoTIFF and contour lines as GeoJSON."""
     from flows.noise import draw_site_noise
     from geo.ranking.sentences import format_machines
 
@@ -158,35 +162,35 @@ def noise(
 
 @app.command(epilog="Example: padfinder check")
 def check() -> None:
-    """Read every TOML file (markets, plans, sources, catalogue, settings): all faults at once."""
+    """Read every TOML file (markets, plans, sources, catalogue, settings) and list all errors."""
     workspace = _read_workspace()
-    faults = find_faults(workspace)
-    for fault in faults:
-        _say_error(str(fault))
-    if faults:
+    errors = find_config_errors(workspace)
+    for error in errors:
+        _print_error(str(error))
+    if errors:
         raise typer.Exit(EXIT_CODES[ConfigError])
-    typer.echo(f"{count_files(workspace)} TOML files read, no faults")
+    typer.echo(f"{count_files(workspace)} TOML files read, no errors")
 
 
 @app.command(epilog="Example: padfinder conformity --out var/conformity.html")
 def conformity(
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where the page goes; var/ if not given.")
+        Path | None, typer.Option("--out", help="The page's file. Default: var/conformity.html.")
     ] = None,
 ) -> None:
-    """Run the test cases of ISO/TR 17534-3 and write their page; 1 when a required one fails."""
+    """Run the test cases of ISO/TR 17534-3 and write a page; 1 if a required one fails."""
     from flows.conformity import write_conformity_page
 
     path, failed = write_conformity_page(out or _read_workspace().var / "conformity.html")
     typer.echo(f"Page: {path}")
     if failed:
-        _say_error(f"required cases not met: {', '.join(failed)}")
+        _print_error(f"Required cases that fail: {', '.join(failed)}")
         raise typer.Exit(UNEXPECTED)
 
 
 @app.command(epilog="Example: padfinder sources --market demo")
 def sources(market: MarketName = settings.DEMO) -> None:
-    """List a market's sources: age, rows, licence and health."""
+    """List a market's sources with their age, rows, license and health."""
     from flows import show
 
     workspace = _read_workspace()
@@ -195,43 +199,45 @@ def sources(market: MarketName = settings.DEMO) -> None:
 
 @app.command(epilog="Example: padfinder schedule --market demo")
 def schedule(market: MarketName = settings.DEMO, verbose: Verbose = False) -> None:
-    """Serve the nightly run at 02:00 in the market's time zone, until stopped."""
-    known = _prepare(market, None, None, verbose=verbose)
+    """Run `nightly` at 02:00 in the market's time zone, until stopped."""
+    market_model = _prepare(market, None, None, verbose=verbose)
     from prefect.schedules import Cron
 
     from flows.nightly import run_night
 
-    terminal.print(f"Serving nightly {market} at 02:00 {known.time_zone}; stop with Ctrl-C")
+    terminal.print(
+        f"Running {market} every night at 02:00 {market_model.time_zone}; stop with Ctrl-C"
+    )
     run_night.serve(
         name=f"nightly-{market}",
         parameters={"market": market},
-        schedule=Cron("0 2 * * *", timezone=known.time_zone),
+        schedule=Cron("0 2 * * *", timezone=market_model.time_zone),
         print_starting_message=verbose,
     )
 
 
 def _read_workspace() -> settings.Workspace:
-    """Read the settings; warn once where files are still in the old folder layout."""
+    """Read the settings, and warn if files are still in the old folder layout."""
     workspace = settings.read_settings()
-    advice = declarations.describe_old_layout(workspace)
-    if advice is not None:
-        terminal.print(f"Warning: {advice}", style="yellow", markup=False, soft_wrap=True)
+    warning = describe_old_layout(workspace)
+    if warning is not None:
+        terminal.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     return workspace
 
 
 def _prepare(market: str, plan: str | None, night: str | None, *, verbose: bool) -> Market:
-    """Read all that the command needs, so that its faults show at once; then set up Prefect.
+    """Check the files and options of a command, then set Prefect's environment variables.
 
-    Prefect reads its settings when first imported; what the user has set stays. Its folder stands
-    under var/, so that nothing is asked of the home folder, and its own log is silent unless asked
-    for: the errors say what is to be said.
+    Prefect reads them when it is first imported; those that the user has set stay. Its files go
+    under var/ instead of the home folder. Its log is off by default, because the errors that
+    padfinder prints say the same.
     """
     workspace = _read_workspace()
-    known = load_run(market, plan, workspace)[0]
-    settings.parse_night(known, night)
+    market_model = load_run(market, plan, workspace).market
+    settings.parse_night(market_model, night)
     home = workspace.var / "prefect"
     home.mkdir(parents=True, exist_ok=True)
-    wanted = {
+    variables = {
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
@@ -240,11 +246,11 @@ def _prepare(market: str, plan: str | None, night: str | None, *, verbose: bool)
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     }
     if not verbose:
-        wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
-    for name, value in wanted.items():
+        variables["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    for name, value in variables.items():
         os.environ.setdefault(name, value)
-    return known
+    return market_model
 
 
-def _say_error(text: str) -> None:
+def _print_error(text: str) -> None:
     terminal.print(text, style="red", markup=False, soft_wrap=True)

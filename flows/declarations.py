@@ -1,164 +1,176 @@
 """Markets, plans, sources and land-use tables: where their TOML files are, and how to read them.
 
-One folder holds one market: `market.toml`, `land_use.toml`, `plans/*.toml` and `sources/*.toml`.
-The built-in markets are in data/markets; `markets` in padfinder.toml names a user's own folders of
-the same shape. A user's file takes the place of the built-in file of the same name. Plans that
-every market can use are in flows/plans.
+Each market has one folder: `market.toml`, `land_use.toml`, `plans/*.toml` and `sources/*.toml`.
+The built-in markets are in data/markets; `markets` in padfinder.toml names folders that hold a
+user's own markets in the same shape. A user's file replaces the built-in file of the same name.
+Plans that every market can use are in flows/plans.
 """
 
 import difflib
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel
-
 from data.source import Source
-from flows.settings import Workspace
+from flows.settings import OLD_KEYS, Workspace
 from geo.contract.toml import parse_toml
 from geo.errors import ConfigError
-from geo.model import LandUse, Market, PadPlan, Plan
+from geo.model import LandUse, Market, Plan
 
 KeyT = TypeVar("KeyT", str, tuple[str, str])
-ModelT = TypeVar("ModelT", bound=BaseModel)
 Kind = Literal["market", "plan", "source"]
 
-SHARED = ""  # In place of a market's id: files that any market may use.
+SHARED = ""  # Stands for the market's id where a file belongs to no market in particular.
 LAND_USE_FILE, MARKET_FILE = "land_use.toml", "market.toml"
+PARTS = ("plans", "sources", "land_use")  # the folders inside a market's folder
 
 
 @dataclass(frozen=True)
 class TomlText:
-    """The text of one TOML file, and the name by which messages call it."""
+    """The text of one TOML file.
 
-    shown: str
+    Attributes:
+        label: What messages call the file: its path.
+        text: Its content.
+    """
+
+    label: str
     text: str
 
 
 @dataclass
 class Declarations:
-    """Every TOML text by kind: markets by id, plans and sources by market and name.
+    """The text of every TOML file, by kind.
 
-    `land_use` has the built-in tables first, then the user's.
+    Attributes:
+        markets: By market id.
+        plans: By market id (SHARED for none) and name.
+        sources: By market id (SHARED for none) and name.
+        land_use: The built-in land-use tables.
+        user_land_use: The user's land-use tables.
     """
 
-    market: dict[str, TomlText] = field(default_factory=dict)
-    plan: dict[tuple[str, str], TomlText] = field(default_factory=dict)
-    source: dict[tuple[str, str], TomlText] = field(default_factory=dict)
+    markets: dict[str, TomlText] = field(default_factory=dict)
+    plans: dict[tuple[str, str], TomlText] = field(default_factory=dict)
+    sources: dict[tuple[str, str], TomlText] = field(default_factory=dict)
     land_use: list[TomlText] = field(default_factory=list)
     user_land_use: list[TomlText] = field(default_factory=list)
 
     def find_file(self, kind: Literal["plan", "source"], name: str, market_id: str) -> TomlText:
-        """Return a plan's or source's file: the market's own, else a shared one, else another's.
+        """Find a plan or source: the market's own, else a shared one, else another market's.
 
         Args:
             kind: What to look for.
-            name: The plan's or source's name: its file name without the ending.
-            market_id: The market that asks for it; SHARED for none.
+            name: Its name, which is the file name without `.toml`.
+            market_id: The market that uses it; SHARED for none.
 
         Returns:
             The text of the file.
 
         Raises:
-            ConfigError: If no file has this name, naming the nearest one.
+            ConfigError: If no file has this name. The message suggests the nearest name.
         """
-        table = self.plan if kind == "plan" else self.source
-        for owner in (market_id, SHARED, *self.market):
+        table = self.plans if kind == "plan" else self.sources
+        for owner in (market_id, SHARED, *self.markets):
             if (owner, name) in table:
                 return table[owner, name]
-        raise _unknown_name(kind, name, sorted({known for _, known in table}))
+        raise _unknown_name(kind, name, sorted({other_name for _, other_name in table}))
 
 
 def read_declarations(workspace: Workspace) -> Declarations:
-    """Read the text of every built-in and user TOML file; nothing is parsed yet.
+    """Read the text of every built-in and user TOML file, without parsing it.
 
     Raises:
-        ConfigError: If two of the user's own files declare the same market, plan or source.
+        ConfigError: If two of the user's files declare the same market, plan or source.
     """
     built_in = _read_built_in()
-    own = _read_own(workspace, built_in)
+    user = _read_user_files(workspace, built_in)
     return Declarations(
-        market=dict(sorted((built_in.market | own.market).items())),
-        plan=_override(built_in.plan, own.plan),
-        source=_override(built_in.source, own.source),
+        markets=dict(sorted((built_in.markets | user.markets).items())),
+        plans=_override_built_in(built_in.plans, user.plans),
+        sources=_override_built_in(built_in.sources, user.sources),
         land_use=built_in.land_use,
-        user_land_use=own.land_use,
+        user_land_use=user.land_use,
     )
 
 
 def load_market(name: str, workspace: Workspace) -> Market:
-    """Return the market called `name`. Raises ConfigError."""
-    known = read_declarations(workspace).market
-    if name not in known:
-        raise _unknown_name("market", name, list(known))
-    market = parse_toml(Market, known[name].text, known[name].shown)
-    return _check_id(market, market.id, name, known[name], "market")
+    """Read the market called `name`. Raises ConfigError."""
+    files_by_id = read_declarations(workspace).markets
+    if name not in files_by_id:
+        raise _unknown_name("market", name, list(files_by_id))
+    toml = files_by_id[name]
+    market = parse_toml(Market, toml.text, toml.label)
+    _check_id(market.id, name, toml, "market")
+    return market
 
 
 def load_plan(name: str, workspace: Workspace, market_id: str = SHARED) -> Plan:
-    """Return the plan called `name` as a market sees it.
+    """Read the plan called `name`.
 
     Args:
         name: The plan's name.
-        workspace: Where this run reads its files.
-        market_id: The market whose own plans go before shared ones.
+        workspace: The settings of this run.
+        market_id: The market whose own plans are looked up before the shared ones.
 
     Returns:
         The plan.
 
     Raises:
-        ConfigError: If there is no such plan, or its file has faults.
+        ConfigError: If there is no such plan, or its file has errors.
     """
     toml = read_declarations(workspace).find_file("plan", name, market_id)
-    plan = parse_toml(Plan, toml.text, toml.shown)
-    return _check_id(plan, plan.id, name, toml, "plan")
+    plan = parse_toml(Plan, toml.text, toml.label)
+    _check_id(plan.id, name, toml, "plan")
+    return plan
 
 
 def load_source(name: str, workspace: Workspace, market_id: str = SHARED) -> Source:
-    """Return the source called `name` as a market sees it.
+    """Read the source called `name`.
 
     Args:
         name: The source's name.
-        workspace: Where this run reads its files.
-        market_id: The market whose own sources go before others.
+        workspace: The settings of this run.
+        market_id: The market whose own sources are looked up first.
 
     Returns:
         The source.
 
     Raises:
-        ConfigError: If there is no such source, or its file has faults.
+        ConfigError: If there is no such source, or its file has errors.
     """
     toml = read_declarations(workspace).find_file("source", name, market_id)
-    source = parse_toml(Source, toml.text, toml.shown)
-    return _check_id(source, source.id, name, toml, "source")
+    source = parse_toml(Source, toml.text, toml.label)
+    _check_id(source.id, name, toml, "source")
+    return source
 
 
 def load_sources(market: Market, workspace: Workspace) -> tuple[Source, ...]:
-    """Return the market's sources in its own order. Raises ConfigError naming every fault."""
+    """Read the market's sources, in the order of its list. Raises ConfigError naming all errors."""
     sources: list[Source] = []
-    faults: list[ConfigError] = []
+    errors: list[ConfigError] = []
     for name in market.sources:
         try:
             sources.append(load_source(name, workspace, market.id))
         except ConfigError as error:
-            faults.append(error)
-    if len(faults) == 1:
-        raise faults[0]
-    if faults:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
         raise ConfigError(
             f"reading the sources of market {market.id}",
-            "; ".join(f"{error.doing}: {error.wrong}" for error in faults),
-            faults[0].remedy,
+            "; ".join(f"{error.doing}: {error.wrong}" for error in errors),
+            errors[0].remedy,
         )
-    filled = {source.layer for source in sources}
+    filled_layers = {source.layer for source in sources}
     for layer, reason in (
         ("parcels", "there is nothing to screen"),
         ("zoning", "parcels whose use is vacant, missing or unclassified cannot be judged"),
     ):
-        if layer not in filled:
+        if layer not in filled_layers:
             raise ConfigError(
                 f"reading market {market.id}",
                 f"none of its sources ({', '.join(market.sources)}) fills the layer {layer!r}: "
@@ -169,182 +181,170 @@ def load_sources(market: Market, workspace: Workspace) -> tuple[Source, ...]:
 
 
 def load_land_use(workspace: Workspace) -> tuple[LandUse, ...]:
-    """Return every land-use table; a user's table replaces the built-in one of the same codes.
+    """Read every land-use table; a user's table replaces the built-in one of the same codes.
 
     Raises:
-        ConfigError: If a file has faults, or two of the user's tables have the same jurisdiction
+        ConfigError: If a file has errors, or two of the user's tables have the same jurisdiction
             and scheme.
     """
     declarations = read_declarations(workspace)
     tables: dict[tuple[str, str], LandUse] = {}
     for toml in declarations.land_use:
-        table = parse_toml(LandUse, toml.text, toml.shown)
+        table = parse_toml(LandUse, toml.text, toml.label)
         tables[table.jurisdiction, table.scheme] = table
-    own: dict[tuple[str, str], TomlText] = {}
+    user_files: dict[tuple[str, str], TomlText] = {}
     for toml in declarations.user_land_use:
-        table = parse_toml(LandUse, toml.text, toml.shown)
+        table = parse_toml(LandUse, toml.text, toml.label)
         key = (table.jurisdiction, table.scheme)
-        if key in own:
+        if key in user_files:
             raise ConfigError(
-                f"reading {toml.shown}",
-                f"{own[key].shown} already has the codes of jurisdiction {key[0]!r}, scheme "
+                f"reading {toml.label}",
+                f"{user_files[key].label} already has the codes of jurisdiction {key[0]!r}, scheme "
                 f"{key[1]!r}",
                 "put all codes into one of the two files and delete the other",
             )
-        own[key], tables[key] = toml, table
+        user_files[key], tables[key] = toml, table
     return tuple(tables.values())
-
-
-def describe_old_layout(workspace: Workspace) -> str | None:
-    """Say which of the user's files should move where, in one message; None if all are in place.
-
-    Until November 2026, padfinder.toml named one folder for each kind of file. Such folders still
-    work.
-    """
-    moves = [
-        f"{parent}/{_stem(item)}.toml to {parent}/{_stem(item)}/{MARKET_FILE}"
-        for parent in workspace.markets
-        for _, item in _toml_files(parent, str(parent))
-    ]
-    for key, target in (
-        ("plans", "plans/"),
-        ("sources", "sources/"),
-        ("land_use", LAND_USE_FILE),
-    ):
-        moves += [
-            f"the files of {parent} to the market's folder, as {target}, and delete `{key}` from "
-            "padfinder.toml"
-            for parent in getattr(workspace, key)
-        ]
-    declarations = read_declarations(workspace)
-    retired = sorted(
-        f"pad.{key} in {toml.shown}"
-        for toml in declarations.plan.values()
-        for key in _retired_keys(toml.text)
-    )
-    parts = []
-    if moves:
-        parts.append(f"Old folder layout, still read. Move {'; '.join(moves)}.")
-    if retired:
-        parts.append(f"No longer used and ignored, delete: {'; '.join(retired)}.")
-    return " ".join(parts) or None
-
-
-def _retired_keys(text: str) -> list[str]:
-    try:
-        pad = tomllib.loads(text).get("pad")
-    except tomllib.TOMLDecodeError:
-        return []
-    return sorted(PadPlan.retired & pad.keys()) if isinstance(pad, dict) else []
 
 
 def _read_built_in() -> Declarations:
     built_in = Declarations()
     for folder in _sorted_items(files("data").joinpath("markets")):
         _read_market_folder(folder, f"data/markets/{folder.name}", built_in)
-    _add_all(built_in.plan, files("flows").joinpath("plans"), "flows/plans", SHARED)
+    _add_folder(built_in.plans, files("flows").joinpath("plans"), "flows/plans", SHARED)
     return built_in
 
 
-def _read_own(workspace: Workspace, built_in: Declarations) -> Declarations:
-    own = Declarations()
+def _read_user_files(workspace: Workspace, built_in: Declarations) -> Declarations:
+    user = Declarations()
+    old_folders = {folder for key in OLD_KEYS for folder in getattr(workspace, key)}
     for parent in workspace.markets:
+        _refuse_market_folder(parent)
         for folder in _sorted_items(parent):
-            if _is_market_folder(folder, built_in):
-                _read_market_folder(folder, f"{parent}/{folder.name}", own)
-        for shown, item in _toml_files(parent, str(parent)):
-            _add(own.market, _stem(item), shown, item)
-    for parents, table in ((workspace.plans, own.plan), (workspace.sources, own.source)):
+            if _is_market_folder(folder, built_in, old_folders):
+                _read_market_folder(folder, f"{parent}/{folder.name}", user)
+        for label, item in _toml_files(parent, str(parent)):
+            _add_file(user.markets, _stem(item), label, item)
+    for parents, table in ((workspace.plans, user.plans), (workspace.sources, user.sources)):
         for parent in parents:
-            _add_all(table, parent, str(parent), SHARED)
+            _add_folder(table, parent, str(parent), SHARED)
     for parent in workspace.land_use:
-        own.land_use += [
-            _read_text(shown, item) for shown, item in _toml_files(parent, str(parent))
-        ]
-    return own
+        user.land_use += _read_texts(parent, str(parent))
+    return user
 
 
-def _override(
-    built_in: dict[tuple[str, str], TomlText], own: dict[tuple[str, str], TomlText]
+def _override_built_in(
+    built_in: dict[tuple[str, str], TomlText], user: dict[tuple[str, str], TomlText]
 ) -> dict[tuple[str, str], TomlText]:
-    """Return both tables as one; a user's shared file replaces built-in files of its name."""
-    shared = {name for owner, name in own if owner == SHARED}
-    kept = {key: toml for key, toml in built_in.items() if key[1] not in shared}
-    return dict(sorted((kept | own).items()))
+    """Merge both tables; a user's shared file replaces the built-in files of its name."""
+    replaced = {name for owner, name in user if owner == SHARED}
+    remaining = {key: toml for key, toml in built_in.items() if key[1] not in replaced}
+    return dict(sorted((remaining | user).items()))
 
 
-def _is_market_folder(folder: Traversable, built_in: Declarations) -> bool:
-    """Return whether a folder of a user declares a market, or adds to a built-in one.
+def _has_parts(folder: Traversable) -> bool:
+    """Return whether a folder has files of a market other than market.toml."""
+    return folder.joinpath(LAND_USE_FILE).is_file() or any(
+        folder.joinpath(name).is_dir() for name in PARTS
+    )
+
+
+def _refuse_market_folder(parent: Path) -> None:
+    if parent.joinpath(MARKET_FILE).is_file() and _has_parts(parent):
+        raise ConfigError(
+            "reading padfinder.toml",
+            f"`markets` names {parent}, which is the folder of one market",
+            f"name the folder that it is in: {parent.parent}",
+        )
+
+
+def _is_market_folder(folder: Traversable, built_in: Declarations, old_folders: set[Path]) -> bool:
+    """Return whether a user's folder declares a market, or adds files to a built-in one.
+
+    Args:
+        folder: A folder or file inside a folder that `markets` names.
+        built_in: The built-in files.
+        old_folders: The folders of the old layout, which may be inside any other folder.
+
+    Returns:
+        Whether to read it as a market's folder.
 
     Raises:
         ConfigError: If it has a market's files but no market.toml, and is not a built-in market.
     """
     if not folder.is_dir():
         return False
-    parts = [folder.joinpath(name) for name in ("plans", "sources")]
-    partial = folder.joinpath(LAND_USE_FILE).is_file() or any(part.is_dir() for part in parts)
-    if folder.joinpath(MARKET_FILE).is_file() or (partial and folder.name in built_in.market):
+    if folder.joinpath(MARKET_FILE).is_file():
         return True
-    if partial:
-        raise ConfigError(
-            f"reading the market folder {folder}",
-            f"it has no {MARKET_FILE}",
-            f"add {MARKET_FILE} (data/markets/cambridge shows one), or move the folder elsewhere",
-        )
-    return False
+    if not _has_parts(folder) or any(folder.joinpath(name) in old_folders for name in PARTS):
+        return False
+    if folder.name in built_in.markets:
+        return True
+    raise ConfigError(
+        f"reading the market folder {folder}",
+        f"it has no {MARKET_FILE}",
+        f"add {MARKET_FILE} (copy the one in data/markets/cambridge), or move the folder elsewhere",
+    )
 
 
-def _read_market_folder(folder: Traversable, shown: str, into: Declarations) -> None:
+def _read_market_folder(folder: Traversable, label: str, into: Declarations) -> None:
     """Add the files of one market's folder."""
     market_id = folder.name
     if folder.joinpath(MARKET_FILE).is_file():
-        _add(into.market, market_id, f"{shown}/{MARKET_FILE}", folder.joinpath(MARKET_FILE))
+        _add_file(into.markets, market_id, f"{label}/{MARKET_FILE}", folder.joinpath(MARKET_FILE))
     land_use = folder.joinpath(LAND_USE_FILE)
     if land_use.is_file():
-        into.land_use.append(_read_text(f"{shown}/{LAND_USE_FILE}", land_use))
-    for name, table in (("plans", into.plan), ("sources", into.source)):
+        into.land_use.append(_read_text(f"{label}/{LAND_USE_FILE}", land_use))
+    # A town with several code lists has one file for each.
+    if folder.joinpath("land_use").is_dir():
+        into.land_use += _read_texts(folder.joinpath("land_use"), f"{label}/land_use")
+    for name, table in (("plans", into.plans), ("sources", into.sources)):
         if folder.joinpath(name).is_dir():
-            _add_all(table, folder.joinpath(name), f"{shown}/{name}", market_id)
+            _add_folder(table, folder.joinpath(name), f"{label}/{name}", market_id)
 
 
-def _add_all(
-    table: dict[tuple[str, str], TomlText], folder: Traversable, shown: str, owner: str
+def _add_folder(
+    table: dict[tuple[str, str], TomlText], folder: Traversable, label: str, owner: str
 ) -> None:
     """Add every TOML file of a folder to a table, as files of one market or shared ones."""
-    for label, item in _toml_files(folder, shown):
-        _add(table, (owner, _stem(item)), label, item)
+    for file_label, item in _toml_files(folder, label):
+        _add_file(table, (owner, _stem(item)), file_label, item)
 
 
-def _add(table: dict[KeyT, TomlText], key: KeyT, shown: str, item: Traversable) -> None:
+def _add_file(table: dict[KeyT, TomlText], key: KeyT, label: str, item: Traversable) -> None:
     if key in table:
         raise ConfigError(
-            f"reading {shown}",
-            f"{table[key].shown} has the same name",
+            f"reading {label}",
+            f"{table[key].label} has the same name",
             "delete or rename one of the two files",
         )
-    table[key] = _read_text(shown, item)
+    table[key] = _read_text(label, item)
 
 
-def _read_text(shown: str, item: Traversable) -> TomlText:
-    return TomlText(shown, item.read_text("utf-8"))
+def _read_text(label: str, item: Traversable) -> TomlText:
+    return TomlText(label, item.read_text("utf-8"))
+
+
+def _read_texts(folder: Traversable, label: str) -> list[TomlText]:
+    return [_read_text(file_label, item) for file_label, item in _toml_files(folder, label)]
 
 
 def _sorted_items(folder: Traversable) -> list[Traversable]:
     return sorted(folder.iterdir(), key=lambda item: item.name)
 
 
-def _toml_files(folder: Traversable, shown: str) -> Iterator[tuple[str, Traversable]]:
+def _toml_files(folder: Traversable, label: str) -> Iterator[tuple[str, Traversable]]:
     for item in _sorted_items(folder):
         if item.name.endswith(".toml") and item.is_file():
-            yield f"{shown}/{item.name}", item
+            yield f"{label}/{item.name}", item
 
 
 def _stem(item: Traversable) -> str:
     return item.name.removesuffix(".toml")
 
 
-def _unknown_name(kind: Kind, name: str, known: list[str]) -> ConfigError:
-    near = difflib.get_close_matches(name, known, n=1)
+def _unknown_name(kind: Kind, name: str, known_names: list[str]) -> ConfigError:
+    near = difflib.get_close_matches(name, known_names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     place = {
         "market": f"put {name}/market.toml into a folder that `markets` in padfinder.toml names",
@@ -354,15 +354,18 @@ def _unknown_name(kind: Kind, name: str, known: list[str]) -> ConfigError:
     return ConfigError(
         f"looking for the {kind} {name!r}",
         f"there is no {kind} of that name",
-        f"{hint}use one of {', '.join(known)}, or {place}",
+        f"{hint}use one of {', '.join(known_names)}, or {place}",
     )
 
 
-def _check_id(model: ModelT, own_id: str, name: str, toml: TomlText, kind: Kind) -> ModelT:
-    if own_id == name:
-        return model
-    if toml.shown.endswith(MARKET_FILE):
-        remedy = f"call the folder {own_id}, or the {kind} {name}"
+def _check_id(declared_id: str, name: str, toml: TomlText, kind: Kind) -> None:
+    """Raise ConfigError if a file's `id` is not its name, or its folder's name for a market."""
+    if declared_id == name:
+        return
+    if toml.label.endswith(f"/{MARKET_FILE}"):
+        wrong = f"id = {declared_id!r} is not the name of its folder"
+        remedy = f"rename the folder to {declared_id}, or set id to {name!r}"
     else:
-        remedy = f"call the file {own_id}.toml, or the {kind} {name}"
-    raise ConfigError(f"reading {toml.shown}", f"id = {own_id!r} is not the file's name", remedy)
+        wrong = f"id = {declared_id!r} is not the name of its file"
+        remedy = f"rename the file to {declared_id}.toml, or set the {kind}'s id to {name!r}"
+    raise ConfigError(f"reading {toml.label}", wrong, remedy)

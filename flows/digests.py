@@ -1,4 +1,4 @@
-"""Digests that tell two runs apart: of the program, a plan, and everything the catalogue knows."""
+"""Digests of what a run depends on: the program, the plan, the catalogue and land-use tables."""
 
 import hashlib
 from importlib.metadata import version
@@ -14,7 +14,7 @@ CODE_FILES = {".py", ".sql", ".js", ".css", ".html"}
 
 
 def program_version() -> str:
-    """Return the version with a digest of the code, so that two programs that differ show it."""
+    """Return the version with a digest of the code, so that changed code changes the version."""
     digest = hashlib.sha256()
     for package in ("data", "flows", "geo", "maps"):
         root = Path(str(files(package)))
@@ -31,7 +31,7 @@ def digest_plan(plan: Plan) -> str:
 
 
 def digest_catalogue(workspace: Workspace) -> str:
-    """Return a digest of everything we know: the catalogue and every land-use table."""
+    """Return a digest of the catalogue and every land-use table."""
     digest = hashlib.sha256()
     for name, text in sorted(catalogue.read_file_texts().items()):
         digest.update(f"{name}\0{text}\0".encode())

@@ -22,41 +22,53 @@ def run_night(
     *,
     stale_ok: bool = False,
 ) -> PublishedNight:
-    """Refresh `market`, then publish it by `plan` (the market's own) as of `night` (ISO date).
+    """Refresh a market, then publish it.
 
-    Where a source fails, nothing is published and its error is raised: last night's map stays. With
-    `stale_ok`, the last good snapshot stands in for each source that failed.
+    If a source fails, nothing is published, and the last published night stays.
+
+    Args:
+        market: The market's id.
+        night: The night, as an ISO date; None for today in the market's time zone.
+        plan: The plan's name; None for the plan that the market names.
+        stale_ok: Publish anyway, with the last good snapshot of each source that failed.
+
+    Returns:
+        What was published.
+
+    Raises:
+        PadfinderError: The error of the source that failed, or one that names all of them.
     """
     started = dt.datetime.now(dt.UTC)
     workspace = settings.read_settings()
-    known = load_run(market, plan, workspace)[0]  # a fault there ends the night before any pull
-    when = settings.parse_night(known, night).isoformat()
-    outcomes, errors = pull_all(market, when)
-    ours = all(isinstance(error, PadfinderError) for error in errors.values())
-    if errors and not (stale_ok and ours):
+    # Read everything first, so that an error in any file ends the night before a pull.
+    market_model = load_run(market, plan, workspace).market
+    night_date = settings.parse_night(market_model, night).isoformat()
+    outcomes, errors = pull_all(market, night_date)
+    all_expected = all(isinstance(error, PadfinderError) for error in errors.values())
+    if errors and not (stale_ok and all_expected):
         raise outcome.combine_errors(errors, market)
     stale = tuple(f"{name}: {error}" for name, error in errors.items())
-    published = publish_market(market, plan, when, tuple(sorted(errors))).model_copy(
+    published = publish_market(market, plan, night_date, tuple(sorted(errors))).model_copy(
         update={"stale": stale}
     )
     create_markdown_artifact(
         key=f"padfinder-{market}".replace("_", "-"),
-        markdown=_night_page(published),
-        description=f"{known.title}: the first rows, and what is stale",
+        markdown=_format_night(published),
+        description=f"{market_model.title}: the first rows, and stale sources",
     )
-    runs = workspace.var / "runs" / known.id
+    runs = workspace.var / "runs" / market_model.id
     runs.mkdir(parents=True, exist_ok=True)
     (runs / f"{published.report.run_id}.json").write_text(
         json.dumps(
             {
                 "run_id": published.report.run_id,
-                "market": known.id,
-                "night": when,
+                "market": market_model.id,
+                "night": night_date,
                 "started": started.isoformat(timespec="seconds"),
                 "finished": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
                 "published": str(published.folder),
                 "seconds": published.seconds,
-                "sources": [one.model_dump() for one in outcomes],
+                "sources": [source_outcome.model_dump() for source_outcome in outcomes],
                 "stale": sorted(errors),
             },
             indent=1,
@@ -67,8 +79,8 @@ def run_night(
     return published
 
 
-def _night_page(published: PublishedNight) -> str:
-    """Return the night in Markdown: what is stale, then the first rows."""
+def _format_night(published: PublishedNight) -> str:
+    """Return the night as Markdown: stale sources, then the first rows."""
     report = published.report
     stale = ["- " + line.replace("\n", " ") for line in published.stale]
     rows = [
@@ -86,7 +98,7 @@ def _night_page(published: PublishedNight) -> str:
             "",
             "## Stale sources",
             "",
-            *(stale or ["None: every source was pulled tonight."]),
+            *(stale or ["None; every source was pulled tonight."]),
             "",
             "## First rows",
             "",

@@ -1,4 +1,4 @@
-"""What became of a night: of each source, of the publishing, and the error failures add up to."""
+"""The results of a night: each source's outcome, what was published, and the error to raise."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from geo.errors import (
 )
 from geo.model import Frozen, Report
 
-# What decides the kind of many failures, and their exit codes: worst first.
+# The exit code of each kind of error. Where several kinds occur, the first one here decides.
 EXIT_CODES: dict[type[PadfinderError], int] = {
     ConfigError: 3,
     ContractError: 4,
@@ -26,7 +26,20 @@ EXIT_CODES: dict[type[PadfinderError], int] = {
 
 
 class SourceOutcome(Frozen):
-    """What became of one source on one night; `error` is None where it went well."""
+    """The result of pulling one source on one night.
+
+    Attributes:
+        source_id: The source.
+        layer: The layer that it fills.
+        night: The night, as an ISO date.
+        changed: Whether the rows differ from the last snapshot.
+        rows_in: Rows that the source gave.
+        rows: Rows that were stored.
+        seconds: How long it took.
+        notes: What the reading of the source reported.
+        error: The error's message; None for success.
+        kind: The error's class name; None for success.
+    """
 
     source_id: str
     layer: str
@@ -41,9 +54,15 @@ class SourceOutcome(Frozen):
 
 
 class TopRow(Frozen):
-    """One of the first rows, for the terminal and the artifact.
+    """One of the first rows of the list, for the terminal and the Prefect artifact.
 
-    `more` is how many sites of its block are folded beneath it.
+    Attributes:
+        rank: The site's rank.
+        call: The site's call.
+        site_id: The site.
+        address: Its address, if known.
+        sentence: The sentence that sums it up.
+        more: How many more sites of its block are folded beneath it.
     """
 
     rank: int
@@ -55,14 +74,19 @@ class TopRow(Frozen):
 
     @property
     def more_text(self) -> str:
-        """What follows the place: nothing, or how many more sites its block has."""
+        """The words after the address: how many more sites the block has, if any."""
         return f" (+ {self.more} more on this block)" if self.more else ""
 
 
 class PublishedNight(Frozen):
-    """What was published: where, the run's report, its first rows, the seconds each step took.
+    """What was published.
 
-    `stale` names each source for which an earlier snapshot stood in, and why.
+    Attributes:
+        folder: Where the files are.
+        report: The run's report.
+        top: The first rows of the list.
+        seconds: How long each step took.
+        stale: Each source whose earlier snapshot was used instead, and why.
     """
 
     folder: Path
@@ -73,37 +97,43 @@ class PublishedNight(Frozen):
 
 
 def combine_errors(errors: dict[str, Exception], market: str) -> Exception:
-    """Return the one error that says what failed, for one source or many, by source id."""
-    ours = {name: error for name, error in errors.items() if isinstance(error, PadfinderError)}
+    """Combine the errors of a market's sources, by source id, into one error to raise."""
+    expected = {name: error for name, error in errors.items() if isinstance(error, PadfinderError)}
     for error in errors.values():
         if not isinstance(error, PadfinderError):
-            return error
-    if len(ours) == 1:
-        return next(iter(ours.values()))
-    kind = next(kind for kind in EXIT_CODES if any(isinstance(e, kind) for e in ours.values()))
-    remedies = list(dict.fromkeys(error.remedy for error in ours.values()))
+            return error  # a bug must not be hidden in a list of failed sources
+    if len(expected) == 1:
+        return next(iter(expected.values()))
+    kind = next(
+        kind for kind in EXIT_CODES if any(isinstance(error, kind) for error in expected.values())
+    )
+    remedies = list(dict.fromkeys(error.remedy for error in expected.values()))
     return kind(
         f"refreshing market {market}",
-        f"{len(ours)} sources failed"
-        + "".join(f"\n  - {name}: {error.doing}: {error.wrong}" for name, error in ours.items()),
+        f"{len(expected)} sources failed"
+        + "".join(
+            f"\n  - {name}: {error.doing}: {error.wrong}" for name, error in expected.items()
+        ),
         "; ".join(remedies),
     )
 
 
 def save_outcomes(outcomes: tuple[SourceOutcome, ...], folder: Path) -> None:
-    """Keep each source's last outcome in `folder`, for `padfinder sources` to show."""
+    """Save each source's last outcome in `folder`, for `padfinder sources`."""
     folder.mkdir(parents=True, exist_ok=True)
-    last = read_outcomes(folder) | {one.source_id: one for one in outcomes}
-    whole = folder / "sources.json.new"
-    whole.write_text(
-        json.dumps({name: one.model_dump() for name, one in sorted(last.items())}, indent=1),
+    latest = read_outcomes(folder) | {outcome.source_id: outcome for outcome in outcomes}
+    new_file = folder / "sources.json.new"
+    new_file.write_text(
+        json.dumps(
+            {name: outcome.model_dump() for name, outcome in sorted(latest.items())}, indent=1
+        ),
         "utf-8",
     )
-    whole.replace(folder / "sources.json")
+    new_file.replace(folder / "sources.json")
 
 
 def read_outcomes(folder: Path) -> dict[str, SourceOutcome]:
-    """Return each source's last outcome, by id; nothing where no refresh ran."""
+    """Read each source's last outcome, by source id; empty before the first refresh."""
     path = folder / "sources.json"
     if not path.is_file():
         return {}

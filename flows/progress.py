@@ -1,4 +1,4 @@
-"""Say on the terminal what is being done, and keep how long it took."""
+"""Show progress on the terminal, and measure how long each step takes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-# Progress goes to stderr, results to stdout: a pipe gets the results alone.
+# Progress goes to stderr, so that a pipe gets only the results.
 terminal = Console(stderr=True, highlight=False)
 
 
@@ -14,22 +14,27 @@ terminal = Console(stderr=True, highlight=False)
 def show_step(
     title: str, seconds: dict[str, float] | None = None
 ) -> Iterator[Callable[[str], None]]:
-    """Show `title` while the block runs, then one line with what it says of itself.
+    """Show `title` while the block runs, then one line with its duration and result.
 
-    Yields a function that takes the closing words. The duration goes into `seconds[title]`.
+    Args:
+        title: What the block does.
+        seconds: Where to record the block's duration, by title; None to record nothing.
+
+    Yields:
+        A function that takes the result, as text for the line.
     """
-    words: list[str] = []
+    results: list[str] = []
     started = time.perf_counter()
-    mark, shown = "[red]failed[/red]", title
+    state, line = "[red]failed[/red]", title
     try:
         with terminal.status(f"{title} ..."):
-            yield words.append
-        mark = "[green]done[/green]"
+            yield results.append
+        state = "[green]done[/green]"
     finally:
-        took = time.perf_counter() - started
+        duration_s = time.perf_counter() - started
         if seconds is not None:
-            seconds[title] = round(took, 3)
-        if words:
-            shown = f"{title}: {words[-1]}"
-        terminal.print(f"{mark}  {took:6.1f} s  ", end="")
-        terminal.print(shown, markup=False)
+            seconds[title] = round(duration_s, 3)
+        if results:
+            line = f"{title}: {results[-1]}"
+        terminal.print(f"{state}  {duration_s:6.1f} s  ", end="")
+        terminal.print(line, markup=False)

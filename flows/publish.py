@@ -1,4 +1,4 @@
-"""Publish a market's night: screen and rank what the store holds, write map and lists, swap."""
+"""Publish a market: screen and rank what the store holds, write map and lists, swap them in."""
 
 import datetime as dt
 import hashlib
@@ -16,20 +16,19 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from data import select, store
-from data.source import Source
 from flows import conformity, digests, settings
-from flows.check import load_run
+from flows.check import LoadedRun, load_run
 from flows.outcome import PublishedNight, TopRow
 from flows.progress import show_step
 from flows.settings import Workspace
 from geo import screen
 from geo.errors import StoreError
-from geo.model import LandUse, Market, Plan, Report
+from geo.model import Market, Report
 from geo.ranking import rank
 from geo.ranking.notes import count_records, list_assumptions, list_estimates, list_first_lines
 from maps import export, ranked
 
-FIRST_LINES = 20
+TOP_ROWS = 20
 DAY_S = 24 * 3600
 
 
@@ -37,7 +36,19 @@ DAY_S = 24 * 3600
 def run_publish(
     market: str = "demo", plan: str | None = None, night: str | None = None
 ) -> PublishedNight:
-    """Screen `market` by `plan` (the market's own) as of `night` (ISO date) and publish it."""
+    """Screen a market and publish the result.
+
+    Args:
+        market: The market's id.
+        plan: The plan's name; None for the plan that the market names.
+        night: The night, as an ISO date; None for today in the market's time zone.
+
+    Returns:
+        What was published.
+
+    Raises:
+        PadfinderError: If a file has errors, or the store lacks a layer.
+    """
     return publish_market(market, plan, night)
 
 
@@ -45,28 +56,41 @@ def run_publish(
 def publish_market(
     market: str, plan: str | None, night: str | None, stale: tuple[str, ...] = ()
 ) -> PublishedNight:
-    """Screen, rank, write whole and swap in; what stood there before stays until the swap."""
+    """Screen a market and publish the result; until that is complete, the last night stays.
+
+    Args:
+        market: The market's id.
+        plan: The plan's name; None for the plan that the market names.
+        night: The night, as an ISO date; None for today in the market's time zone.
+        stale: The sources that could not be pulled tonight.
+
+    Returns:
+        What was published.
+
+    Raises:
+        PadfinderError: If a file has errors, or the store lacks a layer.
+    """
     workspace = settings.read_settings()
-    known, wanted, sources, land_use = load_run(market, plan, workspace)
-    when = settings.parse_night(known, night)
+    run = load_run(market, plan, workspace)
+    night_date = settings.parse_night(run.market, night)
     seconds: dict[str, float] = {}
-    made = _screen_night(known, wanted, sources, land_use, when, workspace, seconds, stale)
+    screened = _screen_night(run, night_date, workspace, seconds, stale)
     drawing = select.read_drawing_layers(
-        settings.store_path(known, workspace), known, when, land_use
+        settings.store_path(run.market, workspace), run.market, night_date, run.land_use
     )
-    with show_step("Writing map and lists", seconds) as say:
-        folder = _write_and_swap(made, drawing, workspace.var / "published" / known.id)
-        say(str(folder))
+    with show_step("Writing map and lists", seconds) as show_result:
+        folder = _write_and_swap(screened, drawing, workspace.var / "published" / run.market.id)
+        show_result(str(folder))
     return PublishedNight(
-        folder=folder, report=made.report, top=list_top_rows(made.ranking), seconds=seconds
+        folder=folder, report=screened.report, top=list_top_rows(screened.ranking), seconds=seconds
     )
 
 
 def list_top_rows(ranking: gpd.GeoDataFrame) -> tuple[TopRow, ...]:
-    """Return the first rows that a list shows: those folded beneath their block are counted."""
+    """Return the first rows of the list, each with the count of rows folded beneath it."""
     names = ["rank", "call", "site_id", "address", "sentence", "more"]
     listed = ranking.assign(more=rank.count_folded_beneath(ranking))
-    first = listed.loc[~listed["folded"], names].head(FIRST_LINES)
+    first = listed.loc[~listed["folded"], names].head(TOP_ROWS)
     return tuple(
         TopRow(
             rank=int(row.rank),
@@ -84,42 +108,41 @@ def list_top_rows(ranking: gpd.GeoDataFrame) -> tuple[TopRow, ...]:
 class _ScreenedNight:
     ranking: gpd.GeoDataFrame
     report: Report
-    aside: pd.DataFrame
+    set_aside_parcels: pd.DataFrame
 
 
 def _screen_night(
-    market: Market,
-    plan: Plan,
-    sources: tuple[Source, ...],
-    land_use: tuple[LandUse, ...],
+    run: LoadedRun,
     night: dt.date,
     workspace: Workspace,
     seconds: dict[str, float],
     stale: tuple[str, ...],
 ) -> _ScreenedNight:
+    market, plan = run.market, run.plan
     path = settings.store_path(market, workspace)
     _require_store(path, market)
-    with show_step("Selecting sites", seconds) as say:
+    with show_step("Selecting sites", seconds) as show_result:
         needs = screen.list_needs(market, plan)
-        selected = select.select_sites(path, market, needs, land_use, night)
-        sites = len(selected.screening.sites)
-        say(f"{sites:,} of {selected.parcels_in:,} parcels")
+        selected = select.select_sites(path, market, needs, run.land_use, night)
+        site_count = len(selected.screening.sites)
+        show_result(f"{site_count:,} of {selected.parcels_in:,} parcels")
     with show_step("Screening", seconds):
         facts = screen.screen_sites(selected.screening, market, plan)
     with show_step("Ranking", seconds):
         ranking = rank.rank_sites(facts, plan)
-    lines = select.describe_sources(path, market, night)
+    source_lines = select.describe_sources(path, market, night)
     version = digests.program_version()
-    said = {
+    everything_read = {
         "snapshots": _snapshot_digests(path, market, night),
-        "sources": [source.model_dump(mode="json") for source in sources],
+        "sources": [source.model_dump(mode="json") for source in run.sources],
         "market": market.model_dump(mode="json"),
         "plan": plan.model_dump(mode="json", by_alias=True),
         "catalogue": digests.digest_catalogue(workspace),
         "version": version,
         "stale": stale,
     }
-    run_id = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+    everything_json = json.dumps(everything_read, sort_keys=True)
+    run_id = hashlib.sha256(everything_json.encode()).hexdigest()[:12]
     report = Report(
         market_id=market.id,
         market_title=market.title,
@@ -129,13 +152,13 @@ def _screen_night(
         plan_digest=digests.digest_plan(plan),
         program_version=version,
         parcels_in=selected.parcels_in,
-        sites=sites,
+        sites=site_count,
         set_aside=selected.set_aside,
         unclassified=selected.unclassified,
         counts=rank.count_opinions(ranking) | {"records": count_records(selected.screening, plan)},
         first_lines=(
             *(
-                f"Stale: {source} could not be pulled; its last good rows stand."
+                f"Stale: {source} could not be pulled; its last good snapshot is used."
                 for source in stale
             ),
             *list_first_lines(selected.screening, market, plan),
@@ -143,12 +166,12 @@ def _screen_night(
         ),
         assumptions=list_assumptions(market, plan),
         estimates=list_estimates(plan),
-        sources=lines,
+        sources=source_lines,
     )
     ranking = ranking.assign(
         run_id=report.run_id,
         plan_digest=report.plan_digest,
-        vintage="; ".join(f"{line.id} {line.vintage}" for line in lines),
+        vintage="; ".join(f"{line.id} {line.vintage}" for line in source_lines),
     )
     return _ScreenedNight(ranking, report, selected.set_aside_parcels)
 
@@ -174,32 +197,34 @@ def _write_and_swap(
 ) -> Path:
     """Write every file into a new folder, then point `published` at it in one step.
 
-    `published` is a symbolic link into a folder beside it, which keeps one previous night.
+    `published` is a symbolic link into a hidden folder next to it, which also keeps the previous
+    night.
     """
     nights = published.parent / f".{published.name}"
     nights.mkdir(parents=True, exist_ok=True)
-    for broken_off in nights.glob("new-*"):
-        if time.time() - broken_off.stat().st_mtime > DAY_S:  # else another run may be writing it
-            shutil.rmtree(broken_off, ignore_errors=True)
+    for unfinished in nights.glob("new-*"):
+        # Another run may still be writing a younger one.
+        if time.time() - unfinished.stat().st_mtime > DAY_S:
+            shutil.rmtree(unfinished, ignore_errors=True)
     new = Path(tempfile.mkdtemp(dir=nights, prefix="new-"))
     try:
         export.write_files(night.ranking, night.report, new)
         page = ranked.draw_ranked_page(night.ranking, drawing, night.report)
         (new / "map.html").write_text(page, "utf-8", newline="\n")
         conformity.write_conformity_page(new / "conformity.html")
-        night.aside.to_csv(new / "set_aside.csv", index=False, lineterminator="\n")
+        night.set_aside_parcels.to_csv(new / "set_aside.csv", index=False, lineterminator="\n")
         (new / "report.json").write_text(
             night.report.model_dump_json(indent=1) + "\n", "utf-8", newline="\n"
         )
         new.chmod(0o755)
         numbers = [int(path.name) for path in nights.iterdir() if path.name.isdigit()]
-        whole = nights / f"{max(numbers, default=0) + 1:06d}"
-        new.rename(whole)
+        complete = nights / f"{max(numbers, default=0) + 1:06d}"
+        new.rename(complete)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     link = nights / "link"
     link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(whole, published.parent))
+    link.symlink_to(os.path.relpath(complete, published.parent))
     link.replace(published)
     for old in sorted(path for path in nights.iterdir() if path.name.isdigit())[:-2]:
         shutil.rmtree(old)

@@ -17,7 +17,7 @@ from geo.errors import SourceDown
 
 
 def _is_down(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether trying again may help: only where the source did not answer."""
+    """Return whether another try may help, which is only if the source did not answer."""
     return isinstance(state.result(raise_on_failure=False), SourceDown)
 
 
@@ -28,34 +28,58 @@ def _is_down(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     retry_condition_fn=_is_down,
 )
 def pull_source(source_id: str, market: str, night: str) -> SourceOutcome:
-    """Pull one source and put it into the store, as of `night` (ISO date)."""
+    """Pull one source into the market's store.
+
+    Args:
+        source_id: The source.
+        market: The market's id.
+        night: The night, as an ISO date.
+
+    Returns:
+        What was stored.
+
+    Raises:
+        PadfinderError: If the source fails.
+    """
     workspace = settings.read_settings()
-    known = declarations.load_market(market, workspace)
-    source = declarations.load_source(source_id, workspace, known.id)
-    folder = settings.find_files_folder(known, (source,), workspace)
-    store = settings.store_path(known, workspace)
+    market_model = declarations.load_market(market, workspace)
+    source = declarations.load_source(source_id, workspace, market_model.id)
+    folder = settings.find_files_folder(market_model, (source,), workspace)
+    store = settings.store_path(market_model, workspace)
     store.parent.mkdir(parents=True, exist_ok=True)
-    with show_step(f"Pulling {source_id}") as say:
-        got = pull.refresh_source(source, known, folder, store, dt.date.fromisoformat(night))
-        say(f"{got.rows:,} rows, {'new snapshot' if got.changed else 'unchanged'}")
+    with show_step(f"Pulling {source_id}") as show_result:
+        refreshed = pull.refresh_source(
+            source, market_model, folder, store, dt.date.fromisoformat(night)
+        )
+        state = "new snapshot" if refreshed.changed else "unchanged"
+        show_result(f"{refreshed.rows:,} rows, {state}")
     return SourceOutcome(
         source_id=source_id,
         layer=source.layer,
         night=night,
-        changed=got.changed,
-        rows_in=got.rows_in,
-        rows=got.rows,
-        seconds=round(got.seconds, 3),
-        notes=got.notes,
+        changed=refreshed.changed,
+        rows_in=refreshed.rows_in,
+        rows=refreshed.rows,
+        seconds=round(refreshed.seconds, 3),
+        notes=refreshed.notes,
     )
 
 
 @flow(name="refresh", flow_run_name="refresh {market}")
 def run_refresh(market: str = "demo", night: str | None = None) -> list[SourceOutcome]:
-    """Pull every source of `market` as of `night` (ISO date; today in the market's time zone).
+    """Pull every source of a market.
 
-    One source's failure does not stop the others. Raises the error of the source that failed, or
-    one error that names them all.
+    If a source fails, the others are still pulled.
+
+    Args:
+        market: The market's id.
+        night: The night, as an ISO date; None for today in the market's time zone.
+
+    Returns:
+        The outcome of each source.
+
+    Raises:
+        PadfinderError: The error of the source that failed, or one that names all of them.
     """
     outcomes, errors = pull_all(market, night)
     if errors:
@@ -64,38 +88,38 @@ def run_refresh(market: str = "demo", night: str | None = None) -> list[SourceOu
 
 
 def pull_all(market: str, night: str | None) -> tuple[list[SourceOutcome], dict[str, Exception]]:
-    """Return each source's outcome, and the errors of those that failed by source id.
+    """Pull every source; return the outcome of each, and the errors by source id.
 
-    The store takes one writer, so the sources go one after the other.
+    The store takes one writer, so the sources are pulled one after another.
     """
     workspace = settings.read_settings()
-    known, _, sources, _ = load_run(market, None, workspace)
+    run = load_run(market, None, workspace)
     with show_step("Looking for the files"):
-        settings.find_files_folder(known, sources, workspace)
-    when = settings.parse_night(known, night)
-    tried = pull_source.with_options(
+        settings.find_files_folder(run.market, run.sources, workspace)
+    night_date = settings.parse_night(run.market, night).isoformat()
+    pull_with_retries = pull_source.with_options(
         retries=len(workspace.retry_delays_s), retry_delay_seconds=list(workspace.retry_delays_s)
     )
     outcomes: list[SourceOutcome] = []
     errors: dict[str, Exception] = {}
-    # Grids last: they are held against the parcels, wherever the market lists them.
-    for source in sorted(sources, key=lambda one: one.fetch.protocol == "raster"):
-        state = tried(source.id, market, when.isoformat(), return_state=True)
-        got = state.result(raise_on_failure=False)
-        if isinstance(got, SourceOutcome):
-            outcomes.append(got)
+    # Rasters come last, because their place is checked against the parcels in the store.
+    for source in sorted(run.sources, key=lambda source: source.fetch.protocol == "raster"):
+        state = pull_with_retries(source.id, market, night_date, return_state=True)
+        result = state.result(raise_on_failure=False)
+        if isinstance(result, SourceOutcome):
+            outcomes.append(result)
             continue
-        if not isinstance(got, Exception):
+        if not isinstance(result, Exception):
             raise TypeError(f"pulling {source.id} ended in {state}")
-        errors[source.id] = got
+        errors[source.id] = result
         outcomes.append(
             SourceOutcome(
                 source_id=source.id,
                 layer=source.layer,
-                night=when.isoformat(),
-                error=str(got),
-                kind=type(got).__name__,
+                night=night_date,
+                error=str(result),
+                kind=type(result).__name__,
             )
         )
-    outcome.save_outcomes(tuple(outcomes), workspace.var / "runs" / known.id)
+    outcome.save_outcomes(tuple(outcomes), workspace.var / "runs" / run.market.id)
     return outcomes, errors

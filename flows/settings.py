@@ -1,4 +1,4 @@
-"""Where a run reads and writes: padfinder.toml, the environment, and the folders of a market."""
+"""Where a run reads and writes: padfinder.toml, the environment, and a market's folders."""
 
 import datetime as dt
 import hashlib
@@ -19,12 +19,24 @@ from geo.errors import ConfigError
 from geo.model import Frozen, Market
 
 FolderKey = Literal["markets", "plans", "sources", "land_use"]
+# Keys of the folder layout before November 2026, which still works.
+OLD_KEYS: tuple[Literal["plans", "sources", "land_use"], ...] = ("plans", "sources", "land_use")
 DEMO = "demo"
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class Settings(Frozen):
-    """The keys of padfinder.toml. Paths are relative to the file that names them."""
+    """The keys of padfinder.toml. Paths are relative to that file.
+
+    Attributes:
+        files: The folder of the datasets, or a folder with one such folder per market id.
+        var: The folder for the store, run logs and published files.
+        markets: Folders that hold one folder per market.
+        plans: Folders of plans (old layout).
+        sources: Folders of sources (old layout).
+        land_use: Folders of land-use tables (old layout).
+        retry_delays_s: Seconds to wait before each new try of a source that does not answer.
+    """
 
     files: str | None = None
     var: str = "var"
@@ -37,11 +49,7 @@ class Settings(Frozen):
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where this run reads and writes: absolute paths, and how long to wait for a source.
-
-    `markets` holds folders of market folders. `plans`, `sources` and `land_use` are the folders of
-    the layout before November 2026.
-    """
+    """The settings of this run, as absolute paths; the fields are those of Settings."""
 
     var: Path
     files: Path | None
@@ -53,63 +61,78 @@ class Workspace:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Workspace:
-    """Return where this run reads and writes.
+    """Read padfinder.toml, if there is one, and the environment variables that override it.
 
-    Reads the padfinder.toml in the working folder (or the file that PADFINDER_CONFIG names), if
-    there is one; PADFINDER_FILES and PADFINDER_VAR go before it. Raises ConfigError.
+    The file is the one in the working folder, or the one that PADFINDER_CONFIG names.
+    PADFINDER_FILES and PADFINDER_VAR override its `files` and `var`.
+
+    Raises:
+        ConfigError: If the file has errors, or names a folder or variable that does not exist.
     """
-    named = environment.get("PADFINDER_CONFIG")
-    config = Path(named or "padfinder.toml").absolute()
+    config_variable = environment.get("PADFINDER_CONFIG")
+    config = Path(config_variable or "padfinder.toml").absolute()
     if config.is_file():
         settings = parse_toml(Settings, config.read_text("utf-8"), config.name)
         settings = _fill_variables(settings, config.name, environment)
-    elif named:
+    elif config_variable:
         raise ConfigError(
             "reading PADFINDER_CONFIG",
-            f"there is no file {named}",
-            "name a padfinder.toml (padfinder.example.toml shows one), or unset the variable",
+            f"there is no file {config_variable}",
+            "set it to a padfinder.toml (see padfinder.example.toml), or unset it",
         )
     else:
         settings = Settings()
     base = config.parent
 
-    def folders(kind: FolderKey, names: tuple[str, ...]) -> tuple[Path, ...]:
-        paths = tuple(base / name for name in names)
+    def find_folders(key: FolderKey) -> tuple[Path, ...]:
+        paths = tuple(base / name for name in getattr(settings, key))
         for path in paths:
             if not path.is_dir():
                 raise ConfigError(
                     f"reading {config.name}",
-                    f"{kind} names {path}, which is not a folder",
-                    "name a folder of TOML files, relative to padfinder.toml",
+                    f"`{key}` names {path}, which is not a folder",
+                    f"name an existing folder, relative to padfinder.toml, or delete `{key}`",
                 )
         return paths
 
-    given = environment.get("PADFINDER_FILES")
-    folder = Path(given).absolute() if given else base / settings.files if settings.files else None
-    if folder is not None and not folder.is_dir():
+    files_variable = environment.get("PADFINDER_FILES")
+    var_variable = environment.get("PADFINDER_VAR")
+    files = base / settings.files if settings.files else None
+    if files_variable:
+        files = Path(files_variable).absolute()
+    if files is not None and not files.is_dir():
         raise ConfigError(
-            f"reading {'PADFINDER_FILES' if given else config.name}",
-            f"files names {folder}, which is not a folder",
+            f"reading {'PADFINDER_FILES' if files_variable else config.name}",
+            f"`files` names {files}, which is not a folder",
             "name the folder that holds the market's files, or a folder with one folder per market",
         )
-    var = environment.get("PADFINDER_VAR")
     return Workspace(
-        var=Path(var).absolute() if var else base / settings.var,
-        files=folder,
-        markets=folders("markets", settings.markets),
-        plans=folders("plans", settings.plans),
-        sources=folders("sources", settings.sources),
-        land_use=folders("land_use", settings.land_use),
+        var=Path(var_variable).absolute() if var_variable else base / settings.var,
+        files=files,
+        markets=find_folders("markets"),
+        plans=find_folders("plans"),
+        sources=find_folders("sources"),
+        land_use=find_folders("land_use"),
         retry_delays_s=settings.retry_delays_s,
     )
 
 
 def find_files_folder(market: Market, sources: tuple[Source, ...], workspace: Workspace) -> Path:
-    """Return the folder that the market's file sources are relative to.
+    """Return the folder that the paths of the market's sources are relative to.
 
-    That is the folder of files' own folder for the market where there is one, else the folder of
-    files. The demo town writes its own where none is given. Raises ConfigError where files are
-    needed and no folder is given.
+    That is the market's own folder inside `files`, if there is one, else `files` itself. The demo
+    town's files are written first, unless `files` has a folder for it.
+
+    Args:
+        market: The market.
+        sources: Its sources, or those of them that are about to be pulled.
+        workspace: The settings of this run.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: If a source reads files and `files` is not set.
     """
     if workspace.files is not None and (workspace.files / market.id).is_dir():
         return workspace.files / market.id
@@ -117,25 +140,27 @@ def find_files_folder(market: Market, sources: tuple[Source, ...], workspace: Wo
         return _write_demo_files(workspace.var / "files" / DEMO)
     if workspace.files is not None:
         return workspace.files
-    needing = [source.id for source in sources if source.fetch.path is not None]
-    if needing:
+    file_sources = [source.id for source in sources if source.fetch.path is not None]
+    if file_sources:
         raise ConfigError(
             f"looking for the files of market {market.id}",
-            f"no folder of files is given, and {len(needing)} sources need one ({needing[0]} ...)",
+            f"no folder of files is set, and {len(file_sources)} sources read from it "
+            f"({file_sources[0]} ...)",
             "set PADFINDER_FILES to the folder that holds them, or `files` in padfinder.toml",
         )
     return workspace.var / "files" / market.id
 
 
 def store_path(market: Market, workspace: Workspace) -> Path:
-    """Return where the market's store stands."""
+    """Return the path of the market's store."""
     return workspace.var / "store" / f"{market.id}.duckdb"
 
 
 def parse_night(market: Market, night: str | None) -> dt.date:
-    """Return the night that is meant: the ISO date given, else today in the market's time zone.
+    """Parse an ISO date; None means today in the market's time zone.
 
-    Raises ConfigError for a text that is no date.
+    Raises:
+        ConfigError: If the text is not a date.
     """
     if night is None:
         return dt.datetime.now(ZoneInfo(market.time_zone)).date()
@@ -148,46 +173,46 @@ def parse_night(market: Market, night: str | None) -> dt.date:
 
 
 def _fill_variables(settings: Settings, shown: str, environment: Mapping[str, str]) -> Settings:
-    """Return the settings with each ${NAME} in a value taken from the environment.
+    """Replace each ${NAME} in the settings by the environment variable of that name.
 
-    Only after parsing, so that no message can show what a variable holds.
+    This comes after parsing, so that no parse error can show the value of a secret.
     """
-    absent: set[str] = set()
+    unset: set[str] = set()
 
     def fill(value: Any) -> Any:
         if isinstance(value, str):
-            absent.update(set(VARIABLE.findall(value)) - set(environment))
-            return VARIABLE.sub(lambda found: environment.get(found[1], ""), value)
+            unset.update(set(VARIABLE.findall(value)) - set(environment))
+            return VARIABLE.sub(lambda match: environment.get(match[1], ""), value)
         return tuple(fill(item) for item in value) if isinstance(value, tuple) else value
 
     filled = settings.model_copy(update={key: fill(value) for key, value in settings})
-    if absent:
+    if unset:
         raise ConfigError(
             f"reading {shown}",
-            f"{', '.join('${' + name + '}' for name in sorted(absent))} is not in the environment",
-            "set the variable, or write the value in its place if it is no secret",
+            f"{', '.join('${' + name + '}' for name in sorted(unset))} is not in the environment",
+            "set the variable, or write its value into the file if it is not a secret",
         )
     return filled
 
 
 def _write_demo_files(folder: Path) -> Path:
-    """Return the demo town's folder, writing it where absent or by another version of the town."""
+    """Write the demo town's files, unless the folder already has those of this version."""
     stamp = folder / ".written-by"
-    made_by = hashlib.sha256()
+    version = hashlib.sha256()
     for path in sorted(Path(demo.__file__).parent.rglob("*.py")):
         if "demo" in path.relative_to(Path(demo.__file__).parents[1]).as_posix():
-            made_by.update(path.read_bytes())
-    if stamp.is_file() and stamp.read_text("utf-8") == made_by.hexdigest():
+            version.update(path.read_bytes())
+    if stamp.is_file() and stamp.read_text("utf-8") == version.hexdigest():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside and moved in, so that a broken-off run leaves no half a town.
-    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".demo-"))
+    # Write to a temporary folder first, so that an interrupted run leaves no incomplete town.
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".demo-"))
     try:
-        demo.write_town(beside)
-        (beside / stamp.name).write_text(made_by.hexdigest(), "utf-8")
-        beside.chmod(0o755)
+        demo.write_town(temporary)
+        (temporary / stamp.name).write_text(version.hexdigest(), "utf-8")
+        temporary.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
+        temporary.rename(folder)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder

@@ -19,7 +19,7 @@ def workspace() -> Workspace:
 
 def read_sources() -> dict[str, Source]:
     """Return every built-in source and New York's examples, by id."""
-    names = {name for _, name in declarations.read_declarations(workspace()).source}
+    names = {name for _, name in declarations.read_declarations(workspace()).sources}
     sources = {name: declarations.load_source(name, workspace()) for name in sorted(names)}
     for path in sorted(NEW_YORK.glob("*.toml")):
         source = parse_toml(Source, path.read_text("utf-8"), path.name)

@@ -203,7 +203,7 @@ def test_no_crs_in_the_declaration(town, refused):
 
 def test_market_frame_that_is_not_metric(town, refused):
     spoil(town / "own/hamlet/market.toml", "EPSG:26986", "EPSG:2249")
-    refused(CONFIG, "hamlet/market.toml", "EPSG:2249", "metres")
+    refused(CONFIG, "hamlet/market.toml", "EPSG:2249", "meters")
 
 
 def test_null_geometry(town, refused):
@@ -276,7 +276,7 @@ def test_stale_ok_publishes_with_the_last_good_snapshot(town, padfinder):
     run = json.loads((town / f"var/runs/hamlet/{published['run_id']}.json").read_text())
     assert run["stale"] == ["hamlet_mains"]
     said = published["first_lines"]
-    assert said[0] == "Stale: hamlet_mains could not be pulled; its last good rows stand."
+    assert said[0] == "Stale: hamlet_mains could not be pulled; its last good snapshot is used."
     assert padfinder(town, "sources", "-m", "hamlet").out.count("failing") == 1
 
 

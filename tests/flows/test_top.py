@@ -21,7 +21,7 @@ def test_folded_rows_are_counted_where_their_block_ends(tmp_path, capsys):
     assert [line.split(".")[0] for line in shown] == ["1", "2", "3", "5", "7"]
     assert " (+ 2 more on this block) [" in shown[2]
     assert sum("on this block" in line for line in said) == 1
-    page = nightly._night_page(night).splitlines()
+    page = nightly._format_night(night).splitlines()
     row = next(line for line in page if line.startswith("| 3 |"))
     assert "(+ 2 more on this block) |" in row
     assert not [line for line in page if line.startswith("| 4 |")]

@@ -1,0 +1,74 @@
+"""What to tell a user whose files are still in the folder layout before November 2026.
+
+padfinder.toml then named one folder for each kind of file. Such folders still work.
+"""
+
+import tomllib
+from pathlib import Path
+
+from flows.declarations import LAND_USE_FILE, MARKET_FILE, read_declarations
+from flows.settings import OLD_KEYS, Workspace
+from geo.model import PadPlan
+
+ANY_MARKET = "MARKET_FOLDER"
+
+
+def describe_old_layout(workspace: Workspace) -> str | None:
+    """Describe which of the user's files to move where, and which keys to delete.
+
+    Returns:
+        One message, of one move per line; None if nothing is old.
+    """
+    market_folders = _list_market_folders(workspace)
+    target = str(market_folders[0]) if len(market_folders) == 1 else ANY_MARKET
+    moves = [
+        f"{path} to {path.with_suffix('')}/{MARKET_FILE}"
+        for parent in workspace.markets
+        for path in _list_toml_files(parent)
+    ]
+    for key in OLD_KEYS:
+        parents: tuple[Path, ...] = getattr(workspace, key)
+        paths = [path for parent in parents for path in _list_toml_files(parent)]
+        if key == "land_use" and len(paths) == 1:
+            moves.append(f"{paths[0]} to {target}/{LAND_USE_FILE}")
+        else:
+            folders = sorted({path.parent for path in paths})
+            moves += [f"{folder}/*.toml to {target}/{key}/" for folder in folders]
+    unused_keys = [f"`{key}`" for key in OLD_KEYS if getattr(workspace, key)]
+    retired_keys = [
+        f"`pad.{key}` in {toml.label}"
+        for toml in read_declarations(workspace).plans.values()
+        for key in _list_retired_keys(toml.text)
+    ]
+    lines = []
+    if moves or unused_keys:
+        lines.append("Some files use the old folder layout. They still work, but please move:")
+        lines += [f"  {move}" for move in moves]
+        if ANY_MARKET in " ".join(moves):
+            lines.append(f"  {ANY_MARKET} is the folder of the market that uses the file.")
+        if unused_keys:
+            lines.append(f"  Then delete {', '.join(unused_keys)} from padfinder.toml.")
+    if retired_keys:
+        lines.append(f"Ignored, please delete: {'; '.join(retired_keys)}.")
+    return "\n".join(lines) or None
+
+
+def _list_market_folders(workspace: Workspace) -> list[Path]:
+    """List the folder of each market that the user declares, or where it should be."""
+    folders = []
+    for parent in workspace.markets:
+        folders += [path.with_suffix("") for path in _list_toml_files(parent)]
+        folders += [path.parent for path in parent.glob(f"*/{MARKET_FILE}")]
+    return folders
+
+
+def _list_toml_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.toml") if path.is_file())
+
+
+def _list_retired_keys(plan_text: str) -> list[str]:
+    try:
+        pad = tomllib.loads(plan_text).get("pad")
+    except tomllib.TOMLDecodeError:
+        return []
+    return sorted(PadPlan.retired & pad.keys()) if isinstance(pad, dict) else []
