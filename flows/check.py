@@ -36,6 +36,8 @@ CATALOGUE_READERS: tuple[Callable[[], object], ...] = (
     catalogue.read_facts,
     catalogue.read_spectra,
     catalogue.read_noise_rules,
+    catalogue.read_separations,
+    catalogue.read_code_words,
 )
 
 
