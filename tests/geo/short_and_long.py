@@ -18,14 +18,18 @@ SHORT = judge.judge_placements
 
 
 def demo_town(folder, market, plan, parcels=demo.recipe.PARCELS):
-    """Return what a plan asks of a demo town of about so many parcels."""
+    """Return the screening of a demo town of about so many parcels."""
+    return select_demo_town(folder, market, plan, parcels).screening
+
+
+def select_demo_town(folder, market, plan, parcels=demo.recipe.PARCELS):
+    """Write, pull and select a demo town of about so many parcels."""
     where = settings.read_settings({})
     files, store = folder / "files", folder / "demo.duckdb"
     demo.write_town(files, parcels)
     for source_id in market.sources:
         pull.refresh_source(declarations.load_source(source_id, where), market, files, store, NIGHT)
-    chosen = select.select_sites(store, market, list_needs(market, plan), read_land_use(), NIGHT)
-    return chosen.screening
+    return select.select_sites(store, market, list_needs(market, plan), read_land_use(), NIGHT)
 
 
 def sited(town, market, plan):
