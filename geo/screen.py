@@ -36,16 +36,16 @@ GROUP_GAP_M = 1.0
 
 
 def list_needs(market: Market, plan: Plan) -> Needs:
-    """Say what a plan asks of the store: who is a site, and how far each layer matters to one.
+    """Return what a plan needs from the store: who is a site, and the reach of each layer.
 
     The reach follows from the plan's cap, the loudest source, the lowest limit and the largest
-    separation, so that nothing that could change an answer is left behind.
+    separation, so that nothing that could change an answer is left out.
     """
     generator = plan_generator(plan)
-    heard = make_open_field_source(generator, plan)
+    source = make_open_field_source(generator, plan)
     rule = rules.market_noise_rule(market)
     audible = max(
-        search_reach_m(limit, rule, heard, plan) for limit in rules.list_limits(market, plan)
+        search_reach_m(limit, rule, source, plan) for limit in rules.list_limits(market, plan)
     )
     separations = [
         group.building_m
@@ -77,39 +77,48 @@ def list_needs(market: Market, plan: Plan) -> Needs:
     )
 
 
-def screen_sites(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
-    """Return the facts of every site, one row each, in the order of `given.sites`.
+def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
+    """Measure the facts of every site; nothing is judged here (see `geo.ranking`).
 
-    Nothing is judged here: verdict, score and rank are opinions (`geo.rank`). Geometry is in the
-    market's metric frame; columns as in the catalogue's facts, with the worst and best that the
-    ranking needs.
+    Args:
+        screening: The sites with the layers near them, in the market's CRS (m).
+        market: The market, for its CRS and noise rule.
+        plan: The plan.
+
+    Returns:
+        One row of facts per site, in the order of the sites. The columns are declared in
+        geo/catalogue/facts.toml.
+
+    Raises:
+        ConfigError: If the market has no site under this plan.
+        ContractError: If a column is not declared.
     """
     generator = plan_generator(plan)
-    sites = given.sites.reset_index(drop=True)
+    sites = screening.sites.reset_index(drop=True)
     if sites.empty:
         raise ConfigError(
             f"screening {market.title}",
             "no parcel of the market is a site under this plan",
             f"widen [sites] in plan {plan.id!r}: classes, zones or minimum_area_m2",
         )
-    heard = make_noise_source(
+    source = make_noise_source(
         generator,
         plan,
-        given.layers.get("buildings"),
-        given.rasters.get("elevation"),
+        screening.layers.get("buildings"),
+        screening.rasters.get("elevation"),
         market.crs,
     )
-    found = size.size_sites(sites, given, heard, generator, market, plan)
+    siting = size.size_sites(sites, screening, source, generator, market, plan)
     fuels = plan_fuels(plan)
-    choice = choose_fuel(given, sites, found, fuels, generator, plan)
-    found = choice.siting
+    choice = choose_fuel(screening, sites, siting, fuels, generator, plan)
+    siting = choice.siting
     tanks_there = choice.supply["storage"].to_numpy(dtype=object)
-    described = size.describe_sites(sites, given, found, choice.deployed, tanks_there, market)
+    described = size.describe_sites(sites, screening, siting, choice.deployed, tanks_there, market)
     # What the zoning asks is on the row as it was taken: by its text or by the plan.
-    asked = sites.drop(columns=[f"setback_{yard}_m" for yard in YARDS])
+    site_columns = sites.drop(columns=[f"setback_{yard}_m" for yard in YARDS])
     parts = [
-        asked,
-        serving.find_serving_records(sites, given.layers, given.coverage, plan),
+        site_columns,
+        serving.find_serving_records(sites, screening.layers, screening.coverage, plan),
         choice.supply,
         choice.deployed,
         describe_other_fuel(choice),
@@ -117,49 +126,49 @@ def screen_sites(given: Screening, market: Market, plan: Plan) -> gpd.GeoDataFra
         described,
     ]
     facts = pd.concat(parts, axis=1)
-    _add_location(facts, given, sites)
+    _add_location(facts, screening, sites)
     _add_gap(facts, generator, plan)
     facts["fuel"] = choice.fuel
     # Where no machine stands, no tank is drawn for one.
     facts.loc[facts["block"].isna(), "storage"] = None
-    facts["service_line_m"] = service_line_m(choice.supply, facts["block"], given.layers)
+    facts["service_line_m"] = service_line_m(choice.supply, facts["block"], screening.layers)
     _add_fuel_slack(facts, plan)
     facts = facts.join(estimate_costs(facts, generator, fuels, plan))
-    facts = facts.join(levers.size_under_levers(given, sites, choice, generator, plan))
-    facts["assumed"] = _assumption_texts(facts, found, plan)
-    facts["own_assumed"] = ~np.isnan(found.scene.heard.own_at_m)
-    facts["ambient_assumed"] = found.scene.heard.ambient_assumed
+    facts = facts.join(levers.size_under_levers(screening, sites, choice, generator, plan))
+    facts["assumed"] = _assumption_texts(facts, siting, plan)
+    facts["own_assumed"] = ~np.isnan(siting.scene.heard.own_at_m)
+    facts["ambient_assumed"] = siting.scene.heard.ambient_assumed
     facts["noise_rule"] = describe_noise_limits(market, plan)
-    facts["noise_edition"] = heard.edition.name
+    facts["noise_edition"] = source.edition.name
     facts["level_at_1m_dba"] = facts["level_dba"] + rerating_db(generator, 1.0)
     facts["group_id"] = _group_ids(sites)
-    facts["weightless"] = " ".join(list_missing_criteria(given, plan))
+    facts["weightless"] = " ".join(list_missing_criteria(screening, plan))
     check_facts(facts.columns, "screened sites", published=False)
     return gpd.GeoDataFrame(facts, geometry="geometry", crs=sites.crs)
 
 
 def _group_ids(sites: gpd.GeoDataFrame) -> np.ndarray:
-    """Return for each site the least id of the sites that it adjoins, its own where it is alone."""
+    """Return for each site the lowest id of the sites that it adjoins, or its own."""
     ids = sites["site_id"].to_numpy(dtype=object)
     order = np.argsort(ids, kind="stable")
     first = adjoining.group_adjoining(np.asarray(sites.geometry.array)[order], GROUP_GAP_M)
-    found = np.empty(len(ids), dtype=object)
-    found[order] = ids[order][first]
-    return found
+    siting = np.empty(len(ids), dtype=object)
+    siting[order] = ids[order][first]
+    return siting
 
 
-def _add_location(facts: pd.DataFrame, given: Screening, sites: gpd.GeoDataFrame) -> None:
-    """Add where each site is, and what the rasters say there."""
+def _add_location(facts: pd.DataFrame, screening: Screening, sites: gpd.GeoDataFrame) -> None:
+    """Add where each site is, and the values of the rasters there."""
     middle = shapely.point_on_surface(np.asarray(sites.geometry.array))
     for layer, name in (("elevation", "elevation_m"), ("ambient", "ambient_dba")):
-        raster = given.rasters.get(layer)
+        raster = screening.rasters.get(layer)
         facts[name] = sample_raster(raster, middle, sites.crs) if raster is not None else np.nan
     lon_lat = gpd.GeoSeries(middle, crs=sites.crs).to_crs("EPSG:4326")
     facts["lat"], facts["lon"] = lon_lat.y, lon_lat.x
 
 
 def _add_gap(facts: pd.DataFrame, generator: Generator, plan: Plan) -> None:
-    """Add what the grid leaves short of the target, and how many machines that takes here."""
+    """Add the grid's shortfall for the target load, and how many generators would close it."""
     altitude_m = facts["elevation_m"].fillna(plan.altitude_m).to_numpy(dtype=float)
     facts["machine_kw"] = derated_power_kw(generator, altitude_m, plan.summer_c)
     least, most = gap.shortfall_range_kw(
@@ -185,14 +194,14 @@ def _add_fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
     facts["fuel_short_by"] = lacking.where(stops & (lacking > 0) & (facts["n_lo"] < plan.cap))
 
 
-def _assumption_texts(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> list[str | None]:
-    """List what the plan took as given on each row."""
-    ambient = found.scene.heard.ambient_assumed
-    bare = found.scene.ground.facts["bare"].to_numpy() & plan.assume.bare_parcel
-    own = ~np.isnan(found.scene.heard.own_at_m)
+def _assumption_texts(facts: pd.DataFrame, siting: size.Siting, plan: Plan) -> list[str | None]:
+    """List what the plan assumes on each row, for the reader."""
+    ambient = siting.scene.heard.ambient_assumed
+    bare = siting.scene.ground.facts["bare"].to_numpy() & plan.assume.bare_parcel
+    own = ~np.isnan(siting.scene.heard.own_at_m)
     texts = []
-    each = zip(facts["fuel_assumed"], bare, own, ambient, strict=True)
-    for gas, is_bare, is_own, is_ambient in each:
+    rows = zip(facts["fuel_assumed"], bare, own, ambient, strict=True)
+    for gas, is_bare, is_own, is_ambient in rows:
         parts = [gas] if isinstance(gas, str) and gas != stored.ASSUMED_NO_BUILDING else []
         if is_bare:
             parts.append("no buildings in the way (none are mapped here)")
@@ -206,19 +215,19 @@ def _assumption_texts(facts: pd.DataFrame, found: size.Siting, plan: Plan) -> li
 
 
 def describe_noise_limits(market: Market, plan: Plan) -> str:
-    """Name the limits that the rows are held to."""
+    """Name the noise limits that apply to the rows."""
     own, rule = f"{plan.noise.limit_dba:g} dB(A)", rules.market_noise_rule(market)
     return f"{own} (no local rule given)" if rule is None else f"{own} and {rule.title}"
 
 
-def list_missing_criteria(given: Screening, plan: Plan) -> list[str]:
-    """Name the criteria whose layers the market does not have at all: they weigh nothing."""
+def list_missing_criteria(screening: Screening, plan: Plan) -> list[str]:
+    """List the criteria whose layers the market lacks entirely: they have no weight."""
     names = []
-    if not records.has_published_capacity(given.layers, plan):
+    if not records.has_published_capacity(screening.layers, plan):
         names.append("grid")
     gas_layers = {"mains", "gas_signs", "gas_territories", "gas_transmission", "fuel_plants"}
-    if not delivered_fuels(plan) and not (gas_layers & set(given.layers)):
+    if not delivered_fuels(plan) and not (gas_layers & set(screening.layers)):
         names.append("fuel")
-    if "receptors" not in given.layers:
+    if "receptors" not in screening.layers:
         names.append("noise")
     return names

@@ -24,11 +24,18 @@ _HOLDS: dict[str, Callable[[pd.Series], bool]] = {
 
 
 def check_layer(frame: gpd.GeoDataFrame, layer: Layer, source_id: str) -> None:
-    """Hold `frame` to `layer`: columns, types, nulls, values, bounds, geometry kinds and CRS.
+    """Check a frame against its layer: columns, types, nulls, values, bounds, geometry and CRS.
 
-    The frame must be in a projected CRS in metres; a null geometry is not a fault here, since the
-    source's own declaration says how many it may have. Raises ContractError with every fault, in
-    the layer's column order, each with the first values that show it.
+    A null geometry is allowed here; the source's declaration says how many it may have.
+
+    Args:
+        frame: The conformed rows, in a projected CRS in meters.
+        layer: The layer that they fill.
+        source_id: The source, for the message.
+
+    Raises:
+        ContractError: Naming every fault, in the layer's column order, with the first values that
+            show it.
     """
     faults = [*_crs_faults(frame), *_geometry_faults(frame, layer)]
     for name, column in layer.columns.items():

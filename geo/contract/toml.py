@@ -12,9 +12,18 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_toml(model: type[M], text: str, where: str) -> M:
-    """Read `text` (TOML) as `model`; `where` is the file's name, for the message.
+    """Read the text of a TOML file as a model.
 
-    Raises ConfigError with all faults of the file: key, value, and the nearest known key.
+    Args:
+        model: The pydantic model.
+        text: The file's text.
+        where: The file's name, for the message.
+
+    Returns:
+        The model.
+
+    Raises:
+        ConfigError: Naming every fault of the file: key, value, and the nearest known key.
     """
     try:
         raw = tomllib.loads(text)
@@ -26,9 +35,18 @@ def parse_toml(model: type[M], text: str, where: str) -> M:
 
 
 def validate_model(model: type[M], raw: dict[str, Any], where: str) -> M:
-    """Hold what stands in the file `where` to `model`.
+    """Read the parsed contents of a TOML file as a model.
 
-    Raises ConfigError with all faults of the file: key, value, and the nearest known key.
+    Args:
+        model: The pydantic model.
+        raw: The parsed contents.
+        where: The file's name, for the message.
+
+    Returns:
+        The model.
+
+    Raises:
+        ConfigError: Naming every fault of the file: key, value, and the nearest known key.
     """
     try:
         return model.model_validate(raw)

@@ -1,4 +1,4 @@
-"""The only place that knows unit factors."""
+"""Units of measure: the only module with unit factors."""
 
 from typing import TypeVar
 
@@ -52,9 +52,10 @@ UNITS: dict[str, tuple[str, float]] = {
 
 
 def unit_factor(unit: str, to: str) -> float:
-    """Return the multiple that takes a value in `unit` to `to`.
+    """Return the multiple that converts a value in `unit` to `to`.
 
-    Raises ConfigError for a unit that is not known, or of another quantity.
+    Raises:
+        ConfigError: If a unit is unknown, or the two measure different quantities.
 
     >>> round(unit_factor("us_ft", "m"), 10)
     0.3048006096
@@ -76,7 +77,18 @@ def unit_factor(unit: str, to: str) -> float:
 
 
 def convert_units(values: Values, unit: str, to: str) -> Values:
-    """Return `values` given in `unit` as `to`; NaN stays NaN.
+    """Convert values from one unit to another; NaN stays NaN.
+
+    Args:
+        values: A number, array or series in `unit`.
+        unit: The unit of the values.
+        to: The unit to convert to.
+
+    Returns:
+        The values in `to`.
+
+    Raises:
+        ConfigError: If a unit is unknown, or the two measure different quantities.
 
     >>> convert_units(10.0, "ft", "m")
     3.048

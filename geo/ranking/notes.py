@@ -14,19 +14,19 @@ from geo.ranking.sentences import format_feet
 from geo.screen import describe_noise_limits, list_missing_criteria
 
 
-def count_records(given: Screening, plan: Plan) -> dict[str, int]:
+def count_records(screening: Screening, plan: Plan) -> dict[str, int]:
     """Count the grid and gas records near sites that cannot be used fully, by reason."""
     return {
-        **count_unusable_records(given.layers, plan),
-        **count_unusable_mains(given.layers),
+        **count_unusable_records(screening.layers, plan),
+        **count_unusable_mains(screening.layers),
     }
 
 
-def list_first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str, ...]:
+def list_first_lines(screening: Screening, market: Market, plan: Plan) -> tuple[str, ...]:
     """List what a reader must know before the first row.
 
     Args:
-        given: The sites and the layers near them.
+        screening: The sites and the layers near them.
         market: The market, with its note and noise rule.
         plan: The plan.
 
@@ -34,40 +34,40 @@ def list_first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str,
         One sentence or two per note.
     """
     lines = [market.note] if market.note else []
-    missing = list_missing_criteria(given, plan)
+    missing = list_missing_criteria(screening, plan)
     if "grid" in missing:
         lines.append("No grid capacity is published here: sites are ranked on siting only.")
     if "fuel" in missing:
         lines.append("No gas mains are mapped here: fuel does not count in the score.")
     if "noise" in missing:
         lines.append("No neighbors are mapped here: noise is unknown everywhere.")
-    if plan.pad.exclusions and "exclusions" not in given.layers:
+    if plan.pad.exclusions and "exclusions" not in screening.layers:
         lines.append("No flood zones or wetland are mapped here, so none could be avoided.")
-    if plan.pad.slope_most is not None and "elevation" not in given.rasters:
+    if plan.pad.slope_most is not None and "elevation" not in screening.rasters:
         lines.append("No ground heights are mapped here, so steep ground could not be avoided.")
-    unread = int(given.sites["setback_front_m"].isna().sum())
+    unread = int(screening.sites["setback_front_m"].isna().sum())
     if unread:
         lines.append(
-            f"The zoning text was not read for {unread:,} of {len(given.sites):,} sites: their "
+            f"The zoning text was not read for {unread:,} of {len(screening.sites):,} sites: their "
             "setbacks are the plan's assumption."
         )
-    if "buildings" not in given.layers:
+    if "buildings" not in screening.layers:
         lines.append(
             "No building footprints are available here: space was tested on empty lots, and no "
             "building screens the sound."
         )
     else:
-        heights = given.layers["buildings"]["height_m"]
+        heights = screening.layers["buildings"]["height_m"]
         if heights.isna().any():
             lines.append(
                 f"{heights.isna().sum():,} of {len(heights):,} buildings near sites have no "
                 "recorded height: they are assumed to screen no sound."
             )
-    lines += _record_notes(given, plan)
+    lines += _record_notes(screening, plan)
     lines.append(f"Noise limits applied: {describe_noise_limits(market, plan)}.")
     rule = rules.market_noise_rule(market)
     relative = rule is not None and any(row.above_ambient_db is not None for row in rule.limits)
-    if relative and "ambient" not in given.rasters and plan.assume.ambient_dba is None:
+    if relative and "ambient" not in screening.rasters and plan.assume.ambient_dba is None:
         lines.append(
             "The local noise limit depends on the ambient noise level, which is not published "
             "here. Until somebody measures it, we don't know how many generators fit."
@@ -75,10 +75,10 @@ def list_first_lines(given: Screening, market: Market, plan: Plan) -> tuple[str,
     return tuple(lines)
 
 
-def _record_notes(given: Screening, plan: Plan) -> list[str]:
+def _record_notes(screening: Screening, plan: Plan) -> list[str]:
     told = (
-        count_unusable_records(given.layers, plan),
-        count_unusable_mains(given.layers),
+        count_unusable_records(screening.layers, plan),
+        count_unusable_mains(screening.layers),
     )
     return [
         f"Records near sites: {'; '.join(f'{what} ({count:,})' for what, count in near.items())}."

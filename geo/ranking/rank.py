@@ -1,7 +1,7 @@
-"""Turn facts into opinions: verdict, score with worst and best, call, and the order of the sites.
+"""Turn facts into opinions: verdict, score (worst and best case), call, and the order of the sites.
 
-A site's score moves only when its own facts or the plan move: scores are straight ramps in real
-units, never relative to the other sites.
+A site's score changes only when its own facts or the plan change: scores are straight ramps in real
+units, never relative to other sites.
 """
 
 import geopandas as gpd
@@ -25,10 +25,14 @@ TOP_ROWS, ROWS_PER_GROUP = 20, 3
 
 
 def rank_sites(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
-    """Judge and order the sites: the ranking, one row per site, best first, RangeIndex.
+    """Judge and order the sites.
 
-    Order: verdict, worst score, known share, power served, n_lo, smallest slack, id. Numbers are
-    rounded as the catalogue says before they are compared, so that the list sorts as it reads.
+    The order is by verdict, worst score, known share, power served, n_lo, smallest slack and id.
+    Numbers are rounded as the catalogue says before they are compared, so that the list sorts as it
+    reads.
+
+    Returns:
+        The ranking: one row per site, best first, with a new index.
     """
     ranking = facts.copy()
     ranking["fuel_title"] = ranking["fuel"].map({one.id: one.title for one in plan_fuels(plan)})
@@ -45,27 +49,27 @@ def rank_sites(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     ranking["headroom_left_kw"] = gap.headroom_left_kw(ranking, plan.target_kw).round()
     ranking["folded"] = mark_folded(ranking["group_id"])
     shapes = ["geometry", *catalogue.SHAPE_COLUMNS]
-    kept = [fact.name for fact in catalogue.facts_of_table(ranking.columns)]
-    check_facts(kept, "the ranking", published=True)
-    return gpd.GeoDataFrame(ranking[kept + shapes], geometry="geometry", crs=facts.crs)
+    published = [fact.name for fact in catalogue.facts_of_table(ranking.columns)]
+    check_facts(published, "the ranking", published=True)
+    return gpd.GeoDataFrame(ranking[published + shapes], geometry="geometry", crs=facts.crs)
 
 
 def mark_folded(group: pd.Series) -> np.ndarray:
-    """Say for each site, best first, whether a list folds it beneath its block of adjoining sites.
+    """Return which sites a list shows under their group instead of in line.
 
-    `group` (n,) names each site's block. Until TOP sites are listed, those of a block that has
-    PER_GROUP among them are folded; after that none is.
+    Until TOP_ROWS sites are listed, the fourth and later sites of a group are folded.
 
-    Worked: of blocks a, a, b, a, a, c the second last, a fourth of a, is folded.
+    >>> mark_folded(pd.Series(["a", "a", "b", "a", "a", "c"])).tolist()
+    [False, False, False, False, True, False]
     """
     more = group.groupby(group).cumcount().to_numpy() >= ROWS_PER_GROUP
     return np.asarray(more & (np.cumsum(~more) < TOP_ROWS))
 
 
 def count_folded_beneath(ranking: pd.DataFrame) -> np.ndarray:
-    """Return how many folded sites each site of a ranking (n,) has beneath it.
+    """Return how many folded sites each site of a ranking has under it.
 
-    They stand beneath the last of their block that is listed before them.
+    They are under the last site of their group that is listed before them.
     """
     away = ranking["folded"].to_numpy(dtype=bool)
     place = pd.Series(np.where(away, np.nan, np.arange(len(ranking))), index=ranking.index)
@@ -90,7 +94,7 @@ def round_facts(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 
 def count_opinions(ranking: gpd.GeoDataFrame) -> dict[str, dict[str, int]]:
-    """Count the ranking by each opinion and evidence, and by how many machines the sites carry."""
+    """Count the ranking by each opinion and evidence, and by number of generators."""
     columns = (
         "verdict", "call", "gap_class", "binding", "grid_evidence", "headroom_check",
         "fuel_evidence",
@@ -103,27 +107,28 @@ def count_opinions(ranking: gpd.GeoDataFrame) -> dict[str, dict[str, int]]:
 
 
 def score_on_ramp(values: pd.Series, line: Ramp) -> pd.Series:
-    """Return 0 at `zero_at`, 1 at `one_at`, straight between and flat beyond. NaN stays NaN.
+    """Return 0 at `zero_at`, 1 at `one_at`, straight between and flat beyond; NaN stays NaN.
 
-    Worked: zero at 120 m, one at 0 m: 30 m scores 0.75.
+    >>> score_on_ramp(pd.Series([30.0]), Ramp(weight=1, zero_at=120, one_at=0)).tolist()
+    [0.75]
     """
     return ((values - line.zero_at) / (line.one_at - line.zero_at)).clip(0, 1)
 
 
 def _add_power(ranking: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
-    """Add the power of what each site carries, and what of every load it serves with the grid."""
-    each = ranking["machine_kw"]
+    """Add the power of what each site carries, and how much of each load it serves."""
+    machine_kw = ranking["machine_kw"]
     running = {end: (ranking[f"n_{end}"] - plan.spares).clip(lower=0) for end in ("lo", "hi")}
-    told: dict[str, pd.Series | np.ndarray] = {
-        f"power_{end}_kw": count * each for end, count in running.items()
+    columns: dict[str, pd.Series | np.ndarray] = {
+        f"power_{end}_kw": count * machine_kw for end, count in running.items()
     }
     for load_kw in plan.every_load_kw:
         tag = catalogue.load_column_tag(load_kw)
         least, most = gap.shortfall_range_kw(
             ranking["headroom_lo_kw"], ranking["headroom_hi_kw"], load_kw
         )
-        few, many = (gap.count_needed(short, each, plan.spares) for short in (least, most))
-        told |= {
+        few, many = (gap.count_needed(short, machine_kw, plan.spares) for short in (least, most))
+        columns |= {
             f"gap_at_{tag}": gap.classify_gap(least, most),
             f"short_lo_at_{tag}": least,
             f"short_hi_at_{tag}": most,
@@ -132,11 +137,14 @@ def _add_power(ranking: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
             f"covers_at_{tag}": gap.classify_gap_cover(
                 few, many, ranking["n_lo"], ranking["n_hi"], most
             ),
-            f"served_at_{tag}": gap.power_served_kw(load_kw, most, running["lo"], each),
+            f"served_at_{tag}": gap.power_served_kw(load_kw, most, running["lo"], machine_kw),
         }
     tag = catalogue.load_column_tag(plan.target_kw)
-    told |= {"power_served_kw": told[f"served_at_{tag}"], "covers_gap": told[f"covers_at_{tag}"]}
-    return gpd.GeoDataFrame(ranking.join(pd.DataFrame(told, index=ranking.index)))
+    columns |= {
+        "power_served_kw": columns[f"served_at_{tag}"],
+        "covers_gap": columns[f"covers_at_{tag}"],
+    }
+    return gpd.GeoDataFrame(ranking.join(pd.DataFrame(columns, index=ranking.index)))
 
 
 def _add_scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
@@ -202,7 +210,7 @@ def _add_scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
 
 
 def _smallest_slack(ranking: gpd.GeoDataFrame) -> pd.Series:
-    """Return the least slack in units of roughly one machine; below 0, what the first one lacks."""
+    """Return the least slack in generators, about; negative if the first one does not fit."""
     units = {"noise": SLACK_UNIT_DB, "pad": SLACK_UNIT_M, "fuel": ranking["fuel_demand"]}
     slack = pd.DataFrame(
         {

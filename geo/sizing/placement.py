@@ -41,10 +41,22 @@ COMPASS = np.array([(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1),
 
 @dataclass(frozen=True)
 class SizingContext:
-    """Ground, neighbours and sound, with whom each site keeps away from and where it is quiet.
+    """The ground, the receptors and the noise source, and where each site is quiet.
 
-    Everything of the neighbours is there twice: with those who only may be there (`worst`), and
-    without them.
+    Everything about receptors exists twice: with the receptors that may or may not exist (worst
+    case), and without them (best case).
+
+    Attributes:
+        ground: The buildable ground of each site.
+        heard: All receptors that may hear the sites.
+        sure: The receptors that certainly exist.
+        exposed_worst: How near each place is to receptors, worst case.
+        exposed_best: The same in the best case.
+        spots_worst: The quietest places of each parcel, worst case.
+        spots_best: The same in the best case.
+        sound: One generator as a noise source.
+        generator: The plan's generator.
+        plan: The plan.
     """
 
     ground: BuildableGround
@@ -59,11 +71,11 @@ class SizingContext:
     plan: Plan
 
     def hearers(self, *, worst: bool) -> ReceptorPairs:
-        """Return who hears the sites, with those who only may or without."""
+        """Return the receptors, with or without those that may not exist."""
         return self.heard if worst else self.sure
 
     def exposed(self, *, worst: bool) -> spots.Exposure:
-        """Return whom each site keeps away from."""
+        """Return the exposure of each place to the receptors."""
         return self.exposed_worst if worst else self.exposed_best
 
     def spots(self, *, worst: bool) -> spots.QuietSpots:
@@ -73,16 +85,30 @@ class SizingContext:
 
 def make_context(
     sites: gpd.GeoDataFrame,
-    given: Screening,
+    screening: Screening,
     sound: NoiseSource,
     generator: Generator,
     market: Market,
     plan: Plan,
 ) -> SizingContext:
-    """Return what the sites of a screening stand on and among; `sound` is a machine there."""
+    """Prepare what sizing needs to know about the sites of a screening.
+
+    Args:
+        sites: One row per site, polygons in the market's CRS (m).
+        screening: The sites' layers, rasters and coverage.
+        sound: One generator among the layers' buildings.
+        generator: The plan's generator.
+        market: The market, for its noise rule.
+        plan: The plan.
+
+    Returns:
+        The context of all sites.
+    """
     parcels = geometry_array(sites)
-    ambient = given.rasters.get("ambient")
-    heard = find_receptors(sites, given.layers, given.coverage, ambient, sound, market, plan)
+    ambient = screening.rasters.get("ambient")
+    heard = find_receptors(
+        sites, screening.layers, screening.coverage, ambient, sound, market, plan
+    )
     sure = heard.surely()
     exposed = spots.measure_exposure(heard, parcels, sound)
     quiet = spots.find_quiet_spots(parcels, exposed)
@@ -91,7 +117,7 @@ def make_context(
         exposed_best = spots.measure_exposure(sure, parcels, sound)
         quiet_best = spots.find_quiet_spots(parcels, exposed_best)
     return SizingContext(
-        ground=cut_buildable_ground(sites, given, plan),
+        ground=cut_buildable_ground(sites, screening, plan),
         heard=heard,
         sure=sure,
         exposed_worst=exposed,
@@ -112,10 +138,20 @@ def some_placement_meets_limits(
     worst: bool,
     quick: bool = False,
 ) -> np.ndarray:
-    """Say for each query whether some placement fits the ground and holds every limit.
+    """Return for each query whether some placement fits the ground and meets every limit.
 
-    The quietest by distance are tried first, the rest only where none of them holds. If it must be
-    `quick`, the quietest place of the squarest block is tried alone.
+    The quietest places by distance are tried first; the others only if none of them meets the
+    limits.
+
+    Args:
+        scene: The context.
+        sites: The site of each query, as positions (q,).
+        count: The generators of each query (q,).
+        worst: Whether uncertain receptors count.
+        quick: Try only the quietest place of the squarest block.
+
+    Returns:
+        One boolean per query.
     """
     placed = _list_candidates(scene, sites, count, worst=worst, every=not quick)
     running = drop_spares(placed, scene.plan)
@@ -123,17 +159,17 @@ def some_placement_meets_limits(
     query = placed["query"].to_numpy()
     answer, over = np.zeros(len(sites), dtype=bool), np.full(len(sites), judge.NO_RECEPTOR)
     for begin, end in pairwise((0, *(TRIED_BY[:1] if quick else TRIED_BY))):
-        asked = np.flatnonzero((nth >= begin) & (nth < end) & ~answer[query])
+        positions = np.flatnonzero((nth >= begin) & (nth < end) & ~answer[query])
         passed, who = judge.meets_limits(
-            running.iloc[asked].reset_index(drop=True),
+            running.iloc[positions].reset_index(drop=True),
             scene.hearers(worst=worst),
             scene.sound,
             scene.generator,
             scene.plan,
-            over[query[asked]],
+            over[query[positions]],
         )
-        answer[query[asked[passed]]] = True
-        over[query[asked[~passed]]] = who[~passed]
+        answer[query[positions[passed]]] = True
+        over[query[positions[~passed]]] = who[~passed]
     return answer
 
 
@@ -145,12 +181,20 @@ def best_candidate(
     *,
     worst: bool,
 ) -> pd.DataFrame:
-    """Return the placement of each query with the highest margin of those tried, by position.
+    """Return the placement with the highest margin among the candidates of each query.
 
-    One that is over some limit by more than `over_most_db` may have a margin of -inf.
+    Args:
+        scene: The context.
+        sites: The site of each query, as positions (q,).
+        count: The generators of each query (q,).
+        over_most_db: A placement that exceeds a limit by more than this may get a margin of -inf.
+        worst: Whether uncertain receptors count.
+
+    Returns:
+        One placement per query that has any, indexed by the query's position.
     """
-    tried = _list_candidates(scene, sites, count, worst=worst)
-    return _choose_best(scene, tried, over_most_db, worst=worst)
+    candidates = _list_candidates(scene, sites, count, worst=worst)
+    return _choose_best(scene, candidates, over_most_db, worst=worst)
 
 
 def find_best_place(
@@ -161,11 +205,21 @@ def find_best_place(
     worst: bool,
     hopeful: bool = False,
 ) -> pd.DataFrame:
-    """Return the best placement of each query, indexed by its position.
+    """Return the best placement of each query, moved to a quieter place where that helps.
 
-    The best of those tried; where it is only just too loud there, settled: moved for as long as
-    whoever governs hears it less, until it holds. Where only that is asked (`hopeful`), no more is
-    worked out than it takes: a block that cannot hold has a margin of -inf.
+    A block that exceeds a limit only slightly is moved as long as the governing receptor hears it
+    less, until it meets the limit.
+
+    Args:
+        scene: The context.
+        sites: The site of each query, as positions (q,).
+        count: The generators of each query (q,).
+        worst: Whether uncertain receptors count.
+        hopeful: Only decide whether the limits are met; a block that cannot meet them gets a margin
+            of -inf.
+
+    Returns:
+        One placement per query that has any, indexed by the query's position.
     """
     best = best_candidate(scene, sites, count, HOPEFUL_DB if hopeful else np.inf, worst=worst)
     query, best = best.index, best.reset_index(drop=True)
@@ -193,7 +247,17 @@ def find_best_place(
 def judge_with_fewer(
     scene: SizingContext, best: pd.DataFrame, count: np.ndarray, *, worst: bool
 ) -> pd.DataFrame:
-    """Return the placements with only so many machines on the same blocks, judged again."""
+    """Judge placements again with fewer generators on the same blocks.
+
+    Args:
+        scene: The context.
+        best: The placements.
+        count: The generators that stand on each (p,).
+        worst: Whether uncertain receptors count.
+
+    Returns:
+        The placements with their new judgments.
+    """
     fewer = best.assign(count=count)
     table = judge_in_context(scene, fewer, worst=worst)
     return fewer.assign(**{name: table[name].to_numpy() for name in table.columns})
@@ -202,10 +266,10 @@ def judge_with_fewer(
 def _step_to_quieter(
     scene: SizingContext, start: pd.DataFrame, step_m: np.ndarray, *, worst: bool
 ) -> pd.DataFrame:
-    """Return the blocks that are heard less one step off, along or across themselves or both.
+    """Return the blocks that are quieter one step away, along or across themselves or both.
 
-    Columns x, y, margin_db and hearer, indexed like `start`, whose judged placements they move.
-    Steps that stay on the ground are judged at whoever governs first, then the best few in full.
+    Columns x, y, margin_db and hearer, indexed like `start`, the judged placements that move. Steps
+    that stay on the ground are judged at the governing receptor first, then the best few in full.
     """
     row = np.repeat(np.arange(len(start)), len(COMPASS))
     steps = start.iloc[row].reset_index(drop=True)
@@ -215,8 +279,8 @@ def _step_to_quieter(
     steps["y"] = (steps["y"] + along * np.sin(angle) + across * np.cos(angle)).round(4)
     ground = scene.ground.shapes[start["site"]]
     shapely.prepare(ground)
-    kept = shapely.covers(ground[row], draw_block_outlines(steps, less_m=TOLERANCE_M))
-    steps, row = steps[kept], row[kept]
+    chosen = shapely.covers(ground[row], draw_block_outlines(steps, less_m=TOLERANCE_M))
+    steps, row = steps[chosen], row[chosen]
     heard, hearer = scene.hearers(worst=worst), steps["hearer"].to_numpy()
     level = judge.level_at_receptor(
         drop_spares(steps, scene.plan),
@@ -238,8 +302,8 @@ def _step_to_quieter(
     order = np.lexsort((-margin.round(6), row))
     order = order[margin[order] > least[order] + WORTHWHILE_DB]
     row, first = np.unique(row[order], return_index=True)
-    found: pd.DataFrame = better.iloc[order[first]][["x", "y", "margin_db", "hearer"]]
-    return found.set_axis(row)
+    placements: pd.DataFrame = better.iloc[order[first]][["x", "y", "margin_db", "hearer"]]
+    return placements.set_axis(row)
 
 
 def judge_in_context(
@@ -250,7 +314,18 @@ def judge_in_context(
     *,
     worst: bool,
 ) -> pd.DataFrame:
-    """Judge placements, whose spares stand still, by who hears at worst or at best."""
+    """Judge placements with their spares standing still.
+
+    Args:
+        scene: The context.
+        placed: The placements.
+        give_up_db: Stop judging a placement that exceeds a limit by more than this (p,).
+        first: The receptor to evaluate first for each placement (p,).
+        worst: Whether uncertain receptors count.
+
+    Returns:
+        One judgment per placement (see `judge_placements`).
+    """
     running = drop_spares(placed, scene.plan).reset_index(drop=True)
     heard = scene.hearers(worst=worst)
     return judge.judge_placements(
@@ -269,8 +344,8 @@ def _choose_best(
 ) -> pd.DataFrame:
     """Return the placement of each query with the highest margin, indexed by query.
 
-    The quietest by distance are judged first; any other is given up as soon as it is no better, or
-    over a limit by more than `over_most_db`.
+    The quietest by distance are judged first. Any other is given up as soon as it is no better, or
+    exceeds a limit by more than `over_most_db`.
     """
     query = placed["query"].to_numpy()
     nth = placed.groupby("query").cumcount().to_numpy()
@@ -279,22 +354,24 @@ def _choose_best(
     order = np.zeros(len(placed))
 
     for begin, end in pairwise((0, *TRIED_BY)):
-        asked = np.flatnonzero((nth >= begin) & (nth < end))
-        given_up = give_up_db[query[asked]]
+        positions = np.flatnonzero((nth >= begin) & (nth < end))
+        given_up = give_up_db[query[positions]]
         table = judge_in_context(
-            scene, placed.iloc[asked], given_up, governs[query[asked]], worst=worst
+            scene, placed.iloc[positions], given_up, governs[query[positions]], worst=worst
         )
         over = -table["margin_db"].to_numpy()
-        order[asked] = over.round(6)
-        np.minimum.at(give_up_db, query[asked], over)
+        order[positions] = over.round(6)
+        np.minimum.at(give_up_db, query[positions], over)
         # Whoever governs the best yet, or made the last one hopeless, is asked first of the next.
-        telling = (over == give_up_db[query[asked]]) | np.isinf(over)
-        governs[query[asked[telling]]] = table["hearer"].to_numpy()[telling]
+        telling = (over == give_up_db[query[positions]]) | np.isinf(over)
+        governs[query[positions[telling]]] = table["hearer"].to_numpy()[telling]
     best = np.lexsort((nth, order, query))
     best = best[np.unique(query[best], return_index=True)[1]]
-    found = placed.iloc[best].reset_index(drop=True)
-    hopeless = None if over_most_db == np.inf else np.full(len(found), over_most_db)
-    return found.join(judge_in_context(scene, found, hopeless, worst=worst)).set_index("query")
+    placements = placed.iloc[best].reset_index(drop=True)
+    hopeless = None if over_most_db == np.inf else np.full(len(placements), over_most_db)
+    return placements.join(judge_in_context(scene, placements, hopeless, worst=worst)).set_index(
+        "query"
+    )
 
 
 def _list_candidates(
@@ -302,17 +379,17 @@ def _list_candidates(
 ) -> pd.DataFrame:
     """Return the placements to judge: the quietest by distance among those that fit the ground."""
     quiet = scene.spots(worst=worst)
-    found = []
+    placements = []
     for begin in range(0, max(len(sites), 1), QUERIES):
-        asked = slice(begin, begin + QUERIES)
-        some, many = sites[asked], count[asked]
-        first, last = (np.searchsorted(quiet.site, some, side) for side in ("left", "right"))
+        positions = slice(begin, begin + QUERIES)
+        selected, many = sites[positions], count[positions]
+        first, last = (np.searchsorted(quiet.site, selected, side) for side in ("left", "right"))
         times = last - first
-        query = np.repeat(np.arange(len(some)), times)
+        query = np.repeat(np.arange(len(selected)), times)
         spot = np.repeat(first, times) + positions_in_groups(times)
         fitting = room.list_placements(
             scene.ground,
-            some,
+            selected,
             many,
             scene.exposed(worst=worst).quiet,
             scene.generator,
@@ -320,26 +397,32 @@ def _list_candidates(
             (query, np.column_stack((quiet.x[spot], quiet.y[spot]))),
             every=every,
         )
-        kept = fitting[spots.choose_spots(fitting["query"].to_numpy())]
-        found.append(kept.assign(query=kept["query"] + begin))
-    return pd.concat(found, ignore_index=True)
+        chosen = fitting[spots.choose_spots(fitting["query"].to_numpy())]
+        placements.append(chosen.assign(query=chosen["query"] + begin))
+    return pd.concat(placements, ignore_index=True)
 
 
 def drop_spares(placed: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Return the placements with as many machines as run: the spares stand still."""
+    """Return the placements with the number of running generators: spares stand still."""
     return placed.assign(count=(placed["count"] - plan.spares).clip(lower=0))
 
 
 def judge_quietest_spot(scene: SizingContext, sites: np.ndarray, *, worst: bool) -> pd.DataFrame:
-    """Judge one machine at the quietest spot of each parcel, whatever ground is there.
+    """Judge one generator at the quietest spot of each parcel, whatever its ground.
 
-    A row per site of `sites`, indexed by it: margin_db, margin_plan_db, margin_rule_db, level_dba,
-    limit_dba and receptor_class; `quiet_side_db`, how much quieter that is than the lot's middle.
+    Args:
+        scene: The context.
+        sites: The sites to judge, as positions.
+        worst: Whether uncertain receptors count.
+
+    Returns:
+        margin_db, margin_plan_db, margin_rule_db, level_dba, limit_dba, receptor_class, and
+        quiet_side_db (how much quieter the spot is than the middle of the lot), indexed by site.
     """
     quiet = scene.spots(worst=worst)
-    some = np.isin(quiet.site, sites)
+    selected = np.isin(quiet.site, sites)
     middle = _place_one_machine(scene, sites, *scene.ground.origin[sites].T)
-    spot = _place_one_machine(scene, quiet.site[some], quiet.x[some], quiet.y[some])
+    spot = _place_one_machine(scene, quiet.site[selected], quiet.x[selected], quiet.y[selected])
     best = _choose_best(scene, pd.concat([spot, middle], ignore_index=True), worst=worst)
     sure = np.full(len(scene.ground.shapes), worst)
     best["receptor_class"] = describe_governing_receptors(scene, best, sure)[
@@ -355,7 +438,7 @@ def judge_quietest_spot(scene: SizingContext, sites: np.ndarray, *, worst: bool)
 def _place_one_machine(
     scene: SizingContext, site: np.ndarray, x: np.ndarray, y: np.ndarray
 ) -> pd.DataFrame:
-    """Return one machine at each place, each site a query of its own."""
+    """Return one generator at each place, each site being a query of its own."""
     machine, aisle = scene.generator, 2 * scene.plan.pad.service_m
     placed = {"query": site, "site": site, "x": x, "y": y, "degrees": 0.0, "rows": 1, "columns": 1,
               "length_m": machine.width_m + aisle, "width_m": machine.length_m + aisle,
@@ -366,7 +449,17 @@ def _place_one_machine(
 def describe_governing_receptors(
     scene: SizingContext, best: pd.DataFrame, sure: np.ndarray
 ) -> pd.DataFrame:
-    """Return who governs each placement, how far off, in which direction and by whose limit."""
+    """Return which receptor governs each placement, where it is, and whose limit applies.
+
+    Args:
+        scene: The context.
+        best: Judged placements, indexed by site.
+        sure: Per site, whether its placement was judged in the worst case.
+
+    Returns:
+        receptor_id, receptor_class, receptor_name, receptor_direction, receptor_distance_m (m) and
+        governs, one row per placement.
+    """
     hearer = best["hearer"].to_numpy()
     worst = sure[best.index.to_numpy()]
     names = ("receptor_id", "receptor_class", "receptor_name")

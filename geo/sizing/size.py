@@ -1,8 +1,10 @@
-"""The only place where the criteria meet: the largest deployment that each site carries.
+"""Find how many generators each site carries, where they stand, and what stops the next one.
 
-Noise needs a place, the place needs n, and the best place needs noise. So n is feasible where some
-placement of n machines on the ground holds the noise limit, and the largest n is found by bisection
-over all sites in lockstep. Fuel then bounds n from its own side.
+Noise depends on the place, the place on the number of generators, and the best place on noise. So
+a number n is possible if some placement of n generators on the ground meets every noise limit. The
+largest n is found by bisection, over all sites at once. Fuel then limits n from its own side.
+
+The module is over 400 lines long; sizing is to be rebuilt and split.
 """
 
 from collections.abc import Callable
@@ -52,14 +54,21 @@ SLACK_STEPS = 6  # halvings of it: 0.1 m
 
 @dataclass(frozen=True)
 class Siting:
-    """What ground and neighbours allow at each site, before any fuel.
+    """What the ground and the neighbors allow at each site, before any fuel.
 
-    Installed machines, 0 to the plan's cap: `pad_n` by the ground alone and `pad_n_upper` the bound
-    on it, `pad_lo` the same with ground that is only taken as bare failing; `place_lo`, `place_hi`
-    by ground and neighbours together, every unknown failing and passing; `held_lo` as many as a
-    place is known for where only the neighbours who may be there are taken to be; `noise_n` by the
-    neighbours alone, at the quietest spot. `alone_worst` and `alone_best`
-    judge one there (see `placing.quietest`).
+    All counts are of installed generators, from 0 to the plan's cap, one value per site.
+
+    Attributes:
+        scene: The ground, the receptors and the noise source.
+        pad_n: What the ground alone can hold.
+        pad_n_upper: An upper bound for `pad_n`.
+        pad_lo: The same in the worst case: 0 where the ground is only assumed to be free.
+        place_lo: What ground and neighbors allow together in the worst case.
+        place_hi: The same in the best case.
+        held_lo: The number for which a place is known if uncertain receptors exist.
+        noise_n: What the neighbors alone allow, at the quietest spot.
+        alone_worst: One generator at the quietest spot, worst case (see `judge_quietest_spot`).
+        alone_best: The same in the best case.
     """
 
     scene: SizingContext
@@ -76,41 +85,59 @@ class Siting:
 
 def size_sites(
     sites: gpd.GeoDataFrame,
-    given: Screening,
+    screening: Screening,
     sound: NoiseSource,
     generator: Generator,
     market: Market,
     plan: Plan,
 ) -> Siting:
-    """Find how many machines each site's ground takes, and how many its neighbours let run there.
+    """Find how many generators each site's ground holds, and how many its neighbors allow.
 
-    `sound` is a machine among the layers given.
+    Args:
+        sites: One row per site, polygons in the market's CRS (m).
+        screening: The sites' layers, rasters and coverage.
+        sound: The noise source: one generator among the layers' buildings.
+        generator: The plan's generator.
+        market: The market, for its noise rule.
+        plan: The plan.
+
+    Returns:
+        The siting of every site, in the order of `sites`.
     """
-    scene = make_context(sites, given, sound, generator, market, plan)
+    scene = make_context(sites, screening, sound, generator, market, plan)
     alone_worst = alone_best = judge_quietest_spot(scene, np.arange(len(sites)), worst=True)
-    unsure = _has_uncertain_receptors(scene.heard, len(sites))
-    if unsure.any():
-        known = judge_quietest_spot(scene, np.flatnonzero(unsure), worst=False)
-        alone_best = pd.concat([known, alone_worst[~unsure]]).sort_index()
+    uncertain = _has_uncertain_receptors(scene.heard, len(sites))
+    if uncertain.any():
+        known = judge_quietest_spot(scene, np.flatnonzero(uncertain), worst=False)
+        alone_best = pd.concat([known, alone_worst[~uncertain]]).sort_index()
     return _size_in_context(scene, np.arange(len(sites)), alone_worst, alone_best)
 
 
 def resize_under_lever(
-    found: Siting,
+    siting: Siting,
     sites: gpd.GeoDataFrame,
-    given: Screening,
-    asked: np.ndarray,
+    screening: Screening,
+    positions: np.ndarray,
     plan: Plan,
     sound: NoiseSource,
 ) -> Siting:
-    """Size the sites in `asked` again under a plan with other clearances, or another sound.
+    """Size some sites again under other clearances or with another noise source, worst case only.
 
-    Worst case alone; the other sites' answers, and what the neighbours alone allow, mean nothing.
+    Args:
+        siting: The sites as sized before.
+        sites: All sites, as in `size_sites`.
+        screening: As in `size_sites`.
+        positions: The positions of the sites to size again.
+        plan: The plan with other clearances, or the same plan.
+        sound: Another noise source, or the same one.
+
+    Returns:
+        A siting that is valid for the sites in `positions` only, except for `noise_n`.
     """
-    scene = found.scene
-    alone_worst = found.alone_worst
+    scene = siting.scene
+    alone_worst = siting.alone_worst
     if plan.pad != scene.plan.pad:
-        ground = subtract_ground(cut_buildable_ground(sites, given, plan), scene.ground.taken)
+        ground = subtract_ground(cut_buildable_ground(sites, screening, plan), scene.ground.taken)
         # What a parcel's record leaves open is the plan's to change as little as its tanks are.
         ground = replace(ground, open_m2=scene.ground.open_m2)
         scene = replace(scene, ground=ground, plan=plan)
@@ -125,57 +152,76 @@ def resize_under_lever(
         # Where to begin to look: exact for another rating, a fair guess for a wall.
         quieter = WALL_GUESS_DB if sound.wall_height_m is not None else -more
         alone_worst = alone_worst.assign(margin_db=alone_worst["margin_db"] + quieter)
-    return _size_in_context(scene, asked, alone_worst, alone_worst, worst_only=True)
+    return _size_in_context(scene, positions, alone_worst, alone_worst, worst_only=True)
 
 
 def resize_beside_tanks(
-    found: Siting, sites: gpd.GeoDataFrame, given: Screening, groups: list[TankGroup]
+    siting: Siting, sites: gpd.GeoDataFrame, screening: Screening, groups: list[TankGroup]
 ) -> tuple[Siting, PlacedStorage]:
-    """Size the sites again beside tanks, and say which stand where; without any, as they were."""
-    scene, buildings = found.scene, geometry_array(given.layers.get("buildings"))
+    """Size the sites again with fuel tanks on their ground.
+
+    Args:
+        siting: The sites as sized without tanks.
+        sites: All sites, as in `size_sites`.
+        screening: As in `size_sites`.
+        groups: The groups of tanks that may be placed.
+
+    Returns:
+        The siting, unchanged where no tanks fit, and the tanks with the ground that they leave.
+    """
+    scene, buildings = siting.scene, geometry_array(screening.layers.get("buildings"))
     kept = place_storage(
         scene.ground,
         geometry_array(sites),
         buildings,
         groups,
         scene.exposed(worst=True).quiet,
-        found.place_hi,
+        siting.place_hi,
         scene.generator,
         scene.plan,
     )
-    asked = np.flatnonzero(kept.group >= 0)
+    positions = np.flatnonzero(kept.group >= 0)
     beside = replace(scene, ground=kept.ground)
-    again = _size_in_context(beside, asked, found.alone_worst, found.alone_best, found)
-    return select_sitings(found, again, kept.group >= 0), kept
+    again = _size_in_context(beside, positions, siting.alone_worst, siting.alone_best, siting)
+    return select_sitings(siting, again, kept.group >= 0), kept
 
 
-def select_sitings(found: Siting, other: Siting, which: np.ndarray) -> Siting:
-    """Return the `other` siting of the sites where `which` says so; the scenes differ in ground."""
+def select_sitings(siting: Siting, other: Siting, which: np.ndarray) -> Siting:
+    """Combine two sitings of the same sites; their scenes may differ in the ground only.
+
+    Args:
+        siting: The siting to start from.
+        other: The siting to take instead where `which` is true.
+        which: One boolean per site.
+
+    Returns:
+        The combined siting.
+    """
     names = ("pad_n", "pad_n_upper", "pad_lo", "place_lo", "place_hi", "held_lo", "noise_n")
-    ground = select_ground(found.scene.ground, other.scene.ground, which)
+    ground = select_ground(siting.scene.ground, other.scene.ground, which)
     return replace(
-        found,
-        scene=replace(found.scene, ground=ground),
-        **{name: np.where(which, getattr(other, name), getattr(found, name)) for name in names},
+        siting,
+        scene=replace(siting.scene, ground=ground),
+        **{name: np.where(which, getattr(other, name), getattr(siting, name)) for name in names},
     )
 
 
 def _size_in_context(
     scene: SizingContext,
-    asked: np.ndarray,
+    positions: np.ndarray,
     alone_worst: pd.DataFrame,
     alone_best: pd.DataFrame,
     roomier: Siting | None = None,
     *,
     worst_only: bool = False,
 ) -> Siting:
-    """Size the sites asked for; `roomier` carries at least as many on each, and known already."""
+    """Size the sites in `positions`; `roomier` is a siting with at least as many on each site."""
     heard, plan, generator = scene.heard, scene.plan, scene.generator
     count = len(scene.ground.shapes)
     pad_n, pad_n_upper, cap = np.zeros((3, count), dtype=int)
-    cap[asked] = plan.cap
-    pad_n[asked], pad_n_upper[asked] = max_machines_that_fit(
-        take_sites(scene.ground, asked), generator, plan
+    cap[positions] = plan.cap
+    pad_n[positions], pad_n_upper[positions] = max_machines_that_fit(
+        take_sites(scene.ground, positions), generator, plan
     )
     most = _count_allowed(alone_worst["margin_db"], plan)
     roof_lo = pad_n if roomier is None else np.minimum(pad_n, roomier.held_lo)
@@ -220,54 +266,63 @@ def _size_in_context(
 def _raise_where_settled(
     scene: SizingContext, held: np.ndarray, most: np.ndarray, *, worst: bool
 ) -> np.ndarray:
-    """Return each site's n raised for as long as one more holds where its block settles."""
+    """Raise each site's count as long as one more meets the limits after its block has settled."""
     held = held.copy()
-    asked = np.flatnonzero(held < most)
-    while len(asked):
-        best = find_best_place(scene, asked, held[asked] + 1, worst=worst, hopeful=True)
-        up = asked[best.index[best["margin_db"] >= 0]]
+    positions = np.flatnonzero(held < most)
+    while len(positions):
+        best = find_best_place(scene, positions, held[positions] + 1, worst=worst, hopeful=True)
+        up = positions[best.index[best["margin_db"] >= 0]]
         held[up] += 1
-        asked = up[held[up] < most[up]]
+        positions = up[held[up] < most[up]]
     return held
 
 
 def _zero_if_only_spares(installed: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return the installed machines, 0 where all of them are spares that never run."""
+    """Return the installed generators, or 0 where all of them are spares that never run."""
     return np.where(installed > plan.spares, installed, 0)
 
 
 def _has_uncertain_receptors(heard: ReceptorPairs, sites: int) -> np.ndarray:
-    """Say which sites have hearers who only may be there."""
-    unsure = np.zeros(sites, dtype=bool)
-    unsure[heard.site[~heard.column("certain")]] = True
-    return unsure
+    """Return which of `sites` sites have receptors that may or may not exist."""
+    uncertain = np.zeros(sites, dtype=bool)
+    uncertain[heard.site[~heard.column("certain")]] = True
+    return uncertain
 
 
-def deploy_fuel(found: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Return for one fuel the machines each site carries, worst and best, and what stops the next.
+def deploy_fuel(siting: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Find how many generators each site carries on one fuel, and what stops the next one.
 
-    Columns: n_lo, n_hi; binding (`pad`, `noise`, `fuel`, `several`, `cap`) and `binding_set`, the
-    criteria that it names; runner_up. Binding is the criterion whose waiver alone gives the
-    largest n (ties: pad, noise, fuel); where none helps alone, the set of those that stop n + 1.
-    A criterion that is not known counts as failing here, as it does in n_lo.
+    The binding criterion is the one whose waiver alone gives the largest n (ties: pad, noise, fuel).
+    If no waiver helps alone, the criteria that stop one more generator together are named. An unknown
+    criterion counts as failing, as it does in `n_lo`.
 
-    Worked: ground for 12, neighbours allow 6, fuel for 10, cap 25: 6, bound by noise, then fuel.
+    Example: the ground holds 12, neighbors allow 6, fuel runs 10, the cap is 25: 6, limited by noise
+    and then by fuel.
+
+    Args:
+        siting: What ground and neighbors allow.
+        supply: What the fuel can run: `fuel_n_lo` and `fuel_n_hi`, running generators per site.
+        plan: The plan, for its cap and spares.
+
+    Returns:
+        Columns n_lo, n_hi, binding (`pad`, `noise`, `fuel`, `several`, `cap`), binding_set (the
+        criteria that it names) and runner_up, one row per site.
     """
     fuel_lo = _add_spares(supply["fuel_n_lo"].to_numpy(), plan)
     fuel_hi = _add_spares(supply["fuel_n_hi"].to_numpy(), plan)
-    n_lo = np.minimum(found.place_lo, fuel_lo)
-    n_hi = np.minimum(found.place_hi, fuel_hi)
+    n_lo = np.minimum(siting.place_lo, fuel_lo)
+    n_hi = np.minimum(siting.place_hi, fuel_hi)
     waived = np.column_stack(
         (
-            np.minimum(found.noise_n, fuel_lo),
-            np.minimum(found.pad_lo, fuel_lo),
-            found.place_lo,
+            np.minimum(siting.noise_n, fuel_lo),
+            np.minimum(siting.pad_lo, fuel_lo),
+            siting.place_lo,
         )
     )
-    alone = np.column_stack((found.pad_lo, found.noise_n, fuel_lo))
+    alone = np.column_stack((siting.pad_lo, siting.noise_n, fuel_lo))
     stops = alone <= n_lo[:, None]
     # Ground and neighbours can stop n + 1 together though neither does alone.
-    together = (found.place_lo <= n_lo) & ~stops[:, 0] & ~stops[:, 1]
+    together = (siting.place_lo <= n_lo) & ~stops[:, 0] & ~stops[:, 1]
     stops[:, :2] |= together[:, None]
     gain = waived.max(axis=1) > n_lo
     lead = waived.argmax(axis=1)
@@ -293,46 +348,56 @@ def deploy_fuel(found: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame
 
 def describe_sites(
     sites: gpd.GeoDataFrame,
-    given: Screening,
-    found: Siting,
+    screening: Screening,
+    siting: Siting,
     deployed: pd.DataFrame,
     tanks: np.ndarray,
     market: Market,
 ) -> pd.DataFrame:
-    """Place what each site carries (n_lo, or n_hi where that is 0) and measure slack and deficit.
+    """Place what each site carries, and measure what is left and what one more would lack.
 
-    `tanks` (n,) are the containers that stand beside it, None where none.
+    What is placed is n_lo, or n_hi where n_lo is 0. Slack is what is left at that number: decibels
+    below the limit, meters of extra clearance at which it still fits. "Short by" is what one more
+    generator lacks, in the same units, where that criterion stops it.
 
-    Slack is what is left at n: decibels below the limit, metres of extra clearance at which n
-    still fits. Short by is what n + 1 lacks, in the same units, where that criterion stops it.
+    Args:
+        sites: All sites, as in `size_sites`.
+        screening: As in `size_sites`.
+        siting: What ground and neighbors allow.
+        deployed: What each site carries (see `deploy_fuel`).
+        tanks: The tanks beside the generators per site, as shapes; None where there are none.
+        market: The market, for its noise rule.
+
+    Returns:
+        The facts of pad and noise, one row per site.
     """
-    scene = found.scene
+    scene = siting.scene
     heard, generator, plan = scene.heard, scene.generator, scene.plan
     count = deployed["n_lo"].where(deployed["n_lo"] > 0, deployed["n_hi"]).to_numpy()
     below_cap = count < plan.cap
     after = count + 1
     # What is drawn only at best keeps away from who is really there.
     sure = (deployed["n_lo"] > 0).to_numpy()
-    facts = _describe_placement(sites, found, count, sure)
-    facts["building_distance_m"] = _to_building_m(facts["block"], given, scene)
-    facts["access"] = _access(sites, facts["block"], tanks, given, scene)
+    facts = _describe_placement(sites, siting, count, sure)
+    facts["building_distance_m"] = _to_building_m(facts["block"], screening, scene)
+    facts["access"] = _access(sites, facts["block"], tanks, screening, scene)
     facts["ground_pressure_kg_m2"] = generator.mass_kg / (generator.length_m * generator.width_m)
-    facts["pad_slack_m"] = _pad_slack_m(found, count)
-    facts["pad_short_by_m"] = _pad_short_m(found, after, (found.pad_n < after) & below_cap)
+    facts["pad_slack_m"] = _pad_slack_m(siting, count)
+    facts["pad_short_by_m"] = _pad_short_m(siting, after, (siting.pad_n < after) & below_cap)
 
     level, margin = np.full(len(sites), np.nan), np.full(len(sites), np.nan)
-    fits = np.flatnonzero((found.pad_n >= after) & below_cap)
+    fits = np.flatnonzero((siting.pad_n >= after) & below_cap)
     best = _find_by_case(best_candidate, scene, fits, after, sure)
     level[best.index], margin[best.index] = best["level_dba"], best["margin_db"]
     heard_next = describe_governing_receptors(scene, best, sure).set_index(sites.index[best.index])
     for name in ("receptor_class", "receptor_distance_m", "receptor_direction"):
         # Where one more does not fit, the neighbour of what stands is the one to name.
         facts[f"next_{name}"] = heard_next[name].reindex(sites.index)
-        facts.loc[found.pad_n < after, f"next_{name}"] = facts[name]
+        facts.loc[siting.pad_n < after, f"next_{name}"] = facts[name]
     facts["level_next_dba"] = level
     facts["noise_short_by_db"] = np.where(margin < 0, -margin, np.nan)
 
-    for name, table in (("worst", found.alone_worst), ("best", found.alone_best)):
+    for name, table in (("worst", siting.alone_worst), ("best", siting.alone_best)):
         # Infinite where nobody is within reach; the published margin is then missing, not large.
         facts[f"margin_{name}_db"] = table["margin_db"]
     unheard = heard.own_unknown | (not heard.known)
@@ -340,14 +405,14 @@ def describe_sites(
     worst = facts["margin_worst_db"]
     facts["one_machine_margin_db"] = worst.where(np.isfinite(worst))
     facts["noise_class"] = _margin_class(facts["margin_worst_db"], facts["margin_best_db"])
-    facts["alone_class"] = found.alone_worst["receptor_class"]
-    facts["quiet_side_db"] = found.alone_worst["quiet_side_db"]
+    facts["alone_class"] = siting.alone_worst["receptor_class"]
+    facts["quiet_side_db"] = siting.alone_worst["quiet_side_db"]
     for kind in ("plan", "rule"):
-        allowed = _count_allowed(found.alone_worst[f"margin_{kind}_db"], plan)
-        facts[f"noise_n_{kind}"] = np.maximum(allowed, found.place_lo).astype(float)
+        allowed = _count_allowed(siting.alone_worst[f"margin_{kind}_db"], plan)
+        facts[f"noise_n_{kind}"] = np.maximum(allowed, siting.place_lo).astype(float)
     # Without knowing who listens, nobody knows how many they allow.
     facts["noise_n_plan"] = facts["noise_n_plan"].where(~unheard)
-    rule = found.alone_worst["margin_rule_db"]
+    rule = siting.alone_worst["margin_rule_db"]
     if rules.market_noise_rule(market) is None:
         facts["noise_n_rule"] = np.nan
     # The limit was taken on the quietest night there may be: the rest of it must be there already.
@@ -355,12 +420,12 @@ def describe_sites(
     no_ambient = (heard.evidence == "ambient unknown") & np.isfinite(rule)
     facts["ambient_needed_dba"] = needed.where(no_ambient)
     facts["noise_n_rule"] = facts["noise_n_rule"].where(~no_ambient)
-    facts["noise_n"] = pd.Series(found.noise_n, sites.index, dtype=float).where(~unheard)
-    facts["pad_n"], facts["pad_lo"] = found.pad_n, found.pad_lo
-    facts["pad_n_upper"] = found.pad_n_upper
+    facts["noise_n"] = pd.Series(siting.noise_n, sites.index, dtype=float).where(~unheard)
+    facts["pad_n"], facts["pad_lo"] = siting.pad_n, siting.pad_lo
+    facts["pad_n_upper"] = siting.pad_n_upper
     facts["pad_lack"] = missing_room(scene.ground, geometry_array(sites), generator, plan)
     facts["noise_unsure"] = (facts["margin_best_db"] > facts["margin_worst_db"]) | (
-        found.place_hi > found.place_lo
+        siting.place_hi > siting.place_lo
     )
     neighbours = (heard.evidence == "receptors") & _has_uncertain_receptors(heard, len(sites))
     facts["noise_evidence"] = np.where(
@@ -372,9 +437,9 @@ def describe_sites(
     return facts
 
 
-def _to_building_m(block: pd.Series, given: Screening, scene: SizingContext) -> np.ndarray:
-    """Return how far each pad is from the nearest building; NaN where none is known in reach."""
-    buildings, there = geometry_array(given.layers.get("buildings")), block.notna().to_numpy()
+def _to_building_m(block: pd.Series, screening: Screening, scene: SizingContext) -> np.ndarray:
+    """Return the distance (m) from each pad to the nearest building; NaN if none is in reach."""
+    buildings, there = geometry_array(screening.layers.get("buildings")), block.notna().to_numpy()
     away = np.full(len(block), np.nan)
     away[there] = find_nearest(block[there].to_numpy(), buildings, BUILDING_REACH_M)["distance_m"]
     return np.where(scene.ground.facts["bare"], np.nan, away)
@@ -384,14 +449,14 @@ def _access(
     sites: gpd.GeoDataFrame,
     block: pd.Series,
     tanks: np.ndarray,
-    given: Screening,
+    screening: Screening,
     scene: SizingContext,
 ) -> np.ndarray:
-    """Say whether a way leads from the street to every pad of each site, past its tanks.
+    """Return whether a path leads from the street to each pad, past buildings and tanks.
 
     None where buildings are not known.
     """
-    parcels, buildings = geometry_array(sites), geometry_array(given.layers.get("buildings"))
+    parcels, buildings = geometry_array(sites), geometry_array(screening.layers.get("buildings"))
     site, building = find_pairs_within(parcels, buildings, 0.0)
     stored = np.flatnonzero(~shapely.is_missing(tanks))
     site, standing = np.append(site, stored), np.append(buildings[building], tanks[stored])
@@ -405,7 +470,7 @@ def _access(
 
 
 def _margin_class(worst: pd.Series, best: pd.Series) -> np.ndarray:
-    """Class one machine at the quietest spot: 3 dB or more pass, 0 to 3 marginal, below 0 fail."""
+    """Classify one generator at the quietest spot: pass from 3 dB, marginal from 0, else fail."""
     classed = [
         np.select([margin >= 3, margin >= 0], ["pass", "marginal"], "fail")
         for margin in (worst, best)
@@ -413,16 +478,17 @@ def _margin_class(worst: pd.Series, best: pd.Series) -> np.ndarray:
     return np.where(classed[0] == classed[1], classed[0], "not known")
 
 
-def _find_standing_blocks(found: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFrame:
+def _find_standing_blocks(siting: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFrame:
     """Return the best place of what each site carries, indexed by site.
 
-    Where none is found that holds, but one for more is known, fewer stand on that larger block.
+    If no place is found for this number but one for a larger number is known, the smaller number
+    stands on the larger block.
     """
-    scene, stands = found.scene, np.flatnonzero(count > 0)
+    scene, stands = siting.scene, np.flatnonzero(count > 0)
     best = _find_by_case(find_best_place, scene, stands, count, sure)
     loud = best["margin_db"] < 0
-    known = count <= found.held_lo
-    held = np.where(known, found.held_lo, found.place_hi)
+    known = count <= siting.held_lo
+    held = np.where(known, siting.held_lo, siting.place_hi)
     larger = _find_by_case(find_best_place, scene, best.index[loud].to_numpy(), held, known)
     tables = [best[~loud]]
     for worst in (True, False):
@@ -432,11 +498,11 @@ def _find_standing_blocks(found: Siting, count: np.ndarray, sure: np.ndarray) ->
 
 
 def _describe_placement(
-    sites: gpd.GeoDataFrame, found: Siting, count: np.ndarray, sure: np.ndarray
+    sites: gpd.GeoDataFrame, siting: Siting, count: np.ndarray, sure: np.ndarray
 ) -> pd.DataFrame:
     """Place `count` machines on each site, worst case where `sure`, and return their facts."""
-    scene = found.scene
-    best = _find_standing_blocks(found, count, sure)
+    scene = siting.scene
+    best = _find_standing_blocks(siting, count, sure)
     walled = _level_with_wall_dba(scene, best, sure)
     row = best.index.to_numpy()
     block, machines, gear = _draw_pads(best.assign(site=row), row, scene)
@@ -477,7 +543,7 @@ def _describe_placement(
 def _draw_pads(
     every: pd.DataFrame, row: np.ndarray, scene: SizingContext
 ) -> tuple[np.ndarray, ...]:
-    """Return the blocks, machines and gear of each site of `row`, several blocks together."""
+    """Return the outline, machines and cabinets of the block on each site of `row`."""
     site = np.searchsorted(row, every["site"].to_numpy(dtype=int))
     drawn = []
     for number, shapes in enumerate(draw_blocks(every, scene.generator, scene.plan)):
@@ -493,28 +559,28 @@ def _draw_pads(
 
 
 def _level_with_wall_dba(scene: SizingContext, best: pd.DataFrame, sure: np.ndarray) -> np.ndarray:
-    """Return the level of each placement at its governing hearer behind the plan's noise wall.
+    """Return the level of each placement at its governing receptor behind the plan's noise wall.
 
-    NaN where no lever of the plan is one.
+    NaN if the plan has no such lever.
     """
     heights = [lever.wall_height_m for lever in scene.plan.levers.values()]
     sound = replace(scene.sound, wall_height_m=next(filter(None, heights), None))
-    found = np.full(len(best), np.nan)
+    siting = np.full(len(best), np.nan)
     if sound.wall_height_m is None:
-        return found
+        return siting
     running = drop_spares(best, scene.plan).assign(site=best["site"])
     worst = sure[best.index.to_numpy()]
     for at_worst in (True, False):
-        asked = np.flatnonzero((worst == at_worst) & (best["hearer"].to_numpy() >= 0))
-        found[asked] = judge.level_at_receptor(
-            running.iloc[asked],
-            best["hearer"].to_numpy()[asked],
+        positions = np.flatnonzero((worst == at_worst) & (best["hearer"].to_numpy() >= 0))
+        siting[positions] = judge.level_at_receptor(
+            running.iloc[positions],
+            best["hearer"].to_numpy()[positions],
             scene.hearers(worst=at_worst),
             sound,
             scene.generator,
             scene.plan,
         )
-    return found
+    return siting
 
 
 def _find_by_case(
@@ -524,20 +590,20 @@ def _find_by_case(
     count: np.ndarray,
     sure: np.ndarray,
 ) -> pd.DataFrame:
-    """Find the best place of each site, indexed by site: at worst where `sure`, else at best."""
-    found = []
+    """Find the best place per site, indexed by site; the worst case counts where `sure`."""
+    siting = []
     for worst in (True, False):
-        asked = sites[sure[sites] == worst]
-        best = find(scene, asked, count[asked], worst=worst)
-        best.index = asked[best.index]
-        found.append(best)
-    return pd.concat(found).sort_index()
+        positions = sites[sure[sites] == worst]
+        best = find(scene, positions, count[positions], worst=worst)
+        best.index = positions[best.index]
+        siting.append(best)
+    return pd.concat(siting).sort_index()
 
 
 def _count_allowed(margin_db: pd.Series, plan: Plan) -> np.ndarray:
-    """Return how many installed machines a margin with one leaves room for, by energy.
+    """Return how many installed generators a margin with one leaves room for, by energy.
 
-    Worked: 6.1 dB to spare with one: floor(10^0.61) = 4 running.
+    Example: a margin of 6.1 dB with one generator allows floor(10^0.61) = 4 running ones.
     """
     running = np.floor(10 ** (margin_db.to_numpy(dtype=float).clip(max=30.0) / 10) + 1e-9)
     return _add_spares(running.astype(int), plan)
@@ -546,38 +612,39 @@ def _count_allowed(margin_db: pd.Series, plan: Plan) -> np.ndarray:
 def _find_largest(
     upper: np.ndarray, guess: np.ndarray, holds: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Return for each site the largest n from 0 to `upper` that `holds(sites, n)`, in lockstep.
+    """Return per site the largest n from 0 to `upper` for which `holds(sites, n)` is true.
 
-    The guess is tried first, then its neighbour on the side that the answer lies; then halves.
+    All sites are searched at once. The guess is tried first, then the next number on the side of
+    the answer, then halves.
     """
     below, above = np.zeros(len(upper), dtype=int), upper.astype(int) + 1
     turn = 0
     while True:
-        asked = np.flatnonzero(above - below > 1)
-        if not len(asked):
+        positions = np.flatnonzero(above - below > 1)
+        if not len(positions):
             return below
-        lo, hi = below[asked], above[asked]
+        lo, hi = below[positions], above[positions]
         if turn == 0:
-            n = np.clip(guess[asked], 1, hi - 1)
+            n = np.clip(guess[positions], 1, hi - 1)
         elif turn == 1:
             n = np.where(lo > 0, lo + 1, hi - 1)
         else:
             n = (lo + hi) // 2
         turn += 1
-        passed = holds(asked, n)
-        below[asked[passed]] = n[passed]
-        above[asked[~passed]] = n[~passed]
+        passed = holds(positions, n)
+        below[positions[passed]] = n[passed]
+        above[positions[~passed]] = n[~passed]
 
 
 def _add_spares(running: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return the machines that may be installed where so many can run: spares come on top."""
+    """Return how many generators may be installed where `running` may run: spares are added."""
     return np.where(running > 0, np.minimum(running + plan.spares, plan.cap), 0)
 
 
 def _name_runner_up(
     waived: np.ndarray, lead: np.ndarray, alone: np.ndarray, binding: np.ndarray, cap: int
 ) -> np.ndarray:
-    """Name what stops the next machine once the binding criterion is waived."""
+    """Return what stops the next generator once the binding criterion is waived."""
     reached = waived[np.arange(len(lead)), lead]
     others = np.where(np.arange(3) == lead[:, None], cap + 1, alone)
     second = np.array(LIMITING, dtype=object)[others.argmin(axis=1)]
@@ -586,34 +653,37 @@ def _name_runner_up(
     return answer
 
 
-def _pad_slack_m(found: Siting, count: np.ndarray) -> np.ndarray:
-    asked = np.flatnonzero((count > 0) & (count <= found.pad_n))
+def _pad_slack_m(siting: Siting, count: np.ndarray) -> np.ndarray:
+    """Return how many more meters of clearance the placed block could have."""
+    positions = np.flatnonzero((count > 0) & (count <= siting.pad_n))
     slack = np.full(len(count), np.nan)
-    part = take_sites(found.scene.ground, asked)
-    low, high = np.zeros(len(asked)), np.minimum(part.radius_m, MAX_SLACK_M)
+    part = take_sites(siting.scene.ground, positions)
+    low, high = np.zeros(len(positions)), np.minimum(part.radius_m, MAX_SLACK_M)
     for _ in range(SLACK_STEPS):
         middle = (low + high) / 2
-        passed = _check_fit_with_margin(shrink_ground(part, middle), count[asked], found.scene)
+        passed = _check_fit_with_margin(shrink_ground(part, middle), count[positions], siting.scene)
         low, high = np.where(passed, middle, low), np.where(passed, high, middle)
-    slack[asked] = low
+    slack[positions] = low
     return slack
 
 
-def _pad_short_m(found: Siting, after: np.ndarray, short: np.ndarray) -> np.ndarray:
-    """Metres by which every clearance would have to shrink for n + 1 to fit; NaN beyond 6.4."""
-    asked = np.flatnonzero(short)
-    part = take_sites(found.scene.ground, asked)
+def _pad_short_m(siting: Siting, after: np.ndarray, short: np.ndarray) -> np.ndarray:
+    """Return by how many meters clearances would have to shrink for one more; NaN beyond 6.4 m."""
+    positions = np.flatnonzero(short)
+    part = take_sites(siting.scene.ground, positions)
     answer = np.full(len(after), np.nan)
-    low, high = np.zeros(len(asked)), np.full(len(asked), MAX_SLACK_M)
-    ever = np.zeros(len(asked), dtype=bool)
+    low, high = np.zeros(len(positions)), np.full(len(positions), MAX_SLACK_M)
+    ever = np.zeros(len(positions), dtype=bool)
     for step in range(SLACK_STEPS + 1):
         middle = high if step == 0 else (low + high) / 2
-        passed = _check_fit_with_margin(shrink_ground(part, -middle), after[asked], found.scene)
+        passed = _check_fit_with_margin(
+            shrink_ground(part, -middle), after[positions], siting.scene
+        )
         if step == 0:
             ever = passed
             continue
         low, high = np.where(passed, low, middle), np.where(passed, middle, high)
-    answer[asked[ever]] = high[ever]
+    answer[positions[ever]] = high[ever]
     return answer
 
 
