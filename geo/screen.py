@@ -29,7 +29,7 @@ from geo.sizing.fuel_options import (
     service_line_m,
 )
 
-# Land beside a site, for telling a street's side from a neighbour's: a street's half and its verge.
+# Land beside a site, for telling a street's side from a neighbor's: a street's half and its verge.
 LOT_REACH_M = 30.0
 # Sites that adjoin across no more than this, a path or a survey's error, are one block of sites.
 GROUP_GAP_M = 1.0

@@ -146,7 +146,7 @@ def require_facts(columns: Sequence[str]) -> None:
 def format_facts(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
     """Return each fact's text per row, unit included, in catalogue order; None: not known.
 
-    Lengths and areas are given in feet first, since the readers think in feet; metres follow.
+    Lengths and areas are given in feet first, since the readers think in feet; meters follow.
     What a pad or its nearest hearer would tell says so where there is neither.
     Raises ContractError when a fact has no column.
     """

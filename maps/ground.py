@@ -40,12 +40,12 @@ def add_ground(
     quiet: dict[str, Any] = {"pane": "ground", "interactive": False}
     scaled: list[tuple[folium.GeoJson, float]] = []
     if (parcels := read_whole_layer(drawing, "parcels", crs)) is not None:
-        pack, colours = _backdrop(parcels, look)
+        pack, colors = _backdrop(parcels, look)
         shapes["parcels"] = {"pack": pack}
         tint = JsCode(
             f"(f) => ({{ color: {json.dumps(look.backdrop.line)}, "
             f"weight: {look.backdrop.line_width}, fillOpacity: 1, "
-            f"fillColor: {json.dumps(colours)}[f.properties.i] }})"
+            f"fillColor: {json.dumps(colors)}[f.properties.i] }})"
         )
         layer = make_empty_layer(
             "All parcels, by use", show=True, control=True, style=tint, **quiet
@@ -60,7 +60,7 @@ def add_ground(
         if not len(parts):
             continue
         one = look.layers[key]
-        pack = pack_degrees(parts, np.zeros(len(parts), dtype=int), 1, crs, metres=SIMPLIFY_M)
+        pack = pack_degrees(parts, np.zeros(len(parts), dtype=int), 1, crs, meters=SIMPLIFY_M)
         shapes[key] = {"pack": pack}
         layer = make_empty_layer(
             format_switch_name(one),
@@ -80,7 +80,7 @@ def add_ground(
 def _backdrop(parcels: gpd.GeoDataFrame, look: Style) -> tuple[dict[str, Any], list[str]]:
     """Return the parcels packed as features of one tint each, and each feature's tint.
 
-    A feature holds up to TOGETHER neighbouring parcels of one use: one each would make a large
+    A feature holds up to TOGETHER neighboring parcels of one use: one each would make a large
     page, and a browser takes seconds to fill a single shape of thousands of rings.
     """
     tints = {**look.backdrop.fill, "unclassified": look.backdrop.unclassified}
@@ -93,14 +93,14 @@ def _backdrop(parcels: gpd.GeoDataFrame, look: Style) -> tuple[dict[str, Any], l
     chunk = place.groupby(place).cumcount() // DRAWN_TOGETHER
     feature = pd.MultiIndex.from_arrays([place, chunk]).factorize()[0]
     first = place[~pd.Series(feature).duplicated()]
-    colours = [list(tints.values())[one] for one in first]
-    return pack_degrees(parts[by], feature, len(colours), parcels.crs, metres=SIMPLIFY_M), colours
+    colors = [list(tints.values())[one] for one in first]
+    return pack_degrees(parts[by], feature, len(colors), parcels.crs, meters=SIMPLIFY_M), colors
 
 
 def _excluded(drawing: dict[str, gpd.GeoDataFrame], crs: Any) -> dict[str, np.ndarray]:
     """Return the areas of the switches for parks, flood, wetland and other exclusions.
 
-    A park is often known only as a neighbour: its area counts as a park all the same.
+    A park is often known only as a neighbor: its area counts as a park all the same.
     """
     found: dict[str, np.ndarray] = {}
     if (exclusions := read_whole_layer(drawing, "exclusions", crs)) is not None:
@@ -136,19 +136,19 @@ def _add_lines(
             continue
         key = f"{kind}_{form}"
         pack = pack_degrees(
-            parts, np.zeros(len(parts), dtype=int), 1, streets.crs, metres=SIMPLIFY_M
+            parts, np.zeros(len(parts), dtype=int), 1, streets.crs, meters=SIMPLIFY_M
         )
         shapes[key] = {"pack": pack}
         looks: list[tuple[dict[str, Any], float]] = []
         if form == "area":
-            fill = one.fill or one.colour
-            looks = [({"color": one.colour, "fillColor": fill, "fillOpacity": 1}, 0.8)]
+            fill = one.fill or one.color
+            looks = [({"color": one.color, "fillColor": fill, "fillOpacity": 1}, 0.8)]
         else:
             if one.casing:
                 looks = [({"color": one.casing}, one.width + 1.6)]
-            looks.append(({"color": one.colour, "dashArray": one.dash}, one.width))
-        for colours, width in looks:
-            fixed = constant_style(weight=width, opacity=1, fill=form == "area", **colours)
+            looks.append(({"color": one.color, "dashArray": one.dash}, one.width))
+        for colors, width in looks:
+            fixed = constant_style(weight=width, opacity=1, fill=form == "area", **colors)
             layer = make_empty_layer(key, show=True, control=False, style=fixed, **quiet)
             PagePart("shape", key=key, more={}).add_to(layer)
             layer.add_to(the_map)

@@ -237,7 +237,7 @@ def _add_levels(
     order = np.argsort(place, kind="stable")
     shapes[kind] = {
         "pack": pack_degrees(
-            parts[order], place[order], len(levels), picture.grid.crs, metres=SIMPLIFY_M
+            parts[order], place[order], len(levels), picture.grid.crs, meters=SIMPLIFY_M
         )
     }
     title = "Lines of equal level" if kind == "line" else "Bands of 3 dB either way"
@@ -268,8 +268,8 @@ def _add_loudest(
     if not len(parts):
         return
     crs = picture.grid.crs
-    shapes["loudest"] = {"pack": pack_degrees(parts, of, 1, crs, metres=SIMPLIFY_M)}
-    fill = {"fillColor": look.noise.levels[-1].colour, "fillOpacity": look.noise.loudest_opacity}
+    shapes["loudest"] = {"pack": pack_degrees(parts, of, 1, crs, meters=SIMPLIFY_M)}
+    fill = {"fillColor": look.noise.levels[-1].color, "fillOpacity": look.noise.loudest_opacity}
     layer = make_empty_layer(
         "Louder still",
         show=True,
@@ -315,7 +315,7 @@ def _add_site(
         exact = key in {"pads", "machines"}
         shapes[key] = {
             # A machine is 1.5 m long: a seventh decimal (1 cm) keeps its corners square.
-            "pack": pack_degrees(parts, of * 0, 1, crs, metres=0 if exact else SIMPLIFY_M,
+            "pack": pack_degrees(parts, of * 0, 1, crs, meters=0 if exact else SIMPLIFY_M,
                                  digits=7 if exact else 6)
         }  # fmt: skip
         layer = make_empty_layer(
@@ -348,7 +348,7 @@ def _data(
         "levels": [
             {
                 "title": f"{level:g} dB(A)",
-                "colour": look.noise.colour(level),
+                "color": look.noise.color(level),
                 "reach": _reach(lines.get(level), picture),
             }
             for level in levels

@@ -133,14 +133,14 @@ def _page_data(ranking: gpd.GeoDataFrame, report: Report, look: Style) -> dict[s
         "outlines": [one.model_dump(mode="json") for one in look.verdict.values()],
         "stops": [stop.model_dump(mode="json") for stop in look.score.stops],
         "uses": [
-            {"title": key, "fill": fill, "colour": "#b9b4a8", "width": 1}
+            {"title": key, "fill": fill, "color": "#b9b4a8", "width": 1}
             for key, fill in uses.items()
         ],
         "on_a_pad": [
             {
                 "title": look.layers[key].title,
                 "fill": look.layers[key].fill,
-                "colour": look.layers[key].colour,
+                "color": look.layers[key].color,
                 "width": look.layers[key].width,
             }
             for key in ("machines", "gear", "storage")
@@ -194,7 +194,7 @@ def _add_layers(
     crs, count = ranking.crs, len(ranking)
     drawn: dict[str, folium.GeoJson] = {}
     parts, of = split_parts(ranking.geometry.to_numpy(), POLYGON_KINDS)
-    shapes["sites"] = {"pack": pack_degrees(parts, of, count, crs, metres=SIMPLIFY_M)}
+    shapes["sites"] = {"pack": pack_degrees(parts, of, count, crs, meters=SIMPLIFY_M)}
     drawn["sites"] = make_empty_layer("Ranked sites", show=True, control=True,
                               style=JsCode("padfinder.siteLook"))  # fmt: skip
     PagePart("shape", key="sites", more={}).add_to(drawn["sites"])
@@ -213,7 +213,7 @@ def _add_layers(
         if column in ranking.columns:
             parts, of = split_parts(ranking[column].to_numpy(), POLYGON_KINDS)
             # A machine is 1.5 m long: a seventh decimal (1 cm) keeps its corners square.
-            shapes[key] = {"pack": pack_degrees(parts, of, count, crs, metres=0, digits=7)}
+            shapes[key] = {"pack": pack_degrees(parts, of, count, crs, meters=0, digits=7)}
             PagePart("shape", key=key, more={"kind": key}).add_to(pads)
     pads.add_to(the_map)
     for key, kinds in (("capacity", LINE_KINDS), ("mains", LINE_KINDS),
@@ -250,7 +250,7 @@ def _add(
     """Add one layer in its style; one that is not above the sites answers the pointer."""
     one = look.layers[key]
     parts, of = split_parts(frame.geometry.to_numpy(), kinds)
-    shapes[key] = {"pack": pack_degrees(parts, of, len(frame), frame.crs, metres=SIMPLIFY_M)}
+    shapes[key] = {"pack": pack_degrees(parts, of, len(frame), frame.crs, meters=SIMPLIFY_M)}
     options: dict[str, Any] = {"style": constant_style(**leaflet_style(one))}
     if above:
         options |= {"pane": "above", "interactive": False}

@@ -119,11 +119,11 @@ def make_map(shown: gpd.GeoDataFrame, max_zoom: int = 17) -> folium.Map:
 
 
 def pack_degrees(
-    shapes: np.ndarray, of: np.ndarray, count: int, crs: Any, *, metres: float, digits: int = 6
+    shapes: np.ndarray, of: np.ndarray, count: int, crs: Any, *, meters: float, digits: int = 6
 ) -> dict[str, Any]:
-    """Return single parts (in `crs`, metres) simplified and packed as longitude and latitude."""
-    if metres:
-        shapes = shapely.simplify(shapes, metres)
+    """Return single parts (in `crs`, meters) simplified and packed as longitude and latitude."""
+    if meters:
+        shapes = shapely.simplify(shapes, meters)
     degrees = gpd.GeoSeries(shapes, crs=crs).to_crs(4326).to_numpy()
     return pack_parts(degrees, of, count, digits=digits)
 
@@ -147,7 +147,7 @@ def constant_style(**look: Any) -> JsCode:
 
 def format_switch_name(one: LayerStyle) -> str:
     """Return a layer's title for its switch, with its symbol before it."""
-    edge = f"{max(one.width, 1):g}px {'dashed' if one.dash else 'solid'} {one.colour}"
+    edge = f"{max(one.width, 1):g}px {'dashed' if one.dash else 'solid'} {one.color}"
     drawn = f"border-top:{edge}" if one.symbol == "line" else f"border:{edge};background:{one.fill}"
     swatch = f'<span class="pf-swatch pf-swatch-{one.symbol}" style="{drawn}"></span>'
     return f"{swatch}<span>{one.title}</span>"
@@ -156,7 +156,7 @@ def format_switch_name(one: LayerStyle) -> str:
 def leaflet_style(one: LayerStyle) -> dict[str, Any]:
     """Return a layer's style as Leaflet names it."""
     area = one.symbol != "line"
-    return {"color": one.colour, "weight": one.width, "dashArray": one.dash, "fill": area,
+    return {"color": one.color, "weight": one.width, "dashArray": one.dash, "fill": area,
             "fillColor": one.fill, "fillOpacity": one.fill_opacity, "opacity": 1}  # fmt: skip
 
 

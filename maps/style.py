@@ -1,4 +1,4 @@
-"""How the map looks, as data, and the colour of a score."""
+"""How the map looks, as data, and the color of a score."""
 
 from functools import cache
 from importlib.resources import files
@@ -16,14 +16,14 @@ MEANINGFUL_STOPS = 2
 
 
 class ColorStop(Frozen):
-    """One point of the score's colour line."""
+    """One point of the score's color line."""
 
     at: float
-    colour: Color
+    color: Color
 
 
 class ScoreStyle(Frozen):
-    """The fill of a score: straight lines between stops, and a colour for one not known."""
+    """The fill of a score: straight lines between stops, and a color for one not known."""
 
     unknown: Color
     stops: tuple[ColorStop, ...]
@@ -40,7 +40,7 @@ class VerdictStyle(Frozen):
     """How a verdict is told apart."""
 
     title: str
-    colour: Color
+    color: Color
     width: NotNegative
     dash: Dash = ""
     fill_opacity: Share
@@ -58,7 +58,7 @@ class BackdropStyle(Frozen):
 class GroundStyle(Frozen):
     """Streets, water, rail and boundaries."""
 
-    colour: Color
+    color: Color
     width: NotNegative
     casing: Color | None = None
     fill: Color | None = None
@@ -70,7 +70,7 @@ class LayerStyle(Frozen):
 
     title: str
     symbol: Literal["area", "line", "dot", "square"]
-    colour: Color
+    color: Color
     width: NotNegative
     show: bool
     fill: Color | None = None
@@ -80,7 +80,7 @@ class LayerStyle(Frozen):
 
 
 class NoiseStyle(Frozen):
-    """The lines of equal noise and the bands about them, each in the colour of its level."""
+    """The lines of equal noise and the bands about them, each in the color of its level."""
 
     line_width: NotNegative
     band_opacity: Share
@@ -89,10 +89,10 @@ class NoiseStyle(Frozen):
     site_width: NotNegative
     levels: tuple[ColorStop, ...]
 
-    def colour(self, level_dba: float) -> str:
-        """Return the colour of the highest level that is not above this one; else the first."""
-        below = [one.colour for one in self.levels if one.at <= level_dba]
-        return below[-1] if below else self.levels[0].colour
+    def color(self, level_dba: float) -> str:
+        """Return the color of the highest level that is not above this one; else the first."""
+        below = [one.color for one in self.levels if one.at <= level_dba]
+        return below[-1] if below else self.levels[0].color
 
 
 class Style(Frozen):
@@ -116,19 +116,19 @@ def read_style() -> Style:
     return parse_toml(Style, text, "maps/style.toml")
 
 
-def split_channels(colours: list[str]) -> np.ndarray:
-    """Return red, green and blue (n x 3, 0 to 255) of colours given as #rrggbb.
+def split_channels(colors: list[str]) -> np.ndarray:
+    """Return red, green and blue (n x 3, 0 to 255) of colors given as #rrggbb.
 
     >>> split_channels(["#ff8000"]).tolist()
     [[255.0, 128.0, 0.0]]
     """
-    parts = [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours]
+    parts = [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colors]
     return np.array(parts, dtype=float).reshape(-1, 3)
 
 
-def relative_luminance(colours: list[str]) -> np.ndarray:
-    """Return the relative luminance (0 to 1) of each colour, after WCAG 2.2."""
-    share = split_channels(colours) / 255
+def relative_luminance(colors: list[str]) -> np.ndarray:
+    """Return the relative luminance (0 to 1) of each color, after WCAG 2.2."""
+    share = split_channels(colors) / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     return np.asarray(linear @ np.array([0.2126, 0.7152, 0.0722]))
 
@@ -136,10 +136,10 @@ def relative_luminance(colours: list[str]) -> np.ndarray:
 def score_fills(scores: np.ndarray, look: ScoreStyle) -> np.ndarray:
     """Return the fill (#rrggbb) of each score; `look.unknown` where the score is NaN.
 
-    A score beyond the first or last stop takes that stop's colour.
+    A score beyond the first or last stop takes that stop's color.
     """
     at = np.array([stop.at for stop in look.stops])
-    ends = split_channels([stop.colour for stop in look.stops])
+    ends = split_channels([stop.color for stop in look.stops])
     known = ~np.isnan(scores)
     safe = np.where(known, scores, at[0])
     rgb = np.column_stack([np.interp(safe, at, ends[:, i]) for i in range(3)])

@@ -54,7 +54,7 @@ def write_shapefile_zip(table: gpd.GeoDataFrame, path: Path, name: str) -> None:
 
 
 def write_geojson(table: pd.DataFrame, shapes: Array, path: Path) -> None:
-    """Write columns and shapes (town frame) as GeoJSON in degrees, to about a centimetre."""
+    """Write columns and shapes (town frame) as GeoJSON in degrees, to about a centimeter."""
     degrees = place_shapes(shapes, DEGREES).to_numpy()
     geometry = shapely.to_geojson(shapely.set_precision(degrees, 1e-7, mode="pointwise"))
     features = [

@@ -1,8 +1,8 @@
-"""Lay the town out: neighbourhoods, streets and blocks, around a river and a railway.
+"""Lay the town out: neighborhoods, streets and blocks, around a river and a railway.
 
-A neighbourhood is a Voronoi cell with a street grid of its own, turned to its longest edge; the
+A neighborhood is a Voronoi cell with a street grid of its own, turned to its longest edge; the
 old centre is rings and spokes. Both are drawn straight and then warped by long waves, so that no
-street stays straight and none cross. All in metres, in the town's own frame about its middle.
+street stays straight and none cross. All in meters, in the town's own frame about its middle.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class TownFrame:
     waves: Array
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """Return the metres of a place given in shares of the town's half axes."""
+        """Return the meters of a place given in shares of the town's half axes."""
         return x * self.half_m[0], y * self.half_m[1]
 
     def box(self, west: float, east: float, south: float, north: float) -> shapely.Polygon:
@@ -36,7 +36,7 @@ class TownFrame:
         return shapely.box(*self.place(west, south), *self.place(east, north))
 
     def shares(self, points: Array) -> Array:
-        """Return points (n, 2) in metres as shares of the half axes."""
+        """Return points (n, 2) in meters as shares of the half axes."""
         return np.asarray(points / np.array(self.half_m))
 
 
@@ -67,7 +67,7 @@ def make_frame(parcels: int, rng: np.random.Generator) -> TownFrame:
 
 
 def warp_points(shapes: Array, waves: Array) -> Array:
-    """Move every vertex of `shapes` along smooth waves. Neighbours stay neighbours."""
+    """Move every vertex of `shapes` along smooth waves. Neighbors stay neighbors."""
 
     def move(xy: Array) -> Array:
         length, turn, phase, push = (waves[:, [i]].T for i in range(4))
@@ -146,7 +146,7 @@ def _centre_radius(town: TownFrame) -> float:
 
 
 def _cells(town: TownFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
-    """Return the neighbourhoods: Voronoi cells of a shaken grid, less the disc of the centre."""
+    """Return the neighborhoods: Voronoi cells of a shaken grid, less the disc of the centre."""
     half_x, half_y = town.half_m
     pitch = 420.0
     x, y = np.meshgrid(

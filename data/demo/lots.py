@@ -229,7 +229,7 @@ def _set(
     rng: np.random.Generator,
     narrow: float = 1.0,
 ) -> Array:
-    """Return a rectangle per lot, squared to its box, its face `front` metres from the street."""
+    """Return a rectangle per lot, squared to its box, its face `front` meters from the street."""
     shapes = on.geometry.to_numpy()
     corner, along, across, lengths = _box(shapes)
     middle = corner + along * lengths[:, :1] / 2 + across * lengths[:, 1:] / 2

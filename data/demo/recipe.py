@@ -1,6 +1,6 @@
 """What the made-up town of Millbrook is made of: the tables that every other module reads.
 
-Everything here may be turned: the town changes, the rules that build it do not. Metres, unless a
+Everything here may be turned: the town changes, the rules that build it do not. Meters, unless a
 name says otherwise. Places are given in the town's own frame: (0, 0) is its middle, x runs from
 -1 (west end) to 1 (east end) and y from -1 (south edge) to 1 (north edge).
 """
@@ -22,7 +22,7 @@ Main = tuple[float, float | None, str | None]
 
 @dataclass(frozen=True)
 class District:
-    """How one kind of neighbourhood is laid out, used and built on.
+    """How one kind of neighborhood is laid out, used and built on.
 
     `lot_m2` spans the lots' areas, `block_m` is a block's depth and length between street centres,
     `cover` the share of the lot that its building takes; `uses` and `mains` are weights: a main is
@@ -222,7 +222,7 @@ DISTRICTS: dict[str, District] = {
         side_m=8.0,
         mains=PLANT_MAINS,
     ),
-    # Whole blocks set into the neighbourhoods: see BLOCKS.
+    # Whole blocks set into the neighborhoods: see BLOCKS.
     "park": District(
         zone="OS",
         uses={"900": 1},
@@ -276,13 +276,13 @@ PLACES: tuple[tuple[str, float, float, float, float], ...] = (
     ("old_town", 0.0, 0.05, 0.30, 0.62),
     ("old_town", -0.78, 0.02, 0.08, 0.22),
 )
-# The rest of the town is suburb; this share of its neighbourhoods is laid out around courts.
+# The rest of the town is suburb; this share of its neighborhoods is laid out around courts.
 COURTS_SHARE = 0.42
 CENTER = (0.02, 0.13)
 CENTER_RADIUS_M = 270.0
 RING_M = 68.0
 
-# One block in so many of a neighbourhood, of at least so many square metres.
+# One block in so many of a neighborhood, of at least so many square meters.
 BLOCKS: tuple[tuple[str, tuple[str, ...], float, float], ...] = (
     ("school", ("suburb", "courts", "old_town"), 40.0, 8_000.0),
     ("park", ("suburb", "courts", "old_town"), 34.0, 5_000.0),
@@ -556,7 +556,7 @@ AREAS: dict[str, tuple[str, str]] = {
 
 # The share of the town, along x, that the gas company which publishes its mains serves.
 GAS_TERRITORY = (-1.5, 0.55)
-# Neighbourhoods inside it that were never piped: (x, y, reach along x, reach along y).
+# Neighborhoods inside it that were never piped: (x, y, reach along x, reach along y).
 NOT_PIPED: tuple[tuple[float, float, float, float], ...] = (
     (-0.27, -0.25, 0.075, 0.15),
     (-0.05, -0.74, 0.08, 0.12),

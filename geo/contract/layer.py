@@ -62,7 +62,7 @@ def _crs_faults(frame: gpd.GeoDataFrame) -> Iterator[str]:
         yield f"the geometry is in degrees ({frame.crs.name})"
     elif any(axis.unit_conversion_factor != 1 for axis in frame.crs.axis_info[:2]):
         unit = frame.crs.axis_info[0].unit_name
-        yield f"the geometry is in {unit} ({frame.crs.name}), not metres"
+        yield f"the geometry is in {unit} ({frame.crs.name}), not meters"
 
 
 def _geometry_faults(frame: gpd.GeoDataFrame, layer: Layer) -> Iterator[str]:

@@ -65,7 +65,7 @@ def electrical_aisle_m(generator: Generator, plan: Plan) -> float:
 
 
 def _aisle_depth_m(row: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
-    """Return the metres of aisle up to and with the one after so many rows: every second deeper."""
+    """Return the meters of aisle up to and with the one after so many rows: every second deeper."""
     deeper = electrical_aisle_m(generator, plan) - plan.pad.service_m
     return np.asarray((row + 1) * plan.pad.service_m + (row + 1) // 2 * deeper)
 
@@ -73,7 +73,7 @@ def _aisle_depth_m(row: np.ndarray, generator: Generator, plan: Plan) -> np.ndar
 def locate_machines(
     placed: pd.DataFrame, generator: Generator, plan: Plan
 ) -> tuple[np.ndarray, ...]:
-    """Return each machine's centre: (placement, x, y), in placement order, row by row.
+    """Return each machine's center: (placement, x, y), in placement order, row by row.
 
     Worked: one machine and its cabinet, 0.9144 m wide each and as far apart, side by side in a
     block at (0, 0): the machine is at x = -0.9144.
@@ -89,7 +89,7 @@ def _locate_places(
     generator: Generator,
     plan: Plan,
 ) -> tuple[np.ndarray, ...]:
-    """Return the centres of `count` places of each block, those `after` so many."""
+    """Return the centers of `count` places of each block, those `after` so many."""
     of = np.repeat(np.arange(len(placed)), count)
     nth = positions_in_groups(count) + after[of]
     at = placed.iloc[of]

@@ -20,7 +20,7 @@ class Gear(Frozen):
 class Derating(Frozen):
     """What a machine loses of its rated power in thin air and on hot days.
 
-    So much of it for each metre above `to_altitude_m`, and for each degree above `to_c`.
+    So much of it for each meter above `to_altitude_m`, and for each degree above `to_c`.
     """
 
     to_altitude_m: NotNegative
@@ -97,7 +97,7 @@ class Container(Frozen):
 class SeparationRow(Frozen):
     """How far storage of up to so much stays from each exposure, and containers from each other.
 
-    `between_share` is of the sum of two neighbours' diameters; the larger of both holds.
+    `between_share` is of the sum of two neighbors' diameters; the larger of both holds.
     """
 
     capacity_most: Positive

@@ -13,9 +13,9 @@ REFERENCE_KPA = 101.325
 def air_absorption_db_m(
     temperature_c: float, humidity_pct: float, pressure_kpa: float = REFERENCE_KPA
 ) -> np.ndarray:
-    """Return the absorption (8,) in dB per metre at the exact midbands, ISO 9613-1:1993 eq. (5).
+    """Return the absorption (8,) in dB per meter at the exact midbands, ISO 9613-1:1993 eq. (5).
 
-    Worked: at 10 degrees and 70 % the 1 kHz band loses 3.66 dB in a kilometre.
+    Worked: at 10 degrees and 70 % the 1 kHz band loses 3.66 dB in a kilometer.
     """
     kelvin = temperature_c + ZERO_CELSIUS_KELVIN
     warmth = kelvin / REFERENCE_KELVIN

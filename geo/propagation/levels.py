@@ -47,7 +47,7 @@ def attenuation_db(
 ) -> np.ndarray:
     """Return what is lost on the way, (P, 8): level = sound power level - this, per band.
 
-    `source` and `receiver` (P, 3) have z above the ground; `air` (8,) is in dB per metre. All
+    `source` and `receiver` (P, 3) have z above the ground; `air` (8,) is in dB per meter. All
     contributions are summed by energy. `screen` is a closed wall round each source: (plan distance
     from the source (P,), height above the source's ground); every path loses at least what that
     wall alone takes, and none leads round it. A solid that holds source or receiver below its roof

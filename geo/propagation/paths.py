@@ -48,7 +48,7 @@ BACK_COLUMNS = 12
 
 @dataclass(frozen=True)
 class Paths:
-    """The paths of P pairs, lengths in metres; NaN where there is no such path.
+    """The paths of P pairs, lengths in meters; NaN where there is no such path.
 
     `direct` (P, 13) by the columns TOP_Z to END: detour, first leg, length between first and last
     edge, and last leg over the top; detour and length between edges round left and right; distance
@@ -69,7 +69,7 @@ def find_paths(
     scene: Scene,
     screen: tuple[np.ndarray, float] | None = None,
 ) -> Paths:
-    """Return the paths between `source` and `receiver` (P, 3), z in metres above the ground.
+    """Return the paths between `source` and `receiver` (P, 3), z in meters above the ground.
 
     `screen` is the plan distance (P,) from the source and the height above the source's ground of
     a wall all round the source: one more edge over the top.

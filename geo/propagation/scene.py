@@ -35,7 +35,7 @@ class Terrain:
 
 
 class SceneIndex(NamedTuple):
-    """The scene as the path-finder reads it: plain arrays, in metres from `origin`.
+    """The scene as the path-finder reads it: plain arrays, in meters from `origin`.
 
     A wall is one straight piece (W,) of an owner; owners are solids first (S of them), then
     barriers. A solid lies to the left of its walls. `vertex_*` hold each owner's outer ring or
@@ -59,7 +59,7 @@ class SceneIndex(NamedTuple):
     room_from: np.ndarray
     room_solid: np.ndarray
     terrain: np.ndarray  # (rows, cols); (0, 0) without
-    to_terrain: np.ndarray  # (6,): metres from origin to column and row of a middle
+    to_terrain: np.ndarray  # (6,): meters from origin to column and row of a middle
     step_m: float
 
 
@@ -129,7 +129,7 @@ def build_scene(
 
 
 def interpolate_height_m(values: np.ndarray, to_terrain: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    """Return the ground's height (N,) at `xy` (N, 2), metres from the origin.
+    """Return the ground's height (N,) at `xy` (N, 2), meters from the origin.
 
     Worked: half way between middles of 2 and 4 m it is 3 m.
     """
@@ -155,7 +155,7 @@ def ground_height_m(xy: np.ndarray, scene: Scene) -> np.ndarray:
 
 
 def _origin(parts: np.ndarray, ropes: np.ndarray, terrain: Terrain | None) -> np.ndarray:
-    """Return a whole-metre corner near everything: far from it, coordinates lose their end."""
+    """Return a whole-meter corner near everything: far from it, coordinates lose their end."""
     everything = np.concatenate((parts, ropes))
     if len(everything):
         return np.asarray(np.floor(shapely.total_bounds(everything)[:2]))

@@ -19,12 +19,12 @@ def find_nearest(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> pd.D
     distance = np.full(len(shapes), np.nan)
     if len(others):
         tree = shapely.STRtree(others)
-        (shape, other), metres = tree.query_nearest(
+        (shape, other), meters = tree.query_nearest(
             shapes, max_distance=np.nextafter(reach_m, np.inf), return_distance=True
         )
         order = np.lexsort((other, shape))
         first = order[np.unique(shape[order], return_index=True)[1]]
-        found[shape[first]], distance[shape[first]] = other[first], metres[first]
+        found[shape[first]], distance[shape[first]] = other[first], meters[first]
     return pd.DataFrame({"other": found, "distance_m": distance})
 
 

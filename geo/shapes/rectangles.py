@@ -1,12 +1,12 @@
 """Where a rectangle fits inside a shape: exact in translation, for given directions.
 
-A rectangle turned along a direction fits with its centre at c if and only if c lies in the shape
+A rectangle turned along a direction fits with its center at c if and only if c lies in the shape
 and no edge of the shape crosses the rectangle: c is outside the Minkowski sum of each edge and the
 rectangle. That sum is a hexagon, so the rectangle fits where the shape is free of its edges'
 hexagons.
 
 Whether there is any such place (`first`) is asked for many sizes and turns of each shape, so a
-compiled search answers it: a cell of centres is dropped when one edge's hexagon covers it, or all
+compiled search answers it: a cell of centers is dropped when one edge's hexagon covers it, or all
 of it lies outside the shape; found when the rectangle fits at its middle; and else halved.
 """
 
@@ -45,7 +45,7 @@ def list_directions(
     """Return the directions in which a rectangle is tried in each shape: (shape, degrees).
 
     Those of the shape's own edges and of the shapes `more` (`more_of`: whose), those with the most
-    metres first; then every STEP_DEG from the shape's longest edge. In degrees from 0 to 90, as a
+    meters first; then every STEP_DEG from the shape's longest edge. In degrees from 0 to 90, as a
     rectangle at right angles is another layout; equal to a thousandth, they count once.
 
     Worked: a 20 by 10 m rectangle turned by 30 degrees: 30, then 35, 40, ... 85, 0, 5, ... 25.
@@ -59,14 +59,14 @@ def list_directions(
     apart = np.round((angle - lead[of]) % 90.0, DECIMALS) % 90.0
     key = np.round(apart * 10**DECIMALS).astype(np.int64)
     kind, at = np.unique(np.column_stack((of, key)), axis=0, return_inverse=True)
-    metres = np.bincount(at.ravel(), length, len(kind))
+    meters = np.bincount(at.ravel(), length, len(kind))
     steps = np.round(np.arange(0, 90, STEP_DEG) * 10**DECIMALS).astype(np.int64)
     every = np.column_stack((np.repeat(leading, len(steps)), np.tile(steps, len(leading))))
     table = np.concatenate((kind, every))
-    metres = np.concatenate((metres, np.zeros(len(every))))
+    meters = np.concatenate((meters, np.zeros(len(every))))
     _, once = np.unique(table, axis=0, return_index=True)
-    table, metres = table[once], metres[once]
-    order = np.lexsort((table[:, 1], -metres.round(6), table[:, 0]))
+    table, meters = table[once], meters[once]
+    order = np.lexsort((table[:, 1], -meters.round(6), table[:, 0]))
     of, apart = table[order, 0], table[order, 1] / 10**DECIMALS
     return of, (lead[of] + apart) % 90.0
 
@@ -133,12 +133,12 @@ def rotate_shapes_back(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarr
 
 
 def possible_centers(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarray) -> np.ndarray:
-    """Return where the centre of a rectangle may stand so that it lies inside its shape.
+    """Return where the center of a rectangle may stand so that it lies inside its shape.
 
     `shapes` are polygons already turned so that the rectangle's length lies along x. The answer is
     an area per shape, empty where the rectangle does not fit. 1 mm is forgiven.
 
-    Worked: in a 10 by 6 m rectangle, one of 4 by 2 m has its centre anywhere in 6 by 4 m.
+    Worked: in a 10 by 6 m rectangle, one of 4 by 2 m has its center anywhere in 6 by 4 m.
     """
     room = ~shapely.is_empty(shapes)
     if not room.all():
@@ -181,12 +181,12 @@ def possible_centers_rotated(
     degrees: np.ndarray,
     across: np.ndarray,
     sizes_m: np.ndarray,
-    centre: np.ndarray,
+    center: np.ndarray,
 ) -> np.ndarray:
-    """Return `centres` of rectangles in their own turns: areas moved by `origin` and turned.
+    """Return `centers` of rectangles in their own turns: areas moved by `origin` and turned.
 
     A rectangle (length, width of `sizes_m`) lies along its degrees, or `across` them. One that
-    fits to a hair has no area to move in: its `centre` is then all there is.
+    fits to a hair has no area to move in: its `center` is then all there is.
     """
     long, wide = sizes_m.T
     area = possible_centers(
@@ -196,7 +196,7 @@ def possible_centers_rotated(
     )
     bare = np.flatnonzero(shapely.is_empty(area))
     if len(bare):
-        area[bare] = rotate_shapes(shapely.points(centre[bare]), origin[bare], degrees[bare])
+        area[bare] = rotate_shapes(shapely.points(center[bare]), origin[bare], degrees[bare])
     return area
 
 
@@ -213,23 +213,23 @@ def find_first_fit(
     are `degrees[turns_from[k]]` to before `turns_from[k + 1]`, k being its shape: its length lies
     counter-clockwise from east by so much, then at right angles to that. The answer is the turn's
     position in `degrees` (-1 where it fits in none), `across`, whether it is the one at right
-    angles, and the rectangle's centre (n, 2), NaN where none. Where the ground is so cramped that
+    angles, and the rectangle's center (n, 2), NaN where none. Where the ground is so cramped that
     a search is broken off, it counts as not fitting. 1 mm is forgiven.
 
     Worked: a 3 by 10 m rectangle, level, in one of 10 by 3 m: turn 0, across, at its middle.
     """
     edge, edge_from, corner = _edges_from(shapes)
     taken, across = np.full(len(shape), -1), np.zeros(len(shape), dtype=bool)
-    centre = np.full((len(shape), 2), np.nan)
+    center = np.full((len(shape), 2), np.nan)
     turn = np.radians(degrees)
 
     def work(begin: int) -> None:
         part = slice(begin, begin + CHUNK)
         _find_first_fit((edge, edge_from), (turn, turns_from), shape[part], sizes_m[part],
-               taken[part], across[part], centre[part])  # fmt: skip
+               taken[part], across[part], center[part])  # fmt: skip
 
     _in_chunks(work, len(shape))
-    return taken, across, centre + corner[shape]
+    return taken, across, center + corner[shape]
 
 
 def find_largest_fit(
@@ -303,7 +303,7 @@ def _find_first_fit(
     sizes: np.ndarray,
     taken: np.ndarray,
     across: np.ndarray,
-    centre: np.ndarray,
+    center: np.ndarray,
 ) -> None:
     edge, edge_from = edges
     turn, turns_from = turns
@@ -319,7 +319,7 @@ def _find_first_fit(
                 if state > 0:
                     cos, sin = np.cos(turn[t]), np.sin(turn[t])
                     taken[q], across[q] = t, turned == 1
-                    centre[q, 0], centre[q, 1] = x * cos - y * sin, x * sin + y * cos
+                    center[q, 0], center[q, 1] = x * cos - y * sin, x * sin + y * cos
                     break
             if taken[q] >= 0:
                 break
@@ -398,7 +398,7 @@ def _search_center(
     width_m: float,
     stack: np.ndarray,
 ) -> tuple[int, float, float]:
-    """Return 1 and the centre of a rectangle that fits, 0 if none does, -1 if that is not known."""
+    """Return 1 and the center of a rectangle that fits, 0 if none does, -1 if that is not known."""
     a = max(length_m - TOLERANCE_M, TOLERANCE_M) / 2
     b = max(width_m - TOLERANCE_M, TOLERANCE_M) / 2
     left, low, right, high = box

@@ -1,7 +1,7 @@
 """Ground that is too steep to build on, from a grid of heights.
 
 Slope is Horn's (1981, Hill Shading and the Reflectance Map, Proceedings of the IEEE 69-1), as
-GDAL's gdaldem reckons it: the eight neighbours of a cell, those straight beside it counted twice.
+GDAL's gdaldem reckons it: the eight neighbors of a cell, those straight beside it counted twice.
 """
 
 from itertools import pairwise
@@ -15,7 +15,7 @@ from geo.contract.units import convert_units
 from geo.model import Raster
 from geo.shapes.raster import reproject_raster
 
-ROWS = 512  # at a time: the neighbours of a whole county would not fit in memory
+ROWS = 512  # at a time: the neighbors of a whole county would not fit in memory
 ROUNDING = 1e-9
 LEVEL, STEEP, UNKNOWN = 0, 1, 2
 SIDE_PIECES = 32
@@ -26,11 +26,11 @@ def find_steep_ground(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the ground steeper than `slope_most`, and the ground whose slope is not known.
 
-    `slope_most` is rise over run: 0.15 is 15 %. Heights are in the raster's unit, metres where it
-    has none (the store hands them over in the layer's, which is metres); `crs` is a metric frame.
+    `slope_most` is rise over run: 0.15 is 15 %. Heights are in the raster's unit, meters where it
+    has none (the store hands them over in the layer's, which is meters); `crs` is a metric frame.
     A grid in another frame is first resampled into it, bilinearly. Both answers are arrays of
     polygons in `crs` along the cells' edges, none of them overlapping; the second is of cells
-    that have no height or a neighbour without one, inside the grid's own outline. Beyond the
+    that have no height or a neighbor without one, inside the grid's own outline. Beyond the
     outermost cells the ground is taken to go on as it came.
 
     Worked: ground that rises 1 m in 10 m east and nothing north has a slope of 0.1 everywhere.
@@ -69,7 +69,7 @@ def outline_raster(raster: Raster, crs: object) -> shapely.Polygon:
 
 
 def compute_slope(raster: Raster) -> np.ndarray:
-    """Return the slope of each cell, rise over run; NaN where it or a neighbour has no height.
+    """Return the slope of each cell, rise over run; NaN where it or a neighbor has no height.
 
     The raster's frame is metric. Worked: on the plane z = 0.06 x + 0.08 y it is 0.1.
     """
@@ -86,7 +86,7 @@ def _horn_slope(padded: np.ndarray, raster: Raster) -> np.ndarray:
     by_column = (down[:, 2:] - down[:, :-2]) / 8
     across = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
     by_row = (across[2:] - across[:-2]) / 8
-    # Rise per cell over cells per metre: the grid may be flipped, turned or stretched.
+    # Rise per cell over cells per meter: the grid may be flipped, turned or stretched.
     back = ~raster.transform
     east = by_column * back.a + by_row * back.d
     north = by_column * back.b + by_row * back.e

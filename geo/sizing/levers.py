@@ -40,7 +40,7 @@ def size_under_levers(
     fuels[best_n <= before] = None
     best_name = fuels
     # A lever can help where what it relieves stops the next one, or may with another, and nothing
-    # else alone does. Ground and neighbours stop it together more often than apart.
+    # else alone does. Ground and neighbors stop it together more often than apart.
     fuel_stops = choice.supply["fuel_n_lo"].to_numpy() + plan.spares <= before
     place_stops = (siting.place_lo <= before) & (before < plan.cap) & ~fuel_stops
     can_help = {

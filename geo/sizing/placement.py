@@ -473,9 +473,9 @@ def describe_governing_receptors(
         for name in names:
             who[name][hit] = heard.column(name, hearer[hit])
         who["governs"][hit] = np.where(heard.column("by_rule", hearer[hit]), "local rule", "plan")
-        centre = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
-        towards = shapely.shortest_line(centre, heard.column("shape", hearer[hit]))
-        who["receptor_direction"][hit] = name_directions(centre, shapely.get_point(towards, 1))
+        center = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
+        towards = shapely.shortest_line(center, heard.column("shape", hearer[hit]))
+        who["receptor_direction"][hit] = name_directions(center, shapely.get_point(towards, 1))
     own = hearer == judge.OWN_DWELLING
     who["receptor_class"][own], who["governs"][own] = "own dwelling", "plan"
     return pd.DataFrame({**who, "receptor_distance_m": best["receptor_distance_m"].to_numpy()})

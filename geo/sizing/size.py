@@ -292,12 +292,12 @@ def _has_uncertain_receptors(heard: ReceptorPairs, sites: int) -> np.ndarray:
 def deploy_fuel(siting: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Find how many generators each site carries on one fuel, and what stops the next one.
 
-    The binding criterion is the one whose waiver alone gives the largest n (ties: pad, noise, fuel).
-    If no waiver helps alone, the criteria that stop one more generator together are named. An unknown
-    criterion counts as failing, as it does in `n_lo`.
+    The binding criterion is the one whose waiver alone gives the largest n (ties: pad, noise,
+    fuel). If no waiver helps alone, the criteria that stop one more generator together are named.
+    An unknown criterion counts as failing, as it does in `n_lo`.
 
-    Example: the ground holds 12, neighbors allow 6, fuel runs 10, the cap is 25: 6, limited by noise
-    and then by fuel.
+    Example: the ground holds 12, neighbors allow 6, fuel runs 10, the cap is 25: 6, limited by
+    noise and then by fuel.
 
     Args:
         siting: What ground and neighbors allow.
@@ -321,7 +321,7 @@ def deploy_fuel(siting: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFram
     )
     alone = np.column_stack((siting.pad_lo, siting.noise_n, fuel_lo))
     stops = alone <= n_lo[:, None]
-    # Ground and neighbours can stop n + 1 together though neither does alone.
+    # Ground and neighbors can stop n + 1 together though neither does alone.
     together = (siting.place_lo <= n_lo) & ~stops[:, 0] & ~stops[:, 1]
     stops[:, :2] |= together[:, None]
     gain = waived.max(axis=1) > n_lo
@@ -391,7 +391,7 @@ def describe_sites(
     level[best.index], margin[best.index] = best["level_dba"], best["margin_db"]
     heard_next = describe_governing_receptors(scene, best, sure).set_index(sites.index[best.index])
     for name in ("receptor_class", "receptor_distance_m", "receptor_direction"):
-        # Where one more does not fit, the neighbour of what stands is the one to name.
+        # Where one more does not fit, the neighbor of what stands is the one to name.
         facts[f"next_{name}"] = heard_next[name].reindex(sites.index)
         facts.loc[siting.pad_n < after, f"next_{name}"] = facts[name]
     facts["level_next_dba"] = level
@@ -427,9 +427,9 @@ def describe_sites(
     facts["noise_unsure"] = (facts["margin_best_db"] > facts["margin_worst_db"]) | (
         siting.place_hi > siting.place_lo
     )
-    neighbours = (heard.evidence == "receptors") & _has_uncertain_receptors(heard, len(sites))
+    neighbors = (heard.evidence == "receptors") & _has_uncertain_receptors(heard, len(sites))
     facts["noise_evidence"] = np.where(
-        neighbours & facts["noise_unsure"], "use unknown", heard.evidence
+        neighbors & facts["noise_unsure"], "use unknown", heard.evidence
     )
     kept = ("setback_evidence", *(f"setback_{yard}_m" for yard in YARDS), "yards_known")
     for name in ("ground_area_m2", "open_area_m2", "pad_evidence", "bare", *kept):

@@ -66,7 +66,7 @@ const padfinder = {
     const { data, at } = padfinder;
     const i = feature.properties.i;
     const line = data.outline[at(data.verdict, i)];
-    return { color: line.colour, weight: line.width * padfinder.thin, dashArray: line.dash || null, opacity: 1,
+    return { color: line.color, weight: line.width * padfinder.thin, dashArray: line.dash || null, opacity: 1,
       fillColor: at(data.fill, i), fillOpacity: line.fill_opacity };
   },
 
@@ -108,14 +108,14 @@ const padfinder = {
   lineLook(feature) {
     const { data, hidden } = padfinder;
     const i = feature.properties.i;
-    return { color: data.levels[i].colour, weight: data.look.line_width,
+    return { color: data.levels[i].color, weight: data.look.line_width,
       opacity: hidden.has(i) ? 0 : 1, fill: false };
   },
 
   bandLook(feature) {
     const { data, hidden } = padfinder;
     const i = feature.properties.i;
-    return { stroke: false, fill: true, fillColor: data.levels[i].colour,
+    return { stroke: false, fill: true, fillColor: data.levels[i].color,
       fillOpacity: hidden.has(i) ? 0 : data.look.band_opacity };
   },
 

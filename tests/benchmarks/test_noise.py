@@ -1,4 +1,4 @@
-"""How fast a market's neighbours are judged, and how much the bounds spare. Prints figures."""
+"""How fast a market's neighbors are judged, and how much the bounds spare. Prints figures."""
 
 import resource
 import time
@@ -43,7 +43,7 @@ def market(root):
 
 @pytest.fixture(scope="module")
 def town():
-    """20,000 lots, each a site and somebody's neighbour, most with a building of 4 to 12 m."""
+    """20,000 lots, each a site and somebody's neighbor, most with a building of 4 to 12 m."""
     rng = np.random.default_rng(7)
     column, row = np.divmod(np.arange(ACROSS * DEEP), DEEP)
     # A street of 14 m between every second row of lots and every tenth column.
@@ -121,7 +121,7 @@ def test_twenty_thousand_sites_under_colorados_night_rule(town, market, plan):
 
 
 def test_every_tenth_site_under_massachusetts_rule_over_a_quiet_night(town, market, plan):
-    """30 dB(A) of ambient noise: 40 dB(A) at every neighbour's line, heard a kilometre away."""
+    """30 dB(A) of ambient noise: 40 dB(A) at every neighbor's line, heard a kilometer away."""
     sites, layers = town
     quiet = plan.assume.model_copy(update={"ambient_dba": 30.0})
     _, done, most_mb = judged(

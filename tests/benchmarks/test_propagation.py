@@ -20,7 +20,7 @@ SIDE_M, BUILDINGS, FAR_M = 1000.0, 2000, 300.0
 
 
 def town():
-    """2,000 buildings of 4 to 8 walls in a square kilometre, on a street grid."""
+    """2,000 buildings of 4 to 8 walls in a square kilometer, on a street grid."""
     rng = np.random.default_rng(1)
     across = int(np.sqrt(BUILDINGS))
     step = SIDE_M / across

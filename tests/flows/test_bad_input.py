@@ -178,7 +178,7 @@ def test_wrong_crs_in_the_file(town, refused):
 
 
 def test_wrong_crs_in_the_declaration(town, refused):
-    """Degrees read as metres fall outside the market."""
+    """Degrees read as meters fall outside the market."""
     path = town / "files/hamlet/mains.geojson"
     document = hamlet.geojson(path)
     document.pop("crs", None)
@@ -188,7 +188,7 @@ def test_wrong_crs_in_the_declaration(town, refused):
 
 
 def test_no_crs_in_the_file(town, refused):
-    """Metres that say nothing of their frame, under a declaration of degrees."""
+    """Meters that say nothing of their frame, under a declaration of degrees."""
     path = town / "files/hamlet/mains.geojson"
     frame = gpd.read_file(path).to_crs(hamlet.CRS)
     document = json.loads(frame.to_json(drop_id=True))

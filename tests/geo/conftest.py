@@ -1,4 +1,4 @@
-"""Small hand-made towns for the criteria: metres, EPSG:26986, near (0, 0)."""
+"""Small hand-made towns for the criteria: meters, EPSG:26986, near (0, 0)."""
 
 from pathlib import Path
 

@@ -1,15 +1,15 @@
-"""Whether a rectangle fits in a shape, by brute force: every degree, every decimetre.
+"""Whether a rectangle fits in a shape, by brute force: every degree, every decimeter.
 
 Written from the definition alone, without a look at `geo.fit`. A rectangle fits if, less 0.5 mm on
 every side, it is covered by the shape. It is tried at every `step_deg`, with its lower left corner
-(and so its centre) on a grid of `cell_m` that starts at the lower left of the shape's bounds, both
+(and so its center) on a grid of `cell_m` that starts at the lower left of the shape's bounds, both
 in the frame turned with the rectangle.
 
 What it finds does fit: shapely says so of that very rectangle. What it does not find may still fit
 with too little room to have a place on the grid: in a turn between two steps, or with less than a
 cell to spare. And of a turn and size, no more than `TRIED` places are asked about.
 
-Lengths are metres, angles degrees counter-clockwise from east to the rectangle's length.
+Lengths are meters, angles degrees counter-clockwise from east to the rectangle's length.
 """
 
 import math
@@ -40,7 +40,7 @@ def fits_by_force(
 ) -> Fit | None:
     """Return (length, width, degrees, x, y) of the first rectangle that fits, or None.
 
-    By rising angle, and at one angle in the order of the sizes. (x, y) is its centre.
+    By rising angle, and at one angle in the order of the sizes. (x, y) is its center.
     """
     if shape.is_empty:
         return None
@@ -106,9 +106,9 @@ def possible(lines: tuple[Floats, Floats], sides: Floats, sizes: Sizes, step_m: 
 def first_fit(
     shape: Polygon | MultiPolygon, sizes: Sizes, cell_m: float
 ) -> tuple[float, float, Floats] | None:
-    """Return length, width and centre of the first rectangle that fits in this turn.
+    """Return length, width and center of the first rectangle that fits in this turn.
 
-    The shape's bounds start at the origin. The points looked at are the centres of cells, so that
+    The shape's bounds start at the origin. The points looked at are the centers of cells, so that
     a rectangle with its corner on the grid holds the same ones of them wherever it stands.
     """
     starts, ends = edges(shape)
@@ -122,11 +122,11 @@ def first_fit(
         half = np.array([length, width]) / 2
         places = in_turn(sums, free, across, up)
         for first in range(0, len(places), BATCH):
-            centres = places[first : first + BATCH] * cell_m + half
-            low, high = centres - half + FORGIVEN_M, centres + half - FORGIVEN_M
+            centers = places[first : first + BATCH] * cell_m + half
+            low, high = centers - half + FORGIVEN_M, centers + half - FORGIVEN_M
             good = shapely.covers(shape, shapely.box(*low.T, *high.T))
             if good.any():
-                return length, width, centres[good.argmax()]
+                return length, width, centers[good.argmax()]
     return None
 
 

@@ -2,12 +2,12 @@
 
 Written from the definitions alone, without a look at how `geo.criteria`, `geo.fit`, `geo.block` and
 `geo.size` do it: plain loops, and shapely's functions on one shape at a time. Where a rectangle can
-stand is found exactly (every place of its centre, by growing each edge of the ground); how quiet
+stand is found exactly (every place of its center, by growing each edge of the ground); how quiet
 it can be there is found by trying corners, a grid of 2 m or more, and steps down to 0.5 m round the
 best. What is lost on the way from one point to another is taken from `geo.propagation.levels` as
 given; how far to look, from its bound.
 
-Lengths are metres in the market's frame, angles degrees counter-clockwise from east, levels dB(A).
+Lengths are meters in the market's frame, angles degrees counter-clockwise from east, levels dB(A).
 """
 
 import itertools
@@ -53,7 +53,7 @@ Spot = tuple[float, float]
 
 @dataclass(frozen=True)
 class Block:
-    """n machines in rows and columns, centred at (x, y) in the frame turned by `angle`."""
+    """n machines in rows and columns, centered at (x, y) in the frame turned by `angle`."""
 
     n: int
     rows: int
@@ -80,7 +80,7 @@ class Block:
         )
 
     def machines(self, plan: Plan) -> list[Spot]:
-        """Return the machines' centres: row by row, first columns first."""
+        """Return the machines' centers: row by row, first columns first."""
         machine, aisle = catalogue.read_generators()[plan.generator], plan.pad.service_m
         length, width = self.size(plan)
         found = []
@@ -181,10 +181,10 @@ class Site(Parcel):
         )
 
     def places(self, block: Block) -> Geometry:
-        """Return every place for the centre of a block, in the frame turned by its angle."""
+        """Return every place for the center of a block, in the frame turned by its angle."""
         key = (block.angle, block.rows, block.columns)
         if key not in self.regions:
-            self.regions[key] = centres(self.turned_ground[block.angle], *block.size(self.plan))
+            self.regions[key] = centers(self.turned_ground[block.angle], *block.size(self.plan))
         return self.regions[key]
 
 
@@ -236,7 +236,7 @@ def tanks_fit(site: Site, away: dict[str, float], length: float, width: float) -
         grown = building["geometry"].buffer(away["important_building"], join_style="mitre")
         free = free.difference(grown)
     return any(
-        not centres(site.turned(free, angle), length, width).is_empty for angle in site.angles
+        not centers(site.turned(free, angle), length, width).is_empty for angle in site.angles
     )
 
 
@@ -317,11 +317,11 @@ def shapes_of(n: int) -> list[tuple[int, int]]:
     return [(rows, columns) for columns, rows in found.items()]
 
 
-def centres(turned_ground: Geometry, length: float, width: float) -> Geometry:
-    """Return every place for the centre of a rectangle along x that lies wholly in the ground.
+def centers(turned_ground: Geometry, length: float, width: float) -> Geometry:
+    """Return every place for the center of a rectangle along x that lies wholly in the ground.
 
-    The rectangle is in the ground where its centre is, and no edge of the ground runs through it.
-    An edge runs through it where the centre is in what the rectangle sweeps along that edge.
+    The rectangle is in the ground where its center is, and no edge of the ground runs through it.
+    An edge runs through it where the center is in what the rectangle sweeps along that edge.
     """
     half_x, half_y = length / 2 - FORGIVEN_M, width / 2 - FORGIVEN_M
     places = []
@@ -347,7 +347,7 @@ def centres(turned_ground: Geometry, length: float, width: float) -> Geometry:
 
 
 def places(site: Site, n: int) -> Iterator[tuple[Block, Geometry]]:
-    """Yield each block of n that fits somewhere, and every place for its centre."""
+    """Yield each block of n that fits somewhere, and every place for its center."""
     for rows, columns in shapes_of(n):
         for angle in site.angles:
             block = Block(n, rows, columns, angle)
@@ -529,7 +529,7 @@ def protected(site: Site, due: Due, reach_m: float) -> list[Hearer]:
     """Return the receptors that one limit protects."""
     noise, found = site.plan.noise, []
     for one in list_rows_within(site.town, "receptors", site.lot, reach_m):
-        # The site's own lot is no neighbour; who has a point on it is, by the plan alone.
+        # The site's own lot is no neighbor; who has a point on it is, by the plan alone.
         own = one["site_id"] == site.row["site_id"]
         if own and (due.by_rule or not isinstance(one["geometry"], Point)):
             continue
@@ -576,7 +576,7 @@ def ambient_dba(site: Site, shape: Geometry) -> float | None:
 
 
 def evidence(site: Site) -> str:
-    """Return how the neighbours are known."""
+    """Return how the neighbors are known."""
     if "receptors" not in site.town.layers:
         return "no layer"
     unsure = [one.kind for one in site.hearers if not one.sure]
@@ -589,10 +589,10 @@ def evidence(site: Site) -> str:
     return "use unknown" if unsure else "receptors"
 
 
-def heard_at(one: Hearer, centre: Spot, lot: Geometry) -> tuple[float, float, float]:
-    """Return where the sound of a pad centred there is measured for one hearer."""
-    _, at = shapely.shortest_line(Point(centre), one.shape).coords
-    dx, dy = at[0] - centre[0], at[1] - centre[1]
+def heard_at(one: Hearer, center: Spot, lot: Geometry) -> tuple[float, float, float]:
+    """Return where the sound of a pad centered there is measured for one hearer."""
+    _, at = shapely.shortest_line(Point(center), one.shape).coords
+    dx, dy = at[0] - center[0], at[1] - center[1]
     away_m = math.hypot(dx, dy)
     further_m = one.beyond_m
     if further_m > 0:
@@ -615,7 +615,7 @@ class Heard:
     over_db: float
 
 
-def heard_by(site: Site, centre: Spot, machines: list[Spot], *, worst: bool) -> list[Heard]:
+def heard_by(site: Site, center: Spot, machines: list[Spot], *, worst: bool) -> list[Heard]:
     """Return what everybody hears who could be the one most over their limit, the worst first.
 
     Nobody else could be: whoever is left out is less over it with nothing in the way.
@@ -623,7 +623,7 @@ def heard_by(site: Site, centre: Spot, machines: list[Spot], *, worst: bool) -> 
     most = []
     for one in site.hearers:
         if worst or one.sure:
-            to = heard_at(one, centre, site.lot)
+            to = heard_at(one, center, site.lot)
             away_m = min(math.hypot(to[0] - x, to[1] - y) for x, y in machines)
             could = site.air.most(away_m, site.plan) + 10 * math.log10(len(machines))
             most.append((could - one.limit_dba, to, one))
@@ -682,14 +682,14 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
     return None
 
 
-def over_db(site: Site, centre: Spot, machines: list[Spot], those: list[Hearer]) -> float:
+def over_db(site: Site, center: Spot, machines: list[Spot], those: list[Hearer]) -> float:
     """Return the most that anybody of `those` is over their limit, or the first that is hopeless.
 
     Whoever is, is then asked first. Minus infinity if nobody is over it.
     """
     most = -math.inf
     for one in those:
-        to = heard_at(one, centre, site.lot)
+        to = heard_at(one, center, site.lot)
         away_m = min(math.hypot(to[0] - x, to[1] - y) for x, y in machines)
         could = site.air.most(away_m, site.plan) + 10 * math.log10(len(machines))
         if could - one.limit_dba <= max(most, 0.0):
@@ -796,7 +796,7 @@ def binding(
 ) -> str:
     """Return the criterion whose waiver alone would allow the most machines, at worst.
 
-    `more`: whether ground and neighbours allow another one.
+    `more`: whether ground and neighbors allow another one.
     """
     if lo >= cap:
         return "cap"

@@ -33,7 +33,7 @@ def select_demo_town(folder, market, plan, parcels=demo.recipe.PARCELS):
 
 
 def sited(town, market, plan):
-    """Return what ground and neighbours allow at each site."""
+    """Return what ground and neighbors allow at each site."""
     generator = plan_generator(plan)
     elevation = town.rasters.get("elevation")
     loud = make_noise_source(generator, plan, town.layers.get("buildings"), elevation, market.crs)

@@ -32,7 +32,7 @@ CLASSES_HEARD = ("home", "home", "school", "commercial", "industrial")
 # Padfinder judges some places of each layout in the first turn that fits, and lets a block settle;
 # the oracle tries others, in every turn. It finds one more at 3 of 70 sites.
 MISSED_SHARE = 0.05
-# What bounds the neighbours alone rests on the quietest spot that either finds on the lot.
+# What bounds the neighbors alone rests on the quietest spot that either finds on the lot.
 OTHER_SPOT_SHARE = 0.03
 
 
@@ -70,8 +70,8 @@ class Case:
     def heard(self):
         """Return what is heard of what is drawn, the worst first; at best, only what is sure."""
         machines = [one.centroid.coords[0] for one in self.got["machines"].geoms]
-        centre = self.got["block"].centroid.coords[0]
-        return oracle.heard_by(self.site, centre, machines, worst=self.got["n_lo"] > 0)
+        center = self.got["block"].centroid.coords[0]
+        return oracle.heard_by(self.site, center, machines, worst=self.got["n_lo"] > 0)
 
     def say(self, *what):
         return self.site.market.noise_rule, self.got["site_id"], *what
@@ -101,7 +101,7 @@ def cases(tmp_path_factory, plan, market):
 
 @pytest.fixture(scope="module")
 def drawn(cases):
-    """Return the cases with a pad, with its machines' centres."""
+    """Return the cases with a pad, with its machines' centers."""
     return [
         (case, [one.centroid.coords[0] for one in case.got["machines"].geoms])
         for case in cases
@@ -364,7 +364,7 @@ def test_levels_follow_from_the_machines_drawn(drawn):
     assert wrong == []
 
 
-def test_the_governing_neighbour_is_the_one_most_over_what_they_are_due(drawn):
+def test_the_governing_neighbor_is_the_one_most_over_what_they_are_due(drawn):
     wrong = []
     for case, _ in drawn:
         got = case.got["receptor_class"], case.got["receptor_id"], case.got["governs"]
@@ -400,7 +400,7 @@ def test_what_is_drawn_is_quiet_enough(drawn):
     assert wrong == []
 
 
-def test_how_the_neighbours_are_known(cases):
+def test_how_the_neighbors_are_known(cases):
     wrong = [
         case.say(case.got["noise_evidence"], oracle.evidence(case.site))
         for case in cases

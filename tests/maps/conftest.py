@@ -40,7 +40,7 @@ USES = ("commercial", "industrial", "mixed")
 def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.GeoDataFrame:
     """Return `count` made-up sites in rank order with every fact, some of them missing.
 
-    The first sites carry the hostile texts in their address, use and neighbour's name; site 0 has
+    The first sites carry the hostile texts in their address, use and neighbor's name; site 0 has
     all of its facts, site 1 has none that could be missing.
     """
     chance = np.random.default_rng(7)

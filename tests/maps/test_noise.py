@@ -90,7 +90,7 @@ def test_the_lines_are_geojson_in_degrees(folder, picture):
         picture.lines[["level_dba", "kind"]].to_numpy().tolist()
     )
     back = held.to_crs(CRS)
-    # 60 dB(A) is 69 - 9: at 20 m * 10^(9/20) = 56.4 m, within a few decimetres of linear cells
+    # 60 dB(A) is 69 - 9: at 20 m * 10^(9/20) = 56.4 m, within a few decimeters of linear cells
     line = back.geometry[(held["level_dba"] == 60) & (held["kind"] == "line")].iloc[0]
     away = np.hypot(*(shapely.get_coordinates(line) - ORIGIN).T)
     assert np.abs(away - 20 * 10 ** (9 / 20)).max() < CELL_M / 2

@@ -150,12 +150,12 @@ def test_a_click_in_the_list_flies_to_the_site_and_opens_its_card(
     assert title_of(page) == ranking["address"][14]
     page.wait_for_timeout(1200)
     the_map = page.evaluate("Object.keys(window).find(one => one.startsWith('map_'))")
-    centre = page.evaluate(
+    center = page.evaluate(
         f"(() => {{ const c = {the_map}.getCenter(); return [c.lat, c.lng]; }})()"
     )
     # The card leaves the site in the middle of what is left of the map: within 30 m of it.
-    assert centre[0] == pytest.approx(ranking["lat"][14], abs=0.0003)
-    assert centre[1] == pytest.approx(ranking["lon"][14], abs=0.0004)
+    assert center[0] == pytest.approx(ranking["lat"][14], abs=0.0003)
+    assert center[1] == pytest.approx(ranking["lon"][14], abs=0.0004)
 
 
 def test_a_click_on_a_site_opens_its_card(open_page: Opener, map_file: Path, ranking) -> None:

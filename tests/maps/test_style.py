@@ -7,7 +7,7 @@ from maps.style import ColorStop, ScoreStyle, read_style, relative_luminance, sc
 
 LINE = ScoreStyle(
     unknown="#123456",
-    stops=(ColorStop(at=0, colour="#000000"), ColorStop(at=100, colour="#fe8040")),
+    stops=(ColorStop(at=0, color="#000000"), ColorStop(at=100, color="#fe8040")),
 )
 
 
@@ -28,19 +28,19 @@ def test_a_score_that_is_not_known_has_its_own_fill_and_others_stay_in_range() -
     ]
 
 
-def test_the_ramp_reads_without_colour() -> None:
-    """Each step is darker than the one before, so the ramp holds for any colour vision."""
+def test_the_ramp_reads_without_color() -> None:
+    """Each step is darker than the one before, so the ramp holds for any color vision."""
     light = relative_luminance(score_fills(np.linspace(0, 100, 21), read_style().score).tolist())
     assert np.all(np.diff(light) < 0)
 
 
-def test_verdicts_differ_by_more_than_colour() -> None:
+def test_verdicts_differ_by_more_than_color() -> None:
     looks = {(one.width, one.dash) for one in read_style().verdict.values()}
     assert len(looks) == len(read_style().verdict) == 3
 
 
 def test_stops_must_climb() -> None:
-    black = '{ at = 5, colour = "#000000" }'
+    black = '{ at = 5, color = "#000000" }'
     wrong = f'unknown = "#000000"\nstops = [{black}, {black}]'
     with pytest.raises(ConfigError, match="stops at"):
         parse_toml(ScoreStyle, wrong, "style.toml")

@@ -39,7 +39,7 @@ class ReceptorPairs:
     `own_limit_dba` is the limit at homes on the site itself. Per site: `own_at_m` is the distance
     the plan assumes to those whose place is not known (NaN: none), `own_unknown` marks those
     neither placed nor assumed, `ambient_assumed` sites with a limit on an ambient level that the
-    plan assumes, `line` is the site's own shape, and `evidence` says how its neighbours are known.
+    plan assumes, `line` is the site's own shape, and `evidence` says how its neighbors are known.
     """
 
     who: pd.DataFrame
@@ -74,7 +74,7 @@ class ReceptorPairs:
 def search_reach_m(limit: Limit, rule: NoiseRule | None, sound: NoiseSource, plan: Plan) -> float:
     """Return how far from a site those are looked at whom a limit protects.
 
-    As far as the plan's cap of machines could reach it, and the metres by which the rule measures
+    As far as the plan's cap of machines could reach it, and the meters by which the rule measures
     nearer or farther than where they are; whom the plan's own limit protects, no less far than is
     reported.
     """
@@ -244,7 +244,7 @@ def _protected_receptors(
     )
     site, other = find_pairs_within(shapes, heard, reach)
     own = rows["site_id"].to_numpy()[other] == sites["site_id"].to_numpy()[site]
-    # The site's own lot is no neighbour. Who has a point on it is, by the plan alone.
+    # The site's own lot is no neighbor. Who has a point on it is, by the plan alone.
     point = shapely.get_type_id(geometry_array(rows))[other] == shapely.GeometryType.POINT
     kept = _is_subject_to(sites, limit)[site] & ~(own & (limit.by_rule | ~point))
     return site[kept], other[kept], who

@@ -204,7 +204,7 @@ def level_at_receptor(
 def receiver_points(
     x: np.ndarray, y: np.ndarray, pair: np.ndarray, site: np.ndarray, heard: ReceptorPairs
 ) -> np.ndarray:
-    """Return where the sound of a pad centred at (x, y) is measured for each hearer of `pair`.
+    """Return where the sound of a pad centered at (x, y) is measured for each hearer of `pair`.
 
     The nearest point of the receiving lot or facade; moved straight away from the pad until it is
     as far outside the site's own line as the rule says, or as far before the facade. Who is on the
@@ -212,9 +212,9 @@ def receiver_points(
 
     Worked: a lot line 10 m east of the pad, on the site's line, measured 7.62 m beyond: 17.62 m.
     """
-    centre = shapely.points(x, y)
+    center = shapely.points(x, y)
     shape = heard.column("shape", pair)
-    point = shapely.get_point(shapely.shortest_line(centre, shape), 1)
+    point = shapely.get_point(shapely.shortest_line(center, shape), 1)
     at = np.column_stack((shapely.get_x(point), shapely.get_y(point)))
     beyond = heard.column("beyond_m", pair)
     moved = np.flatnonzero(beyond != 0)
@@ -376,8 +376,8 @@ def _wall_distance_m(pad: pd.DataFrame, source: np.ndarray, receiver: np.ndarray
     """
     angle = np.radians(pad["degrees"].to_numpy())
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    centre = pad[["x", "y"]].to_numpy()
-    inner = np.einsum("ijk,kj->ki", turn, source[:, :2] - centre)
+    center = pad[["x", "y"]].to_numpy()
+    inner = np.einsum("ijk,kj->ki", turn, source[:, :2] - center)
     ray = np.einsum("ijk,kj->ki", turn, receiver[:, :2] - source[:, :2])
     length = np.hypot(*ray.T)
     reach = pad[["length_m", "width_m"]].to_numpy() / 2 + WALL_OFFSET_M

@@ -33,7 +33,7 @@ def compute_level_grid(
 ) -> Raster:
     """Return the level in dB(A) at the middle of each cell round the machines, energy-summed.
 
-    `machines_xy` (M, 2) and the polygons `indoors` (S,) are in `crs`, metres; `heard` is one
+    `machines_xy` (M, 2) and the polygons `indoors` (S,) are in `crs`, meters; `heard` is one
     machine's sound and what stands in its way. The grid is north up, reaches at least `reach_m`
     beyond the machines, and its corners are whole cells of the frame, so that pictures of two
     sites lie on one grid. NaN where a cell's middle is in one of `indoors`: no level is stated
@@ -85,7 +85,7 @@ def draw_contours(
     bridged, so that a line runs up to a wall, and the polygons `indoors` are cut out. A level that
     is nowhere reached has no row.
 
-    Worked: a raster whose level falls by 1 dB per metre to the east, from 60 dB at x = 0, has the
+    Worked: a raster whose level falls by 1 dB per meter to the east, from 60 dB at x = 0, has the
     line of 50 dB at x = 10, and its band from x = 7 to x = 13.
     """
     known = np.isfinite(raster.values)

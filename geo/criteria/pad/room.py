@@ -67,11 +67,11 @@ def list_placements(
     """Return placements for each query (site, count), the quietest first.
 
     `quiet(points, site)` says how quiet a point of a site is, more for quieter. Corners of the
-    areas where each layout of a block can be centred are tried, a point inside each, and whichever
+    areas where each layout of a block can be centered are tried, a point inside each, and whichever
     of `spots` (query, and x and y in the market frame) lie in one. Without `every`, only the
     squarest layout that fits is tried.
 
-    The answer has a row per placement: query, site, count, x, y (the block's centre, market
+    The answer has a row per placement: query, site, count, x, y (the block's center, market
     frame), degrees (its length, counter-clockwise from east), rows, columns, length_m, width_m.
     """
     rows = _list_layouts(sites, count, generator, plan)
@@ -115,7 +115,7 @@ def missing_room(
     """Return what each site's ground lacks for one machine, in machines; 0 where it has room.
 
     For ordering those that carry none. The larger of the area that is missing over one block's,
-    and of the metres by which the deepest yard, were it all round, would have to shrink over the
+    and of the meters by which the deepest yard, were it all round, would have to shrink over the
     block's short side.
     """
     one = list_layouts(1, generator, plan)[0]
@@ -235,14 +235,14 @@ def _place_layouts(ground: BuildableGround, rows: pd.DataFrame, *, every: bool) 
     found, asked = [], rows
     for rank in range(nth.max(initial=-1) + 1):
         now = asked if every else rows[(nth == rank) & rows["query"].isin(asked["query"])]
-        turn, across, centre = find_first_fit(
+        turn, across, center = find_first_fit(
             ground.shapes,
             ground.turns_from,
             ground.degrees,
             now["site"].to_numpy(),
             now[["length_m", "width_m"]].to_numpy(),
         )
-        x, y = centre.T
+        x, y = center.T
         now = now.assign(turn=turn, across=across, x=x, y=y)[turn >= 0]
         found.append(now)
         if every:

@@ -100,14 +100,14 @@ def _locate_tanks(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the sites on which the tanks fit, the outline of the group there and its containers.
 
-    They stand where it is least quiet of the corners of where they can be centred.
+    They stand where it is least quiet of the corners of where they can be centered.
     """
     sizes = np.tile((tanks.length_m, tanks.width_m), (len(asked), 1))
-    turn, across, centre = find_first_fit(rooms, ground.turns_from, ground.degrees, asked, sizes)
+    turn, across, center = find_first_fit(rooms, ground.turns_from, ground.degrees, asked, sizes)
     held = turn >= 0
-    site, turn, across, centre = asked[held], turn[held], across[held], centre[held]
+    site, turn, across, center = asked[held], turn[held], across[held], center[held]
     area = possible_centers_rotated(
-        rooms[site], ground.origin[site], ground.degrees[turn], across, sizes[held], centre
+        rooms[site], ground.origin[site], ground.degrees[turn], across, sizes[held], center
     )
     corner, of = shapely.get_coordinates(area, return_index=True)
     points = rotate_shapes_back(

@@ -2,7 +2,7 @@
 
 A line is judged by what lies in the strip between 0.05 and 1 m outside it. Lots share lines on
 paper more often than in coordinates: what is nearer than 0.05 m is the drawing's own noise, what
-is farther than 1 m no neighbour. Along the line the answer is exact: nothing is sampled.
+is farther than 1 m no neighbor. Along the line the answer is exact: nothing is sampled.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class LotLines:
     `of` (m,) is the parcel's position; `begin` and `end` (m, 2) run with the parcel's land on
     their left; `yard` (m,) is `front`, `side`, `rear` or `unknown`; `abuts_home` (m,) whether a
     home's lot that is not the site's own lies beside it; `length_m` (m,); `mapped` (m,) whether
-    the parcel's surroundings were known when the yards were judged. Metres.
+    the parcel's surroundings were known when the yards were judged. Meters.
     """
 
     of: np.ndarray
@@ -81,7 +81,7 @@ def classify_lot_lines(
     beside = _measure_land_beside(begin, end, site[of], _code_lots(lots, names))
     touch = np.minimum(ABUTS_M, length) - ROUNDING_M
     home = beside["home"] >= touch
-    front = beside["neighbour"] < length / 2 - ROUNDING_M
+    front = beside["neighbor"] < length / 2 - ROUNDING_M
     front &= (beside["street"] >= touch) | (beside["land"] < touch)
     front &= ~hole & mapped
     across = hole | (beside["barrier"] > length / 2 + ROUNDING_M)
@@ -179,7 +179,7 @@ def _cosine_to_front(
     """
     longest = np.zeros(count)
     np.maximum.at(longest, of[front], length[front])
-    # Equal to a millimetre, the first one leads: a turned parcel keeps its main front.
+    # Equal to a millimeter, the first one leads: a turned parcel keeps its main front.
     leads = np.flatnonzero(front & (length >= longest[of] - SHORTEST_M))
     parcel, first = np.unique(of[leads], return_index=True)
     lead = np.zeros((count, 2))
@@ -226,9 +226,9 @@ def _code_lots(lots: gpd.GeoDataFrame, names: np.ndarray) -> _Lots:
 def _measure_land_beside(
     begin: np.ndarray, end: np.ndarray, site: np.ndarray, lots: _Lots
 ) -> dict[str, np.ndarray]:
-    """Return how many metres of each edge have which kind of land in the strip outside it.
+    """Return how many meters of each edge have which kind of land in the strip outside it.
 
-    `neighbour`: land not of the site's own; `land`: any; `barrier`: rail or water; `home`;
+    `neighbor`: land not of the site's own; `land`: any; `barrier`: rail or water; `home`;
     `street`. The strip is cut where an outline in it begins or ends, seen from the edge. Along
     each cut, a lot's outline passes all along or not at all; and where it does not, the lot covers
     the strip wholly or leaves it out, so one point says which.
@@ -249,7 +249,7 @@ def _measure_land_beside(
     covers = shapely.intersects(lots.shapes[cover], middle[point])
     point, cover = point[covers], cover[covers]
 
-    def metres(counts: np.ndarray, *, foreign: bool = True) -> np.ndarray:
+    def meters(counts: np.ndarray, *, foreign: bool = True) -> np.ndarray:
         passing = counts[lot] & ~(foreign & (lots.site[lot] == site[edge]))
         change = np.concatenate((np.zeros(2 * len(length), dtype=int), passing, -1 * passing))
         filled = np.cumsum(change[order])[piece] > 0
@@ -258,11 +258,11 @@ def _measure_land_beside(
         return np.bincount(piece_of[filled], weights=size[filled], minlength=len(length))
 
     return {
-        "neighbour": metres(lots.land),
-        "land": metres(lots.land, foreign=False),
-        "barrier": metres(lots.barrier),
-        "home": metres(lots.home),
-        "street": metres(lots.street, foreign=False),
+        "neighbor": meters(lots.land),
+        "land": meters(lots.land, foreign=False),
+        "barrier": meters(lots.barrier),
+        "home": meters(lots.home),
+        "street": meters(lots.street, foreign=False),
     }
 
 

@@ -79,8 +79,8 @@ def test_a_missing_altitude_stays_missing():
     st.floats(-40, 60),
     st.floats(0, 30),
 )
-def test_higher_or_hotter_never_gives_more_and_never_less_than_nothing(metres, air_c, warmer):
-    held = derated_power_kw(GX230, np.sort(metres), air_c)
+def test_higher_or_hotter_never_gives_more_and_never_less_than_nothing(meters, air_c, warmer):
+    held = derated_power_kw(GX230, np.sort(meters), air_c)
     assert (np.diff(held) <= 0).all()
     assert ((held >= 0) & (held <= 200)).all()
-    assert (derated_power_kw(GX230, np.sort(metres), air_c + warmer) <= held).all()
+    assert (derated_power_kw(GX230, np.sort(meters), air_c + warmer) <= held).all()

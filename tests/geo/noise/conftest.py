@@ -20,7 +20,7 @@ RULES = parse_toml(Plan, (ROOT / "flows/plans/default.toml").read_text("utf-8"),
 
 
 def place(x, y, count=1, *, columns=None, degrees=0.0, site=0):
-    """Return a placement: a block of so many machines centred at (x, y), the squarest if no other.
+    """Return a placement: a block of so many machines centered at (x, y), the squarest if no other.
 
     Columns lie 1.8288 m apart, rows 2.4384 m: a body of 0.9144 by 1.524 m and an aisle.
     """

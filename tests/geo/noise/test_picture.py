@@ -18,11 +18,11 @@ def heard(plan):
     return make_open_field_source(catalogue.read_generators()[plan.generator], plan)
 
 
-def at_distance(heard, metres, height_m=1.5):
+def at_distance(heard, meters, height_m=1.5):
     """Return one machine's level straight east of it."""
-    metres = np.atleast_1d(np.asarray(metres, dtype=float))
-    source = np.tile([0.0, 0.0, heard.source_height_m], (len(metres), 1))
-    receiver = np.column_stack((metres, np.zeros_like(metres), np.full_like(metres, height_m)))
+    meters = np.atleast_1d(np.asarray(meters, dtype=float))
+    source = np.tile([0.0, 0.0, heard.source_height_m], (len(meters), 1))
+    receiver = np.column_stack((meters, np.zeros_like(meters), np.full_like(meters, height_m)))
     return level_dba(heard, source, receiver)
 
 
@@ -106,7 +106,7 @@ def test_the_bands_edges_are_3_db_to_either_side(heard):
 
 
 RAMP = Raster(
-    # 60 dB at x = 0 and 1 dB less for each metre; the middles stand at 0, 1, 2 ...
+    # 60 dB at x = 0 and 1 dB less for each meter; the middles stand at 0, 1, 2 ...
     np.tile(60.0 - np.arange(31), (11, 1)),
     Affine(1, 0, -0.5, 0, -1, 10.5),
     CRS,

@@ -101,8 +101,8 @@ def test_leaving_out_who_is_never_nearest_changes_no_spot(town, market, plan, se
 def test_a_turned_parcel_has_the_same_quietest_spot_turned(town, market, plan):
     home = shapely.box(50, 50, 80, 70)
     _, straight = quietest(town([LOT], homes=[home]), market, plan)
-    lot, neighbour = ([rotate(one, 30, origin=(0, 0))] for one in (LOT, home))
-    _, turned = quietest(town(lot, homes=neighbour), market, plan)
+    lot, neighbor = ([rotate(one, 30, origin=(0, 0))] for one in (LOT, home))
+    _, turned = quietest(town(lot, homes=neighbor), market, plan)
     # The far corner, (0, 0), is where both are turned about.
     assert (straight.x[0], straight.y[0]) == (0, 0)
     assert (turned.x[0], turned.y[0]) == pytest.approx((0, 0), abs=1e-3)

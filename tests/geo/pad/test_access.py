@@ -98,8 +98,8 @@ def test_a_bent_street_side_in_pieces_is_open_all_along():
     assert asked(parcel, street, BACK, *houses) == "reached"
 
 
-def test_a_way_over_the_neighbours_land_is_none():
-    # The side lines lean inwards: straight in from the street's end is the neighbour's.
+def test_a_way_over_the_neighbors_land_is_none():
+    # The side lines lean inwards: straight in from the street's end is the neighbor's.
     wedge = shapely.Polygon([(0, 0), (20, 0), (12, 8), (12, 40), (10, 40), (10, 10)])
     assert asked(wedge, FRONT, shapely.box(10.5, 35, 11.5, 38)) == "blocked"
 

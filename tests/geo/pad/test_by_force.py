@@ -1,4 +1,4 @@
-"""Brute force finds no more machines than the search: every degree, every decimetre.
+"""Brute force finds no more machines than the search: every degree, every decimeter.
 
 On a few sites here; on 500 of both towns by `make long`.
 """

@@ -56,7 +56,7 @@ STREET = shapely.box(-50, -12, 80, 0)  # south of the lot
 def yards(sites, layer, plan):
     """Return the ground of LOT with a street in the south and lots on the other sides."""
 
-    def build(neighbour_use="commercial", *, street=True, known=True, rules=plan, **columns):
+    def build(neighbor_use="commercial", *, street=True, known=True, rules=plan, **columns):
         here = sites([LOT], **columns)
         beside = [
             shapely.box(-20, 0, 0, 30), shapely.box(20, 0, 40, 30), shapely.box(-20, 30, 40, 60),
@@ -68,7 +68,7 @@ def yards(sites, layer, plan):
             shapes,
             lot_id=[f"L{number}" for number in range(len(shapes))],
             kind=["lot"] * (1 + len(beside)) + (["street"] if street else []),
-            use_class=["commercial", neighbour_use, *["commercial"] * (len(shapes) - 2)],
+            use_class=["commercial", neighbor_use, *["commercial"] * (len(shapes) - 2)],
             site_id=["S00000", *[None] * (len(shapes) - 1)],
         )
         coverage = {"lots": EVERYWHERE if known else shapely.box(0, 0, 20, 30)}
@@ -95,7 +95,7 @@ def test_each_yard_is_as_deep_as_the_plan_says(yards, rules):
 
 
 def test_a_line_along_homes_is_deeper(yards, rules):
-    # The western neighbour is a home: 6 m in place of 2.
+    # The western neighbor is a home: 6 m in place of 2.
     assert left_m2(yards("residential", rules=rules)) == pytest.approx(12 * 17)
 
 
@@ -221,7 +221,7 @@ def test_a_missing_building_shape_is_passed_over(sites, layer, plan):
 # What is not known never leaves more ground
 
 
-def test_a_neighbour_of_unknown_use_may_be_a_home(yards, rules):
+def test_a_neighbor_of_unknown_use_may_be_a_home(yards, rules):
     assert left_m2(yards(None, rules=rules)) == left_m2(yards("residential", rules=rules))
 
 

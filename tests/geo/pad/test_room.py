@@ -150,7 +150,7 @@ def test_turning_moving_and_shrinking(ground_of, plan, corners, degrees, by_m):
     if lot.area < 1:
         return
     there = translate(rotate(lot, degrees, origin=(0, 0)), 230_000, 900_000)
-    # Exact fits may go either way in the last millimetre: a hair of slack either side.
+    # Exact fits may go either way in the last millimeter: a hair of slack either side.
     counts = [
         most(ground_of([shape]), plan)
         for shape in (

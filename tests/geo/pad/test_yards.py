@@ -65,7 +65,7 @@ def test_a_lot_between_lots_fronts_on_the_gap():
 def test_a_drawn_street_is_a_front_and_a_gap_with_a_kink_of_land_is_not():
     street = (SOUTH, "street", None, None)
     assert facing(lines(LOT, town(OWN, lot(WEST), lot(EAST), lot(NORTH), street))) == MIDDLE
-    # A neighbour's corner 0.5 m off takes 4 of the 20 m: with the street drawn it is a front still.
+    # A neighbor's corner 0.5 m off takes 4 of the 20 m: with the street drawn it is a front still.
     kink = lot(shapely.box(16, -9, 40, -0.5))
     drawn = shapely.difference(SOUTH, kink[0]), "street", None, None
     assert facing(lines(LOT, town(OWN, lot(WEST), lot(NORTH), kink, drawn)))["south"] == "front"
@@ -87,7 +87,7 @@ def test_land_counts_up_to_a_metre_off():
         assert facing(lines(LOT, town(OWN, lot(WEST), lot(EAST), north)))["north"] == yard
 
 
-def test_a_neighbour_drawn_across_the_line_is_still_a_neighbour():
+def test_a_neighbor_drawn_across_the_line_is_still_a_neighbor():
     over = [lot(translate(WEST, 0.3)), lot(translate(EAST, -4)), lot(translate(NORTH, 0, -0.3))]
     assert facing(lines(LOT, town(OWN, *over))) == MIDDLE
 
@@ -109,7 +109,7 @@ def test_rail_and_water_are_beside_whatever_way_they_lie():
     for kind in ("rail", "water"):
         found = lines(LOT, town(OWN, lot(WEST), lot(EAST), (NORTH, kind, None, None)))
         assert facing(found)["north"] == "side"
-    # The site's own siding is not a neighbour, but no street either.
+    # The site's own siding is not a neighbor, but no street either.
     own = lines(LOT, town(OWN, lot(WEST), lot(EAST), (NORTH, "rail", None, "a")))
     assert facing(own)["north"] == "rear"
 
@@ -129,7 +129,7 @@ def test_a_home_counts_from_a_metre_of_line_on():
     for long, beside in ((0.9, False), (1.1, True)):
         home = lot(shapely.box(20, 10, 40, 10 + long), "residential")
         assert lines(LOT, town(OWN, home)).abuts_home.any() == beside
-    # An edge of half a metre is beside it when all of it is.
+    # An edge of half a meter is beside it when all of it is.
     short = shapely.Polygon([(0, 0), (20, 0), (20, 10), (20, 10.5), (20, 30), (0, 30)])
     home = lot(shapely.box(20, 10, 40, 10.5), "residential")
     found = lines(short, town(OWN, home))

@@ -373,7 +373,7 @@ def test_a_plan_that_weighs_only_what_the_market_lacks_is_refused(mains, town, m
         rank.rank_sites(facts, rules)
 
 
-def test_the_level_with_one_more_is_at_the_neighbour_who_then_hears_most(
+def test_the_level_with_one_more_is_at_the_neighbor_who_then_hears_most(
     mains, town, plain_market, plan
 ):
     homes = [shapely.box(-40, 0, -6, 26), shapely.box(0, -40, 26, -6.5)]

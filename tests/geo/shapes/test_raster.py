@@ -40,7 +40,7 @@ def test_points_are_moved_into_the_rasters_frame():
         np.array([[1.0, 2.0], [3.0, 4.0]]), Affine(0.5, 0, 8.5, 0, -0.5, 1), "EPSG:4326"
     )
     # Zone 32's middle meridian is 9 E at x = 500 km; a degree of latitude is 110.574 km there, and
-    # the scale is 0.9996. A kilometre east of it the column is the second.
+    # the scale is 0.9996. A kilometer east of it the column is the second.
     y = 0.9996 * 110_574 * np.array([0.25, 0.75])
     spots = shapely.points([[501_000, y[0]], [501_000, y[1]], [499_000, y[0]], [700_000, y[0]]])
     assert sample_raster(raster, spots, "EPSG:32632")[:3].tolist() == [4.0, 2.0, 3.0]
@@ -61,13 +61,13 @@ def test_a_raster_in_another_frame_slopes_as_before():
     plane = 100 * (lon[None, :] + 71.2) + 50 * (lat[:, None] - 42.3)
     plane[:3, :3] = np.nan
     degrees = Raster(plane, Affine(0.002, 0, -71.2, 0, -0.002, 42.45), "EPSG:4326", "m")
-    metres = reproject_raster(degrees, "EPSG:26986")
-    assert (metres.crs, metres.unit) == ("EPSG:26986", "m")
-    rows, columns = np.indices(metres.values.shape)
-    x, y = metres.transform @ (columns.ravel() + 0.5, rows.ravel() + 0.5)
+    meters = reproject_raster(degrees, "EPSG:26986")
+    assert (meters.crs, meters.unit) == ("EPSG:26986", "m")
+    rows, columns = np.indices(meters.values.shape)
+    x, y = meters.transform @ (columns.ravel() + 0.5, rows.ravel() + 0.5)
     back = pyproj.Transformer.from_crs("EPSG:26986", "EPSG:4326", always_xy=True)
     east, north = back.transform(x, y)
-    found = metres.values.ravel()
+    found = meters.values.ravel()
     known = ~np.isnan(found)
     inner = (east > lon[3]) & (east < lon[-1]) & (north > lat[-1]) & (north < lat[3])
     assert known[inner].all()

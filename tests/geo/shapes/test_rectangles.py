@@ -17,43 +17,43 @@ from geo.shapes.rectangles import (
 )
 
 
-def centres(shape, length, width):
+def centers(shape, length, width):
     return possible_centers(np.array([shape]), np.array([float(length)]), np.array([float(width)]))[
         0
     ]
 
 
 def test_a_rectangle_in_a_rectangle_has_the_difference_to_move_in():
-    # 10 by 6 less 4 by 2 leaves 6 by 4 for the centre (and 1 mm of grace all round).
-    assert centres(shapely.box(0, 0, 10, 6), 4, 2).area == pytest.approx(6 * 4, abs=0.02)
+    # 10 by 6 less 4 by 2 leaves 6 by 4 for the center (and 1 mm of grace all round).
+    assert centers(shapely.box(0, 0, 10, 6), 4, 2).area == pytest.approx(6 * 4, abs=0.02)
 
 
 def test_an_exact_fit_fits_and_a_centimetre_more_does_not():
-    assert not centres(shapely.box(0, 0, 10, 6), 10, 6).is_empty
-    assert centres(shapely.box(0, 0, 10, 6), 10.01, 6).is_empty
+    assert not centers(shapely.box(0, 0, 10, 6), 10, 6).is_empty
+    assert centers(shapely.box(0, 0, 10, 6), 10.01, 6).is_empty
 
 
 def test_an_l_has_room_in_each_arm_and_none_across_the_notch():
     # Arms 4 m wide, 12 m long: a 10 by 4 block fits along an arm, a 5 by 5 block nowhere.
     ell = shapely.Polygon([(0, 0), (12, 0), (12, 4), (4, 4), (4, 12), (0, 12)])
-    assert not centres(ell, 10, 4).is_empty
-    assert not centres(ell, 4, 10).is_empty
-    assert centres(ell, 5, 5).is_empty
-    # A 4 by 4 block's centre has 8 m to move along each arm: a band 1 mm wide and no more.
-    assert centres(ell, 4, 4).length / 2 == pytest.approx(16, abs=0.1)
+    assert not centers(ell, 10, 4).is_empty
+    assert not centers(ell, 4, 10).is_empty
+    assert centers(ell, 5, 5).is_empty
+    # A 4 by 4 block's center has 8 m to move along each arm: a band 1 mm wide and no more.
+    assert centers(ell, 4, 4).length / 2 == pytest.approx(16, abs=0.1)
 
 
 def test_a_hole_in_the_middle_is_in_the_way():
     # A ring 5 m wide around a 10 m hole.
     ring = shapely.box(0, 0, 20, 20).difference(shapely.box(5, 5, 15, 15))
-    assert not centres(ring, 20, 5).is_empty
-    assert centres(ring, 6, 6).is_empty
+    assert not centers(ring, 20, 5).is_empty
+    assert centers(ring, 6, 6).is_empty
 
 
 def test_two_parts_are_tried_apart():
     parts = shapely.MultiPolygon([shapely.box(0, 0, 5, 5), shapely.box(5.5, 0, 10.5, 5)])
-    assert not centres(parts, 5, 5).is_empty
-    assert centres(parts, 6, 3).is_empty
+    assert not centers(parts, 5, 5).is_empty
+    assert centers(parts, 6, 3).is_empty
 
 
 def test_nothing_fits_in_nothing():
@@ -111,7 +111,7 @@ def test_the_centres_are_exactly_those_where_the_rectangle_lies_inside(corners, 
     shape = shape.difference(notch)
     if shape.is_empty or shape.area < 1:
         return
-    allowed = centres(shape, length, width)
+    allowed = centers(shape, length, width)
     grace = shapely.buffer(shape, 0.002)
     inner = shapely.buffer(shape, -0.002)
     for x in np.arange(0.5, 30, 1.7):
@@ -126,10 +126,10 @@ def test_the_centres_are_exactly_those_where_the_rectangle_lies_inside(corners, 
 def one(shape, size, *degrees):
     """Return in which of the turns a size first fits, if across it, and where."""
     turns = np.array(degrees or (0.0,), dtype=float)
-    turn, across, centre = find_first_fit(
+    turn, across, center = find_first_fit(
         np.array([shape]), np.array([0, len(turns)]), turns, np.array([0]), np.array([size], float)
     )
-    return int(turn[0]), bool(across[0]), centre[0]
+    return int(turn[0]), bool(across[0]), center[0]
 
 
 def test_the_first_turn_in_which_it_fits_is_taken():
@@ -145,10 +145,10 @@ def test_the_first_turn_in_which_it_fits_is_taken():
 @pytest.mark.parametrize("at", [(0, 0), (155_000, 880_000)])
 def test_an_exact_fit_is_found_wherever_it_is_turned_and_two_millimetres_more_is_not(turn, at):
     shape = translate(rotate(shapely.box(0, 0, 10, 6), turn, origin=(0, 0)), *at)
-    found, across, centre = one(shape, (10, 6), turn % 90)
+    found, across, center = one(shape, (10, 6), turn % 90)
     assert (found, across) == (0, turn >= 90)
     middle = shape.centroid
-    assert centre == pytest.approx([middle.x, middle.y], abs=0.001)
+    assert center == pytest.approx([middle.x, middle.y], abs=0.001)
     assert one(shape, (10.002, 6), turn)[0] == -1
     assert one(shape, (10, 6.002), turn)[0] == -1
 
@@ -169,9 +169,9 @@ def test_an_l_a_ring_and_two_parts_take_what_they_take():
 def test_nothing_takes_nothing():
     shapes = np.array([shapely.Polygon(), shapely.box(0, 0, 3, 3)])
     turns = np.arange(3), np.zeros(2)
-    turn, _, centre = find_first_fit(shapes, *turns, np.array([0, 1]), np.ones((2, 2)))
+    turn, _, center = find_first_fit(shapes, *turns, np.array([0, 1]), np.ones((2, 2)))
     assert turn.tolist() == [-1, 1]
-    assert np.isnan(centre[0]).all()
+    assert np.isnan(center[0]).all()
     none = find_first_fit(shapes, *turns, np.array([], dtype=int), np.empty((0, 2)))
     assert [len(part) for part in none] == [0, 0, 0]
 
@@ -220,11 +220,11 @@ def test_it_fits_where_there_is_an_area_of_centres(corners, length, width, degre
     shape = shapely.make_valid(shapely.Polygon(corners)).buffer(0)
     if shape.is_empty:
         return
-    turn, across, centre = one(shape, (length, width), degrees)
+    turn, across, center = one(shape, (length, width), degrees)
     origin = np.zeros((1, 2))
     turned = rotate_shapes(np.array([shape]), origin, np.array([degrees]))[0]
-    areas = [centres(turned, *size) for size in ((length, width), (width, length))]
-    # A gap thinner than centimetres may be missed.
+    areas = [centers(turned, *size) for size in ((length, width), (width, length))]
+    # A gap thinner than centimeters may be missed.
     if all(area.is_empty or not area.buffer(-0.0005).is_empty for area in areas):
         assert (turn == 0) == (not all(area.is_empty for area in areas))
     if turn == 0:
@@ -233,5 +233,5 @@ def test_it_fits_where_there_is_an_area_of_centres(corners, length, width, degre
         block = shapely.box(
             -length / 2 + half, -width / 2 + half, length / 2 - half, width / 2 - half
         )
-        stands = translate(rotate(block, degrees, origin=(0, 0)), *centre)
+        stands = translate(rotate(block, degrees, origin=(0, 0)), *center)
         assert shape.buffer(1e-9).covers(stands)

@@ -52,10 +52,10 @@ def test_a_plane_has_its_own_slope_everywhere(grid, east, north, rise):
 
 
 def test_heights_in_feet_are_made_metres():
-    metres = plane(SOUTHWARDS, 0.1, 0)
-    feet = Raster(metres.values / 0.3048, SOUTHWARDS, CRS, "ft")
+    meters = plane(SOUTHWARDS, 0.1, 0)
+    feet = Raster(meters.values / 0.3048, SOUTHWARDS, CRS, "ft")
     assert compute_slope(feet) == pytest.approx(np.full((8, 12), 0.1))
-    assert compute_slope(Raster(metres.values, SOUTHWARDS, CRS)) == pytest.approx(
+    assert compute_slope(Raster(meters.values, SOUTHWARDS, CRS)) == pytest.approx(
         np.full((8, 12), 0.1)
     )
 
@@ -120,7 +120,7 @@ def test_cells_are_steep_unknown_or_neither_and_polygons_say_the_same(seed, grid
     assert area(ground) == pytest.approx(shapely.union_all(ground).area)
 
 
-def test_grids_too_small_for_a_neighbour_are_level():
+def test_grids_too_small_for_a_neighbor_are_level():
     for shape in ((1, 1), (1, 4), (4, 1)):
         ground, unknown = find_steep_ground(
             Raster(np.full(shape, 5.0), SOUTHWARDS, CRS, "m"), 0.1, CRS
@@ -138,7 +138,7 @@ def test_grids_too_small_for_a_neighbour_are_level():
 
 
 def test_a_grid_in_degrees_slopes_in_metres():
-    """A hill side made in the metric frame, sampled in degrees, is as steep back in metres."""
+    """A hill side made in the metric frame, sampled in degrees, is as steep back in meters."""
     # 1.7 degrees west of the frame's middle meridian north is a degree off, and the corners bare.
     transform = Affine(0.0002, 0, -73.2, 0, -0.0002, 42.4)
     x, _ = pyproj.Transformer.from_crs("EPSG:4326", CRS, always_xy=True).transform(

@@ -39,12 +39,12 @@ def size_in(market, town_, plan, fuel_lo=25, fuel_hi=None):
 
 
 # A lot of 46 by 46 m leaves 40 by 40 m inside 3 m setbacks: room for any 25. A home's lot so many
-# metres from its east side decides how many may run: with n at one spot, floor((d / 7)^2).
+# meters from its east side decides how many may run: with n at one spot, floor((d / 7)^2).
 LOT = shapely.box(0, 0, 46, 46)
 
 
-def home_at(metres):
-    return shapely.box(46 + metres, 0, 66 + metres, 46)
+def home_at(meters):
+    return shapely.box(46 + meters, 0, 66 + meters, 46)
 
 
 def test_nothing_stops_it_but_the_plan(town, sized, plan):
@@ -52,13 +52,13 @@ def test_nothing_stops_it_but_the_plan(town, sized, plan):
     assert got.iloc[0].tolist() == [25, 25, "cap", "cap", None]
 
 
-def test_the_neighbours_stop_it_and_fuel_is_next(town, sized, plan):
+def test_the_neighbors_stop_it_and_fuel_is_next(town, sized, plan):
     small = shapely.box(0, 0, 12, 12)  # 6 by 6 m of ground: four machines
     near = shapely.box(14, 0, 30, 12)
     found, got = sized(town([small], homes=[near]), plan, fuel_lo=3)
     row = got.iloc[0]
     # The ground takes 4; the farthest corner is 14 m from the home: floor(2^2) = 4 at one point,
-    # but a real block's centre is nearer: (14 - 3 - 1.37) / 7 squared is 1.9, so one.
+    # but a real block's center is nearer: (14 - 3 - 1.37) / 7 squared is 1.9, so one.
     assert found.pad_n.tolist() == [4]
     assert found.noise_n.tolist() == [4]
     assert row["n_lo"] == row["n_hi"] == 1
@@ -67,7 +67,7 @@ def test_the_neighbours_stop_it_and_fuel_is_next(town, sized, plan):
 
 def test_waiving_noise_alone_gives_most(town, sized, plan):
     found, got = sized(town([shapely.box(0, 0, 20, 20)], homes=[shapely.box(20, 0, 40, 20)]), plan)
-    # 14 by 14 m of ground takes 25 (13.1 by 10.1); neighbours let floor((20 / 7)^2) = 8 run.
+    # 14 by 14 m of ground takes 25 (13.1 by 10.1); neighbors let floor((20 / 7)^2) = 8 run.
     assert found.pad_n.tolist() == [25]
     assert found.noise_n.tolist() == [8]
     assert got["binding"].tolist() == ["noise"]
@@ -119,7 +119,7 @@ def test_an_ambient_level_that_nobody_knows_is_a_bracket_and_says_what_would_do(
 
 
 def test_passes_with_three_decibels_and_is_marginal_with_less(town, sized, plain_market, plan):
-    # The quietest spot is the far side of the lot, so many metres from the home.
+    # The quietest spot is the far side of the lot, so many meters from the home.
     for away_m, said in ((11.0, "pass"), (8.5, "marginal"), (6.0, "fail")):
         some = town([shapely.box(0, 0, 4, 4)], homes=[shapely.box(away_m, -50, 90, 50)])
         found, got = sized(some, plan)
@@ -221,7 +221,7 @@ def test_bisection_finds_what_counting_up_finds(town, sized, plan):
     assert len(set(best)) > 5
 
 
-def test_shuffled_sites_and_neighbours_change_nothing(town, sized, plan):
+def test_shuffled_sites_and_neighbors_change_nothing(town, sized, plan):
     lots, homes, sheds = crowd(25, 5)
     order = np.random.default_rng(1).permutation(25)
     _, straight = sized(town(lots, homes=homes, buildings=sheds), plan)
@@ -251,7 +251,7 @@ def test_a_stricter_rule_never_adds_a_machine(town, sized, plan, change):
 
 
 def test_wider_aisles_never_make_more_room(town, sized, plan):
-    # They may let more run all the same: machines farther apart are not all near one neighbour.
+    # They may let more run all the same: machines farther apart are not all near one neighbor.
     lots, homes, sheds = crowd(40, 11)
     some = town(lots, homes=homes, buildings=sheds)
     wide = plan.model_copy(update={"pad": plan.pad.model_copy(update={"service_m": 1.5})})
