@@ -1,7 +1,6 @@
-"""What a reader is told of one site: every fact in the reader's words, grouped.
+"""The card of one site: every fact in the reader's words, in groups.
 
-The map's cards and `padfinder explain` both print what stands here, so they cannot differ.
-A missing fact is "not known", never 0.
+The map's cards and `padfinder explain` print the same card. A missing fact is "not known", never 0.
 """
 
 import re
@@ -125,9 +124,10 @@ def read_card_words() -> CardWords:
 
 
 def require_facts(columns: Sequence[str]) -> None:
-    """Hold a ranking's columns to the catalogue; the three of provenance may come later.
+    """Check that a ranking has every fact; those of provenance may be added later.
 
-    Raises ContractError that names every fact that is not there.
+    Raises:
+        ContractError: Naming every fact that is missing.
     """
     there = set(columns)
     missing = [
@@ -144,11 +144,10 @@ def require_facts(columns: Sequence[str]) -> None:
 
 
 def format_facts(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
-    """Return each fact's text per row, unit included, in catalogue order; None: not known.
+    """Return each fact's text per row with its unit, in catalogue order; None if not known.
 
-    Lengths and areas are given in feet first, since the readers think in feet; meters follow.
-    What a pad or its nearest hearer would tell says so where there is neither.
-    Raises ContractError when a fact has no column.
+    Lengths and areas are in feet, with meters beside them. Facts about a pad or its most affected
+    neighbor say so if there is none. Raises ContractError if a fact has no column.
     """
     require_facts(list(ranking.columns))
     texts = {fact.name: _texts(fact, ranking) for fact in facts_of_table(ranking.columns)}
@@ -177,7 +176,7 @@ def describe_missing(name: str) -> str:
 def make_card(row: pd.Series) -> tuple[CardGroup, ...]:
     """Return the groups of one site's card; `row` is one row of a ranking.
 
-    Raises ContractError when a fact has no column.
+    Raises ContractError if a fact has no column.
     """
     texts = {name: values[0] for name, values in format_facts(_one(row)).items()}
     groups = read_card_words().groups

@@ -71,9 +71,15 @@ EXCEL_LOOK = {
 
 
 def write_files(ranking: gpd.GeoDataFrame, report: Report, folder: Path) -> None:
-    """Write ranked.csv, ranked.xlsx, ranked.parquet and ranked.gpkg into `folder`.
+    """Write ranked.csv, ranked.xlsx, ranked.parquet and ranked.gpkg.
 
-    Raises ContractError when the ranking lacks a fact of the catalogue.
+    Args:
+        ranking: The ranking, one row per site.
+        report: What the run says about itself.
+        folder: An existing folder to write into.
+
+    Raises:
+        ContractError: If the ranking lacks a fact of the catalogue.
     """
     whole = make_table(ranking)
     (folder / "ranked.csv").write_bytes(write_csv_bytes(whole))
@@ -88,10 +94,10 @@ def make_map_links(site_ids: pd.Series, map_name: str = "map.html") -> pd.Series
 
 
 def make_reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
-    """Return the twenty columns of the reader, in order, one row per row of the ranking.
+    """Return the twenty columns for readers, in order, one row per row of the ranking.
 
-    Missing texts are None and missing numbers NaN. The three that may be a range hold a float or
-    int where certain and a text where not (see the module). Raises ContractError when a fact has
+    Missing texts are None and missing numbers NaN. The three columns that may be a range hold a
+    number if it is certain and a text if not (see the module). Raises ContractError if a fact has
     no column.
     """
     require_facts(list(ranking.columns))
@@ -138,11 +144,7 @@ def make_reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd
 
 
 def make_table(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
-    """Return the reader's columns, then `verdict`, `score` and every other fact by its code name.
-
-    Numbers are rounded to the fact's decimals. A fact of provenance that the ranking does not
-    have is left out. Raises ContractError when any other fact has no column.
-    """
+    """Return the readers' columns, then every fact under its code name."""
     named = {fact.name: fact for fact in facts_of_table(ranking.columns)}
     names = list(named)
     coded = {}
@@ -159,7 +161,7 @@ def make_table(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFram
 
 
 def write_csv_bytes(whole: pd.DataFrame) -> bytes:
-    """Return a table as CSV that Excel opens right and that cannot run as a formula."""
+    """Return a table as CSV that Excel opens correctly and that cannot run as a formula."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(whole.columns)
@@ -169,7 +171,7 @@ def write_csv_bytes(whole: pd.DataFrame) -> bytes:
 
 
 def write_xlsx_bytes(whole: pd.DataFrame, report: Report) -> bytes:
-    """Return a table as an Excel workbook, with a second sheet that says what it is."""
+    """Return a table as an Excel workbook, with a second sheet that explains it."""
     out = io.BytesIO()
     options = {
         "in_memory": True,
@@ -334,12 +336,12 @@ def _about_sheet(book: xlsxwriter.Workbook, report: Report, told: tuple[Fact, ..
 
 
 def read_ranking(path: Path) -> gpd.GeoDataFrame:
-    """Return a published ranked.parquet: every column, `machines` and `block` as shapes."""
+    """Read a published ranked.parquet, with `machines` and `block` as shapes."""
     return gpd.read_parquet(path)
 
 
 def list_accounting(report: Report) -> tuple[tuple[str, int], ...]:
-    """Return where every parcel went: parcels in, sites, and each rule that set others aside."""
+    """Return what happened to each parcel: parcels in, sites, and those set aside by each rule."""
     return (
         ("Parcels in", report.parcels_in),
         ("Sites ranked", report.sites),
@@ -385,7 +387,7 @@ def _write_parquet(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -
 
 
 def _write_gpkg(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -> None:
-    """Write the sites, and a layer of each shape that there is any of; the dates are fixed."""
+    """Write the sites and one layer per kind of shape; the dates in the file are fixed."""
     typed = _typed(whole)
     reader = {name.lower() for name in READER_COLUMNS}
     kept = [

@@ -36,7 +36,18 @@ def add_ground(
     look: Style,
     shapes: dict[str, dict[str, Any]],
 ) -> list[tuple[folium.GeoJson, float]]:
-    """Add what lies under the sites; return the lines whose width follows the zoom."""
+    """Add what lies under the sites: parcels, exclusions, streets, water and rail.
+
+    Args:
+        the_map: The map to add to.
+        drawing: Whole layers by id, in any CRS.
+        crs: The market's metric CRS.
+        look: The map's style.
+        shapes: Packed shapes by layer name; the added layers' shapes are put here.
+
+    Returns:
+        The line layers whose width follows the zoom, each with its width.
+    """
     quiet: dict[str, Any] = {"pane": "ground", "interactive": False}
     scaled: list[tuple[folium.GeoJson, float]] = []
     if (parcels := read_whole_layer(drawing, "parcels", crs)) is not None:
@@ -158,10 +169,15 @@ def _add_lines(
 
 
 def turn_upright(lines: np.ndarray, at_m: np.ndarray, spread_m: np.ndarray) -> np.ndarray:
-    """Return how a text along each line is turned (degrees clockwise) `at_m` along it.
+    """Return how a text along each line is turned so that it reads upright.
 
-    `spread_m` is how far to either side of it the line's direction is taken from. From -90 to 90,
-    so that no text stands on its head.
+    Args:
+        lines: The lines (n,), in a metric CRS.
+        at_m: Where along each line the text is (n,).
+        spread_m: The distance to both sides over which the direction is measured.
+
+    Returns:
+        Degrees clockwise, from -90 to 90 (n,).
     """
     ends = [
         shapely.get_coordinates(shapely.line_interpolate_point(lines, at_m + way * spread_m))
@@ -173,10 +189,7 @@ def turn_upright(lines: np.ndarray, at_m: np.ndarray, spread_m: np.ndarray) -> n
 
 
 def place_street_names(streets: gpd.GeoDataFrame | None) -> list[tuple[str, float, float, int]]:
-    """Return where street names are written: name, latitude, longitude, turn (degrees clockwise).
-
-    Each name stands at most once in a square of NAME_APART_M, on its longest piece there.
-    """
+    """Return where street names are written: name, latitude, longitude, degrees clockwise."""
     if streets is None or "name" not in streets.columns:
         return []
     named = streets[(streets["kind"] == "street") & streets["name"].notna()]

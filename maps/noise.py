@@ -78,9 +78,13 @@ class NoisePicture:
 def write_picture(
     picture: NoisePicture, drawing: dict[str, gpd.GeoDataFrame], report: Report, folder: Path
 ) -> None:
-    """Write the grid, the lines and the page into a folder that is there.
+    """Write the grid, the lines and the page of a noise map.
 
-    `drawing` holds whole layers in any CRS, by layer id.
+    Args:
+        picture: What is drawn.
+        drawing: Whole layers by id, in any CRS.
+        report: What the published run says about itself.
+        folder: An existing folder to write into.
     """
     write_grid(picture, report, folder / GRID)
     text = json.dumps(
@@ -91,9 +95,12 @@ def write_picture(
 
 
 def write_grid(picture: NoisePicture, report: Report, path: Path) -> None:
-    """Write the grid as a cloud-optimised GeoTIFF: 32-bit levels in dB(A), with overviews.
+    """Write the grid as a cloud-optimized GeoTIFF: 32-bit levels in dB(A), with overviews.
 
-    Overviews hold cells as they are, since the mean of two levels is none.
+    Args:
+        picture: What is drawn.
+        report: What the published run says about itself.
+        path: The file to write.
     """
     grid = picture.grid
     height, width = grid.values.shape
@@ -159,9 +166,15 @@ def make_feature_collection(picture: NoisePicture, report: Report) -> dict[str, 
 def draw_noise_page(
     picture: NoisePicture, drawing: dict[str, gpd.GeoDataFrame], report: Report
 ) -> str:
-    """Return the whole page. The same arguments give the same text.
+    """Draw the page of a noise map; the same arguments give the same text.
 
-    A layer of `drawing` that is absent or empty is not drawn; what lies beyond the grid is cut off.
+    Args:
+        picture: What is drawn.
+        drawing: Whole layers by id, in any CRS.
+        report: What the published run says about itself.
+
+    Returns:
+        The whole HTML page.
     """
     look, crs = read_style(), picture.grid.crs
     edge = outline_grid(picture.grid)

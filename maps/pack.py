@@ -15,10 +15,10 @@ POINT_KINDS = (GeometryType.POINT, GeometryType.MULTIPOINT)
 
 
 def format_script_json(value: object) -> str:
-    r"""Return JSON that can stand inside <script>, whatever its texts hold.
+    r"""Return JSON that is safe inside <script>, whatever its texts hold.
 
-    Every < > & and { of a text, and everything beyond ASCII (so U+2028 too), is a \u escape:
-    no text can end the script, open a comment or be taken for a template's expression.
+    Every < > & and { of a text, and every character beyond ASCII (also U+2028), becomes a \u
+    escape. So no text can end the script, open a comment or be read as a template expression.
 
     >>> format_script_json(["</script>", "{{ 7 * 7 }}"])
     '["\\u003c/script\\u003e","\\u007b\\u007b 7 * 7 }}"]'
@@ -62,12 +62,16 @@ def split_parts(
 def pack_parts(
     parts: np.ndarray, of: np.ndarray, count: int, *, digits: int = 6
 ) -> dict[str, list[int] | int | str]:
-    """Return parts of one kind (degrees, lon lat) as whole numbers that a page can unpack.
+    """Pack parts of one kind as whole numbers that the page unpacks.
 
-    `of` says, ascending, to which of `count` features each part belongs. `xy` holds each
-    coordinate in units of 10^-digits degrees as the step from the one before it; `size` the
-    points of each ring or line, `rings` the rings of each polygon, `parts` those of each feature.
-    A ring's last point, which repeats its first, is left out.
+    Args:
+        parts: Single parts in degrees, longitude and latitude (n,).
+        of: Which feature each part belongs to (n,).
+        count: The number of features.
+        digits: Decimals of a degree that are kept.
+
+    Returns:
+        The packed parts, as the page's `unpack` reads them.
     """
     made: dict[str, list[int] | int | str] = {"digits": digits}
     made["parts"] = np.bincount(of, minlength=count).tolist()

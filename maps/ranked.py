@@ -59,10 +59,18 @@ CARD_READER_COLUMNS = (
 def draw_ranked_page(
     ranking: gpd.GeoDataFrame, drawing: dict[str, gpd.GeoDataFrame], report: Report
 ) -> str:
-    """Return the whole page. The same arguments give the same text.
+    """Draw the ranked map as one page; the same arguments give the same text.
 
-    `drawing` holds whole layers in any CRS, by layer id; a layer that is absent or empty has no
-    switch. Raises ContractError when the ranking lacks a fact of the catalogue.
+    Args:
+        ranking: The ranking, one row per site.
+        drawing: Whole layers by id, in any CRS. A layer that is absent or empty has no switch.
+        report: What the run says about itself.
+
+    Returns:
+        The whole HTML page.
+
+    Raises:
+        ContractError: If the ranking lacks a fact of the catalogue.
     """
     look = read_style()
     data = _page_data(ranking, report, look)
@@ -109,7 +117,7 @@ def draw_ranked_page(
 
 
 def _page_data(ranking: gpd.GeoDataFrame, report: Report, look: Style) -> dict[str, Any]:
-    """Return what the list, the cards, the legend and the sources print."""
+    """Return the data that the list, the cards, the legend and the sources print."""
     texts = format_facts(ranking)
     reader = make_reader_columns(ranking)
     for name in CARD_READER_COLUMNS:
@@ -161,7 +169,7 @@ def _round_short(value: object) -> str:
 
 
 def _list_card_groups(there: set[str], report: Report) -> list[dict[str, Any]]:
-    """Return a card's groups: the facts of each, what says how they are known, and from where."""
+    """Return a card's groups: their facts, how these are known, and from which sources."""
     known, told = read_card_words(), facts_of_table(there)
     made = []
     for key, title in known.groups.items():
@@ -190,7 +198,7 @@ def _add_layers(
     look: Style,
     shapes: dict[str, dict[str, Any]],
 ) -> dict[str, folium.GeoJson]:
-    """Add the sites and the layers over them that a reader can switch; return them by id."""
+    """Add the sites and the layers above them that a reader can switch; return them by id."""
     crs, count = ranking.crs, len(ranking)
     drawn: dict[str, folium.GeoJson] = {}
     parts, of = split_parts(ranking.geometry.to_numpy(), POLYGON_KINDS)
@@ -247,7 +255,7 @@ def _add(
     *,
     above: bool = False,
 ) -> folium.GeoJson:
-    """Add one layer in its style; one that is not above the sites answers the pointer."""
+    """Add one layer in its style; a layer that is not above the sites has tooltips."""
     one = look.layers[key]
     parts, of = split_parts(frame.geometry.to_numpy(), kinds)
     shapes[key] = {"pack": pack_degrees(parts, of, len(frame), frame.crs, meters=SIMPLIFY_M)}
@@ -279,7 +287,7 @@ def _by_kind(look: Style) -> str:
 
 
 def _list_tooltips(key: str, frame: gpd.GeoDataFrame, title: str) -> list[str]:
-    """Return what the pointer is told of each row: the layer's own columns, one to a line."""
+    """Return the tooltip of each row: the layer's own columns, one per line."""
     lines = [[title] * len(frame)]
     for name, column in read_layers()[key].columns.items():
         if name not in frame.columns:

@@ -32,7 +32,7 @@ POLICY = (
 
 
 class Verbatim(Element):
-    """Text that goes into the page as it is, never through a template."""
+    """Text that goes into the page unchanged, never through a template."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -54,7 +54,16 @@ class PagePart(MacroElement):
 
 
 def render_page(the_map: folium.Map, blocks: dict[str, object], title: str) -> str:
-    """Return the map's page with Leaflet, the style sheet and the data written into it."""
+    """Render the map's page with Leaflet, the style sheet and the data written into it.
+
+    Args:
+        the_map: The map with all its layers.
+        blocks: Data for the page by name, as JSON values.
+        title: The page's title.
+
+    Returns:
+        The whole HTML page.
+    """
     figure = the_map.get_root()
     figure.title = title.translate({ord(c): f"&#{ord(c)};" for c in "<>&"})
     code, sheet = _read_leaflet()
@@ -107,7 +116,7 @@ def _read_leaflet() -> tuple[str, str]:
 
 
 def make_map(shown: gpd.GeoDataFrame, max_zoom: int = 17) -> folium.Map:
-    """Return a map without a layer, open on all of `shown` (in any CRS)."""
+    """Return a map without layers that opens on all of `shown` (in any CRS)."""
     made = folium.Map(tiles=None, prefer_canvas=True, control_scale=True, font_size="0.85rem",
                       zoom_control="topleft")  # fmt: skip
     made.default_js, made.default_css = [], []
@@ -121,7 +130,19 @@ def make_map(shown: gpd.GeoDataFrame, max_zoom: int = 17) -> folium.Map:
 def pack_degrees(
     shapes: np.ndarray, of: np.ndarray, count: int, crs: Any, *, meters: float, digits: int = 6
 ) -> dict[str, Any]:
-    """Return single parts (in `crs`, meters) simplified and packed as longitude and latitude."""
+    """Simplify single parts and pack them as longitude and latitude.
+
+    Args:
+        shapes: Single parts in `crs` (n,).
+        of: Which feature each part belongs to (n,).
+        count: The number of features.
+        crs: A metric CRS.
+        meters: How far simplifying may move a line.
+        digits: Decimals of a degree that are kept.
+
+    Returns:
+        The packed parts, as the page's `unpack` reads them.
+    """
     if meters:
         shapes = shapely.simplify(shapes, meters)
     degrees = gpd.GeoSeries(shapes, crs=crs).to_crs(4326).to_numpy()
@@ -130,7 +151,19 @@ def pack_degrees(
 
 def make_empty_layer(name: str, *, show: bool, control: bool, pane: str | None = None,
                 interactive: bool = True, **options: Any) -> folium.GeoJson:  # fmt: skip
-    """Return a layer that is filled from packed shapes when the page opens."""
+    """Make a layer that the page fills from packed shapes when it opens.
+
+    Args:
+        name: The layer's name in the switches.
+        show: Whether it is on at first.
+        control: Whether it has a switch.
+        pane: The map pane that it is drawn in.
+        interactive: Whether it answers the pointer.
+        **options: Further options of the layer.
+
+    Returns:
+        The empty layer.
+    """
     if pane:
         options["pane"] = pane
     nothing = {"type": "FeatureCollection", "features": []}
@@ -140,13 +173,13 @@ def make_empty_layer(name: str, *, show: bool, control: bool, pane: str | None =
 
 
 def constant_style(**look: Any) -> JsCode:
-    """Return a style that is the same for every feature; what is None or empty is left out."""
+    """Return a style that is the same for every feature, without values that are None or empty."""
     given = {key: value for key, value in look.items() if value not in (None, "")}
     return JsCode(f"() => ({json.dumps(given)})")
 
 
 def format_switch_name(one: LayerStyle) -> str:
-    """Return a layer's title for its switch, with its symbol before it."""
+    """Return a layer's title for its switch, with its symbol in front."""
     edge = f"{max(one.width, 1):g}px {'dashed' if one.dash else 'solid'} {one.color}"
     drawn = f"border-top:{edge}" if one.symbol == "line" else f"border:{edge};background:{one.fill}"
     swatch = f'<span class="pf-swatch pf-swatch-{one.symbol}" style="{drawn}"></span>'
@@ -154,7 +187,7 @@ def format_switch_name(one: LayerStyle) -> str:
 
 
 def leaflet_style(one: LayerStyle) -> dict[str, Any]:
-    """Return a layer's style as Leaflet names it."""
+    """Return a layer's style under Leaflet's names."""
     area = one.symbol != "line"
     return {"color": one.color, "weight": one.width, "dashArray": one.dash, "fill": area,
             "fillColor": one.fill, "fillOpacity": one.fill_opacity, "opacity": 1}  # fmt: skip
@@ -163,7 +196,16 @@ def leaflet_style(one: LayerStyle) -> dict[str, Any]:
 def read_whole_layer(
     drawing: dict[str, gpd.GeoDataFrame], key: str, crs: Any
 ) -> gpd.GeoDataFrame | None:
-    """Return a layer in the market's frame without its missing shapes; None if nothing is left."""
+    """Return a layer in the market's CRS without its missing shapes.
+
+    Args:
+        drawing: Whole layers by id, in any CRS.
+        key: The layer's id.
+        crs: The market's metric CRS.
+
+    Returns:
+        The layer; None if it is absent or nothing is left.
+    """
     frame = drawing.get(key)
     if frame is None:
         return None

@@ -18,12 +18,13 @@ The lowest is that of 62.5 Hz: so the tables of ISO/TR 17534-3:2015 come out (T1
 
 
 def sum_bands_dba(levels_db: np.ndarray, *, weighted: bool = False) -> np.ndarray:
-    """Return the A-weighted total of band levels, ISO 9613-2:1996 eq. (5).
+    """Return the A-weighted total of band levels (..., 8), ISO 9613-2:1996 eq. (5).
 
-    `levels_db` is (..., 8); `weighted` says that it holds A-weighted levels already. The answer
-    is (...).
+    `weighted` says that the levels are A-weighted already.
 
-    Worked: 0 dB in the 1 kHz band and nothing elsewhere is 0 dB(A); twice that is 3.01 dB(A).
+    >>> silent = [-99.0] * 8
+    >>> sum_bands_dba(np.array([*silent[:4], 3.0, *silent[5:]])).round(2).item()
+    3.0
     """
     level = levels_db if weighted else levels_db + A_WEIGHTING_DB
     return np.asarray(10 * np.log10(np.sum(10 ** (0.1 * level), axis=-1)))

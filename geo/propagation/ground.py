@@ -1,4 +1,4 @@
-"""What the ground does to sound: ISO 9613-2 7.3, by ground factors or by mean height."""
+"""Ground effect of ISO 9613-2 clause 7.3: by ground factors, or by mean height."""
 
 from dataclasses import dataclass, field
 
@@ -51,13 +51,22 @@ GroundEffect = PlanGround | ZonedGround | MeanHeightGround
 def weight_factors(
     path_xy: np.ndarray, source_m: np.ndarray, receiver_m: np.ndarray, ground: ZonedGround
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the ground factors (P,) of source, middle and receiver zone, weighted by length.
+    """Return the ground factors of source, middle and receiver zone, weighted by length.
 
-    `path_xy` (P, 3, 2) is source, bend, receiver in plan (a straight path has its bend anywhere
-    on it); `source_m` and `receiver_m` (P,) are heights above the ground. A zone without length
-    takes the factor of ground elsewhere, which then counts for nothing. ISO 9613-2:1996 7.3.1.
+    ISO 9613-2:1996 clause 7.3.1. A zone without length takes the factor of the ground elsewhere,
+    which then has no effect.
 
-    Worked: 40 m over G = 0 and 10 m over G = 0.5 inside one zone is 0.1.
+    Example: 40 m over G = 0 and 10 m over G = 0.5 inside one zone give 0.1.
+
+    Args:
+        path_xy: Source, bend and receiver in plan, meters (P, 3, 2). A straight path has its bend
+            anywhere on it.
+        source_m: Height of the source above the ground (P,).
+        receiver_m: Height of the receiver above the ground (P,).
+        ground: The ground effect with its factors.
+
+    Returns:
+        The factors of the three zones, each (P,).
     """
     legs = np.hypot(*np.moveaxis(np.diff(path_xy, axis=1), -1, 0))
     bend, end = legs[:, 0], legs.sum(axis=1)
@@ -96,12 +105,24 @@ def table3_db(
     factor: tuple[np.ndarray | float, np.ndarray | float, np.ndarray | float],
     edition: Edition,
 ) -> np.ndarray:
-    """Return Agr (P, 8) by ISO 9613-2:1996 eq. (9) and Table 3, or by 2024's steep ground.
+    """Return the ground attenuation Agr by ISO 9613-2:1996 eq. (9) and Table 3.
 
-    `source_m`, `receiver_m` heights above the ground, `plan_m` the distance in plan, each (P,);
-    `factor` are those of the source's, middle and receiver's ground.
+    With the 2024 edition, it is corrected for steep ground.
 
-    Worked: over hard ground within 30 heights it is -1.5 - 1.5 = -3 dB in every band.
+    >>> from geo.propagation.edition import ISO_1996
+    >>> one, hard = np.ones(1), (np.zeros(1),) * 3
+    >>> table3_db(one, one, 10 * one, hard, ISO_1996).round(2).tolist()
+    [[-3.0, -3.0, -3.0, -3.0, -3.0, -3.0, -3.0, -3.0]]
+
+    Args:
+        source_m: Height of the source above the ground (P,).
+        receiver_m: Height of the receiver above the ground (P,).
+        plan_m: Distance in plan (P,).
+        factor: The ground factors of source, middle and receiver zone, each (P,).
+        edition: The edition of the standard.
+
+    Returns:
+        Agr in dB (P, 8).
     """
     source, middle, receiver = factor
     together = end_zone_db(source_m, plan_m, source) + end_zone_db(receiver_m, plan_m, receiver)
@@ -112,9 +133,17 @@ def table3_db(
 
 
 def end_zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float) -> np.ndarray:
-    """Return As or Ar (P, 8), Table 3.
+    """Return As or Ar of Table 3.
 
-    Worked: G = 1, 1 m high, 194.16 m away, 1 kHz: -1.5 + 3.49 = 1.99 dB.
+    Example: G = 1, 1 m high, 194.16 m away, at 1 kHz: -1.5 + 3.49 = 1.99 dB.
+
+    Args:
+        height_m: Height of the source or receiver above the ground (P,).
+        plan_m: Distance in plan (P,).
+        factor: The ground factor of the zone (P,).
+
+    Returns:
+        The attenuation in dB (P, 8).
     """
     flat, near, near_fall, peak_m, length_m, far, far_fall, square = A_DASH
     squared = height_m**2
@@ -136,9 +165,18 @@ def end_zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | f
 def middle_zone_db(
     heights_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float
 ) -> np.ndarray:
-    """Return Am (P, 8), Table 3; `heights_m` is the sum of both heights.
+    """Return Am of Table 3.
 
-    Worked: hard ground, 5 m, 194.16 m: -3 (1 - 150 / 194.16) = -0.68 dB.
+    >>> middle_zone_db(np.array([5.0]), np.array([194.16]), np.zeros(1)).round(2)[0, :2].tolist()
+    [-0.68, -0.68]
+
+    Args:
+        heights_m: The sum of the heights of source and receiver (P,).
+        plan_m: Distance in plan (P,).
+        factor: The ground factor of the middle zone (P,).
+
+    Returns:
+        The attenuation in dB (P, 8).
     """
     share = np.maximum(1 - ZONE_HEIGHTS * heights_m / np.maximum(plan_m, 1e-9), 0)
     level = np.empty((len(plan_m), 8))
@@ -150,9 +188,19 @@ def middle_zone_db(
 def correct_steep_ground_db(
     ground_db: np.ndarray, source_m: np.ndarray, receiver_m: np.ndarray, plan_m: np.ndarray
 ) -> np.ndarray:
-    """Return Agr (P, 8) of ISO 9613-2:2024 7.3.1 from that of Table 3.
+    """Return Agr of ISO 9613-2:2024 clause 7.3.1 from that of Table 3.
 
-    Worked: heights 30 and 10 m, 25 m apart: Kgeo = 1025 / 2225 = 0.4607, and -3 becomes -1.64 dB.
+    Example: heights 30 and 10 m, 25 m apart: Kgeo = 1025 / 2225 = 0.4607, and -3 dB becomes -1.64
+        dB.
+
+    Args:
+        ground_db: Agr by Table 3 (P, 8).
+        source_m: Height of the source above the ground (P,).
+        receiver_m: Height of the receiver above the ground (P,).
+        plan_m: Distance in plan (P,).
+
+    Returns:
+        The corrected Agr in dB (P, 8).
     """
     geometry = _direct_to_mirrored(source_m, receiver_m, plan_m)
     return np.asarray(-10 * np.log10(1 + (10 ** (-0.1 * ground_db) - 1) * geometry[:, None]))
@@ -161,16 +209,28 @@ def correct_steep_ground_db(
 def mean_height_db(mean_height_m: np.ndarray, distance_m: np.ndarray) -> np.ndarray:
     """Return Agr (P,) by ISO 9613-2:1996 eq. (10), never below 0.
 
-    Worked: 2 m over 100 m: 4.8 - 0.04 x 20 = 4.0 dB.
+    >>> mean_height_db(np.array([2.0]), np.array([100.0])).round(2).tolist()
+    [4.0]
     """
     steep = 2 * mean_height_m / distance_m * (17 + 300 / distance_m)
     return np.asarray(np.maximum(4.8 - steep, 0))
 
 
 def solid_angle_db(source_m: np.ndarray, receiver_m: np.ndarray, plan_m: np.ndarray) -> np.ndarray:
-    """Return DOmega (P,), ISO 9613-2:1996 eq. (11), the partner of eq. (10).
+    """Return DOmega by ISO 9613-2:1996 eq. (11), the partner of eq. (10).
 
-    Worked: near the ground and far off it is 10 lg 2 = 3.01 dB.
+    Near the ground and far away it is 10 lg 2.
+
+    >>> solid_angle_db(np.ones(1), np.ones(1), np.array([1000.0])).round(2).tolist()
+    [3.01]
+
+    Args:
+        source_m: Height of the source above the ground (P,).
+        receiver_m: Height of the receiver above the ground (P,).
+        plan_m: Distance in plan (P,).
+
+    Returns:
+        DOmega in dB (P,).
     """
     return np.asarray(10 * np.log10(1 + _direct_to_mirrored(source_m, receiver_m, plan_m)))
 

@@ -1,10 +1,10 @@
-"""Band levels from sources to receivers: every path of ISO 9613-2 put together.
+"""Attenuation from sources to receivers: all paths of ISO 9613-2 combined.
 
-MODEL LIMITS. Reflections are of the first order, only at walls within `paths.REFLECTOR_REACH_M`
-(50 m) of source or receiver, and only the `paths.REFLECTIONS_MOST` (3) with the shortest way, ties
-by the order of walls: so a bound holds whatever stands around (`upper_dba`). They are screened over
-the top, never round the sides. Downwind, Cmet = 0; no foliage, industrial sites or housing of
-Annex A.
+Limits of the model: only first-order reflections, only at walls within `paths.REFLECTOR_REACH_M`
+(50 m) of source or receiver, and only the `paths.MAX_REFLECTIONS` (3) shortest ones, ties in the
+order of the walls; so an upper bound holds whatever stands around (`upper_level_dba`). Reflections
+are screened over the top, never around the sides. Downwind, Cmet = 0; the foliage, industrial sites
+and housing of Annex A are not modeled.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -45,15 +45,26 @@ def attenuation_db(
     *,
     screen: tuple[np.ndarray, float] | None = None,
 ) -> np.ndarray:
-    """Return what is lost on the way, (P, 8): level = sound power level - this, per band.
+    """Return the attenuation of each pair: level = sound power level - attenuation, per band.
 
-    `source` and `receiver` (P, 3) have z above the ground; `air` (8,) is in dB per meter. All
-    contributions are summed by energy. `screen` is a closed wall round each source: (plan distance
-    from the source (P,), height above the source's ground); every path loses at least what that
-    wall alone takes, and none leads round it. A solid that holds source or receiver below its roof
-    is left out for that pair: see `is_enclosed`. Never NaN or infinite.
+    All contributions are summed by energy. A solid that holds source or receiver below its roof is
+    left out for that pair (see `is_enclosed`). The result is never NaN or infinite.
 
-    Worked: 100 m over hard ground, no air: 20 lg 100 + 11 - 3 = 48 dB in every band.
+    Example: 100 m over hard ground without air absorption: 20 lg 100 + 11 - 3 = 48 dB in every
+        band.
+
+    Args:
+        source: x, y and height above the ground, meters (P, 3).
+        receiver: The same for the receivers (P, 3).
+        scene: Buildings, barriers, terrain and ground.
+        air: Air absorption in dB per meter (8,).
+        edition: The edition of the standard.
+        screen: A closed wall around each source, as the plan distance from the source (P,) and the
+            height above the source's ground. Every path loses at least what this wall alone takes,
+            and no path leads around it. None: no wall.
+
+    Returns:
+        The attenuation in dB (P, 8).
     """
     count = len(source)
     lost = np.empty((count, 8))
@@ -189,11 +200,21 @@ def wall_attenuation_db(
     edition: Edition,
     screen: tuple[np.ndarray, float],
 ) -> np.ndarray:
-    """Return what a wall all round each source takes (P, 8), were nothing else in the way.
+    """Return what a closed wall around each source takes if nothing else is in the way.
 
-    Arguments as those of `attenuation_db`. Worked: a 3 m wall 3 m from a source 1.5 m high, the
-    receiver 60 m off and as high: z = 0.37 m, so 10 lg(3 + 20 / 0.34 x 0.37 x 0.94) = 13.7 dB at
-    1 kHz.
+    Example: a 3 m wall 3 m from a source 1.5 m high, the receiver 60 m away at the same height: z =
+        0.37
+    m, so 10 lg(3 + 20 / 0.34 x 0.37 x 0.94) = 13.7 dB at 1 kHz.
+
+    Args:
+        source: x, y and height above the ground, meters (P, 3).
+        receiver: The same for the receivers (P, 3).
+        scene: Buildings, barriers, terrain and ground.
+        edition: The edition of the standard.
+        screen: The wall, as in `attenuation_db`.
+
+    Returns:
+        The attenuation in dB (P, 8).
     """
     height_m = np.stack(
         [ground_height_m(one[:, :2], scene) + one[:, 2] for one in (source, receiver)]
@@ -265,14 +286,29 @@ def upper_level_dba(
     reflecting: bool,
     least_absorption: float = 0.0,
 ) -> np.ndarray:
-    """Return a level (N,) in dB(A) that no pair at least `distance_m` (N,) apart in plan exceeds.
+    """Return a level that no pair at least so far apart exceeds.
 
-    `power_db` (8,) is the sound power level per band, not weighted. Nothing stands between, the
-    ground is the hardest that `ground` has, and with `reflecting` the most reflections there can be
-    come back from walls that absorb no less than `least_absorption`. Holds over any terrain, since
-    that only makes the way longer. Falls with distance, in steps of 0.3 %.
+    Nothing stands between, the ground is the hardest that `ground` has, and with `reflecting` as
+    many reflections as possible come back from walls. The bound holds over any terrain, which only
+    makes the path longer. It falls with distance, in steps of 0.3 %.
 
-    Worked: 94 dB at 1 kHz, hard ground, no air, 100 m: 94 - 48 = 46 dB(A), and up to 0.03 more.
+    Example: 94 dB at 1 kHz, hard ground, no air absorption, 100 m: 94 - 48 = 46 dB(A), and up to
+        0.03
+    more.
+
+    Args:
+        distance_m: Least distance in plan (N,).
+        power_db: Sound power level per band, not weighted (8,).
+        source_m: Height of the source above the ground.
+        receiver_m: Height of the receiver above the ground.
+        ground: The ground effect.
+        air: Air absorption in dB per meter (8,).
+        edition: The edition of the standard.
+        reflecting: Whether there may be walls that reflect.
+        least_absorption: The least absorption of any wall.
+
+    Returns:
+        The level in dB(A) (N,).
     """
     level, place = _bands_at_distance(
         distance_m, power_db, source_m, receiver_m, ground, air, edition, screened=False
@@ -294,12 +330,27 @@ def upper_screened_db(
     *,
     least_absorption: float = 0.0,
 ) -> np.ndarray:
-    """Return band levels (N, 8) that no pair behind a screen exceeds, less what that screen takes.
+    """Return band levels that no pair behind a wall exceeds, before the wall's own attenuation.
 
-    As `upper_dba`, for sources with a wall all round: of every path, over the top, round two sides
-    and back from walls, no more arrives than this less `screen_db` by band.
+    For sources with a closed wall around them: over all paths (over the top, around two sides, back
+    from walls), no more arrives than this minus `wall_attenuation_db`, band by band.
 
-    Worked: 94 dB at 1 kHz, hard ground, no air, 100 m, walls that keep all: 46 + 10 lg 3 = 50.8 dB.
+    Example: 94 dB at 1 kHz, hard ground, no air absorption, 100 m, walls that reflect everything:
+        46 + 10
+    lg 3 = 50.8 dB.
+
+    Args:
+        distance_m: Least distance in plan (N,).
+        power_db: Sound power level per band, not weighted (8,).
+        source_m: Height of the source above the ground.
+        receiver_m: Height of the receiver above the ground.
+        ground: The ground effect.
+        air: Air absorption in dB per meter (8,).
+        edition: The edition of the standard.
+        least_absorption: The least absorption of any wall.
+
+    Returns:
+        The band levels in dB (N, 8).
     """
     level, place = _bands_at_distance(
         distance_m, power_db, source_m, receiver_m, ground, air, edition, screened=True

@@ -1,19 +1,22 @@
-"""The ways sound takes: straight, over the top, round both sides, and back from walls.
+"""The paths of sound: straight, over the top, around both sides, and back from walls.
 
-ISO 9613-2:1996 7.4 and 7.5 with ISO/TR 17534-3:2015 5.2 to 5.8. A compiled kernel finds them, one
-pair after another; the pairs do not know of each other, so any division of them gives the same.
+ISO 9613-2:1996 clauses 7.4 and 7.5 with ISO/TR 17534-3:2015 clauses 5.2 to 5.8. A compiled kernel
+finds the paths of one pair after another. Pairs are independent, so any division of them gives the
+same result.
 
-- Over the top: a rubber band in the vertical plane through source and receiver, over every wall
-  that stands in it and over the ground between.
-- Round the sides: a rubber band in the plane that holds the straight line and a level line across
-  it, round the sections of the obstacles by that plane, and of every further one it then meets;
-  from within a courtyard, the shortest way out on that side. One that leads more than SIDE_REACH
-  times as far from the straight line as the band over the top does is neglected (TR 5.2), and there
-  is none where the ground itself rises above the straight line (TR 5.8).
-- Back from walls: first order only, over the top of what stands in either leg, never round sides.
+- Over the top: a rubber band in the vertical plane through source and receiver, over every wall in
+  it and over the ground between.
+- Around the sides: a rubber band in the plane of the straight line and a level line across it,
+  around the sections of the obstacles by that plane and of every further obstacle it meets; from
+  inside a courtyard, the shortest way out on that side. A side path is neglected if its detour is
+  more than SIDE_REACH times that over the top (TR 5.2), and there is none where the ground itself
+  rises above the straight line (TR 5.8).
+- Back from walls: first order only, over the top of what stands in either leg, never around sides.
 
-The pieces of the kernel are inlined: a call would count a reference to each of the scene's arrays,
-which two threads do at each other's expense (35 instead of 15 microseconds a pair).
+The pieces of the kernel are inlined: a call would count references to the scene's arrays, and two
+threads would slow each other down (35 instead of 15 microseconds per pair).
+
+The module is over 400 lines long; the noise engine is to be reworked and this module split.
 """
 
 from dataclasses import dataclass
@@ -50,12 +53,15 @@ BACK_COLUMNS = 12
 class Paths:
     """The paths of P pairs, lengths in meters; NaN where there is no such path.
 
-    `direct` (P, 13) by the columns TOP_Z to END: detour, first leg, length between first and last
-    edge, and last leg over the top; detour and length between edges round left and right; distance
-    in plan and in space; mean height of the ground; height of source and of receiver.
-    `back` (P, 3, 12) by the columns BACK_Z to FROM_WALL: the same over the top and along the folded
-    path, where it turns, the wall's smaller dimension as seen, the distances to it and from it.
-    `wall_owner` (P, 3) is whose wall it is, -1 none.
+    Attributes:
+        direct: By the columns TOP_Z to END (P, 13): over the top, the detour, first leg, length
+            between first and last edge, and last leg; around left and right, the detour and length
+            between edges; distance in plan and in space; mean height of the ground; heights of
+            source and receiver.
+        back: By the columns BACK_Z to FROM_WALL (P, 3, 12): the same over the top and along the
+            folded path, where it turns, the wall's smaller dimension as seen, and the distances to
+            and from the wall.
+        wall_owner: The owner of the wall (P, 3); -1 for none.
     """
 
     direct: np.ndarray
@@ -69,12 +75,19 @@ def find_paths(
     scene: Scene,
     screen: tuple[np.ndarray, float] | None = None,
 ) -> Paths:
-    """Return the paths between `source` and `receiver` (P, 3), z in meters above the ground.
+    """Find the paths between sources and receivers.
 
-    `screen` is the plan distance (P,) from the source and the height above the source's ground of
-    a wall all round the source: one more edge over the top.
+    Example: (0, 0, 1) to (20, 0, 1) past a 5 m wall halfway: z = 2 sqrt(100 + 16) - 20 = 1.54 m.
 
-    Worked: (0, 0, 1) to (20, 0, 1) past a 5 m wall half way: z = 2 sqrt(100 + 16) - 20 = 1.54 m.
+    Args:
+        source: x, y and height above the ground, meters (P, 3).
+        receiver: The same for the receivers (P, 3).
+        scene: Buildings, barriers, terrain and ground.
+        screen: A closed wall around each source, as the plan distance from the source (P,) and the
+            height above the source's ground: one more edge over the top. None: no wall.
+
+    Returns:
+        The paths of every pair.
     """
     count = len(source)
     away, height = (np.full(count, np.nan), 0.0) if screen is None else screen
@@ -92,7 +105,7 @@ def find_paths(
 
 
 def is_enclosed(points: np.ndarray, scene: Scene) -> np.ndarray:
-    """Say for each point (P, 3), z above the ground, whether it is inside a solid, below its roof.
+    """Return which points (P, 3), z above the ground, are inside a solid and below its roof.
 
     Such a solid neither screens nor reflects for pairs with that point.
     """

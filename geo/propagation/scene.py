@@ -1,7 +1,7 @@
-"""What stands between source and receiver: solids, free-standing barriers, the ground's shape.
+"""What stands between source and receiver: buildings, barriers and terrain.
 
-Coordinates are a market's metric frame. Heights of tops are above the datum of the terrain, which
-is 0 where there is none.
+Coordinates are in the market's metric CRS. Heights of tops are above the datum of the terrain,
+which is 0 where there is no terrain.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ HARD = PlanGround(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Terrain:
-    """Heights of the ground (rows, cols) at the middles of cells; `transform` as rasterio gives it.
+    """Ground heights (rows, cols) at the centers of cells; `transform` as in rasterio.
 
-    Between the middles the height is bilinear, beyond the outermost it goes on level. A height
-    that is not known (NaN) is taken from the known ones about it.
+    Between the centers the height is bilinear; beyond the outermost ones it stays level. An unknown
+    height (NaN) is taken from the known ones around it.
     """
 
     height_m: np.ndarray
@@ -35,13 +35,13 @@ class Terrain:
 
 
 class SceneIndex(NamedTuple):
-    """The scene as the path-finder reads it: plain arrays, in meters from `origin`.
+    """The scene as the path search reads it: plain arrays, in meters from `origin`.
 
-    A wall is one straight piece (W,) of an owner; owners are solids first (S of them), then
-    barriers. A solid lies to the left of its walls. `vertex_*` hold each owner's outer ring or
-    line, `vertex_from` (owners + 1) where it starts; `wall_from` likewise its walls. Cells are
-    squares, row by row; `cell_from` and `cell_wall` list the walls that touch each, `room_from`
-    and `room_solid` the solids that may cover it.
+    A wall is one straight segment (W,) of an owner. Owners are the S solids first, then the
+    barriers. A solid lies to the left of its walls. `vertex_*` hold the outer ring or line of each
+    owner, `vertex_from` (owners + 1) where it starts, and `wall_from` the same for its walls. Cells
+    are squares, row by row. `cell_from` and `cell_wall` list the walls that touch each cell,
+    `room_from` and `room_solid` the solids that may cover it.
     """
 
     origin: np.ndarray
@@ -65,10 +65,13 @@ class SceneIndex(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
-    """What `scene` builds: the index, the ground, and how much each owner's walls absorb.
+    """A built scene.
 
-    `absorption` is (owners, 8), 0 all is reflected and 1 nothing; `unknown_height` counts the
-    buildings left out because nobody knows how high they are.
+    Attributes:
+        index: The arrays that the path search reads.
+        ground: The ground effect.
+        absorption: What each owner's walls absorb (owners, 8), from 0 (reflects all) to 1.
+        unknown_height: The number of buildings left out because their height is unknown.
     """
 
     index: SceneIndex
@@ -89,16 +92,24 @@ def build_scene(
     barrier_absorption: np.ndarray | float = PLAN_ABSORPTION,
     step_m: float = STEP_M,
 ) -> Scene:
-    """Build a scene.
+    """Build a scene of buildings, barriers and terrain.
 
-    `solids` (S,) are polygons, which may have holes or several parts, with flat roofs `height_m`
-    (S,) above the ground at a point on each; NaN is not known, and such a building neither
-    screens nor reflects; `top_m` (S,) are the roofs above the datum, and then decide. `barriers`
-    (B,) are lines with z, the height of their upper edge above the datum. Absorption is one number,
-    (8,) by band, or (S, 8) or (B, 8). The ground's profile is sampled every `step_m`, which is all
-    that the path-finder sees of it.
+    Example: two buildings, one of unknown height, and a barrier make two owners.
 
-    Worked: two buildings, one of unknown height, and a barrier make two owners.
+    Args:
+        solids: Buildings as polygons, possibly with holes or several parts (S,).
+        height_m: Height of each flat roof above the ground at a point of the building (S,). NaN is
+            unknown: such a building neither screens nor reflects.
+        top_m: Height of the roofs above the datum (S,); replaces `height_m`.
+        barriers: Lines with z, the height of the upper edge above the datum (B,).
+        terrain: Ground heights; None for level ground at 0.
+        ground: The ground effect.
+        solid_absorption: One number, (8,) by band, or (S, 8).
+        barrier_absorption: One number, (8,) by band, or (B, 8).
+        step_m: Distance between the points at which the terrain profile is sampled.
+
+    Returns:
+        The scene.
     """
     shapes = np.empty(0, dtype=object) if solids is None else np.asarray(solids, dtype=object)
     given = next((one for one in (top_m, height_m) if one is not None), np.zeros(0))
@@ -129,9 +140,17 @@ def build_scene(
 
 
 def interpolate_height_m(values: np.ndarray, to_terrain: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    """Return the ground's height (N,) at `xy` (N, 2), meters from the origin.
+    """Return the bilinear height of the ground.
 
-    Worked: half way between middles of 2 and 4 m it is 3 m.
+    Example: halfway between centers of 2 and 4 m it is 3 m.
+
+    Args:
+        values: Heights at the centers of cells, meters (rows, cols).
+        to_terrain: The transform from meters to rows and columns.
+        xy: Places in meters from the origin (N, 2).
+
+    Returns:
+        The height in meters (N,).
     """
     if not values.size:
         return np.zeros(len(xy))
@@ -148,7 +167,7 @@ def interpolate_height_m(values: np.ndarray, to_terrain: np.ndarray, xy: np.ndar
 
 
 def ground_height_m(xy: np.ndarray, scene: Scene) -> np.ndarray:
-    """Return the ground's height (N,) at places (N, 2) of a scene; 0 without terrain."""
+    """Return the height of the ground (N,) at places (N, 2) of a scene; 0 without terrain."""
     return interpolate_height_m(
         scene.index.terrain, scene.index.to_terrain, xy - scene.index.origin
     )
