@@ -30,7 +30,7 @@ def test_every_parcel_is_accounted_for(published):
 
 def test_capacity_is_not_published_and_the_first_line_says_so(published):
     report = json.loads((published / "report.json").read_text("utf-8"))
-    assert "grid capacity is not published here" in report["first_lines"][0].lower()
+    assert "no grid capacity is published here" in report["first_lines"][0].lower()
     rows = pd.read_parquet(published / "ranked.parquet", columns=["load_headroom_kw", "gap_class"])
     assert rows["load_headroom_kw"].isna().all()
     assert set(rows["gap_class"]) == {"unknown"}
@@ -52,7 +52,7 @@ def test_what_the_plan_assumes_stands_on_the_rows_that_rest_on_it(published):
     rows = pd.read_parquet(published / "ranked.parquet", columns=columns)
     by_sign = rows[(rows["fuel_evidence"] == "sign of a main") & (rows["fuel"] == "natural_gas")]
     assert len(by_sign) > 100
-    assert by_sign["assumed"].str.contains("4 in polyethylene, high pressure").all()
+    assert by_sign["assumed"].str.contains("4-inch polyethylene, high pressure").all()
     assert by_sign["sentence"].str.contains("Assumed: ").all()
 
 

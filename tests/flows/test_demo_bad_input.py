@@ -11,7 +11,7 @@ from flows import cli
 from tests.built_in import read_sources
 from tests.flows import hamlet
 
-PARCELS = 800
+PARCELS = 1_100
 
 
 @pytest.fixture(scope="module")

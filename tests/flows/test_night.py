@@ -388,7 +388,7 @@ def test_against_a_real_server(town, tmp_path, prefect_server):
     artifacts = httpx.post(f"{prefect_server}/artifacts/filter", json={}).json()
     page = next(one["data"] for one in artifacts if one["key"] == "padfinder-hamlet")
     assert "## Stale sources" in page
-    assert "None: every source was pulled tonight." in page
+    assert "None; every source was pulled tonight." in page
     ranking = gpd.read_parquet(published(town) / "ranked.parquet")
     assert page.count("Mill Lane |") == min(20, len(ranking))
 
