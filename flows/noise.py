@@ -48,11 +48,22 @@ class StoredTown:
 def draw_site_noise(
     market: str, site: str, cell_m: float, out: Path | None, night: str | None
 ) -> tuple[Path, noise.NoisePicture]:
-    """Draw a site (an assessor id or an address) of the last published night; return the folder.
+    """Draw the noise around one site of a published night, as files for a map and a GIS.
 
-    `out` is var/noise/<market>/<site> if None. Raises typer.BadParameter for a site that is not in
-    the ranking or carries nothing, StoreError where nothing is published or where the store or
-    the plan is no longer what was published.
+    Args:
+        market: The market's name.
+        site: The assessor id or the address of the site.
+        cell_m: The cell size in meters.
+        out: The folder for the files; None for var/noise/<market>/<site>.
+        night: The night to draw; None for the last published one.
+
+    Returns:
+        The folder and the picture.
+
+    Raises:
+        typer.BadParameter: When the site is not in the ranking or carries nothing.
+        StoreError: When nothing is published, or the store or the plan is no longer what was
+            published.
     """
     workspace = settings.read_settings()
     known = declarations.load_market(market, workspace)

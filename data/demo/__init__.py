@@ -45,12 +45,17 @@ PRESSURE_CODES = {"low": "LP", "medium": "IP", "high": "HP"}
 
 
 def write_town(folder: Path, parcels: int = recipe.PARCELS, seed: int = recipe.SEED) -> None:
-    """Write the town of about `parcels` parcels into `folder`: the same bytes every time.
+    """Write the files of an invented town, always the same bytes for the same seed.
 
     Parcels come as a zipped shapefile in US survey feet, substations, leaks and plants as CSV with
     degrees in text, zoning, feeders, other capacity and receptors as GeoJSON, mains, water and
-    streets as GeoPackages, buildings as GeoParquet, ground and noise as GeoTIFF; coverages and
+    streets as GeoPackages, buildings as GeoParquet, ground and noise as GeoTIFF, and coverages and
     territories as GeoJSON.
+
+    Args:
+        folder: Where the files go.
+        parcels: About how many parcels the town has.
+        seed: The seed of everything random.
     """
     folder.mkdir(parents=True, exist_ok=True)
     streams = np.random.default_rng(seed).spawn(len(STAGES))

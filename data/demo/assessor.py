@@ -72,7 +72,17 @@ def write_tax_table(
     ways: gpd.GeoDataFrame,
     rng: np.random.Generator,
 ) -> gpd.GeoDataFrame:
-    """Return the parcel rows with the assessor's own columns and units, faults and all."""
+    """Return the parcel rows with the assessor's own columns and units, defects included.
+
+    Args:
+        lots: The town's lots, in the town's frame.
+        buildings: The buildings on them.
+        ways: The streets, the river and the railway between the lots.
+        rng: The source of random numbers.
+
+    Returns:
+        The rows of the assessor's table with their shapes.
+    """
     floor = buildings.area * buildings.storeys
     floor_m2 = floor.groupby(buildings.lot).sum().reindex(range(len(lots))).to_numpy()
     storeys = buildings.groupby("lot").storeys.max().reindex(range(len(lots))).to_numpy()

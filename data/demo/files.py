@@ -38,7 +38,13 @@ def place_shapes(shapes: Array, crs: str = recipe.CRS) -> gpd.GeoSeries:
 
 
 def write_shapefile_zip(table: gpd.GeoDataFrame, path: Path, name: str) -> None:
-    """Write `table` (already in its CRS) as a zipped shapefile called `name`."""
+    """Write a zipped shapefile.
+
+    Args:
+        table: The rows, already in the file's CRS.
+        path: The path of the zip file.
+        name: The name of the shapefile inside.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         pyogrio.write_dataframe(
             table,
@@ -54,7 +60,13 @@ def write_shapefile_zip(table: gpd.GeoDataFrame, path: Path, name: str) -> None:
 
 
 def write_geojson(table: pd.DataFrame, shapes: Array, path: Path) -> None:
-    """Write columns and shapes (town frame) as GeoJSON in degrees, to about a centimeter."""
+    """Write GeoJSON in degrees, to about a centimeter.
+
+    Args:
+        table: The columns (n rows).
+        shapes: The shapes (n,), in the town's frame.
+        path: The path of the file.
+    """
     degrees = place_shapes(shapes, DEGREES).to_numpy()
     geometry = shapely.to_geojson(shapely.set_precision(degrees, 1e-7, mode="pointwise"))
     features = [
@@ -76,7 +88,13 @@ def write_geopackage(layers: dict[str, gpd.GeoDataFrame], path: Path) -> None:
 
 
 def write_csv(table: pd.DataFrame, shapes: Array, path: Path) -> None:
-    """Write columns, and points (town frame) as longitude and latitude in text."""
+    """Write a CSV file with longitude and latitude as text.
+
+    Args:
+        table: The columns (n rows).
+        shapes: The points (n,), in the town's frame.
+        path: The path of the file.
+    """
     lon, lat = shapely.get_coordinates(place_shapes(shapes, DEGREES).to_numpy()).T
     table = table.assign(
         Longitude=[f"{value:.6f}" for value in lon], Latitude=[f"{value:.6f}" for value in lat]

@@ -16,10 +16,19 @@ Array = np.ndarray
 def lay_mains(
     streets: gpd.GeoDataFrame, layout: TownLayout, ground: TownGround, rng: np.random.Generator
 ) -> gpd.GeoDataFrame:
-    """Return the mains on record. Columns: diameter_in, pressure_class, material (NaN or None).
+    """Lay the gas mains that are on record.
 
-    A patch of streets is laid with one kind of main, and some of its streets with another. Streets
-    without a main are not there.
+    The streets of a patch have one kind of main, and some of its streets another. Streets without
+    a main have no row.
+
+    Args:
+        streets: The streets, in the town's frame.
+        layout: The town's layout.
+        ground: The town's ground, for its patches.
+        rng: The source of random numbers.
+
+    Returns:
+        The mains, with diameter_in, pressure_class and material (NaN or None where not known).
     """
     district = _served_as(streets, layout)
     middle, patch = split_into_patches(streets, recipe.PATCH_M)
@@ -71,7 +80,17 @@ def _served_as(streets: gpd.GeoDataFrame, layout: TownLayout) -> Array:
 def scatter_signs(
     streets: gpd.GeoDataFrame, pipes: gpd.GeoDataFrame, ground: TownGround, rng: np.random.Generator
 ) -> gpd.GeoDataFrame:
-    """Return leak reports and a few regulating stations, as points. Columns: sign, street, day."""
+    """Scatter leak reports and a few regulating stations along the streets.
+
+    Args:
+        streets: The streets, in the town's frame.
+        pipes: Every pipe, on record or not; a street over one has more signs.
+        ground: The town's ground, for the gas company's area.
+        rng: The source of random numbers.
+
+    Returns:
+        Points, with sign, street and day.
+    """
     lines = streets.geometry.to_numpy()
     middle = shapely.line_interpolate_point(lines, 0.5, normalized=True)
     tree = shapely.STRtree(pipes.geometry.to_numpy())

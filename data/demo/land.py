@@ -107,7 +107,16 @@ def draw_zoning(layout: TownLayout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 def draw_rights_of_way(
     layout: TownLayout, lots: gpd.GeoDataFrame, town: shapely.Geometry
 ) -> gpd.GeoDataFrame:
-    """Return the ground between the lots: streets, the river, the railway. Column: kind."""
+    """Draw the ground between the lots: streets, the river and the railway.
+
+    Args:
+        layout: The town's layout.
+        lots: The lots, in the town's frame.
+        town: The outline of the town.
+
+    Returns:
+        The shapes, with their kind.
+    """
     blocks = layout.blocks.loc[np.unique(lots.block)]
     water = layout.river.buffer(recipe.RIVER_M / 2).intersection(town)
     rail = layout.rail.buffer(recipe.RAIL_M / 2).intersection(town).difference(water)
@@ -138,7 +147,16 @@ def draw_flood_zone(layout: TownLayout, town: shapely.Geometry) -> shapely.Geome
 
 
 def draw_wetland(layout: TownLayout, town: shapely.Geometry, rng: np.random.Generator) -> Array:
-    """Return marshes: a few blotches along the river."""
+    """Draw a few marshes along the river.
+
+    Args:
+        layout: The town's layout.
+        town: The outline of the town.
+        rng: The source of random numbers.
+
+    Returns:
+        The marshes, in the town's frame.
+    """
     line = layout.river.intersection(town)
     count = max(2, round(9 * layout.frame.scale))
     middle = shapely.get_coordinates(

@@ -32,7 +32,17 @@ class TownFrame:
         return x * self.half_m[0], y * self.half_m[1]
 
     def box(self, west: float, east: float, south: float, north: float) -> shapely.Polygon:
-        """Return the box whose sides are given in shares of the town's half axes."""
+        """Return a box given in shares of the town's half axes.
+
+        Args:
+            west: Its western side, -1 to 1.
+            east: Its eastern side, -1 to 1.
+            south: Its southern side, -1 to 1.
+            north: Its northern side, -1 to 1.
+
+        Returns:
+            The box, in the town's frame.
+        """
         return shapely.box(*self.place(west, south), *self.place(east, north))
 
     def shares(self, points: Array) -> Array:
@@ -101,7 +111,16 @@ def lay_out_town(parcels: int, rng: np.random.Generator) -> TownLayout:
 
 
 def district_at(points: Array, town: TownFrame, rng: np.random.Generator) -> Array:
-    """Return the district of each point (n, 2): the first place that holds it, else suburb."""
+    """Return the district of each point: the first place that contains it, or else the suburb.
+
+    Args:
+        points: Points (n, 2), in the town's frame.
+        town: The town's frame.
+        rng: The source of random numbers, for the courts among the suburb.
+
+    Returns:
+        The district of each point (n,).
+    """
     x, y = town.shares(points).T
     found = np.where(rng.random(len(points)) < recipe.COURTS_SHARE, "courts", "suburb")
     found = found.astype(object)

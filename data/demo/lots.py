@@ -19,9 +19,15 @@ TRIES = 3
 
 
 def cut_lots(layout: TownLayout, parcels: int, rng: np.random.Generator) -> gpd.GeoDataFrame:
-    """Return about `parcels` lots, from the middle of the town outwards, with their addresses.
+    """Cut the town into lots, from its middle outward, with their addresses.
 
-    Columns: block, cell, district, place, number, street, front_x, front_y, geometry.
+    Args:
+        layout: The town's layout.
+        parcels: About how many lots.
+        rng: The source of random numbers.
+
+    Returns:
+        The lots, with block, cell, district, place, number, street, front_x and front_y.
     """
     blocks = layout.blocks
     lots = _subdivide(blocks, rng)
@@ -141,7 +147,16 @@ def assign_uses(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
 
 
 def cut_village(lots: gpd.GeoDataFrame, frame: TownFrame, rng: np.random.Generator) -> Array:
-    """Return the use codes with a shop below in place of some of the west village's houses."""
+    """Put a shop below some of the houses of the west village.
+
+    Args:
+        lots: The lots, with their use codes.
+        frame: The town's frame, for the village's place.
+        rng: The source of random numbers.
+
+    Returns:
+        The use codes of the lots.
+    """
     west, east, south, north = recipe.WEST_VILLAGE
     x, y = frame.shares(_xy(lots.geometry.to_numpy())).T
     there = (x > west) & (x < east) & (y > south) & (y < north)

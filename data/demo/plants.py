@@ -10,7 +10,16 @@ from data.demo.layout import TownFrame
 
 
 def place_plants(lots: gpd.GeoDataFrame, frame: TownFrame, ground: TownGround) -> np.ndarray:
-    """Return the point of each plant of the recipe (n,), in the town's own frame."""
+    """Place each plant of the recipe on a lot.
+
+    Args:
+        lots: The lots, in the town's frame.
+        frame: The town's frame.
+        ground: The town's ground.
+
+    Returns:
+        The point of each plant (n,), in the town's frame.
+    """
     return np.array([_point(plant, lots, frame, ground) for plant in recipe.PLANTS], dtype=object)
 
 

@@ -21,11 +21,20 @@ def lay_feeders(
     of_feeders: np.random.Generator,
     of_sections: np.random.Generator,
 ) -> gpd.GeoDataFrame:
-    """Return the sections of the feeders, a street each, in the area that is published.
+    """Lay the sections of the feeders, one per street, in the area that is published.
 
-    Columns: feeder_id, section_id, substation_id, load_mw (NaN: nothing is published). The
-    sections of a patch are of one feeder, which starts at the nearest substation; each says
-    nearly the same, but for the few that are wrong.
+    The sections of a patch belong to one feeder, which starts at the nearest substation. Each has
+    nearly the same load, except for the few that are wrong.
+
+    Args:
+        streets: The streets, in the town's frame.
+        layout: The town's layout.
+        ground: The town's ground, for its patches.
+        of_feeders: The source of random numbers for feeders.
+        of_sections: The source of random numbers for sections.
+
+    Returns:
+        The sections, with feeder_id, section_id, substation_id and load_mw (NaN: not published).
     """
     shapes = shapely.intersection(streets.geometry.to_numpy(), ground.hosting)
     there = shapely.length(shapes) > 8
@@ -64,10 +73,19 @@ def assign_hosting_kw(sections: gpd.GeoDataFrame, rng: np.random.Generator) -> A
 def make_cells(
     sections: gpd.GeoDataFrame, frame: TownFrame, ground: TownGround, rng: np.random.Generator
 ) -> gpd.GeoDataFrame:
-    """Return the squares of the planning study. Columns: cell_id, load_mva, queued_mva.
+    """Make the squares of the planning study.
 
-    Where feeders are published, some cells say about what the feeders in them say (their median,
-    by the power factor), and the others something else.
+    Where feeders are published, some cells state about what the feeders in them state (their
+    median, by the power factor), and others something else.
+
+    Args:
+        sections: The sections of the feeders.
+        frame: The town's frame.
+        ground: The town's ground.
+        rng: The source of random numbers.
+
+    Returns:
+        The squares, with cell_id, load_mva and queued_mva.
     """
     area = frame.box(*recipe.STUDY_AREA).intersection(ground.town)
     left, low, right, high = np.array(area.bounds) // recipe.CELL_M
@@ -123,11 +141,18 @@ def list_in_service() -> list[recipe.DemoSubstation]:
 
 
 def deal_shares(table: Weighed, count: int, rng: np.random.Generator) -> Array:
-    """Deal `count` values in the table's proportions, in any order: NaN for what is None.
+    """Deal values in the table's proportions, in random order.
 
-    Unlike draws, a deal holds the proportions in a small town too.
+    Unlike random draws, this keeps the proportions in a small town too. For example, of (1, 0, 0)
+    and (3, 5, 5), four values are one 0 and three 5.
 
-    Worked: of (1, 0, 0) and (3, 5, 5), four values are one 0 and three 5.
+    Args:
+        table: The values and their weights.
+        count: How many values to deal.
+        rng: The source of random numbers.
+
+    Returns:
+        The values (count,), NaN for None.
     """
     ends = np.cumsum([row[0] for row in table])
     at = (rng.permutation(count) + 0.5) / max(count, 1) * ends[-1]

@@ -33,15 +33,22 @@ def count_places(count: np.ndarray, generator: Generator) -> np.ndarray:
 
 
 def list_layouts(count: int, generator: Generator, plan: Plan) -> list[Block]:
-    """Return every layout of `count` machines and their gear in full columns, squarest first.
+    """List every layout of `count` machines and their gear in full columns, squarest first.
 
-    Machines stand with their long sides next to each other, a service aisle between and around
+    Machines stand with their long sides next to each other, with a service aisle between and around
     them. Rows stand face to face: the aisle at their electrical ends is as deep as the National
-    Electrical Code asks (110.26(A)(1)), and two rows share it; the others are service aisles.
-
-    Worked: 3 machines of 0.9144 by 1.524 m and a cabinet, 0.9144 m aisles and 1.2192 m at the
-    electrical ends, 2 by 2: 2 x 0.9144 + 3 x 0.9144 = 4.572 by
+    Electrical Code requires (110.26(A)(1)), and two rows share it; the others are service aisles.
+    For example, 3 machines of 0.9144 by 1.524 m and a cabinet, with aisles of 0.9144 m and
+    1.2192 m at the electrical ends, take 2 by 2 places: 2 x 0.9144 + 3 x 0.9144 = 4.572 m by
     2 x 1.524 + 2 x 0.9144 + 1.2192 = 6.096 m.
+
+    Args:
+        count: How many machines.
+        generator: The generator, for its body and its gear.
+        plan: The plan, for its aisles.
+
+    Returns:
+        The layouts; every place is taken by a machine or a cabinet.
     """
     found = []
     wanted = int(count_places(np.array(count), generator))
@@ -73,10 +80,19 @@ def _aisle_depth_m(row: np.ndarray, generator: Generator, plan: Plan) -> np.ndar
 def locate_machines(
     placed: pd.DataFrame, generator: Generator, plan: Plan
 ) -> tuple[np.ndarray, ...]:
-    """Return each machine's center: (placement, x, y), in placement order, row by row.
+    """Locate each machine of each placement.
 
-    Worked: one machine and its cabinet, 0.9144 m wide each and as far apart, side by side in a
-    block at (0, 0): the machine is at x = -0.9144.
+    For example, with one machine and its cabinet side by side in a block at (0, 0), each 0.9144 m
+    wide and 0.9144 m apart, the machine is at x = -0.9144.
+
+    Args:
+        placed: One row per placement: x, y, count, rows, columns, length_m, width_m and degrees.
+        generator: The generator, for its body.
+        plan: The plan, for its aisles.
+
+    Returns:
+        The placement of each machine, and its center's x and y in meters, in placement order and
+        row by row.
     """
     count = placed["count"].to_numpy()
     return _locate_places(placed, np.zeros_like(count), count, generator, plan)
@@ -106,7 +122,16 @@ def _locate_places(
 
 
 def draw_blocks(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple[np.ndarray, ...]:
-    """Return per placement its block (Polygon), its machines and its gear (MultiPolygons)."""
+    """Draw the block of each placement, its machines and its gear.
+
+    Args:
+        placed: One row per placement, as in `locate_machines`.
+        generator: The generator, for its body and its gear.
+        plan: The plan, for its aisles.
+
+    Returns:
+        Per placement, the block (Polygon), the machines and the gear (MultiPolygons).
+    """
     count = placed["count"].to_numpy()
     cabinets = count_places(count, generator) - count
     # A block may be larger than its machines need; the gear stands in its last places.

@@ -1,4 +1,4 @@
-"""What one machine gives on the day it must hold, and what it burns for that."""
+"""What one machine delivers on the day it is rated for, and the fuel it uses."""
 
 import numpy as np
 
@@ -9,11 +9,18 @@ BTU_PER_KWH = 3412.142
 
 
 def derated_power_kw(generator: Generator, altitude_m: np.ndarray, air_c: float) -> np.ndarray:
-    """Return what is left of the rated power in thin air and on a hot day (kW), at each altitude.
+    """Compute what is left of the rated power in thin air and on a hot day.
 
-    Never below nothing and never above the rating; NaN where the altitude is missing.
+    It is never below 0 and never above the rating. For example, at 500 m and 32 C:
+    200 x (1 - 347.6 x 0.000114829 - 7 x 0.0018) = 189.5 kW.
 
-    Worked: 500 m and 32 C: 200 x (1 - 347.6 x 0.000114829 - 7 x 0.0018) = 189.5 kW.
+    Args:
+        generator: The generator, for its rating and derating.
+        altitude_m: Altitudes (n,), meters above sea level.
+        air_c: The temperature of the air, degrees C.
+
+    Returns:
+        The power of one machine (n,) in kW, NaN where the altitude is missing.
     """
     loss = generator.derating
     thin = loss.share_per_m * np.maximum(np.asarray(altitude_m, float) - loss.to_altitude_m, 0.0)

@@ -14,11 +14,11 @@ HOURS_PER_DAY = 24
 
 @dataclass(frozen=True)
 class TankGroup:
-    """A row of like containers, side by side: a body, its distances, and what it feeds.
+    """A row of identical containers, side by side: its body, its distances and what it feeds.
 
-    `capacity` is what they hold together, in the fuel's unit of storage; `flow` what they give
-    for the plan's days, in the fuel's trade unit; `feeds` the machines that run on that.
-    `line_m` is None where the rule says nothing of lot lines.
+    `capacity` is what they hold together, in the fuel's unit of storage; `flow` is what they
+    deliver over the plan's days, in the fuel's trade unit; `feeds` is the number of machines that
+    run on that. `line_m` is None where the rule says nothing about lot lines.
     """
 
     count: int
@@ -35,14 +35,24 @@ class TankGroup:
 
 
 def list_tank_groups(fuel: Fuel, generator: Generator, plan: Plan) -> list[TankGroup]:
-    """Return every group of one size of container that feeds at least one machine, least first.
+    """List every group of one size of container that feeds at least one machine, smallest first.
 
-    Of groups that feed as many machines, the one that holds least, then of fewest containers.
-    Without a vaporiser a liquid gives no more than it boils off. Raises ConfigError where the plan
-    does not say how long the fuel should last, or by which rule it keeps its distance.
+    Of the groups that feed as many machines, it is the one that holds least, then the one of fewest
+    containers. Without a vaporizer, a liquid gives only what boils off. For example, 30,000 gal of
+    propane, 80 % usable, over 3 days are 333.3 gal/h: 14 machines at 22.6 gal/h, 50 ft from
+    buildings and lot lines.
 
-    Worked: 30 000 gal of propane, 80 % usable, over 3 days are 333.3 gal/h: 14 machines of
-    22.6 gal/h, 50 ft from buildings and lot lines.
+    Args:
+        fuel: The fuel, for its containers.
+        generator: The generator, for what it uses.
+        plan: The plan, for its days of storage and its separation rules.
+
+    Returns:
+        The groups.
+
+    Raises:
+        ConfigError: When the plan does not say how long the fuel should last, or by which rule it
+            keeps its distance.
     """
     rule, each = _separation_rule(fuel, plan), fuel_demand(generator, fuel)
     best: dict[int, TankGroup] = {}

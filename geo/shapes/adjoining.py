@@ -1,4 +1,4 @@
-"""Which shapes adjoin, directly or through others, and what they are together."""
+"""Which shapes adjoin, directly or through others, and their union."""
 
 import numpy as np
 import shapely
@@ -12,15 +12,21 @@ GRID_M = 0.001
 def group_adjoining(
     shapes: np.ndarray, near_m: float, same: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return for each shape the position of the first member of its group.
+    """Group shapes that adjoin, directly or through others.
 
-    `shapes` (n,) are geometries in one metric frame. Two are of one group where no more than
-    `near_m` lies between them, or where a chain of others joins them so; with `same` (n,), no
-    link of a chain is between two whose `same` differ. A missing or empty shape is alone.
+    Two shapes are in one group when no more than `near_m` lies between them, or when a chain of
+    others joins them in that way. A missing or empty shape is alone. For example, squares over x =
+    0..10, 30..40, 10..20 and 20.5..25 give 0, 1, 0, 0 within 1 m, and 0, 1, 0, 3 within 0.4 m. With
+    `same` of 1, 1, 2, 2 and 1 m they give 0, 1, 2, 2: the first is alone, and the fourth joins the
+    third.
 
-    Worked: of squares over x = 0..10, 30..40, 10..20 and 20.5..25, within 1 m the first, third and
-    fourth are one group: 0, 1, 0, 0. Within 0.4 m the fourth is alone: 0, 1, 0, 3. Where `same` is
-    1, 1, 2, 2, the first is alone, and the fourth's group begins at the third: 0, 1, 2, 2.
+    Args:
+        shapes: Geometries (n,), in one metric frame.
+        near_m: The largest gap between two shapes that adjoin.
+        same: Values (n,) that must be equal for two shapes to be linked; None: any may be.
+
+    Returns:
+        For each shape (n,), the position of the first member of its group.
     """
     first = np.arange(len(shapes))
     one, other = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=near_m)
@@ -39,13 +45,19 @@ def group_adjoining(
 
 
 def unite_adjoining(shapes: np.ndarray, group: np.ndarray, near_m: float) -> np.ndarray:
-    """Return the ground of each group of adjoining polygons: the shapes united, gaps closed.
+    """Unite the polygons of each group and close the gaps between them.
 
-    `group` (n,) is as `groups` returns it; the answer has one polygon for each different value in
-    it, in rising order. A gap up to `near_m` wide between two of them is no line of the united
-    lot, which a setback would keep from. Corners are on a grid of 1 mm.
+    A gap of up to `near_m` between two of them is not a line of the united lot, so no setback
+    applies there. Corners are on a grid of 1 mm. For example, squares over x = 0..10 and 10.04..20,
+    y = 0..10, become one polygon of 200 m2 within 0.05 m.
 
-    Worked: squares over x = 0..10 and 10.04..20, y = 0..10, are one of 200 m2 within 0.05 m.
+    Args:
+        shapes: Polygons (n,), in one metric frame.
+        group: The group of each (n,), as `group_adjoining` returns it.
+        near_m: The largest gap that is closed.
+
+    Returns:
+        One polygon for each different value of `group`, in rising order.
     """
     found, place = np.unique(group, return_inverse=True)
     united = unite_by_group(shapes, place, len(found))

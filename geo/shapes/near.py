@@ -1,4 +1,4 @@
-"""Nearest and within, for tables of shapes in one metric frame. Ties fall to the first row."""
+"""Nearest shapes and shapes within a distance, in one metric frame. Ties go to the first row."""
 
 import geopandas as gpd
 import numpy as np
@@ -7,13 +7,19 @@ import shapely
 
 
 def find_nearest(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> pd.DataFrame:
-    """Return for each shape its nearest other within `reach_m`.
+    """Find for each shape the nearest other shape within reach.
 
-    `shapes` and `others` are arrays of geometries in one metric frame. The answer has a row per
-    shape, in order: `other` (position, -1 where none is in reach) and `distance_m` (NaN there).
-    Where several are equally near, the first of them in `others` is taken.
+    Where several are equally near, the first of them in `others` is taken. For example, a point 3 m
+    east and 4 m north of another is 5 m away.
 
-    Worked: a point 3 m east and 4 m north of another is 5 m away.
+    Args:
+        shapes: Geometries (n,), in one metric frame.
+        others: Geometries (m,), in the same frame.
+        reach_m: The largest distance.
+
+    Returns:
+        One row per shape, in order: `other` (a position, -1 where none is in reach) and
+        `distance_m` (NaN there).
     """
     found = np.full(len(shapes), -1)
     distance = np.full(len(shapes), np.nan)
@@ -31,7 +37,16 @@ def find_nearest(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> pd.D
 def find_pairs_within(
     shapes: np.ndarray, others: np.ndarray, reach_m: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return every pair (shape, other) no more than `reach_m` apart, by shape, then by other."""
+    """Find every pair of shapes within a distance.
+
+    Args:
+        shapes: Geometries (n,), in one metric frame.
+        others: Geometries (m,), in the same frame.
+        reach_m: The largest distance.
+
+    Returns:
+        The positions of the shape and of the other of each pair, by shape, then by other.
+    """
     if not len(others) or not len(shapes):
         return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
     shape, other = shapely.STRtree(others).query(shapes, predicate="dwithin", distance=reach_m)
@@ -40,9 +55,15 @@ def find_pairs_within(
 
 
 def unite_by_group(shapes: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """Unite the shapes of each group; the answer has one geometry per group, empty where none.
+    """Unite the shapes of each group.
 
-    `group` gives each shape's group, 0 to `groups` - 1, in any order.
+    Args:
+        shapes: Geometries (n,).
+        group: The group of each (n,), 0 to `groups` - 1, in any order.
+        groups: How many groups there are.
+
+    Returns:
+        One geometry per group, empty where the group has no shape.
     """
     united = np.full(groups, shapely.GeometryCollection(), dtype=object)
     if len(shapes):
@@ -57,9 +78,15 @@ def unite_by_group(shapes: np.ndarray, group: np.ndarray, groups: int) -> np.nda
 def is_covered(
     shapes: np.ndarray, area: shapely.Geometry | None, reach_m: float | np.ndarray
 ) -> np.ndarray:
-    """Say for each shape whether everything within `reach_m` of it lies inside `area`.
+    """Check for each shape whether everything within reach of it lies inside an area.
 
-    An unknown area (None) covers nothing: absence there is never a fact.
+    Args:
+        shapes: Geometries (n,), in one metric frame.
+        area: The area, in the same frame; None where it is not known, which covers nothing.
+        reach_m: The distance around each shape.
+
+    Returns:
+        Whether each shape (n,) is covered.
     """
     if area is None:
         return np.zeros(len(shapes), dtype=bool)
@@ -70,9 +97,9 @@ def is_covered(
 
 
 def name_directions(from_points: np.ndarray, to_points: np.ndarray) -> np.ndarray:
-    """Name the direction from each point to its other, in eight winds.
+    """Name the direction from each point to its other, in eight compass points.
 
-    Worked: from (0, 0) to (1, 1) is `north-east`.
+    For example, from (0, 0) to (1, 1) is `north-east`.
     """
     winds = np.array(
         ["north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west"]

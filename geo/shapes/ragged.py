@@ -4,6 +4,10 @@ import numpy as np
 
 
 def positions_in_groups(times: np.ndarray) -> np.ndarray:
-    """Return 0, 1, ... for each of its times. Worked: 2 and 3 times are 0, 1, 0, 1, 2."""
+    """Return the positions 0, 1, ... within each group of the given sizes.
+
+    >>> positions_in_groups(np.array([2, 3])).tolist()
+    [0, 1, 0, 1, 2]
+    """
     start = np.repeat(np.cumsum(times) - times, times)
     return np.asarray(np.arange(len(start)) - start)

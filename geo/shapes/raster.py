@@ -1,4 +1,4 @@
-"""Values of a raster at or under shapes, in its own frame or another."""
+"""Values of a raster at points, in its own frame or another."""
 
 from functools import cache
 
@@ -11,24 +11,27 @@ from geo.model import Raster
 
 
 def sample_raster(raster: Raster, points: np.ndarray, crs: object) -> np.ndarray:
-    """Return the raster's value in the cell under each point; NaN outside it and on nodata.
+    """Return the raster's value in the cell under each point.
 
-    `points` (n,) are in `crs` (anything pyproj knows), x before y, and are moved into the
-    raster's own first: the grid itself is never resampled. A point that the raster's frame has
-    no place for is outside. The rows may run north or south, and the grid may be turned.
+    The points are moved into the raster's own frame; the grid itself is never resampled. A point
+    for which that frame has no place is outside. The rows may run north or south, and the grid may
+    be rotated. For example, a raster in degrees whose one cell covers longitude 9 to 10 and
+    latitude 0 to 1 gives its value at UTM zone 32's (500000, 55000), which is 9 E, 0.5 N.
 
-    Worked: a raster in degrees whose one cell covers longitude 9 to 10
-    and latitude 0 to 1 gives its value at UTM zone 32's (500000, 55000), which is 9 E, 0.5 N.
+    Args:
+        raster: The raster.
+        points: Points (n,) in `crs`, x before y.
+        crs: The frame of the points, as pyproj accepts it.
+
+    Returns:
+        The values (n,), NaN outside the raster and where it has no data.
     """
     across = _transformer(str(pyproj.CRS.from_user_input(crs)), raster.crs)
     return _cell_values(raster, *across.transform(*_xy(points)))
 
 
 def reproject_raster(raster: Raster, crs: object) -> Raster:
-    """Return the raster in another frame, resampled bilinearly; itself where it is there already.
-
-    Worked: a raster in the market's frame comes back as it is.
-    """
+    """Return the raster in another frame, resampled bilinearly; itself if it is there already."""
     own, wanted = (pyproj.CRS.from_user_input(one) for one in (raster.crs, crs))
     if own == wanted:
         return raster

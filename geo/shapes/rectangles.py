@@ -1,13 +1,14 @@
-"""Where a rectangle fits inside a shape: exact in translation, for given directions.
+"""Where a rectangle fits inside a shape: exact in position, for given directions.
 
-A rectangle turned along a direction fits with its center at c if and only if c lies in the shape
-and no edge of the shape crosses the rectangle: c is outside the Minkowski sum of each edge and the
-rectangle. That sum is a hexagon, so the rectangle fits where the shape is free of its edges'
+A rectangle in a given direction fits with its center at c if and only if c lies in the shape and no
+edge of the shape crosses the rectangle: c is outside the Minkowski sum of each edge and the
+rectangle. That sum is a hexagon, so the rectangle fits wherever the shape is free of its edges'
 hexagons.
 
-Whether there is any such place (`first`) is asked for many sizes and turns of each shape, so a
-compiled search answers it: a cell of centers is dropped when one edge's hexagon covers it, or all
-of it lies outside the shape; found when the rectangle fits at its middle; and else halved.
+Whether there is any such place (`find_first_fit`) is asked for many sizes and directions of each
+shape, so a compiled search answers it. A cell of possible centers is dropped when one edge's
+hexagon covers it or all of it lies outside the shape, accepted when the rectangle fits at its
+middle, and halved otherwise. The search and its callers share compiled code and stay in one module.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +30,8 @@ DECIMALS = 3  # of a degree: 50 m long, that is 1 mm at the end
 def longest_edge_direction(shapes: np.ndarray) -> np.ndarray:
     """Return the direction of each shape's longest edge, in degrees from 0 to 90; 0 without edges.
 
-    Of edges equally long, the least. Worked: a 20 by 10 m rectangle turned by 30 degrees: 30.
+    Of edges equally long, it is the smallest. For example, a 20 by 10 m rectangle rotated by 30
+    degrees: 30.
     """
     of, length, angle = _edge_directions(shapes)
     order = np.lexsort((angle, -length.round(6), of))
@@ -42,13 +44,21 @@ def longest_edge_direction(shapes: np.ndarray) -> np.ndarray:
 def list_directions(
     shapes: np.ndarray, more: np.ndarray, more_of: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the directions in which a rectangle is tried in each shape: (shape, degrees).
+    """List the directions in which a rectangle is tried in each shape.
 
-    Those of the shape's own edges and of the shapes `more` (`more_of`: whose), those with the most
-    meters first; then every STEP_DEG from the shape's longest edge. In degrees from 0 to 90, as a
-    rectangle at right angles is another layout; equal to a thousandth, they count once.
+    These are the directions of the edges of the shape and of its further shapes, those with the
+    most meters first; then every STEP_DEG from the shape's longest edge. They run from 0 to 90
+    degrees, since a rectangle at right angles is another layout; directions equal to a thousandth
+    of a degree count once. For example, a 20 by 10 m rectangle rotated by 30 degrees: 30, then 35,
+    40, ... 85, 0, 5, ... 25.
 
-    Worked: a 20 by 10 m rectangle turned by 30 degrees: 30, then 35, 40, ... 85, 0, 5, ... 25.
+    Args:
+        shapes: Polygons (n,), in a metric frame.
+        more: Further shapes (m,) whose edges count.
+        more_of: The position of the shape (m,) to which each belongs.
+
+    Returns:
+        The shape's position and the direction in degrees, sorted by shape.
     """
     of, length, angle = _edge_directions(shapes)
     other, other_length, other_angle = _edge_directions(more)
@@ -94,9 +104,19 @@ def list_edges(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def make_rectangles(
     x: np.ndarray, y: np.ndarray, length: np.ndarray, width: np.ndarray, degrees: np.ndarray
 ) -> np.ndarray:
-    """Return rectangles about (x, y), their length turned counter-clockwise from east.
+    """Make rectangles around (x, y), their length rotated counterclockwise from east.
 
-    Worked: 4 by 2 m about (0, 0), turned by 90 degrees: from (-1, -2) to (1, 2).
+    For example, 4 by 2 m around (0, 0), rotated by 90 degrees: from (-1, -2) to (1, 2).
+
+    Args:
+        x: Eastings of the centers (n,), meters.
+        y: Northings of the centers (n,), meters.
+        length: Lengths (n,), meters.
+        width: Widths (n,), meters.
+        degrees: Directions of the lengths (n,).
+
+    Returns:
+        The polygons (n,).
     """
     angle = np.radians(degrees)
     corners = []
@@ -114,7 +134,16 @@ def make_rectangles(
 
 
 def rotate_shapes(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Move each shape's origin to (0, 0) and turn it clockwise by its degrees."""
+    """Move each shape's origin to (0, 0) and rotate it clockwise.
+
+    Args:
+        shapes: Geometries (n,).
+        origin: The points (n, 2) that become (0, 0).
+        degrees: The rotations (n,).
+
+    Returns:
+        The moved geometries (n,).
+    """
     xy, of = shapely.get_coordinates(shapes, return_index=True)
     angle = np.radians(degrees)[of]
     x, y = (xy - origin[of]).T
@@ -125,7 +154,16 @@ def rotate_shapes(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -
 
 
 def rotate_shapes_back(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Undo `turn`."""
+    """Undo `rotate_shapes`.
+
+    Args:
+        shapes: Geometries (n,), as `rotate_shapes` returns them.
+        origin: The points (n, 2) to which (0, 0) returns.
+        degrees: The rotations (n,) to undo.
+
+    Returns:
+        The geometries (n,) at their former place.
+    """
     zero = np.zeros_like(origin)
     level = rotate_shapes(shapes, zero, -degrees)
     xy, of = shapely.get_coordinates(level, return_index=True)
@@ -133,12 +171,18 @@ def rotate_shapes_back(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarr
 
 
 def possible_centers(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarray) -> np.ndarray:
-    """Return where the center of a rectangle may stand so that it lies inside its shape.
+    """Find where the center of a rectangle may be so that the rectangle lies inside its shape.
 
-    `shapes` are polygons already turned so that the rectangle's length lies along x. The answer is
-    an area per shape, empty where the rectangle does not fit. 1 mm is forgiven.
+    A tolerance of 1 mm is allowed. For example, in a 10 by 6 m rectangle, one of 4 by 2 m has its
+    center anywhere in 6 by 4 m.
 
-    Worked: in a 10 by 6 m rectangle, one of 4 by 2 m has its center anywhere in 6 by 4 m.
+    Args:
+        shapes: Polygons (n,), rotated so that the rectangle's length lies along x.
+        length_m: Lengths (n,).
+        width_m: Widths (n,).
+
+    Returns:
+        An area per shape (n,), empty where the rectangle does not fit.
     """
     room = ~shapely.is_empty(shapes)
     if not room.all():
@@ -183,10 +227,18 @@ def possible_centers_rotated(
     sizes_m: np.ndarray,
     center: np.ndarray,
 ) -> np.ndarray:
-    """Return `centers` of rectangles in their own turns: areas moved by `origin` and turned.
+    """Find the possible centers of rectangles in directions of their own.
 
-    A rectangle (length, width of `sizes_m`) lies along its degrees, or `across` them. One that
-    fits to a hair has no area to move in: its `center` is then all there is.
+    Args:
+        shapes: Polygons (n,), in a metric frame.
+        origin: The points (n, 2) around which the shapes are rotated.
+        degrees: The directions of the rectangles (n,).
+        across: Whether each rectangle's length lies at right angles to its direction (n,).
+        sizes_m: Lengths and widths (n, 2).
+        center: A center (n, 2) known to fit: a rectangle that only just fits leaves no area.
+
+    Returns:
+        An area per shape (n,), moved by `origin` and rotated.
     """
     long, wide = sizes_m.T
     area = possible_centers(
@@ -207,16 +259,23 @@ def find_first_fit(
     shape: np.ndarray,
     sizes_m: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the first turn in which each rectangle fits in its shape, and a place where it does.
+    """Find the first direction in which each rectangle fits in its shape, and a place for it.
 
-    Query i asks for a rectangle of `sizes_m[i]` (length, width) in `shapes[shape[i]]`, whose turns
-    are `degrees[turns_from[k]]` to before `turns_from[k + 1]`, k being its shape: its length lies
-    counter-clockwise from east by so much, then at right angles to that. The answer is the turn's
-    position in `degrees` (-1 where it fits in none), `across`, whether it is the one at right
-    angles, and the rectangle's center (n, 2), NaN where none. Where the ground is so cramped that
-    a search is broken off, it counts as not fitting. 1 mm is forgiven.
+    Where the ground is so intricate that a search is stopped early, the rectangle counts as not
+    fitting. A tolerance of 1 mm is allowed. For example, a 3 by 10 m rectangle fits in one of 10 by
+    3 m in the first direction, across, at its middle.
 
-    Worked: a 3 by 10 m rectangle, level, in one of 10 by 3 m: turn 0, across, at its middle.
+    Args:
+        shapes: Polygons (n,), in a metric frame.
+        turns_from: The directions of shape k are `degrees[turns_from[k]]` up to but not including
+            `degrees[turns_from[k + 1]]` (n + 1,).
+        degrees: Directions, counterclockwise from east; each is also tried at right angles.
+        shape: The shape of each query (q,).
+        sizes_m: The length and width of each query's rectangle (q, 2).
+
+    Returns:
+        For each query the position in `degrees` (-1 where it fits in none), `across`, whether it
+        is the one at right angles, and the rectangle's center (q, 2), NaN where none.
     """
     edge, edge_from, corner = _edges_from(shapes)
     taken, across = np.full(len(shape), -1), np.zeros(len(shape), dtype=bool)
@@ -241,16 +300,24 @@ def find_largest_fit(
     upper: np.ndarray,
     most_m2: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each shape the largest n of which some layout fits in some turn.
+    """Find for each shape the largest n of which some layout fits in some direction.
 
-    `layouts[n - 1]` holds the rectangles (k, 2), length and width, of which one must fit for n; a
-    layout of n + 1 holds one of n. The turns of shape i are `degrees[turns_from[i]]` to before
-    `turns_from[i + 1]`, each also at right angles. It is known that `held` fit and that no more
-    than `upper` do: only between them is anything tried, and no rectangle larger than `most_m2` of
-    its shape. The answer is n and `whole` (see
-    `first`): False where the search for one more was broken off. 1 mm is forgiven.
+    A layout of n + 1 contains one of n. A tolerance of 1 mm is allowed. For example, in a 10 by 3 m
+    rectangle, with (3, 3) for one, (6, 3) for two and (12, 3) for three: 2.
 
-    Worked: in a 10 by 3 m rectangle, of (3, 3) for one, (6, 3) for two and (12, 3) for three: 2.
+    Args:
+        shapes: Polygons (n,), in a metric frame.
+        turns_from: Where each shape's directions start, as in `find_first_fit`.
+        degrees: Directions, as in `find_first_fit`.
+        layouts: `layouts[n - 1]` holds the rectangles (k, 2), length and width, of which one must
+            fit for n.
+        held: The number known to fit in each shape (n,).
+        upper: The number known to bound it (n,); only numbers in between are tried.
+        most_m2: The area of each shape (n,) above which no rectangle is tried.
+
+    Returns:
+        The largest number (n,), and whether the search was complete (n,): False where the search
+        for one more was stopped early.
     """
     edge, edge_from, _ = _edges_from(shapes)
     found, whole = held.astype(np.int64), np.ones(len(shapes), dtype=bool)

@@ -1,7 +1,8 @@
 """Ground that is too steep to build on, from a grid of heights.
 
 Slope is Horn's (1981, Hill Shading and the Reflectance Map, Proceedings of the IEEE 69-1), as
-GDAL's gdaldem reckons it: the eight neighbors of a cell, those straight beside it counted twice.
+GDAL's gdaldem computes it: the eight neighbors of a cell, with those straight beside it counted
+twice.
 """
 
 from itertools import pairwise
@@ -24,16 +25,21 @@ SIDE_PIECES = 32
 def find_steep_ground(
     raster: Raster, slope_most: float, crs: object
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ground steeper than `slope_most`, and the ground whose slope is not known.
+    """Find the ground that is too steep, and the ground whose slope is not known.
 
-    `slope_most` is rise over run: 0.15 is 15 %. Heights are in the raster's unit, meters where it
-    has none (the store hands them over in the layer's, which is meters); `crs` is a metric frame.
-    A grid in another frame is first resampled into it, bilinearly. Both answers are arrays of
-    polygons in `crs` along the cells' edges, none of them overlapping; the second is of cells
-    that have no height or a neighbor without one, inside the grid's own outline. Beyond the
-    outermost cells the ground is taken to go on as it came.
+    A grid in another frame is first resampled, bilinearly. Beyond the outermost cells the ground is
+    assumed to go on at the same slope. For example, ground that rises 1 m in 10 m to the east has a
+    slope of 0.1 everywhere.
 
-    Worked: ground that rises 1 m in 10 m east and nothing north has a slope of 0.1 everywhere.
+    Args:
+        raster: Heights in the raster's unit, meters where it has none.
+        slope_most: The steepest slope that is allowed, rise over run: 0.15 is 15 %.
+        crs: The metric frame of the result.
+
+    Returns:
+        Two arrays of polygons in `crs` along the cells' edges, which do not overlap: the steeper
+        ground, and the cells inside the grid's outline that have no height or a neighbor without
+        one.
     """
     grid = reproject_raster(raster, crs)
     found = _classify_cells(grid, slope_most)
@@ -50,9 +56,9 @@ def find_steep_ground(
 
 
 def outline_raster(raster: Raster, crs: object) -> shapely.Polygon:
-    """Return the ground that the grid covers, in `crs`: what lies beyond, it says nothing of.
+    """Return the ground that the grid covers, in `crs`; it says nothing about what lies beyond.
 
-    Worked: 3 by 2 cells of 10 m cover 600 m2.
+    For example, 3 by 2 cells of 10 m cover 600 m2.
     """
     height, width = raster.values.shape
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height), (0, 0)], dtype=float)
@@ -71,7 +77,7 @@ def outline_raster(raster: Raster, crs: object) -> shapely.Polygon:
 def compute_slope(raster: Raster) -> np.ndarray:
     """Return the slope of each cell, rise over run; NaN where it or a neighbor has no height.
 
-    The raster's frame is metric. Worked: on the plane z = 0.06 x + 0.08 y it is 0.1.
+    The raster's frame is metric. For example, on the plane z = 0.06 x + 0.08 y it is 0.1.
     """
     values = np.where(np.isfinite(raster.values), raster.values, np.nan)
     values = convert_units(values, raster.unit or "m", "m")

@@ -1,6 +1,7 @@
-"""How loud n running machines are where somebody hears them, and what may be heard there.
+"""How loud the running machines are at each receptor, and what the limits there are.
 
-`sound` says what one machine gives off and what stands in its way, `rules` what may be heard,
-`hearers` by whom and where, `spots` where on a parcel it would be quiet, `judge` how loud it is.
-The propagation itself is ISO 9613-2, in `geo.propagation`.
+`sound` describes what one machine emits and what stands in its way, `rules` the limits,
+`hearers` the receptors and where the level is measured, `spots` the quiet places on a parcel, and
+`judge` the level and the margin of a placement. The propagation itself is ISO 9613-2, in
+`geo.propagation`.
 """

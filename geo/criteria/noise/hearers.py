@@ -1,4 +1,4 @@
-"""Who hears each site, what each of them may hear, and where that is measured."""
+"""The receptors in reach of each site, their limits, and the points where levels are measured."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,23 +23,23 @@ RECEPTOR_COLUMNS = (
 
 @dataclass(frozen=True)
 class ReceptorPairs:
-    """Who hears each site: pairs of a site and a row of `who`.
+    """The receptors in reach of each site: pairs of a site and a row of `who`.
 
-    `who` has a row per receptor and limit that protects it (columns WHO_COLUMNS): its shape, name
-    and class, the limit, whether it is the rule's, and where it is measured: `height_m` above the
-    ground, at least `beyond_m` outside the site's own line (below 0: so far before the facade).
-    `certain` is False for whoever counts at worst and not at best: a stand-in at the edge of the
-    receptor layer, since somebody may live just beyond it, or a limit that rests on an ambient
-    level that nobody knows.
+    `who` has one row per receptor and limit that protects it (columns RECEPTOR_COLUMNS): the shape,
+    the name and the class of the receptor, the limit, whether it is the market rule's, and where it
+    is measured: `height_m` above the ground, at least `beyond_m` outside the site's own lot line
+    (below 0: that far in front of the facade). `certain` is False for a row that counts only in the
+    worst case: a stand-in at the edge of the receptor layer, since people may live just beyond it,
+    or a limit that rests on an ambient level that is not known.
 
-    Pairs are sorted by site, the plan's limit before the rule's, and by `bound_db`: how far one
-    machine anywhere on the site could at most be over the limit there, loudest first; `away_m` is
-    the least distance between the two.
+    Pairs are sorted by site, with the plan's limit before the rule's, and then by `bound_db`, the
+    most by which one machine anywhere on the site could exceed the limit there, loudest first.
+    `away_m` is the least distance between site and receptor.
 
     `own_limit_dba` is the limit at homes on the site itself. Per site: `own_at_m` is the distance
-    the plan assumes to those whose place is not known (NaN: none), `own_unknown` marks those
-    neither placed nor assumed, `ambient_assumed` sites with a limit on an ambient level that the
-    plan assumes, `line` is the site's own shape, and `evidence` says how its neighbors are known.
+    that the plan assumes for homes of unknown place (NaN: none), `own_unknown` marks homes that are
+    neither placed nor assumed, `ambient_assumed` marks sites with a limit that rests on an assumed
+    ambient level, `line` is the site's own shape, and `evidence` says how its neighbors are known.
     """
 
     who: pd.DataFrame
@@ -65,18 +65,27 @@ class ReceptorPairs:
         return {name: self.who[name].to_numpy() for name in RECEPTOR_COLUMNS}
 
     def surely(self) -> "ReceptorPairs":
-        """Return those who hear for certain alone."""
+        """Return only the pairs that are certain."""
         kept = self.column("certain")
         pairs = ("site", "row", "away_m", "bound_db")
         return replace(self, **{name: getattr(self, name)[kept] for name in pairs})
 
 
 def search_reach_m(limit: Limit, rule: NoiseRule | None, sound: NoiseSource, plan: Plan) -> float:
-    """Return how far from a site those are looked at whom a limit protects.
+    """Return how far from a site the receptors of a limit are searched.
 
-    As far as the plan's cap of machines could reach it, and the meters by which the rule measures
-    nearer or farther than where they are; whom the plan's own limit protects, no less far than is
-    reported.
+    It is the distance at which the plan's cap of machines could still reach the limit, plus the
+    distance by which the rule moves the measuring point. For the plan's own limit it is at least
+    the distance that the plan reports.
+
+    Args:
+        limit: The limit that protects the receptors.
+        rule: The market's noise rule, or None.
+        sound: The sound of one machine and its surroundings.
+        plan: The plan, for its cap of machines, its ambient floor and its reporting distance.
+
+    Returns:
+        The distance in meters.
     """
     lowest = limit.lowest_dba(plan.noise.ambient_floor_dba)
     reach = noise_reach_m(sound, lowest, max(plan.cap - plan.spares, 1))
@@ -94,10 +103,24 @@ def find_receptors(
     market: Market,
     plan: Plan,
 ) -> ReceptorPairs:
-    """Return who could hear each site above some limit: receptors, own homes, the layer's edge.
+    """Find everyone who could hear each site above some limit.
 
-    A receptor is looked at wherever the plan's cap of machines could reach its limit, behind
-    whatever screens: with screening the nearest is not always the worst.
+    These are the receptors of the layer, the homes on the site itself, and stand-ins for people who
+    may live beyond the edge of the layer. A receptor is included wherever the plan's cap of
+    machines could reach its limit, whatever stands between: with screening, the nearest is not
+    always the worst.
+
+    Args:
+        sites: One row per site, in the market's metric frame.
+        layers: The market's layers by name: receptors and buildings are read.
+        coverage: The area that each layer covers, by name; None where that is not known.
+        ambient: The ambient level in dB(A), or None.
+        sound: The sound of one machine and its surroundings.
+        market: The market, for its noise rule.
+        plan: The plan, for its own limit and its assumptions.
+
+    Returns:
+        The pairs of site and receptor.
     """
     shapes = geometry_array(sites)
     limits = rules.list_limits(market, plan)

@@ -1,7 +1,7 @@
-"""The level of a placement at whoever governs it: ISO 9613-2 in full wherever it could matter.
+"""The level of a placement at the receptor that governs it, by the full ISO 9613-2 model.
 
-Work is spared only by upper bounds: who could not be the worst heard, were nothing in the way, is
-not looked at in full. Every level that is printed, or that decides, comes from the full model.
+Only upper bounds save work: a receptor that could not be the worst even with nothing in the way is
+skipped. Every level that is printed, or that decides, comes from the full model.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ MAX_RAYS = 400_000  # machines times receivers in one go, so that memory stays s
 
 @dataclass(frozen=True)
 class _Case:
-    """Placements and who hears them."""
+    """The placements and the receptors in reach of them."""
 
     placed: pd.DataFrame
     heard: ReceptorPairs
@@ -54,16 +54,16 @@ class _Case:
 
     @cached_property
     def louder_db(self) -> np.ndarray:
-        """What each unit's running machines are over one by energy; -inf where none runs."""
+        """By how much a unit's machines exceed one by energy, in dB; -inf where none runs."""
         with np.errstate(divide="ignore"):
             return np.asarray(10 * np.log10(np.repeat(self.running, 2)))
 
 
 @dataclass
 class _WorstReceptors:
-    """The most that anybody is over so far, who, and how far off, by unit.
+    """The highest excess found so far, the receptor and its distance, by unit.
 
-    A unit is a placement and a kind of limit: 2 i the plan's, 2 i + 1 the rule's.
+    A unit is a placement and a kind of limit: 2 i for the plan's limit, 2 i + 1 for the rule's.
     """
 
     over: np.ndarray
@@ -73,7 +73,7 @@ class _WorstReceptors:
     def take(
         self, unit: np.ndarray, pair: np.ndarray, excess_db: np.ndarray, away: np.ndarray
     ) -> None:
-        """Note who is more over than anybody before; of equals, the first in the hearers' order."""
+        """Keep the receptor with the highest excess of each unit; of equals, the first pair."""
         order = np.lexsort((pair, -excess_db, unit))
         worst = order[np.unique(unit[order], return_index=True)[1]]
         at, excess = unit[worst], excess_db[worst]
@@ -83,7 +83,7 @@ class _WorstReceptors:
 
 
 class _Query(NamedTuple):
-    """Placements `of` (N,), where each is heard, `xy` (N, 2), and by whom: the hearer `pair`."""
+    """Placements `of` (N,), the points `xy` (N, 2) where each is measured, and the `pair`."""
 
     of: np.ndarray
     xy: np.ndarray
@@ -101,16 +101,26 @@ def judge_placements(
     *,
     thorough: bool = False,
 ) -> pd.DataFrame:
-    """Return for each placement its margin to the plan's limit and to the rule's, and who governs.
+    """Compute each placement's margin to the plan's limit and to the rule's, and who governs it.
 
-    `placed` has site, x, y, count (running machines), rows, columns, length_m, width_m, degrees.
-    Columns: margin_plan_db and margin_rule_db (inf: nobody), margin_db, the lower of them;
-    hearer (position in `heard`, NOBODY, or OWN for homes at the plan's distance), level_dba,
-    limit_dba, receptor_distance_m and floored there. With `give_up_db` only margin_db is whole, and
-    a placement over some limit by more than that is not looked at further: its margin_db is -inf.
-    `first` is a hearer of each placement's site (NOBODY: none) who is likely to govern: looked at
-    first, whoever is not spares most of the others. `thorough` spares nothing: the slow, long way
-    to the same answer.
+    Args:
+        placed: One row per placement: site, x, y, count (running machines), rows, columns,
+            length_m, width_m and degrees.
+        heard: The receptors in reach of each site.
+        sound: The sound of one machine and its surroundings.
+        generator: The generator.
+        plan: The plan.
+        give_up_db: Per placement, the excess (dB) beyond which it need not be computed further; its
+            margin_db is then -inf. When given, only margin_db is complete.
+        first: Per placement, a receptor pair that is likely to govern (NO_RECEPTOR: none). It is
+            computed first, since that spares most of the others.
+        thorough: Skip nothing: the slow way to the same answer.
+
+    Returns:
+        One row per placement: margin_plan_db and margin_rule_db (inf: no receptor), margin_db (the
+        lower of the two), hearer (a position in `heard`, NO_RECEPTOR, or OWN_DWELLING for homes at
+        the distance that the plan assumes), and level_dba, limit_dba, receptor_distance_m and
+        floored there.
     """
     case = _Case(placed, heard, sound, generator, plan)
     tally = _find_worst(case, give_up_db, first, thorough=thorough)
@@ -155,9 +165,19 @@ def meets_limits(
     plan: Plan,
     first: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Say for each placement whether it holds every limit: `judge`, but no more than that takes.
+    """Check whether each placement meets every limit, without computing more than that takes.
 
-    With it comes a hearer who is over their limit, NOBODY where nobody is.
+    Args:
+        placed: The placements, as in `judge_placements`.
+        heard: The receptors in reach of each site.
+        sound: The sound of one machine and its surroundings.
+        generator: The generator.
+        plan: The plan.
+        first: Per placement, the receptor pair to compute first (NO_RECEPTOR: none).
+
+    Returns:
+        Whether each placement meets every limit, and a receptor pair whose limit it exceeds
+        (NO_RECEPTOR where it exceeds none).
     """
     case = _Case(placed, heard, sound, generator, plan)
     tally = _find_worst(case, np.zeros(len(placed)), first, enough=True)
@@ -172,7 +192,7 @@ def meets_limits(
 
 
 def _is_distance_floored(case: _Case, hearer: np.ndarray) -> np.ndarray:
-    """Say where some running machine is nearer to its hearer than a point source may be."""
+    """Mark where a running machine is nearer to its receptor than a point source may be."""
     named = np.flatnonzero(hearer >= 0)
     pads, pair = case.placed.iloc[named], hearer[named]
     x, y, site = (pads[name].to_numpy() for name in ("x", "y", "site"))
@@ -193,7 +213,19 @@ def level_at_receptor(
     generator: Generator,
     plan: Plan,
 ) -> np.ndarray:
-    """Return each placement's level at one hearer of its own (its position in `heard`)."""
+    """Compute each placement's level at one given receptor.
+
+    Args:
+        placed: The placements, as in `judge_placements`.
+        hearer: Per placement, the receptor's position in `heard`.
+        heard: The receptors in reach of each site.
+        sound: The sound of one machine and its surroundings.
+        generator: The generator.
+        plan: The plan.
+
+    Returns:
+        The levels in dB(A), one per placement.
+    """
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
     at = receiver_points(x, y, hearer, site, heard)
     each = np.arange(len(placed))
@@ -204,13 +236,22 @@ def level_at_receptor(
 def receiver_points(
     x: np.ndarray, y: np.ndarray, pair: np.ndarray, site: np.ndarray, heard: ReceptorPairs
 ) -> np.ndarray:
-    """Return where the sound of a pad centered at (x, y) is measured for each hearer of `pair`.
+    """Find where the sound of a pad centered at (x, y) is measured for each receptor pair.
 
-    The nearest point of the receiving lot or facade; moved straight away from the pad until it is
-    as far outside the site's own line as the rule says, or as far before the facade. Who is on the
-    site itself hears it where they are.
+    It is the nearest point of the receiving lot or facade, moved straight away from the pad until
+    it is as far outside the site's own line as the rule says, or as far in front of the facade. A
+    receptor on the site itself stays where it is. For example, a lot line 10 m east of the pad, on
+    the site's own line, is measured 7.62 m beyond it: at 17.62 m.
 
-    Worked: a lot line 10 m east of the pad, on the site's line, measured 7.62 m beyond: 17.62 m.
+    Args:
+        x: Eastings of the pads' centers (N,), meters.
+        y: Northings of the pads' centers (N,), meters.
+        pair: Positions in `heard` (N,).
+        site: The sites' positions (N,).
+        heard: The receptors in reach of each site.
+
+    Returns:
+        The points (N, 2), meters.
     """
     center = shapely.points(x, y)
     shape = heard.column("shape", pair)
@@ -243,11 +284,12 @@ def _find_worst(
     enough: bool = False,
     thorough: bool = False,
 ) -> _WorstReceptors:
-    """Return the most that anybody is over each kind of limit of each placement, and who.
+    """Return the highest excess of each placement over each kind of limit, and the receptor.
 
-    Hearers are taken loudest bound first, a few of each placement at a time, until no other could
-    be worse; before them whoever is named to be the `first`. A placement is done once anybody is
-    over by more than its `give_up_db`; with `enough`, once anybody is over or nobody left could be.
+    Receptors are computed loudest bound first, a few of each placement at a time, until no other
+    could be worse; the receptor named `first` comes before them all. A placement is finished once
+    a receptor exceeds its limit by more than `give_up_db`; with `enough`, once any receptor
+    exceeds its limit or none that is left could.
     """
     heard, placed = case.heard, case.placed
     count = len(placed)
@@ -301,7 +343,7 @@ def _evaluate_pairs(
     *,
     thorough: bool = False,
 ) -> None:
-    """Take the level of each unit at a hearer into the tally, wherever it still could matter."""
+    """Compute each unit's level at a receptor, wherever it could still matter, and tally it."""
     of = unit // 2
     x, y, site = (case.placed[name].to_numpy()[of] for name in ("x", "y", "site"))
     half = np.hypot(*case.placed[["length_m", "width_m"]].to_numpy()[of].T) / 2
@@ -323,9 +365,9 @@ def _evaluate_pairs(
 
 
 def _levels_dba(case: _Case, asked: _Query, walled_dba: LevelOf = level_dba) -> np.ndarray:
-    """Return the level of each placement asked for, where it is heard.
+    """Return the level of each queried placement at its measuring point.
 
-    `walled_dba` is the level, or a bound of it, of one machine where a noise wall is round it.
+    `walled_dba` is the level of one machine, or a bound on it, where a noise wall surrounds it.
     """
     heard = case.heard
     level, height = np.empty(len(asked.of)), heard.column("height_m", asked.pair)
@@ -345,7 +387,7 @@ def _levels_dba(case: _Case, asked: _Query, walled_dba: LevelOf = level_dba) -> 
 def _add_machines(
     case: _Case, of: np.ndarray, at: np.ndarray, height_m: np.ndarray, one_dba: LevelOf
 ) -> np.ndarray:
-    """Return the level of placement `of[i]` at the point `at[i]`: every machine at its place."""
+    """Return the level of placement `of[i]` at the point `at[i]`, each machine at its place."""
     placed, sound = case.placed, case.sound
     size = case.running[of]
     last = np.cumsum(size)
@@ -370,9 +412,9 @@ def _add_machines(
 
 
 def _wall_distance_m(pad: pd.DataFrame, source: np.ndarray, receiver: np.ndarray) -> np.ndarray:
-    """Return how far from each source the straight way out crosses the wall round its pad.
+    """Return how far from each source the straight path crosses the wall around its pad.
 
-    Worked: a machine at the middle of a 4 by 4 m pad, the wall 1 m outside: 3 m.
+    For example, for a machine at the middle of a 4 by 4 m pad with the wall 1 m outside: 3 m.
     """
     angle = np.radians(pad["degrees"].to_numpy())
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -391,7 +433,7 @@ def _wall_distance_m(pad: pd.DataFrame, source: np.ndarray, receiver: np.ndarray
 def _level_at_assumed_distance(
     away_m: np.ndarray, running: np.ndarray, sound: NoiseSource, plan: Plan
 ) -> np.ndarray:
-    """Return the level at homes that the plan takes to be so far off, nothing in the way."""
+    """Return the level at homes at the assumed distance, with nothing in the way."""
     found = np.full(len(away_m), -np.inf)
     known = ~np.isnan(away_m) & (running > 0)
     if known.any():

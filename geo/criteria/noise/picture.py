@@ -1,4 +1,4 @@
-"""A picture of the noise round a site: the level in every cell, and the lines of equal level."""
+"""A picture of the noise around a site: the level in every cell, and lines of equal level."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -31,15 +31,23 @@ def compute_level_grid(
     indoors: np.ndarray,
     crs: str,
 ) -> Raster:
-    """Return the level in dB(A) at the middle of each cell round the machines, energy-summed.
+    """Compute the level in dB(A) at the middle of each cell around the machines, summed by energy.
 
-    `machines_xy` (M, 2) and the polygons `indoors` (S,) are in `crs`, meters; `heard` is one
-    machine's sound and what stands in its way. The grid is north up, reaches at least `reach_m`
-    beyond the machines, and its corners are whole cells of the frame, so that pictures of two
-    sites lie on one grid. NaN where a cell's middle is in one of `indoors`: no level is stated
-    there.
+    The grid is north up and reaches at least `reach_m` beyond the machines. Its corners are
+    multiples of the cell size, so that the pictures of two sites share one grid. For example, with
+    one machine at (2, 3) and cells of 5 m, a reach of 10 m covers x and y from -10 to 15.
 
-    Worked: with one machine at (2, 3) and cells of 5 m, a reach of 10 m is x and y from -10 to 15.
+    Args:
+        machines_xy: The machines' centers (M, 2), meters in `crs`.
+        heard: The sound of one machine and its surroundings.
+        receiver_height_m: Height of the receivers above the ground.
+        cell_m: The cell size in meters.
+        reach_m: How far the grid reaches beyond the machines.
+        indoors: Polygons (S,) in `crs` inside which no level is stated.
+        crs: The frame of the machines, of `indoors` and of the result; metric.
+
+    Returns:
+        The raster of levels, NaN where a cell's middle is indoors.
     """
     low = np.floor((machines_xy.min(axis=0) - reach_m) / cell_m).astype(int)
     high = np.ceil((machines_xy.max(axis=0) + reach_m) / cell_m).astype(int)
@@ -77,16 +85,23 @@ def draw_contours(
     levels: Sequence[float] = LEVELS_DBA,
     band_db: float = ACCURACY_DB,
 ) -> gpd.GeoDataFrame:
-    """Return each level's line, and the band within `band_db` of it, in the raster's frame.
+    """Draw the line of each level, and the band within `band_db` of it.
 
-    A row for each `level_dba` and `kind`: "line" (MultiLineString) where the raster is at the
-    level, "band" (MultiPolygon) where it is from `level - band_db` to `level + band_db`, in the
-    order of `levels`. Between the cells' middles the level is linear. Cells without a level are
-    bridged, so that a line runs up to a wall, and the polygons `indoors` are cut out. A level that
-    is nowhere reached has no row.
+    Between the middles of the cells the level is linear. Cells without a level are bridged, so that
+    a line runs up to a wall, and the polygons `indoors` are cut out. For example, in a raster whose
+    level falls by 1 dB per meter to the east, from 60 dB at x = 0, the line of 50 dB is at x = 10
+    and its band of 3 dB runs from x = 7 to x = 13.
 
-    Worked: a raster whose level falls by 1 dB per meter to the east, from 60 dB at x = 0, has the
-    line of 50 dB at x = 10, and its band from x = 7 to x = 13.
+    Args:
+        raster: The levels, as `compute_level_grid` returns them.
+        indoors: Polygons (S,) in the raster's frame.
+        levels: The levels to draw, dB(A).
+        band_db: Half the width of the band, dB.
+
+    Returns:
+        One row per `level_dba` and `kind` in the raster's frame, in the order of `levels`: "line"
+        (MultiLineString) where the raster is at the level, and "band" (MultiPolygon) where it is
+        within `band_db` of it. A level that is reached nowhere has no row.
     """
     known = np.isfinite(raster.values)
     rows: list[tuple[float, str, shapely.Geometry]] = []

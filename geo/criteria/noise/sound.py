@@ -1,4 +1,4 @@
-"""What one machine gives off, and the air, ground and buildings that its sound meets."""
+"""The sound of one machine, and the air, the ground and the buildings that it meets."""
 
 from dataclasses import dataclass, replace
 
@@ -24,11 +24,12 @@ TABLE_M = np.concatenate(([0.0], np.geomspace(1.0, 20_000.0, 2_000)))
 
 @dataclass(frozen=True)
 class NoiseSource:
-    """One machine's sound power by band, not weighted, and everything on the way to who hears it.
+    """The sound power of one machine by band, unweighted, and what affects it on its way.
 
-    `upper_dba` is, at each of TABLE_M's distances, the level of one machine that nobody so far
-    away can be exposed to more than, whatever stands around; `upper_walled_db` likewise by band,
-    less what its noise wall takes. `wall_height_m` is such a wall round every pad (None: none).
+    `upper_dba` is, at each of TABLE_M's distances, the highest level that one machine can cause at
+    that distance or farther, whatever stands around it; `upper_walled_db` is the same by band,
+    before its noise wall. `wall_height_m` is the height of a noise wall around every pad (None: no
+    wall).
     """
 
     power_db: np.ndarray
@@ -88,10 +89,19 @@ def make_noise_source(
     elevation: Raster | None = None,
     crs: object = None,
 ) -> NoiseSource:
-    """Return what a machine of the plan gives off among these buildings, over this ground.
+    """Describe the sound of one machine among these buildings and over this ground.
 
-    `crs` is the market's frame, in which the buildings are. A building of unknown height screens
-    nothing and reflects nothing.
+    A building of unknown height neither screens nor reflects.
+
+    Args:
+        generator: The generator, for its sound rating.
+        plan: The plan, for its noise wall, air and ground.
+        buildings: The buildings, in the market's metric frame, with their heights; or None.
+        elevation: The heights of the ground, or None for level ground.
+        crs: The market's frame, in which the buildings are.
+
+    Returns:
+        The sound and its surroundings.
     """
     terrain = None
     if elevation is not None:
@@ -124,7 +134,16 @@ def rerating_db(generator: Generator, level_distance_m: float) -> float:
 
 
 def rerate_source(heard: NoiseSource, generator: Generator, level_distance_m: float) -> NoiseSource:
-    """Return the same sound were the generator's rating to hold at another distance."""
+    """Return the same sound, with the generator's rating taken at another distance.
+
+    Args:
+        heard: The sound of one machine and its surroundings.
+        generator: The generator, for its rating.
+        level_distance_m: The distance at which the rating is taken to hold.
+
+    Returns:
+        The sound, louder or quieter by `rerating_db`.
+    """
     more_db = rerating_db(generator, level_distance_m)
     return replace(
         heard,
@@ -177,9 +196,9 @@ def _build_source(
 
 
 def upper_dba(heard: NoiseSource, distance_m: np.ndarray) -> np.ndarray:
-    """Return the level of one machine that nobody at least so far away can exceed.
+    """Return the highest level that one machine can cause at this distance or farther.
 
-    The table's value at the next smaller distance: never below the truth.
+    It is the table's value at the next smaller distance, so it is never below the true level.
     """
     return np.asarray(heard.upper_dba[_source_and_receiver(distance_m)])
 
@@ -187,9 +206,19 @@ def upper_dba(heard: NoiseSource, distance_m: np.ndarray) -> np.ndarray:
 def upper_walled_dba(
     heard: NoiseSource, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None
 ) -> np.ndarray:
-    """Return a level that one machine behind its noise wall never exceeds; see `level_dba`.
+    """Return an upper bound on the level of one machine behind its noise wall (see `level_dba`).
 
-    Raises ValueError without such a wall.
+    Args:
+        heard: The sound of one machine, with a noise wall.
+        source: Points (P, 3): x, y and height above ground, meters.
+        receiver: Points (P, 3), as `source`.
+        wall_m: How far from each source (P,) the path crosses its noise wall.
+
+    Returns:
+        The bounds (P,) in dB(A).
+
+    Raises:
+        ValueError: When the sound has no noise wall.
     """
     if heard.wall_height_m is None or wall_m is None:
         raise ValueError("bounding the level behind a noise wall: there is no wall")
@@ -205,7 +234,16 @@ def _source_and_receiver(distance_m: np.ndarray) -> np.ndarray:
 
 
 def noise_reach_m(heard: NoiseSource, limit_dba: float, running: int) -> float:
-    """Return how far so many machines could at most be over a limit."""
+    """Return the distance beyond which a number of machines cannot exceed a limit.
+
+    Args:
+        heard: The sound of one machine and its surroundings.
+        limit_dba: The limit in dB(A).
+        running: How many machines run.
+
+    Returns:
+        The distance in meters.
+    """
     over = heard.upper_dba + 10 * np.log10(max(running, 1)) > limit_dba
     last = int(np.flatnonzero(over)[-1]) if over.any() else 0
     return float(TABLE_M[min(last + 1, len(TABLE_M) - 1)])
@@ -214,9 +252,16 @@ def noise_reach_m(heard: NoiseSource, limit_dba: float, running: int) -> float:
 def level_dba(
     heard: NoiseSource, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return one machine's level for each pair of points (x, y, height above ground), (P, 3).
+    """Compute the level of one machine for each pair of points.
 
-    `wall_m` is how far from each source its noise wall is crossed.
+    Args:
+        heard: The sound of one machine and its surroundings.
+        source: Points (P, 3): x, y and height above ground, meters.
+        receiver: Points (P, 3), as `source`.
+        wall_m: How far from each source (P,) the path crosses its noise wall; None without one.
+
+    Returns:
+        The levels (P,) in dB(A).
     """
     screen = None
     if heard.wall_height_m is not None and wall_m is not None:
@@ -233,7 +278,16 @@ def remove_obstacles(heard: NoiseSource) -> NoiseSource:
 
 
 def open_field_dba(heard: NoiseSource, distance_m: np.ndarray, receiver_m: float) -> np.ndarray:
-    """Return one machine's level at distances in plan, over level ground with nothing around."""
+    """Compute the level of one machine over level ground with nothing around.
+
+    Args:
+        heard: The sound of one machine.
+        distance_m: Horizontal distances (P,), meters.
+        receiver_m: Height of the receivers above the ground, meters.
+
+    Returns:
+        The levels (P,) in dB(A).
+    """
     source = np.zeros((len(distance_m), 3))
     receiver = np.zeros((len(distance_m), 3))
     source[:, 2], receiver[:, 0], receiver[:, 2] = heard.source_height_m, distance_m, receiver_m

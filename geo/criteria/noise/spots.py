@@ -1,4 +1,4 @@
-"""Where on a parcel it would be quiet, by distance alone: cheap, and only for where to look."""
+"""Where on a parcel it is quiet, by distance alone: a cheap guide to where to look."""
 
 from dataclasses import dataclass
 
@@ -19,19 +19,20 @@ BIN_DB = 1.0
 
 @dataclass(frozen=True)
 class Exposure:
-    """Who to keep away from: per bin of limits a shape per site, and how far to keep from it.
+    """The receptors to keep away from: a shape per bin of limits and site, and how far to keep off.
 
-    `shapes` is (bins, sites), None where nobody of that bin hears the site; `scale_m` (bins,) is
-    the distance at which one machine in the open just holds the bin's limit.
+    `shapes` is (bins, sites), None where the site has no receptor of that bin; `scale_m` (bins,) is
+    the distance at which one machine in the open just meets the bin's limit.
     """
 
     shapes: np.ndarray
     scale_m: np.ndarray
 
     def quiet(self, points: np.ndarray, site: np.ndarray) -> np.ndarray:
-        """Return how quiet each point is: the least share of the distance to keep, inf for nobody.
+        """Return how quiet each point is: the least share of the distance to keep.
 
-        Worked: 31 m from a home that one machine should keep 62 m from: 0.5.
+        It is inf for a point without receptors. For example, 31 m from a home from which one
+        machine should keep 62 m: 0.5.
         """
         least = np.full(len(points), np.inf)
         for shapes, scale in zip(self.shapes, self.scale_m, strict=True):
@@ -41,9 +42,18 @@ class Exposure:
 
 
 def measure_exposure(heard: ReceptorPairs, shapes: np.ndarray, sound: NoiseSource) -> Exposure:
-    """Return whom each site is to keep away from: who is nearest, by the limit they are due.
+    """Find the receptors from which each site should keep away: the nearest of each bin of limits.
 
-    Whoever is farther from the site than another and once across the site is never the nearest.
+    A receptor that is farther from the site than another one and the width of the site is never
+    the nearest.
+
+    Args:
+        heard: The receptors in reach of each site.
+        shapes: The sites' parcels (n,), in the market's metric frame.
+        sound: The sound of one machine and its surroundings.
+
+    Returns:
+        The exposure of every site.
     """
     sites = len(shapes)
     step = np.round(heard.column("limit_dba") / BIN_DB) * BIN_DB
@@ -66,10 +76,10 @@ def measure_exposure(heard: ReceptorPairs, shapes: np.ndarray, sound: NoiseSourc
 
 @dataclass(frozen=True)
 class QuietSpots:
-    """Places of each parcel to judge, sorted by site, the quietest by exposure first.
+    """The places on each parcel to judge, sorted by site, the quietest first.
 
-    The quietest MOST, then SPREAD more spread over all the others: a place that is near somebody
-    may lie behind a building.
+    These are the MOST quietest and SPREAD more among all the others: a place near a receptor may
+    lie behind a building.
     """
 
     site: np.ndarray
@@ -78,9 +88,9 @@ class QuietSpots:
 
 
 def find_quiet_spots(shapes: np.ndarray, exposed: Exposure) -> QuietSpots:
-    """Return places to judge, of some 250 on a grid and along the outline of each parcel.
+    """Return the places to judge, of about 250 on a grid and along the outline of each parcel.
 
-    The grid lies along the parcel's longest edge, 1 m at the finest.
+    The grid follows the parcel's longest edge, with a spacing of at least 1 m.
     """
     parts = [
         _quietest_spots(
@@ -124,9 +134,9 @@ def _quietest_spots(
 
 
 def choose_spots(group: np.ndarray) -> np.ndarray:
-    """Say which of each group, sorted by group and quietest first, are worth judging.
+    """Choose which members of each group, sorted by group and quietest first, are worth judging.
 
-    Worked: of 80 places, the first 16, then every fourth of the other 64.
+    For example, of 80 places, the first 16, then every fourth of the other 64.
     """
     first = np.searchsorted(group, group)
     nth = np.arange(len(group)) - first

@@ -1,8 +1,8 @@
-"""Whether a truck or a crane can come from the street to the pad.
+"""Whether a truck or a crane can get from the street to the pad.
 
-A vehicle is a disc as wide as the way it needs. Where its middle may stand is the parcel, and the
-street before it, less everything nearer than half the width to a building or to a lot line that
-is not the street's. The disc may hang over the street: that line is open.
+A vehicle is a disc as wide as the way that it needs. Its middle may stand on the parcel, and on the
+street in front of it, except within half that width of a building or of a lot line that is not on
+the street. The disc may hang over the street, since that line is open.
 """
 
 import numpy as np
@@ -25,19 +25,24 @@ def check_access(
     pads: np.ndarray,
     width_m: float,
 ) -> np.ndarray:
-    """Say for each site whether a way `width_m` wide leads from its street side to its pad.
+    """Check for each site whether a way leads from its street side to its pad.
 
-    `parcels`, `street` (the lot lines on the street, as `yards.street_side` gives them) and
-    `pads` are (n,), in one metric frame; `buildings` stand on the sites `buildings_site`
-    (positions), and what of them lies off the parcel is not in the way. 5 mm on each side are
-    forgiven, and the way ends where the disc is within 1 cm of the pad, which is free ground. A
-    pad that can be had from the street itself needs no way on the lot.
+    A tolerance of 5 mm on each side is allowed, and the way ends where the disc is within 1 cm of
+    the pad, which is free ground. A pad that can be reached from the street itself needs no way on
+    the lot. For example, a building 17 m wide on a lot 20 m wide leaves a lane of 3 m: a pad behind
+    it is reached when the way is 3 m wide, and blocked when it is 3.02 m wide.
 
-    The answer (n,) is `reached`, `blocked`, `no street side`, or None where the street side or the
-    pad is not known (None; an empty pad likewise).
+    Args:
+        parcels: The parcels (n,), in one metric frame.
+        buildings_site: The site's position of each building (b,).
+        buildings: The buildings (b,); any part outside the parcel is ignored.
+        street: The lot lines on the street (n,), as `yards.select_street_lines` returns them.
+        pads: The pads (n,); None or empty where not known.
+        width_m: The width of the way.
 
-    Worked: a building 17 m wide on a lot 20 m wide leaves a lane of 3 m: a pad behind it is
-    reached by 3 m, and blocked for 3.02 m.
+    Returns:
+        For each site (n,) `reached`, `blocked`, `no street side`, or None where the street side or
+        the pad is not known.
     """
     answer = np.full(len(parcels), None, dtype=object)
     known = ~shapely.is_missing(street) & ~(shapely.is_missing(pads) | shapely.is_empty(pads))

@@ -27,15 +27,16 @@ MITER: dict[str, object] = {"join_style": "mitre", "mitre_limit": 2.0}
 
 @dataclass(frozen=True)
 class BuildableGround:
-    """Buildable ground per site, and the directions in which a block is tried on it.
+    """The buildable ground of each site, and the directions in which a block is tried on it.
 
-    `shapes` (n,) polygons, `radius_m` (n,) of the largest circle inside each (0 where empty),
-    `taken` (n,) what fuel storage has taken of it already, None where nothing; `street` (n,) the
-    lot lines on the street, None where they are not known. `open_m2` (n,) bounds all that stands
-    on a parcel that is taken bare: lot less building on record, less what stands there already;
-    infinite where nothing is on record or buildings are mapped.
-    The turns of site i are `degrees[turns_from[i]]` to before `turns_from[i + 1]`. `origin` is a
-    point of each parcel. `facts` has a row per site (see `ground`).
+    `shapes` (n,) are polygons, `radius_m` (n,) is the radius of the largest circle inside each (0
+    where empty), and `taken` (n,) is what fuel storage already occupies, None where nothing.
+    `street` (n,) is the lot lines on the street, None where they are not known. `open_m2` (n,)
+    bounds everything that stands on a parcel assumed bare: the lot, less the building on record,
+    less what already stands there; infinite where nothing is on record or buildings are mapped. The
+    directions of site i are `degrees[turns_from[i]]` up to but not including
+    `degrees[turns_from[i + 1]]`. `origin` is a point of each parcel. `facts` has one row per site
+    (see `cut_buildable_ground`).
     """
 
     shapes: np.ndarray
@@ -50,20 +51,25 @@ class BuildableGround:
 
 
 def cut_buildable_ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> BuildableGround:
-    """Return each parcel less its yards, buildings grown by their clearance, and excluded ground.
+    """Cut yards, buildings with their clearance, and excluded ground out of each parcel.
 
-    A yard is as deep as the zoning text says (`setback_*_m` of the site), else as the plan says
-    for that class of zone; along homes at least `home_m`. Where nobody knows which lot line is
-    which, every yard is as deep as the deepest; where nobody knows what lies beyond, as if homes
-    did. Excluded are the plan's kinds of exclusions, and what is steeper than it allows.
+    A yard is as deep as the zoning text says (`setback_*_m` of the site), or else as the plan says
+    for that class of zone; along homes it is at least `home_m`. Where it is not known which lot
+    line is which, every yard is as deep as the deepest; where it is not known what lies beyond,
+    homes are assumed. The plan's kinds of exclusions are cut out, and ground steeper than it
+    allows. For example, a 20 by 30 m parcel with 3 m setbacks leaves 14 by 24 = 336 m2.
 
-    `facts`: ground_area_m2; open_area_m2, lot less floor area over storeys, which bounds the pad
-    where the building layer does not reach and the parcel is taken bare; pad_evidence
-    (`buildings`, `bare parcel`, `edge of layer` where the exclusions' layer ends, or `slope not
-    known`); bare; clear_known, whether everything excluded is known; setback_evidence and the
-    depths of the yards.
+    Args:
+        sites: One row per site, in the market's metric frame.
+        given: The layers, their coverage and the rasters.
+        plan: The plan, for setbacks, clearances and exclusions.
 
-    Worked: a 20 by 30 m parcel with 3 m setbacks leaves 14 by 24 = 336 m2.
+    Returns:
+        The buildable ground. Its `facts` have ground_area_m2; open_area_m2 (the lot less floor area
+        over storeys, which bounds the pad where no building is mapped and the parcel is assumed
+        bare); pad_evidence (`buildings`, `bare parcel`, `edge of layer` where the layer of
+        exclusions ends, or `slope not known`); bare; clear_known, whether every exclusion is known;
+        setback_evidence; and the depths of the yards.
     """
     parcels = geometry_array(sites)
     count = len(parcels)
@@ -168,7 +174,7 @@ def _depth_m(lines: LotLines, depths: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _shapes_on_sites(inner: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of the shapes lie on which site: the site's position, and the shape."""
+    """Return which shapes lie on which site: the site's position, and the shape."""
     site, shape = find_pairs_within(inner, shapes, 0.0)
     return site, shapes[shape]
 
@@ -206,9 +212,16 @@ def shrink_ground(ground: BuildableGround, by_m: np.ndarray) -> BuildableGround:
 def subtract_ground(
     ground: BuildableGround, taken: np.ndarray, stands_m2: np.ndarray | float = 0.0
 ) -> BuildableGround:
-    """Return the ground less what is taken of it: a shape per site, None for nothing.
+    """Cut what is already taken out of the ground.
 
-    `stands_m2` is how much of that is stood on: what a bare parcel's record leaves shrinks by it.
+    Args:
+        ground: The buildable ground of n sites.
+        taken: A shape per site (n,), None where nothing is taken.
+        stands_m2: How much of that is stood on (n,), m2; the open area of a bare parcel shrinks by
+            it.
+
+    Returns:
+        The ground that is left.
     """
     some = np.flatnonzero(~shapely.is_missing(taken))
     shapes, radius_m = ground.shapes.copy(), ground.radius_m.copy()
@@ -221,7 +234,16 @@ def subtract_ground(
 def select_ground(
     ground: BuildableGround, other: BuildableGround, which: np.ndarray
 ) -> BuildableGround:
-    """Return the `other` ground of the sites where `which` says so; both are of the same sites."""
+    """Take some sites' ground from another table of the same sites.
+
+    Args:
+        ground: The buildable ground of n sites.
+        other: The other buildable ground of the same n sites.
+        which: True for the sites (n,) whose ground comes from `other`.
+
+    Returns:
+        The combined ground.
+    """
     return replace(
         ground,
         shapes=np.where(which, other.shapes, ground.shapes),

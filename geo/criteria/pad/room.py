@@ -1,10 +1,9 @@
-"""How many machines fit on each site's ground, and places to put them: bounds, then a search.
+"""How many machines fit on each site's ground, and where: bounds first, then a search.
 
-A block is a rectangle of machines and gear with aisles between and around them, tried along every
-edge of the parcel and of its buildings, and every 5 degrees. Where it lies it is exact in
-translation. Cheap bounds answer the easy sites: a block fits where its half-diagonal is within the
-largest circle of the ground, and nowhere if the ground has too little area, is too narrow or too
-short.
+A block is a rectangle of machines and their gear, with aisles between and around them. It is tried
+along every edge of the parcel and of its buildings, and every 5 degrees; its position is exact.
+Cheap bounds answer the easy sites: a block fits where its half-diagonal is within the largest
+circle of the ground, and it fits nowhere if the ground is too small in area, width or length.
 """
 
 from collections.abc import Callable
@@ -31,13 +30,20 @@ AREA_TOLERANCE_M2 = TOLERANCE_M * 100
 def max_machines_that_fit(
     ground: BuildableGround, generator: Generator, plan: Plan
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each site the most machines of which a block fits, and the bound on it.
+    """Find the largest block of machines that fits on each site.
 
-    Both from 0 to the plan's cap. The bound holds for a block turned in any direction; where it is
-    above the answer, no block was found in any of the directions tried, and none may exist. Ground
-    so cramped that `fit.most` breaks a search off counts as too small.
+    Ground so intricate that `rectangles.find_largest_fit` stops a search early counts as too
+    small. For example, 4.6 by 6.1 m of ground holds 3 machines and a cabinet, two by two.
 
-    Worked: 4.6 by 6.1 m of ground takes 3 machines and a cabinet, two by two.
+    Args:
+        ground: The buildable ground of n sites.
+        generator: The generator.
+        plan: The plan, for its aisles and its cap.
+
+    Returns:
+        The most machines that fit (n,), and an upper bound on it (n,), both from 0 to the plan's
+        cap. The bound holds for a block in any direction; where it is higher, no larger block was
+        found in the directions tried, and none may exist.
     """
     lower, upper = _bounds(ground, generator, plan)
     return _search_between(ground, lower, upper, generator, plan), upper
@@ -46,7 +52,17 @@ def max_machines_that_fit(
 def check_fit(
     ground: BuildableGround, count: np.ndarray, generator: Generator, plan: Plan
 ) -> np.ndarray:
-    """Say for each site whether a block of so many machines (one number per site) fits."""
+    """Check whether a block of a given number of machines fits on each site.
+
+    Args:
+        ground: The buildable ground of n sites.
+        count: The number of machines per site (n,).
+        generator: The generator.
+        plan: The plan, for its aisles and its cap.
+
+    Returns:
+        Whether it fits (n,).
+    """
     lower, upper = _bounds(ground, generator, plan)
     asked = np.where((lower < count) & (count <= upper), count, 0)
     found = _search_between(ground, np.maximum(asked - 1, 0), asked, generator, plan)
@@ -64,15 +80,25 @@ def list_placements(
     *,
     every: bool = True,
 ) -> pd.DataFrame:
-    """Return placements for each query (site, count), the quietest first.
+    """List places for a block on each site, the quietest first.
 
-    `quiet(points, site)` says how quiet a point of a site is, more for quieter. Corners of the
-    areas where each layout of a block can be centered are tried, a point inside each, and whichever
-    of `spots` (query, and x and y in the market frame) lie in one. Without `every`, only the
-    squarest layout that fits is tried.
+    Tried are the corners of the areas where each layout of the block can be centered, a point
+    inside each area, and those of `spots` that lie in one.
 
-    The answer has a row per placement: query, site, count, x, y (the block's center, market
-    frame), degrees (its length, counter-clockwise from east), rows, columns, length_m, width_m.
+    Args:
+        ground: The buildable ground of the sites.
+        sites: The site's position of each query (q,).
+        count: The number of machines of each query (q,).
+        quiet: `quiet(points, site)` returns how quiet each point of a site is; higher is quieter.
+        generator: The generator.
+        plan: The plan, for its aisles.
+        spots: The query, and x and y in the market's frame, of further places to try; or None.
+        every: Try every layout that fits; otherwise only the squarest.
+
+    Returns:
+        One row per placement: query, site, count, x and y (the block's center in the market's
+        frame), degrees (its length, counterclockwise from east), rows, columns, length_m and
+        width_m.
     """
     rows = _list_layouts(sites, count, generator, plan)
     small = rows["length_m"] * rows["width_m"] <= ground.open_m2[rows["site"]] + AREA_TOLERANCE_M2
@@ -112,11 +138,20 @@ def list_placements(
 def missing_room(
     ground: BuildableGround, parcels: np.ndarray, generator: Generator, plan: Plan
 ) -> np.ndarray:
-    """Return what each site's ground lacks for one machine, in machines; 0 where it has room.
+    """Measure how much ground each site lacks for one machine, in machines; 0 where it has room.
 
-    For ordering those that carry none. The larger of the area that is missing over one block's,
-    and of the meters by which the deepest yard, were it all round, would have to shrink over the
-    block's short side.
+    It only orders the sites that carry none. It is the larger of two shares: the missing area over
+    one block's area, and the distance by which the deepest yard, were it on every side, would have
+    to shrink, over the block's short side.
+
+    Args:
+        ground: The buildable ground of n sites.
+        parcels: The parcels (n,), in the market's metric frame.
+        generator: The generator.
+        plan: The plan, for its aisles.
+
+    Returns:
+        The share that is missing (n,).
     """
     one = list_layouts(1, generator, plan)[0]
     need_m2, side_m = one.length_m * one.width_m, min(one.length_m, one.width_m)

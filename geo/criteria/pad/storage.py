@@ -23,8 +23,8 @@ from geo.shapes.rectangles import (
 class PlacedStorage:
     """The tanks of each site, and the ground that they leave.
 
-    `group` is the position of the site's tanks among those asked for, -1 where none fits; `body`
-    the containers, a MultiPolygon each, None where none.
+    `group` is the position of the site's tanks in the list that was asked for, -1 where none fits;
+    `body` is the containers, a MultiPolygon each, None where there are none.
     """
 
     group: np.ndarray
@@ -42,15 +42,26 @@ def place_storage(
     generator: Generator,
     plan: Plan,
 ) -> PlacedStorage:
-    """Place tanks on each site: those beside which the most machines fit that they can feed.
+    """Place tanks on each site: the group beside which the most machines fit that it can feed.
 
-    Tanks stand on buildable ground, as far from every lot line and building as their rule says,
-    in the first turn in which they fit, at whichever corner of where they can stand is least
-    `quiet`: the quiet side is the machines'. `hoped` is how many machines a site could carry at
-    best; of tanks that serve as many, the smallest are taken.
+    Tanks stand on buildable ground, as far from every lot line and building as their rule says, in
+    the first direction in which they fit, at the least quiet corner of the area where they can
+    stand, since the quiet side is for the machines. Of groups that serve as many machines, the
+    smallest is taken. For example, on a 60 by 60 m lot a 30,000 gal tank (50 ft from every line)
+    has room in the middle 29.52 by 29.52 m.
 
-    Worked: on a 60 by 60 m lot a 30 000 gal tank (50 ft from every line) leaves room for it in
-    the middle 29.52 by 29.52 m.
+    Args:
+        ground: The buildable ground of n sites.
+        parcels: The parcels (n,), in the market's metric frame.
+        buildings: The buildings that the tanks keep away from.
+        groups: The groups of tanks to try, as `tanks.list_tank_groups` returns them.
+        quiet: `quiet(points, site)` returns how quiet each point of a site is.
+        hoped: The most machines that each site (n,) could carry.
+        generator: The generator.
+        plan: The plan.
+
+    Returns:
+        The tanks and the ground beside them.
     """
     count = len(parcels)
     best, group = np.full(count, -1), np.full(count, -1)

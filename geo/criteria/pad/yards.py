@@ -1,8 +1,8 @@
-"""Which lot line of a parcel is which yard: towards the street, beside, or behind.
+"""Which yard lies along each lot line of a parcel: front, side or rear.
 
-A line is judged by what lies in the strip between 0.05 and 1 m outside it. Lots share lines on
-paper more often than in coordinates: what is nearer than 0.05 m is the drawing's own noise, what
-is farther than 1 m no neighbor. Along the line the answer is exact: nothing is sampled.
+A line is judged by what lies in the strip from 0.05 m to 1 m outside it. Adjoining lots seldom
+share exact coordinates: anything nearer than 0.05 m is drawing error, and anything farther than 1 m
+is not a neighbor. Along the line the result is exact, without sampling.
 """
 
 from dataclasses import dataclass
@@ -47,28 +47,31 @@ class LotLines:
 def classify_lot_lines(
     parcels: np.ndarray, own: np.ndarray, lots: gpd.GeoDataFrame | None, known: np.ndarray
 ) -> LotLines:
-    """Say of every edge of every parcel which yard it bounds, and whether a home lies beyond it.
+    """Determine which yard each edge of each parcel bounds, and whether a home lies beyond it.
 
-    `parcels` (n,) are polygons, of one part or several, in a metric frame; `own` (n,) their site
-    ids. `lots` are in the same frame, with kind (`lot`, `street`, `rail`, `water`), use_class and
-    site_id (None: of no site); None where the market has no lots. `known` (n,) says whether a
-    parcel lies inside the area that the lots map. Edges shorter than 1 mm are left out, and so is
-    all of an empty parcel.
+    - `front`: less than half of it has land beside it (a lot, rail or water other than the site's
+      own), and a street is drawn beside it, or no land at all, its own included: assessors who do
+      not draw streets leave them as gaps. Beside it means along 1 m of it, or all of a shorter
+      edge.
+    - `rear`: of the others, an edge that faces more than 135 degrees away from the main front. The
+      main front is the mean direction, by length, of the fronts within 60 degrees of the longest.
+    - `side`: the rest, edges along rail or water for more than half, and edges of holes.
+    - `unknown`: every edge of a parcel that is not known to be mapped or that has no front.
 
-    - `front`: less than half of it has land beside it (a lot, rail or water, not the site's own),
-      and a street is drawn beside it, or no land at all, its own included: assessors who do not
-      draw streets leave them as gaps. Beside it means along 1 m of it, or all of a shorter one.
-    - `rear`: of the others, what faces more than 135 degrees away from the main front, which is
-      the mean direction, by length, of the fronts within 60 degrees of the longest one's.
-    - `side`: the rest, what lies along rail or water for more than half, and edges of holes.
-    - `unknown`: every edge of a parcel that is not known to be mapped or has no front.
-
-    A lot whose use is not known may be a home, and counts as one. `abuts_home` is what is seen,
-    mapped or not: where the surroundings are unknown, a home that
-    is not there is no fact.
-
-    Worked: a 20 by 30 m parcel with lots on three sides and nothing south of it has its front in
+    A lot of unknown use may be a home and counts as one. `abuts_home` is what is seen, mapped or
+    not: where the surroundings are not known, False does not mean that no home is there. For
+    example, a 20 by 30 m parcel with lots on three sides and nothing south of it has its front in
     the south, its rear in the north, and two sides.
+
+    Args:
+        parcels: Polygons (n,), of one part or several, in a metric frame.
+        own: The parcels' site ids (n,).
+        lots: The lots in the same frame, with kind (`lot`, `street`, `rail`, `water`), use_class
+            and site_id (None: of no site); None where the market has no lots.
+        known: Whether each parcel (n,) lies inside the area that the lots map.
+
+    Returns:
+        One row per edge. Edges shorter than 1 mm and empty parcels have none.
     """
     of, begin, end, hole = _edges(parcels)
     length = np.hypot(*(end - begin).T)
@@ -95,14 +98,23 @@ def classify_lot_lines(
 
 
 def cut_yards(parcels: np.ndarray, lines: LotLines, depth_m: np.ndarray) -> np.ndarray:
-    """Return each parcel (n,) less a band along each of its edges, `depth_m` (m,) deep.
+    """Cut a band along each of its edges out of each parcel.
 
     A band reaches as far past both ends of its edge as it is deep, with square ends, and to both
-    sides: ground across a notch is as near to the line as ground before it. A band of
-    depth 0 takes nothing. A parcel that crosses itself is made valid first; an empty one stays
-    empty. Raises ValueError for a depth below 0 or NaN.
+    sides: ground across a notch is as near to the line as ground in front of it. A band of depth 0
+    removes nothing. A parcel that crosses itself is made valid first; an empty one stays empty. For
+    example, 3 m along every edge of a 20 by 30 m parcel leaves 14 by 24 m.
 
-    Worked: 3 m along every edge of a 20 by 30 m parcel leaves 14 by 24 m.
+    Args:
+        parcels: Polygons (n,), in a metric frame.
+        lines: The parcels' edges (m rows), as `classify_lot_lines` returns them.
+        depth_m: The depth along each edge (m,).
+
+    Returns:
+        What is left of each parcel (n,).
+
+    Raises:
+        ValueError: When a depth is below 0 or NaN.
     """
     if not (depth_m >= 0).all():
         raise ValueError("a yard's depth is 0 or more: it is a distance from a line")
@@ -123,9 +135,8 @@ def cut_yards(parcels: np.ndarray, lines: LotLines, depth_m: np.ndarray) -> np.n
 def select_street_lines(lines: LotLines, count: int) -> np.ndarray:
     """Return the front edges of each of `count` parcels as one MultiLineString.
 
-    It is empty where a parcel whose surroundings are mapped has none, None where they are not.
-
-    Worked: a corner lot of 20 by 30 m has 50 m of it.
+    It is empty where a mapped parcel has no front, and None where the surroundings are not mapped.
+    For example, a corner lot of 20 by 30 m has 50 m of it.
     """
     sides = np.full(count, shapely.MultiLineString(), dtype=object)
     front = lines.yard == "front"
