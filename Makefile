@@ -1,16 +1,17 @@
-# make demo   set everything up and run one night on the made-up town
-# make test   set everything up and run every check
-# make lint   ruff, mypy and the import rules alone
+# make demo         set everything up and run one night on the invented town
+# make test         set everything up, lint, and run the default tests
+# make lint         run ruff, mypy and the import rules
+# make format       format the code and apply the safe fixes of the lint rules
 # make conformity   run the test cases of ISO/TR 17534-3 and write their page
 # make benchmarks   measure speed and memory
-# make long   hold the short way to judge noise to the long one, on every site of the demo town
-# make lock   pin the dependencies again, after a change to pyproject.toml (needs uv)
+# make long         run the slow tests: whole markets and brute-force searches
+# make lock         pin the dependencies again after a change to pyproject.toml (needs uv)
 
 UV ?= uv
-# Tests in parallel: one worker per core, at most four (each may hold a town in memory).
+# One test worker per core, at most four, since each may hold a town in memory.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ "$$n" -lt 4 ] && echo "$$n" || echo 4)
 
-.PHONY: demo test lint lock venv conformity benchmarks long
+.PHONY: demo test lint format lock venv conformity benchmarks long
 
 demo: venv
 	.venv/bin/padfinder nightly --market demo
@@ -23,6 +24,10 @@ lint: venv
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+format: venv
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
 
 conformity: venv
 	.venv/bin/padfinder conformity
@@ -37,6 +42,6 @@ lock:
 	$(UV) pip compile --universal --generate-hashes --python-version 3.11 --extra dev \
 		--no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
 
-# Cheap when nothing changed: the script compares the lock with the one last installed.
+# The script does nothing when the lock is the one last installed.
 venv:
 	@.ci/venv

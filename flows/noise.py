@@ -28,7 +28,7 @@ from maps import export, noise
 
 # The standard states no accuracy farther off.
 FARTHEST_M = 1000.0
-# How far beyond the picture a building may still screen or throw back what is heard in it.
+# How far beyond the picture a building may still screen or reflect its sound.
 BESIDE_M = 100.0
 FILES = (noise.GRID, noise.LINES, noise.PAGE)
 
@@ -104,7 +104,7 @@ def _find_site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Marke
             row: pd.Series = rows.iloc[0]
             if row["machines"] is None or shapely.is_empty(row["machines"]):
                 raise typer.BadParameter(
-                    f"{doing}: it carries nothing, so nothing is heard of it "
+                    f"{doing}: it carries nothing, so it makes no noise "
                     f"({row['sentence']}). Pick a site whose list says that it carries a generator"
                 )
             return row
@@ -176,11 +176,11 @@ def _draw_picture(
     quietest = min(LEVELS_DBA) - ACCURACY_DB - thrown_back_db
     reach = min(noise_reach_m(make_noise_source(generator, plan), quietest, running), FARTHEST_M)
     near = _buildings_near(buildings, middles, reach + BESIDE_M)
-    heard = make_noise_source(generator, plan, near, town.elevation, market.crs)
+    sound = make_noise_source(generator, plan, near, town.elevation, market.crs)
     indoors = np.empty(0, dtype=object) if near is None else near.geometry.to_numpy()
     grid = compute_level_grid(
         middles,
-        heard,
+        sound,
         receiver_height_m=plan.noise.receptor_height_m,
         cell_m=cell_m,
         reach_m=reach,
@@ -199,9 +199,9 @@ def _draw_picture(
         grid=grid,
         lines=draw_contours(grid, indoors),
         receiver_height_m=plan.noise.receptor_height_m,
-        edition=heard.edition.name,
+        edition=sound.edition.name,
         said=(row["sentence"],),
-        assumptions=(*_list_method(plan, cell_m), *_list_unknowns(row, town, near, heard, grid)),
+        assumptions=(*_list_method(plan, cell_m), *_list_unknowns(row, town, near, sound, grid)),
     )
 
 
@@ -241,7 +241,7 @@ def _list_unknowns(
     row: pd.Series,
     town: StoredTown,
     near: gpd.GeoDataFrame | None,
-    heard: NoiseSource,
+    sound: NoiseSource,
     grid: Raster,
 ) -> tuple[str, ...]:
     """List what is not known here, and what is taken in its place."""
@@ -250,9 +250,9 @@ def _list_unknowns(
         said.append("It may carry so many, if every fact that is missing turns out well.")
     if near is None:
         said.append("No buildings are mapped here: nothing screens, and nothing throws sound back.")
-    elif heard.scene.unknown_height:
+    elif sound.scene.unknown_height:
         said.append(
-            f"{heard.scene.unknown_height:,} of {len(near):,} buildings have no known height: "
+            f"{sound.scene.unknown_height:,} of {len(near):,} buildings have no known height: "
             "they screen nothing."
         )
     if near is not None and not town.mapped.covers(noise.outline_grid(grid)):

@@ -136,8 +136,8 @@ def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDat
     facts = facts.join(estimate_costs(facts, generator, fuels, plan))
     facts = facts.join(levers.size_under_levers(screening, sites, choice, generator, plan))
     facts["assumed"] = _assumption_texts(facts, siting, plan)
-    facts["own_assumed"] = ~np.isnan(siting.scene.heard.own_at_m)
-    facts["ambient_assumed"] = siting.scene.heard.ambient_assumed
+    facts["own_assumed"] = ~np.isnan(siting.scene.pairs.own_at_m)
+    facts["ambient_assumed"] = siting.scene.pairs.ambient_assumed
     facts["noise_rule"] = describe_noise_limits(market, plan)
     facts["noise_edition"] = source.edition.name
     facts["level_at_1m_dba"] = facts["level_dba"] + rerating_db(generator, 1.0)
@@ -196,9 +196,9 @@ def _add_fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
 
 def _assumption_texts(facts: pd.DataFrame, siting: size.Siting, plan: Plan) -> list[str | None]:
     """List what the plan assumes on each row, for the reader."""
-    ambient = siting.scene.heard.ambient_assumed
+    ambient = siting.scene.pairs.ambient_assumed
     bare = siting.scene.ground.facts["bare"].to_numpy() & plan.assume.bare_parcel
-    own = ~np.isnan(siting.scene.heard.own_at_m)
+    own = ~np.isnan(siting.scene.pairs.own_at_m)
     texts = []
     rows = zip(facts["fuel_assumed"], bare, own, ambient, strict=True)
     for gas, is_bare, is_own, is_ambient in rows:

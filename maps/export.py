@@ -318,7 +318,7 @@ def _about_sheet(book: xlsxwriter.Workbook, report: Report, told: tuple[Fact, ..
     at += 1
     line(("Sources",), bold)
     line(
-        ("Title", "Publisher", "Layer", "Date", "Rows", "Licence and attribution", "Notes"),
+        ("Title", "Publisher", "Layer", "Date", "Rows", "License and attribution", "Notes"),
         strong,
     )
     for one in report.sources:

@@ -111,10 +111,10 @@ def _write_land(
         folder / "buildings.parquet", compression="zstd", write_covering_bbox=True
     )
 
-    heard = land.place_receptors(town_lots, ground)
+    receptors = land.place_receptors(town_lots, ground)
     files.write_geojson(
-        pd.DataFrame({"TYPE": heard.kind.str.upper(), "NAME": heard.name}),
-        heard.geometry.to_numpy(),
+        pd.DataFrame({"TYPE": receptors.kind.str.upper(), "NAME": receptors.name}),
+        receptors.geometry.to_numpy(),
         folder / "receptors.geojson",
     )
     wet = [land.draw_flood_zone(plan, ground.town)]

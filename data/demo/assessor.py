@@ -123,7 +123,7 @@ def name_owners(lots: gpd.GeoDataFrame) -> Array:
     All are different, but that some commercial and industrial lots that touch the next of their
     block share its owner.
 
-    Worked: of two touching stores of one block, in one case of twenty-five both are
+    For example, of two touching stores of one block, in one case of twenty-five both are
     "FOUNDRY TRADING INC".
     """
     rng = np.random.default_rng(OWNER_SEED)

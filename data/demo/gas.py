@@ -84,7 +84,7 @@ def scatter_signs(
 
     Args:
         streets: The streets, in the town's frame.
-        pipes: Every pipe, on record or not; a street over one has more signs.
+        pipes: The mains on record; a street over one has more signs.
         ground: The town's ground, for the gas company's area.
         rng: The source of random numbers.
 

@@ -111,7 +111,8 @@ def read_separations() -> dict[str, Separation]:
 def working_space_m(volts_to_ground: float, condition: int) -> float:
     """Return how deep the space before live parts must be (m): NEC 110.26(A)(1).
 
-    Raises ConfigError for a voltage beyond the table. Worked: 277 V, condition 3: 1.2192 m, 4 ft.
+    Raises ConfigError for a voltage beyond the table. For example, 277 V and condition 3: 1.2192 m
+    (4 ft).
     """
     for row in sorted(_clearances().working_space, key=lambda row: row.volts_to_ground_most):
         if volts_to_ground <= row.volts_to_ground_most:

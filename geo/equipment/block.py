@@ -25,7 +25,7 @@ class Block:
 def count_places(count: np.ndarray, generator: Generator) -> np.ndarray:
     """Return the places of a block: one for each machine, and one for each cabinet of its gear.
 
-    Worked: 5 machines, one cabinet for every 4: 7 places.
+    For example, 5 machines, one cabinet for every 4: 7 places.
     """
     if generator.gear is None:
         return np.asarray(count)
@@ -65,7 +65,7 @@ def list_layouts(count: int, generator: Generator, plan: Plan) -> list[Block]:
 def electrical_aisle_m(generator: Generator, plan: Plan) -> float:
     """Return how deep the aisle at the machines' electrical ends is; at least a service aisle.
 
-    Worked: 277 V to ground, live parts on both sides (condition 3): 4 ft, 1.2192 m.
+    For example, 277 V to ground, live parts on both sides (condition 3): 4 ft, 1.2192 m.
     """
     depth = catalogue.working_space_m(generator.volts_to_ground, plan.pad.electrical_condition)
     return max(depth, plan.pad.service_m)

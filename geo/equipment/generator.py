@@ -33,7 +33,7 @@ def fuel_demand(generator: Generator, fuel: Fuel) -> float:
 
     By the heating value on the basis that the machine's efficiency is of.
 
-    Worked: 200 x 3412.142 / 0.33 / 1030 = 2007.7 scfh of natural gas.
+    For example, 200 x 3412.142 / 0.33 / 1030 = 2007.7 scfh of natural gas.
     """
     value_btu = fuel.hhv_btu if generator.efficiency_basis == "HHV" else fuel.lhv_btu
     return generator.power_kw * BTU_PER_KWH / generator.efficiency / value_btu

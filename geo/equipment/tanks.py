@@ -73,7 +73,7 @@ def storage_days(usable: np.ndarray, burnt: np.ndarray) -> np.ndarray:
 
     `usable` is in the unit of storage that the fuel's flow is of, `burnt` that flow.
 
-    Worked: 24 000 usable gallons for ten machines of 22.6 gal/h: 4.4 days.
+    For example, 24,000 usable gallons for ten machines of 22.6 gal/h: 4.4 days.
     """
     lasts = np.full(len(usable), np.nan)
     np.divide(usable, HOURS_PER_DAY * burnt, out=lasts, where=burnt > 0)

@@ -94,7 +94,7 @@ def run_cases(edition: Edition = ISO_1996) -> pd.DataFrame:
     prints them), deviation, turned (how far the case turned and shifted comes out from itself, dB),
     tolerance, met.
 
-    Worked: T01's total is 44.29 dB(A).
+    For example, T01's total is 44.29 dB(A).
     """
     given = read_cases()
     parts = [_run_case(one, given, edition) for one in given.case]

@@ -169,7 +169,7 @@ def _add_scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     best["fuel"] = reached.fillna(1.0).where(ranking["fuel_n_hi"] > 0, 0.0)
     bare = ranking["bare"]
     ground = ranking["ground_area_m2"]
-    # On a bare parcel the record of floor area and storeys still bounds the ground.
+    # On a bare parcel the record of floor area and stories still bounds the ground.
     ground = ground.where(~bare, np.fmin(ground, ranking["open_area_m2"]))
     best["pad"] = score_on_ramp(ground, plan.score.pad)
     worst["pad"] = best["pad"].where(ranking["pad_lo"] == ranking["pad_n"], 0.0)

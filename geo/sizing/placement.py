@@ -1,7 +1,7 @@
 """Where n machines stand best: places are tried, judged by their noise, and settled.
 
 The quietest by distance of the places where a block fits are judged by the full model. From the
-best of them the block is moved in ever smaller steps to wherever it is heard less still.
+best of them the block is moved in ever smaller steps to wherever it is quieter still.
 """
 
 from dataclasses import dataclass
@@ -28,9 +28,7 @@ TRIED_BY = (1, 4, spots.MOST, spots.MOST + 2 * spots.SPREAD)
 # Steps of a block that settles, as shares of how far apart the places are that were looked at.
 STEPS = (1 / 2, 1 / 4, 1 / 8)
 MAX_MOVES = 2  # of each size
-STEPS_IN_FULL = (
-    2  # of the steps from one place, those that are heard least by whoever governs there
-)
+STEPS_IN_FULL = 2  # of the steps from one place, the quietest at the receptor that governs there
 WORTHWHILE_DB = 0.001
 # A block that is over a limit by no more than this may settle below it: with the smaller steps, as
 # much less.
@@ -48,7 +46,7 @@ class SizingContext:
 
     Attributes:
         ground: The buildable ground of each site.
-        heard: All receptors that may hear the sites.
+        pairs: All receptors that may hear the sites.
         sure: The receptors that certainly exist.
         exposed_worst: How near each place is to receptors, worst case.
         exposed_best: The same in the best case.
@@ -60,7 +58,7 @@ class SizingContext:
     """
 
     ground: BuildableGround
-    heard: ReceptorPairs
+    pairs: ReceptorPairs
     sure: ReceptorPairs
     exposed_worst: spots.Exposure
     exposed_best: spots.Exposure
@@ -72,7 +70,7 @@ class SizingContext:
 
     def hearers(self, *, worst: bool) -> ReceptorPairs:
         """Return the receptors, with or without those that may not exist."""
-        return self.heard if worst else self.sure
+        return self.pairs if worst else self.sure
 
     def exposed(self, *, worst: bool) -> spots.Exposure:
         """Return the exposure of each place to the receptors."""
@@ -106,19 +104,19 @@ def make_context(
     """
     parcels = geometry_array(sites)
     ambient = screening.rasters.get("ambient")
-    heard = find_receptors(
+    pairs = find_receptors(
         sites, screening.layers, screening.coverage, ambient, sound, market, plan
     )
-    sure = heard.surely()
-    exposed = spots.measure_exposure(heard, parcels, sound)
+    sure = pairs.surely()
+    exposed = spots.measure_exposure(pairs, parcels, sound)
     quiet = spots.find_quiet_spots(parcels, exposed)
     exposed_best, quiet_best = exposed, quiet
-    if not heard.column("certain").all():
+    if not pairs.column("certain").all():
         exposed_best = spots.measure_exposure(sure, parcels, sound)
         quiet_best = spots.find_quiet_spots(parcels, exposed_best)
     return SizingContext(
         ground=cut_buildable_ground(sites, screening, plan),
-        heard=heard,
+        pairs=pairs,
         sure=sure,
         exposed_worst=exposed,
         exposed_best=exposed_best,
@@ -223,7 +221,7 @@ def find_best_place(
     """
     best = best_candidate(scene, sites, count, HOPEFUL_DB if hopeful else np.inf, worst=worst)
     query, best = best.index, best.reset_index(drop=True)
-    lots = scene.heard.line[best["site"]]
+    lots = scene.pairs.line[best["site"]]
     spacing_m = np.sqrt(shapely.area(lots) / spots.SPOTS_PER_PARCEL).clip(spots.SPACING_M)
     moved = np.zeros(len(best), dtype=bool)
     for share in STEPS:
@@ -281,16 +279,16 @@ def _step_to_quieter(
     shapely.prepare(ground)
     chosen = shapely.covers(ground[row], draw_block_outlines(steps, less_m=TOLERANCE_M))
     steps, row = steps[chosen], row[chosen]
-    heard, hearer = scene.hearers(worst=worst), steps["hearer"].to_numpy()
+    pairs, hearer = scene.hearers(worst=worst), steps["hearer"].to_numpy()
     level = judge.level_at_receptor(
         drop_spares(steps, scene.plan),
         hearer,
-        heard,
+        pairs,
         scene.sound,
         scene.generator,
         scene.plan,
     )
-    gain = heard.column("limit_dba", hearer) - level - steps["margin_db"].to_numpy()
+    gain = pairs.column("limit_dba", hearer) - level - steps["margin_db"].to_numpy()
     steps, row = steps[gain > WORTHWHILE_DB], row[gain > WORTHWHILE_DB]
     order = np.lexsort((-gain[gain > WORTHWHILE_DB].round(6), row))
     order = order[np.arange(len(row)) - np.searchsorted(row[order], row[order]) < STEPS_IN_FULL]
@@ -327,10 +325,10 @@ def judge_in_context(
         One judgment per placement (see `judge_placements`).
     """
     running = drop_spares(placed, scene.plan).reset_index(drop=True)
-    heard = scene.hearers(worst=worst)
+    pairs = scene.hearers(worst=worst)
     return judge.judge_placements(
         running,
-        heard,
+        pairs,
         scene.sound,
         scene.generator,
         scene.plan,
@@ -468,13 +466,13 @@ def describe_governing_receptors(
         for name in (*names, "receptor_direction", "governs")
     }
     for at_worst in (True, False):
-        heard = scene.hearers(worst=at_worst)
+        pairs = scene.hearers(worst=at_worst)
         hit = np.flatnonzero((hearer >= 0) & (worst == at_worst))
         for name in names:
-            who[name][hit] = heard.column(name, hearer[hit])
-        who["governs"][hit] = np.where(heard.column("by_rule", hearer[hit]), "local rule", "plan")
+            who[name][hit] = pairs.column(name, hearer[hit])
+        who["governs"][hit] = np.where(pairs.column("by_rule", hearer[hit]), "local rule", "plan")
         center = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
-        towards = shapely.shortest_line(center, heard.column("shape", hearer[hit]))
+        towards = shapely.shortest_line(center, pairs.column("shape", hearer[hit]))
         who["receptor_direction"][hit] = name_directions(center, shapely.get_point(towards, 1))
     own = hearer == judge.OWN_DWELLING
     who["receptor_class"][own], who["governs"][own] = "own dwelling", "plan"

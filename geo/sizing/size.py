@@ -106,7 +106,7 @@ def size_sites(
     """
     scene = make_context(sites, screening, sound, generator, market, plan)
     alone_worst = alone_best = judge_quietest_spot(scene, np.arange(len(sites)), worst=True)
-    uncertain = _has_uncertain_receptors(scene.heard, len(sites))
+    uncertain = _has_uncertain_receptors(scene.pairs, len(sites))
     if uncertain.any():
         known = judge_quietest_spot(scene, np.flatnonzero(uncertain), worst=False)
         alone_best = pd.concat([known, alone_worst[~uncertain]]).sort_index()
@@ -146,7 +146,7 @@ def resize_under_lever(
         scene = replace(
             scene,
             sound=sound,
-            heard=replace(scene.heard, bound_db=scene.heard.bound_db + more),
+            pairs=replace(scene.pairs, bound_db=scene.pairs.bound_db + more),
             sure=replace(scene.sure, bound_db=scene.sure.bound_db + more),
         )
         # Where to begin to look: exact for another rating, a fair guess for a wall.
@@ -216,7 +216,7 @@ def _size_in_context(
     worst_only: bool = False,
 ) -> Siting:
     """Size the sites in `positions`; `roomier` is a siting with at least as many on each site."""
-    heard, plan, generator = scene.heard, scene.plan, scene.generator
+    pairs, plan, generator = scene.pairs, scene.plan, scene.generator
     count = len(scene.ground.shapes)
     pad_n, pad_n_upper, cap = np.zeros((3, count), dtype=int)
     cap[positions] = plan.cap
@@ -237,7 +237,7 @@ def _size_in_context(
     place_lo = _zero_if_only_spares(place_lo, plan)
     place_hi = place_lo.copy()
     if not worst_only:
-        roof = np.where(_has_uncertain_receptors(heard, count) & (place_lo < roof_hi), roof_hi, 0)
+        roof = np.where(_has_uncertain_receptors(pairs, count) & (place_lo < roof_hi), roof_hi, 0)
         more = _find_largest(
             roof,
             _count_allowed(alone_best["margin_db"], plan) if roomier is None else roof_hi,
@@ -245,7 +245,7 @@ def _size_in_context(
         )
         more = _raise_where_settled(scene, np.maximum(more, place_lo), roof, worst=False)
         place_hi = np.maximum(place_hi, _zero_if_only_spares(more, plan))
-    unheard = heard.own_unknown | (not heard.known)
+    noise_unknown = pairs.own_unknown | (not pairs.known)
     ground = scene.ground.facts
     bare = ground["bare"].to_numpy() & (not plan.assume.bare_parcel)
     bare |= ~ground["clear_known"].to_numpy()
@@ -254,10 +254,10 @@ def _size_in_context(
         pad_n=pad_n,
         pad_n_upper=pad_n_upper,
         pad_lo=np.where(bare, 0, pad_n),
-        place_lo=np.where(bare | unheard, 0, place_lo),
-        place_hi=place_hi if heard.known else pad_n,
-        held_lo=place_lo if heard.known else pad_n,
-        noise_n=np.where(unheard, 0, np.maximum(most, place_lo)),
+        place_lo=np.where(bare | noise_unknown, 0, place_lo),
+        place_hi=place_hi if pairs.known else pad_n,
+        held_lo=place_lo if pairs.known else pad_n,
+        noise_n=np.where(noise_unknown, 0, np.maximum(most, place_lo)),
         alone_worst=alone_worst,
         alone_best=alone_best,
     )
@@ -282,10 +282,10 @@ def _zero_if_only_spares(installed: np.ndarray, plan: Plan) -> np.ndarray:
     return np.where(installed > plan.spares, installed, 0)
 
 
-def _has_uncertain_receptors(heard: ReceptorPairs, sites: int) -> np.ndarray:
+def _has_uncertain_receptors(pairs: ReceptorPairs, sites: int) -> np.ndarray:
     """Return which of `sites` sites have receptors that may or may not exist."""
     uncertain = np.zeros(sites, dtype=bool)
-    uncertain[heard.site[~heard.column("certain")]] = True
+    uncertain[pairs.site[~pairs.column("certain")]] = True
     return uncertain
 
 
@@ -372,7 +372,7 @@ def describe_sites(
         The facts of pad and noise, one row per site.
     """
     scene = siting.scene
-    heard, generator, plan = scene.heard, scene.generator, scene.plan
+    pairs, generator, plan = scene.pairs, scene.generator, scene.plan
     count = deployed["n_lo"].where(deployed["n_lo"] > 0, deployed["n_hi"]).to_numpy()
     below_cap = count < plan.cap
     after = count + 1
@@ -400,8 +400,8 @@ def describe_sites(
     for name, table in (("worst", siting.alone_worst), ("best", siting.alone_best)):
         # Infinite where nobody is within reach; the published margin is then missing, not large.
         facts[f"margin_{name}_db"] = table["margin_db"]
-    unheard = heard.own_unknown | (not heard.known)
-    facts.loc[unheard, ["margin_worst_db", "margin_best_db"]] = [-np.inf, np.inf]
+    noise_unknown = pairs.own_unknown | (not pairs.known)
+    facts.loc[noise_unknown, ["margin_worst_db", "margin_best_db"]] = [-np.inf, np.inf]
     worst = facts["margin_worst_db"]
     facts["one_machine_margin_db"] = worst.where(np.isfinite(worst))
     facts["noise_class"] = _margin_class(facts["margin_worst_db"], facts["margin_best_db"])
@@ -411,25 +411,25 @@ def describe_sites(
         allowed = _count_allowed(siting.alone_worst[f"margin_{kind}_db"], plan)
         facts[f"noise_n_{kind}"] = np.maximum(allowed, siting.place_lo).astype(float)
     # Without knowing who listens, nobody knows how many they allow.
-    facts["noise_n_plan"] = facts["noise_n_plan"].where(~unheard)
+    facts["noise_n_plan"] = facts["noise_n_plan"].where(~noise_unknown)
     rule = siting.alone_worst["margin_rule_db"]
     if rules.market_noise_rule(market) is None:
         facts["noise_n_rule"] = np.nan
     # The limit was taken on the quietest night there may be: the rest of it must be there already.
     needed = plan.noise.ambient_floor_dba - rule
-    no_ambient = (heard.evidence == "ambient unknown") & np.isfinite(rule)
+    no_ambient = (pairs.evidence == "ambient unknown") & np.isfinite(rule)
     facts["ambient_needed_dba"] = needed.where(no_ambient)
     facts["noise_n_rule"] = facts["noise_n_rule"].where(~no_ambient)
-    facts["noise_n"] = pd.Series(siting.noise_n, sites.index, dtype=float).where(~unheard)
+    facts["noise_n"] = pd.Series(siting.noise_n, sites.index, dtype=float).where(~noise_unknown)
     facts["pad_n"], facts["pad_lo"] = siting.pad_n, siting.pad_lo
     facts["pad_n_upper"] = siting.pad_n_upper
     facts["pad_lack"] = missing_room(scene.ground, geometry_array(sites), generator, plan)
     facts["noise_unsure"] = (facts["margin_best_db"] > facts["margin_worst_db"]) | (
         siting.place_hi > siting.place_lo
     )
-    neighbors = (heard.evidence == "receptors") & _has_uncertain_receptors(heard, len(sites))
+    neighbors = (pairs.evidence == "receptors") & _has_uncertain_receptors(pairs, len(sites))
     facts["noise_evidence"] = np.where(
-        neighbors & facts["noise_unsure"], "use unknown", heard.evidence
+        neighbors & facts["noise_unsure"], "use unknown", pairs.evidence
     )
     kept = ("setback_evidence", *(f"setback_{yard}_m" for yard in YARDS), "yards_known")
     for name in ("ground_area_m2", "open_area_m2", "pad_evidence", "bare", *kept):

@@ -77,10 +77,10 @@ def judged(sites, layers, market, plan):
     everywhere = {"receptors": shapely.box(-1e5, -1e5, 1e5, 1e5)}
     shapes = np.asarray(sites.geometry.array)
     begun = time.perf_counter()
-    heard_as = make_noise_source(generator, plan, layers["buildings"], None, CRS)
-    heard = find_receptors(sites, layers, everywhere, None, heard_as, market, plan)
+    sound = make_noise_source(generator, plan, layers["buildings"], None, CRS)
+    pairs = find_receptors(sites, layers, everywhere, None, sound, market, plan)
     found_s = time.perf_counter() - begun
-    exposed = spots.measure_exposure(heard, shapes, heard_as)
+    exposed = spots.measure_exposure(pairs, shapes, sound)
     quiet = spots.find_quiet_spots(shapes, exposed)
     first = np.unique(quiet.site, return_index=True)[1]
     spotted_s = time.perf_counter() - begun
@@ -95,12 +95,12 @@ def judged(sites, layers, market, plan):
             }
         )  # fmt: skip
         begun_s = time.perf_counter()
-        found = judge.judge_placements(placed, heard, heard_as, generator, plan)
+        found = judge.judge_placements(placed, pairs, sound, generator, plan)
         done.append(time.perf_counter() - begun_s)
         assert np.isfinite(found["level_dba"]).all()
         print(
-            f"\n{count} machines at each: {len(heard.site):,} candidate pairs in {done[-1]:.1f} s, "
-            f"{1e6 * done[-1] / len(heard.site):.2f} us for each"
+            f"\n{count} machines at each: {len(pairs.site):,} candidate pairs in {done[-1]:.1f} s, "
+            f"{1e6 * done[-1] / len(pairs.site):.2f} us for each"
         )
     total_s = time.perf_counter() - begun
     most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -109,7 +109,7 @@ def judged(sites, layers, market, plan):
         f"{spotted_s - found_s:.1f} s, levels {total_s - spotted_s:.1f} s, in all {total_s:.1f} s; "
         f"most memory {most_mb:,.0f} MB"
     )
-    return len(heard.site), done, most_mb
+    return len(pairs.site), done, most_mb
 
 
 def test_twenty_thousand_sites_under_colorados_night_rule(town, market, plan):

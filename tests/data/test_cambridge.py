@@ -228,7 +228,7 @@ def test_licenses_are_those_of_the_files():
     closed = {key for key, source in sources.items() if not source.redistribute}
     assert closed == {"cambridge_substations", "cambridge_leaks_open", "cambridge_leaks_repaired"}
     for key in closed:
-        assert "no licence file" in sources[key].licence
+        assert "no license file" in sources[key].licence
 
 
 def test_one_core_gives_the_same_as_many(store, market, plan, selection):

@@ -46,11 +46,11 @@ def go_thorough(patch):
     patch.setattr(judge, "meets_limits", _holds)
 
 
-def _long(placed, heard, loud, generator, plan, _give_up_db=None, _first=None):
-    return SHORT(placed, heard, loud, generator, plan, thorough=True)
+def _long(placed, pairs, loud, generator, plan, _give_up_db=None, _first=None):
+    return SHORT(placed, pairs, loud, generator, plan, thorough=True)
 
 
-def _holds(placed, heard, loud, generator, plan, _first=None):
-    table = _long(placed, heard, loud, generator, plan)
+def _holds(placed, pairs, loud, generator, plan, _first=None):
+    table = _long(placed, pairs, loud, generator, plan)
     holds = np.asarray(table["margin_db"] >= 0)
     return holds, np.where(holds, judge.NO_RECEPTOR, table["hearer"])

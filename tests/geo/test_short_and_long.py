@@ -69,6 +69,6 @@ def test_a_bound_that_is_too_low_would_be_seen(town, market, plan, monkeypatch):
     some = replace(town, sites=town.sites.iloc[:12].reset_index(drop=True))
     right = sited(some, market, plan)
     upper = judge.upper_dba
-    monkeypatch.setattr(judge, "upper_dba", lambda heard, away: upper(heard, away) - 30)
+    monkeypatch.setattr(judge, "upper_dba", lambda sound, away: upper(sound, away) - 30)
     wrong = sited(some, market, plan)
     assert not right.alone_worst["margin_db"].equals(wrong.alone_worst["margin_db"])

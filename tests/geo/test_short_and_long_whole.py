@@ -35,7 +35,7 @@ def chunks(sites):
 def answers(found):
     """Return per case (at worst, at best) which sites were asked, and how many each carries."""
     everyone = np.ones(len(found.pad_n), dtype=bool)
-    unsure = size._has_uncertain_receptors(found.scene.heard, len(everyone))
+    unsure = size._has_uncertain_receptors(found.scene.pairs, len(everyone))
     return (True, everyone, found.held_lo), (False, unsure, found.place_hi)
 
 
@@ -74,7 +74,7 @@ def test_one_more_is_too_loud_wherever_it_was_tried(found):
     """At n + 1, where the ground has room for it: somebody is over their limit, at every place."""
     scene, wrong, places = found.scene, [], 0
     for worst, asked, n in answers(found):
-        heard = scene.hearers(worst=worst)
+        pairs = scene.hearers(worst=worst)
         for sites in chunks(np.flatnonzero(asked & (n < found.pad_n))):
             best = placement.find_best_place(scene, sites, n[sites] + 1, worst=worst)
             tried = placement._list_candidates(scene, sites, n[sites] + 1, worst=worst)
@@ -84,9 +84,9 @@ def test_one_more_is_too_loud_wherever_it_was_tried(found):
             assert not holds.any()
             named = who >= 0
             level = judge.level_at_receptor(running[named], who[named], *among(scene, worst=worst))
-            over = level > heard.column("limit_dba", who[named])
+            over = level > pairs.column("limit_dba", who[named])
             # Whoever lives on the site at an assumed distance hears every place alike.
-            own = ~np.isnan(heard.own_at_m[tried["site"]])
+            own = ~np.isnan(pairs.own_at_m[tried["site"]])
             wrong += [(worst, int(site)) for site in tried["site"][named][~over]]
             wrong += [(worst, int(site)) for site in tried["site"][~named & ~own]]
             wrong += differing(scene, best, worst=worst)

@@ -234,17 +234,17 @@ def _protected_receptors(
     shapes = geometry_array(sites)
     receptors = layers["receptors"]
     rows = receptors[receptors["receptor_class"].isin(limit.classes)]
-    heard = geometry_array(rows)
+    receptor_shapes = geometry_array(rows)
     beyond, height = 0.0, plan.noise.receptor_height_m
     if limit.by_rule and rule is not None and rule.position == "beyond":
         beyond = rule.beyond_m
     if limit.by_rule and rule is not None and rule.position == "facade":
-        heard = _facades(heard, layers.get("buildings"))
+        receptor_shapes = _facades(receptor_shapes, layers.get("buildings"))
         beyond, height = -rule.beyond_m, plan.noise.facade_height_m
     level, assumed = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
     if not np.isnan(limit.above_ambient_db):
         if ambient is not None:
-            level = sample_raster(ambient, shapely.point_on_surface(heard), sites.crs)
+            level = sample_raster(ambient, shapely.point_on_surface(receptor_shapes), sites.crs)
         if plan.assume.ambient_dba is not None:
             assumed = np.isnan(level)
             level = np.where(assumed, plan.assume.ambient_dba, level)
@@ -252,7 +252,7 @@ def _protected_receptors(
     most = limit.at(level, floor)
     unknown = np.isnan(most)
     who = _receptor_rows(
-        heard,
+        receptor_shapes,
         limit,
         # Where nobody knows the ambient level: the lowest it can be, at worst alone.
         limit_dba=np.where(unknown, limit.lowest_dba(floor), most),
@@ -265,7 +265,7 @@ def _protected_receptors(
         beyond_m=beyond,
         ambient=np.select([unknown, assumed], ["unknown", "assumed"], "known"),
     )
-    site, other = find_pairs_within(shapes, heard, reach)
+    site, other = find_pairs_within(shapes, receptor_shapes, reach)
     own = rows["site_id"].to_numpy()[other] == sites["site_id"].to_numpy()[site]
     # The site's own lot is no neighbor. Who has a point on it is, by the plan alone.
     point = shapely.get_type_id(geometry_array(rows))[other] == shapely.GeometryType.POINT

@@ -42,7 +42,7 @@ class _Case:
     """The placements and the receptors in reach of them."""
 
     placed: pd.DataFrame
-    heard: ReceptorPairs
+    pairs: ReceptorPairs
     sound: NoiseSource
     generator: Generator
     plan: Plan
@@ -92,7 +92,7 @@ class _Query(NamedTuple):
 
 def judge_placements(
     placed: pd.DataFrame,
-    heard: ReceptorPairs,
+    pairs: ReceptorPairs,
     sound: NoiseSource,
     generator: Generator,
     plan: Plan,
@@ -106,7 +106,7 @@ def judge_placements(
     Args:
         placed: One row per placement: site, x, y, count (running machines), rows, columns,
             length_m, width_m and degrees.
-        heard: The receptors in reach of each site.
+        pairs: The receptors in reach of each site.
         sound: The sound of one machine and its surroundings.
         generator: The generator.
         plan: The plan.
@@ -118,17 +118,17 @@ def judge_placements(
 
     Returns:
         One row per placement: margin_plan_db and margin_rule_db (inf: no receptor), margin_db (the
-        lower of the two), hearer (a position in `heard`, NO_RECEPTOR, or OWN_DWELLING for homes at
+        lower of the two), hearer (a position in `pairs`, NO_RECEPTOR, or OWN_DWELLING for homes at
         the distance that the plan assumes), and level_dba, limit_dba, receptor_distance_m and
         floored there.
     """
-    case = _Case(placed, heard, sound, generator, plan)
+    case = _Case(placed, pairs, sound, generator, plan)
     tally = _find_worst(case, give_up_db, first, thorough=thorough)
     over, who, away = (each.reshape(-1, 2) for each in (tally.over, tally.who, tally.away))
     margin = -over
-    own = heard.own_at_m[placed["site"].to_numpy()]
+    own = pairs.own_at_m[placed["site"].to_numpy()]
     own_level = _level_at_assumed_distance(own, case.running, sound, plan)
-    own_margin = np.where(np.isnan(own), np.inf, heard.own_limit_dba - own_level)
+    own_margin = np.where(np.isnan(own), np.inf, pairs.own_limit_dba - own_level)
     rule = margin[:, 1] < np.minimum(margin[:, 0], own_margin)
     hearer = np.where(rule, who[:, 1], who[:, 0])
     at_own = ~rule & (own_margin < margin[:, 0])
@@ -138,8 +138,8 @@ def judge_placements(
     if give_up_db is not None:
         least = np.where(over.max(axis=1) > give_up_db, -np.inf, least)
     named = hearer >= 0
-    limit = np.where(at_own, heard.own_limit_dba, np.nan)
-    limit[named] = heard.column("limit_dba", hearer[named])
+    limit = np.where(at_own, pairs.own_limit_dba, np.nan)
+    limit[named] = pairs.column("limit_dba", hearer[named])
     distance = np.where(rule, away[:, 1], away[:, 0])
     distance = np.where(at_own, own, np.where(named, distance, np.nan))
     return pd.DataFrame(
@@ -159,7 +159,7 @@ def judge_placements(
 
 def meets_limits(
     placed: pd.DataFrame,
-    heard: ReceptorPairs,
+    pairs: ReceptorPairs,
     sound: NoiseSource,
     generator: Generator,
     plan: Plan,
@@ -169,7 +169,7 @@ def meets_limits(
 
     Args:
         placed: The placements, as in `judge_placements`.
-        heard: The receptors in reach of each site.
+        pairs: The receptors in reach of each site.
         sound: The sound of one machine and its surroundings.
         generator: The generator.
         plan: The plan.
@@ -179,16 +179,16 @@ def meets_limits(
         Whether each placement meets every limit, and a receptor pair whose limit it exceeds
         (NO_RECEPTOR where it exceeds none).
     """
-    case = _Case(placed, heard, sound, generator, plan)
+    case = _Case(placed, pairs, sound, generator, plan)
     tally = _find_worst(case, np.zeros(len(placed)), first, enough=True)
-    own = heard.own_at_m[placed["site"].to_numpy()]
+    own = pairs.own_at_m[placed["site"].to_numpy()]
     own_level = _level_at_assumed_distance(own, case.running, sound, plan)
     quiet = (tally.over <= 0).reshape(-1, 2).all(axis=1)
     by_rule = tally.over[1::2] > np.maximum(tally.over[0::2], 0.0)
     who = np.where(
         by_rule, tally.who[1::2], np.where(tally.over[0::2] > 0, tally.who[0::2], NO_RECEPTOR)
     )
-    return quiet & ~(own_level > heard.own_limit_dba), who
+    return quiet & ~(own_level > pairs.own_limit_dba), who
 
 
 def _is_distance_floored(case: _Case, hearer: np.ndarray) -> np.ndarray:
@@ -196,8 +196,8 @@ def _is_distance_floored(case: _Case, hearer: np.ndarray) -> np.ndarray:
     named = np.flatnonzero(hearer >= 0)
     pads, pair = case.placed.iloc[named], hearer[named]
     x, y, site = (pads[name].to_numpy() for name in ("x", "y", "site"))
-    at = receiver_points(x, y, pair, site, case.heard)
-    up = case.heard.column("height_m", pair) - case.sound.source_height_m
+    at = receiver_points(x, y, pair, site, case.pairs)
+    up = case.pairs.column("height_m", pair) - case.sound.source_height_m
     of, mx, my = locate_machines(pads, case.generator, case.plan)
     away = np.sqrt((at[of, 0] - mx) ** 2 + (at[of, 1] - my) ** 2 + up[of] ** 2)
     found = np.zeros(len(hearer), dtype=bool)
@@ -208,7 +208,7 @@ def _is_distance_floored(case: _Case, hearer: np.ndarray) -> np.ndarray:
 def level_at_receptor(
     placed: pd.DataFrame,
     hearer: np.ndarray,
-    heard: ReceptorPairs,
+    pairs: ReceptorPairs,
     sound: NoiseSource,
     generator: Generator,
     plan: Plan,
@@ -217,8 +217,8 @@ def level_at_receptor(
 
     Args:
         placed: The placements, as in `judge_placements`.
-        hearer: Per placement, the receptor's position in `heard`.
-        heard: The receptors in reach of each site.
+        hearer: Per placement, the receptor's position in `pairs`.
+        pairs: The receptors in reach of each site.
         sound: The sound of one machine and its surroundings.
         generator: The generator.
         plan: The plan.
@@ -227,14 +227,14 @@ def level_at_receptor(
         The levels in dB(A), one per placement.
     """
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
-    at = receiver_points(x, y, hearer, site, heard)
+    at = receiver_points(x, y, hearer, site, pairs)
     each = np.arange(len(placed))
-    case = _Case(placed, heard, sound, generator, plan)
+    case = _Case(placed, pairs, sound, generator, plan)
     return _levels_dba(case, _Query(each, at, hearer))
 
 
 def receiver_points(
-    x: np.ndarray, y: np.ndarray, pair: np.ndarray, site: np.ndarray, heard: ReceptorPairs
+    x: np.ndarray, y: np.ndarray, pair: np.ndarray, site: np.ndarray, pairs: ReceptorPairs
 ) -> np.ndarray:
     """Find where the sound of a pad centered at (x, y) is measured for each receptor pair.
 
@@ -246,24 +246,24 @@ def receiver_points(
     Args:
         x: Eastings of the pads' centers (N,), meters.
         y: Northings of the pads' centers (N,), meters.
-        pair: Positions in `heard` (N,).
+        pair: Positions in `pairs` (N,).
         site: The sites' positions (N,).
-        heard: The receptors in reach of each site.
+        pairs: The receptors in reach of each site.
 
     Returns:
         The points (N, 2), meters.
     """
     center = shapely.points(x, y)
-    shape = heard.column("shape", pair)
+    shape = pairs.column("shape", pair)
     point = shapely.get_point(shapely.shortest_line(center, shape), 1)
     at = np.column_stack((shapely.get_x(point), shapely.get_y(point)))
-    beyond = heard.column("beyond_m", pair)
+    beyond = pairs.column("beyond_m", pair)
     moved = np.flatnonzero(beyond != 0)
     if len(moved):
         start = np.column_stack((x, y))[moved]
         ray = at[moved] - start
         length = np.hypot(*ray.T)
-        lot = heard.line[site[moved]]
+        lot = pairs.line[site[moved]]
         outside = shapely.distance(point[moved], lot)
         within = (outside == 0) & (
             shapely.distance(point[moved], shapely.boundary(lot)) > ON_LINE_M
@@ -291,7 +291,7 @@ def _find_worst(
     a receptor exceeds its limit by more than `give_up_db`; with `enough`, once any receptor
     exceeds its limit or none that is left could.
     """
-    heard, placed = case.heard, case.placed
+    pairs, placed = case.pairs, case.placed
     count = len(placed)
     tally = _WorstReceptors(
         over=np.full(2 * count, -np.inf),
@@ -299,7 +299,7 @@ def _find_worst(
         away=np.full(2 * count, np.nan),
     )
     over, louder_db = tally.over, case.louder_db
-    key = 2 * heard.site + heard.column("by_rule")
+    key = 2 * pairs.site + pairs.column("by_rule")
     unit_key = (2 * placed["site"].to_numpy()[:, None] + np.arange(2)).ravel()
     start, stop = (np.searchsorted(key, unit_key, side) for side in ("left", "right"))
 
@@ -314,12 +314,12 @@ def _find_worst(
     if first is not None and not thorough:
         named = np.flatnonzero((first >= 0) & (placed["count"].to_numpy() > 0))
         pair = first[named]
-        _evaluate_pairs(case, tally, 2 * named + heard.column("by_rule", pair), pair, could)
+        _evaluate_pairs(case, tally, 2 * named + pairs.column("by_rule", pair), pair, could)
     look = FIRST_BATCH
     waiting = np.flatnonzero((stop > start) & np.isfinite(louder_db))
     while len(waiting):
         # The next in line has the highest bound of all that are left.
-        waiting = waiting[could(waiting, heard.bound_db[start[waiting]])]
+        waiting = waiting[could(waiting, pairs.bound_db[start[waiting]])]
         if give_up_db is not None and not thorough:
             lost = np.maximum(over[0::2], over[1::2]) > give_up_db
             waiting = waiting[~lost[waiting // 2]]
@@ -329,7 +329,7 @@ def _find_worst(
         start[waiting] += times
         waiting = waiting[start[waiting] < stop[waiting]]
         look *= 2
-        may = could(unit, heard.bound_db[pair])
+        may = could(unit, pairs.bound_db[pair])
         _evaluate_pairs(case, tally, unit[may], pair[may], could, thorough=thorough)
     return tally
 
@@ -347,8 +347,8 @@ def _evaluate_pairs(
     of = unit // 2
     x, y, site = (case.placed[name].to_numpy()[of] for name in ("x", "y", "site"))
     half = np.hypot(*case.placed[["length_m", "width_m"]].to_numpy()[of].T) / 2
-    limit_dba = case.heard.column("limit_dba", pair)
-    at = receiver_points(x, y, pair, site, case.heard)
+    limit_dba = case.pairs.column("limit_dba", pair)
+    at = receiver_points(x, y, pair, site, case.pairs)
     distance = np.hypot(at[:, 0] - x, at[:, 1] - y)
     nearest = distance - half
     most = upper_dba(case.sound, np.maximum(nearest, 0.0))
@@ -369,10 +369,10 @@ def _levels_dba(case: _Case, asked: _Query, walled_dba: LevelOf = level_dba) -> 
 
     `walled_dba` is the level of one machine, or a bound on it, where a noise wall surrounds it.
     """
-    heard = case.heard
-    level, height = np.empty(len(asked.of)), heard.column("height_m", asked.pair)
+    pairs = case.pairs
+    level, height = np.empty(len(asked.of)), pairs.column("height_m", asked.pair)
     # Beyond the layer's edge there may be somebody anywhere: nothing stands between for sure.
-    edge = heard.column("receptor_class", asked.pair) == EDGE_OF_LAYER
+    edge = pairs.column("receptor_class", asked.pair) == EDGE_OF_LAYER
     for some in (edge, ~edge):
         if some.any():
             there, one_dba = case, walled_dba

@@ -23,7 +23,7 @@ MAX_RAYS = 400_000  # machines times cells in one go, so that memory stays small
 
 def compute_level_grid(
     machines_xy: np.ndarray,
-    heard: NoiseSource,
+    sound: NoiseSource,
     *,
     receiver_height_m: float,
     cell_m: float,
@@ -39,7 +39,7 @@ def compute_level_grid(
 
     Args:
         machines_xy: The machines' centers (M, 2), meters in `crs`.
-        heard: The sound of one machine and its surroundings.
+        sound: The sound of one machine and its surroundings.
         receiver_height_m: Height of the receivers above the ground.
         cell_m: The cell size in meters.
         reach_m: How far the grid reaches beyond the machines.
@@ -61,19 +61,19 @@ def compute_level_grid(
     height = np.full(len(middle), receiver_height_m)
     receivers = np.column_stack((*(transform @ middle.T), height))
     values = np.full((rows, columns), np.nan)
-    values[row, column] = _sum_levels(machines_xy, receivers, heard)
+    values[row, column] = _sum_levels(machines_xy, receivers, sound)
     return Raster(values, transform, crs, "dB(A)")
 
 
-def _sum_levels(machines_xy: np.ndarray, receivers: np.ndarray, heard: NoiseSource) -> np.ndarray:
+def _sum_levels(machines_xy: np.ndarray, receivers: np.ndarray, sound: NoiseSource) -> np.ndarray:
     """Return the level of all machines together at each receiver (P, 3), in dB(A)."""
     count = len(machines_xy)
-    sources = np.column_stack((machines_xy, np.full(count, heard.source_height_m)))
+    sources = np.column_stack((machines_xy, np.full(count, sound.source_height_m)))
     found = np.empty(len(receivers))
     step = max(MAX_RAYS // count, 1)
     for begin in range(0, len(receivers), step):
         some = receivers[begin : begin + step]
-        level = level_dba(heard, np.tile(sources, (len(some), 1)), np.repeat(some, count, axis=0))
+        level = level_dba(sound, np.tile(sources, (len(some), 1)), np.repeat(some, count, axis=0))
         energy = (10 ** (level / 10)).reshape(-1, count).sum(axis=1)
         found[begin : begin + step] = 10 * np.log10(energy)
     return found

@@ -33,7 +33,7 @@ class Limit:
     def at(self, ambient_dba: np.ndarray, floor_dba: float) -> np.ndarray:
         """Return the limit where the ambient level is `ambient_dba`; NaN where that is needed.
 
-        Worked: 10 dB above an ambient of 42 dB(A): 52 dB(A); of 25, with a floor of 30: 40.
+        For example, 10 dB above an ambient of 42 dB(A): 52 dB(A); of 25, with a floor of 30: 40.
         """
         if np.isnan(self.above_ambient_db):
             return np.full(len(ambient_dba), self.most_dba)
@@ -61,7 +61,7 @@ def list_limits(market: Market, plan: Plan) -> tuple[Limit, ...]:
     """Return every limit that holds: the plan's first, then the rule's, night governing day.
 
     A source that runs round the clock is held to the lower of day and night; a day-night level to
-    6.4 dB less. Worked: HUD's 65 dB Ldn is 58.6 dB(A) of steady sound.
+    6.4 dB less. For example, HUD's 65 dB Ldn is 58.6 dB(A) of steady sound.
     """
     classes = plan.noise.receptors
     if "home" in classes:

@@ -50,7 +50,7 @@ def sound_power_dba(generator: Generator) -> float:
     is added twice. On ISO 3744's box: S = 4 (ab + bc + ca), a and b half the body plus the
     distance, c its height plus the distance.
 
-    Worked: 69 dB(A) at 7 m: 69 + 10 lg(307.9) = 93.9 dB; at 1 m: 69 + 10 lg(6.283) = 77.0 dB.
+    For example, 69 dB(A) at 7 m: 69 + 10 lg(307.9) = 93.9 dB; at 1 m: 69 + 10 lg(6.283) = 77.0 dB.
     """
     away = generator.level_distance_m
     if generator.level_surface == "hemisphere":
@@ -125,7 +125,7 @@ def make_open_field_source(generator: Generator, plan: Plan) -> NoiseSource:
 def rerating_db(generator: Generator, level_distance_m: float) -> float:
     """Return how much louder a machine is whose rating holds at another distance, on a hemisphere.
 
-    Worked: at 1 m in place of 7 m: -20 lg 7 = -16.9 dB.
+    For example, at 1 m in place of 7 m: -20 lg 7 = -16.9 dB.
     """
     other = generator.model_copy(
         update={"level_distance_m": level_distance_m, "level_surface": "hemisphere"}
@@ -133,11 +133,11 @@ def rerating_db(generator: Generator, level_distance_m: float) -> float:
     return sound_power_dba(other) - sound_power_dba(generator)
 
 
-def rerate_source(heard: NoiseSource, generator: Generator, level_distance_m: float) -> NoiseSource:
+def rerate_source(sound: NoiseSource, generator: Generator, level_distance_m: float) -> NoiseSource:
     """Return the same sound, with the generator's rating taken at another distance.
 
     Args:
-        heard: The sound of one machine and its surroundings.
+        sound: The sound of one machine and its surroundings.
         generator: The generator, for its rating.
         level_distance_m: The distance at which the rating is taken to hold.
 
@@ -146,10 +146,10 @@ def rerate_source(heard: NoiseSource, generator: Generator, level_distance_m: fl
     """
     more_db = rerating_db(generator, level_distance_m)
     return replace(
-        heard,
-        power_db=heard.power_db + more_db,
-        upper_dba=heard.upper_dba + more_db,
-        upper_walled_db=heard.upper_walled_db + more_db,
+        sound,
+        power_db=sound.power_db + more_db,
+        upper_dba=sound.upper_dba + more_db,
+        upper_walled_db=sound.upper_walled_db + more_db,
     )
 
 
@@ -195,21 +195,21 @@ def _build_source(
     )
 
 
-def upper_dba(heard: NoiseSource, distance_m: np.ndarray) -> np.ndarray:
+def upper_dba(sound: NoiseSource, distance_m: np.ndarray) -> np.ndarray:
     """Return the highest level that one machine can cause at this distance or farther.
 
     It is the table's value at the next smaller distance, so it is never below the true level.
     """
-    return np.asarray(heard.upper_dba[_source_and_receiver(distance_m)])
+    return np.asarray(sound.upper_dba[_source_and_receiver(distance_m)])
 
 
 def upper_walled_dba(
-    heard: NoiseSource, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None
+    sound: NoiseSource, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None
 ) -> np.ndarray:
     """Return an upper bound on the level of one machine behind its noise wall (see `level_dba`).
 
     Args:
-        heard: The sound of one machine, with a noise wall.
+        sound: The sound of one machine, with a noise wall.
         source: Points (P, 3): x, y and height above ground, meters.
         receiver: Points (P, 3), as `source`.
         wall_m: How far from each source (P,) the path crosses its noise wall.
@@ -220,12 +220,12 @@ def upper_walled_dba(
     Raises:
         ValueError: When the sound has no noise wall.
     """
-    if heard.wall_height_m is None or wall_m is None:
+    if sound.wall_height_m is None or wall_m is None:
         raise ValueError("bounding the level behind a noise wall: there is no wall")
-    screen = (wall_m, heard.wall_height_m)
-    taken = levels.wall_attenuation_db(source, receiver, heard.scene, heard.edition, screen)
+    screen = (wall_m, sound.wall_height_m)
+    taken = levels.wall_attenuation_db(source, receiver, sound.scene, sound.edition, screen)
     away = np.hypot(*(receiver[:, :2] - source[:, :2]).T)
-    return sum_bands_dba(heard.upper_walled_db[_source_and_receiver(away)] - taken)
+    return sum_bands_dba(sound.upper_walled_db[_source_and_receiver(away)] - taken)
 
 
 def _source_and_receiver(distance_m: np.ndarray) -> np.ndarray:
@@ -233,29 +233,29 @@ def _source_and_receiver(distance_m: np.ndarray) -> np.ndarray:
     return np.clip(place, 0, len(TABLE_M) - 1)
 
 
-def noise_reach_m(heard: NoiseSource, limit_dba: float, running: int) -> float:
+def noise_reach_m(sound: NoiseSource, limit_dba: float, running: int) -> float:
     """Return the distance beyond which a number of machines cannot exceed a limit.
 
     Args:
-        heard: The sound of one machine and its surroundings.
+        sound: The sound of one machine and its surroundings.
         limit_dba: The limit in dB(A).
         running: How many machines run.
 
     Returns:
         The distance in meters.
     """
-    over = heard.upper_dba + 10 * np.log10(max(running, 1)) > limit_dba
+    over = sound.upper_dba + 10 * np.log10(max(running, 1)) > limit_dba
     last = int(np.flatnonzero(over)[-1]) if over.any() else 0
     return float(TABLE_M[min(last + 1, len(TABLE_M) - 1)])
 
 
 def level_dba(
-    heard: NoiseSource, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None = None
+    sound: NoiseSource, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None = None
 ) -> np.ndarray:
     """Compute the level of one machine for each pair of points.
 
     Args:
-        heard: The sound of one machine and its surroundings.
+        sound: The sound of one machine and its surroundings.
         source: Points (P, 3): x, y and height above ground, meters.
         receiver: Points (P, 3), as `source`.
         wall_m: How far from each source (P,) the path crosses its noise wall; None without one.
@@ -264,24 +264,24 @@ def level_dba(
         The levels (P,) in dB(A).
     """
     screen = None
-    if heard.wall_height_m is not None and wall_m is not None:
-        screen = (wall_m, heard.wall_height_m)
+    if sound.wall_height_m is not None and wall_m is not None:
+        screen = (wall_m, sound.wall_height_m)
     loss = levels.attenuation_db(
-        source, receiver, heard.scene, heard.air_db_m, heard.edition, screen=screen
+        source, receiver, sound.scene, sound.air_db_m, sound.edition, screen=screen
     )
-    return sum_bands_dba(heard.power_db - loss)
+    return sum_bands_dba(sound.power_db - loss)
 
 
-def remove_obstacles(heard: NoiseSource) -> NoiseSource:
+def remove_obstacles(sound: NoiseSource) -> NoiseSource:
     """Return the same sound over level ground with nothing around."""
-    return replace(heard, scene=build_scene(ground=heard.scene.ground), wall_height_m=None)
+    return replace(sound, scene=build_scene(ground=sound.scene.ground), wall_height_m=None)
 
 
-def open_field_dba(heard: NoiseSource, distance_m: np.ndarray, receiver_m: float) -> np.ndarray:
+def open_field_dba(sound: NoiseSource, distance_m: np.ndarray, receiver_m: float) -> np.ndarray:
     """Compute the level of one machine over level ground with nothing around.
 
     Args:
-        heard: The sound of one machine.
+        sound: The sound of one machine.
         distance_m: Horizontal distances (P,), meters.
         receiver_m: Height of the receivers above the ground, meters.
 
@@ -290,5 +290,5 @@ def open_field_dba(heard: NoiseSource, distance_m: np.ndarray, receiver_m: float
     """
     source = np.zeros((len(distance_m), 3))
     receiver = np.zeros((len(distance_m), 3))
-    source[:, 2], receiver[:, 0], receiver[:, 2] = heard.source_height_m, distance_m, receiver_m
-    return level_dba(remove_obstacles(heard), source, receiver)
+    source[:, 2], receiver[:, 0], receiver[:, 2] = sound.source_height_m, distance_m, receiver_m
+    return level_dba(remove_obstacles(sound), source, receiver)

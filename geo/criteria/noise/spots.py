@@ -41,14 +41,14 @@ class Exposure:
         return least
 
 
-def measure_exposure(heard: ReceptorPairs, shapes: np.ndarray, sound: NoiseSource) -> Exposure:
+def measure_exposure(pairs: ReceptorPairs, shapes: np.ndarray, sound: NoiseSource) -> Exposure:
     """Find the receptors from which each site should keep away: the nearest of each bin of limits.
 
     A receptor that is farther from the site than another one and the width of the site is never
     the nearest.
 
     Args:
-        heard: The receptors in reach of each site.
+        pairs: The receptors in reach of each site.
         shapes: The sites' parcels (n,), in the market's metric frame.
         sound: The sound of one machine and its surroundings.
 
@@ -56,19 +56,19 @@ def measure_exposure(heard: ReceptorPairs, shapes: np.ndarray, sound: NoiseSourc
         The exposure of every site.
     """
     sites = len(shapes)
-    step = np.round(heard.column("limit_dba") / BIN_DB) * BIN_DB
+    step = np.round(pairs.column("limit_dba") / BIN_DB) * BIN_DB
     bins = np.unique(step)
     nearest = np.full((len(bins), sites), np.inf)
     place = np.searchsorted(bins, step)
-    np.minimum.at(nearest, (place, heard.site), heard.away_m)
+    np.minimum.at(nearest, (place, pairs.site), pairs.away_m)
     box = shapely.bounds(shapes)
     across = np.hypot(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])
-    close = heard.away_m <= nearest[place, heard.site] + across[heard.site]
+    close = pairs.away_m <= nearest[place, pairs.site] + across[pairs.site]
     together = np.full((len(bins), sites), None, dtype=object)
     for row, limit in zip(together, bins, strict=True):
         of = np.flatnonzero((step == limit) & close)
         shapely.geometrycollections(
-            heard.column("shape", of), indices=heard.site[of].astype(np.intp), out=row
+            pairs.column("shape", of), indices=pairs.site[of].astype(np.intp), out=row
         )
     scale = np.array([noise_reach_m(sound, limit, 1) for limit in bins])
     return Exposure(together, scale)

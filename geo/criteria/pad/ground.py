@@ -66,7 +66,7 @@ def cut_buildable_ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) 
 
     Returns:
         The buildable ground. Its `facts` have ground_area_m2; open_area_m2 (the lot less floor area
-        over storeys, which bounds the pad where no building is mapped and the parcel is assumed
+        over stories, which bounds the pad where no building is mapped and the parcel is assumed
         bare); pad_evidence (`buildings`, `bare parcel`, `edge of layer` where the layer of
         exclusions ends, or `slope not known`); bare; clear_known, whether every exclusion is known;
         setback_evidence; and the depths of the yards.
@@ -232,24 +232,24 @@ def subtract_ground(
 
 
 def select_ground(
-    ground: BuildableGround, other: BuildableGround, which: np.ndarray
+    ground: BuildableGround, other: BuildableGround, use_other: np.ndarray
 ) -> BuildableGround:
     """Take some sites' ground from another table of the same sites.
 
     Args:
         ground: The buildable ground of n sites.
         other: The other buildable ground of the same n sites.
-        which: True for the sites (n,) whose ground comes from `other`.
+        use_other: True for the sites (n,) whose ground comes from `other`.
 
     Returns:
         The combined ground.
     """
     return replace(
         ground,
-        shapes=np.where(which, other.shapes, ground.shapes),
-        radius_m=np.where(which, other.radius_m, ground.radius_m),
-        taken=np.where(which, other.taken, ground.taken),
-        open_m2=np.where(which, other.open_m2, ground.open_m2),
+        shapes=np.where(use_other, other.shapes, ground.shapes),
+        radius_m=np.where(use_other, other.radius_m, ground.radius_m),
+        taken=np.where(use_other, other.taken, ground.taken),
+        open_m2=np.where(use_other, other.open_m2, ground.open_m2),
     )
 
 
@@ -272,7 +272,7 @@ def _largest_circle_radius_m(shapes: np.ndarray) -> np.ndarray:
 
 
 def _open_area_m2(sites: gpd.GeoDataFrame) -> np.ndarray:
-    """Lot area less building footprint (floor area over storeys); NaN where not on record.
+    """Lot area less building footprint (floor area over stories); NaN where not on record.
 
     Below 0 where the record has more building than lot.
     """

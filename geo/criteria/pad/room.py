@@ -178,7 +178,7 @@ def _bounds(
     area, across = np.zeros(sites), np.zeros(sites)
     np.maximum.at(area, of, shapely.area(parts))
     np.maximum.at(across, of, np.hypot(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]))
-    # On a bare parcel the record of floor area and storeys still bounds the room.
+    # On a bare parcel the record of floor area and stories still bounds the room.
     area = np.minimum(area, ground.open_m2)
     widest = 2 * (ground.radius_m + CIRCLE_TOLERANCE_M)
     lower, upper = np.zeros((2, sites), dtype=int)

@@ -125,8 +125,8 @@ def _locate_tanks(
         shapely.points(corner), ground.origin[site[of]], ground.degrees[turn[of]]
     )
     x, y = shapely.get_coordinates(points).T.round(4)
-    heard = np.round(quiet(shapely.points(x, y), site[of]), 6)
-    order = np.lexsort((y, x, heard, of))
+    quietness = np.round(quiet(shapely.points(x, y), site[of]), 6)
+    order = np.lexsort((y, x, quietness, of))
     order = order[np.unique(of[order], return_index=True)[1]]
     x, y = x[order], y[order]
     degrees = ground.degrees[turn] + np.where(across, 90.0, 0.0)

@@ -323,7 +323,7 @@ def _clip_piece(value: np.ndarray, least: float, most: np.ndarray) -> tuple[np.n
     `value` (2, k) is what is bounded at its two ends; where nothing is, the part ends before it
     begins.
 
-    Worked: from 2 to 6 m, between 3 and 5 m is the part from 0.25 to 0.75.
+    For example, from 2 to 6 m, between 3 and 5 m is the part from 0.25 to 0.75.
     """
     run = value[1] - value[0]
     level = np.abs(run) < ROUNDING
