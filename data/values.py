@@ -241,7 +241,7 @@ def _restore_ratings(texts: pd.Series, origin: ColumnOrigin) -> tuple[pd.Series,
     return ratings, [f"{origin.column}: {count} {restored}"]
 
 
-def _pick_stage(texts: pd.Series, which: str, decimal: str) -> pd.Series:
+def _pick_stage(texts: pd.Series, stage: str, decimal: str) -> pd.Series:
     """Return the highest ("max") or the first stage of each rating; NaN if any is unreadable.
 
     >>> _pick_stage(pd.Series(["20/26.67/33.33", "12//16"]), "max", ".").tolist()
@@ -250,7 +250,7 @@ def _pick_stage(texts: pd.Series, which: str, decimal: str) -> pd.Series:
     stages = texts.reset_index(drop=True).str.split(_STAGE_MARK, regex=True).explode()
     numbers = parse_numbers(stages, decimal)
     by_row = numbers.groupby(level=0)
-    picked = by_row.max() if which == "max" else by_row.head(1)
+    picked = by_row.max() if stage == "max" else by_row.head(1)
     is_complete = numbers.notna().groupby(level=0).all()
     return pd.Series(picked.where(is_complete).to_numpy(), index=texts.index, dtype="float64")
 

@@ -1,4 +1,4 @@
-"""Draw the noise round one published site: read what was published, add up the sound, write."""
+"""Draw the noise around one published site: read the night, compute the levels, write files."""
 
 import csv
 import datetime as dt
@@ -212,28 +212,28 @@ def _buildings_near(
         return None
     (left, bottom), (right, top) = middles.min(axis=0), middles.max(axis=0)
     square = shapely.box(left - within_m, bottom - within_m, right + within_m, top + within_m)
-    there = buildings.geometry.notna() & ~buildings.geometry.is_empty
-    return buildings[there & buildings.intersects(square)].reset_index(drop=True)
+    has_shape = buildings.geometry.notna() & ~buildings.geometry.is_empty
+    return buildings[has_shape & buildings.intersects(square)].reset_index(drop=True)
 
 
 def _list_method(plan: Plan, cell_m: float) -> tuple[str, ...]:
-    """List what the plan says of sound, and how the picture is made of it."""
-    machine, given = plan_generator(plan), plan.noise
-    ground = given.ground
+    """List the plan's noise settings and how the picture is computed."""
+    machine, noise_plan = plan_generator(plan), plan.noise
+    ground = noise_plan.ground
     return (
         (
-            f"One {machine.title} gives off {sound_power_dba(machine):.1f} dB(A): rated "
+            f"One {machine.title} has a sound power of {sound_power_dba(machine):.1f} dB(A): rated "
             f"{machine.level_dba:g} dB(A) at {machine.level_distance_m:g} m."
         ),
         (
-            f"Downwind everywhere at once, {given.temperature_c:g} C and {given.humidity_pct:g} % "
-            f"humidity; machines {given.source_height_m:g} m high."
+            f"Wind from the machines in every direction, {noise_plan.temperature_c:g} C and "
+            f"{noise_plan.humidity_pct:g} % humidity; machines {noise_plan.source_height_m:g} m high."
         ),
         (
             f"Ground factors {ground.source:g}, {ground.middle:g} and {ground.receiver:g} (0 hard, "
-            f"1 porous); walls give back {1 - given.wall_absorption:.0%} of what strikes them."
+            f"1 porous); walls reflect {1 - noise_plan.wall_absorption:.0%} of the sound."
         ),
-        f"Levels stand at the middles of cells of {cell_m:g} m and are linear between them.",
+        f"Levels are computed at the middle of each {cell_m:g} m cell and are linear in between.",
     )
 
 
@@ -244,35 +244,37 @@ def _list_unknowns(
     sound: NoiseSource,
     grid: Raster,
 ) -> tuple[str, ...]:
-    """List what is not known here, and what is taken in its place."""
-    said = []
+    """List what is not known here, and what is assumed instead."""
+    unknowns = []
     if row["n_lo"] == 0:
-        said.append("It may carry so many, if every fact that is missing turns out well.")
+        unknowns.append("This many generators fit only in the best case: data is missing.")
     if near is None:
-        said.append("No buildings are mapped here: nothing screens, and nothing throws sound back.")
+        unknowns.append(
+            "No buildings are mapped here: the picture has no screening and no reflections."
+        )
     elif sound.scene.unknown_height:
-        said.append(
+        unknowns.append(
             f"{sound.scene.unknown_height:,} of {len(near):,} buildings have no known height: "
-            "they screen nothing."
+            "the picture treats them as no obstacle."
         )
     if near is not None and not town.mapped.covers(noise.outline_grid(grid)):
-        said.append(
-            "Part of the picture lies beyond where buildings are mapped: nothing screens there."
+        unknowns.append(
+            "Buildings are mapped for only part of the picture: there is no screening elsewhere."
         )
     if town.elevation is None:
-        said.append("No ground heights are published here: the ground is taken as level.")
+        unknowns.append("No ground heights are published here: the ground is assumed level.")
     if isinstance(row["assumed"], str):
-        said.append(f"Assumed at this site: {row['assumed']}.")
-    return tuple(said)
+        unknowns.append(f"Assumed at this site: {row['assumed']}.")
+    return tuple(unknowns)
 
 
 def _folder_name(site_id: str) -> str:
-    """Return an id as the name of a folder: what no file system minds, and no other id's."""
+    """Return a folder name that is unique to an id and valid on every file system."""
     return re.sub(r"[^A-Za-z0-9-]", lambda one: f"_{ord(one[0]):x}_", site_id)
 
 
 def _write_files(picture: noise.NoisePicture, town: StoredTown, report: Report, to: Path) -> None:
-    """Write every file into a folder beside, then move each in whole."""
+    """Write every file into a temporary folder, then move each into place."""
     to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to, prefix=".new-") as new:
         noise.write_picture(picture, town.layers, report, Path(new))

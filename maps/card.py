@@ -129,11 +129,11 @@ def require_facts(columns: Sequence[str]) -> None:
     Raises:
         ContractError: Naming every fact that is missing.
     """
-    there = set(columns)
+    present = set(columns)
     missing = [
         fact.name
         for fact in read_facts()
-        if fact.group != "provenance" and not fact.per and fact.name not in there
+        if fact.group != "provenance" and not fact.per and fact.name not in present
     ]
     if missing:
         raise ContractError(

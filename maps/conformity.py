@@ -62,9 +62,9 @@ def draw_conformity_page(table: pd.DataFrame, meta: dict[str, str]) -> str:
 
 
 def _row(words: list[Any], numbers: list[Any], *, met: bool) -> str:
-    told = "".join(f"<td>{escape(str(word))}</td>" for word in words)
+    cells = "".join(f"<td>{escape(str(word))}</td>" for word in words)
     # The last numbers are deviations: their sign says louder or quieter.
     shown = [f"{number:.2f}" for number in numbers[:2]]
     shown += [f"{number:+.2f}" for number in numbers[2:]]
     counted = "".join(f'<td class="number">{one}</td>' for one in shown)
-    return f'<tr class="{"met" if met else "missed"}">{told}{counted}</tr>'
+    return f'<tr class="{"met" if met else "missed"}">{cells}{counted}</tr>'

@@ -282,7 +282,7 @@ def _decimals(name: str) -> int | None:
     return next((fact.decimals for fact in facts_of_table([name])), None)
 
 
-def _about_sheet(book: xlsxwriter.Workbook, report: Report, told: tuple[Fact, ...]) -> None:
+def _about_sheet(book: xlsxwriter.Workbook, report: Report, facts: tuple[Fact, ...]) -> None:
     sheet = book.add_worksheet("About")
     bold = book.add_format({"bold": True, "font_size": 13, "font_color": "#173f77"})
     strong = book.add_format({"bold": True, "bg_color": "#e6e9ee"})
@@ -313,7 +313,7 @@ def _about_sheet(book: xlsxwriter.Workbook, report: Report, told: tuple[Fact, ..
     at += 1
     line(("What the columns mean",), bold)
     line(("Column", "In words", "Unit", "Note"), strong)
-    for fact in told:
+    for fact in facts:
         line((fact.name, fact.title, fact.unit or "", fact.note), wrap)
     at += 1
     line(("Sources",), bold)
@@ -406,10 +406,10 @@ def _write_gpkg(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -> N
         ):
             if shape not in ranking.columns or ranking[shape].isna().all():
                 continue
-            there = ranking[shape].notna().to_numpy()
-            shapes = _multi(ranking[shape][there].to_numpy())
+            has_shape = ranking[shape].notna().to_numpy()
+            shapes = _multi(ranking[shape][has_shape].to_numpy())
             frame = gpd.GeoDataFrame(
-                said[there].reset_index(drop=True), geometry=shapes, crs=ranking.crs
+                said[has_shape].reset_index(drop=True), geometry=shapes, crs=ranking.crs
             )
             pyogrio.write_dataframe(
                 frame, path, layer=layer, driver="GPKG", geometry_type="MultiPolygon"

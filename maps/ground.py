@@ -113,15 +113,15 @@ def _excluded(drawing: dict[str, gpd.GeoDataFrame], crs: Any) -> dict[str, np.nd
 
     A park is often known only as a neighbor: its area counts as a park all the same.
     """
-    found: dict[str, np.ndarray] = {}
+    excluded: dict[str, np.ndarray] = {}
     if (exclusions := read_whole_layer(drawing, "exclusions", crs)) is not None:
         role = exclusions["kind"].map(EXCLUSION_LAYERS)
         for key in dict.fromkeys(EXCLUSION_LAYERS.values()):
-            found[key] = exclusions.geometry[role == key].to_numpy()
+            excluded[key] = exclusions.geometry[role == key].to_numpy()
     if (receptors := read_whole_layer(drawing, "receptors", crs)) is not None:
         parks = receptors.geometry[receptors["receptor_class"] == "park"].to_numpy()
-        found["open_space"] = np.concatenate([found.get("open_space", parks[:0]), parks])
-    return found
+        excluded["open_space"] = np.concatenate([excluded.get("open_space", parks[:0]), parks])
+    return excluded
 
 
 def _add_lines(

@@ -323,8 +323,8 @@ def _add_site(
                 leaflet_style(one),
             ),
         )
-    for key, title, given, drawn in held:
-        parts, of = split_parts(given, POLYGON_KINDS)
+    for key, title, stated, drawn in held:
+        parts, of = split_parts(stated, POLYGON_KINDS)
         exact = key in {"pads", "machines"}
         shapes[key] = {
             # A machine is 1.5 m long: a seventh decimal (1 cm) keeps its corners square.

@@ -168,13 +168,13 @@ def _round_short(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _list_card_groups(there: set[str], report: Report) -> list[dict[str, Any]]:
+def _list_card_groups(present: set[str], report: Report) -> list[dict[str, Any]]:
     """Return a card's groups: their facts, how these are known, and from which sources."""
-    known, told = read_card_words(), facts_of_table(there)
+    known, facts = read_card_words(), facts_of_table(present)
     made = []
     for key, title in known.groups.items():
         listed = [{"name": fact.name, "title": fact.title, "note": fact.note, "of": fact.of}
-                  for fact in told if fact.group == key]  # fmt: skip
+                  for fact in facts if fact.group == key]  # fmt: skip
         roles = known.layers.get(key, ())
         sources = [f"{one.title} ({one.vintage})" for one in report.sources if one.layer in roles]
         made.append(

@@ -88,12 +88,12 @@ def render_page(the_map: folium.Map, blocks: dict[str, object], title: str) -> s
 
 
 def _list_elements(root: Element) -> list[Element]:
-    found, waiting = [], [root, root.header, root.html, root.script]
+    elements, waiting = [], [root, root.header, root.html, root.script]
     while waiting:
         element = waiting.pop(0)
-        found.append(element)
+        elements.append(element)
         waiting += element._children.values()  # noqa: SLF001
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(elements))
 
 
 def _read_page_file(name: str) -> str:
@@ -174,8 +174,8 @@ def make_empty_layer(name: str, *, show: bool, control: bool, pane: str | None =
 
 def constant_style(**look: Any) -> JsCode:
     """Return a style that is the same for every feature, without values that are None or empty."""
-    given = {key: value for key, value in look.items() if value not in (None, "")}
-    return JsCode(f"() => ({json.dumps(given)})")
+    stated = {key: value for key, value in look.items() if value not in (None, "")}
+    return JsCode(f"() => ({json.dumps(stated)})")
 
 
 def format_switch_name(one: LayerStyle) -> str:

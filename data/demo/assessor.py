@@ -158,9 +158,9 @@ def _spoil(rows: gpd.GeoDataFrame, block: Array, rng: np.random.Generator) -> gp
     size = len(rows) / 20_000
 
     def pick(fault: str, among: Array) -> Array:
-        found = np.flatnonzero(among & free)
-        wanted = min(max(1, round(MESS_PER_20_000[fault] * size)), len(found))
-        chosen = np.sort(rng.choice(found, wanted, replace=False))
+        spoiled = np.flatnonzero(among & free)
+        wanted = min(max(1, round(MESS_PER_20_000[fault] * size)), len(spoiled))
+        chosen = np.sort(rng.choice(spoiled, wanted, replace=False))
         free[chosen] = False
         return chosen
 

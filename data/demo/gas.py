@@ -57,7 +57,7 @@ def lay_mains(
         ],
         dtype=object,
     )
-    found = gpd.GeoDataFrame(
+    mains = gpd.GeoDataFrame(
         {
             "street": streets.name,
             "diameter_in": size,
@@ -66,7 +66,7 @@ def lay_mains(
         },
         geometry=shapes,
     )
-    return found[laid].reset_index(drop=True)
+    return mains[laid].reset_index(drop=True)
 
 
 def _served_as(streets: gpd.GeoDataFrame, layout: TownLayout) -> Array:
@@ -126,12 +126,12 @@ def record_mains(pipes: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDa
     The highest allowed pressure is text in whatever unit a hand typed, and stands only where no
     class of pressure does.
     """
-    found, count = pipes.copy(), len(pipes)
-    bare = np.flatnonzero(found.pressure_class.isna())
-    told = np.sort(rng.permutation(bare)[: round(recipe.MAOP_SHARE * len(bare))])
+    recorded, count = pipes.copy(), len(pipes)
+    bare = np.flatnonzero(recorded.pressure_class.isna())
+    rated = np.sort(rng.permutation(bare)[: round(recipe.MAOP_SHARE * len(bare))])
     maop = np.full(count, "", dtype=object)
     # In turn, so that a small town has one of each.
-    maop[told] = np.array(recipe.MAOP, dtype=object)[np.arange(len(told)) % len(recipe.MAOP)]
+    maop[rated] = np.array(recipe.MAOP, dtype=object)[np.arange(len(rated)) % len(recipe.MAOP)]
     order, gone = rng.permutation(count), 0
     status = np.full(count, "ACT", dtype=object)
     for code, share in recipe.MAIN_STATUS.items():
@@ -139,9 +139,9 @@ def record_mains(pipes: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDa
         status[order[gone : gone + many]] = code
         gone += many
     unknown = rng.permutation(count)[: max(1, round(recipe.NO_MATERIAL_SHARE * count))]
-    material = found.material.to_numpy(dtype=object)
+    material = recorded.material.to_numpy(dtype=object)
     material[unknown] = "UNK"
-    return found.assign(maop=maop, status=status, material=material)
+    return recorded.assign(maop=maop, status=status, material=material)
 
 
 def draw_territories(layout: TownLayout, ground: TownGround) -> gpd.GeoDataFrame:

@@ -62,8 +62,8 @@ def make_ambient(layout: TownLayout, town: shapely.Geometry) -> DemoGrid:
     }
     power = np.zeros(shape)
     for kind, shapes in lines.items():
-        there = rasterize(((one, 1) for one in shapes), shape, transform=transform, dtype="uint8")
-        power = np.maximum(power, there * 10 ** (SOURCES_DBA[kind] / 10))
+        mask = rasterize(((one, 1) for one in shapes), shape, transform=transform, dtype="uint8")
+        power = np.maximum(power, mask * 10 ** (SOURCES_DBA[kind] / 10))
     values = 10 * np.log10(_spread(power, pixel_m) + 10 ** (QUIET_DBA / 10))
     return DemoGrid(values.round(1).astype("float32"), transform)
 

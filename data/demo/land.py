@@ -177,12 +177,12 @@ def place_receptors(lots: gpd.GeoDataFrame, ground: TownGround) -> gpd.GeoDataFr
 
     Those beyond the end of the clerk's list are not there.
     """
-    found = lots[lots.use.isin(RECEPTORS)].copy()
-    kind = found.use.map(RECEPTORS)
-    order = np.arange(len(found))
+    receptors = lots[lots.use.isin(RECEPTORS)].copy()
+    kind = receptors.use.map(RECEPTORS)
+    order = np.arange(len(receptors))
     first = np.array(FIRST_NAMES)[order % len(FIRST_NAMES)]
     shapes = np.where(
-        kind == "park", found.geometry, shapely.point_on_surface(found.geometry.to_numpy())
+        kind == "park", receptors.geometry, shapely.point_on_surface(receptors.geometry.to_numpy())
     )
     table = gpd.GeoDataFrame(
         {

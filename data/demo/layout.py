@@ -122,12 +122,12 @@ def district_at(points: Array, town: TownFrame, rng: np.random.Generator) -> Arr
         The district of each point (n,).
     """
     x, y = town.shares(points).T
-    found = np.where(rng.random(len(points)) < recipe.COURTS_SHARE, "courts", "suburb")
-    found = found.astype(object)
+    district = np.where(rng.random(len(points)) < recipe.COURTS_SHARE, "courts", "suburb")
+    district = district.astype(object)
     for name, at_x, at_y, reach_x, reach_y in reversed(recipe.PLACES):
         inside = ((x - at_x) / reach_x) ** 2 + ((y - at_y) / reach_y) ** 2 <= 1
-        found[inside] = name
-    return found
+        district[inside] = name
+    return district
 
 
 def _river(town: TownFrame) -> shapely.LineString:

@@ -159,8 +159,10 @@ def cut_village(lots: gpd.GeoDataFrame, frame: TownFrame, rng: np.random.Generat
     """
     west, east, south, north = recipe.WEST_VILLAGE
     x, y = frame.shares(_xy(lots.geometry.to_numpy())).T
-    there = (x > west) & (x < east) & (y > south) & (y < north)
-    houses = np.flatnonzero(there & (lots.district == "old_town") & lots.use.isin(["101", "104"]))
+    in_village = (x > west) & (x < east) & (y > south) & (y < north)
+    houses = np.flatnonzero(
+        in_village & (lots.district == "old_town") & lots.use.isin(["101", "104"])
+    )
     use: Array = lots.use.to_numpy(copy=True)
     use[houses[rng.random(len(houses)) < recipe.VILLAGE_SHOPS_SHARE]] = "013"
     return use

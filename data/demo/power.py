@@ -37,14 +37,14 @@ def lay_feeders(
         The sections, with feeder_id, section_id, substation_id and load_mw (NaN: not published).
     """
     shapes = shapely.intersection(streets.geometry.to_numpy(), ground.hosting)
-    there = shapely.length(shapes) > 8
-    found = gpd.GeoDataFrame(geometry=shapes[there])
-    middle, patch = split_into_patches(found, recipe.FEEDER_PATCH_M)
+    long_enough = shapely.length(shapes) > 8
+    lines = gpd.GeoDataFrame(geometry=shapes[long_enough])
+    middle, patch = split_into_patches(lines, recipe.FEEDER_PATCH_M)
     feeder = _joined(middle, patch)
     load_mw = deal_shares(recipe.FEEDER_MW, feeder.max() + 1, of_feeders)[feeder]
-    swing = of_sections.uniform(-1, 1, len(found)) * recipe.SECTION_SWING
+    swing = of_sections.uniform(-1, 1, len(lines)) * recipe.SECTION_SWING
     load_mw = np.minimum(load_mw * (1 + swing), recipe.LOAD_CEILING_MW)
-    wrong = _apart(recipe.SECTION_MESS, len(found), of_sections)
+    wrong = _apart(recipe.SECTION_MESS, len(lines), of_sections)
     load_mw[wrong["silent"]] = np.nan
     load_mw[wrong["full"]] = 0.0
     load_mw[wrong["marker"]] = recipe.MARKER_MW
@@ -55,19 +55,19 @@ def lay_feeders(
     number = pd.Series(source).groupby(source).cumcount() + 1
     name = np.array([f"{s}-F{n:02d}" for s, n in zip(source, number, strict=True)])
     section = pd.Series(feeder).groupby(feeder).cumcount() + 1
-    found["feeder_id"] = name[feeder]
-    found["section_id"] = [f"{f}-{n:03d}" for f, n in zip(name[feeder], section, strict=True)]
-    found["substation_id"] = source[feeder]
-    found["load_mw"] = load_mw.round(3)
-    return found
+    lines["feeder_id"] = name[feeder]
+    lines["section_id"] = [f"{f}-{n:03d}" for f, n in zip(name[feeder], section, strict=True)]
+    lines["substation_id"] = source[feeder]
+    lines["load_mw"] = load_mw.round(3)
+    return lines
 
 
 def assign_hosting_kw(sections: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
     """Return what generators may give back to each section (n,), up to the ceiling, or NaN."""
     _, feeder = np.unique(sections.feeder_id, return_inverse=True)
     of_feeder = deal_shares(recipe.GENERATION_KW, feeder.max() + 1, rng)
-    found = of_feeder[feeder] * rng.uniform(0.6, 1.0, len(sections))
-    return np.asarray(np.minimum(found, recipe.GENERATION_CEILING_KW).round(-1))
+    hosting_kw = of_feeder[feeder] * rng.uniform(0.6, 1.0, len(sections))
+    return np.asarray(np.minimum(hosting_kw, recipe.GENERATION_CEILING_KW).round(-1))
 
 
 def make_cells(
@@ -92,8 +92,8 @@ def make_cells(
     columns, rows = (one.ravel() for one in np.mgrid[left : right + 1, low : high + 1])
     side = recipe.CELL_M
     squares = shapely.box(columns * side, rows * side, (columns + 1) * side, (rows + 1) * side)
-    there = shapely.intersects(squares, area)
-    squares, columns, rows = squares[there], columns[there] - left, rows[there] - low
+    in_area = shapely.intersects(squares, area)
+    squares, columns, rows = squares[in_area], columns[in_area] - left, rows[in_area] - low
     known = sections[sections.load_mw < recipe.MARKER_MW]
     cell, section = shapely.STRtree(known.geometry.to_numpy()).query(squares, "intersects")
     median_mw = pd.Series(known.load_mw.to_numpy()[section]).groupby(cell).median()
@@ -101,8 +101,8 @@ def make_cells(
     agrees = (rng.random(len(squares)) < recipe.STUDY_AGREES_SHARE) & ~np.isnan(by_feeders)
     load_mva = np.where(agrees, by_feeders, deal_shares(recipe.STUDY_MVA, len(squares), rng))
     queued_mva = rng.uniform(*recipe.QUEUED_MVA, len(squares))
-    told = max(1, round(recipe.QUEUED_KNOWN_SHARE * len(squares)))
-    queued_mva[rng.permutation(len(squares)) >= told] = np.nan
+    queued = max(1, round(recipe.QUEUED_KNOWN_SHARE * len(squares)))
+    queued_mva[rng.permutation(len(squares)) >= queued] = np.nan
     return gpd.GeoDataFrame(
         {
             "cell_id": [f"C{x:03.0f}-{y:03.0f}" for x, y in zip(columns, rows, strict=True)],
@@ -121,14 +121,14 @@ def make_areas(frame: TownFrame, ground: TownGround) -> gpd.GeoDataFrame:
     parts = shapely.get_parts(nearer)
     station, part = shapely.STRtree(parts).query(points, "within")
     west = frame.box(*recipe.AREAS_BOX).intersection(ground.town.buffer(100))
-    found = gpd.GeoDataFrame(
+    areas = gpd.GeoDataFrame(
         {"substation_id": [stations[i].id for i in station]},
         geometry=shapely.intersection(parts[part], west),
     )
-    found = found[found.substation_id.isin(recipe.AREAS) & ~found.is_empty]
-    found = found.sort_values("substation_id", ignore_index=True)
-    published = [recipe.AREAS[name] for name in found.substation_id]
-    return found.assign(firm=[firm for firm, _ in published], left=[left for _, left in published])
+    areas = areas[areas.substation_id.isin(recipe.AREAS) & ~areas.is_empty]
+    areas = areas.sort_values("substation_id", ignore_index=True)
+    published = [recipe.AREAS[name] for name in areas.substation_id]
+    return areas.assign(firm=[firm for firm, _ in published], left=[left for _, left in published])
 
 
 def list_in_service() -> list[recipe.DemoSubstation]:

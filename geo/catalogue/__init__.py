@@ -154,34 +154,34 @@ def facts_of_table(columns: Iterable[str]) -> tuple[Fact, ...]:
     A fact per load or per fuel is there once for each that the columns name, `of` it; those that
     stand together in the catalogue stay together for each load or fuel.
     """
-    there = dict.fromkeys(columns)
-    found: list[Fact] = []
-    for per, some in groupby(read_facts(), key=lambda fact: fact.per):
-        told = list(some)
+    present = dict.fromkeys(columns)
+    facts: list[Fact] = []
+    for per, group in groupby(read_facts(), key=lambda fact: fact.per):
+        group_facts = list(group)
         if per is None:
-            found += [fact for fact in told if fact.name in there]
+            facts += [fact for fact in group_facts if fact.name in present]
             continue
-        for of, title in _list_loads_or_fuels(per, told, there):
-            named = {fact.name.format(of=of): fact for fact in told}
-            found += [
+        for of, title in _list_loads_or_fuels(per, group_facts, present):
+            named = {fact.name.format(of=of): fact for fact in group_facts}
+            facts += [
                 fact.model_copy(
                     update={"name": name, "title": fact.title.format(of=title), "of": title}
                 )
                 for name, fact in named.items()
-                if name in there
+                if name in present
             ]
-    return tuple(found)
+    return tuple(facts)
 
 
 def _list_loads_or_fuels(
-    per: str, told: list[Fact], there: dict[str, None]
+    per: str, group_facts: list[Fact], present: dict[str, None]
 ) -> list[tuple[str, str]]:
     """Return what the columns name in place of `{of}`, with its title: loads least first."""
     if per == "fuel":
         return [(one.id, one.title.capitalize()) for one in read_fuels().values()]
-    begins, ends = told[0].name.split("{of}")
+    begins, ends = group_facts[0].name.split("{of}")
     shape = re.compile(rf"{re.escape(begins)}(\d+(?:\.\d+)?)_kw{re.escape(ends)}")
-    loads = sorted({float(at[1]) for name in there if (at := shape.fullmatch(name))})
+    loads = sorted({float(at[1]) for name in present if (at := shape.fullmatch(name))})
     return [
         (load_column_tag(kw), f"{kw:g} kW" if kw < 1000 else f"{kw / 1000:g} MW") for kw in loads
     ]

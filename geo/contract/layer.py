@@ -67,8 +67,8 @@ def _crs_faults(frame: gpd.GeoDataFrame) -> Iterator[str]:
 
 def _geometry_faults(frame: gpd.GeoDataFrame, layer: Layer) -> Iterator[str]:
     allowed = frozenset[str]().union(*(GEOMETRY_TYPES.get(kind, ()) for kind in layer.geometry))
-    found = frame.geometry.geom_type.dropna().value_counts()
-    for kind, count in sorted(found.items()):
+    counts_by_type = frame.geometry.geom_type.dropna().value_counts()
+    for kind, count in sorted(counts_by_type.items()):
         if kind not in allowed:
             wanted = " or ".join(layer.geometry)
             yield f"{count} of {len(frame)} rows are a {kind}, the layer takes {wanted}"

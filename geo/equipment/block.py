@@ -50,7 +50,7 @@ def list_layouts(count: int, generator: Generator, plan: Plan) -> list[Block]:
     Returns:
         The layouts; every place is taken by a machine or a cabinet.
     """
-    found = []
+    layouts = []
     wanted = int(count_places(np.array(count), generator))
     for rows in range(1, wanted + 1):
         columns = -(-wanted // rows)
@@ -58,8 +58,8 @@ def list_layouts(count: int, generator: Generator, plan: Plan) -> list[Block]:
             continue  # a row more for the same columns is only a larger block
         length = columns * generator.width_m + (columns + 1) * plan.pad.service_m
         width = float(_aisle_depth_m(np.array(rows), generator, plan) + rows * generator.length_m)
-        found.append(Block(rows, columns, length, width))
-    return sorted(found, key=lambda block: (np.hypot(block.length_m, block.width_m), block.rows))
+        layouts.append(Block(rows, columns, length, width))
+    return sorted(layouts, key=lambda block: (np.hypot(block.length_m, block.width_m), block.rows))
 
 
 def electrical_aisle_m(generator: Generator, plan: Plan) -> float:

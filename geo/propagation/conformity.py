@@ -96,8 +96,8 @@ def run_cases(edition: Edition = ISO_1996) -> pd.DataFrame:
 
     For example, T01's total is 44.29 dB(A).
     """
-    given = read_cases()
-    parts = [_run_case(one, given, edition) for one in given.case]
+    cases = read_cases()
+    parts = [_run_case(one, cases, edition) for one in cases.case]
     answer = pd.concat(parts, ignore_index=True)
     answer["computed"] = answer["computed"].round(2)
     answer["deviation"] = (answer["computed"] - answer["expected"]).round(2)
@@ -107,10 +107,10 @@ def run_cases(edition: Edition = ISO_1996) -> pd.DataFrame:
     return answer
 
 
-def _run_case(case: Case, given: Cases, edition: Edition) -> pd.DataFrame:
-    here = _levels_dba(case, given, edition, Affine.identity())
+def _run_case(case: Case, cases: Cases, edition: Edition) -> pd.DataFrame:
+    at_origin = _levels_dba(case, cases, edition, Affine.identity())
     away = Affine.translation(SHIFTED_M, SHIFTED_M) @ Affine.rotation(TURNED_DEG)
-    there = _levels_dba(case, given, edition, away)
+    moved = _levels_dba(case, cases, edition, away)
     bands = () if case.expected_dba is None else BANDS
     first = slice(len(BANDS) - len(bands), None)
     return pd.DataFrame(
@@ -120,17 +120,17 @@ def _run_case(case: Case, given: Cases, edition: Edition) -> pd.DataFrame:
             "band": [*bands, TOTAL],
             "required": case.required,
             "expected": [*(case.expected_dba or ()), case.total_dba],
-            "computed": here[first],
-            "turned": (there - here)[first],
-            "tolerance": case.tolerance_db or given.tolerance_db,
+            "computed": at_origin[first],
+            "turned": (moved - at_origin)[first],
+            "tolerance": case.tolerance_db or cases.tolerance_db,
         }
     )
 
 
-def _levels_dba(case: Case, given: Cases, edition: Edition, move: Affine) -> np.ndarray:
+def _levels_dba(case: Case, cases: Cases, edition: Edition, move: Affine) -> np.ndarray:
     """Return the A-weighted band levels and their total (9,)."""
-    air = np.array(given.air_db_km) / 1000
-    power = np.full(8, given.power_db)
+    air = np.array(cases.air_db_km) / 1000
+    power = np.full(8, cases.power_db)
     if case.rated_dba is not None and case.rated_m is not None:
         air = np.zeros(8)
         power = np.full(8, QUIET_DB)
@@ -139,12 +139,12 @@ def _levels_dba(case: Case, given: Cases, edition: Edition, move: Affine) -> np.
         np.array([[*_move_point(move, *place[:2]), place[2]]])
         for place in (case.source, case.receiver)
     ]
-    lost = attenuation_db(ends[0], ends[1], _case_scene(case, given, move), air, edition)
+    lost = attenuation_db(ends[0], ends[1], _case_scene(case, cases, move), air, edition)
     level = (power - lost + A_WEIGHTING_DB)[0]
     return np.append(level, sum_bands_dba(level, weighted=True))
 
 
-def _case_scene(case: Case, given: Cases, move: Affine) -> Scene:
+def _case_scene(case: Case, cases: Cases, move: Affine) -> Scene:
     solids = np.array(
         [shapely.Polygon([_move_point(move, *at) for at in one.outline]) for one in case.solid],
         dtype=object,
@@ -157,8 +157,8 @@ def _case_scene(case: Case, given: Cases, move: Affine) -> Scene:
         solids,
         top_m=np.array([one.top_m for one in case.solid]),
         barriers=barriers,
-        terrain=_case_terrain(given.hill, move) if case.hill else None,
-        ground=_case_ground(case, given, move),
+        terrain=_case_terrain(cases.hill, move) if case.hill else None,
+        ground=_case_ground(case, cases, move),
         solid_absorption=np.array(case.absorption),
         barrier_absorption=np.array(case.absorption),
     )
@@ -169,13 +169,13 @@ def _move_point(move: Affine, x: float, y: float) -> tuple[float, float]:
     return at[0], at[1]
 
 
-def _case_ground(case: Case, given: Cases, move: Affine) -> GroundEffect:
+def _case_ground(case: Case, cases: Cases, move: Affine) -> GroundEffect:
     if isinstance(case.ground, str):
         return MeanHeightGround()
     if isinstance(case.ground, float):
         return PlanGround(case.ground, case.ground, case.ground)
     areas = [
-        shapely.Polygon([_move_point(move, *at) for at in given.zone[name]]) for name in case.ground
+        shapely.Polygon([_move_point(move, *at) for at in cases.zone[name]]) for name in case.ground
     ]
     return ZonedGround(np.array(areas, dtype=object), np.array(list(case.ground.values())))
 

@@ -97,8 +97,8 @@ def _attenuate_chunk(
     edition: Edition,
     screen: tuple[np.ndarray, float] | None,
 ) -> np.ndarray:
-    found = paths.find_paths(source, receiver, scene, screen)
-    direct = found.direct
+    path_table = paths.find_paths(source, receiver, scene, screen)
+    direct = path_table.direct
     source_m, receiver_m = source[:, 2], receiver[:, 2]
     plan, slant = direct[:, paths.PLAN], np.maximum(direct[:, paths.SLANT], NEAREST_M)
     straight = np.stack((source[:, :2], source[:, :2], receiver[:, :2]), axis=1)
@@ -133,10 +133,10 @@ def _attenuate_chunk(
         )
         lost[over] += barrier_db(top, sides, ground[over])
 
-    pair, nth = np.nonzero(found.wall_owner >= 0)
+    pair, nth = np.nonzero(path_table.wall_owner >= 0)
     if not len(pair):
         return np.asarray(lost)
-    back = found.back[pair, nth]
+    back = path_table.back[pair, nth]
     away, turned = back[:, paths.BACK_PLAN], np.maximum(back[:, paths.BACK_SLANT], NEAREST_M)
     folded = np.stack(
         (source[pair, :2], back[:, paths.BACK_X : paths.BACK_Y + 1], receiver[pair, :2]), axis=1
@@ -158,7 +158,7 @@ def _attenuate_chunk(
         if own is not None:
             top = np.maximum(top, own[pair[over]])
         way[over] += barrier_db(top, (), ground[over])
-    kept = 1 - scene.absorption[found.wall_owner[pair, nth]]
+    kept = 1 - scene.absorption[path_table.wall_owner[pair, nth]]
     energy = np.where(_is_large_enough(back), kept, 0) * 10 ** (-0.1 * way)
     total = 10 ** (-0.1 * lost)
     np.add.at(total, pair, energy)
@@ -242,23 +242,23 @@ def _screen_db(
     fall = end - begin - rise
     before, after = np.hypot(away, rise), np.hypot(plan - away, fall)
     line = (end - begin) * away / np.maximum(plan, NEAREST_M)
-    there = (away > 0) & (away < plan) & (rise > line)
+    screens = (away > 0) & (away < plan) & (rise > line)
     level = over_top_db(
         np.maximum(before + after - slant, 0),
         (before, np.zeros_like(before), after),
         slant,
         edition,
     )
-    return np.where(there[:, None], level, 0.0)
+    return np.where(screens[:, None], level, 0.0)
 
 
 def _side_db(
     detour_m: np.ndarray, between_m: np.ndarray, least: np.ndarray | None, edition: Edition
 ) -> np.ndarray:
     """Return Dz (P, 8) round a side, no less than `least`, infinite where there is no path."""
-    there = ~np.isnan(detour_m)
+    has_path = ~np.isnan(detour_m)
     level = np.full((len(detour_m), 8), np.inf)
-    level[there] = around_side_db(detour_m[there], between_m[there], edition)
+    level[has_path] = around_side_db(detour_m[has_path], between_m[has_path], edition)
     return level if least is None else np.maximum(level, least)
 
 

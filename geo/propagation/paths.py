@@ -233,10 +233,10 @@ def _find_paths(
                         direct[k, RIGHT_Z], direct[k, RIGHT_BETWEEN] = detour, apart
 
         mark += 1
-        found = _nearest_reflectors(
+        reflector_count = _nearest_reflectors(
             scene, ax, ay, az, bx, by, bz, skip, stamp, mark, best, best_wall
         )
-        for j in range(found):
+        for j in range(reflector_count):
             px, py, pz = best[j, 1], best[j, 2], best[j, 3]
             folded, share = best[j, 0], best[j, 4]
             mark += 1
@@ -421,10 +421,10 @@ def _top_at(scene: SceneIndex, w: int, x: float, y: float) -> float:
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _contains(one: int, many: np.ndarray) -> bool:
-    found = False
+    contained = False
     for k in range(len(many)):
-        found = found or many[k] == one
-    return found
+        contained = contained or many[k] == one
+    return contained
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -458,16 +458,16 @@ def _profile_leg(
         w, t = crossed[k], along[k]
         part = t / length
         top = _top_at(scene, w, ax + part * (bx - ax), ay + part * (by - ay))
-        who = scene.wall_owner[w]
-        if top > az + slope * t and not _contains(who, skip):
+        owner = scene.wall_owner[w]
+        if top > az + slope * t and not _contains(owner, skip):
             profile[n, 0], profile[n, 1] = offset + t, top
             n += 1
-            if blocking == 0 or blockers[blocking - 1] != who:
+            if blocking == 0 or blockers[blocking - 1] != owner:
                 known = False
                 for j in range(blocking):
-                    known = known or blockers[j] == who
+                    known = known or blockers[j] == owner
                 if not known:
-                    blockers[blocking] = who
+                    blockers[blocking] = owner
                     blocking += 1
     if scene.terrain.size == 0:
         return n, blocking, False, 0.0
@@ -535,7 +535,7 @@ def _stretch_band(
 @njit(nogil=True, cache=True, forceinline=True)
 def _cut_section(
     scene: SceneIndex,
-    who: int,
+    owner: int,
     ax: float,
     ay: float,
     az: float,
@@ -551,7 +551,7 @@ def _cut_section(
 
     u runs along the straight line and v across it, in the plane; x and y are the place in plan.
     """
-    first, last = scene.vertex_from[who], scene.vertex_from[who + 1]
+    first, last = scene.vertex_from[owner], scene.vertex_from[owner + 1]
     before = 0.0
     for k in range(first, last):
         x, y, top = scene.vertex[k]
@@ -563,12 +563,12 @@ def _cut_section(
             py = scene.vertex[k - 1, 1] + part * (y - scene.vertex[k - 1, 1])
             points[n, 0] = ((px - ax) * ux + (py - ay) * uy) * lengthen
             points[n, 1] = side * (ux * (py - ay) - uy * (px - ax))
-            points[n, 2], points[n, 3], points[n, 4] = px, py, who
+            points[n, 2], points[n, 3], points[n, 4] = px, py, owner
             n += 1
         if over > 0:
             points[n, 0] = t * lengthen
             points[n, 1] = side * (ux * (y - ay) - uy * (x - ax))
-            points[n, 2], points[n, 3], points[n, 4] = x, y, who
+            points[n, 2], points[n, 3], points[n, 4] = x, y, owner
             n += 1
         before = over
     return n
@@ -676,11 +676,11 @@ def _is_leg_clear(
     x, y = (px + qx) / 2, (py + qy) / 2
     level = az + slope * (pu + qu) / 2 / lengthen
     for k in range(n_members):
-        who = members[k]
-        if who >= scene.solids or scene.vertex[scene.vertex_from[who], 2] <= level + 1e-9:
+        owner = members[k]
+        if owner >= scene.solids or scene.vertex[scene.vertex_from[owner], 2] <= level + 1e-9:
             continue
         inside = False
-        for v in range(scene.vertex_from[who], scene.vertex_from[who + 1] - 1):
+        for v in range(scene.vertex_from[owner], scene.vertex_from[owner + 1] - 1):
             x0, y0 = scene.vertex[v, 0], scene.vertex[v, 1]
             x1, y1 = scene.vertex[v + 1, 0], scene.vertex[v + 1, 1]
             if (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0):
@@ -820,15 +820,15 @@ def _path_around_side(
             mark += 1
             for j in range(_crossings(scene, px, py, qx, qy, stamp, mark, crossed, along)):
                 w = crossed[j]
-                who = scene.wall_owner[w]
-                if member_of[who] == group or _contains(who, skip):
+                owner = scene.wall_owner[w]
+                if member_of[owner] == group or _contains(owner, skip):
                     continue
                 part = along[j] / np.hypot(qx - px, qy - py)
                 x, y = px + part * (qx - px), py + part * (qy - py)
                 level = az + slope * ((x - ax) * ux + (y - ay) * uy)
                 if _top_at(scene, w, x, y) > level:
-                    member_of[who] = group
-                    members[n_members] = who
+                    member_of[owner] = group
+                    members[n_members] = owner
                     n_members += 1
         if n_members == done:
             return mark, max(length - slant, 0.0), between
@@ -856,9 +856,9 @@ def _nearest_reflectors(
 
     `best` holds the folded distance in plan, x, y and z of the turn, and its share of the way.
     """
-    found = 0
+    count = 0
     if len(scene.wall) == 0:
-        return found
+        return count
     corner_x, corner_y, size = scene.cells_xy
     columns, rows = scene.shape
     for turn in range(2):
@@ -883,8 +883,8 @@ def _nearest_reflectors(
                 right_b = (bx - x0) * ey - (by - y0) * ex
                 if (right_a > 0) != (right_b > 0):
                     continue
-                who = scene.wall_owner[w]
-                if right_a <= 0 and who < scene.solids:
+                owner = scene.wall_owner[w]
+                if right_a <= 0 and owner < scene.solids:
                     continue
                 share = right_a / (right_a + right_b) if right_a + right_b != 0 else 0.5
                 square = ex * ex + ey * ey
@@ -907,18 +907,18 @@ def _nearest_reflectors(
                     continue
                 stamp[w] = mark
                 folded = np.hypot(at_b - at_a, right_a + right_b) / length
-                if found == MAX_REFLECTIONS and folded > best[found - 1, 0]:
+                if count == MAX_REFLECTIONS and folded > best[count - 1, 0]:
                     continue
-                if _contains(who, skip) or pz <= _ground_height_m(
+                if _contains(owner, skip) or pz <= _ground_height_m(
                     scene, x0 + at * ex, y0 + at * ey
                 ):
                     continue
-                if found == MAX_REFLECTIONS:
-                    if folded == best[found - 1, 0] and w > best_wall[found - 1]:
+                if count == MAX_REFLECTIONS:
+                    if folded == best[count - 1, 0] and w > best_wall[count - 1]:
                         continue
                 else:
-                    found += 1
-                j = found - 1
+                    count += 1
+                j = count - 1
                 while j > 0 and (
                     best[j - 1, 0] > folded or (best[j - 1, 0] == folded and best_wall[j - 1] > w)
                 ):
@@ -928,4 +928,4 @@ def _nearest_reflectors(
                 best[j, 0], best[j, 1], best[j, 2] = folded, x0 + at * ex, y0 + at * ey
                 best[j, 3], best[j, 4] = pz, share
                 best_wall[j] = w
-    return found
+    return count

@@ -112,8 +112,8 @@ def build_scene(
         The scene.
     """
     shapes = np.empty(0, dtype=object) if solids is None else np.asarray(solids, dtype=object)
-    given = next((one for one in (top_m, height_m) if one is not None), np.zeros(0))
-    heights = np.asarray(given, dtype=float)
+    tops = next((one for one in (top_m, height_m) if one is not None), np.zeros(0))
+    heights = np.asarray(tops, dtype=float)
     lines = np.empty(0, dtype=object) if barriers is None else np.asarray(barriers, dtype=object)
     known = ~np.isnan(heights) & ~shapely.is_empty(shapes) & ~shapely.is_missing(shapes)
     alpha = np.broadcast_to(np.asarray(solid_absorption, dtype=float), (len(shapes), 8))

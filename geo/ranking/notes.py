@@ -76,13 +76,13 @@ def list_first_lines(screening: Screening, market: Market, plan: Plan) -> tuple[
 
 
 def _record_notes(screening: Screening, plan: Plan) -> list[str]:
-    told = (
+    shown = (
         count_unusable_records(screening.layers, plan),
         count_unusable_mains(screening.layers),
     )
     return [
         f"Records near sites: {'; '.join(f'{what} ({count:,})' for what, count in near.items())}."
-        for near in told
+        for near in shown
         if near
     ]
 

@@ -148,10 +148,10 @@ def _limits(row: Row) -> list[str]:
     return [_LIMITS[name](row) for name in str(row["binding_set"]).split(" and ")]
 
 
-def _receptor(row: Row, which: str = "receptor") -> str:
+def _receptor(row: Row, prefix: str = "receptor") -> str:
     """Return who is affected, how far away and in which direction."""
-    receptor = _receptor_phrase(row[f"{which}_class"])
-    distance_m, direction = row[f"{which}_distance_m"], row[f"{which}_direction"]
+    receptor = _receptor_phrase(row[f"{prefix}_class"])
+    distance_m, direction = row[f"{prefix}_distance_m"], row[f"{prefix}_direction"]
     if not _is_known(distance_m):
         return receptor
     towards = f" {direction.replace('-', '')}" if isinstance(direction, str) else " away"

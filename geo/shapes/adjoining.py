@@ -59,8 +59,8 @@ def unite_adjoining(shapes: np.ndarray, group: np.ndarray, near_m: float) -> np.
     Returns:
         One polygon for each different value of `group`, in rising order.
     """
-    found, place = np.unique(group, return_inverse=True)
-    united = unite_by_group(shapes, place, len(found))
+    groups, place = np.unique(group, return_inverse=True)
+    united = unite_by_group(shapes, place, len(groups))
     half = near_m / 2
     wide = shapely.buffer(united, half, join_style="mitre")
     closed = shapely.buffer(wide, -half, join_style="mitre")

@@ -21,7 +21,7 @@ def find_nearest(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> pd.D
         One row per shape, in order: `other` (a position, -1 where none is in reach) and
         `distance_m` (NaN there).
     """
-    found = np.full(len(shapes), -1)
+    nearest = np.full(len(shapes), -1)
     distance = np.full(len(shapes), np.nan)
     if len(others):
         tree = shapely.STRtree(others)
@@ -30,8 +30,8 @@ def find_nearest(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> pd.D
         )
         order = np.lexsort((other, shape))
         first = order[np.unique(shape[order], return_index=True)[1]]
-        found[shape[first]], distance[shape[first]] = other[first], meters[first]
-    return pd.DataFrame({"other": found, "distance_m": distance})
+        nearest[shape[first]], distance[shape[first]] = other[first], meters[first]
+    return pd.DataFrame({"other": nearest, "distance_m": distance})
 
 
 def find_pairs_within(

@@ -64,19 +64,19 @@ def _transformer(crs: str, other: str) -> pyproj.Transformer:
 def _xy(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return x and y of points, NaN where one is empty or missing."""
     x, y = np.full((2, len(points)), np.nan)
-    there = ~(shapely.is_empty(points) | shapely.is_missing(points))
-    x[there], y[there] = shapely.get_x(points[there]), shapely.get_y(points[there])
+    has_place = ~(shapely.is_empty(points) | shapely.is_missing(points))
+    x[has_place], y[has_place] = shapely.get_x(points[has_place]), shapely.get_y(points[has_place])
     return x, y
 
 
 def _cell_values(raster: Raster, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the values in the cells under coordinates (n,) in the raster's frame."""
-    found = np.full(len(x), np.nan)
+    values = np.full(len(x), np.nan)
     known = np.isfinite(x) & np.isfinite(y)
     column, row = ~raster.transform @ (x[known], y[known])
     column, row = np.floor(column), np.floor(row)
     height, width = raster.values.shape
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     where = np.flatnonzero(known)[inside]
-    found[where] = raster.values[row[inside].astype(int), column[inside].astype(int)]
-    return found
+    values[where] = raster.values[row[inside].astype(int), column[inside].astype(int)]
+    return values

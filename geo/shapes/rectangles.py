@@ -35,10 +35,10 @@ def longest_edge_direction(shapes: np.ndarray) -> np.ndarray:
     """
     of, length, angle = _edge_directions(shapes)
     order = np.lexsort((angle, -length.round(6), of))
-    there, first_of = np.unique(of[order], return_index=True)
-    found = np.zeros(len(shapes))
-    found[there] = angle[order[first_of]]
-    return found
+    has_edges, first_of = np.unique(of[order], return_index=True)
+    direction = np.zeros(len(shapes))
+    direction[has_edges] = angle[order[first_of]]
+    return direction
 
 
 def list_directions(
@@ -186,10 +186,10 @@ def possible_centers(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarr
     """
     room = ~shapely.is_empty(shapes)
     if not room.all():
-        found = np.full(len(shapes), shapely.Polygon(), dtype=object)
+        areas = np.full(len(shapes), shapely.Polygon(), dtype=object)
         if room.any():
-            found[room] = possible_centers(shapes[room], length_m[room], width_m[room])
-        return found
+            areas[room] = possible_centers(shapes[room], length_m[room], width_m[room])
+        return areas
     if not len(shapes):
         return shapes
     half_x = np.maximum(length_m - TOLERANCE_M, TOLERANCE_M) / 2
@@ -320,20 +320,20 @@ def find_largest_fit(
         for one more was stopped early.
     """
     edge, edge_from, _ = _edges_from(shapes)
-    found, whole = held.astype(np.int64), np.ones(len(shapes), dtype=bool)
+    largest, whole = held.astype(np.int64), np.ones(len(shapes), dtype=bool)
     sizes = np.concatenate([np.empty((0, 2)), *layouts]).astype(float)
     sizes_from = np.cumsum([0, *(len(one) for one in layouts)])
-    asked = np.flatnonzero(upper > held)
+    open_shapes = np.flatnonzero(upper > held)
     turn = np.radians(degrees)
     room_m2 = np.full(len(shapes), np.inf) if most_m2 is None else most_m2
 
     def work(begin: int) -> None:
-        some = asked[begin : begin + CHUNK]
-        turns, given = (turn, turns_from), (sizes, sizes_from)
-        _find_largest_fit((edge, edge_from), some, turns, given, (upper, room_m2), found, whole)
+        chunk = open_shapes[begin : begin + CHUNK]
+        turns, sized = (turn, turns_from), (sizes, sizes_from)
+        _find_largest_fit((edge, edge_from), chunk, turns, sized, (upper, room_m2), largest, whole)
 
-    _in_chunks(work, len(asked))
-    return found, whole
+    _in_chunks(work, len(open_shapes))
+    return largest, whole
 
 
 def _in_chunks(work: Callable[[int], None], count: int) -> None:
@@ -399,7 +399,7 @@ def _find_largest_fit(
     turns: tuple[np.ndarray, np.ndarray],
     layouts: tuple[np.ndarray, np.ndarray],
     bounds: tuple[np.ndarray, np.ndarray],
-    found: np.ndarray,
+    largest: np.ndarray,
     whole: np.ndarray,
 ) -> None:
     edge, edge_from = edges
@@ -411,14 +411,14 @@ def _find_largest_fit(
     for s in asked:
         low, high = edge_from[s], edge_from[s + 1]
         for t in range(turns_from[s], turns_from[s + 1]):
-            if found[s] >= upper[s]:
+            if largest[s] >= upper[s]:
                 break
             box = _rotate_edges(edge[low:high], turn[t], level)
             # Strides double for as long as they hold, then halve: few tests to a large answer.
             stride = 1
             above = upper[s] + 1
-            while found[s] + 1 < above:
-                n = min(found[s] + stride, above - 1)
+            while largest[s] + 1 < above:
+                n = min(largest[s] + stride, above - 1)
                 held = False
                 for o in range(sizes_from[n - 1], sizes_from[n]):
                     if sizes[o, 0] * sizes[o, 1] > room_m2[s]:
@@ -434,11 +434,11 @@ def _find_largest_fit(
                     if held:
                         break
                 if held:
-                    found[s] = n
+                    largest[s] = n
                     stride *= 2
                 else:
                     above = n
-                    stride = max((above - found[s]) // 2, 1)
+                    stride = max((above - largest[s]) // 2, 1)
 
 
 @njit(nogil=True, cache=True)

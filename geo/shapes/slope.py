@@ -42,10 +42,10 @@ def find_steep_ground(
         one.
     """
     grid = reproject_raster(raster, crs)
-    found = _classify_cells(grid, slope_most)
+    classes = _classify_cells(grid, slope_most)
     polygons = {
-        STEEP: _outline_cells(found, grid, STEEP),
-        UNKNOWN: _outline_cells(found, grid, UNKNOWN),
+        STEEP: _outline_cells(classes, grid, STEEP),
+        UNKNOWN: _outline_cells(classes, grid, UNKNOWN),
     }
     if grid is not raster and len(polygons[UNKNOWN]):
         # The resampled grid has corners that the first one never had.
@@ -66,7 +66,7 @@ def outline_raster(raster: Raster, crs: object) -> shapely.Polygon:
     if own != wanted:
         # A straight side is bent in another frame.
         share = np.arange(SIDE_PIECES)[:, None] / SIDE_PIECES
-        sides = [here + (there - here) * share for here, there in pairwise(corners)]
+        sides = [begin + (end - begin) * share for begin, end in pairwise(corners)]
         corners = np.concatenate((*sides, corners[:1]))
     x, y = raster.transform @ corners.T
     if own != wanted:
@@ -103,26 +103,26 @@ def _horn_slope(padded: np.ndarray, raster: Raster) -> np.ndarray:
 def _classify_cells(raster: Raster, slope_most: float) -> np.ndarray:
     """Return whether each cell is level, steep or unknown, a strip of rows at a time."""
     rows = len(raster.values)
-    found = np.full(raster.values.shape, UNKNOWN, dtype=np.uint8)
-    if not found.size:
-        return found
+    classes = np.full(raster.values.shape, UNKNOWN, dtype=np.uint8)
+    if not classes.size:
+        return classes
     for first in range(0, rows, ROWS):
         top, last = max(first - 1, 0), min(first + ROWS, rows)
         strip = Raster(raster.values[top : last + 1], raster.transform, raster.crs, raster.unit)
         rise = compute_slope(strip)[first - top : last - top]
         known = np.isfinite(rise)
-        found[first:last][known] = np.where(rise[known] > slope_most + ROUNDING, STEEP, LEVEL)
-    return found
+        classes[first:last][known] = np.where(rise[known] > slope_most + ROUNDING, STEEP, LEVEL)
+    return classes
 
 
-def _outline_cells(found: np.ndarray, raster: Raster, wanted: int) -> np.ndarray:
+def _outline_cells(classes: np.ndarray, raster: Raster, wanted: int) -> np.ndarray:
     """Return the polygons round the cells of one class, each a patch joined along cells' edges."""
-    here = found == wanted
-    if not here.any():
+    mask = classes == wanted
+    if not mask.any():
         return np.empty(0, dtype=object)
     patches = [
         [np.asarray(ring) for ring in patch["coordinates"]]
-        for patch, _ in shapes(here.astype(np.uint8), mask=here, transform=raster.transform)
+        for patch, _ in shapes(mask.astype(np.uint8), mask=mask, transform=raster.transform)
     ]
     polygons = np.array([shapely.Polygon(rings[0], rings[1:]) for rings in patches], dtype=object)
     wrong = ~shapely.is_valid(polygons)

@@ -78,7 +78,7 @@ class FuelChoice:
 
 
 def choose_fuel(
-    given: Screening,
+    screening: Screening,
     sites: gpd.GeoDataFrame,
     siting: size.Siting,
     fuels: list[Fuel],
@@ -91,7 +91,7 @@ def choose_fuel(
     order.
 
     Args:
-        given: The layers, rasters and coverage of the market.
+        screening: The layers, rasters and coverage of the market.
         sites: The sites, in the market's metric CRS.
         siting: What ground and neighbors allow before any fuel.
         fuels: The plan's fuels in its order.
@@ -102,7 +102,7 @@ def choose_fuel(
         The chosen fuel of each site, and every option.
     """
     options = tuple(
-        _size_option(given, sites, siting, fuel, route, generator, plan)
+        _size_option(screening, sites, siting, fuel, route, generator, plan)
         for fuel in fuels
         for route in fuel.routes
     )
@@ -114,7 +114,7 @@ def choose_fuel(
     for number, option in enumerate(options):
         chosen_siting = size.select_sitings(chosen_siting, option.siting, best == number)
     deployed = pick_rows([option.deployed for option in options], best)
-    supplies = tuple(_complete_supply(option, sites, given, plan) for option in options)
+    supplies = tuple(_complete_supply(option, sites, screening, plan) for option in options)
     supply = pick_rows(list(supplies), best)
     absent = {name: value for name, value in EXTRA_SUPPLY_COLUMNS.items() if name not in supply}
     supply = supply.join(pd.DataFrame(absent, index=supply.index))
@@ -122,7 +122,7 @@ def choose_fuel(
 
 
 def _size_option(
-    given: Screening,
+    screening: Screening,
     sites: gpd.GeoDataFrame,
     siting: size.Siting,
     fuel: Fuel,
@@ -132,16 +132,18 @@ def _size_option(
 ) -> FuelOption:
     piped = None
     if route == "main":
-        piped = gas.supply_from_mains(sites, given.layers, given.coverage, fuel, generator, plan)
+        piped = gas.supply_from_mains(
+            sites, screening.layers, screening.coverage, fuel, generator, plan
+        )
         supply = piped.facts
     elif route == "plant":
         supply = plants.supply_from_plants(
-            sites, given.layers, given.coverage, fuel, generator, plan
+            sites, screening.layers, screening.coverage, fuel, generator, plan
         )
         unknown = supply["fuel_evidence"].isin(UNKNOWN_PLANT_EVIDENCE)
         supply["fuel_n_hi"] = supply["fuel_n_hi"].where(~unknown, 0)
     elif fuel.id in plan.fuel.delivered:
-        siting, supply = _size_beside_tanks(given, sites, siting, fuel, generator, plan)
+        siting, supply = _size_beside_tanks(screening, sites, siting, fuel, generator, plan)
     else:
         supply = stored.supply_undelivered(sites, fuel, plan)
     demand = fuel_demand(generator, fuel)
@@ -150,7 +152,7 @@ def _size_option(
 
 
 def _size_beside_tanks(
-    given: Screening,
+    screening: Screening,
     sites: gpd.GeoDataFrame,
     siting: size.Siting,
     fuel: Fuel,
@@ -159,7 +161,7 @@ def _size_beside_tanks(
 ) -> tuple[size.Siting, pd.DataFrame]:
     """Return what each site carries beside a fuel's tanks, and the supply from them."""
     groups = list_tank_groups(fuel, generator, plan)
-    beside_tanks, placed = size.resize_beside_tanks(siting, sites, given, groups)
+    beside_tanks, placed = size.resize_beside_tanks(siting, sites, screening, groups)
     ground = siting.scene.ground.facts
     known = (~ground["bare"] & ground["clear_known"]).to_numpy()
     supply = stored.supply_from_storage(sites, groups, placed.group, placed.body, known, fuel, plan)
@@ -167,7 +169,7 @@ def _size_beside_tanks(
 
 
 def _complete_supply(
-    option: FuelOption, sites: gpd.GeoDataFrame, given: Screening, plan: Plan
+    option: FuelOption, sites: gpd.GeoDataFrame, screening: Screening, plan: Plan
 ) -> pd.DataFrame:
     """Return an option's supply with the main that serves the site, or the days its tanks last.
 
@@ -177,7 +179,7 @@ def _complete_supply(
     n_lo, n_hi = option.deployed["n_lo"], option.deployed["n_hi"]
     running = (n_lo.where(n_lo > 0, n_hi) - plan.spares).clip(lower=0).to_numpy()
     if option.piped is not None:
-        facts = gas.name_serving_main(option.piped, sites, given.layers, running)
+        facts = gas.name_serving_main(option.piped, sites, screening.layers, running)
         return facts.join(option.supply[["fuel_unit", "fuel_demand", "fuel_route"]])
     if option.route != "storage":
         return option.supply
@@ -319,7 +321,7 @@ def service_line_m(
 
 def resize_with_main_share(
     choice: FuelChoice,
-    given: Screening,
+    screening: Screening,
     sites: gpd.GeoDataFrame,
     generator: Generator,
     plan: Plan,
@@ -329,7 +331,7 @@ def resize_with_main_share(
 
     Args:
         choice: The chosen fuel of each site.
-        given: The layers and coverage of the market.
+        screening: The layers and coverage of the market.
         sites: The sites, in the market's metric CRS.
         generator: The plan's generator.
         plan: The plan.
@@ -343,7 +345,13 @@ def resize_with_main_share(
         if option.route != "main":
             continue
         piped = gas.supply_from_mains(
-            sites, given.layers, given.coverage, option.fuel, generator, plan, usable_share=share
+            sites,
+            screening.layers,
+            screening.coverage,
+            option.fuel,
+            generator,
+            plan,
+            usable_share=share,
         )
         resized = size.deploy_fuel(choice.siting, piped.facts, plan)["n_lo"].to_numpy()
         n_lo[choice.best_option == number] = resized[choice.best_option == number]

@@ -158,7 +158,7 @@ def some_placement_meets_limits(
     answer, over = np.zeros(len(sites), dtype=bool), np.full(len(sites), judge.NO_RECEPTOR)
     for begin, end in pairwise((0, *(TRIED_BY[:1] if quick else TRIED_BY))):
         positions = np.flatnonzero((nth >= begin) & (nth < end) & ~answer[query])
-        passed, who = judge.meets_limits(
+        passed, exceeded_pair = judge.meets_limits(
             running.iloc[positions].reset_index(drop=True),
             scene.hearers(worst=worst),
             scene.sound,
@@ -167,7 +167,7 @@ def some_placement_meets_limits(
             over[query[positions]],
         )
         answer[query[positions[passed]]] = True
-        over[query[positions[~passed]]] = who[~passed]
+        over[query[positions[~passed]]] = exceeded_pair[~passed]
     return answer
 
 
@@ -461,7 +461,7 @@ def describe_governing_receptors(
     hearer = best["hearer"].to_numpy()
     worst = sure[best.index.to_numpy()]
     names = ("receptor_id", "receptor_class", "receptor_name")
-    who = {
+    described = {
         name: np.full(len(best), None, dtype=object)
         for name in (*names, "receptor_direction", "governs")
     }
@@ -469,11 +469,17 @@ def describe_governing_receptors(
         pairs = scene.hearers(worst=at_worst)
         hit = np.flatnonzero((hearer >= 0) & (worst == at_worst))
         for name in names:
-            who[name][hit] = pairs.column(name, hearer[hit])
-        who["governs"][hit] = np.where(pairs.column("by_rule", hearer[hit]), "local rule", "plan")
+            described[name][hit] = pairs.column(name, hearer[hit])
+        described["governs"][hit] = np.where(
+            pairs.column("by_rule", hearer[hit]), "local rule", "plan"
+        )
         center = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
         towards = shapely.shortest_line(center, pairs.column("shape", hearer[hit]))
-        who["receptor_direction"][hit] = name_directions(center, shapely.get_point(towards, 1))
+        described["receptor_direction"][hit] = name_directions(
+            center, shapely.get_point(towards, 1)
+        )
     own = hearer == judge.OWN_DWELLING
-    who["receptor_class"][own], who["governs"][own] = "own dwelling", "plan"
-    return pd.DataFrame({**who, "receptor_distance_m": best["receptor_distance_m"].to_numpy()})
+    described["receptor_class"][own], described["governs"][own] = "own dwelling", "plan"
+    return pd.DataFrame(
+        {**described, "receptor_distance_m": best["receptor_distance_m"].to_numpy()}
+    )

@@ -186,23 +186,25 @@ def resize_beside_tanks(
     return select_sitings(siting, again, kept.group >= 0), kept
 
 
-def select_sitings(siting: Siting, other: Siting, which: np.ndarray) -> Siting:
+def select_sitings(siting: Siting, other: Siting, use_other: np.ndarray) -> Siting:
     """Combine two sitings of the same sites; their scenes may differ in the ground only.
 
     Args:
         siting: The siting to start from.
-        other: The siting to take instead where `which` is true.
-        which: One boolean per site.
+        other: The siting to take instead where `use_other` is true.
+        use_other: One boolean per site.
 
     Returns:
         The combined siting.
     """
     names = ("pad_n", "pad_n_upper", "pad_lo", "place_lo", "place_hi", "held_lo", "noise_n")
-    ground = select_ground(siting.scene.ground, other.scene.ground, which)
+    ground = select_ground(siting.scene.ground, other.scene.ground, use_other)
     return replace(
         siting,
         scene=replace(siting.scene, ground=ground),
-        **{name: np.where(which, getattr(other, name), getattr(siting, name)) for name in names},
+        **{
+            name: np.where(use_other, getattr(other, name), getattr(siting, name)) for name in names
+        },
     )
 
 
@@ -230,7 +232,9 @@ def _size_in_context(
     place_lo = _find_largest(
         roof_lo,
         most if roomier is None else roof_lo,
-        lambda some, n: some_placement_meets_limits(scene, some, n, worst=True, quick=worst_only),
+        lambda sites_tried, n: some_placement_meets_limits(
+            scene, sites_tried, n, worst=True, quick=worst_only
+        ),
     )
     if not worst_only:
         place_lo = _raise_where_settled(scene, place_lo, roof_lo, worst=True)
@@ -241,7 +245,7 @@ def _size_in_context(
         more = _find_largest(
             roof,
             _count_allowed(alone_best["margin_db"], plan) if roomier is None else roof_hi,
-            lambda some, n: some_placement_meets_limits(scene, some, n, worst=False),
+            lambda sites_tried, n: some_placement_meets_limits(scene, sites_tried, n, worst=False),
         )
         more = _raise_where_settled(scene, np.maximum(more, place_lo), roof, worst=False)
         place_hi = np.maximum(place_hi, _zero_if_only_spares(more, plan))
@@ -439,9 +443,14 @@ def describe_sites(
 
 def _to_building_m(block: pd.Series, screening: Screening, scene: SizingContext) -> np.ndarray:
     """Return the distance (m) from each pad to the nearest building; NaN if none is in reach."""
-    buildings, there = geometry_array(screening.layers.get("buildings")), block.notna().to_numpy()
+    buildings, has_block = (
+        geometry_array(screening.layers.get("buildings")),
+        block.notna().to_numpy(),
+    )
     away = np.full(len(block), np.nan)
-    away[there] = find_nearest(block[there].to_numpy(), buildings, BUILDING_REACH_M)["distance_m"]
+    away[has_block] = find_nearest(block[has_block].to_numpy(), buildings, BUILDING_REACH_M)[
+        "distance_m"
+    ]
     return np.where(scene.ground.facts["bare"], np.nan, away)
 
 
@@ -492,8 +501,8 @@ def _find_standing_blocks(siting: Siting, count: np.ndarray, sure: np.ndarray) -
     larger = _find_by_case(find_best_place, scene, best.index[loud].to_numpy(), held, known)
     tables = [best[~loud]]
     for worst in (True, False):
-        some = larger[sure[larger.index] == worst]
-        tables.append(judge_with_fewer(scene, some, count[some.index], worst=worst))
+        at_worst = larger[sure[larger.index] == worst]
+        tables.append(judge_with_fewer(scene, at_worst, count[at_worst.index], worst=worst))
     return pd.concat(tables).sort_index()
 
 

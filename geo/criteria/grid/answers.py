@@ -130,9 +130,13 @@ def answer_by_feeders(
     rows = records.rows[is_point_feeder].reset_index(drop=True)
     position, ids = nearest["other"].to_numpy(), substations.rows["substation_id"]
     site = np.flatnonzero(position >= 0)
-    asked = pd.DataFrame({"site": site, "substation_id": ids.to_numpy()[position[site]]})
-    asked = asked[asked["substation_id"].isin(index_substations(substations).index)]
-    pairs = asked.merge(
+    substations_in_reach = pd.DataFrame(
+        {"site": site, "substation_id": ids.to_numpy()[position[site]]}
+    )
+    substations_in_reach = substations_in_reach[
+        substations_in_reach["substation_id"].isin(index_substations(substations).index)
+    ]
+    pairs = substations_in_reach.merge(
         rows[["substation_id"]].dropna().reset_index(names="row"), on="substation_id", how="inner"
     ).sort_values(["site", "row"], kind="stable")
     site, row = pairs["site"].to_numpy(dtype=int), pairs["row"].to_numpy(dtype=int)

@@ -127,18 +127,18 @@ def find_receptors(
     rule = rules.market_noise_rule(market)
     receptors = layers.get("receptors")
     evidence = np.full(len(sites), "receptors", dtype=object)
-    found: list[tuple[np.ndarray, np.ndarray, pd.DataFrame]] = []
+    parts: list[tuple[np.ndarray, np.ndarray, pd.DataFrame]] = []
     if receptors is None:
         evidence[:] = "no layer"
     else:
         area = coverage.get("receptors")
         for limit in limits:
             reach = search_reach_m(limit, rule, sound, plan)
-            found.append(_protected_receptors(sites, layers, limit, rule, reach, ambient, plan))
+            parts.append(_protected_receptors(sites, layers, limit, rule, reach, ambient, plan))
             near_edge = np.flatnonzero(
                 ~is_covered(shapes, area, reach) & _is_subject_to(sites, limit)
             )
-            found.append(_unmapped_receptors(shapes, near_edge, area, reach, limit, plan))
+            parts.append(_unmapped_receptors(shapes, near_edge, area, reach, limit, plan))
             evidence[near_edge] = "edge of layer"
     own = sites["own_dwelling"].to_numpy(dtype=bool)
     home, building, placed = _homes_on_sites(shapes, own, layers.get("buildings"))
@@ -150,33 +150,33 @@ def find_receptors(
         or (rule is not None and rule.position == "facade" and "home" in limit.classes)
     ]
     for limit in dwellings:
-        some = np.flatnonzero(_is_subject_to(sites, limit)[home] & np.isfinite(limit.most_dba))
-        who = _receptor_rows(
-            building[some],
+        chosen = np.flatnonzero(_is_subject_to(sites, limit)[home] & np.isfinite(limit.most_dba))
+        rows = _receptor_rows(
+            building[chosen],
             limit,
             limit_dba=limit.most_dba,
             height_m=plan.noise.facade_height_m,
             receptor_class="own dwelling",
         )
-        found.append((home[some], np.arange(len(some)), who))
+        parts.append((home[chosen], np.arange(len(chosen)), rows))
     unplaced = own & ~placed
     assumed = plan.assume.own_dwelling_at_m
     # Homes of unknown place on the site decide, whoever else may live beyond the edge.
     evidence[unplaced & ((evidence == "receptors") | (assumed is None))] = "own dwelling"
-    site, row, who = _join_pairs(found)
-    away = shapely.distance(shapes[site], who["shape"].to_numpy()[row])
-    away = np.maximum(away + np.minimum(who["beyond_m"].to_numpy()[row], 0.0), 0.0)
-    bound = upper_dba(sound, away) - who["limit_dba"].to_numpy()[row]
-    order = np.lexsort((row, -bound, who["by_rule"].to_numpy()[row], site))
+    site, row, rows = _join_pairs(parts)
+    away = shapely.distance(shapes[site], rows["shape"].to_numpy()[row])
+    away = np.maximum(away + np.minimum(rows["beyond_m"].to_numpy()[row], 0.0), 0.0)
+    bound = upper_dba(sound, away) - rows["limit_dba"].to_numpy()[row]
+    order = np.lexsort((row, -bound, rows["by_rule"].to_numpy()[row], site))
     site, row = site[order], row[order]
     no_ambient, ambient_assumed = (
-        np.isin(np.arange(len(sites)), site[(who["ambient"] == how).to_numpy()[row]])
+        np.isin(np.arange(len(sites)), site[(rows["ambient"] == how).to_numpy()[row]])
         for how in ("unknown", "assumed")
     )
     # What nobody knows here outweighs who may live beyond the edge.
     evidence[no_ambient & (evidence != "own dwelling")] = "ambient unknown"
     return ReceptorPairs(
-        who=who,
+        who=rows,
         site=site,
         row=row,
         away_m=away[order],
@@ -192,15 +192,15 @@ def find_receptors(
 
 
 def _join_pairs(
-    found: list[tuple[np.ndarray, np.ndarray, pd.DataFrame]],
+    parts: list[tuple[np.ndarray, np.ndarray, pd.DataFrame]],
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Return the pairs of every limit with the rows of who they are, one table of them all."""
-    start = np.cumsum([0, *(len(who) for _, _, who in found)])
-    site = np.concatenate([site for site, _, _ in found]).astype(np.int32)
+    start = np.cumsum([0, *(len(rows) for _, _, rows in parts)])
+    site = np.concatenate([site for site, _, _ in parts]).astype(np.int32)
     row = np.concatenate(
-        [row + first for (_, row, _), first in zip(found, start[:-1], strict=True)]
+        [row + first for (_, row, _), first in zip(parts, start[:-1], strict=True)]
     ).astype(np.int32)
-    tables = [who for _, _, who in found if len(who)] or [found[0][2]]
+    tables = [rows for _, _, rows in parts if len(rows)] or [parts[0][2]]
     types = dict.fromkeys(("limit_dba", "height_m", "beyond_m"), float) | dict.fromkeys(
         ("certain", "by_rule"), bool
     )
@@ -209,9 +209,9 @@ def _join_pairs(
 
 def _receptor_rows(shape: np.ndarray, limit: Limit, **columns: object) -> pd.DataFrame:
     """Return rows of WHO_COLUMNS, of people who hear for certain unless `columns` say otherwise."""
-    given = {"shape": shape, "by_rule": limit.by_rule, "certain": True, "beyond_m": 0.0,
+    values = {"shape": shape, "by_rule": limit.by_rule, "certain": True, "beyond_m": 0.0,
              "ambient": "known", **columns}  # fmt: skip
-    return pd.DataFrame(given, index=range(len(shape))).reindex(columns=list(RECEPTOR_COLUMNS))
+    return pd.DataFrame(values, index=range(len(shape))).reindex(columns=list(RECEPTOR_COLUMNS))
 
 
 def _is_subject_to(sites: gpd.GeoDataFrame, limit: Limit) -> np.ndarray:
@@ -251,7 +251,7 @@ def _protected_receptors(
     floor = plan.noise.ambient_floor_dba
     most = limit.at(level, floor)
     unknown = np.isnan(most)
-    who = _receptor_rows(
+    receptor_rows = _receptor_rows(
         receptor_shapes,
         limit,
         # Where nobody knows the ambient level: the lowest it can be, at worst alone.
@@ -270,7 +270,7 @@ def _protected_receptors(
     # The site's own lot is no neighbor. Who has a point on it is, by the plan alone.
     point = shapely.get_type_id(geometry_array(rows))[other] == shapely.GeometryType.POINT
     kept = _is_subject_to(sites, limit)[site] & ~(own & (limit.by_rule | ~point))
-    return site[kept], other[kept], who
+    return site[kept], other[kept], receptor_rows
 
 
 def _facades(lots: np.ndarray, buildings: gpd.GeoDataFrame | None) -> np.ndarray:
@@ -293,16 +293,16 @@ def _unmapped_receptors(
     beyond = shapes[near_edge]
     if area is not None:
         beyond = shapely.difference(shapely.buffer(beyond, reach, quad_segs=4), area)
-    there = ~shapely.is_empty(beyond)
-    who = _receptor_rows(
-        beyond[there],
+    unmapped = ~shapely.is_empty(beyond)
+    rows = _receptor_rows(
+        beyond[unmapped],
         limit,
         limit_dba=limit.lowest_dba(plan.noise.ambient_floor_dba),
         height_m=plan.noise.receptor_height_m,
         receptor_class="edge of layer",
         certain=False,
     )
-    return near_edge[there], np.arange(len(who)), who
+    return near_edge[unmapped], np.arange(len(rows)), rows
 
 
 def _homes_on_sites(
@@ -312,7 +312,7 @@ def _homes_on_sites(
     footprints = geometry_array(buildings)
     home, building = find_pairs_within(shapes, footprints, 0.0)
     overlap = shapely.area(shapely.intersection(shapes[home], footprints[building]))
-    here = own[home] & (overlap > 0.5 * shapely.area(footprints[building]))
+    on_site = own[home] & (overlap > 0.5 * shapely.area(footprints[building]))
     placed = np.zeros(len(shapes), dtype=bool)
-    placed[home[here]] = True
-    return home[here], footprints[building[here]], placed
+    placed[home[on_site]] = True
+    return home[on_site], footprints[building[on_site]], placed

@@ -124,13 +124,13 @@ def judge_placements(
     """
     case = _Case(placed, pairs, sound, generator, plan)
     tally = _find_worst(case, give_up_db, first, thorough=thorough)
-    over, who, away = (each.reshape(-1, 2) for each in (tally.over, tally.who, tally.away))
+    over, worst_pair, away = (each.reshape(-1, 2) for each in (tally.over, tally.who, tally.away))
     margin = -over
     own = pairs.own_at_m[placed["site"].to_numpy()]
     own_level = _level_at_assumed_distance(own, case.running, sound, plan)
     own_margin = np.where(np.isnan(own), np.inf, pairs.own_limit_dba - own_level)
     rule = margin[:, 1] < np.minimum(margin[:, 0], own_margin)
-    hearer = np.where(rule, who[:, 1], who[:, 0])
+    hearer = np.where(rule, worst_pair[:, 1], worst_pair[:, 0])
     at_own = ~rule & (own_margin < margin[:, 0])
     hearer[at_own] = OWN_DWELLING
     margin[:, 0] = np.minimum(margin[:, 0], own_margin)
@@ -185,10 +185,10 @@ def meets_limits(
     own_level = _level_at_assumed_distance(own, case.running, sound, plan)
     quiet = (tally.over <= 0).reshape(-1, 2).all(axis=1)
     by_rule = tally.over[1::2] > np.maximum(tally.over[0::2], 0.0)
-    who = np.where(
+    exceeded_pair = np.where(
         by_rule, tally.who[1::2], np.where(tally.over[0::2] > 0, tally.who[0::2], NO_RECEPTOR)
     )
-    return quiet & ~(own_level > pairs.own_limit_dba), who
+    return quiet & ~(own_level > pairs.own_limit_dba), exceeded_pair
 
 
 def _is_distance_floored(case: _Case, hearer: np.ndarray) -> np.ndarray:
@@ -200,9 +200,9 @@ def _is_distance_floored(case: _Case, hearer: np.ndarray) -> np.ndarray:
     up = case.pairs.column("height_m", pair) - case.sound.source_height_m
     of, mx, my = locate_machines(pads, case.generator, case.plan)
     away = np.sqrt((at[of, 0] - mx) ** 2 + (at[of, 1] - my) ** 2 + up[of] ** 2)
-    found = np.zeros(len(hearer), dtype=bool)
-    found[named[of[away < NEAREST_M]]] = True
-    return found
+    floored = np.zeros(len(hearer), dtype=bool)
+    floored[named[of[away < NEAREST_M]]] = True
+    return floored
 
 
 def level_at_receptor(
@@ -355,31 +355,31 @@ def _evaluate_pairs(
     may = could(unit, most - limit_dba)
     if case.sound.wall_height_m is not None and not thorough:
         # Levels behind a wall lie far below that bound.
-        some = np.flatnonzero(may)
-        most = _levels_dba(case, _Query(of[some], at[some], pair[some]), upper_walled_dba)
-        may[some] = could(unit[some], most - limit_dba[some] - case.louder_db[unit[some]])
+        chosen = np.flatnonzero(may)
+        most = _levels_dba(case, _Query(of[chosen], at[chosen], pair[chosen]), upper_walled_dba)
+        may[chosen] = could(unit[chosen], most - limit_dba[chosen] - case.louder_db[unit[chosen]])
     level = _levels_dba(case, _Query(of[may], at[may], pair[may]))
     # Rounded far below any meaning, so that equals are equal however they are batched.
     excess = np.round(level - limit_dba[may], 9)
     tally.take(unit[may], pair[may], excess, distance[may])
 
 
-def _levels_dba(case: _Case, asked: _Query, walled_dba: LevelOf = level_dba) -> np.ndarray:
+def _levels_dba(case: _Case, query: _Query, walled_dba: LevelOf = level_dba) -> np.ndarray:
     """Return the level of each queried placement at its measuring point.
 
     `walled_dba` is the level of one machine, or a bound on it, where a noise wall surrounds it.
     """
     pairs = case.pairs
-    level, height = np.empty(len(asked.of)), pairs.column("height_m", asked.pair)
+    level, height = np.empty(len(query.of)), pairs.column("height_m", query.pair)
     # Beyond the layer's edge there may be somebody anywhere: nothing stands between for sure.
-    edge = pairs.column("receptor_class", asked.pair) == EDGE_OF_LAYER
-    for some in (edge, ~edge):
-        if some.any():
-            there, one_dba = case, walled_dba
-            if some is edge:
-                there, one_dba = replace(case, sound=remove_obstacles(case.sound)), level_dba
-            level[some] = _add_machines(
-                there, asked.of[some], asked.xy[some], height[some], one_dba
+    edge = pairs.column("receptor_class", query.pair) == EDGE_OF_LAYER
+    for chosen in (edge, ~edge):
+        if chosen.any():
+            surroundings, one_dba = case, walled_dba
+            if chosen is edge:
+                surroundings, one_dba = replace(case, sound=remove_obstacles(case.sound)), level_dba
+            level[chosen] = _add_machines(
+                surroundings, query.of[chosen], query.xy[chosen], height[chosen], one_dba
             )
     return level
 
@@ -391,7 +391,7 @@ def _add_machines(
     placed, sound = case.placed, case.sound
     size = case.running[of]
     last = np.cumsum(size)
-    found = np.empty(len(of))
+    total_dba = np.empty(len(of))
     begin = 0
     while begin < len(of):
         done = last[begin - 1] if begin else 0
@@ -406,9 +406,9 @@ def _add_machines(
         if sound.wall_height_m is not None:
             wall = _wall_distance_m(pads, source, receiver)
         energy = 10 ** (one_dba(sound, source, receiver, wall) / 10)
-        found[part] = 10 * np.log10(np.bincount(ray, weights=energy, minlength=end - begin))
+        total_dba[part] = 10 * np.log10(np.bincount(ray, weights=energy, minlength=end - begin))
         begin = end
-    return found
+    return total_dba
 
 
 def _wall_distance_m(pad: pd.DataFrame, source: np.ndarray, receiver: np.ndarray) -> np.ndarray:
@@ -434,9 +434,9 @@ def _level_at_assumed_distance(
     away_m: np.ndarray, running: np.ndarray, sound: NoiseSource, plan: Plan
 ) -> np.ndarray:
     """Return the level at homes at the assumed distance, with nothing in the way."""
-    found = np.full(len(away_m), -np.inf)
+    level = np.full(len(away_m), -np.inf)
     known = ~np.isnan(away_m) & (running > 0)
     if known.any():
         one = open_field_dba(sound, away_m[known], plan.noise.facade_height_m)
-        found[known] = one + 10 * np.log10(running[known])
-    return found
+        level[known] = one + 10 * np.log10(running[known])
+    return level

@@ -69,14 +69,14 @@ def _sum_levels(machines_xy: np.ndarray, receivers: np.ndarray, sound: NoiseSour
     """Return the level of all machines together at each receiver (P, 3), in dB(A)."""
     count = len(machines_xy)
     sources = np.column_stack((machines_xy, np.full(count, sound.source_height_m)))
-    found = np.empty(len(receivers))
+    total_dba = np.empty(len(receivers))
     step = max(MAX_RAYS // count, 1)
     for begin in range(0, len(receivers), step):
-        some = receivers[begin : begin + step]
-        level = level_dba(sound, np.tile(sources, (len(some), 1)), np.repeat(some, count, axis=0))
+        chunk = receivers[begin : begin + step]
+        level = level_dba(sound, np.tile(sources, (len(chunk), 1)), np.repeat(chunk, count, axis=0))
         energy = (10 ** (level / 10)).reshape(-1, count).sum(axis=1)
-        found[begin : begin + step] = 10 * np.log10(energy)
-    return found
+        total_dba[begin : begin + step] = 10 * np.log10(energy)
+    return total_dba
 
 
 def draw_contours(

@@ -71,16 +71,16 @@ def list_limits(market: Market, plan: Plan) -> tuple[Limit, ...]:
     if rule is None:
         return (own,)
     less_db = STEADY_LDN_DB if rule.metric == "ldn" else 0.0
-    found = [own]
+    limits = [own]
     for row in rule.limits:
-        who = (receptor_classes(row.receives), row.emits)
-        given = [value for value in (row.day_dba, row.night_dba) if value is not None]
-        if given:
-            found.append(Limit(*who, min(given) - less_db, np.nan, by_rule=True))
+        applies_to = (receptor_classes(row.receives), row.emits)
+        stated_dba = [value for value in (row.day_dba, row.night_dba) if value is not None]
+        if stated_dba:
+            limits.append(Limit(*applies_to, min(stated_dba) - less_db, np.nan, by_rule=True))
         # A limit of its own: where nobody knows the ambient level, the other still holds.
         if row.above_ambient_db is not None:
-            found.append(Limit(*who, np.nan, row.above_ambient_db, by_rule=True))
-    return tuple(found)
+            limits.append(Limit(*applies_to, np.nan, row.above_ambient_db, by_rule=True))
+    return tuple(limits)
 
 
 def receptor_classes(receiving: str) -> tuple[ReceptorClass, ...]:

@@ -103,10 +103,10 @@ def find_quiet_spots(shapes: np.ndarray, exposed: Exposure) -> QuietSpots:
 
 
 def _quietest_spots(
-    shapes: np.ndarray, some: np.ndarray, exposed: Exposure
+    shapes: np.ndarray, chunk: np.ndarray, exposed: Exposure
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return site, x and y of the places to judge of some sites."""
-    parcels = shapes[some]
+    parcels = shapes[chunk]
     step = np.sqrt(shapely.area(parcels) / SPOTS_PER_PARCEL).clip(SPACING_M)
     turn = longest_edge_direction(parcels)
     origin = shapely.get_coordinates(shapely.point_on_surface(parcels))
@@ -125,12 +125,12 @@ def _quietest_spots(
     points = rotate_shapes_back(
         shapely.points(np.concatenate((grid[inside], edge))), origin[place], turn[place]
     )
-    quiet = np.round(exposed.quiet(points, some[place]), 9)
+    quiet = np.round(exposed.quiet(points, chunk[place]), 9)
     x, y = shapely.get_coordinates(points).T.round(4)
     order = np.lexsort((y, x, -quiet, place))
     place, x, y = place[order], x[order], y[order]
     kept = choose_spots(place)
-    return some[place[kept]], x[kept], y[kept]
+    return chunk[place[kept]], x[kept], y[kept]
 
 
 def choose_spots(group: np.ndarray) -> np.ndarray:

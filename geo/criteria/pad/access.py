@@ -53,12 +53,12 @@ def check_access(
     answer[sites] = "blocked"
     place = np.full(len(parcels), -1)
     place[sites] = np.arange(len(sites))
-    here = place[buildings_site] >= 0
+    on_known_site = place[buildings_site] >= 0
     land, radius = make_valid_polygons(parcels[sites]), max(width_m / 2 - TOLERANCE_M, 0.0)
     taken = _blocked_ground(
         land,
-        place[buildings_site][here],
-        make_valid_polygons(buildings[here]),
+        place[buildings_site][on_known_site],
+        make_valid_polygons(buildings[on_known_site]),
         street[sites],
         radius,
     )

@@ -50,7 +50,9 @@ class BuildableGround:
     facts: pd.DataFrame
 
 
-def cut_buildable_ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) -> BuildableGround:
+def cut_buildable_ground(
+    sites: gpd.GeoDataFrame, screening: Screening, plan: Plan
+) -> BuildableGround:
     """Cut yards, buildings with their clearance, and excluded ground out of each parcel.
 
     A yard is as deep as the zoning text says (`setback_*_m` of the site), or else as the plan says
@@ -61,7 +63,7 @@ def cut_buildable_ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) 
 
     Args:
         sites: One row per site, in the market's metric frame.
-        given: The layers, their coverage and the rasters.
+        screening: The layers, their coverage and the rasters.
         plan: The plan, for setbacks, clearances and exclusions.
 
     Returns:
@@ -73,7 +75,7 @@ def cut_buildable_ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) 
     """
     parcels = geometry_array(sites)
     count = len(parcels)
-    layers, coverage = given.layers, given.coverage
+    layers, coverage = screening.layers, screening.coverage
     mapped = is_covered(parcels, coverage.get("lots"), ABUTS_M)
     lines = classify_lot_lines(parcels, sites["site_id"].to_numpy(), layers.get("lots"), mapped)
     depths = _setbacks(sites, plan)
@@ -90,8 +92,8 @@ def cut_buildable_ground(sites: gpd.GeoDataFrame, given: Screening, plan: Plan) 
         shapes = geometry_array(excluded[excluded["kind"].isin(plan.pad.exclusions)])
         in_the_way.append(_shapes_on_sites(inner, shapes))
     slope_known = np.ones(count, dtype=bool)
-    if plan.pad.slope_most is not None and "elevation" in given.rasters:
-        elevation = given.rasters["elevation"]
+    if plan.pad.slope_most is not None and "elevation" in screening.rasters:
+        elevation = screening.rasters["elevation"]
         steeper, unknown = find_steep_ground(elevation, plan.pad.slope_most, sites.crs)
         in_the_way.append(_shapes_on_sites(inner, steeper))
         slope_known = is_covered(parcels, outline_raster(elevation, sites.crs), 0.0)
@@ -150,14 +152,14 @@ def _setbacks(sites: gpd.GeoDataFrame, plan: Plan) -> dict[str, np.ndarray]:
     rows = [known.get(zone, known["other"]) for zone in sites["zone_class"]]
     text = sites["setback_front_m"].notna().to_numpy()
     most = np.inf if plan.pad.setback_most_m is None else plan.pad.setback_most_m
-    found: dict[str, np.ndarray] = {
+    setbacks: dict[str, np.ndarray] = {
         "setback_evidence": np.where(text, "zoning text", "plan's assumption")
     }
     for yard in YARDS:
         own = sites[f"setback_{yard}_m"].to_numpy(dtype=float)
         assumed = np.array([getattr(row, f"{yard}_m") for row in rows], dtype=float)
-        found[f"setback_{yard}_m"] = np.minimum(np.where(text, own, assumed), most)
-    return found
+        setbacks[f"setback_{yard}_m"] = np.minimum(np.where(text, own, assumed), most)
+    return setbacks
 
 
 def _depth_m(lines: LotLines, depths: dict[str, np.ndarray]) -> np.ndarray:
@@ -181,8 +183,8 @@ def _shapes_on_sites(inner: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray,
 
 def _point_on_parcel(parcels: np.ndarray) -> np.ndarray:
     """Return a point (n, 2) on each parcel; (0, 0) on one without ground."""
-    origin, there = np.zeros((len(parcels), 2)), ~shapely.is_empty(parcels)
-    origin[there] = shapely.get_coordinates(shapely.point_on_surface(parcels[there]))
+    origin, has_ground = np.zeros((len(parcels), 2)), ~shapely.is_empty(parcels)
+    origin[has_ground] = shapely.get_coordinates(shapely.point_on_surface(parcels[has_ground]))
     return origin
 
 
@@ -223,10 +225,10 @@ def subtract_ground(
     Returns:
         The ground that is left.
     """
-    some = np.flatnonzero(~shapely.is_missing(taken))
+    with_taken = np.flatnonzero(~shapely.is_missing(taken))
     shapes, radius_m = ground.shapes.copy(), ground.radius_m.copy()
-    shapes[some] = keep_polygons(shapely.difference(shapes[some], taken[some]))
-    radius_m[some] = _largest_circle_radius_m(shapes[some])
+    shapes[with_taken] = keep_polygons(shapely.difference(shapes[with_taken], taken[with_taken]))
+    radius_m[with_taken] = _largest_circle_radius_m(shapes[with_taken])
     left_m2 = np.maximum(ground.open_m2 - stands_m2, 0.0)
     return replace(ground, shapes=shapes, radius_m=radius_m, taken=taken, open_m2=left_m2)
 

@@ -64,9 +64,9 @@ def check_fit(
         Whether it fits (n,).
     """
     lower, upper = _bounds(ground, generator, plan)
-    asked = np.where((lower < count) & (count <= upper), count, 0)
-    found = _search_between(ground, np.maximum(asked - 1, 0), asked, generator, plan)
-    return np.asarray((count <= lower) | ((asked > 0) & (found >= count)))
+    wanted = np.where((lower < count) & (count <= upper), count, 0)
+    fitting = _search_between(ground, np.maximum(wanted - 1, 0), wanted, generator, plan)
+    return np.asarray((count <= lower) | ((wanted > 0) & (fitting >= count)))
 
 
 def list_placements(
@@ -199,7 +199,7 @@ def _search_between(
     """Return the most machines that fit of each site, known to lie from `held` to `upper`."""
     largest = int(upper.max(initial=0))
     layouts = [_sizes(list_layouts(n, generator, plan)) for n in range(1, largest + 1)]
-    found, _ = find_largest_fit(
+    most, _ = find_largest_fit(
         ground.shapes,
         ground.turns_from,
         ground.degrees,
@@ -208,7 +208,7 @@ def _search_between(
         upper,
         ground.open_m2 + AREA_TOLERANCE_M2,
     )
-    return found
+    return most
 
 
 def _sizes(layouts: list[Block]) -> np.ndarray:
@@ -267,9 +267,9 @@ def _place_layouts(ground: BuildableGround, rows: pd.DataFrame, *, every: bool) 
     Without `every`, the first layout that fits is enough.
     """
     nth = positions_in_groups(rows.groupby("query", sort=False).size().to_numpy())
-    found, asked = [], rows
+    placed, waiting = [], rows
     for rank in range(nth.max(initial=-1) + 1):
-        now = asked if every else rows[(nth == rank) & rows["query"].isin(asked["query"])]
+        now = waiting if every else rows[(nth == rank) & rows["query"].isin(waiting["query"])]
         turn, across, center = find_first_fit(
             ground.shapes,
             ground.turns_from,
@@ -279,11 +279,11 @@ def _place_layouts(ground: BuildableGround, rows: pd.DataFrame, *, every: bool) 
         )
         x, y = center.T
         now = now.assign(turn=turn, across=across, x=x, y=y)[turn >= 0]
-        found.append(now)
+        placed.append(now)
         if every:
             break
-        asked = asked[~asked["query"].isin(now["query"])]
-    if not found:
+        waiting = waiting[~waiting["query"].isin(now["query"])]
+    if not placed:
         return rows.assign(turn=0, across=False, x=0.0, y=0.0)
-    together: pd.DataFrame = pd.concat(found).sort_values("query", kind="stable")
+    together: pd.DataFrame = pd.concat(placed).sort_values("query", kind="stable")
     return together.reset_index(drop=True)

@@ -73,8 +73,8 @@ def place_storage(
         if away not in rooms:
             rooms[away] = _ground_for_tanks(ground, parcels, buildings, *away)
         tanks_m2 = tanks.length_m * tanks.width_m
-        asked = np.flatnonzero((hoped > best) & (ground.open_m2 >= tanks_m2))
-        site, outline, containers = _locate_tanks(ground, rooms[away], asked, tanks, quiet)
+        candidates = np.flatnonzero((hoped > best) & (ground.open_m2 >= tanks_m2))
+        site, outline, containers = _locate_tanks(ground, rooms[away], candidates, tanks, quiet)
         beside = shapely.buffer(outline, tanks.pad_m, **MITER)
         left = subtract_ground(take_sites(ground, site), beside, tanks_m2)
         fitting, _ = room.max_machines_that_fit(left, generator, plan)
@@ -105,7 +105,7 @@ def _ground_for_tanks(
 def _locate_tanks(
     ground: BuildableGround,
     rooms: np.ndarray,
-    asked: np.ndarray,
+    candidates: np.ndarray,
     tanks: TankGroup,
     quiet: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -113,10 +113,12 @@ def _locate_tanks(
 
     They stand where it is least quiet of the corners of where they can be centered.
     """
-    sizes = np.tile((tanks.length_m, tanks.width_m), (len(asked), 1))
-    turn, across, center = find_first_fit(rooms, ground.turns_from, ground.degrees, asked, sizes)
+    sizes = np.tile((tanks.length_m, tanks.width_m), (len(candidates), 1))
+    turn, across, center = find_first_fit(
+        rooms, ground.turns_from, ground.degrees, candidates, sizes
+    )
     held = turn >= 0
-    site, turn, across, center = asked[held], turn[held], across[held], center[held]
+    site, turn, across, center = candidates[held], turn[held], across[held], center[held]
     area = possible_centers_rotated(
         rooms[site], ground.origin[site], ground.degrees[turn], across, sizes[held], center
     )

@@ -152,11 +152,11 @@ def make_valid_polygons(shapes: np.ndarray) -> np.ndarray:
 
     A shape without area, and one that is missing, is an empty polygon.
     """
-    found = shapes.copy()
+    polygons = shapes.copy()
     wrong = ~shapely.is_valid(shapes)
-    found[wrong] = shapely.make_valid(shapes[wrong], method="structure", keep_collapsed=False)
-    found[~(shapely.area(found) > 0)] = shapely.Polygon()
-    return found
+    polygons[wrong] = shapely.make_valid(shapes[wrong], method="structure", keep_collapsed=False)
+    polygons[~(shapely.area(polygons) > 0)] = shapely.Polygon()
+    return polygons
 
 
 def _edges(parcels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -218,8 +218,8 @@ class _Lots:
 
 
 def _code_lots(lots: gpd.GeoDataFrame, names: np.ndarray) -> _Lots:
-    there = ~(lots.geometry.is_empty | lots.geometry.isna()).to_numpy()
-    lots = lots[there]
+    has_shape = ~(lots.geometry.is_empty | lots.geometry.isna()).to_numpy()
+    lots = lots[has_shape]
     site = pd.Index(names).get_indexer(lots["site_id"].to_numpy(dtype=object))
     kind = lots["kind"].to_numpy(dtype=object)
     return _Lots(
@@ -296,14 +296,14 @@ def _clip_outlines(
     rings, of_ring = shapely.get_rings(parts, return_index=True)
     xy, ring = shapely.get_coordinates(rings, return_index=True)
     joined = ring[:-1] == ring[1:]
-    here, there = xy[:-1][joined], xy[1:][joined]
+    begin_xy, end_xy = xy[:-1][joined], xy[1:][joined]
     far = _outward(begin, end, length) * ABUTS_M
     low = np.minimum(begin, end) + np.minimum(far, 0)
     high = np.maximum(begin, end) + np.maximum(far, 0)
-    tree = shapely.STRtree(shapely.linestrings(np.stack((here, there), axis=1)))
+    tree = shapely.STRtree(shapely.linestrings(np.stack((begin_xy, end_xy), axis=1)))
     edge, piece = tree.query(shapely.box(*low.T, *high.T))
     along = ((end - begin) / length[:, None])[edge]
-    first, last = here[piece] - begin[edge], there[piece] - begin[edge]
+    first, last = begin_xy[piece] - begin[edge], end_xy[piece] - begin[edge]
     # Along the edge and outward from it, of the piece's two ends.
     u = np.stack([(point * along).sum(axis=1) for point in (first, last)])
     v = np.stack([point[:, 0] * along[:, 1] - point[:, 1] * along[:, 0] for point in (first, last)])
