@@ -227,7 +227,7 @@ def _list_method(plan: Plan, cell_m: float) -> tuple[str, ...]:
         ),
         (
             f"Wind from the machines in every direction, {noise_plan.temperature_c:g} C and "
-            f"{noise_plan.humidity_pct:g} % humidity; machines {noise_plan.source_height_m:g} m high."
+            f"{noise_plan.humidity_pct:g} % humidity; source at {noise_plan.source_height_m:g} m."
         ),
         (
             f"Ground factors {ground.source:g}, {ground.middle:g} and {ground.receiver:g} (0 hard, "

@@ -1,8 +1,8 @@
 """Lay the town out: neighborhoods, streets and blocks, around a river and a railway.
 
 A neighborhood is a Voronoi cell with a street grid of its own, turned to its longest edge; the
-old centre is rings and spokes. Both are drawn straight and then warped by long waves, so that no
-street stays straight and none cross. All in meters, in the town's own frame about its middle.
+old center is rings and spokes. Both are drawn straight and then warped by long waves, so that no
+street stays straight and none cross. All in meters, in the town's own frame around its middle.
 """
 
 from dataclasses import dataclass
@@ -145,27 +145,27 @@ def _rail(town: TownFrame) -> shapely.LineString:
 
 
 def _arterials(town: TownFrame) -> gpd.GeoDataFrame:
-    """Draw the roads that leave the centre, each bent by its own curve."""
-    centre = np.array(town.place(*recipe.CENTER))
-    start = _centre_radius(town) - 40
+    """Draw the roads that leave the center, each bent by its own curve."""
+    center = np.array(town.place(*recipe.CENTER))
+    start = _center_radius(town) - 40
     lines = []
     for _, bearing_deg, curve in recipe.ARTERIALS:
         r = np.arange(start, 1.3 * town.half_m[0], 40.0)
         angle = np.radians(bearing_deg) + curve * np.sin(r / (620 * max(town.scale, 0.5)))
         lines.append(
-            shapely.LineString(centre + np.column_stack([r * np.cos(angle), r * np.sin(angle)]))
+            shapely.LineString(center + np.column_stack([r * np.cos(angle), r * np.sin(angle)]))
         )
     names = [name for name, _, _ in recipe.ARTERIALS]
     return gpd.GeoDataFrame({"name": names}, geometry=lines)
 
 
-def _centre_radius(town: TownFrame) -> float:
+def _center_radius(town: TownFrame) -> float:
     rings = max(2, round(recipe.CENTER_RADIUS_M * town.scale / recipe.RING_M))
     return float(rings * recipe.RING_M)
 
 
 def _cells(town: TownFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
-    """Return the neighborhoods: Voronoi cells of a shaken grid, less the disc of the centre."""
+    """Return the neighborhoods: Voronoi cells of a shaken grid, less the disc of the center."""
     half_x, half_y = town.half_m
     pitch = 420.0
     x, y = np.meshgrid(
@@ -179,12 +179,12 @@ def _cells(town: TownFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
     middles = shapely.get_coordinates(shapely.centroid(polygons)).round(3)
     polygons = polygons[np.lexsort((middles[:, 1], middles[:, 0]))]
     polygons = polygons[np.hypot(*town.shares(_xy(polygons)).T) < 1.22]
-    disc = shapely.Point(town.place(*recipe.CENTER)).buffer(_centre_radius(town), quad_segs=32)
+    disc = shapely.Point(town.place(*recipe.CENTER)).buffer(_center_radius(town), quad_segs=32)
     polygons = shapely.difference(polygons, disc)
     polygons = polygons[(shapely.area(polygons) > 9_000) & (shapely.get_type_id(polygons) == 3)]
     district = district_at(_xy(polygons), town, rng)
     cells = gpd.GeoDataFrame({"district": district}, geometry=polygons)
-    middle = gpd.GeoDataFrame({"district": ["centre"]}, geometry=[disc])
+    middle = gpd.GeoDataFrame({"district": ["center"]}, geometry=[disc])
     cells = pd.concat([middle, cells], ignore_index=True)
     cells["strip"] = rng.random(len(cells)) < recipe.STRIP_SHARE
     cells["zone_shift_m"] = rng.uniform(-14, 12, len(cells))
@@ -200,11 +200,11 @@ def _xy(shapes: Array) -> Array:
 def _grids(
     cells: gpd.GeoDataFrame, town: TownFrame, rng: np.random.Generator
 ) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
-    """Fill each cell with blocks, and return them with the centre lines of their streets."""
+    """Fill each cell with blocks, and return them with the center lines of their streets."""
     blocks: list[gpd.GeoDataFrame] = []
     streets: list[gpd.GeoDataFrame] = []
     for cell, (district, polygon) in enumerate(zip(cells.district, cells.geometry, strict=True)):
-        if district == "centre":
+        if district == "center":
             pieces, lines = _rings(polygon, town)
         else:
             pieces, lines = _rows(polygon, DISTRICTS[district].block_m, rng)
@@ -248,15 +248,15 @@ def _rows(
 
 
 def _rings(disc: shapely.Polygon, town: TownFrame) -> tuple[Array, Array]:
-    """Return the blocks of the old centre: rings around a common, cut by spokes."""
-    centre = np.array(town.place(*recipe.CENTER))
-    rings = round(_centre_radius(town) / recipe.RING_M)
+    """Return the blocks of the old center: rings around a common, cut by spokes."""
+    center = np.array(town.place(*recipe.CENTER))
+    rings = round(_center_radius(town) / recipe.RING_M)
     pieces: list[Array] = []
     lines: list[Array] = []
 
     def arc(radius: float, start: float, end: float) -> Array:
         angle = np.linspace(start, end, 14)
-        return np.asarray(centre + radius * np.column_stack([np.cos(angle), np.sin(angle)]))
+        return np.asarray(center + radius * np.column_stack([np.cos(angle), np.sin(angle)]))
 
     pieces.append(arc(recipe.RING_M, 0, 2 * np.pi)[:-1])
     for ring in range(1, rings):
@@ -312,8 +312,8 @@ def _set_aside_blocks(
         suits = np.isin(district, within) & (area >= least_m2)
         district[suits & (draw < 1 / one_in)] = name
         draw = rng.random(len(blocks))
-    # The common, in the middle of the rings: the centre's first block.
-    district[int(np.flatnonzero(district == "centre")[0])] = "park"
+    # The common, in the middle of the rings: the center's first block.
+    district[int(np.flatnonzero(district == "center")[0])] = "park"
     hospital = blocks.geometry.distance(shapely.Point(town.place(*recipe.HOSPITAL)))
     suits = np.isin(district, ("suburb", "courts", "old_town", "park")) & (area > 5000)
     district[int(hospital.where(suits, np.inf).argmin())] = "hospital"
@@ -384,7 +384,7 @@ def _finish_streets(
     river: shapely.LineString,
     cells: gpd.GeoDataFrame,
 ) -> gpd.GeoDataFrame:
-    """Put all centre lines together, name them, and take out those that end in the river."""
+    """Put all center lines together, name them, and take out those that end in the river."""
     streets["court"] = False
     roads = gpd.overlay(
         arterials[["name", "geometry"]],

@@ -24,7 +24,7 @@ Main = tuple[float, float | None, str | None]
 class District:
     """How one kind of neighborhood is laid out, used and built on.
 
-    `lot_m2` spans the lots' areas, `block_m` is a block's depth and length between street centres,
+    `lot_m2` spans the lots' areas, `block_m` is a block's depth and length between street centers,
     `cover` the share of the lot that its building takes; `uses` and `mains` are weights: a main is
     (weight, diameter in inches, pressure class), with None for what is not on record, and 0 for
     no main at all.
@@ -85,7 +85,7 @@ PLANT_MAINS: tuple[Main, ...] = (
 )
 
 DISTRICTS: dict[str, District] = {
-    "centre": District(
+    "center": District(
         zone="MX",
         uses={"111": 40, "340": 18, "325": 13, "013": 7, "337": 7, "326": 5, "931": 7, "300": 1},
         lot_m2=(420, 1600),
@@ -289,7 +289,7 @@ BLOCKS: tuple[tuple[str, tuple[str, ...], float, float], ...] = (
 )
 HOSPITAL = (0.16, 0.38)
 
-# The roads that leave the centre: bearing in degrees from east, and the curve they take.
+# The roads that leave the center: bearing in degrees from east, and the curve they take.
 ARTERIALS: tuple[tuple[str, float, float], ...] = (
     ("Main Street", 4.0, 0.10),
     ("Worcester Road", 176.0, -0.12),
