@@ -1,7 +1,7 @@
 """A source: one public dataset, declared in a TOML file."""
 
 import datetime as dt
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import pyproj
 from pydantic import Field, model_validator
@@ -45,7 +45,7 @@ class FetchOptions(Frozen):
     decimal: str = "."
 
     @model_validator(mode="after")
-    def _has_one_location(self) -> Self:
+    def _check_one_location(self) -> Self:
         if (self.path is None) == (self.url is None):
             raise ValueError("give either path or url")
         return self
@@ -91,6 +91,8 @@ class ColumnOrigin(Frozen):
             first that is known.
     """
 
+    ascending: ClassVar = (("least", "most"),)
+
     column: str | None = None
     value: str | float | None = None
     fill_down: bool = False
@@ -110,7 +112,7 @@ class ColumnOrigin(Frozen):
     fold: Literal["first", "sum", "min", "max"] = "first"
 
     @model_validator(mode="after")
-    def _has_one_origin(self) -> Self:
+    def _check_one_origin(self) -> Self:
         if (self.column is None) == (self.value is None):
             raise ValueError("give either column or value")
         if self.column is None:
@@ -120,15 +122,13 @@ class ColumnOrigin(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _options_are_consistent(self) -> Self:
+    def _check_options(self) -> Self:
         if self.units and self.unit:
             raise ValueError("give either unit or units")
         if unknown := sorted(set(self.units.values()) - set(UNITS)):
             raise ValueError(f"units: {unknown[0]!r} is not a known unit")
         if self.date_was is not None and self.rating is None:
             raise ValueError("date_was applies to a rating: give rating too")
-        if self.least is not None and self.most is not None and self.least > self.most:
-            raise ValueError(f"least {self.least:g} is above most {self.most:g}")
         if self.map and self.rename:
             raise ValueError("give either map or rename")
         return self
@@ -211,7 +211,7 @@ class PlaceTable(Frozen):
     decimal: str = "."
 
     @model_validator(mode="after")
-    def _crs_is_known(self) -> Self:
+    def _check_crs(self) -> Self:
         try:
             pyproj.CRS.from_user_input(self.crs or "EPSG:4326")
         except pyproj.exceptions.CRSError:
@@ -300,7 +300,7 @@ class Source(Frozen):
     expect: Expectations = Expectations()
 
     @model_validator(mode="after")
-    def _keys_are_declared(self) -> Self:
+    def _check_keys(self) -> Self:
         for key, name in (
             ("group.by", self.group and self.group.by),
             ("place.to", self.place and self.place.to),

@@ -17,7 +17,7 @@ catalogue says.
   by case (rank, call, address, city, confidence) appears once there, under the reader's name.
 * No file contains the time at which it was written: the same ranking gives the same bytes.
 
-The module is one page over 400 lines: the four formats share the preparation of the table.
+The module is over 400 lines long: the four formats share the preparation of the table.
 """
 
 import csv

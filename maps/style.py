@@ -29,7 +29,7 @@ class ScoreStyle(Frozen):
     stops: tuple[ColorStop, ...]
 
     @model_validator(mode="after")
-    def _must_climb(self) -> Self:
+    def _check_stops_ascend(self) -> Self:
         at = [stop.at for stop in self.stops]
         if len(at) < MEANINGFUL_STOPS or at != sorted(set(at)):
             raise ValueError(f"stops at {at}: give at least two, each higher than the one before")

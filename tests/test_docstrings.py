@@ -10,6 +10,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("geo", "data", "maps", "flows")
 # Typer turns these functions' docstrings into the help of the command line.
 COMMANDS = "flows/cli.py"
+LONG_MODULE_LINES = 400
+LONG_MODULE_REASON = "is over 400 lines long"
 
 
 def public_functions(text: str) -> Iterator[ast.FunctionDef]:
@@ -52,6 +54,18 @@ def test_functions_of_three_parameters_describe_each(package):
         if path != ROOT / COMMANDS and (missing := missing_sections(path.read_text("utf-8")))
     }
     assert not faults, faults
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_module_over_400_lines_gives_a_reason(package):
+    """The docstring of a long module says why it is not split."""
+    without_reason = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if len((text := path.read_text("utf-8")).splitlines()) > LONG_MODULE_LINES
+        and LONG_MODULE_REASON not in (ast.get_docstring(ast.parse(text)) or "")
+    ]
+    assert not without_reason, without_reason
 
 
 def test_a_missing_section_is_found():

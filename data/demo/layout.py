@@ -3,6 +3,8 @@
 A neighborhood is a Voronoi cell with a street grid of its own, turned to its longest edge; the
 old center is rings and spokes. Both are drawn straight and then warped by long waves, so that no
 street stays straight and none cross. All in meters, in the town's own frame around its middle.
+
+The module is over 400 lines long: each step reads the geometry of the step before.
 """
 
 from dataclasses import dataclass

@@ -14,14 +14,13 @@ class Frozen(BaseModel):
     """A model that cannot be changed once made, and takes no key that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    # Pairs of fields of which the first may not exceed the second.
+    # Pairs of fields of which the first may not exceed the second, where both are given.
     ascending: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @model_validator(mode="after")
     def _check_ascending(self) -> Self:
-        for low, high in self.ascending:
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(
-                    f"{low} {getattr(self, low):g} is above {high} {getattr(self, high):g}"
-                )
+        for low_name, high_name in self.ascending:
+            low, high = getattr(self, low_name), getattr(self, high_name)
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"{low_name} {low:g} is above {high_name} {high:g}")
         return self

@@ -1,6 +1,6 @@
 """Generators, the fuels they burn, and the clearances that both need."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -58,7 +58,7 @@ class Generator(Frozen):
     source: str
 
     @model_validator(mode="after")
-    def _gear_must_fit_a_place(self) -> Self:
+    def _check_gear_size(self) -> Self:
         gear = self.gear
         if gear and (gear.length_m > self.length_m or gear.width_m > self.width_m):
             raise ValueError("gear is larger than the machine in whose place it stands")
@@ -138,6 +138,8 @@ class Fuel(Frozen):
     hold it in `storage_unit`, of which `usable_share` is burnt.
     """
 
+    ascending: ClassVar = (("lhv_btu", "hhv_btu"),)
+
     id: str
     title: str
     unit: Literal["scfh", "scfh of methane", "gal/h"]
@@ -151,11 +153,9 @@ class Fuel(Frozen):
     source: str
 
     @model_validator(mode="after")
-    def _must_say_what_its_routes_need(self) -> Self:
+    def _check_routes(self) -> Self:
         if "storage" in self.routes and not (self.containers and self.storage_unit):
             raise ValueError("delivered to storage, but no containers or no storage_unit")
         if "main" in self.routes and self.gravity is None:
             raise ValueError("comes in mains, but its gravity is not given")
-        if self.lhv_btu > self.hhv_btu:
-            raise ValueError(f"lhv_btu {self.lhv_btu:g} is above hhv_btu {self.hhv_btu:g}")
         return self

@@ -20,7 +20,7 @@ class PipeMaterial(Frozen):
     source: str
 
     @model_validator(mode="after")
-    def _must_go_by_one(self) -> Self:
+    def _check_one_wall_given(self) -> Self:
         if self.schedule is not None and self.sdr is not None:
             raise ValueError(f"both schedule {self.schedule!r} and sdr {self.sdr:g} are given")
         return self
@@ -40,7 +40,7 @@ class PipePressure(Frozen):
     source: str
 
     @model_validator(mode="after")
-    def _must_fall(self) -> Self:
+    def _check_pressure_drop(self) -> Self:
         if (self.outlet_psig is None) == (self.fall_inwc_per_1000ft is None):
             raise ValueError("give either outlet_psig or fall_inwc_per_1000ft")
         if self.outlet_psig is not None and self.outlet_psig >= self.inlet_psig:

@@ -21,7 +21,7 @@ class NoiseLimit(Frozen):
     above_ambient_db: NotNegative | None = None
 
     @model_validator(mode="after")
-    def _must_limit(self) -> Self:
+    def _check_some_limit(self) -> Self:
         if self.day_dba is None and self.night_dba is None and self.above_ambient_db is None:
             raise ValueError("no limit: give day_dba, night_dba or above_ambient_db")
         return self

@@ -122,7 +122,7 @@ class PadPlan(Frozen):
         return raw
 
     @model_validator(mode="after")
-    def _must_name_the_others(self) -> Self:
+    def _check_other_setback(self) -> Self:
         if "other" not in self.setbacks:
             raise ValueError("setbacks has no `other`: what holds in a zone of any other class?")
         return self
@@ -186,7 +186,7 @@ class Ramp(Frozen):
     one_at: float
 
     @model_validator(mode="after")
-    def _must_rise_or_fall(self) -> Self:
+    def _check_ramp(self) -> Self:
         if self.zero_at == self.one_at:
             raise ValueError(f"zero_at and one_at are both {self.zero_at}: no ramp between them")
         return self
@@ -201,7 +201,7 @@ class Score(Frozen):
     noise: Ramp
 
     @model_validator(mode="after")
-    def _must_weigh(self) -> Self:
+    def _check_weights(self) -> Self:
         if not any(ramp.weight for ramp in (self.grid, self.fuel, self.pad, self.noise)):
             raise ValueError("every weight is 0: nothing would be scored")
         return self

@@ -5,6 +5,8 @@ Limits of the model: only first-order reflections, only at walls within `paths.R
 order of the walls; so an upper bound holds whatever stands around (`upper_level_dba`). Reflections
 are screened over the top, never around the sides. Downwind, Cmet = 0; the foliage, industrial sites
 and housing of Annex A are not modeled.
+
+The module is over 400 lines long: the upper bounds stand beside the terms that they bound.
 """
 
 from concurrent.futures import ThreadPoolExecutor

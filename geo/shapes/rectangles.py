@@ -8,7 +8,9 @@ hexagons.
 Whether there is any such place (`find_first_fit`) is asked for many sizes and directions of each
 shape, so a compiled search answers it. A cell of possible centers is dropped when one edge's
 hexagon covers it or all of it lies outside the shape, accepted when the rectangle fits at its
-middle, and halved otherwise. The search and its callers share compiled code and stay in one module.
+middle, and halved otherwise.
+
+The module is over 400 lines long: the search and its callers share compiled code.
 """
 
 from collections.abc import Callable, Sequence

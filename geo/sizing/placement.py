@@ -2,6 +2,8 @@
 
 The quietest by distance of the places where a block fits are judged by the full model. From the
 best of them the block is moved in ever smaller steps to wherever it is quieter still.
+
+The module is over 400 lines long; sizing is to be rebuilt and split.
 """
 
 from dataclasses import dataclass

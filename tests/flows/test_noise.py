@@ -39,7 +39,7 @@ def test_a_site_is_drawn_round_its_machines(padfinder, town, loudest):
     assert tags["RUN"] == report["run_id"]
     # The hamlet's buildings are known within the box round them, and the picture goes beyond.
     page = (folder / "noise.html").read_text("utf-8")
-    assert "lies beyond where buildings are mapped" in page
+    assert "Buildings are mapped for only part of the picture" in page
     # The loudest cell is one next to a machine, and cells in buildings hold nothing.
     row, column = np.unravel_index(levels.argmax(), levels.shape)
     loud = shapely.Point(transform @ (column + 0.5, row + 0.5))

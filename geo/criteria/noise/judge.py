@@ -2,6 +2,8 @@
 
 Only upper bounds save work: a receptor that could not be the worst even with nothing in the way is
 skipped. Every level that is printed, or that decides, comes from the full model.
+
+The module is over 400 lines long; sizing is to be rebuilt and this module with it.
 """
 
 from collections.abc import Callable
