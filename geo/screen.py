@@ -11,7 +11,7 @@ from geo.criteria.cost.economics import estimate_costs
 from geo.criteria.fuel import stored
 from geo.criteria.grid import gap, records, serving
 from geo.criteria.noise import rules
-from geo.criteria.noise.hearers import search_reach_m
+from geo.criteria.noise.receptors import search_reach_m
 from geo.criteria.noise.sound import make_noise_source, make_open_field_source, rerating_db
 from geo.criteria.pad.ground import YARDS
 from geo.equipment.generator import derated_power_kw

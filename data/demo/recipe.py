@@ -1,8 +1,8 @@
 """What the made-up town of Millbrook is made of: the tables that every other module reads.
 
 Any value here may be changed: the town changes, but the rules that build it do not. Lengths are in
-meters unless a name says otherwise. Places are given in the town's own frame: (0, 0) is its middle, x runs from
--1 (west end) to 1 (east end) and y from -1 (south edge) to 1 (north edge).
+meters unless a name says otherwise. Places are given in the town's own frame: (0, 0) is its middle,
+x runs from -1 (west end) to 1 (east end) and y from -1 (south edge) to 1 (north edge).
 
 The module is over 400 lines long: it is all tables, and one place holds them.
 """

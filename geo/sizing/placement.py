@@ -15,7 +15,7 @@ import pandas as pd
 import shapely
 
 from geo.criteria.noise import judge, spots
-from geo.criteria.noise.hearers import ReceptorPairs, find_receptors
+from geo.criteria.noise.receptors import ReceptorPairs, find_receptors
 from geo.criteria.noise.sound import NoiseSource
 from geo.criteria.pad import room
 from geo.criteria.pad.ground import BuildableGround, cut_buildable_ground
@@ -70,7 +70,7 @@ class SizingContext:
     generator: Generator
     plan: Plan
 
-    def hearers(self, *, worst: bool) -> ReceptorPairs:
+    def receptor_pairs(self, *, worst: bool) -> ReceptorPairs:
         """Return the receptors, with or without those that may not exist."""
         return self.pairs if worst else self.sure
 
@@ -162,7 +162,7 @@ def some_placement_meets_limits(
         positions = np.flatnonzero((nth >= begin) & (nth < end) & ~answer[query])
         passed, exceeded_pair = judge.meets_limits(
             running.iloc[positions].reset_index(drop=True),
-            scene.hearers(worst=worst),
+            scene.receptor_pairs(worst=worst),
             scene.sound,
             scene.generator,
             scene.plan,
@@ -229,7 +229,7 @@ def find_best_place(
     for share in STEPS:
         # Who is at an assumed distance hears a block alike wherever it stands.
         stuck = best["margin_db"].between(-2 * share * HOPEFUL_DB, 0, inclusive="left")
-        moving = np.flatnonzero(stuck & (best["hearer"] >= 0))
+        moving = np.flatnonzero(stuck & (best["receptor"] >= 0))
         for _ in range(MAX_MOVES):
             start = best.iloc[moving].reset_index(drop=True)
             better = _step_to_quieter(scene, start, share * spacing_m[moving], worst=worst)
@@ -268,8 +268,9 @@ def _step_to_quieter(
 ) -> pd.DataFrame:
     """Return the blocks that are quieter one step away, along or across themselves or both.
 
-    Columns x, y, margin_db and hearer, indexed like `start`, the judged placements that move. Steps
-    that stay on the ground are judged at the governing receptor first, then the best few in full.
+    Columns x, y, margin_db and receptor, indexed like `start`, the judged placements that move.
+    Steps that stay on the ground are judged at the governing receptor first, then the best few in
+    full.
     """
     row = np.repeat(np.arange(len(start)), len(COMPASS))
     steps = start.iloc[row].reset_index(drop=True)
@@ -281,16 +282,16 @@ def _step_to_quieter(
     shapely.prepare(ground)
     chosen = shapely.covers(ground[row], draw_block_outlines(steps, less_m=TOLERANCE_M))
     steps, row = steps[chosen], row[chosen]
-    pairs, hearer = scene.hearers(worst=worst), steps["hearer"].to_numpy()
+    pairs, receptor = scene.receptor_pairs(worst=worst), steps["receptor"].to_numpy()
     level = judge.level_at_receptor(
         drop_spares(steps, scene.plan),
-        hearer,
+        receptor,
         pairs,
         scene.sound,
         scene.generator,
         scene.plan,
     )
-    gain = pairs.column("limit_dba", hearer) - level - steps["margin_db"].to_numpy()
+    gain = pairs.column("limit_dba", receptor) - level - steps["margin_db"].to_numpy()
     steps, row = steps[gain > WORTHWHILE_DB], row[gain > WORTHWHILE_DB]
     order = np.lexsort((-gain[gain > WORTHWHILE_DB].round(6), row))
     order = order[np.arange(len(row)) - np.searchsorted(row[order], row[order]) < STEPS_IN_FULL]
@@ -302,7 +303,7 @@ def _step_to_quieter(
     order = np.lexsort((-margin.round(6), row))
     order = order[margin[order] > least[order] + WORTHWHILE_DB]
     row, first = np.unique(row[order], return_index=True)
-    placements: pd.DataFrame = better.iloc[order[first]][["x", "y", "margin_db", "hearer"]]
+    placements: pd.DataFrame = better.iloc[order[first]][["x", "y", "margin_db", "receptor"]]
     return placements.set_axis(row)
 
 
@@ -327,7 +328,7 @@ def judge_in_context(
         One judgment per placement (see `judge_placements`).
     """
     running = drop_spares(placed, scene.plan).reset_index(drop=True)
-    pairs = scene.hearers(worst=worst)
+    pairs = scene.receptor_pairs(worst=worst)
     return judge.judge_placements(
         running,
         pairs,
@@ -364,7 +365,7 @@ def _choose_best(
         np.minimum.at(give_up_db, query[positions], over)
         # Whoever governs the best yet, or made the last one hopeless, is asked first of the next.
         telling = (over == give_up_db[query[positions]]) | np.isinf(over)
-        governs[query[positions[telling]]] = table["hearer"].to_numpy()[telling]
+        governs[query[positions[telling]]] = table["receptor"].to_numpy()[telling]
     best = np.lexsort((nth, order, query))
     best = best[np.unique(query[best], return_index=True)[1]]
     placements = placed.iloc[best].reset_index(drop=True)
@@ -460,7 +461,7 @@ def describe_governing_receptors(
         receptor_id, receptor_class, receptor_name, receptor_direction, receptor_distance_m (m) and
         governs, one row per placement.
     """
-    hearer = best["hearer"].to_numpy()
+    receptor = best["receptor"].to_numpy()
     worst = sure[best.index.to_numpy()]
     names = ("receptor_id", "receptor_class", "receptor_name")
     described = {
@@ -468,19 +469,19 @@ def describe_governing_receptors(
         for name in (*names, "receptor_direction", "governs")
     }
     for at_worst in (True, False):
-        pairs = scene.hearers(worst=at_worst)
-        hit = np.flatnonzero((hearer >= 0) & (worst == at_worst))
+        pairs = scene.receptor_pairs(worst=at_worst)
+        hit = np.flatnonzero((receptor >= 0) & (worst == at_worst))
         for name in names:
-            described[name][hit] = pairs.column(name, hearer[hit])
+            described[name][hit] = pairs.column(name, receptor[hit])
         described["governs"][hit] = np.where(
-            pairs.column("by_rule", hearer[hit]), "local rule", "plan"
+            pairs.column("by_rule", receptor[hit]), "local rule", "plan"
         )
         center = shapely.points(best["x"].to_numpy()[hit], best["y"].to_numpy()[hit])
-        towards = shapely.shortest_line(center, pairs.column("shape", hearer[hit]))
+        towards = shapely.shortest_line(center, pairs.column("shape", receptor[hit]))
         described["receptor_direction"][hit] = name_directions(
             center, shapely.get_point(towards, 1)
         )
-    own = hearer == judge.OWN_DWELLING
+    own = receptor == judge.OWN_DWELLING
     described["receptor_class"][own], described["governs"][own] = "own dwelling", "plan"
     return pd.DataFrame(
         {**described, "receptor_distance_m": best["receptor_distance_m"].to_numpy()}

@@ -16,7 +16,7 @@ import pandas as pd
 import shapely
 
 from geo.criteria.noise import judge, rules
-from geo.criteria.noise.hearers import ReceptorPairs
+from geo.criteria.noise.receptors import ReceptorPairs
 from geo.criteria.noise.sound import NoiseSource, power_difference_db
 from geo.criteria.pad.access import check_access
 from geo.criteria.pad.ground import (
@@ -580,11 +580,11 @@ def _level_with_wall_dba(scene: SizingContext, best: pd.DataFrame, sure: np.ndar
     running = drop_spares(best, scene.plan).assign(site=best["site"])
     worst = sure[best.index.to_numpy()]
     for at_worst in (True, False):
-        positions = np.flatnonzero((worst == at_worst) & (best["hearer"].to_numpy() >= 0))
+        positions = np.flatnonzero((worst == at_worst) & (best["receptor"].to_numpy() >= 0))
         siting[positions] = judge.level_at_receptor(
             running.iloc[positions],
-            best["hearer"].to_numpy()[positions],
-            scene.hearers(worst=at_worst),
+            best["receptor"].to_numpy()[positions],
+            scene.receptor_pairs(worst=at_worst),
             sound,
             scene.generator,
             scene.plan,

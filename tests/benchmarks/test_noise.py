@@ -11,7 +11,7 @@ import shapely
 
 from geo.contract.toml import parse_toml
 from geo.criteria.noise import judge, spots
-from geo.criteria.noise.hearers import find_receptors
+from geo.criteria.noise.receptors import find_receptors
 from geo.criteria.noise.sound import make_noise_source
 from geo.equipment.block import list_layouts
 from geo.equipment.selection import plan_generator

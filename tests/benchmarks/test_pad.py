@@ -14,7 +14,7 @@ from geo.equipment.selection import plan_generator
 from geo.model import Screening
 from tests.benchmarks.lots import made_lots
 from tests.geo.conftest import make_layer, make_sites
-from tests.geo.pad.conftest import even
+from tests.geo.criteria.pad.conftest import even
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
 SITES = 20_000

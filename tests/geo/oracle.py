@@ -106,7 +106,7 @@ def aisles(rows: int, plan: Plan) -> list[float]:
 
 
 @dataclass(frozen=True)
-class Hearer:
+class Receptor:
     """Someone who hears: `sure` where known to be there and what they are due, else at worst alone.
 
     Heard `height_m` above the ground at the shape's nearest point, but `beyond_m` outside the
@@ -152,8 +152,8 @@ class Site(Parcel):
         return [one["geometry"] for one in found if one["kind"] in kinds]
 
     @cached_property
-    def hearers(self) -> list[Hearer]:
-        return hearers(self)
+    def receptors(self) -> list[Receptor]:
+        return list_receptors(self)
 
     @cached_property
     def angles(self) -> list[float]:
@@ -406,7 +406,7 @@ class Air:
         )
 
     def level(
-        self, machines: list[Spot], to: tuple[float, float, float], one: Hearer, plan: Plan
+        self, machines: list[Spot], to: tuple[float, float, float], one: Receptor, plan: Plan
     ) -> float:
         """Return the level of all machines together at a point so high above the ground.
 
@@ -499,7 +499,7 @@ def absolute(row: NoiseLimit) -> float:
     return min((one for one in (row.day_dba, row.night_dba) if one is not None), default=math.inf)
 
 
-def hearers(site: Site) -> list[Hearer]:
+def list_receptors(site: Site) -> list[Receptor]:
     """Return who hears the site, and who may: beyond the layer's edge, and on the site itself."""
     noise = site.plan.noise
     found = []
@@ -517,7 +517,7 @@ def hearers(site: Site) -> list[Hearer]:
             area = site.town.coverage.get("receptors") or Polygon()
             beyond = site.lot.buffer(reach_m).difference(area)
             found.append(
-                Hearer(EDGE, None, beyond, lowest, due.by_rule, noise.receptor_height_m,
+                Receptor(EDGE, None, beyond, lowest, due.by_rule, noise.receptor_height_m,
                        sure=False)
             )  # fmt: skip
         if site.row["own_dwelling"] and (not due.by_rule or due.position == "facade"):
@@ -525,7 +525,7 @@ def hearers(site: Site) -> list[Hearer]:
     return found
 
 
-def protected(site: Site, due: Due, reach_m: float) -> list[Hearer]:
+def protected(site: Site, due: Due, reach_m: float) -> list[Receptor]:
     """Return the receptors that one limit protects."""
     noise, found = site.plan.noise, []
     for one in list_rows_within(site.town, "receptors", site.lot, reach_m):
@@ -552,18 +552,18 @@ def protected(site: Site, due: Due, reach_m: float) -> list[Hearer]:
         limit, sure = due.at(ambient, site.plan)
         sure = sure and one["receptor_class"] != "unknown"
         found.append(
-            Hearer(one["receptor_class"], one["receptor_id"], shape, limit, due.by_rule, height_m,
+            Receptor(one["receptor_class"], one["receptor_id"], shape, limit, due.by_rule, height_m,
                    beyond_m, sure=sure)
         )  # fmt: skip
     return found
 
 
-def at_home(site: Site, due: Due) -> list[Hearer]:
+def at_home(site: Site, due: Due) -> list[Receptor]:
     """Return the homes on the site itself: at their buildings, or anywhere on the lot."""
     own = [one for one in site.buildings if one.intersection(site.lot).area > one.area / 2]
     height_m = site.plan.noise.facade_height_m
     return [
-        Hearer("own dwelling", None, one, due.most_dba, due.by_rule, height_m, sure=bool(own))
+        Receptor("own dwelling", None, one, due.most_dba, due.by_rule, height_m, sure=bool(own))
         for one in own or [site.lot]
     ]
 
@@ -579,7 +579,7 @@ def evidence(site: Site) -> str:
     """Return how the neighbors are known."""
     if "receptors" not in site.town.layers:
         return "no layer"
-    unsure = [one.kind for one in site.hearers if not one.sure]
+    unsure = [one.kind for one in site.receptors if not one.sure]
     if "own dwelling" in unsure:
         return "own dwelling"
     if any(one not in (EDGE, "unknown") for one in unsure):
@@ -589,8 +589,8 @@ def evidence(site: Site) -> str:
     return "use unknown" if unsure else "receptors"
 
 
-def heard_at(one: Hearer, center: Spot, lot: Geometry) -> tuple[float, float, float]:
-    """Return where the sound of a pad centered there is measured for one hearer."""
+def heard_at(one: Receptor, center: Spot, lot: Geometry) -> tuple[float, float, float]:
+    """Return where the sound of a pad centered there is measured for one receptor."""
     _, at = shapely.shortest_line(Point(center), one.shape).coords
     dx, dy = at[0] - center[0], at[1] - center[1]
     away_m = math.hypot(dx, dy)
@@ -608,9 +608,9 @@ def heard_at(one: Hearer, center: Spot, lot: Geometry) -> tuple[float, float, fl
 
 @dataclass(frozen=True)
 class Heard:
-    """One hearer's level, and by how much it is over what they are due."""
+    """One receptor's level, and by how much it is over what they are due."""
 
-    hearer: Hearer
+    receptor: Receptor
     level_dba: float
     over_db: float
 
@@ -621,7 +621,7 @@ def heard_by(site: Site, center: Spot, machines: list[Spot], *, worst: bool) -> 
     Nobody else could be: whoever is left out is less over it with nothing in the way.
     """
     most = []
-    for one in site.hearers:
+    for one in site.receptors:
         if worst or one.sure:
             to = heard_at(one, center, site.lot)
             away_m = min(math.hypot(to[0] - x, to[1] - y) for x, y in machines)
@@ -636,10 +636,10 @@ def heard_by(site: Site, center: Spot, machines: list[Spot], *, worst: bool) -> 
     return sorted(found, key=lambda each: -each.over_db)
 
 
-def could_be_over(site: Site, running: int, *, worst: bool) -> list[Hearer]:
+def could_be_over(site: Site, running: int, *, worst: bool) -> list[Receptor]:
     """Return who could be over their limit wherever so many machines stand, the worst first."""
     found = []
-    for one in site.hearers:
+    for one in site.receptors:
         if worst or one.sure:
             away_m = one.shape.distance(site.lot) + min(one.beyond_m, 0.0)
             could = site.air.most(away_m, site.plan) + 10 * math.log10(running)
@@ -682,7 +682,7 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
     return None
 
 
-def over_db(site: Site, center: Spot, machines: list[Spot], those: list[Hearer]) -> float:
+def over_db(site: Site, center: Spot, machines: list[Spot], those: list[Receptor]) -> float:
     """Return the most that anybody of `those` is over their limit, or the first that is hopeless.
 
     Whoever is, is then asked first. Minus infinity if nobody is over it.
@@ -702,7 +702,7 @@ def over_db(site: Site, center: Spot, machines: list[Spot], those: list[Hearer])
     return most
 
 
-def room_of(spots: list[Spot], those: list[Hearer]) -> np.ndarray:
+def room_of(spots: list[Spot], those: list[Receptor]) -> np.ndarray:
     """Return how far each spot is from the nearest of those who could be most over their limit.
 
     So many times nearer may they be than another as they are due more.

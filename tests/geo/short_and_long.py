@@ -1,4 +1,4 @@
-"""The demo town of any size, and the long way to judge noise: every hearer of every placement."""
+"""The demo town of any size, and the long way to judge noise: every receptor of every placement."""
 
 import datetime as dt
 
@@ -53,4 +53,4 @@ def _long(placed, pairs, loud, generator, plan, _give_up_db=None, _first=None):
 def _holds(placed, pairs, loud, generator, plan, _first=None):
     table = _long(placed, pairs, loud, generator, plan)
     holds = np.asarray(table["margin_db"] >= 0)
-    return holds, np.where(holds, judge.NO_RECEPTOR, table["hearer"])
+    return holds, np.where(holds, judge.NO_RECEPTOR, table["receptor"])

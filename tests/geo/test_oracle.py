@@ -372,7 +372,7 @@ def test_the_governing_neighbor_is_the_one_most_over_what_they_are_due(drawn):
         worst = case.heard[0].over_db if case.heard else math.nan
         # Of two who are as much over theirs, to a hundredth, either may be named.
         who = {
-            (one.hearer.kind, one.hearer.name, "local rule" if one.hearer.by_rule else "plan")
+            (one.receptor.kind, one.receptor.name, "local rule" if one.receptor.by_rule else "plan")
             for one in case.heard
             if one.over_db > worst - 0.01
         }

@@ -40,14 +40,14 @@ def answers(found):
 
 
 def among(scene, *, worst):
-    return scene.hearers(worst=worst), scene.sound, scene.generator, scene.plan
+    return scene.receptor_pairs(worst=worst), scene.sound, scene.generator, scene.plan
 
 
 def differing(scene, best, *, worst):
     """Return the sites whose placements the long way hears otherwise."""
     running = placement.drop_spares(best, scene.plan)
     long = judge.judge_placements(running, *among(scene, worst=worst), thorough=True)
-    same = (best["hearer"] == long["hearer"]).to_numpy(copy=True)
+    same = (best["receptor"] == long["receptor"]).to_numpy(copy=True)
     for name in JUDGED:
         one, other = (table[name].to_numpy(dtype=float) for table in (best, long))
         same &= np.isclose(one, other, rtol=0, atol=0.01, equal_nan=True)
@@ -74,7 +74,7 @@ def test_one_more_is_too_loud_wherever_it_was_tried(found):
     """At n + 1, where the ground has room for it: somebody is over their limit, at every place."""
     scene, wrong, places = found.scene, [], 0
     for worst, asked, n in answers(found):
-        pairs = scene.hearers(worst=worst)
+        pairs = scene.receptor_pairs(worst=worst)
         for sites in chunks(np.flatnonzero(asked & (n < found.pad_n))):
             best = placement.find_best_place(scene, sites, n[sites] + 1, worst=worst)
             tried = placement._list_candidates(scene, sites, n[sites] + 1, worst=worst)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.criteria.noise.hearers import ReceptorPairs
+from geo.criteria.noise.receptors import ReceptorPairs
 from geo.criteria.noise.sound import (
     WALL_OFFSET_M,
     NoiseSource,
@@ -31,10 +31,10 @@ from geo.propagation.levels import NEAREST_M
 from geo.shapes.ragged import positions_in_groups
 
 EDGE_OF_LAYER = "edge of layer"
-# In place of a hearer: nobody in reach; homes on the site, at an assumed place.
+# In place of a receptor: nobody in reach; homes on the site, at an assumed place.
 NO_RECEPTOR, OWN_DWELLING = -1, -2
 ON_LINE_M = 0.01  # nearer to the site's line, a point stands on it
-FIRST_BATCH = 2  # hearers of each placement that are looked at first, then twice as many each time
+FIRST_BATCH = 2  # receptors of each placement evaluated first, then twice as many each time
 LevelOf = Callable[[NoiseSource, np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
 MAX_RAYS = 400_000  # machines times receivers in one go, so that memory stays small
 
@@ -120,8 +120,8 @@ def judge_placements(
 
     Returns:
         One row per placement: margin_plan_db and margin_rule_db (inf: no receptor), margin_db (the
-        lower of the two), hearer (a position in `pairs`, NO_RECEPTOR, or OWN_DWELLING for homes at
-        the distance that the plan assumes), and level_dba, limit_dba, receptor_distance_m and
+        lower of the two), receptor (a position in `pairs`, NO_RECEPTOR, or OWN_DWELLING for homes
+        at the distance that the plan assumes), and level_dba, limit_dba, receptor_distance_m and
         floored there.
     """
     case = _Case(placed, pairs, sound, generator, plan)
@@ -132,16 +132,16 @@ def judge_placements(
     own_level = _level_at_assumed_distance(own, case.running, sound, plan)
     own_margin = np.where(np.isnan(own), np.inf, pairs.own_limit_dba - own_level)
     rule = margin[:, 1] < np.minimum(margin[:, 0], own_margin)
-    hearer = np.where(rule, worst_pair[:, 1], worst_pair[:, 0])
+    receptor = np.where(rule, worst_pair[:, 1], worst_pair[:, 0])
     at_own = ~rule & (own_margin < margin[:, 0])
-    hearer[at_own] = OWN_DWELLING
+    receptor[at_own] = OWN_DWELLING
     margin[:, 0] = np.minimum(margin[:, 0], own_margin)
     least = margin.min(axis=1)
     if give_up_db is not None:
         least = np.where(over.max(axis=1) > give_up_db, -np.inf, least)
-    named = hearer >= 0
+    named = receptor >= 0
     limit = np.where(at_own, pairs.own_limit_dba, np.nan)
-    limit[named] = pairs.column("limit_dba", hearer[named])
+    limit[named] = pairs.column("limit_dba", receptor[named])
     distance = np.where(rule, away[:, 1], away[:, 0])
     distance = np.where(at_own, own, np.where(named, distance, np.nan))
     return pd.DataFrame(
@@ -149,11 +149,11 @@ def judge_placements(
             "margin_plan_db": margin[:, 0],
             "margin_rule_db": margin[:, 1],
             "margin_db": least,
-            "hearer": hearer,
+            "receptor": receptor,
             "level_dba": np.where(np.isfinite(limit), limit - least, np.nan),
             "limit_dba": limit,
             "receptor_distance_m": distance,
-            "floored": False if give_up_db is not None else _is_distance_floored(case, hearer),
+            "floored": False if give_up_db is not None else _is_distance_floored(case, receptor),
         },
         index=placed.index,
     )
@@ -193,23 +193,23 @@ def meets_limits(
     return quiet & ~(own_level > pairs.own_limit_dba), exceeded_pair
 
 
-def _is_distance_floored(case: _Case, hearer: np.ndarray) -> np.ndarray:
+def _is_distance_floored(case: _Case, receptor: np.ndarray) -> np.ndarray:
     """Mark where a running machine is nearer to its receptor than a point source may be."""
-    named = np.flatnonzero(hearer >= 0)
-    pads, pair = case.placed.iloc[named], hearer[named]
+    named = np.flatnonzero(receptor >= 0)
+    pads, pair = case.placed.iloc[named], receptor[named]
     x, y, site = (pads[name].to_numpy() for name in ("x", "y", "site"))
     at = receiver_points(x, y, pair, site, case.pairs)
     up = case.pairs.column("height_m", pair) - case.sound.source_height_m
     of, mx, my = locate_machines(pads, case.generator, case.plan)
     away = np.sqrt((at[of, 0] - mx) ** 2 + (at[of, 1] - my) ** 2 + up[of] ** 2)
-    floored = np.zeros(len(hearer), dtype=bool)
+    floored = np.zeros(len(receptor), dtype=bool)
     floored[named[of[away < NEAREST_M]]] = True
     return floored
 
 
 def level_at_receptor(
     placed: pd.DataFrame,
-    hearer: np.ndarray,
+    receptor: np.ndarray,
     pairs: ReceptorPairs,
     sound: NoiseSource,
     generator: Generator,
@@ -219,7 +219,7 @@ def level_at_receptor(
 
     Args:
         placed: The placements, as in `judge_placements`.
-        hearer: Per placement, the receptor's position in `pairs`.
+        receptor: Per placement, the receptor's position in `pairs`.
         pairs: The receptors in reach of each site.
         sound: The sound of one machine and its surroundings.
         generator: The generator.
@@ -229,10 +229,10 @@ def level_at_receptor(
         The levels in dB(A), one per placement.
     """
     x, y, site = (placed[name].to_numpy() for name in ("x", "y", "site"))
-    at = receiver_points(x, y, hearer, site, pairs)
+    at = receiver_points(x, y, receptor, site, pairs)
     each = np.arange(len(placed))
     case = _Case(placed, pairs, sound, generator, plan)
-    return _levels_dba(case, _Query(each, at, hearer))
+    return _levels_dba(case, _Query(each, at, receptor))
 
 
 def receiver_points(

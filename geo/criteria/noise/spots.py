@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from geo.criteria.noise.hearers import ReceptorPairs
+from geo.criteria.noise.receptors import ReceptorPairs
 from geo.criteria.noise.sound import NoiseSource, noise_reach_m
 from geo.shapes.ragged import positions_in_groups
 from geo.shapes.rectangles import longest_edge_direction, rotate_shapes, rotate_shapes_back

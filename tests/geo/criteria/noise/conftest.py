@@ -9,7 +9,7 @@ from affine import Affine
 from shapely.affinity import rotate
 
 from geo.contract.toml import parse_toml
-from geo.criteria.noise.hearers import find_receptors
+from geo.criteria.noise.receptors import find_receptors
 from geo.criteria.noise.sound import make_noise_source
 from geo.equipment import block
 from geo.model import Plan, Raster

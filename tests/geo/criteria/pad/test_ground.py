@@ -13,7 +13,7 @@ from geo.criteria.pad import room
 from geo.criteria.pad.ground import cut_buildable_ground
 from geo.model import Raster, Screening, Setback
 from tests.geo.conftest import CRS
-from tests.geo.pad.conftest import even
+from tests.geo.criteria.pad.conftest import even
 
 GX230 = catalogue.read_generators()["gx230"]
 LOT = shapely.box(0, 0, 20, 30)

@@ -5,7 +5,7 @@ from shapely.affinity import rotate
 
 from geo.criteria.noise import spots
 from geo.criteria.noise.sound import noise_reach_m
-from tests.geo.noise.conftest import heard, random_town, receptors, sound_of, under
+from tests.geo.criteria.noise.conftest import heard, random_town, receptors, sound_of, under
 
 LOT = shapely.box(0, 0, 40, 40)
 

@@ -12,7 +12,7 @@ from geo.criteria.noise.sound import noise_reach_m, open_field_dba, sound_power_
 from geo.model import Assume, NoiseLimit, NoiseRule, NoiseRules, Raster
 from geo.sizing import size
 from tests.geo.conftest import CRS
-from tests.geo.noise.conftest import GX230, heard, place, receptors, sound_of, under
+from tests.geo.criteria.noise.conftest import GX230, heard, place, receptors, sound_of, under
 
 LOT = shapely.box(0, 0, 40, 40)
 BESIDE = shapely.box(40, 0, 80, 40)
@@ -93,7 +93,7 @@ def test_everybody_within_reach_of_a_limit_is_looked_at_and_nobody_beyond(town, 
     assert away <= 50
 
 
-def test_hearers_stand_loudest_bound_first_within_each_kind_of_limit(town, market, plan):
+def test_receptors_stand_loudest_bound_first_within_each_kind_of_limit(town, market, plan):
     homes = [shapely.box(40 + 15 * n, 0, 50 + 15 * n, 40) for n in (3, 0, 2, 1)]
     who, _ = heard(town([LOT, shapely.box(200, 0, 240, 40)], homes=homes), market, plan)
     key = list(zip(who.site, who.column("by_rule"), -who.bound_db, strict=True))
@@ -136,7 +136,7 @@ def test_homes_on_the_site_with_no_building_are_unknown_unless_assumed(town, mar
     assert who.own_unknown.tolist() == [False]
     one = open_field_dba(loud, np.array([10.0]), plan.noise.facade_height_m)[0]
     assert row["level_dba"] == pytest.approx(one + 10 * np.log10(4))
-    assert (row["hearer"], row["receptor_distance_m"]) == (judge.OWN_DWELLING, 10)
+    assert (row["receptor"], row["receptor_distance_m"]) == (judge.OWN_DWELLING, 10)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ def test_a_facade_rule_is_measured_before_the_building_upstairs(town, market, pl
     assert row["receptor_distance_m"] == pytest.approx(25 - 2)
     level = open_field_dba(loud, np.array([23.0]), plan.noise.facade_height_m)[0]
     assert row["level_dba"] == pytest.approx(level)
-    assert who.column("height_m")[int(row["hearer"])] == plan.noise.facade_height_m
+    assert who.column("height_m")[int(row["receptor"])] == plan.noise.facade_height_m
 
 
 def test_a_facade_rule_where_no_building_is_mapped_is_measured_before_the_lot(town, market, plan):

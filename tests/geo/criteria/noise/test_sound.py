@@ -12,7 +12,7 @@ from geo.errors import ConfigError
 from geo.model import Generator, Plan, Raster
 from geo.propagation.bands import A_WEIGHTING_DB
 from tests.geo.conftest import CRS, make_layer
-from tests.geo.noise.conftest import GX230, random_town, sound_of
+from tests.geo.criteria.noise.conftest import GX230, random_town, sound_of
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from geo import catalogue
 from geo.criteria.noise import rules
 from geo.errors import ConfigError
 from geo.model import NoiseLimit, NoiseRule, NoiseRules
-from tests.geo.noise.conftest import heard, receptors, under
+from tests.geo.criteria.noise.conftest import heard, receptors, under
 
 
 def made_up(monkeypatch, *limits, **rule):

@@ -23,7 +23,7 @@ from tests.geo.short_and_long import NIGHT, demo_town
 SEED, FEW, MANY = 20261121, 25, 250
 # The issue's own bound, of all sites looked at.
 MISSED_SHARE = 0.005
-FILES = Path(__file__).parents[4] / "shared/realdata/cambridge-ma"
+FILES = Path(__file__).parents[5] / "shared/realdata/cambridge-ma"
 
 
 @pytest.fixture(scope="module")

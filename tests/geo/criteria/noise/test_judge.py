@@ -12,7 +12,7 @@ from shapely.affinity import rotate, translate
 from geo.criteria.noise import judge
 from geo.criteria.noise.sound import level_dba, open_field_dba
 from geo.model import Assume, GroundFactors
-from tests.geo.noise.conftest import (
+from tests.geo.criteria.noise.conftest import (
     GX230,
     heard,
     place,
@@ -95,7 +95,7 @@ def test_several_limits_and_who_governs(town, market, plan):
             "commercial": 55 - open_field_dba(loud, np.array([x + 7.62]), 1.5)[0],
         }
         assert min(margins, key=lambda name: margins[name]) == governs
-        assert who.column("receptor_class")[int(row["hearer"])] == governs
+        assert who.column("receptor_class")[int(row["receptor"])] == governs
         assert row["margin_rule_db"] == pytest.approx(margins[governs], abs=1e-6)
         # The plan spares the home alone, at its line.
         own = 69 - open_field_dba(loud, np.array([47.38 - x]), 1.5)[0]
@@ -106,14 +106,14 @@ def test_several_limits_and_who_governs(town, market, plan):
 
 def test_nobody_in_reach_is_no_level_not_a_low_one(town, market, plan):
     row = judged(town([LOT]), market, plan, place(20, 20)).iloc[0]
-    assert row["hearer"] == judge.NO_RECEPTOR
+    assert row["receptor"] == judge.NO_RECEPTOR
     assert np.isnan(row[["level_dba", "limit_dba", "receptor_distance_m"]].astype(float)).all()
     assert row["margin_db"] == np.inf
 
 
 def test_no_machine_running_is_no_level_either(town, market, plan):
     row = judged(town([LOT], homes=[BESIDE]), market, plan, place(20, 20).assign(count=0)).iloc[0]
-    assert (row["hearer"], row["margin_db"]) == (judge.NO_RECEPTOR, np.inf)
+    assert (row["receptor"], row["margin_db"]) == (judge.NO_RECEPTOR, np.inf)
 
 
 def test_a_nearer_home_behind_a_building_does_not_govern(town, plain, plan):
@@ -127,23 +127,23 @@ def test_a_nearer_home_behind_a_building_does_not_govern(town, plain, plan):
     given_town.layers["buildings"]["height_m"] = 15.0
     who, loud = heard(given_town, plain, still)
     row = judge.judge_placements(place(20, 20), who, loud, GX230, still).iloc[0]
-    assert who.column("receptor_id")[int(row["hearer"])] == "H1"
+    assert who.column("receptor_id")[int(row["receptor"])] == "H1"
     assert row["receptor_distance_m"] == pytest.approx(30)
     assert row["level_dba"] == pytest.approx(open_field_dba(loud, np.array([30.0]), 1.5)[0])
     # Without the hall, the nearer one does.
     who, loud = heard(town([LOT], homes=homes), plain, still)
     row = judge.judge_placements(place(20, 20), who, loud, GX230, still).iloc[0]
-    assert who.column("receptor_id")[int(row["hearer"])] == "H0"
+    assert who.column("receptor_id")[int(row["receptor"])] == "H0"
 
 
 def test_homes_at_an_assumed_place_govern_where_they_hear_most(town, plain, plan):
     given_town = town([LOT], homes=[shapely.box(45, 0, 80, 40)], own_dwelling=True)
-    for assumed, hearer in ((10.0, judge.OWN_DWELLING), (60.0, 0)):
+    for assumed, receptor in ((10.0, judge.OWN_DWELLING), (60.0, 0)):
         taken = plan.model_copy(update={"assume": Assume(own_dwelling_at_m=assumed)})
         row = judged(given_town, plain, taken, place(20, 20)).iloc[0]
-        assert row["hearer"] == hearer
+        assert row["receptor"] == receptor
         assert row["receptor_distance_m"] == pytest.approx(
-            10 if hearer == judge.OWN_DWELLING else 25
+            10 if receptor == judge.OWN_DWELLING else 25
         )
 
 
@@ -201,13 +201,13 @@ def test_the_short_way_is_the_long_way(town, market, plan, rule, wall_m, monkeyp
         with count_full_model(monkeypatch) as full_work:
             full = judge.judge_placements(placed, who, loud, GX230, plan, thorough=True)
         np.testing.assert_allclose(short[JUDGED], full[JUDGED], rtol=0, atol=1e-9)
-        assert short["hearer"].tolist() == full["hearer"].tolist()
+        assert short["receptor"].tolist() == full["receptor"].tolist()
         holds, over = judge.meets_limits(placed, who, loud, GX230, plan)
         assert holds.tolist() == (full["margin_db"] >= 0).tolist()
         assert (over[holds] == judge.NO_RECEPTOR).all()
         guessed = judge.judge_placements(placed, who, loud, GX230, plan, None, over)
         np.testing.assert_allclose(guessed[JUDGED], full[JUDGED], rtol=0, atol=1e-9)
-        assert guessed["hearer"].tolist() == full["hearer"].tolist()
+        assert guessed["receptor"].tolist() == full["receptor"].tolist()
         receptors_of_site = np.bincount(who.site, minlength=len(given_town.sites))
         assert full_work.pairs == receptors_of_site[placed["site"]].sum()
         assert short_work.pairs <= full_work.pairs
@@ -218,14 +218,14 @@ def test_the_short_way_is_the_long_way(town, market, plan, rule, wall_m, monkeyp
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_level_again_at_the_governing_hearer_is_the_same(town, market, plan, seed):
+def test_a_level_again_at_the_governing_receptor_is_the_same(town, market, plan, seed):
     given_town, rng = random_town(town, 300 + seed)
     who, loud = heard(given_town, market, plan)
     placed = several(rng, given_town.sites)
     found = judge.judge_placements(placed, who, loud, GX230, plan)
-    named = np.flatnonzero(found["hearer"] >= 0)
-    hearer = found["hearer"].to_numpy()[named]
-    again = judge.level_at_receptor(placed.iloc[named], hearer, who, loud, GX230, plan)
+    named = np.flatnonzero(found["receptor"] >= 0)
+    receptor = found["receptor"].to_numpy()[named]
+    again = judge.level_at_receptor(placed.iloc[named], receptor, who, loud, GX230, plan)
     assert again == pytest.approx(found["level_dba"].to_numpy()[named], abs=1e-9)
 
 
@@ -293,7 +293,7 @@ def test_every_level_is_finite_and_not_below_nothing(town, market, plan, seed):
     for rule in RULES:
         for rules in (plan, soft):
             found = judged(given_town, under(market, rule), rules, placed)
-            somebody = found["hearer"] != judge.NO_RECEPTOR
+            somebody = found["receptor"] != judge.NO_RECEPTOR
             told = found.loc[somebody, ["level_dba", "limit_dba", "margin_db"]]
             assert np.isfinite(told.to_numpy(dtype=float)).all()
             assert (found.loc[somebody, "level_dba"] > 0).all()
