@@ -56,7 +56,7 @@ def weight_factors(
     ISO 9613-2:1996 clause 7.3.1. A zone without length takes the factor of the ground elsewhere,
     which then has no effect.
 
-    Example: 40 m over G = 0 and 10 m over G = 0.5 inside one zone give 0.1.
+    For example, 40 m over G = 0 and 10 m over G = 0.5 inside one zone give 0.1.
 
     Args:
         path_xy: Source, bend and receiver in plan, meters (P, 3, 2). A straight path has its bend
@@ -135,7 +135,10 @@ def table3_db(
 def end_zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float) -> np.ndarray:
     """Return As or Ar of Table 3.
 
-    Example: G = 1, 1 m high, 194.16 m away, at 1 kHz: -1.5 + 3.49 = 1.99 dB.
+    1 m above porous ground (G = 1), 194.16 m away, at 1 kHz it is -1.5 + 3.49 = 1.99 dB:
+
+    >>> end_zone_db(np.ones(1), np.array([194.16]), 1.0)[0, 4].round(2).item()
+    1.99
 
     Args:
         height_m: Height of the source or receiver above the ground (P,).
@@ -190,8 +193,11 @@ def correct_steep_ground_db(
 ) -> np.ndarray:
     """Return Agr of ISO 9613-2:2024 clause 7.3.1 from that of Table 3.
 
-    Example: heights 30 and 10 m, 25 m apart: Kgeo = 1025 / 2225 = 0.4607, and -3 dB becomes -1.64
-        dB.
+    Heights of 30 and 10 m, 25 m apart, give Kgeo = 1025 / 2225 = 0.4607, and -3 dB becomes -1.64:
+
+    >>> heights_m, plan_m = (np.array([30.0]), np.array([10.0])), np.array([25.0])
+    >>> correct_steep_ground_db(np.full((1, 8), -3.0), *heights_m, plan_m)[0, 0].round(2).item()
+    -1.64
 
     Args:
         ground_db: Agr by Table 3 (P, 8).

@@ -52,8 +52,14 @@ def attenuation_db(
     All contributions are summed by energy. A solid that holds source or receiver below its roof is
     left out for that pair (see `is_enclosed`). The result is never NaN or infinite.
 
-    Example: 100 m over hard ground without air absorption: 20 lg 100 + 11 - 3 = 48 dB in every
-        band.
+    Over 100 m of hard ground, both ends 2 m high, without air absorption, every band loses
+    20 lg 100 + 11 - 3 = 48 dB:
+
+    >>> from geo.propagation.edition import ISO_1996
+    >>> from geo.propagation.scene import build_scene
+    >>> places = np.array([[0.0, 0, 2]]), np.array([[100.0, 0, 2]])
+    >>> attenuation_db(*places, build_scene(np.array([])), np.zeros(8), ISO_1996)[0, 4].round().item()
+    48.0
 
     Args:
         source: x, y and height above the ground, meters (P, 3).
@@ -204,9 +210,8 @@ def wall_attenuation_db(
 ) -> np.ndarray:
     """Return what a closed wall around each source takes if nothing else is in the way.
 
-    Example: a 3 m wall 3 m from a source 1.5 m high, the receiver 60 m away at the same height: z =
-        0.37
-    m, so 10 lg(3 + 20 / 0.34 x 0.37 x 0.94) = 13.7 dB at 1 kHz.
+    For example, a 3 m wall stands 3 m from a source that is 1.5 m high. For a receiver 60 m away at
+    the same height, z = 0.37 m: 10 lg(3 + 20 / 0.34 x 0.37 x 0.94) = 13.7 dB at 1 kHz.
 
     Args:
         source: x, y and height above the ground, meters (P, 3).
@@ -294,9 +299,16 @@ def upper_level_dba(
     many reflections as possible come back from walls. The bound holds over any terrain, which only
     makes the path longer. It falls with distance, in steps of 0.3 %.
 
-    Example: 94 dB at 1 kHz, hard ground, no air absorption, 100 m: 94 - 48 = 46 dB(A), and up to
-        0.03
-    more.
+    94 dB at 1 kHz over 100 m of hard ground, both ends 2 m high, without air absorption, give
+    94 - 48 = 46 dB(A), and up to 0.03 more:
+
+    >>> from geo.propagation.edition import ISO_1996
+    >>> from geo.propagation.scene import HARD
+    >>> tone_db = np.array([-99.0] * 4 + [94.0] + [-99.0] * 3)
+    >>> upper_level_dba(
+    ...     np.array([100.0]), tone_db, 2.0, 2.0, HARD, np.zeros(8), ISO_1996, reflecting=False
+    ... ).round(1).tolist()
+    [46.0]
 
     Args:
         distance_m: Least distance in plan (N,).
@@ -337,9 +349,8 @@ def upper_screened_db(
     For sources with a closed wall around them: over all paths (over the top, around two sides, back
     from walls), no more arrives than this minus `wall_attenuation_db`, band by band.
 
-    Example: 94 dB at 1 kHz, hard ground, no air absorption, 100 m, walls that reflect everything:
-        46 + 10
-    lg 3 = 50.8 dB.
+    For example, the 46 dB of `upper_level_dba`'s example, behind walls that reflect everything,
+    become 46 + 10 lg 6 = 53.8 dB.
 
     Args:
         distance_m: Least distance in plan (N,).

@@ -77,7 +77,8 @@ def find_paths(
 ) -> Paths:
     """Find the paths between sources and receivers.
 
-    Example: (0, 0, 1) to (20, 0, 1) past a 5 m wall halfway: z = 2 sqrt(100 + 16) - 20 = 1.54 m.
+    For example, from (0, 0, 1) to (20, 0, 1) over a 5 m wall halfway, the detour is
+    z = 2 sqrt(100 + 16) - 20 = 1.54 m.
 
     Args:
         source: x, y and height above the ground, meters (P, 3).

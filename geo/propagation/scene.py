@@ -94,8 +94,6 @@ def build_scene(
 ) -> Scene:
     """Build a scene of buildings, barriers and terrain.
 
-    Example: two buildings, one of unknown height, and a barrier make two owners.
-
     Args:
         solids: Buildings as polygons, possibly with holes or several parts (S,).
         height_m: Height of each flat roof above the ground at a point of the building (S,). NaN is
@@ -142,7 +140,11 @@ def build_scene(
 def interpolate_height_m(values: np.ndarray, to_terrain: np.ndarray, xy: np.ndarray) -> np.ndarray:
     """Return the bilinear height of the ground.
 
-    Example: halfway between centers of 2 and 4 m it is 3 m.
+    Halfway between the centers of cells of 2 and 4 m, it is 3 m:
+
+    >>> heights_m, to_terrain = np.array([[2.0, 4.0]]), np.array([1.0, 0, 0, 0, 1, 0])
+    >>> interpolate_height_m(heights_m, to_terrain, np.array([[0.5, 0.0]])).tolist()
+    [3.0]
 
     Args:
         values: Heights at the centers of cells, meters (rows, cols).

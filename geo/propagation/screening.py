@@ -71,7 +71,10 @@ def around_side_db(detour_m: np.ndarray, between_m: np.ndarray, edition: Edition
 def multiple_edges(between_m: np.ndarray) -> np.ndarray:
     """Return C3 (P, 8) by eq. (15): 1 for a single edge (e = 0), up to 3 for edges far apart.
 
-    Example: e of 5 wavelengths: 2 / (1/3 + 1) = 1.5.
+    Edges 5 wavelengths apart give 2 / (1/3 + 1) = 1.5:
+
+    >>> multiple_edges(5 * WAVELENGTH_M[[4]])[0, 4].round(2).item()
+    1.5
     """
     apart = np.where(between_m > 0, between_m, np.inf)[:, None]
     ratio = (5 * WAVELENGTH_M / apart) ** 2
@@ -86,7 +89,11 @@ def barrier_db(
     The screen replaces the ground effect only where that attenuates (TR 5.5). All paths together
     are never louder than without the screen (TR 5.6).
 
-    Example: Dz = 10 over the top with Agr = -3 and no side path: Abar = 10 dB.
+    10 dB over the top, no path around the sides, and a ground effect of -3 dB give 10 dB:
+
+    >>> over_top, no_path, ground = (np.full((1, 8), db) for db in (10.0, np.inf, -3.0))
+    >>> barrier_db(over_top, (no_path, no_path), ground)[0, 4].round(2).item()
+    10.0
 
     Args:
         top_db: Dz over the top (P, 8); infinite if there is no such path.

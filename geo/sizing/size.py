@@ -300,8 +300,8 @@ def deploy_fuel(siting: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFram
     fuel). If no waiver helps alone, the criteria that stop one more generator together are named.
     An unknown criterion counts as failing, as it does in `n_lo`.
 
-    Example: the ground holds 12, neighbors allow 6, fuel runs 10, the cap is 25: 6, limited by
-    noise and then by fuel.
+    For example, the ground holds 12, the neighbors allow 6, the fuel runs 10 and the cap is 25: 6
+    fit, limited by noise and then by fuel.
 
     Args:
         siting: What ground and neighbors allow.
@@ -612,7 +612,7 @@ def _find_by_case(
 def _count_allowed(margin_db: pd.Series, plan: Plan) -> np.ndarray:
     """Return how many installed generators a margin with one leaves room for, by energy.
 
-    Example: a margin of 6.1 dB with one generator allows floor(10^0.61) = 4 running ones.
+    For example, a margin of 6.1 dB with one generator allows floor(10^0.61) = 4 running ones.
     """
     running = np.floor(10 ** (margin_db.to_numpy(dtype=float).clip(max=30.0) / 10) + 1e-9)
     return _add_spares(running.astype(int), plan)

@@ -55,8 +55,13 @@ def compare_records(facts: pd.DataFrame, target_kw: float) -> np.ndarray:
     ranges are further apart than AGREEMENT_SHARE of the target, but this does not decide whether
     the target is covered. `cannot be compared`: one of the ranges is open on both sides.
 
-    Example: the feeder has 5000 kW and its substation at most 3000 kW. The records differ: for a
-    target of 1000 kW nothing is short by the feeder, and possibly nothing by the substation.
+    The feeder has 5000 kW and its substation at most 3000 kW. For a target of 1000 kW, nothing is
+    short by the feeder, and possibly nothing by the substation, so the records only differ:
+
+    >>> facts = {"headroom_lo_kw": [5000.0], "headroom_hi_kw": [5000.0]}
+    >>> facts |= {"second_lo_kw": [-np.inf], "second_hi_kw": [3000.0], "second_evidence": ["bank"]}
+    >>> compare_records(pd.DataFrame(facts), 1000.0).tolist()
+    ['differ']
 
     Args:
         facts: Columns headroom_lo_kw, headroom_hi_kw, second_lo_kw, second_hi_kw and
@@ -167,8 +172,13 @@ def headroom_left_kw(facts: pd.DataFrame, target_kw: float) -> pd.Series:
     them (`record_pool`), each with a headroom (`station_pool_kw`, `record_pool_kw`). A site takes
     no more than the target and no more than its own headroom.
 
-    Example: three sites with a target of 1000 kW share 1500 kW. The first has 1500 kW, the second
-    500 kW, the third nothing.
+    Three sites with a target of 1000 kW share a feeder of 1500 kW. The first has 1500 kW, the
+    second 500 kW, the third nothing:
+
+    >>> facts = {"load_headroom_kw": 1500.0, "record_pool": "F1", "record_pool_kw": 1500.0}
+    >>> facts |= {"station_pool": None, "station_pool_kw": np.nan}
+    >>> headroom_left_kw(pd.DataFrame(facts, index=range(3)), 1000.0).tolist()
+    [1500.0, 500.0, 0.0]
 
     Args:
         facts: The grid facts, one row per site, best-ranked site first.

@@ -25,7 +25,15 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     A record that does not give its committed load bounds the headroom from above only. A record
     at its publisher's ceiling bounds it from below only.
 
-    Example: firm capacity 20, peak 16 and committed load 3 MVA at power factor 0.95 leave 950 kW.
+    A firm capacity of 20 MVA, a peak of 16 and a committed load of 3 at power factor 0.95 leave
+    950 kW:
+
+    >>> record = {"firm_capacity_mva": [20.0], "peak_load_mva": [16.0], "committed_load_mva": [3.0]}
+    >>> plan = GridPlan(feeder_reach_m=100, substation_reach_m=5000, power_factor=0.95)
+    >>> headroom = compute_headroom(pd.DataFrame(record), plan)
+    >>> headroom[["lo_kw", "hi_kw"]].round().values.tolist()
+    [[950.0, 950.0]]
+
     Two banks of 20 MVA with a peak of 16 MVA have a firm capacity of 20 MVA (N-1): 3800 kW, or
     9500 kW where the remaining bank may carry 1.3 times its nameplate. A single bank has no firm
     capacity.
@@ -82,7 +90,12 @@ def compute_hosting(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
 
     Only a published value counts: a rating less a load says nothing about generation.
 
-    Example: 3000 kW published with a ceiling of 3000 kW means 3000 kW or more.
+    3000 kW published with a ceiling of 3000 kW means 3000 kW or more:
+
+    >>> record = pd.DataFrame({"headroom_kw": [3000.0], "ceiling_kw": [3000.0]})
+    >>> plan = GridPlan(feeder_reach_m=100, substation_reach_m=5000, power_factor=0.95)
+    >>> compute_hosting(record, plan)[["lo_kw", "hi_kw"]].values.tolist()
+    [[3000.0, inf]]
 
     Returns:
         The columns of `compute_headroom`, with the index of `records`.
