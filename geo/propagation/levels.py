@@ -58,7 +58,8 @@ def attenuation_db(
     >>> from geo.propagation.edition import ISO_1996
     >>> from geo.propagation.scene import build_scene
     >>> places = np.array([[0.0, 0, 2]]), np.array([[100.0, 0, 2]])
-    >>> attenuation_db(*places, build_scene(np.array([])), np.zeros(8), ISO_1996)[0, 4].round().item()
+    >>> empty = build_scene(np.array([]))
+    >>> attenuation_db(*places, empty, np.zeros(8), ISO_1996)[0, 4].round().item()
     48.0
 
     Args:

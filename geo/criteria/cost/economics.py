@@ -23,9 +23,9 @@ def estimate_costs(
     The low ends are for the lowest shortfall, the high ends for the highest. Where only the
     substation is known, the high end includes a line from it.
 
-    Example: 950 kW short at power factor 0.95 is 1000 kVA. A connection for 400 000 dollars and 51
-    dollars per kVA cost at least 451 000 dollars. Five generators of 200 kW at 1000 dollars per kW
-    cost 1 000 000 dollars.
+    For example, 950 kW short at power factor 0.95 is 1000 kVA. A connection for 400 000 dollars and
+    51 dollars per kVA cost at least 451 000 dollars. Five generators of 200 kW at 1000 dollars per
+    kW cost 1 000 000 dollars.
 
     Args:
         facts: Columns shortfall_lo_kw, shortfall_hi_kw, power_factor, grid_evidence, grid_utility,
@@ -82,8 +82,8 @@ def fuel_cost_usd_per_kwh(
 ) -> dict[str, float]:
     """Return the fuel cost of one kilowatt-hour, for each fuel that the plan prices.
 
-    Example: 33 % of the higher heating value is 10 340 Btu per kWh; at 10 dollars per million Btu
-    a kilowatt-hour costs 0.103 dollars.
+    For example, 33 % of the higher heating value is 10 340 Btu per kWh; at 10 dollars per million
+    Btu a kilowatt-hour costs 0.103 dollars.
 
     Args:
         generator: The generator, for its efficiency and the heating value that it refers to.

@@ -54,8 +54,8 @@ def supply_from_mains(
 ) -> PipedSupply:
     """Return the running generators that mains can supply at each site, worst and best case.
 
-    Example: a 4 in main of schedule 40 steel at 60 psig carries 90 332 scfh over a mile. A quarter
-    of it, 22 583 scfh, runs floor(22 583 / 2007.7) = 11 generators.
+    For example, a 4 in main of schedule 40 steel at 60 psig carries 90 332 scfh over a mile. A
+    quarter of it, 22 583 scfh, runs floor(22 583 / 2007.7) = 11 generators.
 
     Args:
         sites: The sites, in the market's metric CRS.
@@ -110,7 +110,7 @@ def name_serving_main(
     That is the nearest main that certainly runs them, else the nearest that may, else the one that
     carries the most. A site that runs none keeps the main that it had.
 
-    Example: of a 2 in main 10 m away and an 8 in main 60 m away, the 2 in main serves one
+    For example, of a 2 in main 10 m away and an 8 in main 60 m away, the 2 in main serves one
     generator if it can run one, and the 8 in main serves ten.
 
     Args:

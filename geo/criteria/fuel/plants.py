@@ -48,7 +48,7 @@ def supply_from_plants(
     A plant whose location is known only by its county counts for nothing, and its distance is not
     given.
 
-    Example: a plant makes 15 000 scfh at 50 % methane, of which 6000 are used. It can spare
+    For example, a plant makes 15 000 scfh at 50 % methane, of which 6000 are used. It can spare
     4500 scfh of methane. A generator burns 2043.4, so the plant runs 2 generators.
 
     Args:

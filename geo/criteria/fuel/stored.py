@@ -25,7 +25,7 @@ def supply_from_storage(
 ) -> pd.DataFrame:
     """Return the running generators that stored fuel supplies at each site, worst and best case.
 
-    Example: 30 000 gal of propane, 80 % usable, last 3 days at 333.3 gal/h, which runs
+    For example, 30 000 gal of propane, 80 % usable, last 3 days at 333.3 gal/h, which runs
     floor(333.3 / 22.6) = 14 generators.
 
     Args:

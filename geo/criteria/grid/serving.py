@@ -44,8 +44,8 @@ def find_serving_records(
 ) -> pd.DataFrame:
     """Find what the grid can still supply to each site, by the best record and the second best.
 
-    Example: a feeder 8 m away has 300 kW and its substation at most 950 kW. The feeder serves the
-    site with 300 kW; the substation is second with 950 kW, and they disagree by -650 kW.
+    For example, a feeder 8 m away has 300 kW and its substation at most 950 kW. The feeder serves
+    the site with 300 kW; the substation is second with 950 kW, and they disagree by -650 kW.
 
     Args:
         sites: The sites, in the market's metric CRS.
