@@ -331,16 +331,14 @@ def centers(turned_ground: Geometry, length: float, width: float) -> Geometry:
             continue
         if part.area < 4 * half_x * half_y:
             continue
-        swept = []
-        for ring in rings(part):
-            for (x0, y0), (x1, y1) in itertools.pairwise(ring.coords):
-                corners = [
-                    (x + side, y + end)
-                    for x, y in ((x0, y0), (x1, y1))
-                    for side in (-half_x, half_x)
-                    for end in (-half_y, half_y)
-                ]
-                swept.append(shapely.MultiPoint(corners).convex_hull)
+        corners = np.array([(x, y) for x in (-half_x, half_x) for y in (-half_y, half_y)])
+        ends = [
+            np.stack((xy[:-1], xy[1:]), axis=1) for xy in map(shapely.get_coordinates, rings(part))
+        ]
+        around = np.concatenate(ends)[:, :, None] + corners  # (edges, ends, corners, xy)
+        each = np.repeat(np.arange(len(around)), 8)
+        points = shapely.points(around.reshape(-1, 2))
+        swept = shapely.convex_hull(shapely.multipoints(points, indices=each))
         left_over = part.difference(shapely.union_all(swept))
         places += [one for one in parts(left_over) if one.area > NOTHING_M2]
     return shapely.MultiPolygon(places)
@@ -661,10 +659,10 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
     running = max(block.n - site.plan.spares, 1)
     those = could_be_over(site, running, worst=worst)
 
-    def over(spot: Spot) -> float:
+    def over(spot: Spot, give_up_db: float = HOPELESS_DB) -> float:
         there = block.moved(spot).machines(site.plan)[:running]
         machines = [site.level_spot(one, block.angle) for one in there]
-        return over_db(site, site.level_spot(spot, block.angle), machines, those)
+        return over_db(site, site.level_spot(spot, block.angle), machines, those, give_up_db)
 
     spots = spots_in(where, max(GRID_M, math.sqrt(where.area) / 16))
     room = room_of([site.level_spot(spot, block.angle) for spot in spots], those)
@@ -682,10 +680,17 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
     return None
 
 
-def over_db(site: Site, center: Spot, machines: list[Spot], those: list[Receptor]) -> float:
-    """Return the most that anybody of `those` is over their limit, or the first that is hopeless.
+def over_db(
+    site: Site,
+    center: Spot,
+    machines: list[Spot],
+    those: list[Receptor],
+    give_up_db: float = HOPELESS_DB,
+) -> float:
+    """Return the highest excess over a limit among `those`, or the first above `give_up_db`.
 
-    Whoever is, is then asked first. Minus infinity if nobody is over it.
+    The receptor of that first one moves to the front of `those`. Minus infinity if no limit is
+    exceeded.
     """
     most = -math.inf
     for one in those:
@@ -695,7 +700,7 @@ def over_db(site: Site, center: Spot, machines: list[Spot], those: list[Receptor
         if could - one.limit_dba <= max(most, 0.0):
             continue
         most = max(most, site.air.level(machines, to, one, site.plan) - one.limit_dba)
-        if most > HOPELESS_DB:
+        if most > give_up_db:
             those.remove(one)
             those.insert(0, one)
             break
@@ -715,16 +720,19 @@ def room_of(spots: list[Spot], those: list[Receptor]) -> np.ndarray:
 
 
 def downhill(
-    best_db: float, spot: Spot, where: Geometry, over: Callable[[Spot], float]
+    best_db: float, spot: Spot, where: Geometry, over: Callable[[Spot, float], float]
 ) -> tuple[float, Spot]:
-    """Step from a spot to quieter ones, in ever smaller steps, until it is quiet enough."""
+    """Step from a spot to quieter ones, in ever smaller steps, until it is quiet enough.
+
+    A spot that is louder than the best so far need not be evaluated to the end.
+    """
     for step in STEPS_M:
         for _ in range(MOVES):
             start = spot
             for dx, dy in itertools.product((-step, 0, step), repeat=2):
                 there = (start[0] + dx, start[1] + dy)
-                if best_db > 0 and where.intersects(Point(there)):
-                    over_db = over(there)
+                if (dx or dy) and best_db > 0 and where.intersects(Point(there)):
+                    over_db = over(there, best_db)
                     if over_db < best_db - 1e-6:
                         best_db, spot = over_db, there
             if spot == start:
