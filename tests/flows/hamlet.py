@@ -164,9 +164,9 @@ def write(folder: Path) -> None:
     )
     root = Path(__file__).parents[2]
     plan = (root / "flows/plans/default.toml").read_text("utf-8")
-    (folder / "own/hamlet/plans/hamlet.toml").write_text(
-        plan.replace('id = "default"', 'id = "hamlet"'), "utf-8"
-    )
+    # A low cap makes a night shorter.
+    plan = plan.replace("cap = 25", "cap = 8").replace('id = "default"', 'id = "hamlet"')
+    (folder / "own/hamlet/plans/hamlet.toml").write_text(plan, "utf-8")
     (folder / "own/hamlet/market.toml").write_text(MARKET, "utf-8")
     (folder / "own/hamlet/land_use.toml").write_text(LAND_USE, "utf-8")
     for layer, frame in layers().items():

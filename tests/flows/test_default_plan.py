@@ -38,8 +38,8 @@ RARER = {
 NOISE_CLASSES = {"pass", "marginal", "fail", "not known"}
 GOVERNS = {"plan", "local rule"}
 ORDER = ["verdict", "score", "known_share", "power_served_kw", "n_lo", "smallest_slack"]
-# Every sixth site is enough to see the shares; `make long` publishes a night of all of them.
-EVERY = 6
+# Every eighth site is enough to see the shares; `make long` publishes a night of all of them.
+EVERY = 8
 pytestmark = pytest.mark.timeout(1_800)
 
 
@@ -65,7 +65,7 @@ def town(request, tmp_path_factory):
 
 
 def screen_some(folder):
-    """Write, pull and select the full town, then screen and rank every sixth of its sites."""
+    """Write, pull and select the full town, then screen and rank every eighth of its sites."""
     workspace = settings.read_settings({})
     market = declarations.load_market("demo", workspace)
     plan = declarations.load_plan("default", workspace)

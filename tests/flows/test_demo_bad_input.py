@@ -11,6 +11,7 @@ from flows import cli
 from tests.built_in import read_sources
 from tests.flows import hamlet
 
+ROOT = Path(__file__).parents[2]
 PARCELS = 1_100
 
 
@@ -19,11 +20,24 @@ def finished(tmp_path_factory) -> Path:
     """Return a folder in which one night of a small demo town went well."""
     folder = tmp_path_factory.mktemp("demo")
     demo.write_town(folder / "files/demo", PARCELS)
+    declare_short_plan(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("PADFINDER_FILES", "files")
         assert cli.main(["nightly", "--night", "2026-03-31"]) == 0
     return folder
+
+
+def declare_short_plan(folder: Path) -> None:
+    """Declare the demo market with a plan of two generators at most, so that a night is short."""
+    market = folder / "own/demo"
+    (market / "plans").mkdir(parents=True)
+    declared = (ROOT / "data/markets/demo/market.toml").read_text("utf-8")
+    (market / "market.toml").write_text(declared.replace('"default"', '"short"'), "utf-8")
+    plan = (ROOT / "flows/plans/default.toml").read_text("utf-8")
+    plan = plan.replace("cap = 25", "cap = 2").replace('id = "default"', 'id = "short"')
+    (market / "plans/short.toml").write_text(plan, "utf-8")
+    (folder / "padfinder.toml").write_text('markets = ["own"]\n', "utf-8")
 
 
 @pytest.fixture

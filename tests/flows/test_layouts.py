@@ -279,7 +279,7 @@ def test_a_users_market_replaces_the_built_in_one(town):
 def test_a_markets_own_plan_goes_before_the_shared_one(town):
     own = town / "own/hamlet/plans"
     plan = (own / "hamlet.toml").read_text("utf-8")
-    changed = plan.replace('id = "hamlet"', 'id = "default"').replace("cap = 25", "cap = 7")
+    changed = plan.replace('id = "hamlet"', 'id = "default"').replace("cap = 8", "cap = 7")
     (own / "default.toml").write_text(changed, "utf-8")
     workspace = read_workspace(town)
     assert declarations.load_plan("default", workspace, "hamlet").cap == 7

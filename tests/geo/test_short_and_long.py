@@ -11,7 +11,7 @@ from geo.sizing import size
 from tests.geo.short_and_long import demo_town, go_thorough, sited
 
 PARCELS = 1_000
-EVERY = 5  # of the town's sites
+EVERY = 12  # of the town's sites
 FEW = 3  # places judged at each, and as many spread over the rest: the long way is long
 
 
