@@ -1,6 +1,6 @@
-"""Look up what lies around one parcel: the questions that the slow oracles ask of a town.
+"""Look up what lies around one parcel, for the slow oracles.
 
-One shape at a time. Lengths are in meters in the market's frame.
+Each function works on one shape at a time. Lengths are in meters in the market's frame.
 """
 
 import math
@@ -17,7 +17,7 @@ from geo.model import Plan, Raster, Screening
 
 @dataclass
 class Parcel:
-    """One site, the town that it lies in, and the plan that it is judged by."""
+    """One site, the town that it lies in, and the plan that applies to it."""
 
     row: pd.Series
     town: Screening
@@ -40,7 +40,7 @@ def list_rows_within(town: Screening, layer: str, lot: Geometry, reach_m: float)
         town: The town's layers.
         layer: The layer's name; a town without it has no rows.
         lot: The lot, in the market's metric CRS.
-        reach_m: The greatest distance.
+        reach_m: The greatest distance from the lot.
 
     Returns:
         The rows, in the layer's order.
@@ -82,7 +82,7 @@ def read_cell(grid: Raster, point: Point, crs: object) -> float | None:
         crs: The point's CRS.
 
     Returns:
-        The value; None outside the raster and where it has none.
+        The value; None outside the raster and where the raster has no value.
     """
     cells = np.asarray(grid.values)
     transformer = pyproj.Transformer.from_crs(crs, grid.crs, always_xy=True)
@@ -103,13 +103,13 @@ def is_missing_shape(value: object) -> bool:
 
 
 def read_number(row: dict, name: str) -> float | None:
-    """Return the number in a row's column; None where the value or the column is missing."""
+    """Return the number in a row's column, or None if the value or the column is missing."""
     value = row.get(name)
     return None if is_missing(value) else float(value)
 
 
 def read_text(row: dict, name: str) -> str | None:
-    """Return the text in a row's column; None where the value or the column is missing."""
+    """Return the text in a row's column, or None if the value or the column is missing."""
     value = row.get(name)
     return None if is_missing(value) else str(value)
 

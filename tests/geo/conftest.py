@@ -15,7 +15,7 @@ from geo.model import Market, Plan, Screening, Setback
 CRS = "EPSG:26986"
 ROOT = Path(__file__).parents[2]
 SETBACKS = ("setback_front_m", "setback_side_m", "setback_rear_m", "setback_home_m")
-# The machine alone: no cabinets, and 3 ft before its live parts as all round.
+# A machine without cabinets. The space in front of its live parts is 3 ft, as on its other sides.
 BARE_MACHINE = catalogue.read_generators()["gx230"].model_copy(
     update={"gear": None, "volts_to_ground": 120.0}
 )
@@ -29,7 +29,7 @@ def plan():
     whole = parse_toml(Plan, text, "flows/plans/default.toml")
     even = Setback(front_m=3.0, side_m=3.0, rear_m=3.0, home_m=3.0)
     pad = whole.pad.model_copy(update={"setbacks": {"other": even}})
-    # As rated: neither thin air nor a hot day takes from the 200 kW.
+    # At sea level and 25 C, the machine delivers its rated 200 kW.
     return whole.model_copy(update={"pad": pad, "summer_c": 25.0, "altitude_m": 0.0})
 
 
@@ -41,7 +41,7 @@ def market():
 
 @pytest.fixture(scope="session")
 def plain_market(market):
-    """Return the market without a local noise rule: the plan's own limit alone."""
+    """Return the market without a local noise rule, so that only the plan's limit applies."""
     return market.model_copy(update={"noise_rule": None})
 
 
@@ -97,7 +97,7 @@ def make_sites(shapes, **columns):
 
 
 def make_layer(shapes, **columns):
-    """Return a layer's frame: geometry and the columns given."""
+    """Return a layer's frame with the geometry and the given columns."""
     return gpd.GeoDataFrame(columns, geometry=list(shapes), crs=CRS, index=range(len(shapes)))
 
 
@@ -117,7 +117,7 @@ def make_town(shapes, *, homes=(), buildings=(), mains=None, coverage=EVERYWHERE
         "buildings": make_layer(buildings, height_m=5.0),
     }
     layers["mains"] = mains if mains is not None else make_mains([])
-    # Each lot stands alone: streets all round it.
+    # Each lot stands alone, with streets all around it.
     layers["lots"] = make_layer(
         shapes,
         lot_id=[f"S{number:05d}" for number in range(len(shapes))],

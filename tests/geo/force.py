@@ -1,13 +1,13 @@
-"""Whether a rectangle fits in a shape, by brute force: every degree, every decimeter.
+"""Find by brute force whether a rectangle fits in a shape: every degree, every decimeter.
 
-Written from the definition alone, without a look at `geo.fit`. A rectangle fits if, less 0.5 mm on
-every side, it is covered by the shape. It is tried at every `step_deg`, with its lower left corner
-(and so its center) on a grid of `cell_m` that starts at the lower left of the shape's bounds, both
-in the frame turned with the rectangle.
+Written from the definition alone, without reference to `geo.fit`. A rectangle fits if the shape
+covers it after it is shrunk by 0.5 mm on every side. It is tried at every `step_deg`, with its
+lower left corner (and so its center) on a grid of `cell_m` that starts at the lower left of the
+shape's bounds, both in the frame turned with the rectangle.
 
-What it finds does fit: shapely says so of that very rectangle. What it does not find may still fit
-with too little room to have a place on the grid: in a turn between two steps, or with less than a
-cell to spare. And of a turn and size, no more than `TRIED` places are asked about.
+A rectangle that is found certainly fits: shapely checks that very rectangle. A rectangle that fits
+is missed if it has too little room for a place on the grid: at an angle between two steps, or with
+less than a cell to spare. For one angle and size, at most `TRIED` places are checked.
 
 Lengths are meters, angles degrees counter-clockwise from east to the rectangle's length.
 """
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
 FORGIVEN_M = 0.0005
-# A point so far inside a rectangle is inside the shape by more than any rounding.
+# A point this far inside a rectangle is inside the shape despite any rounding.
 WELL_INSIDE_M = 2 * FORGIVEN_M
-# The first look at a turn is at points so many cells apart.
+# The first pass at each angle checks points this many cells apart.
 COARSE = 5
-# Places asked about per turn and size: the most inner ones, then as many as fill it up, spread
-# evenly over the rest. Asked in batches, as the first is likely to do.
+# At most `TRIED` places are checked per angle and size: the innermost ones, then others spread
+# evenly over the rest. They are checked in batches because the first is likely to fit.
 TRIED, INNERMOST, BATCH = 400, 200, 25
 
 Fit = tuple[float, float, float, float, float]
@@ -40,18 +40,18 @@ def fits_by_force(
 ) -> Fit | None:
     """Return (length, width, degrees, x, y) of the first rectangle that fits, or None.
 
-    By rising angle, and at one angle in the order of the sizes. (x, y) is its center.
+    Angles are tried in rising order, and the sizes in the given order. (x, y) is the center.
     """
     if shape.is_empty:
         return None
-    # Near the origin, a turn costs no digits.
+    # Near the origin, a rotation loses no precision.
     left, bottom, right, top = shape.bounds
     middle = np.array([(left + right) / 2, (bottom + top) / 2])
     shape = shapely.transform(shape, lambda points: points - middle)
     starts, ends = edges(shape)
     for degrees in np.arange(0.0, 180.0, step_deg):
         turn = turned_by(degrees)
-        # Points in rows times the turn are points turned the other way: the shape turns back.
+        # Multiplying row vectors by the matrix rotates them the other way.
         turned_starts, turned_ends = starts @ turn, ends @ turn
         corner = turned_starts.min(axis=0)
         sides = turned_starts.max(axis=0) - corner
@@ -76,7 +76,7 @@ def turned_by(degrees: float) -> Floats:
 def turned_back(
     shape: Polygon | MultiPolygon, turn: Floats, corner: Floats
 ) -> Polygon | MultiPolygon:
-    """Return the shape in the frame of the turn, the corner of its bounds at the origin."""
+    """Return the shape in the turned frame, with the corner of its bounds at the origin."""
     return shapely.transform(shape, lambda points: points @ turn - corner)
 
 
@@ -87,10 +87,10 @@ def edges(shape: Polygon | MultiPolygon) -> tuple[Floats, Floats]:
 
 
 def possible(lines: tuple[Floats, Floats], sides: Floats, sizes: Sizes, step_m: float) -> Sizes:
-    """Return the sizes that points so far apart do not rule out in this turn, wherever they stand.
+    """Return the sizes that points `step_m` apart do not rule out at this angle.
 
-    However a rectangle stands on a grid of points, it holds a known least number of them in each
-    direction, and each of them is in the shape.
+    Wherever a rectangle lies on a grid of points, it contains a known minimum number of them in
+    each direction, and if it fits, each of these points is in the shape.
     """
     within = [s for s in sizes if np.all(np.array(s) <= sides + WELL_INSIDE_M)]
     if not within:
@@ -106,10 +106,10 @@ def possible(lines: tuple[Floats, Floats], sides: Floats, sizes: Sizes, step_m: 
 def first_fit(
     shape: Polygon | MultiPolygon, sizes: Sizes, cell_m: float
 ) -> tuple[float, float, Floats] | None:
-    """Return length, width and center of the first rectangle that fits in this turn.
+    """Return length, width and center of the first rectangle that fits at this angle.
 
-    The shape's bounds start at the origin. The points looked at are the centers of cells, so that
-    a rectangle with its corner on the grid holds the same ones of them wherever it stands.
+    The shape's bounds start at the origin. The points checked are the centers of cells, so that a
+    rectangle with its corner on the grid contains the same pattern of points at every place.
     """
     starts, ends = edges(shape)
     sums = summed(inside(starts, ends, starts.max(axis=0), cell_m))
@@ -133,7 +133,8 @@ def first_fit(
 def inside(starts: Floats, ends: Floats, sides: Floats, step_m: float) -> NDArray[np.bool_]:
     """Return which points, half a step from the origin and a step apart, are in the shape.
 
-    Up and across. A point is inside if an odd number of edges cross its row to its left.
+    The result is indexed (row, column). A point is inside if an odd number of edges cross its row
+    to its left.
     """
     across, up = (max(math.ceil(side / step_m), 1) for side in sides)
     rows = (np.arange(up) + 0.5) * step_m
@@ -167,7 +168,7 @@ def windows(sums: NDArray[np.int32], across: int, up: int) -> Ints:
 
 
 def in_turn(sums: NDArray[np.int32], free: Ints, across: int, up: int) -> Ints:
-    """Return the places to ask about, the most inner first: round which most points are free."""
+    """Return the places to check, innermost first: those with the most free points around them."""
     height, width = sums.shape
     left, right = np.maximum(free[:, 0] - 1, 0), np.minimum(free[:, 0] + across + 1, width - 1)
     low, high = np.maximum(free[:, 1] - 1, 0), np.minimum(free[:, 1] + up + 1, height - 1)

@@ -1,11 +1,11 @@
 """A slow second opinion on what a site carries: one site at a time, one step at a time.
 
-Written from the definitions alone, without a look at how `geo.criteria`, `geo.fit`, `geo.block` and
-`geo.size` do it: plain loops, and shapely's functions on one shape at a time. Where a rectangle can
-stand is found exactly (every place of its center, by growing each edge of the ground); how quiet
-it can be there is found by trying corners, a grid of 2 m or more, and steps down to 0.5 m round the
-best. What is lost on the way from one point to another is taken from `geo.propagation.levels` as
-given; how far to look, from its bound.
+Written from the definitions alone, without reference to `geo.criteria`, `geo.fit`, `geo.block` and
+`geo.size`: plain loops, and shapely's functions on one shape at a time. The places where a
+rectangle can stand are exact (every place of its center, found by growing each edge of the ground).
+The quietest of them is searched for at corners, on a grid of 2 m or more, and in steps down to
+0.5 m around the best spot. The attenuation from one point to another is taken as given from
+`geo.propagation.levels`, and the distance to search from its upper bound.
 
 Lengths are meters in the market's frame, angles degrees counter-clockwise from east, levels dB(A).
 """
@@ -33,17 +33,17 @@ from tests.geo.around import Parcel, is_reach_covered, list_rows_within, read_ce
 from tests.geo.oracle_fuel import EDGE, FuelSupply
 
 FORGIVEN_M = 0.001
-# A region smaller than this is what rounding leaves over, not a place. A block that just fits has
-# the square of twice what is forgiven: 4e-6 m2.
+# A region smaller than this is a rounding error, not a place. A block that just fits leaves the
+# square of twice the tolerance: 4e-6 m2.
 NOTHING_M2 = 1e-6
 GRID_M = 2.0
 STEPS_M = (1.0, 0.5)
 TRIED, REFINED, NEAREST = 4, 1, 12
 LAYOUTS, MOVES = 6, 6
-# From so far over a limit no quiet place is found beside a spot of the grid.
+# If a spot is farther over a limit than this, no place near it is quiet enough.
 HOPELESS_DB = 1.5
 A_WEIGHTING_DB = np.array([-26.2, -16.1, -8.6, -3.2, 0.0, 1.2, 1.0, -1.1])
-# Three echoes and the hardest ground add no more than this to what spreads and the air takes.
+# Three echoes and the hardest ground add at most this to the level after spreading and air loss.
 ECHOES = 3
 HARD_GROUND_DB = 6.0
 ON_LINE_M = 0.01
@@ -66,7 +66,7 @@ class Block:
         return replace(self, x=spot[0], y=spot[1])
 
     def size(self, plan: Plan) -> Spot:
-        """Return length (along the columns) and width with the aisles."""
+        """Return length (along x) and width, aisles included."""
         machine, aisle = catalogue.read_generators()[plan.generator], plan.pad.service_m
         return (
             self.columns * machine.width_m + (self.columns + 1) * aisle,
@@ -80,7 +80,7 @@ class Block:
         )
 
     def machines(self, plan: Plan) -> list[Spot]:
-        """Return the machines' centers: row by row, first columns first."""
+        """Return the machines' centers, row by row, each row from its first column."""
         machine, aisle = catalogue.read_generators()[plan.generator], plan.pad.service_m
         length, width = self.size(plan)
         found = []
@@ -93,9 +93,9 @@ class Block:
 
 
 def aisles(rows: int, plan: Plan) -> list[float]:
-    """Return the aisles before, between and after rows that face each other two by two.
+    """Return the aisle depths before, between and after rows that face each other in pairs.
 
-    Three feet, and four where live parts face each other over it (277 V to ground).
+    An aisle is 3 ft deep, or 4 ft where live parts face each other across it (277 V to ground).
     """
     assert catalogue.read_generators()[plan.generator].volts_to_ground == 277
     return [1.2192 if number % 2 else plan.pad.service_m for number in range(rows + 1)]
@@ -107,10 +107,11 @@ def aisles(rows: int, plan: Plan) -> list[float]:
 
 @dataclass(frozen=True)
 class Receptor:
-    """Someone who hears: `sure` where known to be there and what they are due, else at worst alone.
+    """A receptor; if it or its limit is not certain (`sure`), it counts only in the worst case.
 
-    Heard `height_m` above the ground at the shape's nearest point, but `beyond_m` outside the
-    site's own line, or so far before the shape where that is below 0.
+    The level is measured `height_m` above the ground at the shape's nearest point. That point is
+    moved to at least `beyond_m` outside the site's own line, or, if `beyond_m` is negative, by that
+    distance from the shape toward the site.
     """
 
     kind: str
@@ -125,7 +126,7 @@ class Receptor:
 
 @dataclass
 class Site(Parcel):
-    """One site with everything near it, and what has been found out about it so far."""
+    """One site with everything near it, and what has been computed for it so far."""
 
     market: Market
     air: "Air"
@@ -142,7 +143,7 @@ class Site(Parcel):
 
     @cached_property
     def round_ground(self) -> Geometry:
-        """Return the ground with no more than the clearance taken at buildings' corners."""
+        """Return the ground if the clearance is rounded at buildings' corners."""
         return ground(self, join="round")
 
     @cached_property
@@ -172,7 +173,7 @@ class Site(Parcel):
         return {angle: self.turned(self.ground, angle) for angle in self.angles}
 
     def level_spot(self, spot: Spot, angle: float) -> Spot:
-        """Return a spot of the frame turned by `angle` in the market's."""
+        """Convert a spot from the frame turned by `angle` to the market's frame."""
         left, bottom, _, _ = self.lot.bounds
         dx, dy, turn = spot[0] - left, spot[1] - bottom, math.radians(angle)
         return (
@@ -193,7 +194,7 @@ class Site(Parcel):
 
 
 def supplies(site: Site, fuel: Fuel) -> list[FuelSupply]:
-    """Return what a fuel gives a site by each way in which it can come."""
+    """Return what a fuel supplies to a site by each of its routes."""
     found = list(oracle_fuel.list_supplies(site, fuel))
     if "storage" in fuel.routes and fuel.id in site.plan.fuel.delivered:
         found.append(tank(site, fuel))
@@ -201,9 +202,9 @@ def supplies(site: Site, fuel: Fuel) -> list[FuelSupply]:
 
 
 def tank(site: Site, fuel: Fuel) -> FuelSupply:
-    """Return the machines that the largest group of tanks runs which fits, whatever else must.
+    """Return how many machines the best group of tanks that fits can run, ignoring the pad.
 
-    In one row, across the containers' length, of one size.
+    The tanks of a group have one size and stand in one row, across their length.
     """
     plan, rule = site.plan, catalogue.read_separations()[site.plan.fuel.separation[fuel.id]]
     hours, burnt = (
@@ -224,7 +225,7 @@ def tank(site: Site, fuel: Fuel) -> FuelSupply:
                 site, away, one.length_m, count * one.width_m + (count - 1) * gap
             ):
                 most = n
-    # Where buildings are not mapped, one may stand in the tank's way.
+    # Where buildings are not mapped, one may stand in the place of the tanks.
     mapped = is_reach_covered(site.town, "buildings", site.lot, 0.0)
     return FuelSupply((most if mapped else 0, most), "storage")
 
@@ -245,7 +246,7 @@ def tanks_fit(site: Site, away: dict[str, float], length: float, width: float) -
 
 
 def inner_ground(lot: Geometry, plan: Plan) -> Geometry:
-    """Return the lot less a band along each of its lines, that runs on past its ends as far."""
+    """Return the lot minus a band along each of its lines, extended past the ends by its width."""
     (even,) = {plan.pad.setbacks["other"].front_m, plan.pad.setbacks["other"].home_m}
     free = lot
     for ring in rings(lot):
@@ -257,7 +258,7 @@ def inner_ground(lot: Geometry, plan: Plan) -> Geometry:
 
 
 def ground(site: Site, *, join: str, beside_tanks: bool = True) -> Geometry:
-    """Return the lot less setback, less buildings and their clearance, exclusions and tanks."""
+    """Return the lot minus setback, buildings and their clearance, exclusions and tanks."""
     plan = site.plan
     free = inner_ground(site.lot, plan)
     clearance = plan.pad.building_clearance_m
@@ -266,14 +267,17 @@ def ground(site: Site, *, join: str, beside_tanks: bool = True) -> Geometry:
     for exclusion in site.exclusions:
         free = free.difference(exclusion)
     if site.tanks is not None and beside_tanks:
-        # Ten feet from where they are filled to an air intake.
+        # An air intake must be 10 ft from the point where tanks are filled.
         group = site.tanks.minimum_rotated_rectangle
         free = free.difference(group.buffer(10 * 0.3048, join_style="mitre"))
     return free
 
 
 def angles(lot: Geometry, buildings: list[Geometry]) -> list[float]:
-    """Return the direction of every edge and every 5 degrees from the lot's longest; and square."""
+    """Return the directions of all edges and every 5 degrees from the lot's longest edge.
+
+    For each direction, the one perpendicular to it follows.
+    """
     found, longest = set(), (0.0, 0.0)
     for shape in (lot, *buildings):
         for ring in rings(shape):
@@ -305,10 +309,10 @@ def parts(shape: Geometry) -> list[Polygon]:
 
 
 def shapes_of(n: int) -> list[tuple[int, int]]:
-    """Return the blocks of n machines and a cabinet for every four as (rows, columns).
+    """Return (rows, columns) of the blocks of n machines with one cabinet for every four.
 
-    Only the smallest number of rows of each number of columns: more rows of as many columns hold
-    the same machines in a larger block.
+    Each number of columns comes with its smallest number of rows only: more rows would hold the
+    same machines in a larger block.
     """
     stand = n + math.ceil(n / 4)
     found: dict[int, int] = {}
@@ -318,10 +322,10 @@ def shapes_of(n: int) -> list[tuple[int, int]]:
 
 
 def centers(turned_ground: Geometry, length: float, width: float) -> Geometry:
-    """Return every place for the center of a rectangle along x that lies wholly in the ground.
+    """Return every center for which a rectangle along x lies wholly in the ground.
 
-    The rectangle is in the ground where its center is, and no edge of the ground runs through it.
-    An edge runs through it where the center is in what the rectangle sweeps along that edge.
+    The rectangle is in the ground if its center is and no edge of the ground runs through it. An
+    edge runs through it if the center is in the area that the rectangle sweeps along that edge.
     """
     half_x, half_y = length / 2 - FORGIVEN_M, width / 2 - FORGIVEN_M
     places = []
@@ -355,9 +359,9 @@ def places(site: Site, n: int) -> Iterator[tuple[Block, Geometry]]:
 
 
 def pad_most(site: Site) -> int:
-    """Return the most machines that the ground takes, up to the plan's cap.
+    """Return the largest number of machines that fits on the ground, up to the plan's cap.
 
-    A block of n + 1 holds one of n, so the first number that fits nowhere ends it.
+    A block of n + 1 contains a block of n, so the count stops at the first n that fits nowhere.
     """
     n = 0
     while n < site.plan.cap and any(True for _ in places(site, n + 1)):
@@ -371,7 +375,7 @@ def pad_most(site: Site) -> int:
 
 @dataclass(frozen=True)
 class Air:
-    """What one machine gives off by band, and everything that its sound meets in a town."""
+    """The sound power of one machine by band, and everything that its sound meets in a town."""
 
     power_db: np.ndarray
     air_db_m: np.ndarray
@@ -406,9 +410,9 @@ class Air:
     def level(
         self, machines: list[Spot], to: tuple[float, float, float], one: Receptor, plan: Plan
     ) -> float:
-        """Return the level of all machines together at a point so high above the ground.
+        """Return the level of all machines together at a point (x, y, height above the ground).
 
-        At the edge of a layer there may be somebody anywhere beyond: nothing stands between.
+        A receptor beyond the edge of a layer may be anywhere, so no obstacle is counted.
         """
         where = self.nothing if one.kind == EDGE else self.where
         source = np.array([(x, y, plan.noise.source_height_m) for x, y in machines])
@@ -417,7 +421,7 @@ class Air:
         return added_dba(self.power_db - lost)
 
     def most(self, distance_m: float, plan: Plan) -> float:
-        """Return a level that one machine at least so far off does not exceed."""
+        """Return an upper bound of one machine's level at this distance or farther."""
         away = max(distance_m, 1.0)
         echoes = 10 * math.log10(1 + ECHOES * (1 - plan.noise.wall_absorption))
         lost = 20 * math.log10(away) + 11 + away * self.air_db_m - HARD_GROUND_DB - echoes
@@ -430,7 +434,7 @@ def added_dba(band_db: np.ndarray) -> float:
 
 
 def looked_m(air: Air, limit_dba: float, plan: Plan) -> float:
-    """Return how far off the plan's cap of machines could at most be over a limit."""
+    """Return the greatest distance at which the plan's cap of machines could exceed a limit."""
     noise = plan.noise
     away = np.geomspace(1, 20_000, 20_000)
     ground = PlanGround(noise.ground.source, noise.ground.middle, noise.ground.receiver)
@@ -448,7 +452,7 @@ def looked_m(air: Air, limit_dba: float, plan: Plan) -> float:
 
 @dataclass(frozen=True)
 class Due:
-    """What some classes are due: at most `most_dba`, and so much above the ambient level."""
+    """The limit for some classes: `most_dba`, or ambient plus `above_db` where that is lower."""
 
     classes: list[str]
     most_dba: float
@@ -467,9 +471,9 @@ class Due:
 
 
 def dues(site: Site) -> list[Due]:
-    """Return what holds for a site: the plan's limit, then the rows of the market's rule."""
+    """Return the limits that apply to a site: the plan's, then the rows of the market's rule."""
     plan = site.plan
-    # A lot whose use nobody knows may be a home.
+    # A lot of unknown use may be a home.
     listed = [*plan.noise.receptors, *(["unknown"] if "home" in plan.noise.receptors else [])]
     found = [Due(listed, plan.noise.limit_dba, None, by_rule=False)]
     known = catalogue.read_noise_rules()
@@ -482,7 +486,7 @@ def dues(site: Site) -> list[Due]:
         found.append(
             Due(
                 [one for one, held_as in known.receiving.items() if held_as == row.receives],
-                # Machines run by day and by night.
+                # Machines run day and night.
                 absolute(row) - (10 * math.log10(105 / 24) if rule.metric == "ldn" else 0.0),
                 row.above_ambient_db,
                 by_rule=True,
@@ -498,7 +502,7 @@ def absolute(row: NoiseLimit) -> float:
 
 
 def list_receptors(site: Site) -> list[Receptor]:
-    """Return who hears the site, and who may: beyond the layer's edge, and on the site itself."""
+    """Return the receptors in reach, with those possible beyond the layer and homes on the site."""
     noise = site.plan.noise
     found = []
     for due in dues(site):
@@ -527,7 +531,7 @@ def protected(site: Site, due: Due, reach_m: float) -> list[Receptor]:
     """Return the receptors that one limit protects."""
     noise, found = site.plan.noise, []
     for one in list_rows_within(site.town, "receptors", site.lot, reach_m):
-        # The site's own lot is no neighbor; who has a point on it is, by the plan alone.
+        # The site's own lot is no neighbor. A point on it counts, but only under the plan's limit.
         own = one["site_id"] == site.row["site_id"]
         if own and (due.by_rule or not isinstance(one["geometry"], Point)):
             continue
@@ -567,7 +571,7 @@ def at_home(site: Site, due: Due) -> list[Receptor]:
 
 
 def ambient_dba(site: Site, shape: Geometry) -> float | None:
-    """Return the ambient level at a shape: None where nobody knows it."""
+    """Return the ambient level at a shape, or None where it is unknown."""
     grid, crs = site.town.rasters.get("ambient"), site.town.sites.crs
     known = None if grid is None else read_cell(grid, shape.point_on_surface(), crs)
     return site.plan.assume.ambient_dba if known is None else known
@@ -588,7 +592,7 @@ def evidence(site: Site) -> str:
 
 
 def heard_at(one: Receptor, center: Spot, lot: Geometry) -> tuple[float, float, float]:
-    """Return where the sound of a pad centered there is measured for one receptor."""
+    """Return the point (x, y, height) where the sound of a pad is measured for one receptor."""
     _, at = shapely.shortest_line(Point(center), one.shape).coords
     dx, dy = at[0] - center[0], at[1] - center[1]
     away_m = math.hypot(dx, dy)
@@ -596,7 +600,7 @@ def heard_at(one: Receptor, center: Spot, lot: Geometry) -> tuple[float, float, 
     if further_m > 0:
         further_m = max(further_m - Point(at).distance(lot), 0.0)
         if lot.intersects(Point(at)) and lot.boundary.distance(Point(at)) > ON_LINE_M:
-            further_m = 0.0  # who is on the site itself hears it where they are
+            further_m = 0.0  # a receptor on the site itself is measured where it is
     further_m = max(further_m, -away_m)
     if away_m == 0:
         return *at, one.height_m
@@ -606,7 +610,7 @@ def heard_at(one: Receptor, center: Spot, lot: Geometry) -> tuple[float, float, 
 
 @dataclass(frozen=True)
 class Heard:
-    """One receptor's level, and by how much it is over what they are due."""
+    """One receptor's level, and by how much it exceeds the receptor's limit."""
 
     receptor: Receptor
     level_dba: float
@@ -614,9 +618,9 @@ class Heard:
 
 
 def heard_by(site: Site, center: Spot, machines: list[Spot], *, worst: bool) -> list[Heard]:
-    """Return what everybody hears who could be the one most over their limit, the worst first.
+    """Return the levels at all receptors that could be most over their limit, the worst first.
 
-    Nobody else could be: whoever is left out is less over it with nothing in the way.
+    A receptor is left out if it would be less over its limit even with nothing in the way.
     """
     most = []
     for one in site.receptors:
@@ -635,7 +639,10 @@ def heard_by(site: Site, center: Spot, machines: list[Spot], *, worst: bool) -> 
 
 
 def could_be_over(site: Site, running: int, *, worst: bool) -> list[Receptor]:
-    """Return who could be over their limit wherever so many machines stand, the worst first."""
+    """Return the receptors that could be over their limit with this many machines, worst first.
+
+    The machines may stand anywhere on the lot.
+    """
     found = []
     for one in site.receptors:
         if worst or one.sure:
@@ -646,7 +653,7 @@ def could_be_over(site: Site, running: int, *, worst: bool) -> list[Receptor]:
 
 
 def stand(site: Site, n: int, *, worst: bool) -> Block | None:
-    """Return n machines that stand in the ground with nobody's limit exceeded, if any are found."""
+    """Return a block of n machines that fits the ground and meets all limits, if one is found."""
     for block, where in itertools.islice(places(site, n), LAYOUTS):
         found = quiet_somewhere(site, block, where, worst=worst)
         if found is not None:
@@ -655,7 +662,7 @@ def stand(site: Site, n: int, *, worst: bool) -> Block | None:
 
 
 def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -> Block | None:
-    """Return the block moved to a place that keeps everybody's limit, if one is found."""
+    """Return the block moved to a place where it meets all limits, if one is found."""
     running = max(block.n - site.plan.spares, 1)
     those = could_be_over(site, running, worst=worst)
 
@@ -708,9 +715,9 @@ def over_db(
 
 
 def room_of(spots: list[Spot], those: list[Receptor]) -> np.ndarray:
-    """Return how far each spot is from the nearest of those who could be most over their limit.
+    """Return each spot's weighted distance to the nearest of the first `NEAREST` receptors.
 
-    So many times nearer may they be than another as they are due more.
+    A limit that is 20 dB higher multiplies the distance by ten.
     """
     points = shapely.points(spots)
     room = np.full(len(spots), math.inf)
@@ -754,7 +761,7 @@ def spots_in(where: Geometry, step_m: float) -> list[Spot]:
 
 
 def most_at_quietest(site: Site) -> int:
-    """Return the most machines, by energy, at the quietest spot found for one on the lot."""
+    """Return how many machines could run, by energy, at the quietest spot found on the lot."""
     plan = site.plan
     spots = spots_in(site.lot, max(GRID_M, math.sqrt(site.lot.area) / 16))
     those = could_be_over(site, max(plan.cap - plan.spares, 1), worst=True)
@@ -772,7 +779,7 @@ def most_at_quietest(site: Site) -> int:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one site's ground and fuels allow: by the ground, by each fuel (worst, best)."""
+    """What one site's ground allows (best case, worst case), and what each fuel supplies."""
 
     pad: int
     pad_lo: int
@@ -781,7 +788,7 @@ class Answer:
 
 def answer(site: Site) -> Answer:
     """Size one site by its ground and its fuels."""
-    # Where the buildings' layer does not cover the lot, others may stand on it.
+    # Where the buildings' layer does not cover the lot, unmapped buildings may stand on it.
     built = is_reach_covered(site.town, "buildings", site.lot, 0.0)
     pad = pad_most(site)
     return Answer(
@@ -792,7 +799,7 @@ def answer(site: Site) -> Answer:
 
 
 def best_fuel(carried: dict[str, Bracket]) -> str:
-    """Return the first fuel that surely carries a machine, else that which carries most at best."""
+    """Return the first fuel that certainly runs one machine, else the best in the best case."""
     for name, (lo, _) in carried.items():
         if lo >= 1:
             return name
@@ -802,16 +809,16 @@ def best_fuel(carried: dict[str, Bracket]) -> str:
 def binding(
     found: Answer, noise_lo: int, lo: int, supply: FuelSupply, cap: int, *, more: bool
 ) -> str:
-    """Return the criterion whose waiver alone would allow the most machines, at worst.
+    """Return the criterion whose waiver alone would allow the most machines in the worst case.
 
-    `more`: whether ground and neighbors allow another one.
+    `more` is true if ground and neighbors allow another machine.
     """
     if lo >= cap:
         return "cap"
     waived = {
         "pad": min(noise_lo, supply.n[0]),
         "noise": min(found.pad_lo, supply.n[0]),
-        # What fuel does not stop already, its waiver does not help.
+        # Waiving the fuel helps only where the fuel is what stops another machine.
         "fuel": lo + 1 if more and supply.n[0] <= lo else lo,
     }
     most = max(waived, key=lambda name: waived[name])

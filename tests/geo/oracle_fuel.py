@@ -61,7 +61,7 @@ def compute_plan_demand(fuel: Fuel, plan: Plan) -> float:
 
 @dataclass(frozen=True)
 class MainInReach:
-    """What one main in reach can run: `flows` in generators, unrounded; none where not known."""
+    """What one main in reach can run: `flows` in generators, unrounded; empty if not known."""
 
     main_id: str
     distance_m: float
@@ -99,7 +99,7 @@ def compute_machines(
         share: Share of the flow that is free, in place of the plan's.
 
     Returns:
-        The two counts, none where the size or class is missing.
+        The two counts, empty where the size or class is missing.
     """
     diameters = [] if nominal_in is None else list_inside_diameters_in(nominal_in, material)
     if not diameters or classes is None:
@@ -141,7 +141,7 @@ def list_mains(site: Parcel, fuel: Fuel, share: float | None = None) -> list[Mai
 
 
 def supply_from_mains(site: Parcel, fuel: Fuel, share: float | None = None) -> FuelSupply:
-    """Return what the mains in reach can run: the best of them in each case.
+    """Return what the mains in reach can run: the best main in each case.
 
     Args:
         site: The site.
@@ -159,7 +159,7 @@ def supply_from_mains(site: Parcel, fuel: Fuel, share: float | None = None) -> F
         # A better main may lie beyond the edge of the layer.
         n = n[0], site.plan.cap
     flows = tuple(flow for main in mains for flow in main.flows if flow < site.plan.cap + 1)
-    # The evidence is that of the main that certainly runs the most, or that may, where none does.
+    # The evidence is that of the main that certainly runs the most, else of the one that may.
     end = 0 if any(main.n[0] for main in mains) else 1
     best = max(mains, key=lambda main: (main.n[end], main.is_known))
     return FuelSupply(n, "main" if best.is_known else "main of unknown size", flows)
@@ -222,10 +222,10 @@ def supply_from_assumed_main(
 
 
 def choose_main(mains: list[MainInReach], running: int) -> str | None:
-    """Choose the main that serves: the nearest that certainly can, else that may, else the largest.
+    """Choose the serving main: the nearest that certainly can, else that may, else the largest.
 
-    Of mains equally near, to a millimeter, the one that carries more serves; then the lower id.
-    Where no generator runs, the main is chosen for one.
+    Among mains equally near to a millimeter, the one that carries more serves, then the lower id.
+    If no generator runs, the main is chosen for one generator.
     """
     if not mains:
         return None
@@ -311,7 +311,7 @@ def list_plants(site: Parcel, fuel: Fuel, reach_m: float) -> list[dict]:
 
 
 def supply_from_plants(site: Parcel, fuel: Fuel) -> FuelSupply:
-    """Return what the plants that a dedicated pipe can reach can run."""
+    """Return how many generators the plants within reach of a dedicated pipe can run."""
     plan, town = site.plan, site.town
     if "fuel_plants" not in town.layers:
         return FuelSupply((0, plan.cap), "no layer")

@@ -47,9 +47,9 @@ def list_pools(site: Parcel, best: ServingAnswer) -> Pools:
 def compute_headroom_left(
     pools_of_sites: list[Pools], own_kw: list[float], target_kw: float
 ) -> list[float]:
-    """Compute what is left for each site of all that it shares, and at most its own headroom.
+    """Compute the headroom left for each site by what it shares, at most the site's own headroom.
 
-    Of 1500 kW, two sites with 1000 kW each leave 1000 and 500, and a third 0.
+    If three sites with 1000 kW each share 1500 kW, 1000 kW, 500 kW and 0 are left for them.
 
     Args:
         pools_of_sites: What each site shares, best-ranked site first.
@@ -136,7 +136,7 @@ def count_needed(short_kw: float, each_kw: float, spares: int) -> float:
 
     Args:
         short_kw: The shortfall.
-        each_kw: Power of one generator; where it is zero, no number of them is enough.
+        each_kw: Power of one generator; if it is zero, no number of generators is enough.
         spares: Installed generators that do not run.
 
     Returns:
@@ -153,10 +153,10 @@ def compare_answers(site: Parcel, target_kw: float) -> str:
 
 
 def compare_spans(spans: list[HeadroomSpan], target_kw: float) -> str:
-    """Return whether two answers agree about a load, by their ranges.
+    """Return whether two answers agree about a load, according to their ranges.
 
     0 to 400 and 600 to 800 kW are 200 kW apart. For a load of 1000 they differ. For a load of 500
-    they contradict each other: it is short by one and covered by the other.
+    they contradict each other: one answer is that it is short, the other that it is covered.
     """
     if len(spans) < 2:
         return "no second answer"
@@ -176,7 +176,7 @@ def best_headroom(site: Parcel) -> HeadroomSpan:
 
 
 def describe_service(site: Parcel) -> dict[str, object]:
-    """Describe what serves a site, by the names of the facts."""
+    """Describe what serves a site, keyed by fact name."""
     answers, hosting = list_answers(site), answer_hosting(site)
     first = (
         describe_answer(site, answers[0]) if answers else {"grid_evidence": explain_no_answer(site)}
@@ -198,7 +198,7 @@ def describe_service(site: Parcel) -> dict[str, object]:
 
 
 def classify_bounds(span: HeadroomSpan) -> str:
-    """Return how a headroom is to be read, by its bounds."""
+    """Return which bounds a headroom has, in the words of the `headroom_reads` fact."""
     below, above = span.lo_kw > -math.inf, span.hi_kw < math.inf
     if below and above:
         return "exactly" if span.lo_kw == span.hi_kw else "between"
@@ -206,7 +206,7 @@ def classify_bounds(span: HeadroomSpan) -> str:
 
 
 def describe_answer(site: Parcel, best: ServingAnswer) -> dict[str, object]:
-    """Describe the best answer by the names of the facts."""
+    """Describe the best answer, keyed by fact name."""
     headroom = best.headroom
     return {
         "grid_evidence": best.evidence,
@@ -227,7 +227,7 @@ def describe_answer(site: Parcel, best: ServingAnswer) -> dict[str, object]:
 
 
 def describe_gap(site: Parcel) -> dict[str, object]:
-    """Describe the grid and the shortfall of the target, by the names of the facts."""
+    """Describe the grid and the shortfall of the target, keyed by fact name."""
     plan, each_kw = site.plan, compute_machine_kw(site)
     gap = compute_gap(best_headroom(site), plan.target_kw, each_kw, plan.spares)
     return describe_service(site) | {

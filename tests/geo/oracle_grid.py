@@ -44,8 +44,8 @@ def is_unbounded(headroom: HeadroomSpan) -> bool:
 def compute_headroom(row: dict, rules: GridPlan) -> HeadroomSpan | None:
     """Compute the load headroom that one record leaves; None where it gives none.
 
-    Published in kW, else in MVA, else as a share of firm capacity, else firm less peak. In the
-    best case the remaining banks carry the plan's greatest factor.
+    It is published in kW, else in MVA, else as a share of firm capacity, else it is firm capacity
+    minus peak. In the best case, the remaining banks carry the plan's greatest factor.
     """
     factor = pick_power_factor(row, rules)
     firm, peak = firm_capacity_mva(row, rules.cyclic_factor), peak_load_mva(row)
@@ -90,7 +90,7 @@ def pick_power_factor(row: dict, rules: GridPlan) -> float:
 
 
 def firm_capacity_mva(row: dict, cyclic_factor: float) -> float | None:
-    """Return firm capacity: as published, from a current, or of banks with the largest one out.
+    """Return firm capacity: as published, from a current, or from banks with the largest out.
 
     Three banks of 30 MVA in total leave 20 MVA: 20 at a factor of 1, 26 at 1.3.
     """
@@ -322,8 +322,8 @@ def answer_by_records(site: Parcel, evidence: str, grains: tuple[str, ...]) -> S
 def answer_by_nearest(site: Parcel, evidence: str, rows: list[dict]) -> ServingAnswer | None:
     """Answer by the nearest of some records, with all the rows of the same name combined.
 
-    The nearest answers whether or not it has a value: another record's value is not its own. If
-    one of its rows has no value, that row may be the site's, and nothing bounds the headroom.
+    The nearest record answers even without a value: another record's value must not replace it. If
+    one of its rows has no value, that row may be the site's, so nothing bounds the headroom.
 
     Args:
         site: The site.

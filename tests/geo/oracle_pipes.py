@@ -41,7 +41,7 @@ EFFICIENCY = 0.92
 def weymouth_scfh(
     inside_in: float, inlet_psig: float, outlet_psig: float, miles: float, gravity: float
 ) -> float:
-    """Return what a main carries at 60 F by Weymouth, in scfh, psia, Rankine, miles and inches.
+    """Return what a main carries at 60 F (Weymouth), in scfh, psia, Rankine, miles and inches.
 
     >>> round(weymouth_scfh(3.85, 60, 20, 1, 0.6), -1)
     80150.0
@@ -63,7 +63,7 @@ def weymouth_scfh(
 
 
 def spitzglass_scfh(inside_in: float, fall_in_wc: float, length_ft: float, gravity: float) -> float:
-    """Return what a low-pressure main carries by Spitzglass, in scfh, inches of water and feet.
+    """Return what a low-pressure main carries (Spitzglass), in scfh, inches of water and feet.
 
     >>> round(spitzglass_scfh(6.065, 0.5, 1000, 0.6))
     6967
@@ -120,7 +120,7 @@ def compute_flow_scfh(inside_in: float, pressure_class: str, plan: Plan, gravity
 
 
 def pressure_class_range(main: dict) -> tuple[str, str] | None:
-    """Return a main's lowest and highest pressure class; None where nothing is known.
+    """Return a main's lowest and highest pressure class, or None if nothing is known.
 
     200 kPa is 29.0 psig, below 29.4: low to medium, or low to high if the class is named high.
     29.5 psig is medium.

@@ -17,7 +17,7 @@ from tests.geo.around import Parcel
 from tests.geo.conftest import CRS, make_layer, make_sites
 
 SITES = 12
-# Everything lies in a square of this side; the layers' coverage ends at random in it or beyond.
+# Everything lies in a square with this side. The layers' coverage ends at random in or beyond it.
 SIDE_M = 1200.0
 MATERIALS = ("polyethylene", "coated steel", "bare steel", "cast iron", "other", None)
 SIZES_IN = (1.25, 2, 2.2, 3, 4, 4.5, 6, 7, 8, 12, math.nan)
@@ -27,7 +27,7 @@ REQUIRED = ("record_id", "kind", "grain", "substation_id", "status", "main_id", 
 
 @dataclass(frozen=True)
 class ScreenedTown:
-    """One town and the plan that it is judged by."""
+    """One town and the plan that applies to it."""
 
     screening: Screening
     plan: Plan
@@ -40,7 +40,7 @@ class ScreenedTown:
 
 
 def make_random_town(rng, plan):
-    """Make lots, and records of every kind with missing values in every column, in any order."""
+    """Make lots, and shuffled records of every kind with missing values in every column."""
     lots = [make_lot(rng) for _ in range(SITES)]
     layers = {
         "substations": make_substations(rng),
@@ -114,12 +114,12 @@ def choose_many(rng, values, count):
 
 
 def draw_numbers(rng, low, high, count, known=0.5):
-    """Draw numbers of which a share is known and the others are missing."""
+    """Draw numbers; a share of them is known and the others are missing."""
     return np.where(rng.random(count) < known, rng.uniform(low, high, count), np.nan)
 
 
 def drop_columns_and_shuffle(rng, frame):
-    """Return a layer without some of its optional columns, its rows in any order."""
+    """Return a layer without some of its optional columns, with its rows shuffled."""
     optional = [name for name in frame if name not in {*REQUIRED, "geometry"}]
     gone = [name for name in optional if rng.random() < 0.05]
     shuffled = frame.drop(columns=gone).iloc[rng.permutation(len(frame))]
@@ -204,10 +204,10 @@ def make_substations(rng):
 
 
 def make_capacity(rng):
-    """Make records of every grain, several rows of one name, some of them in one place.
+    """Make records of every grain, some with several rows of one name or in one place.
 
-    A third of the rows lie beside the previous row and belong to its feeder, or lie in the same
-    place under another name.
+    Some rows lie beside the previous row and belong to its feeder, or lie in the same place under
+    another name.
     """
     grains = choose_many(rng, ("feeder", "feeder", "segment", "cell", "area"), 60)
     kinds = choose_many(rng, ("load", "load", "load", "generation"), 60)
@@ -264,7 +264,7 @@ def make_mains(rng):
 
 
 def make_pressures_kpa(rng, count):
-    """Make pressures, half of them close to where a class begins: 0.25, 30 and 60 psig."""
+    """Make pressures, half of them close to the class boundaries at 0.25, 30 and 60 psig."""
     close = (
         np.array(choose_many(rng, (0.25, 30, 60), count))
         * rng.uniform(0.95, 1.05, count)

@@ -1,4 +1,4 @@
-"""The demo town of any size, and the long way to judge noise: every receptor of every placement."""
+"""The demo town of any size, and exhaustive noise checks: every receptor of every placement."""
 
 import datetime as dt
 
@@ -18,12 +18,12 @@ SHORT = judge.judge_placements
 
 
 def demo_town(folder, market, plan, parcels=demo.recipe.PARCELS):
-    """Return the screening of a demo town of about so many parcels."""
+    """Return the screening of a demo town of about `parcels` parcels."""
     return select_demo_town(folder, market, plan, parcels).screening
 
 
 def select_demo_town(folder, market, plan, parcels=demo.recipe.PARCELS):
-    """Write, pull and select a demo town of about so many parcels."""
+    """Write, pull and select a demo town of about `parcels` parcels."""
     where = settings.read_settings({})
     files, store = folder / "files", folder / "demo.duckdb"
     demo.write_town(files, parcels)
@@ -41,7 +41,7 @@ def sited(town, market, plan):
 
 
 def go_thorough(patch):
-    """Let everything be judged the long way from here on, nobody spared."""
+    """From here on, evaluate every receptor at every placement, without skipping any."""
     patch.setattr(judge, "judge_placements", _long)
     patch.setattr(judge, "meets_limits", _holds)
 

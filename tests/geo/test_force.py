@@ -12,12 +12,12 @@ RING = box(0, 0, 30, 30) - box(8, 8, 22, 22)
 
 
 def placed(shape, degrees=0.0, at=FAR):
-    """Return the shape turned about the origin and moved."""
+    """Return the shape rotated about the origin, then moved."""
     return affinity.translate(affinity.rotate(shape, degrees, origin=(0, 0)), *at)
 
 
 def rectangle(fit, less=0.0):
-    """Return what a fit stands for, less so much on every side."""
+    """Return the rectangle of a fit, shrunk by `less` on every side."""
     length, width, degrees, x, y = fit
     half = length / 2 - less, width / 2 - less
     flat = box(-half[0], -half[1], half[0], half[1])
@@ -91,7 +91,7 @@ def test_the_first_in_order_of_turns_and_then_sizes():
 
 
 def test_what_is_found_fits_and_what_fits_with_slack_is_found():
-    # Rough ground round a rectangle in any turn, with 20 cm to spare on every side of it.
+    # Rough ground around a rectangle at any angle, with 20 cm to spare on every side of it.
     rng = np.random.default_rng(5)
     for _ in range(20):
         size = length, width = rng.uniform(4, 18), rng.uniform(4, 18)

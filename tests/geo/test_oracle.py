@@ -1,4 +1,4 @@
-"""Hold the program to the slow oracle, site by site, on a demo town and on made-up lots."""
+"""Compare the program with the slow oracle, site by site, on a demo town and on made-up lots."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ from tests.geo.around import are_equal, is_missing, is_missing_shape
 from tests.geo.conftest import CRS, make_layer, make_mains, make_town
 from tests.geo.short_and_long import demo_town
 
-# The demo town is made with about this many parcels, and so many of its sites are looked at; under
-# each rule, so many lots more are made up, each in a field of its own.
+# The demo town has about this many parcels, of which this many sites are checked. Under each rule,
+# this many more lots are made up, each in a field of its own.
 DEMO_PARCELS, DEMO_SITES, MADE_SITES = 1200, 30, 8
 RULES = (None, "colorado", "massachusetts", "new_jersey", "hud")
 SEED = 20260601
@@ -29,16 +29,17 @@ CLASSES = (None, "low", "medium", "high", "high", "high")
 SIZES_IN = (None, 2.0, 5.0, 6.0, 8.0)
 USES = ("commercial", "industrial", "residential")
 CLASSES_HEARD = ("home", "home", "school", "commercial", "industrial")
-# Padfinder judges some places of each layout in the first turn that fits, and lets a block settle;
-# the oracle tries others, in every turn. It finds one more at 3 of 70 sites.
+# Padfinder judges some places of each layout at the first angle that fits, and then moves a block
+# to quieter ground. The oracle tries other places, at every angle, and finds room for one more
+# machine at 3 of 70 sites.
 MISSED_SHARE = 0.05
-# What bounds the neighbors alone rests on the quietest spot that either finds on the lot.
+# The count that the neighbors alone allow depends on the quietest spot that each program finds.
 OTHER_SPOT_SHARE = 0.03
 
 
 @dataclass
 class Case:
-    """One site as padfinder answers it and as the oracle does."""
+    """One site, with padfinder's answer and the oracle's."""
 
     got: pd.Series
     site: oracle.Site
@@ -46,7 +47,7 @@ class Case:
 
     @property
     def supply(self):
-        """Return what the chosen fuel gives, in the way in which padfinder has it come."""
+        """Return what the chosen fuel supplies by the route that padfinder chose."""
         given = self.found.supplies[self.got["fuel"]]
         return next((one for one in given if one.evidence == self.got["fuel_evidence"]), given[0])
 
@@ -59,7 +60,7 @@ class Case:
         return self.found_more(worst=True), self.found_more(worst=False)
 
     def found_more(self, *, worst):
-        """Return whether the oracle finds a place for one more than padfinder does."""
+        """Return whether the oracle finds a place for one more machine than padfinder does."""
         n = self.given[0 if worst else 1] + 1
         room = self.found.pad_lo if worst else self.found.pad
         if n > min(room, self.supply.n[0 if worst else 1]):
@@ -68,7 +69,10 @@ class Case:
 
     @cached_property
     def heard(self):
-        """Return what is heard of what is drawn, the worst first; at best, only what is sure."""
+        """Return the levels from the drawn machines, the worst first.
+
+        If the machines are drawn for the best case, only certain receptors count.
+        """
         machines = [one.centroid.coords[0] for one in self.got["machines"].geoms]
         center = self.got["block"].centroid.coords[0]
         return oracle.heard_by(self.site, center, machines, worst=self.got["n_lo"] > 0)
@@ -79,7 +83,7 @@ class Case:
 
 @pytest.fixture(scope="module")
 def plan(plan):
-    """Return the plan that takes slopes as they are: `geo.slope` has closed forms of its own."""
+    """Return the plan without a slope limit: `geo.slope` is tested against closed forms."""
     return plan.model_copy(update={"pad": plan.pad.model_copy(update={"slope_most": None})})
 
 
@@ -101,7 +105,7 @@ def cases(tmp_path_factory, plan, market):
 
 @pytest.fixture(scope="module")
 def drawn(cases):
-    """Return the cases with a pad, with its machines' centers."""
+    """Return the cases with a pad, each with the centers of its machines."""
     return [
         (case, [one.centroid.coords[0] for one in case.got["machines"].geoms])
         for case in cases
@@ -118,13 +122,13 @@ def some_of_demo(folder, market, plan, rng):
     town = demo_town(folder, market, plan, DEMO_PARCELS)
     some = np.sort(rng.choice(len(town.sites), DEMO_SITES, replace=False))
     sites = town.sites.iloc[some].reset_index(drop=True)
-    # The plan's setbacks are the same on every side, so that nobody need know which is which.
+    # The plan's setbacks are the same on every side, so the kind of each yard does not matter.
     sites[[name for name in sites if name.startswith("setback_")]] = np.nan
     return replace(town, sites=sites)
 
 
 def made_town(rng):
-    """Return lots of every shape, each in a field of its own, some where the layers end."""
+    """Return lots of every shape, each in a field of its own; the layers end near the last."""
     lots, homes, buildings, wet, signs, mains = [], [], [], [], [], []
     for number in range(MADE_SITES):
         lot = a_lot(rng)
@@ -165,7 +169,7 @@ def made_town(rng):
 
 
 def field(number, turn):
-    """Return what turns a shape and puts it into a field of its own; past the last, layers end."""
+    """Return a function that turns a shape and moves it into the field of this number."""
 
     def to(shape):
         turned = affinity.rotate(shape, turn, origin=(0, 0))
@@ -175,7 +179,7 @@ def field(number, turn):
 
 
 def a_lot(rng):
-    """Return a crooked lot about (0, 0): plain, bent, with a yard of others' in it, or in two."""
+    """Return a crooked lot around (0, 0): plain, with a notch or a hole, or in two parts."""
     across, along = rng.uniform(12, 45), rng.uniform(20, 70)
     shift = 0.15 * across
     corners = [(-across, -along), (across, -along), (across, along), (-across, along)]
@@ -197,7 +201,7 @@ def rectangle(rng, smallest, largest):
 
 
 def aside(lot, rng):
-    """Return someone's lot beside another: a gap of 0 to 25 m between them."""
+    """Return a neighbor's lot beside a lot, with a gap of 0 to 25 m between them."""
     home = rectangle(rng, 8, 25)
     turn = rng.uniform(0, 2 * math.pi)
     gap = rng.uniform(0, 25)
@@ -207,14 +211,14 @@ def aside(lot, rng):
 
 
 def within(lot, rng):
-    """Return a building or a pool somewhere on a lot, or partly so."""
+    """Return a building or a pool that lies wholly or partly on a lot."""
     left, bottom, right, top = lot.bounds
     at = rng.uniform(left, right), rng.uniform(bottom, top)
     return affinity.translate(rectangle(rng, 4, 15), *at)
 
 
 # ---------------------------------------------------------------------------------------------
-# What is held
+# Comparisons
 
 
 def test_enough_sites_of_every_kind_are_looked_at(cases):
@@ -243,7 +247,7 @@ def test_fuel_and_its_evidence(cases):
     wrong = []
     for case in cases:
         runs = case.got["fuel_n_lo"], case.got["fuel_n_hi"]
-        # Smaller tanks may serve as well: those that fit alone are the most there could be.
+        # Padfinder may choose smaller tanks: the group that fits without a pad is the upper bound.
         right = all(n <= most for n, most in zip(runs, case.supply.n, strict=True))
         if case.supply.evidence != "storage":
             right = runs == case.supply.n
@@ -301,7 +305,7 @@ def test_pad_alone(cases):
 
 
 def test_the_ground(cases):
-    # Mitred corners of a building's clearance reach farther than the clearance itself does.
+    # The mitered corners of a building's clearance reach farther than the clearance distance.
     wrong = []
     for case in cases:
         least, most = (
@@ -370,7 +374,7 @@ def test_the_governing_neighbor_is_the_one_most_over_what_they_are_due(drawn):
         got = case.got["receptor_class"], case.got["receptor_id"], case.got["governs"]
         got = tuple(None if is_missing(one) else one for one in got)
         worst = case.heard[0].over_db if case.heard else math.nan
-        # Of two who are as much over theirs, to a hundredth, either may be named.
+        # If two receptors exceed their limits equally, to 0.01 dB, either may be named.
         who = {
             (one.receptor.kind, one.receptor.name, "local rule" if one.receptor.by_rule else "plan")
             for one in case.heard
@@ -391,7 +395,7 @@ def test_the_slack_is_to_the_limit_of_who_governs(drawn):
 
 
 def test_what_is_drawn_is_quiet_enough(drawn):
-    # Where nothing is surely carried, what is drawn is what is carried at best.
+    # Where the worst case carries no machine, the machines drawn are those of the best case.
     wrong = [
         case.say(case.heard[0].over_db)
         for case, _ in drawn
@@ -456,7 +460,7 @@ def test_what_limits_it(cases, plan):
 
 
 def fuel_alone_stops(case):
-    """Return whether one more has a place, but no fuel."""
+    """Return whether one more machine has a place, but no fuel."""
     n = case.given[0] + 1
     if n > case.found.pad_lo or n <= case.supply.n[0]:
         return False

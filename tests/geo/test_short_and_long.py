@@ -1,4 +1,4 @@
-"""The short way, which bounds spare most work, and the long one agree on every site."""
+"""Noise checks that use bounds to skip work agree with exhaustive checks on every site."""
 
 from dataclasses import replace
 
@@ -12,11 +12,11 @@ from tests.geo.short_and_long import demo_town, go_thorough, sited
 
 PARCELS = 1_000
 EVERY = 12  # of the town's sites
-FEW = 3  # places judged at each, and as many spread over the rest: the long way is long
+FEW = 3  # places judged at each, plus as many spread over the rest: exhaustive checks are slow
 
 
 def described(town, market, plan):
-    """Return what each site carries where fuel never stops it, and who governs."""
+    """Return what each site carries if fuel never limits it, and the governing receptors."""
     found = sited(town, market, plan)
     supply = pd.DataFrame({"fuel_n_lo": [plan.cap] * len(town.sites)})
     supply["fuel_n_hi"] = supply["fuel_n_lo"]

@@ -1,8 +1,9 @@
-"""The short and the long way agree on every site of the demo town. Takes long: `make long`.
+"""Noise checks with and without bounds agree on every demo site. Slow: run with `make long`.
 
-That one more is too loud rests, at every place tried, on somebody's level by the full model: here
-it is worked out again. That n holds, and who governs how loudly, rests on bounds for all others:
-here everybody is looked at. So neither n nor the place can be another by the long way.
+A result that one more machine is too loud rests, at every place tried, on one receptor's level by
+the full model; here that level is computed again. A result that n machines meet the limits, with
+the governing receptor and its level, rests on bounds for all other receptors; here every receptor
+is evaluated. So exhaustive checks cannot give another n or another place.
 """
 
 import numpy as np
@@ -33,7 +34,7 @@ def chunks(sites):
 
 
 def answers(found):
-    """Return per case (at worst, at best) which sites were asked, and how many each carries."""
+    """Return, for the worst and best case, which sites were sized and how many each carries."""
     everyone = np.ones(len(found.pad_n), dtype=bool)
     unsure = size._has_uncertain_receptors(found.scene.pairs, len(everyone))
     return (True, everyone, found.held_lo), (False, unsure, found.place_hi)
@@ -44,7 +45,7 @@ def among(scene, *, worst):
 
 
 def differing(scene, best, *, worst):
-    """Return the sites whose placements the long way hears otherwise."""
+    """Return the sites whose placements get different levels from exhaustive checks."""
     running = placement.drop_spares(best, scene.plan)
     long = judge.judge_placements(running, *among(scene, worst=worst), thorough=True)
     same = (best["receptor"] == long["receptor"]).to_numpy(copy=True)
@@ -58,7 +59,7 @@ def test_what_stands_holds_and_is_heard_as_loud_by_the_same(found):
     """At n: who governs, and the level to 0.01 dB."""
     wrong, looked = [], 0
     for worst, asked, n in answers(found):
-        # What is no more at best than at worst has its place from there.
+        # If the best case allows no more than the worst case, the placement is the worst case's.
         stands = asked & (n > (0 if worst else found.held_lo))
         for sites in chunks(np.flatnonzero(stands)):
             best = placement.find_best_place(found.scene, sites, n[sites], worst=worst)
@@ -71,7 +72,7 @@ def test_what_stands_holds_and_is_heard_as_loud_by_the_same(found):
 
 
 def test_one_more_is_too_loud_wherever_it_was_tried(found):
-    """At n + 1, where the ground has room for it: somebody is over their limit, at every place."""
+    """At n + 1, if the ground has room for it, some receptor is over its limit at every place."""
     scene, wrong, places = found.scene, [], 0
     for worst, asked, n in answers(found):
         pairs = scene.receptor_pairs(worst=worst)
@@ -85,7 +86,7 @@ def test_one_more_is_too_loud_wherever_it_was_tried(found):
             named = who >= 0
             level = judge.level_at_receptor(running[named], who[named], *among(scene, worst=worst))
             over = level > pairs.column("limit_dba", who[named])
-            # Whoever lives on the site at an assumed distance hears every place alike.
+            # A home on the site at an assumed distance gets the same level from every place.
             own = ~np.isnan(pairs.own_at_m[tried["site"]])
             wrong += [(worst, int(site)) for site in tried["site"][named][~over]]
             wrong += [(worst, int(site)) for site in tried["site"][~named & ~own]]

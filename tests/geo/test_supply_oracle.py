@@ -35,7 +35,7 @@ from tests.geo.short_and_long import demo_town
 
 SEED = 20260603
 TOWNS = 20
-# Parcels of the demo town, about, and how many of its sites are checked.
+# The approximate number of parcels of the demo town, and how many of its sites are checked.
 DEMO_PARCELS, DEMO_SITES = 2000, 200
 
 
@@ -187,7 +187,7 @@ def test_the_gap_of_every_load(towns):
 
 
 def describe_gaps(parcel):
-    """Return the gap of each load, by the names that the test gives them."""
+    """Return the gap of each load, keyed by the test's own names."""
     facts = {"machine_kw": oracle_gap.compute_machine_kw(parcel)}
     span = oracle_gap.best_headroom(parcel)
     for load_kw in parcel.plan.every_load_kw:
@@ -237,7 +237,7 @@ def test_records_of_one_name_from_two_sources_are_two_pools(plan):
 
 
 def test_the_nearest_record_answers_even_without_a_value(plan):
-    # F1 runs 5 m away and has no value; F2, 8 m away, has 900 kW that are not the site's.
+    # F1 is 5 m away and has no value. F2 is 8 m away and has 900 kW, which are not the site's.
     town = make_town([shapely.box(0, 0, 20, 20)])
     lines = [shapely.LineString([(0, -y), (20, -y)]) for y in (5, 8, 9)]
     records = make_layer(
@@ -254,7 +254,7 @@ def test_the_nearest_record_answers_even_without_a_value(plan):
         case = ScreenedTown(replace(town, layers={"capacity": records}, coverage={}), plan)
         assert list_wrong_rows([case], find_service, oracle_gap.describe_service) == []
         facts = oracle_gap.describe_service(case.parcels[0])
-        # One of F1's two rows has 400 kW: that is stated, and nothing bounds it.
+        # One of F1's two rows has 400 kW: that value is stated, and nothing bounds the headroom.
         assert facts.get("load_headroom_kw", math.nan) == pytest.approx(kw, nan_ok=True)
         if kw == 400.0:
             assert (facts["headroom_rows"], facts["headroom_silent_rows"]) == (1, 1)
@@ -264,9 +264,10 @@ def test_the_nearest_record_answers_even_without_a_value(plan):
 @pytest.mark.parametrize(
     ("third_kw", "stated_kw", "span_kw", "rows"),
     [
-        # The median of 300, 700 and 800, between the lowest and the highest.
+        # The stated value is the median of 300, 700 and 800; the lowest and the highest bound it.
         (800.0, 700.0, (300.0, 800.0), (3, 0)),
-        # Of two, (300 + 700) / 2: the third, which has no value, may be the site's.
+        # The median of two values is (300 + 700) / 2. The third feeder, which has no value, may be
+        # the site's, so nothing bounds the headroom.
         (math.nan, 500.0, (-math.inf, math.inf), (2, 1)),
     ],
 )
@@ -324,7 +325,7 @@ SPANS_KW = (-math.inf, -500.0, 0.0, 850.0, 900.0, 1000.0, 1050.0, 1100.0, 3000.0
 
 
 def test_whether_two_answers_agree():
-    """Compare every pair of ranges between some powers, for a target of 1000 kW."""
+    """Compare every pair of ranges that end at these powers, for a target of 1000 kW."""
     spans = [(lo, hi) for lo in SPANS_KW[:-1] for hi in SPANS_KW[1:] if lo <= hi]
     pairs = [(first, second) for first in spans for second in spans]
     best, second = (np.array([pair[place] for pair in pairs]) for place in (0, 1))
@@ -457,13 +458,13 @@ def describe_supply(supply):
 @pytest.mark.parametrize(
     ("used", "used_scfh", "n"),
     [
-        # 75 000 less 40 000 scfh are left, of which a generator burns
+        # 75 000 - 40 000 scfh are left, and one generator burns
         # 200 x 3412.142 / 0.33 / 325 = 6363: 5.5 generators.
         ("no", 40_000.0, (5, 5)),
         ("partly", 40_000.0, (5, 5)),
         ("unknown", 40_000.0, (5, 5)),
         (None, 40_000.0, (5, 5)),
-        # 75 000 / 6363 = 11.8: all of it, or an unknown part.
+        # 75 000 / 6363 = 11.8 generators with all of the gas; an unknown part may be used.
         ("no", math.nan, (11, 11)),
         ("partly", math.nan, (0, 11)),
         (None, math.nan, (0, 11)),

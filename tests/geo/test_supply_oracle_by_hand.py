@@ -8,7 +8,7 @@ from tests.geo import oracle_grid, oracle_pipes
 
 
 def test_the_flow_equations_match_published_cases():
-    # A mile of main at gravity 0.6, inside diameters 1.94 to 7.57 in: 60 to 20 psig, 30 to 20.
+    # A mile of main at gravity 0.6, inside diameters 1.94 to 7.57 in: 60 to 20 and 30 to 20 psig.
     for inside_in, high, medium in (
         (1.94, 12_900, 5_500),
         (3.85, 80_200, 34_100),
@@ -26,15 +26,15 @@ def test_the_flow_equations_match_published_cases():
 @pytest.mark.parametrize(
     ("row", "kw", "highest_kw"),
     [
-        # Published in kW, MVA x 0.95, share x firm x 0.95. The first that is given counts.
+        # Published in kW, MVA x 0.95, share x firm x 0.95. The first of these that is given counts.
         ({"headroom_kw": 700, "headroom_mva": 9}, 700, 700),
         ({"headroom_mva": 2, "firm_capacity_mva": 90, "peak_load_mva": 1}, 1900, 1900),
         ({"headroom_share": 0.1, "firm_capacity_mva": 10}, 950, 950),
-        # Firm less peak: 10 - 6; sqrt 3 x 10 kV x (300 - 100) A = 3464 kVA at 0.9.
+        # Firm minus peak: 10 - 6 MVA; sqrt 3 x 10 kV x (300 - 100) A = 3464 kVA at 0.9.
         ({"firm_capacity_mva": 10, "peak_load_mva": 6}, 3800, 3800),
         ({"rating_a": 300, "peak_a": 100, "voltage_kv": 10, "power_factor": 0.9}, 3117.69, 3117.69),
-        # Banks of 30 MVA with the largest out, times 1.1, or 1.3 at best: (30 - 12) 1.1 - 10, and
-        # 18 x 1.3 - 10 = 13.4; 2/3 of 30: 20 x 1.3 - 10 = 16; none left.
+        # Banks of 30 MVA with the largest out, times 1.1, or 1.3 in the best case:
+        # (30 - 12) 1.1 - 10, and 18 x 1.3 - 10 = 13.4; 2/3 of 30: 20 x 1.3 - 10 = 16; none left.
         ({"nameplate_mva": 30, "largest_bank_mva": 12, "peak_load_mva": 10}, 9310, 12730),
         ({"nameplate_mva": 30, "bank_count": 3, "peak_load_mva": 10}, 11400, 15200),
         ({"nameplate_mva": 30, "bank_count": 1, "peak_load_mva": 10}, -9500, -9500),
@@ -47,7 +47,7 @@ def test_the_headroom_of_a_record(plan, row, kw, highest_kw):
     rules = plan.grid.model_copy(update=factors)
     span = oracle_grid.compute_headroom({**row, "committed_included": True}, rules)
     assert (span.stated_kw, span.lo_kw, span.hi_kw) == pytest.approx((kw, kw, highest_kw))
-    # 1 MVA is committed, or an unknown amount.
+    # The committed load is 1 MVA, or unknown.
     less = oracle_grid.compute_headroom({**row, "committed_load_mva": 1}, rules)
     assert less.stated_kw == pytest.approx(kw - 1000 * row.get("power_factor", 0.95))
     unknown = oracle_grid.compute_headroom(row, rules)
@@ -57,7 +57,7 @@ def test_the_headroom_of_a_record(plan, row, kw, highest_kw):
 @pytest.mark.parametrize(
     ("named", "psig", "classes"),
     [
-        # 0.25, 30 and 60 psig less 2 %: 0.245, 29.4 and 58.8; and 2 % more: 0.255, 30.6, 61.2.
+        # 0.25, 30 and 60 psig minus 2 %: 0.245, 29.4 and 58.8; plus 2 %: 0.255, 30.6 and 61.2.
         (None, 0.1, ("low", "low")),
         (None, 0.254, ("low", "low")),
         (None, 0.256, ("low", "medium")),

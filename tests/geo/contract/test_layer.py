@@ -1,4 +1,4 @@
-"""Every fault of a table is named, all at once, and a table without fault passes."""
+"""All faults of a table are reported together, and a table without faults passes."""
 
 import geopandas as gpd
 import numpy as np

@@ -43,24 +43,24 @@ def test_the_worked_number():
     ],
 )
 def test_the_planning_table_of_200_kw(efficiency, natural_gas, propane, hydrogen):
-    # To the three figures that the table gives, from 200 x 3412 / efficiency.
+    # 200 x 3412 / efficiency, to the three digits that the table gives.
     for fuel, burnt in (("natural_gas", natural_gas), ("propane", propane), ("hydrogen", hydrogen)):
         assert fuel_demand(at(efficiency), FUELS[fuel]) == pytest.approx(burnt, rel=0.005)
 
 
 def test_the_basis_of_the_efficiency_names_the_heating_value():
-    # Of the lower heating value: 200 x 3412.142 / 0.33 / 930.
+    # With the lower heating value: 200 x 3412.142 / 0.33 / 930.
     assert fuel_demand(at(0.33, "LHV"), FUELS["natural_gas"]) == pytest.approx(2223.6, abs=0.05)
 
 
 def test_thin_and_hot_air_take_their_share():
-    # 500 m: 347.6 m above 152.4; 32 C: 7 above 25. 1 - 0.039915 - 0.0126 = 0.947485.
+    # 500 m is 347.6 m above 152.4 m, and 32 C is 7 C above 25 C: 1 - 0.039915 - 0.0126 = 0.947485.
     held = derated_power_kw(GX230, np.array([0.0, 152.4, 500.0]), 32.0)
     assert held == pytest.approx([200 * 0.9874, 200 * 0.9874, 189.497], abs=1e-3)
 
 
 def test_the_derating_is_three_and_a_half_percent_for_each_1000_ft():
-    # 1000 ft above the 500 ft to which the rating holds, and 10 F above 77 F.
+    # 1000 ft above the 500 ft up to which the rating applies, and 10 F above 77 F.
     at_1500_ft = derated_power_kw(GX230, np.array([1500 * 0.3048]), 25.0)
     assert at_1500_ft == pytest.approx([200 * 0.965], rel=1e-5)
     assert derated_power_kw(GX230, np.array([0.0]), (87 - 32) / 1.8) == pytest.approx([200 * 0.99])

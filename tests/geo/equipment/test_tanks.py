@@ -27,7 +27,7 @@ def test_a_tank_feeds_what_it_holds_for_the_days_between_deliveries(plan):
     assert large.feeds == 14
     assert (large.building_m, large.line_m) == (50 * FOOT_M, 50 * FOOT_M)
     assert large.pad_m == pytest.approx(10 * FOOT_M)
-    # A lone 1000 or 2000 gal tank does not last three days for one machine.
+    # A single 1000 or 2000 gal tank does not last three days for one machine.
     assert (1, 1000) not in found
     assert (1, 2000) not in found
 
@@ -37,11 +37,12 @@ def test_several_tanks_keep_what_they_hold_together_and_a_distance_from_each_oth
         (one.count, one.container.capacity): one for one in list_tank_groups(PROPANE, GX230, plan)
     }
     two = found[2, 30_000]
-    # 60 000 gal: the row to 70 000, 75 ft. 5 ft between containers of up to 30 000 gal each.
+    # For 60 000 gal, the table's row up to 70 000 gal gives 75 ft. Containers of up to 30 000 gal
+    # each are 5 ft apart.
     assert (two.building_m, two.between_m) == pytest.approx((75 * FOOT_M, 5 * FOOT_M))
     assert two.width_m == pytest.approx(2 * 2.8 + 5 * FOOT_M)
     assert two.length_m == 20.1
-    # Two of 2000 gal are 4000: 50 ft, where one keeps 25; and 3 ft between them.
+    # Two of 2000 gal are 4000 gal: 50 ft, instead of 25 ft for one, and 3 ft between them.
     small = found[2, 2_000]
     assert (small.building_m, small.between_m) == pytest.approx((50 * FOOT_M, 3 * FOOT_M))
 
@@ -55,13 +56,14 @@ def test_groups_are_told_apart_by_what_they_feed(plan):
 
 def test_a_small_tank_alone_may_stand_nearer(plan):
     one = list_tank_groups(PROPANE, GX230, under(plan, autonomy_days={"propane": 1.0}))[0]
-    # 800 gal a day for one machine of 542.4; up to 1200 gal, 10 ft in place of 25.
+    # The 800 gal last a day for one machine that burns 542.4. Up to 1200 gal, 10 ft replace 25 ft.
     assert (one.count, one.container.capacity, one.feeds) == (1, 1000, 1)
     assert one.building_m == pytest.approx(10 * FOOT_M)
 
 
 def test_without_a_vaporiser_a_tank_gives_what_it_boils_off(plan):
-    # 3.02 gal/h each: eight of 1000 gal for one machine; nobody says what larger ones give.
+    # Each tank of 1000 gal gives 3.02 gal/h, so one machine needs eight. The rate of larger tanks
+    # is not known.
     cold = under(plan, vaporiser=False, containers_most=12)
     assert [(one.count, one.feeds) for one in list_tank_groups(PROPANE, GX230, cold)] == [(8, 1)]
     assert list_tank_groups(PROPANE, GX230, under(plan, vaporiser=False)) == []
@@ -70,7 +72,7 @@ def test_without_a_vaporiser_a_tank_gives_what_it_boils_off(plan):
 def test_hydrogen_keeps_fifty_feet_from_the_machines_and_says_nothing_of_lot_lines(plan):
     rules = under(plan, autonomy_days={"hydrogen": 1.0}, separation={"hydrogen": "h2"})
     (pair,) = list_tank_groups(HYDROGEN, GX230, rules)
-    # 240 000 scf a day: 10 000 scfh for one machine of 6360.
+    # 240 000 scf a day are 10 000 scfh, enough for one machine that burns 6360.
     assert (pair.count, pair.feeds, pair.line_m) == (2, 1, None)
     assert (pair.building_m, pair.pad_m) == pytest.approx((50 * FOOT_M, 50 * FOOT_M))
 
@@ -84,12 +86,13 @@ def test_a_group_lasts_at_least_the_plans_days_at_what_it_feeds(plan):
         feeds = np.array([group.feeds for group in groups])
         days = rules.fuel.autonomy_days["propane"]
         assert (storage_days(usable, feeds * each) >= days).all()
-        # One more would empty it before the next delivery.
+        # One more machine would empty the tanks before the next delivery.
         assert (storage_days(usable, (feeds + 1) * each) < days).all()
 
 
 def test_a_tank_lasts_what_it_holds_over_what_is_burnt():
-    # 24 000 gal over 14 x 22.6 gal/h x 24 h = 7593.6 gal a day, over one machine's 542.4, and none.
+    # 24 000 gal divided by 14 x 22.6 gal/h x 24 h = 7593.6 gal a day, by one machine's 542.4 gal a
+    # day, and by nothing.
     days = storage_days(np.full(3, 24_000.0), np.array([14, 1, 0]) * 22.6)
     assert days[:2] == pytest.approx([3.1605, 44.2478], abs=1e-4)
     assert np.isnan(days[2])

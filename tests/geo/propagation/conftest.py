@@ -1,4 +1,4 @@
-"""Random small towns, and the paths through them worked out slowly with shapely."""
+"""Random small towns, and the paths through them, computed by a slow method with shapely."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SIDE_REACH = 8.0
 
 
 class Town:
-    """A few turned blocks, and the paths from one place to another."""
+    """A few rotated buildings, and the paths from one point to another."""
 
     def __init__(self, seed, blocks=7):
         rng = np.random.default_rng(seed)
@@ -29,7 +29,7 @@ class Town:
         self.scene = build_scene(np.array(self.solids), np.array(self.tops))
 
     def over_top_m(self):
-        """The way over the roofs: the hull of what stands in the vertical plane."""
+        """Return detour and height of the path over the roofs: the hull in the vertical plane."""
         plan = np.hypot(*(self.receiver - self.source)[:2])
         ends = [(0, self.source[2]), (plan, self.receiver[2])]
         line = shapely.LineString([self.source[:2], self.receiver[:2]])
@@ -48,7 +48,10 @@ class Town:
         return hull.length - 2 * slant, high
 
     def round_side_m(self, side):
-        """The way round one side: hull of the sections by the tilted plane, until none is met."""
+        """Return detour and width of the path around one side, in the tilted plane.
+
+        The path is the hull of all sections that it meets, extended until it meets no other.
+        """
         plan = np.hypot(*(self.receiver - self.source)[:2])
         rise = self.receiver[2] - self.source[2]
         slant = np.hypot(plan, rise)
@@ -60,7 +63,7 @@ class Town:
         ]  # fmt: skip
         sections = []
         for solid, top in zip(self.solids, self.tops, strict=True):
-            # Below the roof: where source height + rise * u / slant is less than its top.
+            # The plane is below the roof where source height + rise * u / slant is below the top.
             if rise:
                 edge = (top - self.source[2]) * slant / rise
                 room = (-1e4, edge) if rise > 0 else (edge, 1e4)

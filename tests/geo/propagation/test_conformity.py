@@ -6,7 +6,8 @@ from geo.propagation import conformity, ground
 from geo.propagation.edition import ISO_1996
 
 REQUIRED = {"T01", "T02", "T03", "T04", "T05", "T08", "T11", "T16", "P01"}
-# T09 keeps a side that TR 5.2 lets a program neglect; T18's ways out of the yard are not published.
+# T09 counts a side path that TR 5.2 lets a program neglect. T18's paths out of the yard are not
+# published.
 NOT_MET_DB = {"T09": 0.09, "T18": 0.06}
 
 
@@ -38,7 +39,7 @@ def test_turning_and_shifting_changes_nothing(table):
 
 
 def test_a_level_rated_at_seven_metres_comes_back_at_seven_metres(table):
-    """93.88 - (20 lg 7 + 11) + 3 = 68.98: the ground's 3 dB stand in it once."""
+    """93.88 - (20 lg 7 + 11) + 3 = 68.98: the ground's 3 dB are counted once."""
     own = table[table["case"] == "P01"].iloc[0]
     assert own["computed"] == pytest.approx(68.98)
 

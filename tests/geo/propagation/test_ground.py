@@ -11,13 +11,13 @@ ONE, FOUR, AWAY = np.array([1.0]), np.array([4.0]), np.array([np.hypot(190, 40)]
 
 
 def test_porous_ground_near_the_source_of_t03():
-    """The sums of ISO/TR 17534-3 T03: As with a' to d' of 2.45, 9.20, 10.16 and 3.49."""
+    """The source term of ISO/TR 17534-3 T03 has a' to d' of 2.45, 9.20, 10.16 and 3.49."""
     zone = ground.end_zone_db(ONE, AWAY, 1.0)[0]
     assert zone == pytest.approx([-1.5, 0.95, 7.70, 8.66, 1.99, 0, 0, 0], abs=0.006)
 
 
 def test_hard_ground_of_t01():
-    """-1.5 twice, and -3 (1 - 150 / 194.16) between."""
+    """The end zones give -1.5 each, and the middle zone -3 (1 - 150 / 194.16)."""
     level = ground.table3_db(ONE, FOUR, AWAY, (0.0, 0.0, 0.0), ISO_1996)
     assert level == pytest.approx(np.full((1, 8), -3 - 3 * (1 - 150 / AWAY[0])))
 
@@ -46,7 +46,7 @@ ZONES = ground.ZonedGround(
 
 
 def test_factors_of_t04():
-    """40.88 m of the way lie over 0.2, 102.19 over 0.5 and 51.10 over 0.9."""
+    """40.88 m of the path lie over G = 0.2, 102.19 m over 0.5 and 51.10 m over 0.9."""
     path = np.array([[[10, 10], [10, 10], [200, 50]]], dtype=float)
     source, middle, receiver = ground.weight_factors(path, ONE, FOUR, ZONES)
     first, second, whole = 40.88 - 30, 194.16 - 120 - 40.88, 44.16

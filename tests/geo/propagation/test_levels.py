@@ -26,7 +26,7 @@ def lost(source, receiver, where, *, air=STILL, edition=ISO_1996, **given_):
 
 
 def test_a_hundred_metres_over_hard_ground():
-    """20 lg 100 + 11 - 3, in every band."""
+    """The attenuation is 20 lg 100 + 11 - 3 in every band."""
     assert lost((0, 0, 2), (100, 0, 2), build_scene()) == pytest.approx(np.full((1, 8), 48.0))
 
 
@@ -35,7 +35,7 @@ def test_a_source_at_its_receiver_is_one_metre_off():
 
 
 def test_a_wall_behind_the_source_adds_its_image():
-    """Source 2 m before a long wall that keeps nothing, receiver 10 m on: images at 10 and 14 m."""
+    """A wall that absorbs nothing is 2 m behind the source: 10 m direct, 14 m reflected."""
     wall = np.array([shapely.LineString([(-2, -90, 9), (-2, 90, 9)])])
     where = build_scene(barriers=wall, barrier_absorption=0.0)
     open_air = lost((0, 0, 1), (10, 0, 1), build_scene())[0, 7]
@@ -52,7 +52,7 @@ def test_a_wall_that_takes_everything_gives_nothing_back():
 
 
 def test_a_screen_round_the_source_is_an_edge_over_the_top():
-    """3 m high 4 m off, ends 1 m high and 20 m apart."""
+    """The screen is 3 m high and 4 m away; source and receiver are 1 m high and 20 m apart."""
     detour = np.hypot(4, 2) + np.hypot(16, 2) - 20
     before, after = np.hypot(4, 2), np.hypot(16, 2)
     kmet = np.exp(-np.sqrt(before * after * 20 / (2 * detour)) / 2000)
@@ -95,7 +95,7 @@ def test_chunks_and_threads_change_nothing(town, monkeypatch):
     assert np.isfinite(together).all()
     monkeypatch.setattr(levels, "CHUNK", 64)
     in_chunks = lost(source, receiver, one.scene, air=AIR)
-    # The last digit of a logarithm depends on its place in the array; chunks are fixed for that.
+    # The last digit of a logarithm depends on its place in the array, so the chunks are fixed.
     assert in_chunks == pytest.approx(together, abs=1e-9)
     monkeypatch.setattr(levels, "THREADS", 1)
     assert (lost(source, receiver, one.scene, air=AIR) == in_chunks).all()
@@ -110,7 +110,7 @@ def test_farther_is_never_louder_over_hard_ground(near, more, source_m, receiver
         build_scene(),
         air=AIR,
     )
-    # The middle ground's -3 q grows as 30 heights over the distance, slower than 20 lg.
+    # The middle zone's -3 q changes with 30 heights / distance, more slowly than 20 lg(distance).
     assert (np.diff(level, axis=0) >= -1e-9).all()
 
 
@@ -124,7 +124,8 @@ def test_a_higher_wall_is_never_louder(seed, more):
         wall = np.array([shapely.LineString([(x, bottom, height), (x, top, height)])])
         where = build_scene(barriers=wall, barrier_absorption=1.0)
         level.append(lost((0, 0, 1), (50, 0, 2), where)[0])
-    # A side neglected beside a low top (TR 5.2) may count beside a high one: 0.3 dB at the most.
+    # A side path that is neglected beside a low wall (TR 5.2) may count beside a high one. The
+    # difference is at most 0.3 dB.
     assert (level[1] >= level[0] - 0.3).all()
 
 
@@ -207,7 +208,7 @@ def test_the_bound_falls_with_distance_and_is_close_in_the_open(away, edition):
     away = np.sort(np.array(away))
     bound = levels.upper_level_dba(away, POWER_DB, 1.5, 4.0, HARD, AIR, edition, reflecting=False)
     assert (np.diff(bound) <= 0).all()
-    # At one height there is no slope that makes the way longer.
+    # If both ends have the same height, no slope makes the path longer.
     flat = levels.upper_level_dba(away, POWER_DB, 2.0, 2.0, HARD, AIR, edition, reflecting=False)
     within = (away >= 1) & (away < 9e4)
     receiver = np.column_stack((away, np.zeros(len(away)), np.full(len(away), 2.0)))

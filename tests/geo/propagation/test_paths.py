@@ -24,7 +24,7 @@ def wall(*at, top=5.0):
 def test_over_a_wall_half_way():
     way = found(wall((10, -200), (10, 200)), (0, 0, 1), (20, 0, 1)).direct[0]
     assert way[paths.TOP_Z] == pytest.approx(2 * np.hypot(10, 4) - 20)
-    # The wall reaches 200 m to each side, more than 8 times the 4 m over its top: neglected.
+    # The side paths are neglected: they are 200 m wide, more than 8 times the 4 m over the top.
     assert np.isnan(way[paths.LEFT_Z])
 
 
@@ -40,7 +40,7 @@ def test_back_from_a_wall():
     way = back.back[0, 0]
     assert way[paths.BACK_PLAN] == pytest.approx(20)
     assert (way[paths.BACK_X], way[paths.BACK_Y]) == pytest.approx((6, 8))
-    # As seen under cos = 16 / 20 the 100 m are 80; the 5 m of height are less.
+    # At an angle with cos = 16 / 20, the 100 m appear as 80 m. The 5 m of height are less.
     assert way[paths.BACK_SIZE] == pytest.approx(5)
 
 
@@ -68,7 +68,7 @@ def test_far_from_everything_nothing_is_found(far):
 
 
 def test_out_of_a_courtyard():
-    """U open to the west, source inside: out of the mouth and round the north arm's corners."""
+    """The source is in a U open to the west: the path leaves it around the north arm's corners."""
     yard = shapely.Polygon(
         [(0, 0), (40, 0), (40, 30), (0, 30), (0, 20), (30, 20), (30, 10), (0, 10)]
     )
@@ -113,7 +113,7 @@ def test_random_towns_agree_with_hulls_drawn_by_shapely(town):
             continue
         for side, column in ((1, paths.LEFT_Z), (-1, paths.RIGHT_Z)):
             slow = one.round_side_m(side)
-            if slow is None:  # a courtyard, which the hull does not know
+            if slow is None:  # a courtyard, which the hull method does not handle
                 continue
             detour, wide = slow
             wanted = detour if wide <= paths.SIDE_REACH * high else np.nan

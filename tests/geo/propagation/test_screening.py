@@ -10,7 +10,7 @@ from geo.propagation.edition import ISO_1996, ISO_2024
 
 
 def over_wall(edition):
-    """Dz of a wall 50 m off, 8 m high, source at 5 m, receiver at 1.5 m and 100 m."""
+    """Return Dz of a wall 50 m away and 8 m high; source 5 m high, receiver 1.5 m high at 100 m."""
     before, after, away = np.hypot(50, 3), np.hypot(50, 6.5), np.hypot(100, 3.5)
     detour = np.array([before + after - away])
     legs = (np.array([before]), np.zeros(1), np.array([after]))
@@ -25,7 +25,7 @@ def over_wall(edition):
     ],
 )
 def test_a_wall_by_both_editions(edition, dz_db):
-    """From 125 Hz up; the highest band is at the cap of one edge."""
+    """The bands are compared from 125 Hz up; the highest is at the cap for one edge."""
     assert over_wall(edition)[1:7] == pytest.approx(dz_db, abs=0.001)
     assert over_wall(edition)[7] == 20
     uncapped = dataclasses.replace(edition, single_cap_db=99.0)
@@ -56,7 +56,7 @@ def test_the_screen_replaces_only_a_ground_that_takes_away():
     assert screening.barrier_db(dz, (gone, gone), np.full((1, 8), -3.0)) == pytest.approx(10.0)
     assert screening.barrier_db(dz, (gone,), np.full((1, 8), 4.0)) == pytest.approx(6.0)
     assert screening.barrier_db(dz, (dz,), np.zeros((1, 8))) == pytest.approx(10 - 10 * np.log10(2))
-    # Two ways of 0 dB each would make it louder than no screen.
+    # Two paths of 0 dB each would make the sound louder than without a screen.
     nothing = np.zeros((1, 8))
     assert not screening.barrier_db(nothing, (nothing,), nothing).any()
 

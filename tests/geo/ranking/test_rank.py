@@ -44,8 +44,8 @@ def test_missing_scores_are_neither_zero_nor_one():
 
 def test_a_score_is_the_weighted_mean_of_its_ramps(ranked, mains):
     row = ranked(LOT, mains=street(mains)).iloc[0]
-    # No capacity layer: grid weighs nothing. Main 10 m away: (120 - 10) / 120; 40 by 40 m of
-    # ground in 20 000 m2; nobody hears it.
+    # There is no capacity layer, so grid has no weight. The main is 10 m away: (120 - 10) / 120.
+    # The ground is 40 by 40 m of 20 000 m2. No receptor is in reach.
     expected = 100 * (20 * (110 / 120) + 15 * 0.08 + 25 * 1) / (20 + 15 + 25)
     assert row["score"] == row["score_best"] == pytest.approx(expected, abs=0.05)
     assert np.isnan(row["score_grid"])
@@ -57,7 +57,7 @@ def test_verdicts_follow_the_bracket(ranked, mains):
     assert (fit["verdict"], fit["n_lo"], fit["n_hi"]) == ("fit", 25, 25)
     unfit = ranked(SMALL, mains=street(mains)).iloc[0]
     assert (unfit["verdict"], unfit["n_hi"]) == ("unfit", 0)
-    # 24 by 24 m takes 25 generators and no propane tank that would last.
+    # 24 by 24 m fits 25 generators, but no propane tank that would last long enough.
     unknown = ranked(shapely.box(0, 0, 24, 24), mains=street(mains, inches=np.nan)).iloc[0]
     assert (unknown["verdict"], unknown["n_lo"], unknown["n_hi"]) == ("unknown", 0, 25)
     assert unknown["score"] < unknown["score_best"]
@@ -85,7 +85,7 @@ def test_a_new_site_never_moves_anothers_score(ranked, mains):
 
 
 def test_adjoining_sites_are_a_block_by_the_least_id(ranked, mains):
-    # From west to east with 0.9, 0.6 and 1.1 m between them.
+    # From west to east, the gaps between the lots are 0.9, 0.6 and 1.1 m.
     row = [shapely.box(x, 0, x + 46, 46) for x in (93.5, 0.0, 46.9, 140.6)]
     ranking = ranked(*row, mains=street(mains)).set_index("site_id")
     assert ranking["group_id"].sort_index().to_dict() == {
@@ -135,7 +135,7 @@ def test_folding_leaves_rank_and_order_alone(ranked, mains):
 
 
 def feeder(layer, headroom_kw):
-    """Return a feeder in the street with so much load headroom, its queue off already."""
+    """Return a feeder in the street with this load headroom, committed load already deducted."""
     return layer(
         [shapely.LineString([(0, -5), (40, -5)])],
         record_id=["F1"],
@@ -151,7 +151,8 @@ def test_power_served_is_grid_and_generators_up_to_the_target(mains, layer, town
     given_town = town([LOT], mains=street(mains, inches=2))
     given_town.layers["capacity"] = feeder(layer, 300.0)
     row = rank.rank_sites(screen.screen_sites(given_town, market, plan), plan).iloc[0]
-    # One machine: 12 900 x 0.25 / 2008 = 1.6. Grid 300 + 200 of 1000 kW; 700 short needs four.
+    # The gas runs one machine: 12 900 x 0.25 / 2008 = 1.6. Grid and machine serve 300 + 200 of
+    # 1000 kW. The shortfall of 700 kW needs four machines.
     assert (row["n_lo"], row["power_served_kw"], row["needed_lo"]) == (1, 500, 4)
     assert (row["gap_class"], row["covers_gap"]) == ("short", "no")
     assert row["score_grid"] == pytest.approx(0.2)
@@ -178,7 +179,7 @@ def test_covered_by_one_source_and_short_by_another_is_to_be_checked(
     given_town.layers.update(capacity=feeder(layer, 1500.0), substations=stations)
     given_town.coverage["substations"] = shapely.box(-9000, -9000, 9000, 9000)
     row = rank.rank_sites(screen.screen_sites(given_town, market, plan), plan).iloc[0]
-    # 1500 kW by the feeder; its substation is 2 MVA over.
+    # The feeder has 1500 kW of headroom, and its substation is overloaded by 2 MVA.
     assert (row["gap_class"], row["headroom_check"]) == ("covered", "contradict")
     assert (row["second_headroom_kw"], row["second_reads"]) == (-1900, "at most")
     assert row["call"] == "check first"
@@ -196,7 +197,7 @@ def test_goal_headroom_scores_spans_from_worst_to_best(mains, layer, town, marke
     given_town = town([LOT], mains=street(mains))
     given_town.layers["capacity"] = feeder(layer, 1500.0).assign(committed_included=False)
     row = rank.rank_sites(screen.screen_sites(given_town, market, rules), rules).iloc[0]
-    # Nobody says what is committed: 1500 kW at the most.
+    # The committed load is not known, so the headroom is at most 1500 kW.
     assert (row["score_grid"], row["score_grid_best"]) == (0.0, 0.5)
     given_town.layers["capacity"] = feeder(layer, 1500.0).assign(ceiling_kw=1500.0)
     row = rank.rank_sites(screen.screen_sites(given_town, market, rules), rules).iloc[0]
@@ -253,7 +254,7 @@ def test_an_unknown_ambient_level_is_a_first_line_unless_it_is_assumed(town, mar
 def test_the_answer_on_a_one_metre_basis_stands_beside(mains, town, plain_market, plan):
     some = town([LOT], homes=[shapely.box(50, -20, 90, 60)], mains=street(mains))
     facts = screen.screen_sites(some, plain_market, plan).iloc[0]
-    # 20 lg 7 = 16.9 dB less.
+    # The level is 20 lg 7 = 16.9 dB lower.
     assert facts["level_dba"] - facts["level_at_1m_dba"] == pytest.approx(20 * np.log10(7))
 
 
@@ -312,13 +313,13 @@ def test_what_is_assumed_stands_on_the_row(mains, town, market, plan):
     assert row["call"] == "check first"
     assert "no buildings in the way" in row["assumed"]
     assert "Assumed: no buildings in the way" in row["sentence"]
-    # What is assumed is not known: 20 (fuel) and 25 (noise) of 60.
+    # An assumption does not count as known: fuel (20) and noise (25) are known, of 60.
     assert row["known_share"] == 0.75
     assert row["confidence"] == "medium (data 75% complete, some assumed)"
 
 
 def test_a_lever_that_helps_is_named_with_what_it_gives(ranked, mains):
-    # 6 by 6 m of ground takes one and its cabinet; a setback of 1 m leaves 10 by 10 m.
+    # 6 by 6 m of ground fits one machine and its cabinet; a setback of 1 m leaves 10 by 10 m.
     row = ranked(shapely.box(0, 0, 12, 12), mains=street(mains)).iloc[0]
     assert (row["n_lo"], row["binding"], row["lift_lever"]) == (1, "pad", "variance")
     assert row["lift_n"] > 1
@@ -326,8 +327,8 @@ def test_a_lever_that_helps_is_named_with_what_it_gives(ranked, mains):
 
 
 def test_a_sure_fuel_comes_before_an_unknown_one_that_may_carry_more(ranked, mains):
-    # 46 by 46 m takes two 12 000 gal tanks, 50 ft from every line (19 200 gal in 72 hours: eleven
-    # machines of 22.6 gal/h); the main is there, its size is not known.
+    # 46 by 46 m fits two 12 000 gal tanks, 50 ft from every line (19 200 gal in 72 hours: eleven
+    # machines of 22.6 gal/h). There is a main, but its size is not known.
     row = ranked(LOT, mains=street(mains, inches=np.nan)).iloc[0]
     assert (row["fuel"], row["n_lo"], row["n_hi"]) == ("propane", 11, 11)
     assert row["fuel_ladder"] == (
@@ -340,14 +341,14 @@ def test_a_sure_fuel_comes_before_an_unknown_one_that_may_carry_more(ranked, mai
 
 
 def test_needs_reach_as_far_as_anything_could_matter(market, plain_market, plan):
-    # The plan looks farther than 25 machines could be over 69 dB(A): 7 m x 5, and with three echoes
-    # of 80 % each another 5.3 dB, 1.8 times as far, 65 m.
+    # The plan reports receptors farther away than 25 machines could exceed 69 dB(A): 7 m x 5, and
+    # with three echoes of 80 % each another 5.3 dB, 1.8 times as far, 65 m.
     plain = screen.list_needs(plain_market, plan)
     assert plain.reach_m["receptors"] == plain.reach_m["buildings"] == 100
-    # A lot whose use nobody knows may be a home.
+    # A lot of unknown use may be a home.
     assert plain.receptors == (*plan.noise.receptors, "unknown")
-    # Colorado's 50 is 19 dB lower, 8.9 times as far, less what the air takes; far off, hard ground
-    # between the two gives up to 3 dB more.
+    # Colorado's 50 is 19 dB lower: 8.9 times as far, minus what the air absorbs. At long distances,
+    # hard ground in between adds up to 3 dB.
     ruled = screen.list_needs(market, plan)
     assert 400 < ruled.reach_m["receptors"] < 65 * 10 ** (22 / 20)
     assert ruled.reach_m["buildings"] == ruled.reach_m["receptors"]
@@ -359,7 +360,7 @@ def test_buildings_matter_as_far_as_a_propane_tank_keeps_from_them(plain_market,
     near = plan.noise.model_copy(update={"report_reach_m": 0.0, "limit_dba": 100.0})
     reach = screen.list_needs(plain_market, plan.model_copy(update={"noise": near})).reach_m
     assert reach["receptors"] < 22.86
-    assert reach["buildings"] == 22.86  # 75 ft of two large tanks, more than the 5 ft of a pad
+    assert reach["buildings"] == 22.86  # 75 ft for two large tanks, more than the 5 ft for a pad
 
 
 def test_a_plan_that_weighs_only_what_the_market_lacks_is_refused(mains, town, market, plan):
@@ -402,5 +403,5 @@ def test_ground_beyond_the_edge_of_the_flood_layer_is_not_known(mains, layer, to
     some.coverage["exclusions"] = shapely.box(-500, -500, 40, 500)
     row = rank.rank_sites(screen.screen_sites(some, market, plan), plan).iloc[0]
     assert (row["verdict"], row["pad_evidence"]) == ("unknown", "edge of layer")
-    # Fuel (20) and noise (25) are known of 60; the ground (15) is not.
+    # Fuel (20) and noise (25) of 60 are known; the ground (15) is not.
     assert row["known_share"] == 0.75

@@ -54,7 +54,7 @@ def test_fuel_pad_cap_and_several(plan):
     assert (
         "there is no space for a 7th: setbacks, clearances and exclusions leave 1.3 ft too" in pad
     )
-    # There is room for 25, but not where the neighbors would let them run.
+    # There is room for 25, but not where the noise limits would let them run.
     near = say(plan, binding="pad", binding_set="pad")
     assert "there is no space for a 7th: the open ground is too close to neighbors" in near
     cap = say(plan, n_lo=25, n_hi=25, binding="cap", binding_set="cap")

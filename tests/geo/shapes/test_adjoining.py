@@ -11,7 +11,7 @@ lots = st.lists(st.tuples(corners, st.integers(1, 4), st.integers(0, 2)), max_si
 
 
 def slowly(shapes, near_m, same):
-    """Walk from each shape to whoever is near, one at a time."""
+    """Group shapes by a slow method: from each shape, visit the shapes near it one at a time."""
     first = [-1] * len(shapes)
     for start in range(len(shapes)):
         if first[start] >= 0:
@@ -70,7 +70,7 @@ def test_a_hair_between_two_lots_is_no_line_of_the_whole():
 
 
 def test_lots_whose_corners_do_not_meet_leave_no_slit():
-    # Turned, the corner of the two small lots lies a hair off the long lot's side.
+    # After the rotation, the corner of the two small lots is slightly off the long lot's side.
     turned = [
         shapely.affinity.rotate(one, 17.3, origin=(0, 0))
         for one in (

@@ -18,7 +18,7 @@ def test_a_point_takes_its_cells_value_and_none_outside():
 
 def test_rows_may_run_north_and_the_grid_may_be_turned():
     values = np.array([[1.0, 2.0], [3.0, 4.0]])
-    # Row 0 is the southern one: y = 0 + 10 row.
+    # Row 0 is the southernmost row: y = 0 + 10 row.
     north = Raster(values, Affine(10, 0, 0, 0, 10, 0), "EPSG:26986")
     spots = shapely.points([[5, 5], [15, 5], [5, 15], [15, 15], [5, -1]])
     assert sample_raster(north, spots, north.crs)[:4].tolist() == [1.0, 2.0, 3.0, 4.0]
@@ -39,12 +39,13 @@ def test_points_are_moved_into_the_rasters_frame():
     raster = Raster(
         np.array([[1.0, 2.0], [3.0, 4.0]]), Affine(0.5, 0, 8.5, 0, -0.5, 1), "EPSG:4326"
     )
-    # Zone 32's middle meridian is 9 E at x = 500 km; a degree of latitude is 110.574 km there, and
-    # the scale is 0.9996. A kilometer east of it the column is the second.
+    # The central meridian of zone 32 is 9 E at x = 500 km. There, a degree of latitude is
+    # 110.574 km and the scale is 0.9996. One kilometer to the east is in the second column.
     y = 0.9996 * 110_574 * np.array([0.25, 0.75])
     spots = shapely.points([[501_000, y[0]], [501_000, y[1]], [499_000, y[0]], [700_000, y[0]]])
     assert sample_raster(raster, spots, "EPSG:32632")[:3].tolist() == [4.0, 2.0, 3.0]
-    # 200 km east is 1.8 degrees: beyond the grid. Taken as if in the raster's own frame, all are.
+    # 200 km east is 1.8 degrees, outside the grid. All points are outside if their coordinates are
+    # read as degrees.
     assert np.isnan(sample_raster(raster, spots, "EPSG:32632")[3])
     assert np.isnan(sample_raster(raster, spots, raster.crs)).all()
     inside = shapely.points([[9.2, 0.2]])
@@ -56,7 +57,7 @@ def test_points_are_moved_into_the_rasters_frame():
 
 
 def test_a_raster_in_another_frame_slopes_as_before():
-    """A plane of degrees east and north, sampled where the new cells' middles are."""
+    """A plane in degrees east and north is sampled at the middles of the new cells."""
     lon, lat = -71.2 + 0.002 * (np.arange(60) + 0.5), 42.45 - 0.002 * (np.arange(40) + 0.5)
     plane = 100 * (lon[None, :] + 71.2) + 50 * (lat[:, None] - 42.3)
     plane[:3, :3] = np.nan
@@ -73,7 +74,8 @@ def test_a_raster_in_another_frame_slopes_as_before():
     assert known[inner].all()
     assert not known[(east < lon[0]) & (north > lat[0])].any()
     expected = 100 * (east + 71.2) + 50 * (north - 42.3)
-    # The new cells are a little larger, each a weighted mean: within a tenth of a cell of the rise.
+    # The new cells are a little larger, and each is a weighted mean, so the values agree to within
+    # a tenth of the rise across one cell.
     np.testing.assert_allclose(found[inner], expected[inner], atol=0.1 * 0.3)
 
 

@@ -24,7 +24,7 @@ def centers(shape, length, width):
 
 
 def test_a_rectangle_in_a_rectangle_has_the_difference_to_move_in():
-    # 10 by 6 less 4 by 2 leaves 6 by 4 for the center (and 1 mm of grace all round).
+    # 10 by 6 minus 4 by 2 leaves 6 by 4 for the center (and a 1 mm tolerance on every side).
     assert centers(shapely.box(0, 0, 10, 6), 4, 2).area == pytest.approx(6 * 4, abs=0.02)
 
 
@@ -34,12 +34,13 @@ def test_an_exact_fit_fits_and_a_centimetre_more_does_not():
 
 
 def test_an_l_has_room_in_each_arm_and_none_across_the_notch():
-    # Arms 4 m wide, 12 m long: a 10 by 4 block fits along an arm, a 5 by 5 block nowhere.
+    # The arms are 4 m wide and 12 m long: a 10 by 4 block fits along an arm, a 5 by 5 block does
+    # not fit.
     ell = shapely.Polygon([(0, 0), (12, 0), (12, 4), (4, 4), (4, 12), (0, 12)])
     assert not centers(ell, 10, 4).is_empty
     assert not centers(ell, 4, 10).is_empty
     assert centers(ell, 5, 5).is_empty
-    # A 4 by 4 block's center has 8 m to move along each arm: a band 1 mm wide and no more.
+    # The center of a 4 by 4 block can move 8 m along each arm, in a band only 1 mm wide.
     assert centers(ell, 4, 4).length / 2 == pytest.approx(16, abs=0.1)
 
 
@@ -73,8 +74,8 @@ def test_every_edge_is_a_direction_and_every_five_degrees_from_the_longest():
     shed = rotate(shapely.box(5, 5, 12, 9), 12)
     of, degrees = list_directions(np.array([wedge]), np.array([shed]), np.array([0]))
     assert set(of) == {0}
-    # Square to each other counts once: 14.1 + 28.3 m at 45 degrees, 30 + 10 m at 0 and 90, then
-    # the shed's 12, then the steps that are left.
+    # Perpendicular directions count once: 14.1 + 28.3 m at 45 degrees, 30 + 10 m at 0 and 90, then
+    # the shed's 12 degrees, then the remaining steps.
     assert degrees[:3].round(3).tolist() == [45, 0, 12]
     assert len(degrees) == len(set(degrees.round(3))) == 18 + 1
     assert set(np.arange(0, 90, 5)) <= set(degrees.round(3))
@@ -124,7 +125,7 @@ def test_the_centres_are_exactly_those_where_the_rectangle_lies_inside(corners, 
 
 
 def one(shape, size, *degrees):
-    """Return in which of the turns a size first fits, if across it, and where."""
+    """Return the first angle at which a size fits, whether it lies across, and its center."""
     turns = np.array(degrees or (0.0,), dtype=float)
     turn, across, center = find_first_fit(
         np.array([shape]), np.array([0, len(turns)]), turns, np.array([0]), np.array([size], float)
@@ -190,7 +191,7 @@ def test_the_most_is_the_last_that_fits_in_some_turn():
     found, whole = find_largest_fit(lots, *turns, grow, none, cap)
     assert found.tolist() == [3, 5, 0]
     assert whole.all()
-    # What is known already is not asked again.
+    # Sites whose answer is already known are not computed again.
     found, _ = find_largest_fit(lots, *turns, grow, np.array([3, 2, 0]), np.array([3, 4, 0]))
     assert found.tolist() == [3, 4, 0]
 

@@ -64,7 +64,8 @@ def test_one_high_cell_is_steep_all_round_and_not_on_top():
     values = np.zeros((8, 12))
     values[4, 5] = 8.0
     found = compute_slope(Raster(values, SOUTHWARDS, CRS, "m"))
-    # Straight beside it the high cell counts twice of 8, at the corners once each way.
+    # The high cell has a weight of 2 / 8 in the cells beside it, and 1 / 8 in each direction at the
+    # corners.
     beside, corner = 2 * 8 / (8 * 10), np.hypot(8 / (8 * 10), 8 / (8 * 10))
     expected = np.zeros((8, 12))
     expected[3:6, 4:7] = corner
@@ -73,11 +74,11 @@ def test_one_high_cell_is_steep_all_round_and_not_on_top():
     assert found == pytest.approx(expected)
     ring, unknown = find_steep_ground(Raster(values, SOUTHWARDS, CRS, "m"), 0.1, CRS)
     assert len(unknown) == 0
-    # Columns 4 to 6, rows 3 to 5 from y = 80 down, and level ground in the middle.
+    # Steep: columns 4 to 6 and rows 3 to 5 from y = 80 down, except the level cell in the middle.
     around = shapely.box(40, 20, 70, 50).difference(shapely.box(50, 30, 60, 40))
     assert len(ring) == 1
     assert ring[0].equals(around)
-    # Between 0.1414 and 0.2 only the four beside it are left: they meet at corners, not at sides.
+    # Between 0.1414 and 0.2, only the four cells beside it are left. They touch only at corners.
     four, _ = find_steep_ground(Raster(values, SOUTHWARDS, CRS, "m"), 0.15, CRS)
     assert shapely.area(four).tolist() == [100] * 4
 
@@ -126,7 +127,7 @@ def test_grids_too_small_for_a_neighbor_are_level():
             Raster(np.full(shape, 5.0), SOUTHWARDS, CRS, "m"), 0.1, CRS
         )
         assert len(ground) == len(unknown) == 0
-    # A row of cells that rises 2 m each 10 m is steep along it.
+    # A row of cells that rises 2 m in every 10 m is steep along the row.
     row = Raster(np.array([[0.0, 2.0, 4.0]]), SOUTHWARDS, CRS, "m")
     assert area(find_steep_ground(row, 0.15, CRS)[0]) == 300
     nothing = Raster(np.empty((0, 4)), SOUTHWARDS, CRS, "m")
@@ -138,22 +139,24 @@ def test_grids_too_small_for_a_neighbor_are_level():
 
 
 def test_a_grid_in_degrees_slopes_in_metres():
-    """A hill side made in the metric frame, sampled in degrees, is as steep back in meters."""
-    # 1.7 degrees west of the frame's middle meridian north is a degree off, and the corners bare.
+    """A slope made in the metric frame and sampled in degrees has the same steepness in meters."""
+    # 1.7 degrees west of the frame's central meridian, north is turned by a degree, which leaves
+    # the corners empty.
     transform = Affine(0.0002, 0, -73.2, 0, -0.0002, 42.4)
     x, _ = pyproj.Transformer.from_crs("EPSG:4326", CRS, always_xy=True).transform(
         *middles((200, 200), transform)
     )
-    # It rises by 0.2 east of the middle, and is level west of it.
+    # The slope is 0.2 east of the middle and 0 west of it.
     fold = np.median(x)
     values = (0.2 * np.maximum(x - fold, 0)).reshape(200, 200)
     ground, unknown = find_steep_ground(Raster(values, transform, "EPSG:4326", "m"), 0.15, CRS)
     whole = outline_raster(Raster(values, transform, "EPSG:4326", "m"), CRS)
-    # 0.04 degrees of 111.1 km to the north, and of 111.3 km times cos 42.38 = 0.7387 to the east.
+    # A degree is 111.1 km northward and 111.3 km x cos 42.38 eastward; cos 42.38 = 0.7387.
     assert whole.area == pytest.approx(0.04**2 * 111_080 * 111_320 * 0.7387, rel=0.003)
     west, south, _, north = whole.bounds
     hill = shapely.union_all(ground)
-    # Cells are some 20 m: two of them either way of the fold, and three along the rim, are left.
+    # Cells are about 20 m wide. Two cells on each side of the fold and three along the rim are not
+    # compared.
     assert hill.intersection(shapely.box(west, south, fold - 40, north)).is_empty
     assert whole.buffer(-60).difference(shapely.box(west, south, fold + 40, north)).within(hill)
     rim = shapely.union_all(unknown)

@@ -1,4 +1,4 @@
-"""Every fuel by every route: which is chosen, what each runs on its own ground, the ladder."""
+"""Every fuel by every route: the fuel chosen, what each runs on its own ground, the ladder."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ LOT = shapely.box(0, 0, 46, 46)
 
 
 def make_streets(mains, *rows):
-    """Make mains along y = -10, each farther south by the meters given."""
+    """Make mains along y = -10, each moved farther south by the given distance."""
     return mains(
         [
             (shapely.LineString([(-500, -10.0 - back), (900, -10.0 - back)]), inches, pressure)
@@ -37,7 +37,7 @@ def rank_row(given, market, plan):
 
 
 def test_the_named_main_is_the_nearest_that_can_run_what_is_placed(mains, town, market, plan):
-    # The 2 in main in front runs one generator, the 8 in main behind it the plan's cap.
+    # The 2 in main in front runs one generator; the 8 in main behind it runs the plan's cap.
     given = town([LOT], mains=make_streets(mains, (0, 2, "high"), (20, 8, "high")))
     row = rank_row(given, market, plan)
     assert (row["fuel"], row["n_lo"], row["main_diameter_in"]) == ("natural_gas", 25, 8)
@@ -107,7 +107,7 @@ def test_hydrogen_counts_if_it_is_delivered(mains, town, market, plan):
 
 
 def test_each_fuel_is_sized_on_its_own_ground(mains, town, market, plan):
-    # 46 by 46 m: gas for 25 generators; two tanks and their clearances leave room for 11.
+    # 46 by 46 m: gas runs 25 generators; two tanks that fit with their clearances run 11.
     row = rank_row(town([LOT], mains=make_streets(mains, (0, 8, "high"))), market, plan)
     assert (row["n_lo_on_natural_gas"], row["n_lo_on_propane"]) == (25, 11)
     assert row["distance_of_propane_m"] == 0
@@ -120,7 +120,7 @@ def test_altitude_and_heat_reduce_power_so_more_generators_are_needed(mains, tow
     given = town([LOT], mains=make_streets(mains, (0, 8, "high")))
     hot = plan.model_copy(update={"summer_c": 32.0, "altitude_m": 500.0})
     row = rank_row(given, market, hot)
-    # 200 x (1 - 347.6 m x 0.000114829 - 7 C x 0.0018) = 189.5 kW: six instead of five.
+    # 200 x (1 - 347.6 m x 0.000114829 - 7 C x 0.0018) = 189.5 kW: six are needed instead of five.
     assert row["machine_kw"] == pytest.approx(189.5, abs=0.05)
     assert row["needed_hi"] == 6
     assert rank_row(given, market, plan)["needed_hi"] == 5

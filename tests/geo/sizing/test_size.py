@@ -25,7 +25,7 @@ def sized(plain_market):
 
 
 def size_in(market, town_, plan, fuel_lo=25, fuel_hi=None):
-    """Size a town whose fuel runs so many machines at every site."""
+    """Size a town whose fuel runs `fuel_lo` to `fuel_hi` machines at every site."""
     loud = make_noise_source(GX230, plan, town_.layers.get("buildings"), None, CRS)
     found = size.size_sites(town_.sites, town_, loud, GX230, market, plan)
     count = len(town_.sites)
@@ -38,8 +38,8 @@ def size_in(market, town_, plan, fuel_lo=25, fuel_hi=None):
     return found, size.deploy_fuel(found, supply, plan)
 
 
-# A lot of 46 by 46 m leaves 40 by 40 m inside 3 m setbacks: room for any 25. A home's lot so many
-# meters from its east side decides how many may run: with n at one spot, floor((d / 7)^2).
+# A lot of 46 by 46 m leaves 40 by 40 m inside 3 m setbacks, room for any 25. The distance d of a
+# home's lot decides how many machines may run: at one spot, n = floor((d / 7)^2).
 LOT = shapely.box(0, 0, 46, 46)
 
 
@@ -57,8 +57,8 @@ def test_the_neighbors_stop_it_and_fuel_is_next(town, sized, plan):
     near = shapely.box(14, 0, 30, 12)
     found, got = sized(town([small], homes=[near]), plan, fuel_lo=3)
     row = got.iloc[0]
-    # The ground takes 4; the farthest corner is 14 m from the home: floor(2^2) = 4 at one point,
-    # but a real block's center is nearer: (14 - 3 - 1.37) / 7 squared is 1.9, so one.
+    # The ground fits 4. The farthest corner is 14 m from the home: floor(2^2) = 4 at one point, but
+    # a real block's center is nearer: (14 - 3 - 1.37) / 7 squared is 1.9, so one.
     assert found.pad_n.tolist() == [4]
     assert found.noise_n.tolist() == [4]
     assert row["n_lo"] == row["n_hi"] == 1
@@ -67,7 +67,7 @@ def test_the_neighbors_stop_it_and_fuel_is_next(town, sized, plan):
 
 def test_waiving_noise_alone_gives_most(town, sized, plan):
     found, got = sized(town([shapely.box(0, 0, 20, 20)], homes=[shapely.box(20, 0, 40, 20)]), plan)
-    # 14 by 14 m of ground takes 25 (13.1 by 10.1); neighbors let floor((20 / 7)^2) = 8 run.
+    # 14 by 14 m of ground fits 25 (13.1 by 10.1); neighbors allow floor((20 / 7)^2) = 8 to run.
     assert found.pad_n.tolist() == [25]
     assert found.noise_n.tolist() == [8]
     assert got["binding"].tolist() == ["noise"]
@@ -75,8 +75,9 @@ def test_waiving_noise_alone_gives_most(town, sized, plan):
 
 
 def test_the_stricter_of_plan_and_rule_decides(town, market, plain_market, plan):
-    # One machine 52 m from a home, at the far side of the lot: 51.3 dB(A). The plan's 69 allow 25,
-    # Colorado's 50 at night one: 7.62 m farther off it is 1.2 dB less, and the air takes the rest.
+    # One machine at the far side of the lot, 52 m from a home, gives 51.3 dB(A). The plan's 69
+    # allow 25 machines. Colorado's 50 at night allow one: 7.62 m farther away the level is 1.2 dB
+    # lower, and the air absorbs the rest.
     lot = shapely.box(0, 0, 57, 12)
     some = town([lot], homes=[shapely.box(57, -100, 200, 100)])
     found, _ = size_in(plain_market, some, plan)
@@ -103,7 +104,8 @@ def test_a_market_without_a_rule_has_no_machines_by_one(town, sized, plain_marke
 
 
 def test_an_ambient_level_that_nobody_knows_is_a_bracket_and_says_what_would_do(town, market, plan):
-    # One machine at most 70 m from the home, 40 dB(A) at worst: it takes an ambient level.
+    # One machine is at most 70 m from the home, and the worst-case limit is 40 dB(A), so a machine
+    # is allowed only if the ambient level is known.
     massachusetts = market.model_copy(update={"noise_rule": "massachusetts"})
     some = town([shapely.box(0, 0, 73, 12)], homes=[shapely.box(73, -100, 200, 100)])
     found, got = size_in(massachusetts, some, plan)
@@ -112,14 +114,15 @@ def test_an_ambient_level_that_nobody_knows_is_a_bracket_and_says_what_would_do(
     ).iloc[0]
     assert got.iloc[0][["n_lo", "n_hi"]].tolist() == [0, 25]
     assert (facts["noise_evidence"], facts["noise_class"]) == ("ambient unknown", "not known")
-    # Ten decibels under the level of one: the quietest spot is some 70 m from the home's line.
+    # The ambient level needed is 10 dB below the level of one machine at the quietest spot, about
+    # 70 m from the home's line.
     spot = np.array([73.0])
     one = open_field_dba(found.scene.sound, spot, 1.5)[0]
     assert one - 10.000001 <= facts["ambient_needed_dba"] <= one - 10 + 20 * np.log10(73 / 69)
 
 
 def test_passes_with_three_decibels_and_is_marginal_with_less(town, sized, plain_market, plan):
-    # The quietest spot is the far side of the lot, so many meters from the home.
+    # The quietest spot is the far side of the lot, `away_m` from the home.
     for away_m, said in ((11.0, "pass"), (8.5, "marginal"), (6.0, "fail")):
         some = town([shapely.box(0, 0, 4, 4)], homes=[shapely.box(away_m, -50, 90, 50)])
         found, got = sized(some, plan)
@@ -135,7 +138,7 @@ def test_fuel_binds_and_several_bind(town, sized, plan):
     _, got = sized(town([LOT]), plan, fuel_lo=6)
     assert got.iloc[0].tolist() == [6, 6, "fuel", "fuel", "cap"]
     _, got = sized(town([shapely.box(0, 0, 8, 8)]), plan, fuel_lo=0)
-    # 2 by 2 m of ground takes none and there is no gas: neither waiver helps alone.
+    # 2 by 2 m of ground fits none and there is no gas: neither waiver helps alone.
     assert got.iloc[0].tolist() == [0, 0, "several", "pad and fuel", None]
 
 
@@ -148,7 +151,7 @@ def test_spares_stand_on_the_pad_but_are_not_heard(town, sized, plan):
     near = town([LOT], homes=[home_at(0)])
     spare = plan.model_copy(update={"spares": 2})
     n = sized(near, plan)[1]["n_lo"].iloc[0]
-    # The block grows with the spares, so up to two more stand there, never fewer.
+    # The two spares stand in the block too, so it has up to two more machines, never fewer.
     assert n <= sized(near, spare)[1]["n_lo"].iloc[0] <= n + 2
     assert sized(town([LOT]), spare, fuel_lo=4)[1]["n_lo"].tolist() == [6]
     assert sized(town([LOT]), spare, fuel_lo=0)[1]["n_lo"].tolist() == [0]
@@ -168,7 +171,7 @@ def test_the_edge_of_the_layer_is_a_bracket(town, sized, plan):
     row = got.iloc[0]
     assert row["n_hi"] == 25
     assert 1 <= row["n_lo"] < 25
-    # At worst it is as if somebody lived all along that edge.
+    # In the worst case, homes are assumed all along that edge.
     along = shapely.box(24, -200, 44, 200)
     assert row["n_lo"] == sized(town([lot], homes=[along]), plan)[1]["n_lo"].iloc[0]
 
@@ -243,7 +246,7 @@ def test_shuffled_sites_and_neighbors_change_nothing(town, sized, plan):
 )
 def test_a_stricter_rule_never_adds_a_machine(town, sized, plan, change):
     lots, homes, sheds = crowd(40, 11)
-    # No zoning text: the plan's setbacks hold.
+    # There is no zoning text, so the plan's setbacks apply.
     some = town(lots, homes=homes, buildings=sheds, **dict.fromkeys(SETBACKS, np.nan))
     part, rules = next(iter(change.items()))
     strict = plan.model_copy(update={part: getattr(plan, part).model_copy(update=rules)})
@@ -251,7 +254,7 @@ def test_a_stricter_rule_never_adds_a_machine(town, sized, plan, change):
 
 
 def test_wider_aisles_never_make_more_room(town, sized, plan):
-    # They may let more run all the same: machines farther apart are not all near one neighbor.
+    # Noise may still allow more machines: if they are farther apart, fewer are near one neighbor.
     lots, homes, sheds = crowd(40, 11)
     some = town(lots, homes=homes, buildings=sheds)
     wide = plan.model_copy(update={"pad": plan.pad.model_copy(update={"service_m": 1.5})})
@@ -259,7 +262,7 @@ def test_wider_aisles_never_make_more_room(town, sized, plan):
 
 
 def level_at_home(row, home, found):
-    """Return the level of the machines drawn where the home is nearest to the pad's middle."""
+    """Return the level of the drawn machines at the point of the home nearest the pad's middle."""
     middle = shapely.centroid(row["block"])
     at = shapely.get_coordinates(shapely.shortest_line(middle, home))[1]
     source = np.array([(*shapely.centroid(one).coords[0], 1.5) for one in row["machines"].geoms])
@@ -284,7 +287,7 @@ def test_what_is_described_is_what_was_sized(town, sized, plain_market, plan):
         facts.loc[placed, "block"].to_numpy(),
     )
     assert inside.all()
-    # The level of each placement, again, machine by machine, at the governing home.
+    # Compute the level of each placement at the governing home again, machine by machine.
     named = np.flatnonzero(placed & facts["receptor_id"].notna().to_numpy())
     for row in named:
         level = level_at_home(facts.iloc[row], homes[int(facts["receptor_id"][row][1:])], found)
@@ -303,7 +306,7 @@ def test_a_wall_and_a_rating_nearer_by_let_more_run(town, sized, plan):
         plain, some.sites, some, everyone, plan, replace(loud, wall_height_m=3.0)
     )
     assert plan.cap >= walled.place_lo[0] > plain.place_lo[0]
-    # 16.9 dB less: as many as would be heard 16.9 dB lower, up to the ground's own.
+    # The level is 16.9 dB lower, so the ground is what limits the number.
     rated = size.resize_under_lever(
         plain, some.sites, some, everyone, plan, rerate_source(loud, GX230, 1.0)
     )
@@ -314,7 +317,8 @@ def test_a_wall_and_a_rating_nearer_by_let_more_run(town, sized, plan):
 def test_what_is_drawn_at_best_holds_the_limit_where_somebody_really_lives(
     town, sized, plain_market, plan
 ):
-    # A home 16 m west; beyond x = 22 nobody is mapped. At best, only the home counts.
+    # A home is 16 m west, and nothing is mapped beyond x = 22. In the best case only that home
+    # counts.
     lot, home = shapely.box(0, 0, 20, 40), shapely.box(-26, 0, -16, 40)
     some = town([lot], homes=[home])
     some.coverage["receptors"] = shapely.box(-500, -500, 22, 500)
@@ -343,7 +347,7 @@ def test_where_the_flood_layer_ends_the_ground_is_not_known(town, layer, sized, 
 
 
 def test_the_quietest_spot_is_never_louder_than_the_middle_of_the_lot(town, market, plan):
-    # A building east of the lot's middle hides the middle alone from the homes behind it.
+    # A building east of the lot screens only the middle of the lot from the homes behind it.
     some = town(
         [LOT],
         homes=[shapely.box(LOT.bounds[2] + 40, -200, LOT.bounds[2] + 60, 200)],
@@ -354,7 +358,7 @@ def test_the_quietest_spot_is_never_louder_than_the_middle_of_the_lot(town, mark
 
 
 def test_a_lever_leaves_a_bare_parcel_no_more_than_its_tanks_do(town, sized, plan):
-    # 60 m2 are open: tanks stand on some of them, and a smaller setback gives none back.
+    # 60 m2 are open. Tanks take part of that area, and a smaller setback does not return it.
     some = town([shapely.box(0, 0, 60, 60)], building_area_m2=3540.0, storeys=1.0)
     del some.layers["buildings"]
     taken = plan.assume.model_copy(update={"bare_parcel": True})

@@ -43,7 +43,7 @@ def test_a_site_that_is_not_short_needs_no_upgrade(plan):
     row = estimate(plan, shortfall_lo_kw=0.0, shortfall_hi_kw=0.0, needed_lo=0, needed_hi=0)
     names = ("upgrade_usd", "generators_usd", "costed_n", "upgrade_years")
     assert all(math.isnan(row[f"{name}_{end}"]) for name in names for end in ("lo", "hi"))
-    # If nothing may be short, the low end of both costs is zero.
+    # If the shortfall may be zero, the low end of both costs is zero.
     uncertain = estimate(plan, shortfall_lo_kw=0.0, needed_lo=0)
     assert (uncertain["upgrade_usd_lo"], uncertain["generators_usd_lo"]) == (0.0, 0.0)
     assert (uncertain["upgrade_usd_hi"], uncertain["costed_n_hi"]) == (pytest.approx(870_000), 5)
@@ -52,7 +52,7 @@ def test_a_site_that_is_not_short_needs_no_upgrade(plan):
 def test_only_the_generators_that_close_the_shortfall_are_costed(plan):
     row = estimate(plan)
     assert (row["costed_n_lo"], row["costed_n_hi"]) == (5, 5)
-    # 5 x 197.5 kW is more than the 950 kW that are short.
+    # 5 x 197.5 kW is more than the shortfall of 950 kW.
     assert row["closed_hi_kw"] == 950
     assert row["generators_usd_lo"] == 5 * 200 * 1000
     assert row["generators_usd_hi"] == 5 * 200 * 2900

@@ -55,7 +55,7 @@ def read_counts(row):
 )
 def test_a_main_runs_what_its_free_share_supplies(sites, mains, plan, inches, pressure, outside_in):
     row = supply_row(sites, plan, mains=mains([(make_street(20), inches, pressure)]))
-    # Polyethylene has two walls of 1/11 of the outside diameter. A quarter of the flow is free.
+    # Each of the two polyethylene walls is 1/11 of the outside diameter. 1/4 of the flow is free.
     flow = pipes.pipe_flow_scfh(
         np.array([outside_in * 9 / 11]), np.array([pressure]), 1609.344, 0.6
     )
@@ -67,10 +67,10 @@ def test_a_main_runs_what_its_free_share_supplies(sites, mains, plan, inches, pr
 def test_the_example_main(sites, mains, plan):
     steel = mains([(make_street(20), 4, "high")], material="coated steel")
     row = supply_row(sites, plan, mains=steel)
-    # 4.026 in, 60 to 20 psig over a mile: 90 332 scfh; a quarter over 2007.7 is 11.2.
+    # 4.026 in, 60 to 20 psig over a mile: 90 332 scfh; a quarter divided by 2007.7 is 11.2.
     assert row["fuel_capacity"] == pytest.approx(90_332 / 4, rel=1e-4)
     assert read_counts(row) == [11, 11]
-    # The same main of plastic, 3.682 in: 71 177 / 4 / 2007.7 = 8.9.
+    # The same main in plastic, 3.682 in: 71 177 / 4 / 2007.7 = 8.9.
     assert read_counts(supply_row(sites, plan, mains=mains([(make_street(20), 4, "high")]))) == [
         8,
         8,
@@ -81,7 +81,7 @@ def test_a_main_of_unknown_material_leaves_a_range(sites, mains, plan):
     row = supply_row(sites, plan, mains=mains([(make_street(20), 4, "high")], material=None))
     assert read_counts(row) == [8, 11]
     assert (row["fuel_evidence"], row["main_material"]) == ("main", None)
-    # What is certainly free.
+    # The capacity is the flow that is certainly free.
     assert row["fuel_capacity"] == pytest.approx(71_177 / 4, rel=1e-4)
 
 
@@ -113,7 +113,7 @@ def test_a_pressure_between_two_classes_leaves_a_range(sites, mains, plan):
     ]
     assert read_counts(row) == [read_counts(ends[0])[0], read_counts(ends[1])[1]]
     assert row["main_pressure_class"] == "medium"
-    # 1.7 kPa contradicts a class of high pressure.
+    # A pressure of 1.7 kPa contradicts the high-pressure class.
     wrong = supply_row(sites, plan, mains=mains([(make_street(20), 8, "high")], pressure_kpa=1.7))
     low = supply_row(sites, plan, mains=mains([(make_street(20), 8, "low")]))
     assert read_counts(wrong) == [read_counts(low)[0], read_counts(ends[1])[1]]
@@ -324,7 +324,7 @@ def test_in_a_gas_territory_there_may_be_a_main(sites, territory, layer, plan):
     away = shapely.box(900, 900, 940, 940)
     row = supply_row(sites, plan, shapes=[away], gas_territories=territory)
     assert (row["fuel_evidence"], *read_counts(row)) == ("no territory", 0, 0)
-    # Outside the coverage the absence of a territory proves nothing.
+    # Outside the coverage, a missing territory proves nothing.
     row = supply_row(sites, plan, shapes=[away], coverage={}, gas_territories=territory)
     assert (row["fuel_evidence"], *read_counts(row)) == ("no layer", 0, 25)
     far = shapely.LineString([(-8000, 7000), (8000, 7000)])
@@ -356,7 +356,7 @@ def test_a_territory_proves_nothing_where_mains_are_mapped(sites, mains, territo
     assert (row["fuel_evidence"], *read_counts(row)) == ("no main", 0, 0)
     row = supply_row(sites, plan, mains=mains([]), gas_territories=territory, gas_signs=leaks)
     assert (row["fuel_evidence"], *read_counts(row)) == ("sign of a main", 0, 25)
-    # Near the edge of the mapped mains it does.
+    # Near the edge of the mapped mains, a territory is evidence.
     edge = AREA | {"mains": shapely.box(-50, -50, 50, 50)}
     row = supply_row(sites, plan, coverage=edge, mains=mains([]), gas_territories=territory)
     assert (row["fuel_evidence"], *read_counts(row)) == ("territory", 0, 25)
@@ -371,7 +371,7 @@ def test_a_territory_outranks_a_sign_unless_the_plan_assumes_a_main_at_signs(
     assert np.isnan(row["main_distance_m"])
     row = supply_row(sites, assume_in_plan(plan, main_at_sign=FOUR_INCH), **layers)
     assert (row["fuel_evidence"], *read_counts(row)) == ("sign of a main", 8, 8)
-    # A sign also counts where no utility serves.
+    # A sign also counts outside every utility's territory.
     away = territory.set_geometry([shapely.box(900, 900, 999, 999)], crs=territory.crs)
     row = supply_row(sites, plan, gas_territories=away, gas_signs=leaks)
     assert (row["fuel_evidence"], *read_counts(row)) == ("sign of a main", 0, 25)
@@ -509,7 +509,7 @@ def try_every_main(plan, lot, rows):
         distance_m = lot.distance(make_street(street_m))
         if distance_m > plan.fuel.main_reach_m or status == "retired":
             continue
-        # 1.7 kPa is a quarter of a psi; 250 lies between 30 and 60 psig, 800 above.
+        # 1.7 kPa is a quarter of a psi, 250 kPa is between 30 and 60 psig, and 800 kPa is above.
         by_pressure = None if math.isnan(kpa) else KPA[kpa]
         pressure = by_pressure if named is None else (named, named)
         if named is not None and by_pressure is not None:

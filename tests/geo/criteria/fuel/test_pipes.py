@@ -28,8 +28,8 @@ def compute_inside(nominal_in, material):
 
 
 def test_the_equations_match_published_cases():
-    # The tests of `fluids`: case H of a comparison of pipeline equations, and a short low-pressure
-    # pipe (m3/s).
+    # From the tests of `fluids`: case H of a comparison of pipeline equations, and a short
+    # low-pressure pipe (m3/s).
     case_h = Weymouth(D=0.340, P1=90e5, P2=20e5, L=160e3, SG=0.693, Tavg=277.15)
     assert case_h == pytest.approx(32.07729, rel=1e-6)
     short = Spitzglass_low(D=0.154051, P1=6720.3199, P2=0, L=54.864, SG=0.6, Tavg=288.7)
@@ -81,12 +81,12 @@ def test_a_low_pressure_main_carries_the_same_at_any_length():
 @pytest.mark.parametrize(
     ("nominal", "material", "inches"),
     [
-        # ASME B36.10M schedule 40, to the 0.1 mm of the metric sizes.
+        # ASME B36.10M schedule 40, to the 0.1 mm to which the metric sizes are rounded.
         (2, "coated steel", 2.067),
         (4, "bare steel", 4.026),
         (6, "coated steel", 6.065),
         (8, "bare steel", 7.981),
-        # Outside diameter of iron pipe size (2.375, 4.5, 6.625 in) less two walls of 1/11 of it.
+        # The outside diameter of iron pipe size (2.375, 4.5, 6.625 in) minus two walls of 1/11.
         (2, "polyethylene", 2.375 * 9 / 11),
         (4, "polyethylene", 4.5 * 9 / 11),
         (6, "polyethylene", 6.625 * 9 / 11),
@@ -141,7 +141,7 @@ def test_a_missing_size_or_class_leaves_the_result_missing():
     [
         (0.0, "low", "low"),
         (0.25, "low", "low"),
-        (2.0, "low", "medium"),  # more than 0.25 psi and less than 30
+        (2.0, "low", "medium"),  # between 0.25 and 30 psi
         (29.0, "low", "medium"),
         (29.5, "medium", "medium"),  # 30, rounded
         (30.0, "medium", "medium"),

@@ -13,7 +13,7 @@ from geo.criteria.fuel.supply import SUPPLY_COLUMNS
 
 BIOGAS, HYDROGEN = catalogue.read_fuels()["biogas"], catalogue.read_fuels()["hydrogen"]
 GX230 = catalogue.read_generators()["gx230"]
-# What one generator burns: methane and hydrogen (scfh).
+# The methane and the hydrogen that one generator burns (scfh).
 METHANE = 200 * 3412.142 / 0.33 / 1012
 PURE = 200 * 3412.142 / 0.33 / 325
 LOT = shapely.box(-20, -20, 20, 20)
@@ -95,7 +95,7 @@ def test_a_plant_without_a_flow_leaves_a_range_and_not_zero(sites, plants, plan)
     row = supply_row(sites, plan, plants({"flow_scfh": np.nan}))
     assert read_supply(row) == ("plant on the site", 0, plan.cap)
     assert np.isnan(row["fuel_capacity"])
-    # Unless all of its gas is used, whatever the flow is.
+    # If all of its gas is used, it runs none, whatever its flow is.
     row = supply_row(sites, plan, plants({"flow_scfh": np.nan, "used": "yes"}))
     assert read_supply(row) == ("plant on the site", 0, 0)
 
@@ -143,7 +143,7 @@ def test_a_plan_without_pipes_counts_only_plants_on_the_site(sites, plants, plan
 def test_a_plant_known_only_by_its_county_counts_for_nothing(sites, plants, plan):
     row = supply_row(sites, plan, plants({"precision": "county"}))
     assert read_supply(row) == ("plant, place by county only", 0, 0)
-    # The middle of its county lies on the lot, but that is not the distance to the plant.
+    # The middle of its county lies on the lot, but the distance to the plant is not known.
     assert (row["plant_id"], np.isnan(row["plant_distance_m"])) == ("P", True)
     both = plants({"precision": "county"}, {"plant_id": "Q", "shape": make_point_east(900)})
     row = supply_row(sites, plan, both)
@@ -173,7 +173,7 @@ def test_the_best_plant_in_reach_supplies_the_site(sites, plants, plan):
         {"plant_id": "silent", "flow_scfh": np.nan, "shape": make_point_east(5)},
     )
     row = supply_row(sites, plan, table)
-    # The plant without a flow may run any number.
+    # The plant without a flow may run any number of generators.
     assert (*read_supply(row), row["plant_id"]) == ("plant by pipe", 7, 25, "rich")
 
 
@@ -207,7 +207,7 @@ a_plant = st.fixed_dictionaries(
 def is_consistent(row):
     """Return whether `used` agrees with `used_scfh`.
 
-    Where they disagree, the flow decides, so removing it may change the answer either way.
+    If they disagree, the flow decides, so removing it may change the answer either way.
     """
     if row["used"] == "no":
         return not row["used_scfh"] > 0

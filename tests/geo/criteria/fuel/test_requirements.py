@@ -75,7 +75,7 @@ LANDFILL = {
             "A pipe from Mill River Landfill (not known to be running), and the owner's agreement",
         ),
         (LANDFILL | {"fuel_n_hi": 0}, "More gas than Mill River Landfill can spare"),
-        # The plan pipes gas up to 500 m: 1640 ft.
+        # The plan allows gas pipes up to 500 m long: 1640 ft.
         (
             {"fuel_route": "plant", "fuel_evidence": "plant too far",
              "plant_name": "Ropewalk Hydrogen"},

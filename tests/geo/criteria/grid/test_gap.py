@@ -1,4 +1,4 @@
-"""The shortfall by its definition, for any load, and what sites share."""
+"""The shortfall of any load according to its definition, and what sites share."""
 
 import math
 
@@ -89,7 +89,7 @@ def compute_left_kw(station, station_kw, own, record=None, record_kw=None, targe
 
 
 def test_a_shared_feeder_can_run_out_before_its_substation():
-    # 9000 kW at the substation and 1100 on one feeder: 1100, then 100. F2 has its own 700.
+    # The substation has 9000 kW and feeder F1 has 1100: 1100 is left, then 100. F2 has its own 700.
     left = compute_left_kw(
         ["S"] * 3, [9000.0] * 3, [1100.0, 1100.0, 700.0], ["F1", "F1", "F2"],
         [1100.0, 1100.0, 700.0],
@@ -100,7 +100,7 @@ def test_a_shared_feeder_can_run_out_before_its_substation():
 def test_higher_ranked_sites_take_their_headroom_first():
     own = [1500.0, 1500.0, 400.0, 300.0, np.nan]
     left = compute_left_kw(["A", "A", "B", "A", None], [1500.0, 1500.0, 400.0, 1500.0, np.nan], own)
-    # A: 1500, then 500; B: 400; A: 1500 - 1000 - 1000 leaves nothing.
+    # At A, 1500 is left, then 500; at B, 400; at A again, 1500 - 1000 - 1000 leaves nothing.
     assert left.tolist()[:4] == [1500.0, 500.0, 400.0, 0.0]
     assert math.isnan(left.iloc[4])
 

@@ -36,8 +36,8 @@ def test_the_records_power_factor_replaces_the_plans(plan):
     [
         ({"bank_count": 3, "nameplate_mva": 60.0, "largest_bank_mva": 20.0}, 40.0),
         ({"bank_count": 2, "nameplate_mva": 53.33, "largest_bank_mva": 33.33}, 20.0),
-        ({"bank_count": 4, "nameplate_mva": 80.0}, 60.0),  # all equal: 3/4 of it
-        ({"bank_count": 1, "nameplate_mva": 33.33}, 0.0),  # nothing remains with it out
+        ({"bank_count": 4, "nameplate_mva": 80.0}, 60.0),  # equal banks: 3/4 of the total
+        ({"bank_count": 1, "nameplate_mva": 33.33}, 0.0),  # no bank remains
         ({"bank_count": 1, "nameplate_mva": 33.33, "largest_bank_mva": 33.33}, 0.0),
     ],
 )
@@ -53,7 +53,7 @@ def test_the_plan_may_let_the_remaining_banks_exceed_their_nameplate(plan):
                              "committed_load_mva": 0.0}])  # fmt: skip
     row = compute_headroom(records, grid).iloc[0]
     assert row["stated_kw"] == row["lo_kw"] == pytest.approx((20 * 1.2 - 22) * 950)
-    # 1.3 times at best: the upper bound is what the banks may carry.
+    # In the best case the banks carry 1.3 times their rating, which gives the upper bound.
     assert row["hi_kw"] == pytest.approx((20 * 1.3 - 22) * 950)
 
 
@@ -91,7 +91,7 @@ def test_an_unknown_committed_load_leaves_an_upper_bound(plan):
         plan, headroom_kw=800.0, committed_load_mva=0.5, committed_included=False
     )
     assert deducted["stated_kw"] == deducted["lo_kw"] == pytest.approx(800 - 475)
-    # Where the committed load is already deducted, it is not deducted again.
+    # If the committed load is already deducted, it is not deducted again.
     assert compute_row(plan, headroom_kw=800.0, committed_load_mva=0.5,
                 committed_included=True)["stated_kw"] == 800.0  # fmt: skip
 

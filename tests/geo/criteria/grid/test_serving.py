@@ -102,7 +102,7 @@ def test_hosting_capacity_never_stands_in_for_load_headroom(sites, capacity, pla
     assert math.isnan(row["load_headroom_kw"])
     assert (row["hosting_kw"], row["hosting_at_least"]) == (3000, True)
     assert (row["hosting_source"], row["hosting_distance_m"]) == ("F1", 5)
-    # A rating less a load says nothing about generation.
+    # A rating minus a load gives no information about generation.
     rated = {"kind": "generation", "firm_capacity_mva": 10.0, "peak_load_mva": 4.0}
     silent = find_row(
         sites, plan, capacity=capacity((make_line(15), "F1", "segment", np.nan, rated))
@@ -123,7 +123,7 @@ def test_rows_of_one_feeder_are_combined_by_the_plans_statistic(sites, capacity,
     assert (row["headroom_min_kw"], row["headroom_median_kw"], row["headroom_max_kw"]) == (
         100, 400, 900,
     )  # fmt: skip
-    assert row["load_headroom_kw"] == 400  # the median, by the plan
+    assert row["load_headroom_kw"] == 400  # the plan asks for the median
     for fold, kw in (("min", 100), ("max", 900)):
         grid = plan.grid.model_copy(update={"fold": fold})
         changed = plan.model_copy(update={"grid": grid})
@@ -179,7 +179,7 @@ def test_a_service_area_has_the_headroom_of_the_substation_that_it_names(
     area = (shapely.box(-50, -50, 50, 50), "A1", "area", np.nan, {"substation_id": "U1"})
     stations = substations((20, 19, 0, "in_service"), (30, 10, 5, "in_service"))
     row = find_row(sites, plan, substations=stations, capacity=capacity(area))
-    # The substation that serves the area answers, not the nearest one with its 950 kW.
+    # The substation that serves the area answers, not the nearest one, which has 950 kW.
     assert row["load_headroom_kw"] == pytest.approx(15 * 950)
     assert (row["grid_evidence"], row["grid_source"]) == ("service area", "A1")
     # The parcel may get less than the whole headroom of its substation.

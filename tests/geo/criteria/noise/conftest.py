@@ -1,4 +1,4 @@
-"""One machine or a block of them on a lot, and who hears it there."""
+"""One machine or a block of machines on a lot, and the receptors around it."""
 
 from dataclasses import replace
 
@@ -20,9 +20,10 @@ RULES = parse_toml(Plan, (ROOT / "flows/plans/default.toml").read_text("utf-8"),
 
 
 def place(x, y, count=1, *, columns=None, degrees=0.0, site=0):
-    """Return a placement: a block of so many machines centered at (x, y), the squarest if no other.
+    """Return a placement: a block of `count` machines centered at (x, y).
 
-    Columns lie 1.8288 m apart, rows 2.4384 m: a body of 0.9144 by 1.524 m and an aisle.
+    The layout is the squarest one unless `columns` names another. Columns are 1.8288 m apart and
+    rows 2.4384 m: a body of 0.9144 by 1.524 m plus an aisle.
     """
     layouts = block.list_layouts(count, GX230, RULES)
     one = next((each for each in layouts if each.columns == columns), layouts[0])
@@ -48,7 +49,7 @@ def sound_of(given, plan):
 
 
 def heard(given, market, plan):
-    """Return who hears the sites of a town, and the sound they hear."""
+    """Return the receptors of the sites of a town, and the noise source."""
     loud = sound_of(given, plan)
     ambient = given.rasters.get("ambient")
     who = find_receptors(given.sites, given.layers, given.coverage, ambient, loud, market, plan)
@@ -67,7 +68,7 @@ def receptors(shapes, classes, **columns):
 
 
 def random_town(make_town, seed):
-    """Return a town about (0, 0): lots, receptors of several classes, buildings, ambient levels."""
+    """Return a town near (0, 0): lots, receptors of several classes, buildings, ambient levels."""
     rng = np.random.default_rng(seed)
 
     def boxes(count, spread, least, most):

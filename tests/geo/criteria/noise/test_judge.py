@@ -43,14 +43,14 @@ def plain(market):
 
 
 # ---------------------------------------------------------------------------------------------
-# How loud
+# Levels
 
 
 @pytest.mark.parametrize(
     ("count", "columns", "off"),
     [
         (1, 1, [(0, 0)]),
-        # Columns 1.8288 m apart, rows 2.4384 m, and the first row is full.
+        # Columns are 1.8288 m apart and rows 2.4384 m, and the first row is full.
         (2, 2, [(-0.9144, 0), (0.9144, 0)]),
         (4, 2, [(-0.9144, -1.2192), (0.9144, -1.2192), (-0.9144, 1.2192), (0.9144, 1.2192)]),
         (5, 3, [(-1.8288, -1.2192), (0, -1.2192), (1.8288, -1.2192), (-1.8288, 1.2192),
@@ -64,7 +64,7 @@ def test_every_machine_counts_by_its_energy_from_its_own_place(
     given_town = town([LOT], homes=[BESIDE])
     row = judged(given_town, plain, plan, place(20, 20, count, columns=columns, degrees=degrees))
     turned = [(x, y) if degrees == 0 else (-y, x) for x, y in off]
-    # Heard at (40, 20), where the home's lot is nearest to the middle of the block.
+    # The level is measured at (40, 20), the point of the home's lot nearest to the block's middle.
     source = np.array([(20 + x, 20 + y, 1.5) for x, y in turned])
     receiver = np.tile([40.0, 20.0, 1.5], (count, 1))
     each = level_dba(sound_of(given_town, plan), source, receiver)
@@ -82,8 +82,8 @@ def test_four_machines_far_off_are_six_decibels_over_one(town, plain, plan):
 
 
 def test_several_limits_and_who_governs(town, market, plan):
-    # The home is due 50 dB(A) at 35 m, the business 55 at 20 m: the home's limit is 5 dB lower, and
-    # it hears 20 lg(35 / 20) = 4.9 dB less.
+    # The limit is 50 dB(A) at the home, 35 m away, and 55 at the business, 20 m away. The home's
+    # limit is 5 dB lower, and the level there is 20 lg(35 / 20) = 4.9 dB lower.
     home, office = shapely.box(47.38, 0, 80, 40), shapely.box(-40, 0, -7.62, 40)
     given_town = town([LOT])
     given_town.layers["receptors"] = receptors([home, office], ["home", "commercial"])
@@ -97,7 +97,7 @@ def test_several_limits_and_who_governs(town, market, plan):
         assert min(margins, key=lambda name: margins[name]) == governs
         assert who.column("receptor_class")[int(row["receptor"])] == governs
         assert row["margin_rule_db"] == pytest.approx(margins[governs], abs=1e-6)
-        # The plan spares the home alone, at its line.
+        # The plan's limit applies only to the home, at its lot line.
         own = 69 - open_field_dba(loud, np.array([47.38 - x]), 1.5)[0]
         assert row["margin_plan_db"] == pytest.approx(own)
         assert row["margin_db"] == min(row["margin_plan_db"], row["margin_rule_db"])
@@ -117,7 +117,7 @@ def test_no_machine_running_is_no_level_either(town, market, plan):
 
 
 def test_a_nearer_home_behind_a_building_does_not_govern(town, plain, plan):
-    # One home 20 m east behind a long hall that gives nothing back, one 30 m west in the open.
+    # One home is 20 m east behind a long hall that reflects nothing, one 30 m west in the open.
     hall = shapely.box(34, -60, 38, 100)
     homes = [BESIDE, shapely.box(-40, 0, -10, 40)]
     still = plan.model_copy(
@@ -130,7 +130,7 @@ def test_a_nearer_home_behind_a_building_does_not_govern(town, plain, plan):
     assert who.column("receptor_id")[int(row["receptor"])] == "H1"
     assert row["receptor_distance_m"] == pytest.approx(30)
     assert row["level_dba"] == pytest.approx(open_field_dba(loud, np.array([30.0]), 1.5)[0])
-    # Without the hall, the nearer one does.
+    # Without the hall, the nearer home governs.
     who, loud = heard(town([LOT], homes=homes), plain, still)
     row = judge.judge_placements(place(20, 20), who, loud, GX230, still).iloc[0]
     assert who.column("receptor_id")[int(row["receptor"])] == "H0"
@@ -148,7 +148,7 @@ def test_homes_at_an_assumed_place_govern_where_they_hear_most(town, plain, plan
 
 
 # ---------------------------------------------------------------------------------------------
-# What is spared changes nothing
+# Work that bounds save does not change results
 
 
 def several(rng, sites):
@@ -165,7 +165,7 @@ def several(rng, sites):
 
 @dataclass
 class Work:
-    """How many pairs of a placement and a receptor the full model evaluated, in how many rays."""
+    """How many pairs of placement and receptor the full model evaluated, and with how many rays."""
 
     pairs: int = 0
     rays: int = 0
@@ -230,7 +230,7 @@ def test_a_level_again_at_the_governing_receptor_is_the_same(town, market, plan,
 
 
 # ---------------------------------------------------------------------------------------------
-# What must hold anywhere
+# Properties that are true everywhere
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -238,7 +238,7 @@ def test_a_level_again_at_the_governing_receptor_is_the_same(town, market, plan,
 def test_farther_is_never_louder_and_one_more_never_quieter(
     town, plain, plan, near_m, more_m, running, degrees
 ):
-    # Twelve machines in a row are 31 m long: the pad stays on its lot, whichever way it is turned.
+    # Twelve machines in one column are 31 m long, so the pad stays on its lot at any angle.
     def level(away_m, count):
         homes = [shapely.box(40 + away_m, -500, 900, 500)]
         pad = place(20, 20, count, columns=1, degrees=degrees)
@@ -267,7 +267,7 @@ def test_a_wall_round_the_pad_is_never_louder(town, plain, plan, away_m, running
 
 
 def test_a_wall_is_one_metre_outside_the_pad_and_screens_by_its_top(town, plain, plan):
-    # A block of one is 2.7432 m long: the wall is 2.3716 m from the machine, 3 m high.
+    # A block of one machine is 2.7432 m long: the wall is 2.3716 m from the machine and 3 m high.
     given_town = town([LOT], homes=[BESIDE])
     pad = place(20, 20)
     walled = judged(given_town, plain, plan, pad, wall_m=3.0)["level_dba"][0]
@@ -280,7 +280,7 @@ def test_a_wall_is_one_metre_outside_the_pad_and_screens_by_its_top(town, plain,
 @pytest.mark.parametrize("seed", range(10))
 def test_every_level_is_finite_and_not_below_nothing(town, market, plan, seed):
     given_town, rng = random_town(town, 500 + seed)
-    # Some pads stand in buildings, in other people's lots and on top of receptors.
+    # Some pads stand inside buildings, on neighbors' lots and on top of receptors.
     placed = several(rng, given_town.sites)
     placed["x"] += rng.uniform(-15, 15, len(placed))
     soft = plan.model_copy(

@@ -19,7 +19,7 @@ def heard(plan):
 
 
 def at_distance(heard, meters, height_m=1.5):
-    """Return one machine's level straight east of it."""
+    """Return one machine's level at points due east of it."""
     meters = np.atleast_1d(np.asarray(meters, dtype=float))
     source = np.tile([0.0, 0.0, heard.source_height_m], (len(meters), 1))
     receiver = np.column_stack((meters, np.zeros_like(meters), np.full_like(meters, height_m)))
@@ -27,7 +27,7 @@ def at_distance(heard, meters, height_m=1.5):
 
 
 def distance_of(heard, level):
-    """Return where the level, which falls with distance, passes `level`: bisected."""
+    """Return by bisection the distance at which the level has fallen to `level`."""
     near, far = 1.0, 10_000.0
     for _ in range(60):
         middle = (near + far) / 2
@@ -49,7 +49,7 @@ def drawn(heard, machines=ORIGIN, indoors=NOTHING, cell_m=5.0, reach_m=200.0):
 
 def test_the_grid_reaches_and_its_corners_are_whole_cells(heard):
     grid = drawn(heard, np.array([[2.0, 3.0]]), reach_m=10.0)
-    # 2 - 10 = -8 to 2 + 10 = 12, and 3 - 10 = -7 to 13, out to whole cells of 5 m
+    # x from 2 - 10 = -8 to 12 and y from 3 - 10 = -7 to 13, extended to whole cells of 5 m
     assert grid.transform @ (0, 0) == (-10, 15)
     assert grid.values.shape == (5, 5)
     assert grid.transform @ (5, 5) == (15, -10)
@@ -73,7 +73,7 @@ def test_machines_add_by_energy(heard):
 def test_no_level_is_stated_indoors(heard):
     x, y = ORIGIN[0] + 50
     grid = drawn(heard, indoors=np.array([shapely.box(x, y, x + 20, y + 10)]))
-    # 20 m by 10 m of whole cells: 4 by 2
+    # the building of 20 m by 10 m covers 4 by 2 whole cells
     assert np.isnan(grid.values).sum() == 8
     assert np.isnan(grid.values[grid_cell(grid, x + 1, y + 1)])
 
@@ -90,7 +90,7 @@ def test_the_line_lies_where_the_formula_gives_its_level(heard, level):
     line = found.geometry[found["kind"] == "line"].iloc[0]
     away = np.hypot(*(shapely.get_coordinates(line) - ORIGIN).T)
     assert np.abs(away - distance_of(heard, level)).max() < cell_m / 2
-    # closed: the whole way round
+    # the line is one closed ring
     assert len(shapely.get_parts(line)) == 1
     assert shapely.is_closed(shapely.get_parts(line)[0])
 
@@ -106,7 +106,7 @@ def test_the_bands_edges_are_3_db_to_either_side(heard):
 
 
 RAMP = Raster(
-    # 60 dB at x = 0 and 1 dB less for each meter; the middles stand at 0, 1, 2 ...
+    # 60 dB at x = 0 and 1 dB less for each meter; the cells' middles are at 0, 1, 2 ...
     np.tile(60.0 - np.arange(31), (11, 1)),
     Affine(1, 0, -0.5, 0, -1, 10.5),
     CRS,
@@ -116,7 +116,7 @@ RAMP = Raster(
 
 def test_lines_and_bands_of_a_ramp_are_exact():
     found = draw_contours(RAMP, NOTHING, [50.0, 20.0])
-    # 20 dB is nowhere: the ramp ends at 30
+    # 20 dB occurs nowhere: the ramp ends at 30
     assert found[["level_dba", "kind"]].to_numpy().tolist() == [[50.0, "line"], [50.0, "band"]]
     assert found.geometry.iloc[0].bounds == pytest.approx((10, 0, 10, 10))
     assert found.geometry.iloc[1].bounds == pytest.approx((7, 0, 13, 10))
@@ -127,12 +127,12 @@ def test_lines_and_bands_of_a_ramp_are_exact():
 def test_a_building_is_cut_out_at_its_walls():
     values = RAMP.values.copy()
     values[4:7, 8:13] = np.nan
-    # From x = 7.6 to 12.4 and y = 3.6 to 6.4, between the middles of the cells.
+    # The walls lie between the middles of the cells.
     house = shapely.box(7.6, 3.6, 12.4, 6.4)
     holed = Raster(values, RAMP.transform, CRS, "dB(A)")
     found = draw_contours(holed, np.array([house]), [50.0])
     line, band = found.geometry
-    # Across the wall's own cells the level is a guess, so the line's ends may lean a little.
+    # In the cells that a wall crosses, the level is a guess, so the line's ends may bend a little.
     assert line.length == pytest.approx(10 - 2.8, abs=0.2)
     assert band.area == pytest.approx(6 * 10 - 4.8 * 2.8)
     assert not line.intersects(house.buffer(-0.01))
@@ -145,7 +145,7 @@ def test_a_grid_without_levels_has_no_lines():
 
 
 def test_a_turned_grid_gives_turned_lines():
-    # Columns run north, rows run east: the level falls to the north.
+    # Columns run north and rows run east, so the level falls to the north.
     turned = Raster(RAMP.values, Affine(0, 1, -0.5, 1, 0, -0.5), CRS, "dB(A)")
     line = draw_contours(turned, NOTHING, [50.0]).geometry.iloc[0]
     assert line.bounds == pytest.approx((0, 10, 10, 10))

@@ -19,7 +19,7 @@ BESIDE = shapely.box(40, 0, 80, 40)
 
 
 def names(who):
-    """Return everybody who hears: class, limit, whether the rule's, whether for certain."""
+    """Return each receptor's class, limit, whether the rule sets it, and whether it is certain."""
     columns = ("receptor_class", "limit_dba", "by_rule", "certain")
     return sorted(zip(*(who.column(name).tolist() for name in columns), strict=True))
 
@@ -36,7 +36,7 @@ def ambient(level_dba, *, west=-500.0, crs=CRS):
 
 
 # ---------------------------------------------------------------------------------------------
-# Who
+# Which receptors count
 
 
 def test_a_home_is_held_to_the_plan_and_to_the_rule(town, market, plan):
@@ -50,7 +50,7 @@ def test_a_home_is_held_to_the_plan_and_to_the_rule(town, market, plan):
     ("kind", "found"),
     [
         ("school", [("school", 50, True, True), ("school", 69, False, True)]),
-        # The plan spares no business; Colorado's table does.
+        # The plan has no limit for businesses; Colorado's table has one.
         ("commercial", [("commercial", 55, True, True)]),
         ("industrial", [("industrial", 65, True, True)]),
     ],
@@ -83,12 +83,12 @@ def test_a_site_does_not_hear_itself(town, market, plan):
 def test_everybody_within_reach_of_a_limit_is_looked_at_and_nobody_beyond(town, market, plan):
     loud = sound_of(town([LOT]), plan)
     reach = noise_reach_m(loud, 50.0, plan.cap)
-    # A reach holds from where it is measured, 25 ft (7.62 m) beyond the line at the most.
+    # The reach counts from the measuring point, which is at most 25 ft (7.62 m) beyond the line.
     near, far = (shapely.box(40 + at, 0, 60 + at, 40) for at in (reach - 1, reach + 9))
     colorado = under(market, "colorado")
     assert names(heard(town([LOT], homes=[near]), colorado, plan)[0]) == [("home", 50, True, True)]
     assert names(heard(town([LOT], homes=[far]), colorado, plan)[0]) == []
-    # With 25 machines, all at once and with every echo, nobody out there is over 50 dB(A).
+    # With 25 machines running together, no level at the reach is over 50 dB(A).
     away = 10 * np.log10(25) + open_field_dba(loud, np.array([reach]), 1.5)[0]
     assert away <= 50
 
@@ -109,7 +109,7 @@ def test_receptors_stand_loudest_bound_first_within_each_kind_of_limit(town, mar
 def test_homes_on_the_site_are_heard_at_their_facade(town, market, plan):
     house = shapely.box(30, 0, 40, 40)
     given = town([LOT], buildings=[house], own_dwelling=True)
-    # The rule is about other people's land: the plan's own limit alone holds here.
+    # The rule protects only other people's land, so only the plan's limit applies here.
     who, _, row = judged(given, under(market, "colorado"), plan, 10, 20)
     assert names(who) == [("own dwelling", 69, False, True)]
     assert who.column("height_m").tolist() == [plan.noise.facade_height_m]
@@ -147,10 +147,10 @@ def test_beyond_the_edge_of_the_layer_somebody_may_live(town, market, plan):
     given = town([LOT], coverage=shapely.box(-5, -5, 60, 45))
     who, _, row = judged(given, under(market, "colorado"), plan)
     assert who.evidence.tolist() == ["edge of layer"]
-    # Not known who: a stand-in for each limit, at worst alone.
+    # It is not known who lives there: a stand-in for each limit counts in the worst case only.
     stand_ins = [("edge of layer", limit, limit != 69, False) for limit in (50, 55, 65, 69)]
     assert names(who) == stand_ins
-    # The nearest edges are 25 m off. Whoever lives there, nobody could hear it nearer.
+    # The nearest edges are 25 m away, and no unmapped receptor can be nearer.
     assert row["receptor_distance_m"] == pytest.approx(25)
     assert row["limit_dba"] == 50
     assert len(who.surely().site) == 0
@@ -196,7 +196,7 @@ def test_a_relative_limit_is_on_top_of_the_ambient_level(town, market, plan):
     who = massachusetts(town, market, plan, ambient(42.0))
     assert names(who) == [("home", 52, True, True), ("home", 69, False, True)]
     assert who.evidence.tolist() == ["receptors"]
-    # A quieter night than the plan thinks possible counts as 30 dB(A).
+    # A level below the plan's ambient floor counts as the floor, 30 dB(A).
     who = massachusetts(town, market, plan, ambient(21.0))
     assert ("home", 40, True, True) in names(who)
 
@@ -206,7 +206,7 @@ def test_a_relative_limit_is_on_top_of_the_ambient_level(town, market, plan):
 )
 def test_an_ambient_level_that_nobody_knows_is_a_bracket(town, market, plan, raster):
     who = massachusetts(town, market, plan, raster)
-    # At worst the quietest night, 30 + 10; at best no such limit.
+    # The worst case is the quietest night, 30 + 10. In the best case there is no such limit.
     assert names(who) == [("home", 40, True, False), ("home", 69, False, True)]
     assert names(who.surely()) == [("home", 69, False, True)]
     assert who.evidence.tolist() == ["ambient unknown"]
@@ -251,7 +251,7 @@ def test_it_is_measured_at_the_line_or_beyond_it(town, market, plan, rule, away_
 
 
 def test_a_lot_across_the_street_is_far_enough_beyond_the_line_already(town, market, plan):
-    # 12 m of street: the lot's own line is more than 7.62 m outside the site's; 5 m are not.
+    # With a street of 12 m, the lot's line is more than 7.62 m outside the site's; with 5 m, not.
     for street, away_m in ((12.0, 22.0), (5.0, 17.62)):
         given = town([LOT], homes=[shapely.box(40 + street, 0, 90, 40)])
         row = judged(given, under(market, "colorado"), plan, 30, 20)[2]
@@ -261,9 +261,9 @@ def test_a_lot_across_the_street_is_far_enough_beyond_the_line_already(town, mar
 def test_a_facade_rule_is_measured_before_the_building_upstairs(town, market, plan):
     house = shapely.box(55, 10, 65, 30)
     given = town([LOT], homes=[BESIDE], buildings=[house])
-    given.layers["buildings"]["height_m"] = np.nan  # so that nothing comes back from it
+    given.layers["buildings"]["height_m"] = np.nan  # so that the house reflects nothing
     who, loud, row = judged(given, under(market, "hud"), plan, 30, 20)
-    # The house stands 25 m off, and it is heard 2 m before it.
+    # The house is 25 m away, and the level is measured 2 m in front of it.
     assert row["receptor_distance_m"] == pytest.approx(25 - 2)
     level = open_field_dba(loud, np.array([23.0]), plan.noise.facade_height_m)[0]
     assert row["level_dba"] == pytest.approx(level)
@@ -288,13 +288,13 @@ def test_a_receptor_inside_the_site_is_at_least_a_metre_off(town, market, plan, 
     assert 40 < row["level_dba"] <= one_metre + 0.1
     assert row["margin_db"] == pytest.approx(row["limit_dba"] - row["level_dba"])
     assert row["receptor_distance_m"] >= 0
-    # At a facade it is heard 2.5 m above the machine.
+    # At a facade, the measuring point is 2.5 m above the machine.
     assert row["floored"] == (rule != "hud" and row["receptor_distance_m"] < 1)
 
 
 @pytest.mark.parametrize(("off_m", "floored"), [(0.9, True), (1.1, False)])
 def test_it_is_the_nearest_machine_that_is_too_near_not_the_pad(town, market, plan, off_m, floored):
-    # Two machines stand 0.9144 m to either side of their pad's middle.
+    # The two machines are 0.9144 m to either side of the middle of their pad.
     given = town([LOT], homes=[shapely.Point(20 + 0.9144 + off_m, 20)])
     _, _, row = judged(given, under(market, None), plan, 20, 20, 2)
     assert row["receptor_distance_m"] > 1

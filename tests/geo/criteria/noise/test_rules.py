@@ -22,7 +22,7 @@ def test_the_plans_own_limit_holds_first_and_always(market, plan):
     for rule in (None, *catalogue.read_noise_rules().rule):
         first, *others = rules.list_limits(under(market, rule), plan)
         assert (first.most_dba, first.by_rule, first.emits) == (69, False, ())
-        # Where nobody knows the use of a lot, somebody may live there.
+        # A lot of unknown use may be a home.
         assert first.classes == (*plan.noise.receptors, "unknown")
         assert all(one.by_rule for one in others)
         assert bool(others) == (rule is not None)
@@ -44,7 +44,7 @@ def test_new_jersey_limits_whatever_the_lot_was_since_a_generator_makes_it_a_fac
 
 
 def test_a_day_night_level_is_less_a_steady_sound(market, plan):
-    # Nine hours of night count tenfold: 10 lg((15 + 9 x 10) / 24) = 6.41 dB.
+    # The nine hours of night count ten times: 10 lg((15 + 9 x 10) / 24) = 6.41 dB.
     _, home = rules.list_limits(under(market, "hud"), plan)
     assert home.most_dba == pytest.approx(65 - 10 * np.log10(105 / 24))
     assert home.most_dba == pytest.approx(58.59, abs=0.005)
@@ -63,7 +63,7 @@ def test_where_both_stand_each_is_a_limit_so_that_the_lower_decides(market, plan
     made_up(monkeypatch, both)
     _, absolute, relative = rules.list_limits(under(market, "made_up"), plan)
     ambient = np.array([32.0, 60.0, np.nan])
-    # 32 + 5 is lower than 45, 60 + 5 is not; where nobody knows the ambient, 45 still holds.
+    # 32 + 5 is lower than 45, 60 + 5 is not. Where the ambient level is unknown, 45 still applies.
     assert absolute.at(ambient, 30.0).tolist() == [45, 45, 45]
     assert relative.at(ambient, 30.0)[:2].tolist() == [37, 65]
     assert np.isnan(relative.at(ambient, 30.0)[2])
@@ -71,7 +71,7 @@ def test_where_both_stand_each_is_a_limit_so_that_the_lower_decides(market, plan
 
 
 def test_a_limit_by_who_makes_the_noise_and_who_hears_it(town, market, plan, monkeypatch):
-    # Class of the emitter by class of the receiver, as Connecticut's shape is.
+    # Limits by class of the emitter and class of the receiver, as in Connecticut's rule.
     matrix = {
         ("industrial", "residential"): (61, 51), ("industrial", "commercial"): (66, 66),
         ("commercial", "residential"): (55, 45), ("commercial", "commercial"): (62, 62),

@@ -34,7 +34,7 @@ def test_the_power_of_a_point_on_hard_ground_is_its_level_over_half_a_sphere(awa
 
 
 def test_the_power_of_a_body_is_its_level_over_the_box_round_it():
-    # 5 by 3 by 6 ft, 1 m off: half 1.524 + 1, half 0.9144 + 1, 1.8288 + 1.
+    # The box 1 m around a body of 5 by 3 by 6 ft: 1.524 / 2 + 1, 0.9144 / 2 + 1, 1.8288 + 1.
     a, b, c = 1.762, 1.4572, 2.8288
     area_m2 = 4 * (a * b + b * c + c * a)
     assert area_m2 == pytest.approx(46.7, abs=0.05)
@@ -70,7 +70,7 @@ def test_over_hard_ground_the_rating_is_heard_where_it_holds(open_air):
 
 def test_ten_times_as_far_is_twenty_decibels_and_the_air(open_air):
     near, far = sound.open_field_dba(open_air, np.array([7.0, 70.0]), 1.5)
-    # 63 m of air at 10 C take less than 1 dB of an engine's sound.
+    # 63 m of air at 10 C absorb less than 1 dB of an engine's sound.
     assert 20 <= near - far < 21
 
 

@@ -27,7 +27,7 @@ def test_half_as_far_as_one_machine_should_keep_is_half_quiet(town, market, plan
 
 
 def test_whoever_is_due_less_is_to_be_kept_from_farther(town, market, plan):
-    # A home (50) and a business (55) equally far off: the quietest spot lies nearer the business.
+    # A home (50) and a business (55) are equally far: the quietest spot is nearer the business.
     given = town([LOT])
     sides = shapely.box(-20, 0, -10, 40), shapely.box(50, 0, 60, 40)
     given.layers["receptors"] = receptors(sides, ["home", "commercial"])
@@ -35,14 +35,14 @@ def test_whoever_is_due_less_is_to_be_kept_from_farther(town, market, plan):
     assert len(exposed.scale_m) == 3
     loud = sound_of(given, plan)
     home_m, business_m = (noise_reach_m(loud, limit, 1) for limit in (50.0, 55.0))
-    # Along the middle: (10 + x) / home = (50 - x) / business.
+    # Along the middle line, (10 + x) / home = (50 - x) / business.
     best_x = (50 * home_m - 10 * business_m) / (home_m + business_m)
     assert 20 < best_x < 40
     assert found.x[0] == pytest.approx(best_x, abs=40 / np.sqrt(spots.SPOTS_PER_PARCEL))
 
 
 def test_the_quietest_spot_is_found_to_within_the_spacing(town, market, plan):
-    # Homes on both sides of a 40 m square, 10 m off: the middle line is 30 m from each.
+    # Homes are 10 m from both sides of a 40 m square: the middle line is 30 m from each.
     homes = shapely.box(-20, -20, -10, 60), shapely.box(50, -20, 60, 60)
     _, found = quietest(town([LOT], homes=homes), under(market, None), plan)
     step = 40 / np.sqrt(spots.SPOTS_PER_PARCEL)
@@ -56,7 +56,7 @@ def test_nobody_makes_every_spot_quiet(town, market, plan):
 
 
 def test_the_quietest_are_kept_and_the_others_thinned_evenly():
-    # 80 places: the first 16, then every fourth of 64; 20 places: all of them.
+    # Of 80 places, the first 16 and every fourth of the other 64 are kept; of 20 places, all.
     kept = spots.choose_spots(np.repeat([0, 1], [80, 20]))
     assert np.flatnonzero(kept[:80]).tolist() == [*range(16), *range(16, 80, 4)]
     assert kept[80:].all()
@@ -103,6 +103,6 @@ def test_a_turned_parcel_has_the_same_quietest_spot_turned(town, market, plan):
     _, straight = quietest(town([LOT], homes=[home]), market, plan)
     lot, neighbor = ([rotate(one, 30, origin=(0, 0))] for one in (LOT, home))
     _, turned = quietest(town(lot, homes=neighbor), market, plan)
-    # The far corner, (0, 0), is where both are turned about.
+    # Both are turned about the far corner, (0, 0).
     assert (straight.x[0], straight.y[0]) == (0, 0)
     assert (turned.x[0], turned.y[0]) == pytest.approx((0, 0), abs=1e-3)

@@ -28,7 +28,7 @@ def ground_of(sites, layer, plan):
 
 @pytest.fixture(scope="session")
 def bare_ground(plan):
-    """Return the ground of sites about which no layer says anything, without setbacks."""
+    """Return the ground, without setbacks, of sites that no layer describes."""
     return lambda sites: cut_buildable_ground(sites, Screening(sites, {}, {}), even(plan, 0.0))
 
 

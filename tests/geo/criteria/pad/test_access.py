@@ -25,7 +25,7 @@ def asked(parcel, street, pad, *buildings, width=3.0):
 
 
 def across(lane):
-    """Return a building 10 m deep across the lot that leaves a lane along its eastern line."""
+    """Return a building 10 m deep across the lot that leaves a lane along the lot's east line."""
     return shapely.box(0, 5, 20 - lane, 15)
 
 
@@ -63,18 +63,18 @@ def test_a_narrow_gate_in_a_thin_wall_is_no_way_in():
 
 def test_a_building_across_the_whole_front_blocks():
     assert asked(LOT, FRONT, BACK, shapely.box(0, 0, 20, 5)) == "blocked"
-    # Drawn out over the street, or in pieces, it is no less in the way.
+    # It also blocks if it is drawn over the street or in pieces.
     assert asked(LOT, FRONT, BACK, shapely.box(-1, -1, 21, 5)) == "blocked"
     pieces = [shapely.box(0, 0, 10, 5), shapely.box(10, 0, 20, 5)]
     assert asked(LOT, FRONT, BACK, *pieces) == "blocked"
 
 
 def test_the_street_line_itself_hinders_nobody():
-    # 2 m deep: a 3 m truck stands half on the street; and 1 m deep, wholly.
+    # A truck is 3 m wide: on a lot 2 m deep it is partly on the street, 1 m deep mostly.
     for deep in (2.0, 1.0):
         shallow = shapely.box(0, 0, 20, deep)
         assert asked(shallow, FRONT, shapely.box(5, deep - 0.5, 8, deep)) == "reached"
-    # It stays a lot line where no street is.
+    # A side without a street remains a lot line.
     side = shapely.MultiLineString([[(0, 0), (0, 2)]])
     assert asked(shapely.box(0, 0, 20, 2), side, shapely.box(15, 0, 18, 2)) == "blocked"
 
@@ -92,14 +92,14 @@ def test_a_bent_street_side_in_pieces_is_open_all_along():
     parcel = shapely.Polygon([(0, 40), (20, 40), *bend][::-1])
     street = shapely.MultiLineString([bend[i : i + 2] for i in range(12)])
     assert asked(parcel, street, BACK) == "reached"
-    # A lane between two houses that meets the line where two pieces join.
+    # A lane between two houses meets the street line where two of its pieces join.
     x = 10 + 20 * np.cos(np.radians(-90))
     houses = [shapely.box(-9, -9, x - 1.5, 20), shapely.box(x + 1.5, -9, 30, 20)]
     assert asked(parcel, street, BACK, *houses) == "reached"
 
 
 def test_a_way_over_the_neighbors_land_is_none():
-    # The side lines lean inwards: straight in from the street's end is the neighbor's.
+    # The side lines lean inward: the ground straight in from the street's end is the neighbor's.
     wedge = shapely.Polygon([(0, 0), (20, 0), (12, 8), (12, 40), (10, 40), (10, 10)])
     assert asked(wedge, FRONT, shapely.box(10.5, 35, 11.5, 38)) == "blocked"
 
@@ -155,6 +155,6 @@ def test_turned_and_moved_it_is_the_same(degrees, east, north, case):
         return translate(rotate(shape, degrees, origin=(0, 0)), east, north)
 
     assert asked(moved(LOT), moved(FRONT), moved(BACK), moved(across(lane))) == answer
-    # ... and where the street's line is not the lot's to the last digit.
+    # The same answer is given if the street line differs from the lot line by a few millimeters.
     near = translate(moved(FRONT), 0.003, -0.002)
     assert asked(moved(LOT), near, moved(BACK), moved(across(lane))) == answer

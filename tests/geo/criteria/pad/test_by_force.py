@@ -1,6 +1,6 @@
-"""Brute force finds no more machines than the search: every degree, every decimeter.
+"""Brute force, at every degree and decimeter, finds no more machines than the search.
 
-On a few sites here; on 500 of both towns by `make long`.
+A few sites are checked here, and 500 sites of two towns in `make long`.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.geo.force import fits_by_force
 from tests.geo.short_and_long import NIGHT, demo_town
 
 SEED, FEW, MANY = 20261121, 25, 250
-# The issue's own bound, of all sites looked at.
+# The bound that the issue sets, as a share of all sites checked.
 MISSED_SHARE = 0.005
 FILES = Path(__file__).parents[5] / "shared/realdata/cambridge-ma"
 
@@ -50,11 +50,11 @@ def cambridge(tmp_path_factory):
 
 
 def missed(given, plan, count):
-    """Return of so many sites those on which force fits one more than the search."""
+    """Check `count` sites and return those on which force fits one more machine than the search."""
     generator = plan_generator(plan)
     ground = cut_buildable_ground(given.sites, given, plan)
     most, upper = room.max_machines_that_fit(ground, generator, plan)
-    # Sites that the cap or the bound ends cannot hold more; the others are what may go wrong.
+    # Sites at the cap or at the upper bound cannot hold more, so only the others are checked.
     some = np.sort(np.random.default_rng(SEED).choice(len(most), count, replace=False))
     found = []
     for site in some[most[some] < upper[some]]:
@@ -65,7 +65,7 @@ def missed(given, plan, count):
         fit = fits_by_force(ground.shapes[site], sizes)
         if fit is not None:
             found.append((given.sites["site_id"].iloc[site], int(most[site]), fit))
-    # On a bare parcel the record of floor area bounds the room, which force knows nothing of.
+    # On a bare parcel, the recorded floor area limits the room, and the force search ignores it.
     return len(some), int((most[some] < upper[some]).sum()), found
 
 

@@ -1,4 +1,4 @@
-"""What is left of a lot to build on."""
+"""The part of a lot that can be built on."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def yards(sites, layer, plan):
 
 @pytest.fixture
 def rules(plan):
-    """Return a plan that asks for 8, 2 and 5 m, and 6 next to homes."""
+    """Return a plan with front, side and rear setbacks of 8, 2 and 5 m, and 6 m next to homes."""
     deep = Setback(front_m=8, side_m=2, rear_m=5, home_m=6)
     return plan.model_copy(
         update={"pad": plan.pad.model_copy(update={"setbacks": {"other": deep}})}
@@ -90,12 +90,12 @@ def test_each_yard_is_as_deep_as_the_plan_says(yards, rules):
     ground = yards(rules=rules)
     assert ground.facts["yards_known"].all()
     assert ground.facts["setback_evidence"].tolist() == ["plan's assumption"]
-    # 20 - 2 x 2 wide; 30 - 8 - 5 deep.
+    # (20 - 2 x 2) m wide and (30 - 8 - 5) m deep.
     assert left_m2(ground) == pytest.approx(16 * 17)
 
 
 def test_a_line_along_homes_is_deeper(yards, rules):
-    # The western neighbor is a home: 6 m in place of 2.
+    # The western neighbor is a home, so 6 m apply instead of 2 m.
     assert left_m2(yards("residential", rules=rules)) == pytest.approx(12 * 17)
 
 
@@ -134,7 +134,7 @@ def test_a_variance_caps_every_yard(yards, rules):
 
 @pytest.fixture
 def sloping(sites, plan):
-    """Return the ground of LOT on ground that rises to the east, steeply from x = 10 m on."""
+    """Return the ground of LOT where the terrain rises steeply to the east from x = 10 m on."""
 
     def build(slope_most, east=lambda x: np.where(x < 10, 0.0, 0.5 * (x - 10)), cells=60):
         here = sites([LOT])
@@ -148,7 +148,7 @@ def sloping(sites, plan):
 
 
 def test_ground_steeper_than_the_plan_allows_comes_off(sloping):
-    # East of x = 10 it rises 0.5; the cells beside that line share it, 0.25.
+    # The slope is 0.5 east of x = 10, and half of that, 0.25, in the cells beside that line.
     assert left_m2(sloping(0.3)) == pytest.approx(11 * 30, abs=30)
     assert left_m2(sloping(0.6)) == pytest.approx(600)
     assert left_m2(sloping(None)) == pytest.approx(600)
@@ -156,7 +156,7 @@ def test_ground_steeper_than_the_plan_allows_comes_off(sloping):
 
 
 def test_where_heights_end_or_are_missing_the_ground_is_not_known(sloping):
-    # Columns from -20 to 10 m leave the east of the lot without heights.
+    # The columns reach from -20 to 10 m, so the east of the lot has no heights.
     short = sloping(0.3, cells=30)
     assert short.facts["pad_evidence"].tolist() == ["slope not known"]
     assert not short.facts["clear_known"].any()
@@ -174,17 +174,17 @@ def test_a_lot_that_its_yards_use_up_is_known_to_have_no_ground(sites, plan):
 
 
 # ---------------------------------------------------------------------------------------------
-# Bad input: a defined answer each
+# Bad input: each case has a defined answer
 
 
 @pytest.mark.parametrize(
     ("lot", "area_m2", "machines"),
     [
-        # A bow tie is its two wings, 4 x 50 m2 apart from each other at the knot.
+        # A bow tie counts as its two wings, 200 m2 in total.
         (shapely.Polygon([(0, 0), (20, 20), (20, 0), (0, 20)]), 200, None),
         (shapely.Polygon([(0, 0), (30, 0), (0, 0)]), 0, 0),
         (shapely.Polygon(), 0, 0),
-        # Two squares that touch in a point: each takes what it takes.
+        # Two squares that touch at one point count separately.
         (shapely.MultiPolygon([shapely.box(0, 0, 9, 9), shapely.box(9, 9, 12, 12)]), 90, None),
         # A ring that touches itself.
         (shapely.Polygon([(0, 0), (20, 0), (20, 20), (10, 20), (10, 0), (5, 20)]), None, None),
@@ -218,7 +218,7 @@ def test_a_missing_building_shape_is_passed_over(sites, layer, plan):
 
 
 # ---------------------------------------------------------------------------------------------
-# What is not known never leaves more ground
+# Missing data never leaves more ground
 
 
 def test_a_neighbor_of_unknown_use_may_be_a_home(yards, rules):
@@ -230,7 +230,8 @@ def test_beyond_the_map_there_may_be_homes(yards, rules):
     deep = rules.model_copy(
         update={"pad": rules.pad.model_copy(update={"setbacks": {"other": by_homes}})}
     )
-    # Mapped, but without a street: no home is there, and the front's 4 m hold all round.
+    # The lots are mapped, but without a street: no home is there, and the front's 4 m apply to
+    # every side.
     assert left_m2(yards(rules=deep, street=False)) == pytest.approx(12 * 22)
     assert left_m2(yards(rules=deep, known=False)) == pytest.approx(2 * 12)
 

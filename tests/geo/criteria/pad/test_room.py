@@ -1,8 +1,8 @@
-"""How many machines fit on ground of a known shape, worked out from the sizes of a block.
+"""How many machines fit on ground of a known shape, computed from the dimensions of a block.
 
-Along: columns of 0.9144 m with 0.9144 m between and around, (2 c + 1) x 0.9144 m. Across: rows of
-1.524 m, r + 1 aisles of 0.9144 m of which every second is 0.3048 m deeper. A cabinet takes the
-place of a machine for every four.
+Along: c columns of 0.9144 m with 0.9144 m between and around them, (2 c + 1) x 0.9144 m. Across: r
+rows of 1.524 m and r + 1 aisles of 0.9144 m, of which every second is 0.3048 m deeper. For every
+four machines, a cabinet takes one more place.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ def most(ground, plan):
 
 
 def by_one(ground, plan):
-    """Count up from one: the slow way to the largest n that fits."""
+    """Find the largest n that fits by the slow method of counting up from one."""
     n = 0
     while n < plan.cap and room.check_fit(ground, np.array([n + 1]), GX230, plan)[0]:
         n += 1
@@ -45,16 +45,16 @@ def by_one(ground, plan):
 @pytest.mark.parametrize(
     ("width", "height", "count"),
     [
-        (along(2) - 0.003, across(1), 0),  # a hair too small for one and its cabinet
+        (along(2) - 0.003, across(1), 0),  # 3 mm too small for one and its cabinet
         (along(2), across(1), 1),
         (across(1), along(2), 1),  # turned
-        (along(1), across(2), 1),  # in a file
+        (along(1), across(2), 1),  # in one column
         (along(3), across(1), 2),
         (along(2), across(2), 3),
         (along(5), across(1), 4),
         (along(5), across(2), 8),
         (along(8), across(4), 25),  # 25 and 7 cabinets
-        (along(32), across(1), 25),  # one row of them
+        (along(32), across(1), 25),  # the same in one row
     ],
 )
 @pytest.mark.parametrize("turned_deg", [0, 30, 77])
@@ -67,7 +67,7 @@ def test_closed_form_rectangles_take_what_they_take(
 
 @pytest.mark.parametrize("turned_deg", [0, 21, 58])
 def test_an_l_takes_what_its_longer_arm_takes(ground_of, plan, turned_deg):
-    # Arms as wide as one row; the longer holds 7 places, 5 machines and 2 cabinets.
+    # Each arm is as wide as one row. The longer arm has 7 places: 5 machines and 2 cabinets.
     wide, long, short = across(1), along(7), along(5)
     ell = [(0, 0), (long, 0), (long, wide), (wide, wide), (wide, short), (0, short)]
     assert most(ground_of([rotate(shapely.Polygon(ell), turned_deg)]), plan) == 5
@@ -75,7 +75,7 @@ def test_an_l_takes_what_its_longer_arm_takes(ground_of, plan, turned_deg):
 
 @pytest.mark.parametrize("turned_deg", [0, 33])
 def test_a_u_takes_what_its_base_takes(ground_of, plan, turned_deg):
-    # A base of 10 places by one row, arms a little too narrow for any.
+    # The base has one row of 10 places, and the arms are a little too narrow for any.
     base, wide, arm = along(10), across(1), along(1) - 0.01
     you = shapely.box(0, 0, base, 20).difference(shapely.box(arm, wide, base - arm, 20))
     assert most(ground_of([rotate(you, turned_deg)]), plan) == 8
@@ -83,7 +83,8 @@ def test_a_u_takes_what_its_base_takes(ground_of, plan, turned_deg):
 
 @pytest.mark.parametrize("turned_deg", [0, 45.5])
 def test_a_ring_takes_what_a_side_of_it_takes(ground_of, plan, turned_deg):
-    # One row wide all round a court: the longest side is 9 places, 7 machines and 2 cabinets.
+    # The ring around a court is one row wide. Its longest side has 9 places: 7 machines and 2
+    # cabinets.
     ring = shapely.box(0, 0, along(9), along(6))
     ring = ring.difference(ring.buffer(-across(1), join_style="mitre"))
     assert most(ground_of([rotate(ring, turned_deg)]), plan) == 7
@@ -94,16 +95,16 @@ def test_a_sliver_takes_none_at_any_length(ground_of, plan):
 
 
 def test_a_hole_is_not_ground(ground_of, plan):
-    # 12 by 12 m with a hole that leaves 2 m all round.
+    # 12 by 12 m with a hole that leaves 2 m on every side.
     ring = shapely.box(0, 0, 12, 12).difference(shapely.box(2, 2, 10, 10))
     assert most(ground_of([ring]), plan) == 0
-    # The same hole in a corner leaves an L of 4 m: one row of 5 places in 12 m.
+    # A hole of similar size in a corner leaves an L 4 m wide: one row of 5 places in 12 m.
     corner = shapely.box(0, 0, 12, 12).difference(shapely.box(0.5, 0.5, 8, 8))
     assert most(ground_of([corner]), plan) == 4
 
 
 def test_turned_across_the_lot_where_only_that_fits(ground_of, plan):
-    # A rhombus: along its diagonal, 45 degrees off every edge, which is one of the steps of 5.
+    # The block fits only at 45 degrees to the edges of the square, one of the 5-degree steps.
     lot = rotate(shapely.box(0, 0, 9, 9), 45)
     notched = lot.difference(shapely.box(-50, 8, 50, 50)).difference(shapely.box(-50, -50, 50, 1))
     ground = ground_of([notched])
@@ -117,7 +118,7 @@ def test_two_parts_are_not_one(ground_of, plan):
 
 
 def test_where_no_direction_fits_though_area_and_width_would_do_the_bound_says_so(ground_of, plan):
-    # A triangle has area and width for more than any rectangle in it.
+    # The area and width of a triangle would do for more than any rectangle inside it.
     found, upper = room.max_machines_that_fit(
         ground_of([shapely.Polygon([(0, 0), (14, 0), (7, 12)])]), GX230, plan
     )
@@ -150,7 +151,7 @@ def test_turning_moving_and_shrinking(ground_of, plan, corners, degrees, by_m):
     if lot.area < 1:
         return
     there = translate(rotate(lot, degrees, origin=(0, 0)), 230_000, 900_000)
-    # Exact fits may go either way in the last millimeter: a hair of slack either side.
+    # An exact fit may be found or missed because of rounding, so 4 mm are allowed either way.
     counts = [
         most(ground_of([shape]), plan)
         for shape in (
@@ -166,7 +167,8 @@ def test_turning_moving_and_shrinking(ground_of, plan, corners, degrees, by_m):
 
 
 def test_the_record_of_floor_area_bounds_a_bare_parcel(sites, bare_ground, plan):
-    # 400 m2 of lot, 766 m2 over two storeys: 17 m2 is open, room for one block (16.7 m2).
+    # The lot has 400 m2 and the building 766 m2 on two stories: 17 m2 are open, room for one block
+    # (16.7 m2).
     lot = sites([shapely.box(0, 0, 20, 20)], building_area_m2=766.0, storeys=2.0)
     ground = bare_ground(lot)
     assert ground.facts["pad_evidence"].iloc[0] == "bare parcel"
@@ -189,7 +191,7 @@ def test_candidates_lie_on_the_ground_and_do_not_overlap(ground_of, plan):
     def quiet(points, site):
         return shapely.distance(points, away[site])
 
-    # Two places given for each: its middle, and one far outside that must not be taken.
+    # Two places are given for each site: its middle, and one far outside that must not be used.
     middle = np.array([(60 * n + 9, 12) for n in range(6)], dtype=float)
     given = np.tile(sites, 2), np.concatenate((middle, middle + 1000))
 
@@ -201,14 +203,14 @@ def test_candidates_lie_on_the_ground_and_do_not_overlap(ground_of, plan):
     assert shapely.covers(shapely.buffer(on, 0.005), outline).all()
     assert shapely.covers(shapely.buffer(outline, 0.001), machines).all()
     assert (shapely.get_num_geometries(machines) == placed["count"]).all()
-    # Machines that overlapped would cover less than their own footprints.
+    # Overlapping machines would cover less area than their footprints add up to.
     stands = np.column_stack((machines, gear))
     each = shapely.area(shapely.union_all(stands, axis=1))
     cabinets = -(-placed["count"] // 4)
     assert (shapely.get_num_geometries(gear) == cabinets).all()
     assert each == pytest.approx((placed["count"] + cabinets).to_numpy() * 1.524 * 0.9144)
     assert placed.groupby("query")["rows"].nunique().max() > 1
-    # The first candidate of each query is the farthest from whom it should keep away.
+    # The first candidate of each query is the farthest from the point to keep away from.
     far = shapely.distance(shapely.points(placed["x"], placed["y"]), away[placed["site"]])
     assert (
         far[placed.groupby("query").head(1).index]
@@ -217,7 +219,7 @@ def test_candidates_lie_on_the_ground_and_do_not_overlap(ground_of, plan):
 
 
 def test_more_ground_is_what_the_deficit_asks_for(ground_of, plan):
-    # 4 m square: one needs 4.572 m; growing by 0.286 m on every side is enough.
+    # The ground is 4 m square. One machine needs 4.572 m, so 0.286 m more on every side is enough.
     ground, one = ground_of([shapely.box(0, 0, 4, 4)]), np.array([1])
     assert not room.check_fit(shrink_ground(ground, np.array([-0.28])), one, GX230, plan)[0]
     assert room.check_fit(shrink_ground(ground, np.array([-0.29])), one, GX230, plan)[0]

@@ -14,7 +14,7 @@ FIFTY_FT = 15.24
 
 
 def north(points, _site):
-    """Say that the north is quiet."""
+    """Rate points as quieter the farther north they are."""
     return shapely.get_y(points)
 
 
@@ -41,7 +41,7 @@ def kept(ground_of, plan):
         (40.0, 1, 6_500),  # 9.52 m: 9.8 by 2.1 m at 45 degrees, (9.8 + 2.1) / 1.414 = 8.4
         (41.0, 2, 6_500),  # 10.52 m: 9.8 by 5.724
         (43.0, 2, 12_000),  # 12.52 m: 12.2 by 6.324
-        (52.0, 1, 30_000),  # 21.52 m: 20.1 by 2.8; two want 75 ft
+        (52.0, 1, 30_000),  # 21.52 m: 20.1 by 2.8; two of them need 75 ft
         (66.0, 2, 30_000),  # 66 - 45.72 = 20.28 m: 20.1 by 7.124
     ],
 )
@@ -71,26 +71,26 @@ def test_tanks_keep_their_distance_from_lines_buildings_and_the_pad(kept, plan):
     assert body.distance(lot.boundary) >= group.line_m - 0.001
     assert body.distance(shed) >= group.building_m - 0.001
     assert body.distance(found.ground.shapes[0]) >= group.pad_m - 0.001
-    # What is left is where the machines stand: they fit, and on no part of the tanks' ground.
+    # The machines fit on the ground that is left, which excludes the tanks' ground.
     n, _ = room.max_machines_that_fit(found.ground, GX230, plan)
     assert n[0] >= 1
 
 
 def test_tanks_leave_the_quiet_side_to_the_machines(kept):
     found, _ = kept(shapely.box(0, 0, 60, 60))
-    # Least quiet is the south: the group's outline is at its southernmost, 50 ft from the line.
+    # The south is the least quiet, so the group is as far south as possible, 50 ft from the line.
     assert found.body[0].bounds[1] == pytest.approx(FIFTY_FT, abs=0.01)
 
 
 def test_a_building_in_the_middle_pushes_every_tank_off(kept):
-    # 25 m from each wall to the line: 50 ft from both leaves nothing.
+    # Each wall is 25 m from the line: a distance of 50 ft from both leaves no place.
     found, group = kept(shapely.box(0, 0, 60, 60), [shapely.box(25, 25, 35, 35)])
     assert group is None
     assert found.ground.taken[0] is None
 
 
 def test_where_tank_and_pad_share_a_small_lot_both_find_room(kept, ground_of, plan):
-    # 41 m square with a hall over the north: what is left in the south is for both.
+    # A hall covers the north of the lot, so tanks and pad must share the south.
     lot, hall = shapely.box(0, 0, 46, 60), shapely.box(0, 47, 46, 60)
     alone, _ = room.max_machines_that_fit(ground_of([lot], [hall]), GX230, plan)
     found, group = kept(lot, [hall])
@@ -100,8 +100,8 @@ def test_where_tank_and_pad_share_a_small_lot_both_find_room(kept, ground_of, pl
 
 
 def test_on_a_bare_parcel_tanks_and_pad_share_the_open_ground(sites, bare_ground, plan):
-    # 40 m2 are open: two tanks of 2000 gal are 7.3 x 3.31 = 24.2 m2, one of 6500 gal 20.6 m2; of
-    # the 19.4 m2 beside it one block of one machine and its cabinet takes 16.7.
+    # 40 m2 are open. Two tanks of 2000 gal take 7.3 x 3.31 = 24.2 m2, one of 6500 gal 20.6 m2. The
+    # other 19.4 m2 have room for a block of one machine and its cabinet, 16.7 m2.
     lot = shapely.box(0, 0, 60, 60)
     ground = bare_ground(sites([lot], building_area_m2=3560.0, storeys=1.0))
     nothing = np.empty(0, dtype=object)

@@ -38,7 +38,7 @@ def lines(parcel, lots, known=True):
 
 
 def facing(found):
-    """Return the yard by where each edge's middle lies from (10, 15): south, east and so on."""
+    """Return each edge's yard, keyed by the direction from (10, 15) to the edge's middle."""
     middle = (found.begin + found.end) / 2 - (10, 15)
     name = np.where(
         np.abs(middle[:, 0]) / 20 > np.abs(middle[:, 1]) / 30,
@@ -65,11 +65,11 @@ def test_a_lot_between_lots_fronts_on_the_gap():
 def test_a_drawn_street_is_a_front_and_a_gap_with_a_kink_of_land_is_not():
     street = (SOUTH, "street", None, None)
     assert facing(lines(LOT, town(OWN, lot(WEST), lot(EAST), lot(NORTH), street))) == MIDDLE
-    # A neighbor's corner 0.5 m off takes 4 of the 20 m: with the street drawn it is a front still.
+    # A neighbor's corner 0.5 m away covers 4 of the 20 m. With a drawn street, it is still a front.
     kink = lot(shapely.box(16, -9, 40, -0.5))
     drawn = shapely.difference(SOUTH, kink[0]), "street", None, None
     assert facing(lines(LOT, town(OWN, lot(WEST), lot(NORTH), kink, drawn)))["south"] == "front"
-    # ... and where nobody drew one, the gap beside some land is no street.
+    # Without a drawn street, the gap beside the neighbor's land does not count as a street.
     assert facing(lines(LOT, town(OWN, lot(WEST), lot(NORTH), kink)))["south"] != "front"
 
 
@@ -99,7 +99,7 @@ def test_a_lot_stacked_on_the_site_hides_no_front():
 
 def test_a_corner_lot_has_two_fronts_and_a_lot_between_streets_no_rear():
     corner = facing(lines(LOT, town(OWN, lot(WEST), lot(NORTH))))
-    # The longer front is the eastern one: what faces away from it is the west.
+    # The eastern front is the longer one, so the side opposite it, the west, is the rear.
     assert corner == {"south": "front", "east": "front", "north": "side", "west": "rear"}
     through = facing(lines(LOT, town(OWN, lot(WEST), lot(EAST))))
     assert through == {"south": "front", "north": "front", "east": "side", "west": "side"}
@@ -109,7 +109,7 @@ def test_rail_and_water_are_beside_whatever_way_they_lie():
     for kind in ("rail", "water"):
         found = lines(LOT, town(OWN, lot(WEST), lot(EAST), (NORTH, kind, None, None)))
         assert facing(found)["north"] == "side"
-    # The site's own siding is not a neighbor, but no street either.
+    # The site's own railroad siding is neither a neighbor nor a street.
     own = lines(LOT, town(OWN, lot(WEST), lot(EAST), (NORTH, "rail", None, "a")))
     assert facing(own)["north"] == "rear"
 
@@ -120,7 +120,7 @@ def test_a_home_beside_is_marked_and_the_sites_own_is_not():
         town(OWN, lot(WEST, "residential"), lot(EAST, "residential", "a"), lot(NORTH, "mixed")),
     )
     assert facing(found)["west"] == "side"
-    # West alone: x is 0 at both ends.
+    # Only the west edge is marked: x is 0 at both ends.
     beside = found.begin[found.abuts_home], found.end[found.abuts_home]
     assert [side[:, 0].tolist() for side in beside] == [[0.0], [0.0]]
 
@@ -129,7 +129,7 @@ def test_a_home_counts_from_a_metre_of_line_on():
     for long, beside in ((0.9, False), (1.1, True)):
         home = lot(shapely.box(20, 10, 40, 10 + long), "residential")
         assert lines(LOT, town(OWN, home)).abuts_home.any() == beside
-    # An edge of half a meter is beside it when all of it is.
+    # An edge of half a meter counts if all of it adjoins the home.
     short = shapely.Polygon([(0, 0), (20, 0), (20, 10), (20, 10.5), (20, 30), (0, 30)])
     home = lot(shapely.box(20, 10, 40, 10.5), "residential")
     found = lines(short, town(OWN, home))
@@ -163,7 +163,8 @@ def test_two_parts_of_a_site_are_no_street_to_each_other():
     own = [lot(part, "industrial", "a") for part in parts]
     found = lines(shapely.MultiPolygon(parts), town(*own, lot(WEST), lot(EAST), lot(NORTH)))
     between = (found.begin[:, 1] == found.end[:, 1]) & np.isin(found.begin[:, 1], (15, 15.5))
-    # The southern part's is behind its front, the northern one's looks the way the front does.
+    # The southern part's edge is opposite the front. The northern part's edge faces the same way as
+    # the front.
     assert found.yard[between].tolist() == ["rear", "side"]
     assert found.yard.tolist().count("front") == 1
 
@@ -196,7 +197,7 @@ def test_turning_and_moving_changes_no_yard_and_no_ground(degrees, east, north):
     ]
     before = lines(ell, town(*rows))
     after = lines(moved(ell), town(*((moved(row[0]), *row[1:]) for row in rows)))
-    # Turning keeps where a ring begins.
+    # Turning does not change where a ring begins, so the edges stay in order.
     assert after.yard.tolist() == before.yard.tolist()
     assert after.abuts_home.tolist() == before.abuts_home.tolist()
     depth = np.where(before.yard == "front", 4.0, 2.0)
@@ -232,7 +233,7 @@ def test_a_depth_that_is_no_distance_is_refused(depth):
 
 @st.composite
 def stars(draw):
-    """Return a parcel of 3 to 12 corners round (0, 0), none nearer than 5 m, now and then holed."""
+    """Return a parcel of 3 to 12 corners around (0, 0), 5 m away or more, sometimes with a hole."""
     angles = draw(st.lists(st.integers(0, 71), min_size=3, max_size=12, unique=True))
     reach = draw(st.lists(st.integers(5, 40), min_size=len(angles), max_size=len(angles)))
     turned = np.radians(np.array(sorted(angles)) * 5.0)
