@@ -13,7 +13,7 @@ NEW_YORK = ROOT / "docs/examples/new_york/sources"
 
 
 def workspace() -> Workspace:
-    """Return the workspace of somebody without settings."""
+    """Return the workspace of a user without settings."""
     return read_settings({})
 
 

@@ -1,7 +1,7 @@
-"""Compare two published nights fact by fact: the check that a refactoring changed no number.
+"""Compare two published nights fact by fact, to check that a refactoring changed no number.
 
 Run it as ``python -m tests.compare_nights BEFORE AFTER`` with two published folders of one market
-(each holds ``ranked.parquet``, ``set_aside.csv`` and ``report.json``). Numbers, codes, geometry and
+(each with ``ranked.parquet``, ``set_aside.csv`` and ``report.json``). Numbers, codes, geometry and
 the order of the rows must be identical. Texts written for readers and the run's provenance are
 counted but may differ.
 """
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-# Sentences for readers, and what names the run. Everything else on a row is a fact.
+# Sentences for readers, and columns that identify the run. All other columns are facts.
 READER_TEXTS = re.compile(
     r"limit_text|lift_text|sentence|confidence|assumed|fuel_ladder|needs_of_\w+|noise_rule|"
     r"upgrade_years_source"
@@ -105,7 +105,7 @@ def unequal_rows(old: pd.Series, new: pd.Series) -> np.ndarray:
 def _read_report(night: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads((night / "report.json").read_text("utf-8"))
     report["counts"] = {
-        # How many records of each kind is a number; what the kinds are called is a reader's word.
+        # The counts of each kind of record are numbers; the names of the kinds are reader texts.
         name: sorted(counts.values()) if name == "records" else counts
         for name, counts in report["counts"].items()
     }
@@ -121,7 +121,7 @@ def _report_differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the comparison of two published folders; return 1 where they differ."""
+    """Print the comparison of two published folders; return 1 if they differ."""
     if len(arguments) < 2:
         sys.stderr.write("usage: python -m tests.compare_nights BEFORE AFTER [FACT_DROPPED ...]\n")
         return 2

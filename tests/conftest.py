@@ -1,4 +1,4 @@
-"""What every room's tests share: where the real files stand, and what to do without them."""
+"""Fixtures that all tests share: where the real files are, and what to do without them."""
 
 import os
 from pathlib import Path

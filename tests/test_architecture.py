@@ -1,4 +1,4 @@
-"""The rooms of the house import downwards only, and the rule can fail."""
+"""The packages import only from packages below them, and the check can fail."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def test_contracts_are_kept():
     ],
 )
 def test_contracts_can_fail(tmp_path, room, forbidden):
-    """A small house with the one wrong import breaks a contract."""
+    """A small set of packages with one wrong import breaks a contract."""
     for package in ("data", "maps", "flows", "geo", "geo.criteria", "geo.contract"):
         folder = tmp_path / package.replace(".", "/")
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""Docstrings of public functions: what ruff does not check."""
+"""Docstring rules for public functions that ruff does not check."""
 
 import ast
 from collections.abc import Iterator

@@ -14,7 +14,7 @@ def test_the_notebook_screens_a_town_and_draws_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    # No outputs are kept, so that the notebook changes only when somebody edits it.
+    # No outputs are saved, so the notebook changes only when somebody edits it.
     assert not any(cell.get("outputs") for cell in notebook.cells)
     NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": ROOT}}

@@ -1,4 +1,4 @@
-"""The README's commands, settings and exit codes are those of the program."""
+"""The README's commands, settings and exit codes match the program."""
 
 import re
 import subprocess
@@ -31,7 +31,7 @@ def test_every_line_is_known():
 
 @pytest.mark.parametrize("line", OURS)
 def test_padfinder_takes_the_line(line):
-    """Parse it as the command line does; nothing is run."""
+    """Parse the line as the command line does; nothing is run."""
     arguments = [word.strip('"') for word in line.split()[1:]]
     group = get_command(cli.app)
     if arguments == ["--help"]:

@@ -1,9 +1,9 @@
 """A made-up town of lots and the buildings on them, for benchmarks of buildable ground.
 
-Each lot is drawn in a unit square with its street below, its buildings each in a slot of their own;
-both are then stretched to the lot's sides, turned by the lot's angle and laid out in rows, so far
-apart that no two lots meet. The lots are meant to be hard: what is left round the buildings has
-many corners, and often is next to nothing.
+Each lot is drawn in a unit square with its street below, and each of its buildings in a slot of its
+own. Both are then stretched to the lot's sides, turned by the lot's angle and laid out in rows, far
+enough apart that no two lots touch. The lots are meant to be hard: the ground left around the
+buildings has many corners and is often very small.
 """
 
 from dataclasses import dataclass
@@ -20,21 +20,23 @@ LONGER_THAN_DEEP = (1.0, 3.0)
 JITTER = 0.04
 FRONT_CORNERS = (10, 20)
 SAG = 0.12
-# One to four. The shares, here and of the footprints, are set so that what is left of a lot (less
-# 3 m along its sides and 1.5 m round its buildings) has 40 corners on average, and on one lot in
-# ten less than 10 m2.
+# Shares of lots with one to four buildings. These shares and those of the footprints are chosen so
+# that the ground left on a lot (minus 3 m along its sides and 1.5 m around its buildings) has 40
+# corners on average, and is smaller than 10 m2 on one lot in ten.
 BUILDINGS = (0.03, 0.07, 0.15, 0.75)
-# Aimed at: one lot in twenty falls short of 0.2, where a building had to be made smaller.
+# The target share of a lot that buildings cover. One lot in twenty has less than 0.2, because a
+# building had to be made smaller.
 COVERED = (0.22, 0.45)
-# Small lots are those of the middle of the town: long, narrow and built over.
+# Small lots are like those in the middle of a town: long, narrow and mostly built over.
 SMALL_M2, SMALL_COVERED, SMALL_LONGER = 700.0, (0.42, 0.45), (1.5, 6.0)
-# Of a footprint's front, and of its back: what stands out of it, and what is cut from it.
+# What projects from a footprint's front, and what is cut from its back.
 PLAIN, BAY = range(2)
 WHOLE, CORNER_CUT, COURT = range(3)
 FOOTPRINTS = ((PLAIN, WHOLE), (PLAIN, CORNER_CUT), (PLAIN, COURT), (BAY, CORNER_CUT), (BAY, COURT))
 FOOTPRINT_SHARES = (0.03, 0.05, 0.1, 0.2, 0.62)
 ASKEW, ASKEW_DEG = 0.25, (5.0, 40.0)
-# A building fills no more of its slot's sides, and stands so far off its middle, of what is spare.
+# The greatest share of its slot's sides that a building fills, and how far it may be from the
+# slot's middle, as a share of the spare room.
 FILLED = 0.97
 OFF_CENTRE = 0.3
 APART_M = 5.0
@@ -42,25 +44,25 @@ APART_M = 5.0
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Shapes = NDArray[np.object_]
-# Of one shape, or of each of many: a number, or one for each.
+# A point of one shape (numbers), or a point of each of many shapes (arrays).
 Point = tuple[Floats | float, Floats | float]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Rings in unit squares, one after another: each point, and which ring it is of."""
+    """Rings in unit squares, one after another: the points, and the ring that each belongs to."""
 
     points: Floats
     ring: Ints
 
     def polygons(self, points: Floats) -> Shapes:
-        """Return the polygons of the rings, their points moved to these."""
+        """Return the polygons of the rings, with their points replaced by the given points."""
         shapes: Shapes = shapely.polygons(shapely.linearrings(points, indices=self.ring))
         return shapes
 
 
 class Plot(NamedTuple):
-    """What is drawn of each lot: its kind, where its L bends, and how its street does."""
+    """The outline of each lot: its kind, where its L bends, and how far its street side bends."""
 
     kind: Ints
     bend: Floats
@@ -68,7 +70,7 @@ class Plot(NamedTuple):
 
 
 def made_lots(count: int, seed: int = 20260601) -> tuple[Shapes, Shapes]:
-    """Return the polygons of so many lots, and those of the one to four buildings on each."""
+    """Return the polygons of `count` lots, and those of the one to four buildings on each lot."""
     rng = np.random.default_rng(seed)
     kind = rng.choice(3, count, p=KINDS)
     sag = np.where(kind == CURVED, rng.uniform(-SAG, SAG, count), 0.0)
@@ -114,7 +116,7 @@ def outlines(rng: np.random.Generator, plots: Plot) -> Drawn:
         along = np.linspace(0, 1, many)
         front = [(t, 4 * t * (1 - t) * plots.sag[lots]) for t in along]
         points = stacked(len(lots), *front, (1, 1), (0, 1))
-        # The corners of the lot move; the bend between them stays as it is.
+        # The corners of the lot are moved; the curve between them is not changed.
         for corner in (0, many - 1, many, many + 1):
             points[:, corner] += rng.uniform(-JITTER, JITTER, (len(lots), 2))
         drawn.append((lots, points))
@@ -122,17 +124,17 @@ def outlines(rng: np.random.Generator, plots: Plot) -> Drawn:
 
 
 def slots(rng: np.random.Generator, plots: Plot) -> tuple[Ints, Floats]:
-    """Return the lot of each building, and the lower left and upper right of where it may stand.
+    """Return the lot of each building, and the lower left and upper right of its slot.
 
-    A lot is cut in a front and a back; with three buildings the front is cut in two, with four
-    the back as well. The back of an L is as short as the L leaves it.
+    A lot is divided into a front and a back. With three buildings, the front is divided in two;
+    with four, the back is too. The back of an L is only as wide as the L's upper arm.
     """
     count = len(plots.kind)
     ell = plots.kind == ELL
     short, deep = plots.bend.T
     back = np.where(ell, short, 1.0)
     many = rng.choice(4, count, p=BUILDINGS) + 1
-    # One building has a straight lot to itself, but only the front of an L.
+    # A single building has all of a straight lot, but only the front of an L.
     deep = np.where((many == 1) & ~ell, 1.0, deep)
     half = rng.uniform(0.4, 0.6, count)
     two, four = many >= 3, many == 4
@@ -156,7 +158,7 @@ def slots(rng: np.random.Generator, plots: Plot) -> tuple[Ints, Floats]:
 
 
 def buildings(rng: np.random.Generator, slot: Floats, fill: Floats) -> tuple[Drawn, Floats]:
-    """Return the footprints, and their points in their slots, each to fill that share of it."""
+    """Return the footprints, and their points in their slots, each filling the given share."""
     count = len(slot)
     drawn = footprints(rng, count)
     area = shapely.area(drawn.polygons(drawn.points))
@@ -171,7 +173,8 @@ def buildings(rng: np.random.Generator, slot: Floats, fill: Floats) -> tuple[Dra
     sides = room * np.minimum(share, FILLED)
     askew = np.radians(rng.uniform(*ASKEW_DEG, count)) * (rng.random(count) < ASKEW)
     cos, sin = np.cos(askew), np.sin(askew)
-    # A building turned against its lot takes more of its slot, and is made smaller if it must be.
+    # A building that is turned relative to its lot needs more of its slot, and is made smaller if
+    # necessary.
     wide, deep = sides.T
     taken = np.column_stack([wide * cos + deep * sin, wide * sin + deep * cos])
     less = np.minimum((room * FILLED / taken).min(axis=1), 1)
@@ -182,7 +185,7 @@ def buildings(rng: np.random.Generator, slot: Floats, fill: Floats) -> tuple[Dra
 
 
 def footprints(rng: np.random.Generator, count: int) -> Drawn:
-    """Return so many footprints, each as wide and deep as the unit square."""
+    """Return `count` footprints, each as wide and deep as the unit square."""
     which = rng.choice(len(FOOTPRINTS), count, p=FOOTPRINT_SHARES)
     drawn = []
     for number, (front, back) in enumerate(FOOTPRINTS):
@@ -206,18 +209,18 @@ def footprints(rng: np.random.Generator, count: int) -> Drawn:
 
 
 def cut_corner(short: Floats, deep: Floats) -> list[Point]:
-    """Return the back of a square less its upper right corner, from right to left."""
+    """Return the back of a square without its upper right corner, from right to left."""
     return [(1, deep), (short, deep), (short, 1), (0, 1)]
 
 
 def stacked(count: int, *points: Point) -> Floats:
-    """Return so many rows of these points, each coordinate one number or one per row."""
+    """Return `count` rows of these points; each coordinate is one number or one per row."""
     columns = [np.broadcast_to(each, count) for point in points for each in point]
     return np.stack(columns, axis=1).reshape(count, len(points), 2).astype(float)
 
 
 def joined(drawn: list[tuple[Ints, Floats]]) -> Drawn:
-    """Return as one the rings drawn in groups, each group all with as many points."""
+    """Return groups of rings joined into one; the rings of a group have equally many points."""
     points = np.concatenate([each.reshape(-1, 2) for _, each in drawn])
     ring = np.concatenate([np.repeat(rings, each.shape[1]) for rings, each in drawn])
     order = np.argsort(ring, kind="stable")
@@ -231,7 +234,7 @@ def turned(points: Floats, angle: Floats) -> Floats:
 
 
 def laid_out(bounds: Floats) -> Floats:
-    """Return how far to move each of these bounds to stand in rows, none over another."""
+    """Return how far to move each of these bounds so that they lie in rows without overlap."""
     count = len(bounds)
     across = max(int(np.sqrt(count)), 1)
     row = np.arange(count) // across

@@ -1,4 +1,4 @@
-"""How fast a market's neighbors are judged, and how much the bounds spare. Prints figures."""
+"""How fast a market's receptors are evaluated, and how much work bounds save. Prints figures."""
 
 import resource
 import time
@@ -43,10 +43,10 @@ def market(root):
 
 @pytest.fixture(scope="module")
 def town():
-    """20,000 lots, each a site and somebody's neighbor, most with a building of 4 to 12 m."""
+    """Return 20,000 lots, each a site and a neighbor, most with a building 4 to 12 m high."""
     rng = np.random.default_rng(7)
     column, row = np.divmod(np.arange(ACROSS * DEEP), DEEP)
-    # A street of 14 m between every second row of lots and every tenth column.
+    # There is a street of 14 m after every second row of lots and every tenth column.
     x = column * LOT_M[0] + 14.0 * (column // 10)
     y = row * LOT_M[1] + 14.0 * (row // 2)
     lots = shapely.box(x, y, x + LOT_M[0], y + LOT_M[1])
@@ -72,7 +72,7 @@ def town():
 
 
 def judged(sites, layers, market, plan):
-    """Judge 1 machine and the plan's cap at the quietest spot of each site; print what it took."""
+    """Judge 1 machine and the plan's cap at each site's quietest spot; print time and memory."""
     generator = plan_generator(plan)
     everywhere = {"receptors": shapely.box(-1e5, -1e5, 1e5, 1e5)}
     shapes = np.asarray(sites.geometry.array)
@@ -121,7 +121,7 @@ def test_twenty_thousand_sites_under_colorados_night_rule(town, market, plan):
 
 
 def test_every_tenth_site_under_massachusetts_rule_over_a_quiet_night(town, market, plan):
-    """30 dB(A) of ambient noise: 40 dB(A) at every neighbor's line, heard a kilometer away."""
+    """An ambient level of 30 dB(A) gives a limit of 40 dB(A) at every line, up to 1 km away."""
     sites, layers = town
     quiet = plan.assume.model_copy(update={"ambient_dba": 30.0})
     _, done, most_mb = judged(

@@ -1,4 +1,4 @@
-"""What it costs to cut the ground of many lots, find the most that fits and place it."""
+"""The time to cut the ground of many lots, find the largest block that fits and place it."""
 
 import resource
 import time
@@ -22,7 +22,7 @@ VERTICES = 40
 
 
 def nobody(points, _site):
-    """Say that it is as quiet everywhere."""
+    """Rate all points as equally quiet."""
     return np.zeros(len(points))
 
 
@@ -34,7 +34,7 @@ def test_twenty_thousand_lots_with_buildings():
         make_sites(lots), {"buildings": make_layer(buildings, height_m=5.0)}, {"buildings": area}
     )
     generator = plan_generator(plan)
-    # Compiled once, and kept by the machine: not what is measured.
+    # Compile the code first, so that the time of compiling is not measured.
     few = Screening(given.sites.iloc[:50], given.layers, given.coverage)
     room.max_machines_that_fit(cut_buildable_ground(few.sites, few, plan), generator, plan)
 

@@ -1,4 +1,4 @@
-"""How fast, and in how much memory. Prints figures; asserts only what holds on any machine."""
+"""Speed and memory of the noise model. Prints figures; asserts only what is true on any machine."""
 
 import re
 import time
@@ -20,7 +20,7 @@ SIDE_M, BUILDINGS, FAR_M = 1000.0, 2000, 300.0
 
 
 def town():
-    """2,000 buildings of 4 to 8 walls in a square kilometer, on a street grid."""
+    """Return 2,000 buildings with 4 to 8 walls in a square kilometer, on a street grid."""
     rng = np.random.default_rng(1)
     across = int(np.sqrt(BUILDINGS))
     step = SIDE_M / across
@@ -36,7 +36,7 @@ def town():
 
 
 def pairs(count, solids):
-    """Return pairs up to 300 m apart, both in the open."""
+    """Return pairs of points up to 300 m apart, all outside buildings."""
     rng = np.random.default_rng(2)
     tree = shapely.STRtree(solids)
 
@@ -60,7 +60,7 @@ def timed(source, receiver, where):
 
 
 def test_speed_and_memory():
-    # The peak so far is other benchmarks': the kernel is told to count anew.
+    # The peak memory so far comes from other benchmarks, so reset it in the operating system.
     Path("/proc/self/clear_refs").write_text("5", "ascii")
     solids, heights = town()
     source, receiver = pairs(100_000, solids)
@@ -81,7 +81,7 @@ def test_speed_and_memory():
 
 
 def test_the_kernel_beats_plain_shapely():
-    """The way over the top alone, drawn by shapely, against everything by the kernel."""
+    """Compare only the path over the top by shapely with the whole computation by the kernel."""
     solids, heights = town()
     source, receiver = pairs(2000, solids)
     built = build_scene(solids, heights)

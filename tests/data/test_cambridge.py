@@ -1,4 +1,4 @@
-"""Compare the selection from Cambridge's real files, defects included, with a slow oracle."""
+"""Compare the selection from Cambridge's real files, including their defects, with an oracle."""
 
 import datetime as dt
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_every_code_but_one_is_in_the_table(cambridge_files):
     assert set(table.use) <= codes
     zones = gpd.read_file(cambridge_files / "CDD_ZoningDistricts.geojson")["ZONE_TYPE"]
     assert set(zones) <= set(table.zone)
-    # A code with a leading zero is another code with another meaning.
+    # A code with a leading zero is a different code with a different meaning.
     assert table.use["0101"].use_class == "mixed"
     assert table.use["101"].use_class == "residential"
 

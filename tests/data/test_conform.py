@@ -1,4 +1,4 @@
-"""Turn a source's rows into a layer's: every change is counted, every fault named."""
+"""Convert a source's rows to a layer's: every change is counted and every fault is named."""
 
 import datetime as dt
 
@@ -26,7 +26,7 @@ def test_units_text_and_missing_markers(conform, make_source, make_points):
         "voltage_kv": {"column": "KV", "unit": "kV", "missing": [-9999]},
     }
     conformed = conform(frame, make_source("substations", "s.csv", columns)).frame
-    # 1000 kVA are 1 MVA.
+    # 1000 kVA = 1 MVA
     np.testing.assert_allclose(conformed["firm_capacity_mva"], [40.0, np.nan, np.nan, 5.0])
     np.testing.assert_allclose(conformed["voltage_kv"], [115, 23, np.nan, np.nan])
     assert conformed["peak_load_mva"].isna().all()

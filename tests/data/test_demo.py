@@ -1,4 +1,4 @@
-"""The demo town: the same bytes, any size, the mess really there, and a town's own topology."""
+"""The demo town: reproducible bytes, any size, the intended data faults, consistent topology."""
 
 import hashlib
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_another_seed_is_another_town(town: Path, tmp_path: Path) -> None:
 def test_any_size(size: int, tmp_path: Path) -> None:
     demo.write_town(tmp_path, size)
     rows = rows_of(tmp_path, "demo_parcels")
-    # Whole blocks are kept, and condos add a row for each unit.
+    # Whole street blocks are kept, and a condo building adds a row for each condo.
     assert size <= (rows.POLY_TYPE == "FEE").sum() <= size * 1.1 + 60
 
 
@@ -115,7 +115,7 @@ def test_every_use_and_zone_is_in_the_land_use_table() -> None:
 
 
 # ---------------------------------------------------------------------------------------------
-# The mess
+# Data faults
 
 
 def test_parcels_are_a_shapefile_in_feet_with_its_faults(town: Path) -> None:
@@ -141,7 +141,7 @@ def test_an_owner_has_one_lot_or_some_that_touch(parcels: gpd.GeoDataFrame) -> N
     assert 0.001 < land.OWNER1.isna().mean() < 0.03
     several = land[land.OWNER1.duplicated(keep=False) & land.OWNER1.notna()]
     by_owner = several.groupby("OWNER1")
-    # Two pieces of one id are of one owner too, and need not touch.
+    # Two pieces with one id also have one owner, and they need not touch.
     ids = by_owner.MAP_PAR_ID.nunique()
     assert (ids > 1).any()
     for owner in ids[ids > 1].index:
@@ -210,7 +210,7 @@ def test_a_feeder_is_several_sections_that_nearly_agree(sections: gpd.GeoDataFra
     load = sections.LOAD_CAP_MW_V
     said = sections[sections.LOAD_CAP_MW.notna() & (load != 0) & (load < recipe.MARKER_MW)]
     of = said.groupby("FEEDER").LOAD_CAP_MW_V
-    # 6 % up and 6 % down of one value, rounded to a kW: 1.06 / 0.94 = 1.13.
+    # Each value varies by up to 6 % either way and is rounded to 1 kW: 1.06 / 0.94 = 1.13.
     apart = (of.max() - of.min()).abs() - 0.002
     assert (apart <= 0.13 * of.median().abs()).all()
     assert (of.max() > of.min()).any()
@@ -289,7 +289,7 @@ def test_squares_overlap_the_feeders_and_do_not_always_agree(
     cells_mw = cells.set_index("CELL").AVAIL_MVA.reindex(feeders_mw.index) * 0.97
     assert 0 < len(feeders_mw) < len(cells)
     apart_mw = (cells_mw - feeders_mw).abs()
-    # Rounded to 0.01 MVA, which is less than 0.006 MW either way.
+    # Values are rounded to 0.01 MVA, so they differ by less than 0.006 MW either way.
     assert (apart_mw < 0.006).any()
     assert (apart_mw > 0.05).any()
 
@@ -413,8 +413,8 @@ def test_some_industry_is_near_a_plant_with_gas_to_spare(
     for name in ("Mill River Landfill", "Foundry Digester"):
         assert near(name) >= 5
         assert flow[name] - used[name] > 0.2
-    # (1.2 - 0.48) x 1e6 / 24 = 30,000 scfh, 51 % of it methane; 200 kW take some 2,043 scfh of
-    # methane at 1,012 Btu and 33 %: 200 x 3,412 / 0.33 / 1,012.
+    # (1.2 - 0.48) x 1e6 / 24 = 30,000 scfh, of which 51 % is methane. 200 kW need about 2,043 scfh
+    # of methane at 1,012 Btu and 33 %: 200 x 3,412 / 0.33 / 1,012.
     spare_scfh = (flow - used)["Mill River Landfill"] * 1e6 / 24
     assert spare_scfh == pytest.approx(30_000)
     assert spare_scfh * 0.51 // (200 * 3412 / 0.33 / 1012) == 7
@@ -430,7 +430,8 @@ def test_plants_are_closed_unbuilt_unplaced_and_far(town: Path, lots: gpd.GeoDat
     assert dairy["Placed By"] == "County centroid"
     county = area_of(town / "coverage_county.geojson")
     assert dairy.geometry.distance(county.centroid) < 1
-    # A plant somewhere in the county seems to stand among the lots: only its precision tells.
+    # This plant may be anywhere in the county. Only its precision shows that its point, which lies
+    # among the lots, is not its place.
     assert lots.distance(dairy.geometry).min() < 500
     far = lots.distance(plants.geometry["Ropewalk Hydrogen"]) > 500
     assert far.mean() > 0.9
@@ -466,7 +467,7 @@ def test_streets_river_and_railway_lie_between_the_lots(parcels: gpd.GeoDataFram
 
 def test_buildings_lie_on_lots(town: Path, parcels: gpd.GeoDataFrame) -> None:
     buildings = rows_of(town, "demo_buildings").geometry.to_numpy()
-    # A bow tie is half a lot, and a lot without geometry none: their houses are not judged.
+    # Invalid lots (bow ties and missing geometry) are left out, so their houses are not checked.
     whole = parcels[(parcels.POLY_TYPE == "FEE") & parcels.geometry.is_valid]
     lots = whole.geometry.to_numpy()
     building, _ = shapely.STRtree(lots).query(buildings, predicate="covered_by")
@@ -483,7 +484,7 @@ def area_of(path: Path) -> shapely.Geometry:
 def test_footprints_stop_at_the_west_village(town: Path, lots: gpd.GeoDataFrame) -> None:
     whole = area_of(town / "coverage_town.geojson")
     village = whole.difference(area_of(town / "coverage_footprints.geojson"))
-    # A building across the line is drawn, one beyond it is not.
+    # A building that crosses the line is drawn; one beyond it is not.
     buildings = rows_of(town, "demo_buildings").geometry
     assert not buildings.within(village.buffer(-0.01)).any()
     there = lots[lots.within(village)]

@@ -1,4 +1,4 @@
-"""Read each kind of file whole and in the declared CRS, or not at all."""
+"""Each kind of file is read completely and in the declared CRS, or not at all."""
 
 import json
 import zipfile
@@ -144,7 +144,7 @@ def test_a_file_cut_off_gives_no_rows(tmp_path, rows, make_source, kind, share):
 
 
 def test_a_geojson_cut_after_any_feature_gives_no_rows(tmp_path, rows, make_source):
-    """GDAL may read the features before the cut; none of them may be used."""
+    """GDAL may read the features before the cut, but none of them may be used."""
     text = write_rows(rows, tmp_path, "geojson").read_text("utf-8")
     path = tmp_path / "cut.geojson"
     for end in range(text.index("features"), len(text.rstrip()) - 1, 97):

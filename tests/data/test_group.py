@@ -1,4 +1,4 @@
-"""Combine several rows of one thing, and locate rows without coordinates by name."""
+"""Several rows of one thing are combined, and rows without coordinates are located by name."""
 
 import numpy as np
 import pandas as pd
@@ -129,7 +129,7 @@ CAPACITY = {
 
 @pytest.fixture
 def locate(conform, make_source, make_table):
-    """Return a function that conforms feeders at named substations, by a table of places."""
+    """Return a function that conforms feeders at named substations, using a table of places."""
 
     def locate_named(at, places, shapes=None, lost=0.0, **place):
         frame = make_table(shapes or [None] * len(at), ID=[f"F{n}" for n in range(len(at))], AT=at)

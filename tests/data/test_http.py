@@ -1,4 +1,4 @@
-"""Tell a source that is down from one that has changed, with a real server on loopback."""
+"""Distinguish a source that is down from one that has changed, using a local server."""
 
 import socket
 import threading
@@ -117,7 +117,7 @@ def test_when_all_fail_each_is_named_and_the_source_is_down(server, tmp_path):
 
 
 def test_a_source_is_pulled_from_its_address(server, tmp_path, make_source, make_market, pull):
-    """A CSV behind an address becomes rows in the store, and its raw file is kept."""
+    """A CSV at an address becomes rows in the store, and its raw file is kept."""
     ANSWERS["/leaks.csv"] = (200, b"lon,lat\n-71.10,42.37\n-71.11,42.38\n")
     leaks = make_source(
         "gas_signs",

@@ -1,7 +1,7 @@
-"""Compare New York's real capacity files, read by declarations, with a reading by hand.
+"""Compare New York's real capacity files, read with declarations, with a reading by hand.
 
 The market's CRS is NAD 83 / UTM 18N (EPSG:26918). It is also used for the west of the state, up to
-108 km beyond its zone, where lengths come out 0.12 % long (0.08 % in Buffalo).
+108 km beyond its zone, where lengths are 0.12 % too long (0.08 % in Buffalo).
 """
 
 import csv
@@ -77,8 +77,8 @@ def stations(pulled):
 
 @pytest.mark.parametrize(
     ("source", "exact", "trimmed", "renamed"),
-    # Feeders without a place: 35 of 1000 (3.5 %) and 2 of 87 as written; 27 after trimming the
-    # names; 16 after two names are spelled as in the table of places.
+    # Feeders without a place: 35 of 1000 (3.5 %) and 2 of 87 with the names as written, 27 after
+    # trimming the names, and 16 after two names are spelled as in the table of places.
     [("ny_feeders_overhead", 35, 27, 16), ("ny_feeders_underground", 2, 2, 2)],
 )
 def test_feeders_without_a_place_are_counted(rows, pulled, source, exact, trimmed, renamed):
@@ -109,7 +109,7 @@ def test_every_feeder_has_the_load_that_the_file_publishes(rows, feeders, source
     silent = np.isnan(share)
     # The one row of each file with 0 A counts as missing.
     assert [row[PEAK] for row, none in zip(kept, silent, strict=True) if none] == ["0"]
-    # Two decimals are published: none of the others differs by more than their rounding.
+    # The published values have two decimals: no other value differs by more than the rounding.
     assert np.abs(share - published)[~silent].max() <= 0.005 + 1e-9
 
 
@@ -161,7 +161,7 @@ def cells(folder):
 
 
 def parse_highest_stage_mva(rating):
-    """Return a bank's highest stage in MVA; None if it cannot be read or is implausible."""
+    """Return a bank's highest stage in MVA, or None if it is unreadable or implausible."""
     if isinstance(rating, dt.datetime):
         rating = f"{rating.month}/{rating.day}/{rating.year % 100}"
     try:

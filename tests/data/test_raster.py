@@ -1,4 +1,4 @@
-"""Refuse a raster in the wrong place or with impossible values: the last snapshot stays."""
+"""A raster in the wrong place or with impossible values is refused: the last snapshot stays."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from geo.catalogue import read_layers
 from geo.errors import ContractError, SourceChanged
 
 LEFT, TOP = 232_000.0, 901_000.0
-# EPSG:2249 is EPSG:26986 in US survey feet: 3937/1200 of them are a meter.
+# EPSG:2249 is EPSG:26986 in US survey feet: 3937/1200 survey feet are one meter.
 FEET = 3937 / 1200
 METERS = Affine(10, 0, LEFT, 0, -10, TOP)
 
@@ -77,7 +77,7 @@ def test_a_raster_over_the_parcels_is_stored(tmp_path, declare, pull_raster, nig
     write_raster(tmp_path / "ambient.tif", LEVEL)
     with open_store(pull_raster(declare()), read_only=True) as opened:
         assert opened.read_raster_layer("ambient", night).values.tolist() == LEVEL.tolist()
-        # Ten lots of 20 m from x = 0, y = -60.
+        # There are ten lots of 20 m from x = 0, y = -60.
         box = (LEFT, TOP - 60, LEFT + 200, TOP - 40)
         parcels = "tiny_parcels"
         assert opened.find_bounds("parcels", "EPSG:26986", night, [parcels]) == box
@@ -105,7 +105,7 @@ def test_a_raster_in_feet_labeled_in_meters_is_refused(tmp_path, declare, pull_r
     with pytest.raises(ContractError, match="wrong CRS or coordinates elsewhere") as caught:
         pull_raster(declare())
     assert "the same zone as EPSG:26986 but in US survey feet" in caught.value.remedy
-    # Labeled in feet it is in the right place.
+    # With its label in feet, the raster is in the right place.
     write_raster(tmp_path / "ambient.tif", LEVEL, shift, crs="EPSG:2249")
     pull_raster(declare(crs="EPSG:2249"))
 
@@ -130,7 +130,7 @@ def test_a_raster_beside_the_parcels_is_refused_and_the_last_one_stays(
 ):
     write_raster(tmp_path / "ambient.tif", LEVEL)
     store = pull_raster(declare())
-    # In the right CRS but 5 km east: its 200 m do not reach the lots.
+    # The CRS is right, but the raster is 5 km east: its 200 m do not reach the lots.
     write_raster(tmp_path / "ambient.tif", LEVEL + 1, METERS @ Affine.translation(500, 0))
     with pytest.raises(ContractError) as caught:
         pull_raster(declare())
@@ -255,7 +255,7 @@ def test_a_raster_without_georeference_is_refused(tmp_path, declare, pull_raster
 def test_a_real_state_raster_is_stored_but_not_if_labeled_in_feet(
     real_files, declare, make_market, pull, tmp_path, night
 ):
-    """The file is labeled EPSG:3653, in meters as it should be; EPSG:3654 is that in feet."""
+    """The file is labeled EPSG:3653, which is in meters as it should be; EPSG:3654 is in feet."""
     state_file = next(real_files.rglob("ri_nlcd.tif"))
     with rasterio.open(state_file) as file:
         label, cells, transform = file.crs.to_wkt(), file.read(1), file.transform
@@ -284,6 +284,6 @@ def test_a_raster_of_the_whole_country_is_stored(tmp_path, declare, pull_raster,
     with open_store(pull_raster(declare(crs="EPSG:4326")), read_only=True) as opened:
         table = opened.read_snapshots(night).set_index("layer")
     covered = shapely.from_wkb(bytes(table.loc["ambient", "coverage"]))
-    # The zone's longitudes -73.5 to -69.86 and a quarter more: some 370 km.
+    # The zone's longitudes -73.5 to -69.86 plus a quarter are about 370 km wide.
     assert np.isfinite(covered.bounds).all()
     assert covered.contains(shapely.Point(LEFT, TOP))

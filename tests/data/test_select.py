@@ -1,4 +1,4 @@
-"""Select sites, set other parcels aside, and find what lies near: a lot for each rule."""
+"""Select sites, set other parcels aside, and find what lies near them, with a lot for each rule."""
 
 import datetime as dt
 from dataclasses import replace
@@ -12,7 +12,7 @@ from data.select import SET_ASIDE_RULES, describe_sources, read_drawing_layers, 
 from geo.errors import ConfigError, SourceChanged, StoreError
 from geo.model import Setbacks
 
-# id, use, kind, floor area, x, y, side. Zone B is x < 1000, R is 1000..2000; beyond is no zone.
+# id, use, kind, floor area, x, y, side. Zone B is x < 1000, R is 1000..2000; no zone lies beyond.
 LOTS = [
     ("shop", "3", None, 100.0, 0, 0, 20),
     ("mill", "4", None, None, 100, 0, 30),
@@ -114,7 +114,7 @@ def test_the_plan_decides_which_lots_are_sites(street, make_needs, land_use, nig
     plain = run_selection(street, make_needs(classes=("industrial",), zones=()), land_use, night)
     assert plain.screening.sites["site_id"].tolist() == ["mill"]
     assert plain.set_aside["commercial use"] == 4
-    # The stack of a shop and a home, and the shop with homes above it.
+    # These are the stack of a shop and a home, and the shop with homes above it.
     assert plain.set_aside["mixed use"] == 2
     assert plain.parcels_in == 1 + sum(plain.set_aside.values())
     large = run_selection(street, make_needs(minimum_area_m2=500.0), land_use, night)
@@ -222,7 +222,7 @@ def test_lots_are_every_piece_of_land_near_a_site(street, make_needs, land_use, 
     own = {"house", "pond", "school", "small", "street"}
     for name, site in named["site_id"].fillna("").items():
         assert site == ("" if name in own else name), name
-    # Two lots without an id, 10 m and 40 m from the stack.
+    # There are two lots without an id, 10 m and 40 m from the stack.
     nameless = lots[lots["lot_id"].str.startswith("parcel ")]
     assert (len(nameless), nameless["site_id"].notna().sum()) == (2, 0)
     assert screening.coverage["lots"].equals(screening.coverage["parcels"])
@@ -273,11 +273,11 @@ def test_ground_drawn_twice_is_one_lot_rather_than_a_street(
 
 # id, use, owner, address, floor area, x, width; 20 m deep, in zone B below x = 1000.
 OWNED = [
-    # Three in a row: the first by id without an address, the last 4 cm away.
+    # Three in a row: the first one by id has no address, and the last one is 4 cm away.
     ("b2", "3", " Mill  Co ", "2 Mill St", 100.0, 0, 20),
     ("b1", "4", "MILL CO", None, 50.0, 20, 30),
     ("b3", "M", "mill\tco", "6 Mill St", None, 50.04, 20),
-    # Another owner's lot, and the first owner's beyond it.
+    # Another owner's lot, and beyond it another lot of the first owner.
     ("c1", "3", "Other", None, None, 70.04, 20),
     ("b4", "3", "Mill Co", None, None, 90.04, 20),
     # The owner's house is not a site, and lots 20 cm apart do not touch.
@@ -286,7 +286,7 @@ OWNED = [
     # Lots without an owner's name are not joined.
     ("d1", "3", None, None, None, 200, 20),
     ("d2", "3", "  ", None, None, 220, 20),
-    # Too small alone but not together; and too small even together.
+    # Two lots that are too small only alone, and two that are too small even together.
     ("e1", "3", "Lee", None, 10.0, 300, 10),
     ("e2", "3", "Lee", None, None, 310, 10),
     ("f1", "3", "Ray", None, None, 400, 8),
@@ -353,7 +353,8 @@ def test_touching_parcels_of_one_owner_are_one_site(owned, make_needs, land_use,
     joined = aside[aside == "joined to a touching parcel of the same owner"]
     assert joined.index.tolist() == ["b2", "b3", "e2", "g3", "k2"]
     mill = sites.loc["b1"]
-    # Least id, first address by id, use and zone of the largest lot; the gap is closed.
+    # The site takes the lowest id, the first address by id, and the use and zone of the largest
+    # lot. The gap is closed.
     assert mill[["address", "use_code", "use_class"]].tolist() == ["2 Mill St", "4", "industrial"]
     assert mill["zone_code"] == "B"
     assert mill["zone_share"] == pytest.approx(1, abs=0.001)
@@ -379,7 +380,7 @@ def test_receptors_on_a_joined_site_are_its_own(owned, make_needs, land_use, nig
     lots = selection.screening.layers["lots"].set_index("lot_id")["site_id"].fillna("")
     assert lots[["b1", "b2", "b3", "b4", "b5"]].tolist() == ["b1", "b1", "b1", "b4", ""]
     assert lots[["e1", "e2", "g1", "g3", "k2"]].tolist() == ["e1", "e1", "g1", "g1", "k1"]
-    # Too small even together, and near no site.
+    # This lot is too small even when joined, and it is near no site.
     assert "f1" not in lots.index
 
 
@@ -613,7 +614,7 @@ def test_sites_have_the_setbacks_of_their_zone(street, make_needs, land_use, nig
     text = (table.model_copy(update={"zone": {**table.zone, "B": read}}),)
     sites = run_selection(street, make_needs(), text, night).screening.sites
     assert (sites[names] == list(deep.values())).all(axis=None)
-    # No setback is known for a principal structure, nor for a zone without a text.
+    # No setback is known for a principal structure or for a zone without a text.
     principal = replace(make_needs(), structure="principal")
     for known, wanted in ((text, principal), (land_use, make_needs())):
         assert (

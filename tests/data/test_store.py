@@ -1,4 +1,4 @@
-"""The store returns what was put in it, per night, and a failure leaves it unchanged."""
+"""The store returns what was stored for each night, and a failure leaves it unchanged."""
 
 import datetime as dt
 import gzip
@@ -43,7 +43,7 @@ def make_stations(make_point, make_table):
 
 
 def read_other_files(folder):
-    """Return the bytes of every file but the database."""
+    """Return the bytes of every file except the database."""
     kept = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
     return {str(path): data for path, data in kept.items() if "duckdb" not in path.name}
 
@@ -137,7 +137,7 @@ def test_an_unchanged_source_makes_no_new_snapshot(
     assert len(history) == 1
     assert history["taken_on"][0].date() == night
     assert history["last_seen"][0].date() == night + DAY
-    # Another declaration of the same file makes another snapshot.
+    # A changed declaration of the same file makes another snapshot.
     other = make_source("substations", "s.parquet", COLUMNS, licence="another")
     _, (third,) = pull(tmp_path, make_market(declared.id), other, night=night + DAY)
     assert third.changed
@@ -189,7 +189,7 @@ def test_a_source_that_shrinks_keeps_its_last_snapshot(
     assert pull(tmp_path, make_market(declared.id), declared, night=night + DAY)[1][0].rows == 8
     before = read_other_files(store.parent)
     make_stations(*range(6)).to_parquet(tmp_path / "s.parquet")
-    # 6 rows of 8: a quarter is lost.
+    # 6 of 8 rows are left: a quarter is lost.
     with pytest.raises(SourceChanged, match="6 rows, 8 the last time: a loss of more than 20%"):
         pull(tmp_path, make_market(declared.id), declared, night=night + 2 * DAY)
     assert read_other_files(store.parent) == before

@@ -1,4 +1,4 @@
-"""Read columns as declared: units in the text, ratings, bounds, twins, multiples."""
+"""Columns are read as declared: units in the text, ratings, bounds, twins, multiples."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ LENIENT = {"unreadable_share_max": 1.0}
 
 @pytest.fixture
 def conform_column(conform, make_source, make_points):
-    """Return a function that conforms one column of substations beside others of the file."""
+    """Return a function that conforms one column of substations, given other columns too."""
 
     def conform_one(name, declared, decimal=".", **columns):
         frame = make_points(len(next(iter(columns.values()))), **columns)
@@ -81,7 +81,7 @@ def test_a_number_alone_needs_a_declared_unit_too(conform_column):
 
 def test_numeric_cells_have_no_unit_in_the_text(conform_column):
     declared = {"column": "P", "units": {"MW": "MW", "": "kW"}}
-    # The decimal mark applies to texts: 2.5 is not 25.
+    # The decimal mark applies only to texts: the number 2.5 is not read as 25.
     values, _ = conform_column("headroom_kw", declared, decimal=",", P=[2.5, 40.0])
     assert values == [2.5, 40]
 
@@ -102,7 +102,7 @@ def test_a_rating_is_its_highest_or_first_stage(conform_column, which, read):
 @given(st.lists(st.lists(st.integers(1, 10**6), min_size=1, max_size=5), min_size=1, max_size=6))
 def test_each_row_has_its_own_stages(make_source, stages):
     rows = pd.DataFrame({"R": ["/".join(map(str, parts)) for parts in stages]})
-    # One index label for all rows, as in a table put together from several files.
+    # All rows have the same index label, as in a table combined from several files.
     rows.index = [7] * len(rows)
     column = Column(title="R", type="float", unit="MVA")
     for which, pick in (("max", max), ("first", lambda parts: parts[0])):
@@ -155,7 +155,7 @@ def test_a_value_may_be_multiplied_by_another_column(conform_column):
     declared = {"column": "Rated MVA", "rating": "max", "times": "#Banks", "unit": "MVA"}
     columns = {"Rated MVA": ["5/6.25", "40", "40", "40", None], "#Banks": ["3", "2", None, "x", 1]}
     values, notes = conform_column("nameplate_mva", declared, **columns)
-    # 3 banks of 6.25 MVA; 2 banks of 40 MVA; an unknown number of banks is an unknown sum.
+    # 3 banks of 6.25 MVA; 2 banks of 40 MVA; an unknown number of banks gives an unknown sum.
     np.testing.assert_array_equal(values, [18.75, 80, np.nan, np.nan, np.nan])
     assert notes == (
         "#Banks: 1 unreadable number, taken as missing",
@@ -203,7 +203,7 @@ def test_headroom_as_a_percentage_of_firm_capacity(conform, make_source, make_po
         make_points(3, FIRM=[40, 20, 10], DEMAND=[25, -12.5, None]),
         make_source("substations", "s.csv", columns),
     ).frame
-    # A quarter of 40 MVA is left; overloaded by an eighth; unknown.
+    # 1/4 of the capacity is left; overloaded by 1/8; unknown.
     np.testing.assert_array_equal(values["headroom_share"], [0.25, -0.125, np.nan])
 
 

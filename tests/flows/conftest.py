@@ -24,7 +24,7 @@ Padfinder = Callable[..., Ran]
 
 @pytest.fixture(scope="session", autouse=True)
 def _prefect_of_its_own(tmp_path_factory):
-    """Keep Prefect's files out of the home folder; one temporary server serves all tests."""
+    """Keep Prefect's files out of the home folder. One temporary server serves all tests."""
     os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
 
 
@@ -44,7 +44,7 @@ def padfinder(monkeypatch, capfd) -> Padfinder:
 
 @pytest.fixture(scope="session")
 def finished_hamlet(tmp_path_factory) -> Path:
-    """Return a folder in which one night of the hamlet went well; copy it before changing it."""
+    """Return a folder with one successful night of the hamlet; copy it before changing it."""
     folder = tmp_path_factory.mktemp("hamlet")
     hamlet.write(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -55,7 +55,7 @@ def finished_hamlet(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def town(finished_hamlet, tmp_path) -> Path:
-    """Return a hamlet of the test's own, with one night published, to spoil."""
+    """Return a copy of the hamlet, with one night published, that the test may change."""
     folder = tmp_path / "town"
     shutil.copytree(finished_hamlet, folder, symlinks=True)
     return folder

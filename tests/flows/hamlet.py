@@ -97,7 +97,7 @@ def layers() -> dict[str, gpd.GeoDataFrame]:
     across, up = place % COLUMNS, place // COLUMNS
     x, y = LEFT + across * LOT_M, BOTTOM + up * LOT_M
     lots = shapely.box(x, y, x + LOT_M - 10, y + LOT_M - 10)
-    # Homes but for one column of shops, two of factories, some vacant lots and a chapel.
+    # All are homes except one column of shops, two of factories, some vacant lots and a chapel.
     use = np.select([across == 3, across >= 18, place % 29 == 0, place == 1], [*"SFVE"], "H")
     parcels = gpd.GeoDataFrame(
         {
@@ -156,7 +156,7 @@ def layers() -> dict[str, gpd.GeoDataFrame]:
 
 
 def write(folder: Path) -> None:
-    """Write everything that a user gives, `padfinder.toml` included, into an empty folder."""
+    """Write everything that a user provides, with `padfinder.toml`, into an empty folder."""
     for name in ("own/hamlet/plans", "own/hamlet/sources", "files/hamlet"):
         (folder / name).mkdir(parents=True)
     (folder / "padfinder.toml").write_text(
@@ -177,7 +177,7 @@ def write(folder: Path) -> None:
 
 
 def geojson(path: Path) -> dict[str, Any]:
-    """Return a GeoJSON file's document, to spoil and write back."""
+    """Return a GeoJSON file's document, to change and write back."""
     document: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return document
 

@@ -1,4 +1,4 @@
-"""Bad input: a clear message, an exit code, nothing half-written, and last night's map stays."""
+"""Bad input gives a clear message and an exit code, and last night's map stays unchanged."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ CONFIG, CONTRACT, CHANGED = 3, 4, 6
 
 @dataclass(frozen=True)
 class State:
-    """All that bad input must leave as it was."""
+    """Everything that bad input must leave unchanged."""
 
     published: str
     store: str
@@ -44,7 +44,7 @@ def state(town: Path) -> State:
 
 @pytest.fixture
 def refused(town, padfinder) -> Callable[..., Ran]:
-    """Return a check: tonight's run is refused with a message, and leaves everything as it was."""
+    """Return a check that tonight's run is refused with a message and changes nothing."""
 
     def check(code: int, *words: str) -> Ran:
         before = state(town)
@@ -61,7 +61,7 @@ def refused(town, padfinder) -> Callable[..., Ran]:
 
 
 def clear_catalogue_caches() -> None:
-    """Have the next reading of a catalogue table read its file again."""
+    """Clear the caches, so that each catalogue table is read from its file again."""
     for function in vars(catalogue).values():
         if hasattr(function, "cache_clear"):
             function.cache_clear()
@@ -169,7 +169,7 @@ def test_truncated_in_mid_feature(town, refused):
 
 
 def test_wrong_crs_in_the_file(town, refused):
-    """The file says feet, the declaration says degrees: neither is believed."""
+    """The file is labeled in feet and the declaration in degrees: neither is trusted."""
     path = town / "files/hamlet/mains.geojson"
     frame = gpd.read_file(path).to_crs("EPSG:2249")
     path.unlink()
@@ -178,7 +178,7 @@ def test_wrong_crs_in_the_file(town, refused):
 
 
 def test_wrong_crs_in_the_declaration(town, refused):
-    """Degrees read as meters fall outside the market."""
+    """Degrees that are read as meters lie outside the market."""
     path = town / "files/hamlet/mains.geojson"
     document = hamlet.geojson(path)
     document.pop("crs", None)
@@ -188,7 +188,7 @@ def test_wrong_crs_in_the_declaration(town, refused):
 
 
 def test_no_crs_in_the_file(town, refused):
-    """Meters that say nothing of their frame, under a declaration of degrees."""
+    """The file has meters without a CRS, and the declaration is in degrees."""
     path = town / "files/hamlet/mains.geojson"
     frame = gpd.read_file(path).to_crs(hamlet.CRS)
     document = json.loads(frame.to_json(drop_id=True))
@@ -245,14 +245,14 @@ def test_no_folder_of_files(town, refused):
 
 
 def test_every_failure_is_named(town, refused):
-    """A failing source does not hide another."""
+    """One failing source does not hide another."""
     (town / "files/hamlet/mains.geojson").unlink()
     (town / "files/hamlet/buildings.geojson").write_bytes(b"{")
     refused(CONFIG, "2 sources failed", "mains.geojson", "buildings.geojson")
 
 
 def test_disk_trouble_while_writing_leaves_last_night(town, padfinder, monkeypatch):
-    """Publishing writes whole, then swaps: a fault in between leaves the last night."""
+    """Publishing writes everything and then swaps folders: a fault in between keeps last night."""
     spoil(town / "own/hamlet/plans/hamlet.toml", "target_kw = 1000", "target_kw = 1200")
     before = state(town)
 

@@ -1,4 +1,4 @@
-"""Cambridge on its real files: every parcel accounted for, what is not known in the first line."""
+"""Cambridge with its real files: all parcels are accounted for, line 1 says what is unknown."""
 
 import json
 import shutil
@@ -63,7 +63,7 @@ def test_without_the_folder_of_files_the_message_says_what_to_set(tmp_path, padf
 
 
 def test_missing_real_file_is_named(cambridge_files, tmp_path, padfinder, monkeypatch):
-    """The city's folder without its zoning: the message names the file and the source."""
+    """Without the city's zoning file, the message names the file and the source."""
     files = tmp_path / "files"
     files.mkdir()
     for path in cambridge_files.iterdir():

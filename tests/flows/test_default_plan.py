@@ -1,7 +1,7 @@
-"""The demo town at its full size under the default plan: something of every kind to look at.
+"""The full demo town under the default plan has enough sites with every kind of answer.
 
-The town's night rule, 50 dB(A) at homes, decides more sites than anything else. That most of them
-carry something all the same is the recipe's doing: lots in estates, among industry.
+The town's night rule, 50 dB(A) at homes, decides more sites than anything else. Most sites carry
+some generators anyway because the recipe puts lots in industrial estates.
 """
 
 import json
@@ -29,12 +29,13 @@ EXPECTED = {
     "noise_evidence": {"receptors", "edge of layer", "use unknown", "own dwelling"},
     "pad_evidence": {"buildings", "bare parcel"},
 }  # fmt: skip
-# There too, but of fewer sites: most have a main of known size, or another fuel that is sure.
+# These answers occur at fewer sites: most have a main of known size, or another certain fuel.
 RARER = {
     "headroom_check": {"cannot be compared"},
     "fuel_evidence": {"sign of a main", "edge of layer"},
 }
-# Opinions that the report does not count: read off the ranking, missing where nothing is placed.
+# The report does not count these. They come from the ranking, and are missing where nothing is
+# placed.
 NOISE_CLASSES = {"pass", "marginal", "fail", "not known"}
 GOVERNS = {"plan", "local rule"}
 ORDER = ["verdict", "score", "known_share", "power_served_kw", "n_lo", "smallest_slack"]
@@ -112,7 +113,7 @@ def test_the_town_has_some_twenty_thousand_parcels_and_a_tenth_are_sites(town):
 def test_every_kind_of_answer_holds_at_least_two_percent(town, kind):
     counted = town.counts[kind]
     rare = RARER.get(kind, set())
-    # Some sites may lack a rare kind; all sites together have it.
+    # A sample of sites may lack a rare kind of answer; all sites together have it.
     assert EXPECTED[kind] | (rare if town.whole else set()) <= set(counted)
     assert set(counted) <= EXPECTED[kind] | rare
     least = min(counted[name] for name in EXPECTED[kind])
@@ -126,8 +127,9 @@ def test_one_generator_passes_is_marginal_fails_and_is_not_known(town):
 
 
 def test_now_the_plan_and_now_the_local_rule_governs(town):
-    # Colorado's rule is below the plan's limit wherever both hold. The plan's own governs only
-    # where homes stand on the site itself, which the rule is not about: a few mills and workshops.
+    # Colorado's rule is below the plan's limit wherever both apply. The plan's limit governs only
+    # where homes are on the site itself, to which the rule does not apply: a few mills and
+    # workshops.
     assert set(town.ranking["governs"].dropna()) == GOVERNS
 
 

@@ -1,4 +1,4 @@
-"""Bad input on the demo town's own mess: shapefile, CSV and grids, at a small size."""
+"""Bad input in the demo town's own faulty files: shapefile, CSV and grids, at a small size."""
 
 import hashlib
 import shutil
@@ -17,7 +17,7 @@ PARCELS = 1_100
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """Return a folder in which one night of a small demo town went well."""
+    """Return a folder with one successful night of a small demo town."""
     folder = tmp_path_factory.mktemp("demo")
     demo.write_town(folder / "files/demo", PARCELS)
     declare_short_plan(folder)

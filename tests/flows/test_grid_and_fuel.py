@@ -1,4 +1,4 @@
-"""Messy grid and gas records, end to end: by which rule they count, as what, and how many."""
+"""Messy grid and gas records, end to end: how they are read, which rule applies, how many count."""
 
 import json
 
@@ -39,7 +39,7 @@ def source(name: str, layer: str, columns: str) -> str:
 
 @pytest.fixture(scope="module")
 def messy(tmp_path_factory):
-    """Publish a hamlet whose utilities keep their records badly; return report and rows."""
+    """Publish a hamlet whose utilities have messy records; return the report and the rows."""
     folder = tmp_path_factory.mktemp("messy")
     hamlet.write(folder)
     layers = hamlet.layers()
@@ -52,7 +52,7 @@ def messy(tmp_path_factory):
     columns = hamlet.COLUMNS_OF["substations"].replace(
         '"in_service" }', '"in_service", "RETIRED 1999" = "retired" }'
     )
-    # A feeder along each of the hamlet's streets, in two sources that do not agree.
+    # A feeder runs along each of the hamlet's streets, in two sources that disagree.
     streets = layers["mains"].geometry
     kw = [300.0, 999_999.0, -1.0, -250.0, 5_000.0, 700.0, 50.0, 800.0][: len(streets)]
     feeders = gpd.GeoDataFrame(
@@ -107,7 +107,7 @@ def test_a_retired_substation_serves_nobody_and_is_counted(messy):
 def test_a_feeder_that_says_999999_says_nothing(messy):
     report, rows = messy
     assert "1 value above 100000" in notes_of(report, "feeders")
-    # F1 is the marker, F2 the declared -1: neither is anybody's headroom.
+    # F1 has the marker value and F2 the declared -1: neither is the headroom of a site.
     assert not {"F1", "F2"} & set(rows["grid_source"])
     assert report["counts"]["records"]["load records without a value"] == 2
     assert rows["load_headroom_kw"].max() < 100_000

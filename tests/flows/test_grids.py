@@ -1,4 +1,4 @@
-"""A grid in the wrong place stops a night, wherever the market lists it; the last one stays."""
+"""A grid in the wrong place stops a night, wherever the market lists it; the last grid stays."""
 
 import numpy as np
 import rasterio
@@ -10,7 +10,7 @@ WIDE, HIGH = hamlet.COLUMNS * 6, hamlet.ROWS * 6
 
 
 def give(folder, east_m=0.0):
-    """Give the hamlet an ambient grid of 10 m cells, as the first of its sources."""
+    """Give the hamlet an ambient grid with 10 m cells as the first of its sources."""
     with rasterio.open(
         folder / "files/hamlet/ambient.tif",
         "w",
@@ -34,7 +34,7 @@ def give(folder, east_m=0.0):
 
 def test_a_grid_listed_before_the_parcels_is_held_against_them(padfinder, tmp_path):
     hamlet.write(tmp_path)
-    # 20 lots of 60 m are 1,200 m across: 5 km to the east there is none of them.
+    # 20 lots of 60 m are 1,200 m wide in total, so there is no lot 5 km to the east.
     give(tmp_path, east_m=5_000)
     done = padfinder(tmp_path, "refresh", "--market", "hamlet")
     assert done.code == 4
@@ -42,7 +42,7 @@ def test_a_grid_listed_before_the_parcels_is_held_against_them(padfinder, tmp_pa
     assert "What to do" in done.err
     give(tmp_path)
     assert padfinder(tmp_path, "refresh", "--market", "hamlet").code == 0
-    # The right one stands, and the next wrong one does not take its place.
+    # The correct grid stays, and the next wrong one does not replace it.
     give(tmp_path, east_m=5_000)
     assert padfinder(tmp_path, "refresh", "--market", "hamlet").code == 4
     done = padfinder(tmp_path, "publish", "--market", "hamlet")

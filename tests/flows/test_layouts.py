@@ -1,4 +1,4 @@
-"""A user's folders: one folder per market, and the older layout of one folder per kind of file."""
+"""A user's folders: one folder per market, or the older layout with one folder per file kind."""
 
 import shutil
 from pathlib import Path
@@ -258,7 +258,7 @@ def test_a_plan_can_be_added_to_a_built_in_market(town):
 
 
 def test_a_users_market_replaces_the_built_in_one(town):
-    """Its own source wins, too, over the built-in one of the same name."""
+    """The user's source also replaces the built-in source of the same name."""
     market = (town / "own/hamlet/market.toml").read_text("utf-8")
     shutil.copytree(town / "own/hamlet", town / "own/demo")
     replaced = market.replace('id = "hamlet"', 'id = "demo"').replace("hamlet_mains", "demo_mains")
@@ -267,7 +267,7 @@ def test_a_users_market_replaces_the_built_in_one(town):
     (town / "own/demo/sources/demo_mains.toml").write_text(
         mains.replace('id = "hamlet_mains"', 'id = "demo_mains"'), "utf-8"
     )
-    # The tables of both markets have the same codes, so one of them goes.
+    # The tables of both markets have the same codes, so one table is removed.
     (town / "own/demo/land_use.toml").unlink()
     run = check.load_run("demo", None, read_workspace(town))
     assert run.market.title == "The hamlet"
@@ -294,7 +294,7 @@ def list_field_cases() -> list[str]:
 
 @pytest.mark.skipif(not FIELD.is_dir(), reason="the folder of field cases is absent")
 class TestFieldCases:
-    """Folders of users in the old layout, read where they are."""
+    """Folders of users in the old layout are read where they are."""
 
     @pytest.fixture
     def run_case(self, padfinder, monkeypatch, tmp_path):

@@ -33,8 +33,9 @@ FILES = [
     "report.json",
     "set_aside.csv",
 ]
-# Lots by use, see hamlet.layers: column 3 is shops, 18 and 19 factories; every 29th of the others
-# is vacant; lot 1 is the chapel. Vacant lots from column 15 on stand in the business zone.
+# Lots by use (see hamlet.layers): column 3 has shops, columns 18 and 19 factories. Every 29th of
+# the other lots is vacant, and lot 1 is the chapel. Vacant lots from column 15 on are in the
+# business zone.
 OTHERS = [n for n in range(300) if n % 20 not in {3, 18, 19}]
 VACANT = [n for n in OTHERS if n % 29 == 0]
 SITES = 3 * 15 + sum(n % 20 >= 15 for n in VACANT)
@@ -87,7 +88,7 @@ def test_second_night_gives_the_same_bytes_and_no_new_snapshot(town, padfinder):
 
 
 def test_fresh_folder_gives_the_same_bytes(finished_hamlet, padfinder, tmp_path, monkeypatch):
-    """Another var folder, another place, another night: the same input, the same bytes."""
+    """The same input gives the same bytes with another var folder, place and night."""
     for name in ("own", "files", "padfinder.toml"):
         kind = shutil.copytree if (finished_hamlet / name).is_dir() else shutil.copy
         kind(finished_hamlet / name, tmp_path / name)
@@ -219,7 +220,7 @@ def test_every_command_has_an_example_that_it_takes():
     for name, command in group.commands.items():
         example = (command.epilog or "").removeprefix("Example: ").split()
         assert example[:2] == ["padfinder", name]
-        command.make_context(name, example[2:])  # raises for what the command does not take
+        command.make_context(name, example[2:])  # raises for arguments that the command rejects
 
 
 # ---------------------------------------------------------------------------------------------
@@ -228,7 +229,7 @@ def test_every_command_has_an_example_that_it_takes():
 
 @pytest.fixture
 def answers() -> Iterator[Callable[[list[tuple[int, bytes]]], tuple[str, list[str]]]]:
-    """Serve the given answers in turn (the last one again and again) on this machine."""
+    """Serve the given answers in order on this machine, repeating the last one."""
     servers: list[ThreadingHTTPServer] = []
 
     def serve(replies: list[tuple[int, bytes]]) -> tuple[str, list[str]]:
@@ -295,7 +296,7 @@ def test_source_that_comes_back(town, padfinder, answers):
 
 
 # ---------------------------------------------------------------------------------------------
-# With and without a Prefect server, in processes of their own
+# With and without a Prefect server, in separate processes
 
 
 def free_port() -> int:
@@ -306,7 +307,7 @@ def free_port() -> int:
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Return an environment with an empty home, in which nothing of the caller's Prefect stands."""
+    """Return an environment with an empty home and without the caller's Prefect settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     home.mkdir(exist_ok=True)
     return {**kept, "HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", **more}
@@ -335,7 +336,7 @@ def test_with_no_server_and_an_empty_home(town, tmp_path):
 
 @pytest.fixture
 def prefect_server(tmp_path) -> Iterator[str]:
-    """Start a real `prefect server start` on this machine alone; stop it after the test."""
+    """Run `prefect server start` on this machine only, and stop it after the test."""
     port = free_port()
     home = tmp_path / "server"
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""`padfinder noise` draws a published site of the hamlet, and says why where it cannot."""
+"""`padfinder noise` draws a published site of the hamlet, or explains why it cannot."""
 
 import json
 
@@ -20,7 +20,7 @@ def ranked(folder):
 
 @pytest.fixture
 def loudest(town):
-    """Return the row of a site that surely carries most."""
+    """Return the row of the site that carries the most in the worst case."""
     rows = ranked(town)
     return rows.sort_values("n_lo", ascending=False, kind="stable").iloc[0]
 
@@ -37,17 +37,17 @@ def test_a_site_is_drawn_round_its_machines(padfinder, town, loudest):
         assert file.crs.to_string() == hamlet.CRS
         assert file.res == (5.0, 5.0)
     assert tags["RUN"] == report["run_id"]
-    # The hamlet's buildings are known within the box round them, and the picture goes beyond.
+    # The hamlet's buildings are known inside the box around them, and the picture is larger.
     page = (folder / "noise.html").read_text("utf-8")
     assert "Buildings are mapped for only part of the picture" in page
-    # The loudest cell is one next to a machine, and cells in buildings hold nothing.
+    # The loudest cell is next to a machine, and cells in buildings have no value.
     row, column = np.unravel_index(levels.argmax(), levels.shape)
     loud = shapely.Point(transform @ (column + 0.5, row + 0.5))
     assert loud.distance(loudest["machines"]) < 5
     houses = hamlet.layers()["buildings"].geometry
     x, y = transform @ np.stack(np.nonzero(levels.mask)[::-1]) + 2.5 * np.array([[1], [-1]])
     assert len(x) > 0
-    # coordinates went through degrees at 15 decimals, buildings are 15 m wide
+    # coordinates were converted to degrees with 15 decimals and back; buildings are 15 m wide
     assert houses.union_all().buffer(0.01).covers(shapely.MultiPoint(np.column_stack((x, y))))
 
 

@@ -1,4 +1,4 @@
-"""What a published night says to readers: no code words, American spelling."""
+"""A published night's texts for readers have no code words and use American spelling."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The set-up says which Python it needs where there is none, or none with venv."""
+"""The setup script says which Python it needs if there is none, or none with venv."""
 
 import os
 import shutil
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# What the script itself calls, apart from Python.
+# The tools that the script itself calls, apart from Python.
 TOOLS = ("sh", "dirname", "rm", "cp", "cat", "cmp", "pwd")
 
 
 def stand_in(folder: Path, name: str, version: str, venv: bool) -> None:
-    """Write a `python` that answers as another version would."""
+    """Write a `python` script that answers like another version."""
     numbers = tuple(int(part) for part in version.split("."))
     good = (3, 11) <= numbers[:2] < (3, 14)
     path = folder / name
@@ -32,7 +32,7 @@ def stand_in(folder: Path, name: str, version: str, venv: bool) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a checkout with the set-up script alone, and a PATH folder with its tools."""
+    """Return a checkout with only the setup script, and a PATH folder with its tools."""
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "venv", tmp_path / ".ci" / "venv")
     (tmp_path / "bin").mkdir()
@@ -84,11 +84,11 @@ def test_good_python_is_found_behind_an_old_one(checkout):
     stand_in(checkout / "bin", "python3.12", "3.12.4", venv=True)
     done = set_up(checkout)
     assert f"Making .venv with {checkout}/bin/python3.12" in done.stdout
-    assert "made-venv" in done.stderr  # the stand-in was asked to make it
+    assert "made-venv" in done.stderr  # the stand-in was called to make it
 
 
 def test_nothing_is_done_twice():
-    """The checkout's own .venv is set up: a second run does nothing, and fast."""
+    """The checkout's own .venv is set up, so a second run does nothing and is fast."""
     if not (ROOT / ".venv" / "installed.lock").is_file():
         pytest.skip("this checkout's .venv was not made by make")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The first rows in the terminal and in the artifact: a block of sites does not crowd them."""
+"""The first rows in the terminal and in the artifact: one group of sites does not fill them."""
 
 from flows import nightly, show
 from flows.outcome import PublishedNight

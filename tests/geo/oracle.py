@@ -110,7 +110,7 @@ class Receptor:
     """A receptor; if it or its limit is not certain (`sure`), it counts only in the worst case.
 
     The level is measured `height_m` above the ground at the shape's nearest point. That point is
-    moved to at least `beyond_m` outside the site's own line, or, if `beyond_m` is negative, by that
+    moved outward to `beyond_m` outside the site's own line, or, if `beyond_m` is negative, by that
     distance from the shape toward the site.
     """
 
@@ -761,7 +761,7 @@ def spots_in(where: Geometry, step_m: float) -> list[Spot]:
 
 
 def most_at_quietest(site: Site) -> int:
-    """Return how many machines could run, by energy, at the quietest spot found on the lot."""
+    """Return how many machines, spares included, the limits allow at the quietest spot found."""
     plan = site.plan
     spots = spots_in(site.lot, max(GRID_M, math.sqrt(site.lot.area) / 16))
     those = could_be_over(site, max(plan.cap - plan.spares, 1), worst=True)

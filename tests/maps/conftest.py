@@ -20,7 +20,7 @@ ORIGIN = np.array([233_000.0, 901_000.0])
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
-# Text that would run, break out or be computed if anything took it for more than text.
+# Texts that would run, break out of their element or be computed if they were not escaped.
 HOSTILE = (
     "<script>alert(1)</script>",
     "</script><script>alert(2)</script>",
@@ -38,10 +38,10 @@ USES = ("commercial", "industrial", "mixed")
 
 
 def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.GeoDataFrame:
-    """Return `count` made-up sites in rank order with every fact, some of them missing.
+    """Return `count` made-up sites in rank order with every fact, some values missing.
 
-    The first sites carry the hostile texts in their address, use and neighbor's name; site 0 has
-    all of its facts, site 1 has none that could be missing.
+    The first sites have the hostile texts in their address, use and neighbor's name. Site 0 has all
+    facts; site 1 lacks every fact that can be missing.
     """
     chance = np.random.default_rng(7)
     n = np.arange(count)
@@ -51,7 +51,7 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
     headroom = np.where(n % 5 == 3, np.nan, (n * 137) % 1400 - 200.0)
     short_lo = np.where(np.isnan(headroom), 0, np.clip(1000 - np.maximum(headroom, 0), 0, 1000))
     short_hi = np.where(np.isnan(headroom), 1000, short_lo)
-    # A site stands in every ninth cell of the town's grid.
+    # There is a site in every ninth cell of the town's grid.
     column, row = (3 * n) % 60, (3 * n) // 60 * 3
     left, low = ORIGIN[0] + column * 40.0, ORIGIN[1] + row * 50.0
     geometry = shapely.box(left, low, left + 36, low + 44)
@@ -164,8 +164,8 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
         else None
         for i in n
     ]
-    frame = frame.copy()  # in one block again, for pandas' sake
-    # As a ranking comes from a reindexed frame: plain objects, with NaN where there is none.
+    frame = frame.copy()  # defragments the frame, which avoids a pandas warning
+    # Like a ranking from a reindexed frame: plain objects, with NaN where there is none.
     frame["machines"] = pd.Series([np.nan if one is None else one for one in machines])
     frame["block"] = gpd.GeoSeries(np.where(n_lo > 0, block, None), crs=CRS)
     frame["gear"] = gpd.GeoSeries(
@@ -177,7 +177,7 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
 
 
 def make_drawing(parcels: int = 400) -> dict[str, gpd.GeoDataFrame]:
-    """Return a made-up town's layers, with hostile names in them."""
+    """Return a made-up town's layers with hostile names in them."""
     n = np.arange(parcels)
     left, low = ORIGIN[0] + n % 60 * 40.0, ORIGIN[1] + n // 60 * 50.0
     use = np.array(["residential", "residential", "commercial", "vacant", "exempt", None])[n % 6]
@@ -225,7 +225,7 @@ def make_drawing(parcels: int = 400) -> dict[str, gpd.GeoDataFrame]:
 
 
 def make_report(sites: int = 40, parcels: int = 400) -> Report:
-    """Return a made-up report whose accounting adds up, with hostile texts in it."""
+    """Return a made-up report with hostile texts and consistent totals."""
     homes = parcels - sites - 5
 
     def line(name: str, layer: str, title: str) -> SourceLine:
@@ -290,9 +290,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Return what opens a file in a fresh tab and keeps its requests, errors and dialogs.
+    """Return a function that opens a file in a new tab and records what the page does.
 
-    The three lists are `page.requests`, `page.errors` and `page.dialogs`.
+    Its requests, errors and dialogs are listed in `page.requests`, `page.errors` and
+    `page.dialogs`.
     """
     contexts = []
 

@@ -1,4 +1,4 @@
-"""Every fact that a ranking holds, with the loads and the fuels spelt out."""
+"""Every fact of a ranking, with the loads and the fuels written out."""
 
 from geo.catalogue import facts_of_table, read_facts, read_fuels
 

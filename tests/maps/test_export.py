@@ -86,7 +86,7 @@ def test_csv_runs_no_formula(rows, ranking) -> None:
 
 
 def test_a_missing_fact_is_empty_and_a_missing_word_is_not_known(rows, ranking) -> None:
-    row = dict(zip(COLUMNS, rows[2], strict=True))  # site 1 has nothing that could be missing
+    row = dict(zip(COLUMNS, rows[2], strict=True))  # site 1 lacks every fact that can be missing
     assert row["Grid shortfall (MW)"] == row["City"] == row["Building sq ft"] == "not known"
     assert row["load_headroom_kw"] == row["city"] == row["score_grid"] == ""
     assert not any(cell in {"nan", "NaN", "None", "<NA>"} for one in rows for cell in one)

@@ -1,4 +1,4 @@
-"""The picture of one site's noise: what its files hold, and its page in a real browser."""
+"""The picture of one site's noise: the contents of its files, and its page in a real browser."""
 
 import json
 import re
@@ -21,7 +21,7 @@ HOUSE = shapely.box(ORIGIN[0] + 40, ORIGIN[1] + 40, ORIGIN[0] + 70, ORIGIN[1] + 
 
 
 def made_grid():
-    """Return levels that fall by 20 lg r from 69 dB(A) at 20 m round the origin, none indoors."""
+    """Return levels around the origin: 69 dB(A) at 20 m, falling by 20 lg r, none indoors."""
     reach = CELL_M * SIDE / 2
     transform = Affine(CELL_M, 0, ORIGIN[0] - reach, 0, -CELL_M, ORIGIN[1] + reach)
     row, column = np.indices((SIDE, SIDE))
@@ -71,7 +71,7 @@ def test_the_grid_is_a_cloud_optimised_geotiff(folder, picture, report):
         assert file.crs.to_epsg() == 26986
         assert file.transform == picture.grid.transform
         assert (file.dtypes, file.nodata, file.units) == (("float32",), -9999.0, ("dB(A)",))
-        # 150 cells in blocks of 128: one overview, of 75
+        # 150 cells in blocks of 128: there is one overview, with 75 cells
         assert file.overviews(1) == [2]
         read = file.read(1, masked=True)
         tags = file.tags()
@@ -90,7 +90,7 @@ def test_the_lines_are_geojson_in_degrees(folder, picture):
         picture.lines[["level_dba", "kind"]].to_numpy().tolist()
     )
     back = held.to_crs(CRS)
-    # 60 dB(A) is 69 - 9: at 20 m * 10^(9/20) = 56.4 m, within a few decimeters of linear cells
+    # 60 dB(A) = 69 - 9, at 20 m * 10^(9/20) = 56.4 m; interpolation in cells may shift it slightly
     line = back.geometry[(held["level_dba"] == 60) & (held["kind"] == "line")].iloc[0]
     away = np.hypot(*(shapely.get_coordinates(line) - ORIGIN).T)
     assert np.abs(away - 20 * 10 ** (9 / 20)).max() < CELL_M / 2
@@ -118,9 +118,9 @@ def test_the_page_opens_with_no_request_and_says_what_the_picture_is(open_page, 
     assert page.requests == [(folder / noise.PAGE).as_uri()]
     assert page.errors == []
     said = page.locator("#pf-list").inner_text()
-    # 69 dB(A) at 20 m, less the 2 m that the pad reaches from its middle: 18 m and 59 ft
+    # 69 dB(A) is at 20 m, minus the 2 m from the pad's middle to its edge: 18 m or 59 ft
     assert re.search(r"69 dB\(A\)\s+59 ft \(18 m\)", said)
-    # 45 dB(A) is 24 dB less, at 317 m: beyond the picture's 300 m, but within its corners
+    # 45 dB(A) is 24 dB lower, at 317 m: farther than the picture's 300 m, but inside its corners
     assert re.search(r"45 dB\(A\)\s+more than 1,\d\d\d ft", said)
     assert "accuracy of 3 dB either way" in said
     assert "5 ft (1.5 m) above the ground" in said

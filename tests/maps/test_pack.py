@@ -51,7 +51,7 @@ def test_packed_polygons_hold_steps_between_whole_numbers() -> None:
     assert made["kind"] == "polygon"
     assert made["parts"] == [0, 1]
     assert (made["rings"], made["size"]) == ([1], [4])
-    # (0,0) (10,0) (10,20) (0,20) in millionths of a degree, each from the one before.
+    # (0,0) (10,0) (10,20) (0,20) in millionths of a degree, each relative to the previous point.
     assert made["xy"] == [0, 0, 10, 0, 0, 20, -10, 0]
 
 

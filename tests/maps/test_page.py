@@ -1,4 +1,4 @@
-"""The map in a real browser, from a file, with the network cut."""
+"""The map in a real browser, opened from a file without a network."""
 
 import re
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def title_of(page: Page) -> str:
 
 
 def matrix_of(page: Page, group: str) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the heads of a card's table, and its rows by their title."""
+    """Return the headers of a card's table, and its rows by title."""
     table = page.locator(f"#pf-card [data-group={group}] table")
     rows = table.locator("tbody tr").all()
     return table.locator("thead th").all_text_contents(), {
@@ -51,7 +51,7 @@ def matrix_of(page: Page, group: str) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def value_of(page: Page, title: str) -> str:
-    """Return what stands beside a fact's title on the open card."""
+    """Return the value shown beside a fact's title on the open card."""
     exact = re.compile(f"^{re.escape(title)}$")
     row = page.locator("#pf-card .pf-facts dt").filter(has_text=exact)
     return row.first.evaluate("one => one.nextElementSibling.textContent")
@@ -68,7 +68,7 @@ def test_opens_from_a_file_with_no_request_and_no_error(open_page: Opener, map_f
 
 
 def asked_for(page: Page) -> list[str]:
-    """Let a script in the page ask for an image and a file; return what left the page."""
+    """Let a script in the page request an image and a file; return the requests that were sent."""
     left: list[str] = []
 
     def answer(route) -> None:
@@ -90,7 +90,7 @@ def test_the_policy_stops_a_request_that_a_script_would_make(
     page = open_page(map_file)
     assert asked_for(page) == []
     assert any("Content Security Policy" in one for one in page.errors)
-    # Without the policy the same script does reach out, so the test can fail.
+    # Without the policy, the same script does send requests, so the test can fail.
     bare = tmp_path / "bare.html"
     text = map_file.read_text(encoding="utf-8")
     bare.write_text(text.replace("Content-Security-Policy", "none"), encoding="utf-8")
@@ -153,7 +153,7 @@ def test_a_click_in_the_list_flies_to_the_site_and_opens_its_card(
     center = page.evaluate(
         f"(() => {{ const c = {the_map}.getCenter(); return [c.lat, c.lng]; }})()"
     )
-    # The card leaves the site in the middle of what is left of the map: within 30 m of it.
+    # The site is within 30 m of the middle of the part of the map that the card leaves visible.
     assert center[0] == pytest.approx(ranking["lat"][14], abs=0.0003)
     assert center[1] == pytest.approx(ranking["lon"][14], abs=0.0004)
 
@@ -192,7 +192,7 @@ def test_a_link_that_names_no_site_opens_the_map(
 def test_a_card_holds_every_fact_and_calls_a_missing_one_not_known(
     open_page: Opener, map_file: Path
 ) -> None:
-    page = open_page(map_file, "#1-1%2FA")  # site 1 has nothing that could be missing
+    page = open_page(map_file, "#1-1%2FA")  # site 1 lacks every fact that can be missing
     titles = page.locator("#pf-card .pf-facts dt").all_text_contents()
     assert titles == [
         fact.title
@@ -218,11 +218,11 @@ def test_a_card_holds_every_fact_and_calls_a_missing_one_not_known(
         "City",
     ):
         assert value_of(page, title) == "not known"
-    # Loads and fuels stand side by side, a column each.
+    # Loads are shown side by side, in one column each.
     heads, rows = matrix_of(page, "loads")
     assert heads == ["200 kW", "1 MW", "3 MW"]
     assert rows["Grid gap"] == ["not known"] * 3
-    # Four fuels are wider than a card: one below the other.
+    # Four fuels are wider than a card, so they are shown one below the other.
     ladder = page.locator("#pf-card [data-group=ladder] table")
     assert ladder.locator(".pf-of th").all_text_contents() == [
         "Natural gas", "Propane", "Biogas", "Hydrogen",
@@ -252,7 +252,7 @@ def test_every_layer_has_a_switch_that_works(open_page: Opener, map_file: Path) 
     pins = page.locator(".pf-pin").count()
     switch(page, "Best 25").uncheck()
     assert (pins, page.locator(".pf-pin").count()) == (25, 0)
-    # What is drawn on a canvas is looked for there: switching a layer on adds to the map.
+    # Layers drawn on a canvas have no elements to find, so count the map's layers instead.
     the_map = page.evaluate("Object.keys(window).find(one => one.startsWith('map_'))")
     count = f"(() => {{ let n = 0; {the_map}.eachLayer(() => n++); return n; }})()"
     for title in ("Gas mains", "Schools", "Feeders", "Flood zone", "Wetland"):
@@ -285,7 +285,7 @@ def test_calls_narrow_the_list(open_page: Opener, map_file: Path, ranking) -> No
 
 @pytest.fixture(scope="module")
 def folded_file(tmp_path_factory, ranking, drawing, report) -> Path:
-    """Return a map on which seven sites are one block, four of them folded beneath the third."""
+    """Return a map on which seven sites form a group, with four folded beneath the third."""
     block = ranking.copy()
     block.loc[[2, 3, 5, 6, 8, 9, 11], "group_id"] = ranking["site_id"][2]
     block["folded"] = block.index.isin([6, 8, 9, 11])
@@ -312,7 +312,7 @@ def test_a_block_of_sites_is_folded_and_shown_on_demand(
     more.click()
     assert more.inner_text() == "Hide 4 more in this group"
     assert more.get_attribute("aria-expanded") == "true"
-    # right beneath the third of the block, which is sixth by rank
+    # directly below the third site of the group, which has rank 6
     assert ranks_seen(page) == [*range(1, 7), *hidden, 8, 11, *range(13, 41)]
     listed, beneath = page.locator(".pf-badge").nth(5), page.locator(".pf-folded .pf-badge").first
     assert beneath.bounding_box()["x"] > listed.bounding_box()["x"]
@@ -365,7 +365,7 @@ def test_the_page_says_what_a_reader_must_know(open_page: Opener, map_file: Path
     said = page.locator("#pf-sources").inner_text()
     assert "CC BY 4.0" in said
     assert re.search(r"Parcels in\s+400", said)
-    assert re.search(r"Set aside: residential use\s+355", said)  # 400 - 40 sites - 5 without shape
+    assert re.search(r"Set aside: residential use\s+355", said)  # 400 - 40 sites - 5 with no shape
 
 
 @pytest.mark.parametrize(("width", "height"), [(1400, 900), (1280, 720), (390, 800)])

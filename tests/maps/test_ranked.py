@@ -23,7 +23,7 @@ def test_nothing_is_fetched_from_elsewhere(ranking, drawing, report) -> None:
 
 
 def test_scripts_end_where_they_should(ranking, drawing, report) -> None:
-    """No text of a source ends a script: each opened one is closed once."""
+    """No text from a source ends a script: each script tag that opens is closed once."""
     page = draw_ranked_page(ranking, drawing, report)
     assert "alert(2)" in page
     assert len(re.findall(r"<script[ >]", page)) == page.count("</script>")

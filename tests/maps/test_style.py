@@ -29,7 +29,7 @@ def test_a_score_that_is_not_known_has_its_own_fill_and_others_stay_in_range() -
 
 
 def test_the_ramp_reads_without_color() -> None:
-    """Each step is darker than the one before, so the ramp holds for any color vision."""
+    """Each step is darker than the one before, so the ramp works for any color vision."""
     light = relative_luminance(score_fills(np.linspace(0, 100, 21), read_style().score).tolist())
     assert np.all(np.diff(light) < 0)
 

@@ -104,7 +104,8 @@ def test_a_hole_is_not_ground(ground_of, plan):
 
 
 def test_turned_across_the_lot_where_only_that_fits(ground_of, plan):
-    # The block fits only at 45 degrees to the edges of the square, one of the 5-degree steps.
+    # A turned square without two of its corners: along its diagonal, a block is at 45 degrees to
+    # the square's edges, which is one of the 5-degree steps.
     lot = rotate(shapely.box(0, 0, 9, 9), 45)
     notched = lot.difference(shapely.box(-50, 8, 50, 50)).difference(shapely.box(-50, -50, 50, 1))
     ground = ground_of([notched])
