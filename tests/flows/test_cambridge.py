@@ -2,22 +2,41 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from flows import cli
 
+ROOT = Path(__file__).parents[2]
+# `make long` runs the built-in plan, which caps at 25 generators and takes twice as long.
+LOW_CAP = 6
 
-@pytest.fixture(scope="module")
-def published(cambridge_files, tmp_path_factory):
+
+@pytest.fixture(
+    scope="module", params=["low cap", pytest.param("as it is", marks=pytest.mark.long)]
+)
+def published(request, cambridge_files, tmp_path_factory):
     """Return the folder that one night of Cambridge published."""
     folder = tmp_path_factory.mktemp("cambridge")
+    if request.param == "low cap":
+        replace_plan(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("PADFINDER_FILES", str(cambridge_files))
         assert cli.main(["nightly", "--market", "cambridge", "--night", "2026-03-31"]) == 0
     return folder / "var/published/cambridge"
+
+
+def replace_plan(folder):
+    """Declare a plan with a low cap in place of the market's built-in one, as a user would."""
+    plan = (ROOT / "data/markets/cambridge/plans/cambridge.toml").read_text("utf-8")
+    assert "cap = 25" in plan
+    own = folder / "own/cambridge/plans"
+    own.mkdir(parents=True)
+    (own / "cambridge.toml").write_text(plan.replace("cap = 25", f"cap = {LOW_CAP}"), "utf-8")
+    (folder / "padfinder.toml").write_text('markets = ["own"]\n', "utf-8")
 
 
 def test_every_parcel_is_accounted_for(published):

@@ -11,7 +11,8 @@ from geo.sizing import size
 from tests.geo.short_and_long import demo_town, go_thorough, sited
 
 PARCELS = 1_000
-EVERY = 12  # of the town's sites
+EVERY = 7  # of the town's sites
+CAP = 6  # generators at most: a thorough search of large blocks takes minutes
 FEW = 3  # places judged at each, plus as many spread over the rest: exhaustive checks are slow
 
 
@@ -24,6 +25,11 @@ def described(town, market, plan):
     nothing = np.full(len(town.sites), None, dtype=object)
     facts = size.describe_sites(town.sites, town, found, deployed, nothing, market)
     return pd.concat((deployed, facts), axis=1)
+
+
+@pytest.fixture(scope="module")
+def plan(plan):
+    return plan.model_copy(update={"cap": CAP})
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ from tests.geo.short_and_long import demo_town
 SEED = 20260603
 TOWNS = 20
 # The approximate number of parcels of the demo town, and how many of its sites are checked.
-DEMO_PARCELS, DEMO_SITES = 2000, 200
+DEMO_PARCELS, DEMO_SITES = 1200, 100
 
 
 @pytest.fixture(scope="module")
