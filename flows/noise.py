@@ -72,7 +72,7 @@ def draw_site_noise(
     row = _find_site(ranking, site, folder, known)
     plan = _read_plan(report, workspace)
     town = _read_town(known, report, settings.parse_night(known, night), workspace)
-    with show_step(f"Adding up the sound round {row['site_id']}") as say:
+    with show_step(f"Adding up the sound around {row['site_id']}") as say:
         picture = _draw_picture(row, town, known, plan, cell_m)
         rows, columns = np.shape(picture.grid.values)
         say(f"{rows:,} by {columns:,} cells of {cell_m:g} m")
@@ -92,7 +92,7 @@ def _read_published(folder: Path, market: Market) -> tuple[gpd.GeoDataFrame, Rep
 def _find_site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Market) -> pd.Series:
     """Return the site's row. Raises typer.BadParameter where there is nothing to draw."""
     wanted = site.strip().casefold()
-    doing = f"drawing the noise round {site!r}"
+    doing = f"drawing the noise around {site!r}"
     for column in ("site_id", "address"):
         rows = ranking[ranking[column].astype("string").str.casefold() == wanted]
         if len(rows) > 1:
@@ -159,14 +159,14 @@ def _night_has_passed(report: Report, why: str) -> StoreError:
 def _draw_picture(
     row: pd.Series, town: StoredTown, market: Market, plan: Plan, cell_m: float
 ) -> noise.NoisePicture:
-    """Draw the machines that stand at the site, in what the town has round them."""
+    """Draw the machines that stand at the site, in what the town has around them."""
     generator = plan_generator(plan)
     machines = shapely.get_parts(row["machines"])
     # Spares stand idle: as in sizing, the first places run.
     running = len(machines) - plan.spares
     if running < 1:
         raise typer.BadParameter(
-            f"drawing the noise round {row['site_id']!r}: its {len(machines)} generators are all "
+            f"drawing the noise around {row['site_id']!r}: its {len(machines)} generators are all "
             f"spares under plan {plan.id!r}, so none runs. Pick a site that carries more"
         )
     middles = shapely.get_coordinates(shapely.centroid(machines))[:running]
@@ -226,7 +226,7 @@ def _list_method(plan: Plan, cell_m: float) -> tuple[str, ...]:
             f"{machine.level_dba:g} dB(A) at {machine.level_distance_m:g} m."
         ),
         (
-            f"Wind from the machines in every direction, {noise_plan.temperature_c:g} C and "
+            f"Wind from the generators in every direction, {noise_plan.temperature_c:g} C and "
             f"{noise_plan.humidity_pct:g} % humidity; source at {noise_plan.source_height_m:g} m."
         ),
         (

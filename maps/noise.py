@@ -213,7 +213,7 @@ def draw_noise_page(
     PagePart("noise", bands=bands, lines=lines, basemap=basemap, scaled=scaled).add_to(the_map)
     data = _data(picture, levels, report, look)
     data["streets"] = place_street_names(read_whole_layer(near, "streets", crs))
-    title = f"Noise round {picture.title} - padfinder"
+    title = f"Noise around {picture.title} - padfinder"
     return render_page(the_map, {"shapes": shapes, "data": data}, title)
 
 
@@ -357,9 +357,9 @@ def _data(
         "market": report.market_title,
         "run": report.run_id,
         "said": picture.said,
-        "heard": f"The level out of doors, {height} ({picture.receiver_height_m:g} m) above the "
-        f"ground, with {picture.running} of {picture.installed} installed running, by "
-        f"{picture.edition}. No level is stated inside a building.",
+        "heard": f"The level outdoors, {height} ({picture.receiver_height_m:g} m) above the "
+        f"ground, with {picture.running} of {picture.installed} installed generators running, "
+        f"according to {picture.edition}. No level is given inside buildings.",
         "levels": [
             {
                 "title": f"{level:g} dB(A)",
@@ -380,9 +380,9 @@ def _data(
 
 
 def _reach(line: shapely.Geometry | None, picture: NoisePicture) -> str:
-    """Say how far from the pad a level's line gets; a line that the picture cuts off goes on."""
+    """Return how far a level's line is from the pad; a line cut off by the picture goes on."""
     if line is None:
-        return "only its band is reached"
+        return "no line; levels come close to it"
     points = shapely.points(shapely.get_coordinates(line))
     away = float(shapely.distance(points, picture.pad).max())
     said = f"{convert_units(away, 'm', 'ft'):,.0f} ft ({away:,.0f} m)"

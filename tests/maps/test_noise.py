@@ -124,14 +124,14 @@ def test_the_page_opens_with_no_request_and_says_what_the_picture_is(open_page, 
     assert re.search(r"45 dB\(A\)\s+more than 1,\d\d\d ft", said)
     assert "accuracy of 3 dB either way" in said
     assert "5 ft (1.5 m) above the ground" in said
-    assert "3 of 4 installed running" in said
+    assert "3 of 4 installed generators running" in said
     assert "Screening is not engineering." in page.locator("#pf-foot").inner_text()
 
 
 def test_text_in_the_page_is_shown_and_never_run(open_page, folder):
     page = open_page(folder / noise.PAGE)
     assert page.locator("#pf-site").evaluate("one => one.textContent") == (
-        f"Noise round {HOSTILE[1]}"
+        f"Noise around {HOSTILE[1]}"
     )
     texts = page.locator("#pf-list p, #pf-list li").all_text_contents()
     assert {HOSTILE[0], HOSTILE[2], HOSTILE[4]} <= set(texts)
@@ -173,5 +173,5 @@ def test_a_picture_without_lines_or_layers_still_opens(open_page, picture, repor
     noise.write_picture(bare, {}, report, tmp_path)
     page = open_page(tmp_path / noise.PAGE)
     assert page.errors == []
-    assert "No level of the picture is reached." in page.locator("#pf-list").inner_text()
+    assert "No level shown here is reached." in page.locator("#pf-list").inner_text()
     assert json.loads((tmp_path / noise.LINES).read_text("utf-8"))["features"] == []
