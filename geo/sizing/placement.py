@@ -74,7 +74,7 @@ class SizingContext:
         """Return the receptors, with or without those that may not exist."""
         return self.pairs if worst else self.sure
 
-    def exposed(self, *, worst: bool) -> spots.Exposure:
+    def exposure(self, *, worst: bool) -> spots.Exposure:
         """Return the exposure of each place to the receptors."""
         return self.exposed_worst if worst else self.exposed_best
 
@@ -109,7 +109,7 @@ def make_context(
     pairs = find_receptors(
         sites, screening.layers, screening.coverage, ambient, sound, market, plan
     )
-    sure = pairs.surely()
+    sure = pairs.keep_certain()
     exposed = spots.measure_exposure(pairs, parcels, sound)
     quiet = spots.find_quiet_spots(parcels, exposed)
     exposed_best, quiet_best = exposed, quiet
@@ -392,7 +392,7 @@ def _list_candidates(
             scene.ground,
             selected,
             many,
-            scene.exposed(worst=worst).quiet,
+            scene.exposure(worst=worst).measure_quietness,
             scene.generator,
             scene.plan,
             (query, np.column_stack((quiet.x[spot], quiet.y[spot]))),

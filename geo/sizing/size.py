@@ -175,7 +175,7 @@ def resize_beside_tanks(
         geometry_array(sites),
         buildings,
         groups,
-        scene.exposed(worst=True).quiet,
+        scene.exposure(worst=True).measure_quietness,
         siting.place_hi,
         scene.generator,
         scene.plan,

@@ -69,7 +69,7 @@ class _WorstReceptors:
     """
 
     over: np.ndarray
-    who: np.ndarray
+    pair: np.ndarray
     away: np.ndarray
 
     def take(
@@ -79,9 +79,10 @@ class _WorstReceptors:
         order = np.lexsort((pair, -excess_db, unit))
         worst = order[np.unique(unit[order], return_index=True)[1]]
         at, excess = unit[worst], excess_db[worst]
-        more = (excess > self.over[at]) | ((excess == self.over[at]) & (pair[worst] < self.who[at]))
+        is_tie_before = (excess == self.over[at]) & (pair[worst] < self.pair[at])
+        more = (excess > self.over[at]) | is_tie_before
         at, worst = at[more], worst[more]
-        self.over[at], self.who[at], self.away[at] = excess_db[worst], pair[worst], away[worst]
+        self.over[at], self.pair[at], self.away[at] = excess_db[worst], pair[worst], away[worst]
 
 
 class _Query(NamedTuple):
@@ -126,7 +127,7 @@ def judge_placements(
     """
     case = _Case(placed, pairs, sound, generator, plan)
     tally = _find_worst(case, give_up_db, first, thorough=thorough)
-    over, worst_pair, away = (each.reshape(-1, 2) for each in (tally.over, tally.who, tally.away))
+    over, worst_pair, away = (each.reshape(-1, 2) for each in (tally.over, tally.pair, tally.away))
     margin = -over
     own = pairs.own_at_m[placed["site"].to_numpy()]
     own_level = _level_at_assumed_distance(own, case.running, sound, plan)
@@ -188,7 +189,7 @@ def meets_limits(
     quiet = (tally.over <= 0).reshape(-1, 2).all(axis=1)
     by_rule = tally.over[1::2] > np.maximum(tally.over[0::2], 0.0)
     exceeded_pair = np.where(
-        by_rule, tally.who[1::2], np.where(tally.over[0::2] > 0, tally.who[0::2], NO_RECEPTOR)
+        by_rule, tally.pair[1::2], np.where(tally.over[0::2] > 0, tally.pair[0::2], NO_RECEPTOR)
     )
     return quiet & ~(own_level > pairs.own_limit_dba), exceeded_pair
 
@@ -297,7 +298,7 @@ def _find_worst(
     count = len(placed)
     tally = _WorstReceptors(
         over=np.full(2 * count, -np.inf),
-        who=np.full(2 * count, NO_RECEPTOR),
+        pair=np.full(2 * count, NO_RECEPTOR),
         away=np.full(2 * count, np.nan),
     )
     over, louder_db = tally.over, case.louder_db

@@ -23,14 +23,14 @@ RECEPTOR_COLUMNS = (
 
 @dataclass(frozen=True)
 class ReceptorPairs:
-    """The receptors in reach of each site: pairs of a site and a row of `who`.
+    """The receptors in reach of each site: pairs of a site and a row of `receptors`.
 
-    `who` has one row per receptor and limit that protects it (columns RECEPTOR_COLUMNS): the shape,
-    the name and the class of the receptor, the limit, whether it is the market rule's, and where it
-    is measured: `height_m` above the ground, at least `beyond_m` outside the site's own lot line
-    (below 0: that far in front of the facade). `certain` is False for a row that counts only in the
-    worst case: a stand-in at the edge of the receptor layer, since people may live just beyond it,
-    or a limit that rests on an ambient level that is not known.
+    `receptors` has one row per receptor and limit that protects it (columns RECEPTOR_COLUMNS): the
+    shape, the name and the class of the receptor, the limit, whether it is the market rule's, and
+    where it is measured: `height_m` above the ground, at least `beyond_m` outside the site's own
+    lot line (below 0: that far in front of the facade). `certain` is False for a row that counts
+    only in the worst case: a stand-in at the edge of the receptor layer, since people may live just
+    beyond it, or a limit that rests on an ambient level that is not known.
 
     Pairs are sorted by site, with the plan's limit before the rule's, and then by `bound_db`, the
     most by which one machine anywhere on the site could exceed the limit there, loudest first.
@@ -42,7 +42,7 @@ class ReceptorPairs:
     ambient level, `line` is the site's own shape, and `evidence` says how its neighbors are known.
     """
 
-    who: pd.DataFrame
+    receptors: pd.DataFrame
     site: np.ndarray
     row: np.ndarray
     away_m: np.ndarray
@@ -56,15 +56,15 @@ class ReceptorPairs:
     known: bool
 
     def column(self, name: str, pair: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Return a column of `who` for some pairs, or all."""
+        """Return a column of `receptors` for some pairs, or all."""
         return np.asarray(self._columns[name][self.row[pair]])
 
     @cached_property
     def _columns(self) -> dict[str, np.ndarray]:
-        """Keep what `who` holds as arrays: it is asked for thousands of times."""
-        return {name: self.who[name].to_numpy() for name in RECEPTOR_COLUMNS}
+        """Keep what `receptors` holds as arrays: it is asked for thousands of times."""
+        return {name: self.receptors[name].to_numpy() for name in RECEPTOR_COLUMNS}
 
-    def surely(self) -> "ReceptorPairs":
+    def keep_certain(self) -> "ReceptorPairs":
         """Return only the pairs that are certain."""
         kept = self.column("certain")
         pairs = ("site", "row", "away_m", "bound_db")
@@ -176,7 +176,7 @@ def find_receptors(
     # What nobody knows here outweighs who may live beyond the edge.
     evidence[no_ambient & (evidence != "own dwelling")] = "ambient unknown"
     return ReceptorPairs(
-        who=rows,
+        receptors=rows,
         site=site,
         row=row,
         away_m=away[order],
@@ -249,7 +249,7 @@ def _protected_receptors(
             assumed = np.isnan(level)
             level = np.where(assumed, plan.assume.ambient_dba, level)
     floor = plan.noise.ambient_floor_dba
-    most = limit.at(level, floor)
+    most = limit.at_ambient_dba(level, floor)
     unknown = np.isnan(most)
     receptor_rows = _receptor_rows(
         receptor_shapes,

@@ -30,7 +30,7 @@ class Limit:
         """Return the lowest that the limit can be, with no ambient below `floor_dba`."""
         return float(np.fmin(self.most_dba, floor_dba + self.above_ambient_db))
 
-    def at(self, ambient_dba: np.ndarray, floor_dba: float) -> np.ndarray:
+    def at_ambient_dba(self, ambient_dba: np.ndarray, floor_dba: float) -> np.ndarray:
         """Return the limit where the ambient level is `ambient_dba`; NaN where that is needed.
 
         For example, 10 dB above an ambient of 42 dB(A): 52 dB(A); of 25, with a floor of 30: 40.

@@ -28,7 +28,7 @@ class Exposure:
     shapes: np.ndarray
     scale_m: np.ndarray
 
-    def quiet(self, points: np.ndarray, site: np.ndarray) -> np.ndarray:
+    def measure_quietness(self, points: np.ndarray, site: np.ndarray) -> np.ndarray:
         """Return how quiet each point is: the least share of the distance to keep.
 
         It is inf for a point without receptors. For example, 31 m from a home from which one
@@ -125,7 +125,7 @@ def _quietest_spots(
     points = rotate_shapes_back(
         shapely.points(np.concatenate((grid[inside], edge))), origin[place], turn[place]
     )
-    quiet = np.round(exposed.quiet(points, chunk[place]), 9)
+    quiet = np.round(exposed.measure_quietness(points, chunk[place]), 9)
     x, y = shapely.get_coordinates(points).T.round(4)
     order = np.lexsort((y, x, -quiet, place))
     place, x, y = place[order], x[order], y[order]

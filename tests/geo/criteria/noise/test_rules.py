@@ -53,8 +53,8 @@ def test_a_day_night_level_is_less_a_steady_sound(market, plan):
 def test_massachusetts_is_ten_above_the_ambient_but_never_below_the_quietest_night(market, plan):
     _, home, *_ = rules.list_limits(under(market, "massachusetts"), plan)
     ambient = np.array([42.0, 25.0, np.nan])
-    assert home.at(ambient, 30.0)[:2].tolist() == [42 + 10, 30 + 10]
-    assert np.isnan(home.at(ambient, 30.0)[2])
+    assert home.at_ambient_dba(ambient, 30.0)[:2].tolist() == [42 + 10, 30 + 10]
+    assert np.isnan(home.at_ambient_dba(ambient, 30.0)[2])
     assert home.lowest_dba(30.0) == 40
 
 
@@ -64,9 +64,9 @@ def test_where_both_stand_each_is_a_limit_so_that_the_lower_decides(market, plan
     _, absolute, relative = rules.list_limits(under(market, "made_up"), plan)
     ambient = np.array([32.0, 60.0, np.nan])
     # 32 + 5 is lower than 45, 60 + 5 is not. Where the ambient level is unknown, 45 still applies.
-    assert absolute.at(ambient, 30.0).tolist() == [45, 45, 45]
-    assert relative.at(ambient, 30.0)[:2].tolist() == [37, 65]
-    assert np.isnan(relative.at(ambient, 30.0)[2])
+    assert absolute.at_ambient_dba(ambient, 30.0).tolist() == [45, 45, 45]
+    assert relative.at_ambient_dba(ambient, 30.0)[:2].tolist() == [37, 65]
+    assert np.isnan(relative.at_ambient_dba(ambient, 30.0)[2])
     assert (absolute.lowest_dba(30.0), relative.lowest_dba(30.0)) == (45, 35)
 
 

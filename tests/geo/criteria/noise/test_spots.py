@@ -23,7 +23,7 @@ def test_half_as_far_as_one_machine_should_keep_is_half_quiet(town, market, plan
     keep_m = noise_reach_m(sound_of(given, plan), 69.0, 1)
     assert exposed.scale_m.tolist() == [keep_m]
     points = shapely.points([(50 - keep_m / 2, 20.0), (50 - keep_m, 20.0)])
-    assert exposed.quiet(points, np.array([0, 0])) == pytest.approx([0.5, 1.0])
+    assert exposed.measure_quietness(points, np.array([0, 0])) == pytest.approx([0.5, 1.0])
 
 
 def test_whoever_is_due_less_is_to_be_kept_from_farther(town, market, plan):
@@ -52,7 +52,7 @@ def test_the_quietest_spot_is_found_to_within_the_spacing(town, market, plan):
 def test_nobody_makes_every_spot_quiet(town, market, plan):
     exposed, found = quietest(town([LOT]), market, plan)
     points = shapely.points(found.x, found.y)
-    assert np.isinf(exposed.quiet(points, found.site)).all()
+    assert np.isinf(exposed.measure_quietness(points, found.site)).all()
 
 
 def test_the_quietest_are_kept_and_the_others_thinned_evenly():
@@ -73,7 +73,7 @@ def test_spots_lie_on_their_parcels_quietest_first(town, market, plan, seed):
     count = np.bincount(found.site, minlength=3)
     assert (count > spots.MOST).all()
     assert (count <= spots.MOST + spots.SPREAD).all()
-    quiet = exposed.quiet(points, found.site)
+    quiet = exposed.measure_quietness(points, found.site)
     for site in range(3):
         ours = quiet[found.site == site]
         assert (np.diff(ours) <= 1e-6).all()
@@ -94,7 +94,7 @@ def test_leaving_out_who_is_never_nearest_changes_no_spot(town, market, plan, se
             limit = round(float(who.column("limit_dba")[pair]))
             away = shapely.distance(points, who.column("shape")[pair])
             least = np.minimum(least, away / noise_reach_m(loud, float(limit), 1))
-        got = exposed.quiet(points, np.full(len(points), site))
+        got = exposed.measure_quietness(points, np.full(len(points), site))
         assert got == pytest.approx(least)
 
 
