@@ -1,6 +1,7 @@
-"""Turn a source's rows into a layer's: columns, units, keys, shapes and CRS.
+"""Convert a source's rows to a layer's columns, units, keys, shapes and CRS.
 
-Pure: tables in, tables out. Nothing is left out or repaired without a note that counts it.
+The functions are pure: they take tables and return tables. Whatever is left out or repaired is
+counted in a note.
 """
 
 from dataclasses import dataclass
@@ -23,12 +24,12 @@ from geo.model import Layer, Market
 
 @dataclass(frozen=True)
 class ConformedRows:
-    """A layer's rows in the market's CRS, in an order that does not depend on the file's.
+    """A layer's rows in the market's CRS, in an order that does not depend on the file's order.
 
     Attributes:
         frame: The rows.
         rows_in: How many rows the file has.
-        coverage: Area inside which absence is a fact, in the market's CRS; None where not known.
+        coverage: Area inside which absence is a fact, in the market's CRS; None if not known.
         notes: What was done to the rows.
     """
 
@@ -110,7 +111,7 @@ def conform_table(
     notes += more_notes
     _check_row_count(len(frame), source, file)
     frame = _sort_rows(frame, layer)
-    # Two columns of the layer may come from one of the source, with the same notes.
+    # Two columns of the layer may come from the same column of the source, with the same notes.
     unique_notes = tuple(dict.fromkeys(notes))
     return ConformedRows(frame, rows_in, find_coverage(frame, source, market, area), unique_notes)
 
@@ -120,7 +121,7 @@ def conform_table(
 
 
 def _check_declared_columns(source: Source, layer: Layer) -> None:
-    """Raise ConfigError for a declared column, or option, that the layer does not take."""
+    """Raise ConfigError for a column that the layer lacks, or an option that its type forbids."""
     joined = list(source.join.columns) if source.join else []
     counted = [source.join.count_as] if source.join and source.join.count_as else []
     for name in [*source.columns, *joined, *counted]:
@@ -146,7 +147,7 @@ def _check_declared_columns(source: Source, layer: Layer) -> None:
 
 
 def _check_file_columns(table: gpd.GeoDataFrame, source: Source, file: str) -> None:
-    """Raise SourceChanged where the file lacks a declared column."""
+    """Raise SourceChanged if the file lacks a declared column."""
     declared = [name for origin in source.columns.values() for name in origin.source_columns]
     declared += [*source.where, *source.drop]
     if source.join is not None:
@@ -158,7 +159,7 @@ def _check_file_columns(table: gpd.GeoDataFrame, source: Source, file: str) -> N
 def _filter_rows(
     table: gpd.GeoDataFrame, source: Source, file: str
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
-    """Return the rows that `where` and `drop` leave; an empty text in either means missing."""
+    """Return the rows that pass `where` and `drop`; an empty text in either means missing."""
     notes, rows = [], table
     for name, wanted in source.where.items():
         is_wanted = text_values(rows[name]).fillna("").isin(wanted)
@@ -198,7 +199,7 @@ def _join_columns(
         values, more_notes = read_column(joined, name, origin, column, source, join.path)
         notes += more_notes
         groups = values.groupby(joined_keys)
-        # The sum of no known value is missing, not zero.
+        # A sum without any known value is missing, not zero.
         folded = groups.sum(min_count=1) if origin.fold == "sum" else groups.agg(origin.fold)
         columns[name] = keys.map(folded).astype(DTYPES[column.type])
     counts = keys.map(joined_keys.value_counts())
@@ -219,7 +220,7 @@ def _join_columns(
 
 
 def _sort_rows(frame: gpd.GeoDataFrame, layer: Layer) -> gpd.GeoDataFrame:
-    """Sort rows by what they hold, so that a shuffled file gives the same snapshot."""
+    """Sort rows by their values, so that a shuffled file gives the same snapshot."""
     keys = pd.DataFrame({"shape": frame.geometry.to_wkb(hex=True)}, index=frame.index)
     names = [name for name in layer.columns if name in frame.columns]
     for name in names:

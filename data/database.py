@@ -18,8 +18,8 @@ from geo.model import Layer
 def open_engine() -> duckdb.DuckDBPyConnection:
     """Return this process's database engine, to which stores are attached one at a time.
 
-    The spatial extension is large, and DuckDB reads all of it to check its signature: a new engine
-    for each opening would do so each time.
+    The spatial extension is large, and DuckDB reads all of it to check its signature. A shared
+    engine does this once instead of each time a store is opened.
     """
     con = duckdb.connect(
         ":memory:",
@@ -65,7 +65,7 @@ def detach_store(con: duckdb.DuckDBPyConnection) -> None:
 
 @contextmanager
 def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Commit what is done inside, or undo all of it."""
+    """Commit the changes made inside the block, or undo all of them if it raises an error."""
     con.begin()
     try:
         yield
@@ -76,25 +76,25 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def first_line(error: duckdb.Error) -> str:
-    """Return the first line of a database error; the others repeat the query."""
+    """Return the first line of a database error; the other lines repeat the query."""
     return str(error).splitlines()[0]
 
 
 def read_frame(
     relation: duckdb.DuckDBPyRelation, crs: str, layer: Layer | None = None
 ) -> gpd.GeoDataFrame:
-    """Return a relation with a `geometry` column as a frame, its order kept.
+    """Return a relation with a `geometry` column as a frame, in the same order.
 
     Args:
         relation: The rows. The columns source_order and row_number are left out.
         crs: CRS of the geometry, as the market writes it.
-        layer: Where given, its columns get the layer's types, whatever nulls they hold.
+        layer: If given, the columns get the layer's types, even where they contain nulls.
 
     Returns:
         The frame, in `crs`.
     """
     frame = gpd.GeoDataFrame.from_arrow(relation.to_arrow_table())
-    # DuckDB writes the same CRS in another way.
+    # DuckDB writes the same CRS in a different form.
     frame = gpd.GeoDataFrame(frame.set_crs(crs, allow_override=True))
     frame = frame.drop(columns=["source_order", "row_number"], errors="ignore")
     if layer is not None:

@@ -1,4 +1,4 @@
-"""Combine the several rows that a source has for one thing into one row."""
+"""Combine the rows that a source has for one thing into one row."""
 
 import geopandas as gpd
 import pandas as pd
@@ -8,11 +8,11 @@ from data.source import Source
 
 
 def group_rows(frame: gpd.GeoDataFrame, source: Source) -> tuple[gpd.GeoDataFrame, list[str]]:
-    """Return conformed rows with those of one key combined, and notes on what was done.
+    """Combine conformed rows with the same key; return the rows, and notes on what was done.
 
     Each column is combined as the source declares. A sum with a missing part is missing: 5 MVA and
-    a transformer bank of unknown rating are not 5 MVA. Rows without a key stay as they are. The
-    fold `first`, and the shape, take the first known value in the order of the rows.
+    a transformer bank of unknown rating do not add up to 5 MVA. Rows without a key stay as they
+    are. The fold `first`, and the shape, take the first known value in the order of the rows.
     """
     if source.group is None:
         return frame, []

@@ -1,4 +1,4 @@
-"""Download a file, and tell a source that is down from one that has changed."""
+"""Download a file, and distinguish a source that is down from one that has changed."""
 
 import json
 from collections.abc import Sequence
@@ -28,9 +28,10 @@ def download_file(
         The address that answered.
 
     Raises:
-        SourceDown: An address may answer later: 5xx, 429, time out, refused or cut off.
-        SourceChanged: No address will answer before somebody acts: 4xx, or an error page or an
-            error body in a 200. Either error is the first address's and names every address tried.
+        SourceDown: At least one address may answer later: status 5xx or 429, a timeout, or a
+            connection that is refused or cut off.
+        SourceChanged: Every address needs a correction: an invalid address, status 4xx, or status
+            200 with an empty body, an error page or an error body. Both errors name every address.
     """
     failures: list[PadfinderError] = []
     for url in urls:
@@ -43,7 +44,7 @@ def download_file(
             return url
     if len(failures) == 1:
         raise failures[0]
-    # An address that is merely down may answer at the next try, whatever the others did.
+    # If one address is only down, a retry may succeed even where the others need a correction.
     is_down = any(isinstance(failure, SourceDown) for failure in failures)
     kind = SourceDown if is_down else SourceChanged
     wrong = "; ".join(failure.wrong for failure in failures)

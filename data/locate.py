@@ -1,4 +1,4 @@
-"""Give rows without coordinates a point, by the name of their place."""
+"""Give rows without coordinates a point, using the name of their place."""
 
 import geopandas as gpd
 import pandas as pd
@@ -15,11 +15,11 @@ _MAX_SAMPLES = 3
 def locate_rows(
     frame: gpd.GeoDataFrame, places: pd.DataFrame, source: Source
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
-    """Return conformed rows with points from the declared place table where they have no shape.
+    """Return conformed rows; those without a shape get a point from the declared place table.
 
     Args:
         frame: The rows, in the source's CRS.
-        places: The place table as text. A row that it does not name stays without a shape.
+        places: The place table as text. A row whose place it does not list stays without a shape.
         source: The source, which declares the table's columns.
 
     Returns:
@@ -53,7 +53,7 @@ def locate_rows(
 
 
 def _read_coordinates(places: pd.DataFrame, place: PlaceTable) -> tuple[pd.DataFrame, list[str]]:
-    """Return x and y by name, and notes on the rows that are not used."""
+    """Return x and y by place name, and notes on the rows that are not used."""
     notes: list[str] = []
     coordinates = pd.DataFrame(
         {

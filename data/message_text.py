@@ -26,7 +26,7 @@ def join_choices(values: Sequence[str]) -> str:
 
 
 def count_texts(values: pd.Series) -> str:
-    """Return the different texts of a column, each with how many rows hold it.
+    """Return the different texts of a column, each with the number of rows that have it.
 
     >>> count_texts(pd.Series(["b", "a", "b"]))
     "'a' in 1 row, 'b' in 2 rows"

@@ -19,7 +19,7 @@ STEPS: tuple[tuple[str, Callable[[duckdb.DuckDBPyConnection], None]], ...] = (
 
 
 def read_version(con: duckdb.DuckDBPyConnection) -> int:
-    """Return how many steps this store has taken."""
+    """Return how many migration steps have run in this store."""
     tables = con.execute(
         "select count(*) from duckdb_tables() "
         "where database_name = current_database() and table_name = 'migration'"
@@ -43,9 +43,9 @@ def check_version(con: duckdb.DuckDBPyConnection, store: str) -> None:
 
 
 def migrate_store(con: duckdb.DuckDBPyConnection, store: str) -> None:
-    """Take every step that the store lacks, each recorded in the transaction that takes it.
+    """Run every step that the store lacks, and record each in the same transaction.
 
-    Raises StoreError for a store from a newer program, which is left as it is.
+    Raises StoreError for a store from a newer program, and does not change that store.
     """
     version = read_version(con)
     if version > len(STEPS):

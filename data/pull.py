@@ -24,13 +24,13 @@ from geo.contract.layer import check_layer
 from geo.errors import ConfigError
 from geo.model import Layer, Market
 
-# Raise this when conforming makes something else of the same files, so that they are read again.
+# Raise this when conforming gives a new result for the same files, so that they are read again.
 CONFORM_VERSION = 2
 
 
 @dataclass(frozen=True)
 class PullResult:
-    """What became of one source on one night.
+    """The result of pulling one source on one night.
 
     Attributes:
         source_id: The source.
@@ -39,7 +39,7 @@ class PullResult:
         rows_in: How many rows, or cells of a raster, the raw file has.
         rows: How many are stored.
         notes: What was done to the rows.
-        seconds: How long it took, for the log alone.
+        seconds: How long it took; used only in the log.
     """
 
     source_id: str
@@ -67,8 +67,8 @@ def refresh_source(
         The source's snapshot as of that night.
 
     Raises:
-        SourceDown: The source does not answer. The only error for which trying again may help.
-        PadfinderError: Anything else that is wrong. In either case the store is as it was.
+        SourceDown: The source does not answer. This is the only error that a retry may fix.
+        PadfinderError: Any other error. After either error the store is unchanged.
     """
     began = time.perf_counter()
     layer = _find_layer(source)
@@ -76,7 +76,7 @@ def refresh_source(
         raw = _find_raw_files(source, files, store, cleanup)
         raw_digest = _digest_raw(tuple(raw.values()))
         parcels: Bounds | None = None
-        # A first night that fails leaves nothing behind, not even an empty store.
+        # Do not create the store yet: a first night that fails must not leave an empty store.
         if store.exists():
             with open_store(store) as opened:
                 if layer.is_raster:
@@ -98,14 +98,14 @@ def refresh_source(
 
 
 def digest_declaration(source: Source, layer: Layer, market: Market, parcels: Bounds | None) -> str:
-    """Return the digest of everything that says how a source's files are read.
+    """Return the digest of everything that determines how a source's files are read.
 
     Args:
         source: The source.
         layer: The layer that it fills.
         market: The market, for its CRS.
-        parcels: Bounds of the parcels, which a raster is checked against: where parcels come later,
-            or move, the same raster is checked again.
+        parcels: Bounds of the parcels, against which a raster is checked. If parcels are added
+            later, or move, the same raster is checked again.
 
     Returns:
         The digest, 64 hexadecimal digits.
@@ -138,7 +138,7 @@ def _find_layer(source: Source) -> Layer:
 def _find_raw_files(
     source: Source, files: Path, store: Path, cleanup: ExitStack
 ) -> dict[str, Path]:
-    """Return the files that the source is made of by their part in it, its own first.
+    """Return the source's files by their role in the declaration, its own data file first.
 
     A downloaded file is in a folder beside the store until `cleanup` closes.
     """
@@ -161,7 +161,7 @@ def _find_raw_files(
 def _fetch_file(
     fetch: FetchOptions, source_id: str, files: Path, store: Path, cleanup: ExitStack
 ) -> Path:
-    """Return the source's own file, downloaded where it has an address."""
+    """Return the source's own file, and download it if it has an address."""
     if fetch.path is not None:
         return _find_file(files, fetch.path, source_id, "fetch.path")
     url = fetch.url or ""
@@ -201,7 +201,7 @@ def _conform_content(
     digests: tuple[str, str],
     parcels: Bounds | None,
 ) -> SnapshotContent:
-    """Read the raw files into what is stored. `digests` are of the files and the declaration."""
+    """Read the raw files into a snapshot. `digests` are those of the files and the declaration."""
     own_file = raw["own"]
     raw_digest, declaration_digest = digests
     if layer.is_raster:

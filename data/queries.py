@@ -7,8 +7,8 @@ from importlib.resources import files
 def read_query(package: str, name: str, **parts: str) -> str:
     """Return the SQL of `sql/<name>.sql` in `package`, with each `{part}` filled in.
 
-    A part is a table's name, a list of columns or a subquery of this program's own. Values are
-    bound to `$value` by the database and never written into the text.
+    A part is a table name, a list of columns or a subquery, always from this program. The
+    database binds values to `$value`; they are never written into the text.
 
     Args:
         package: Name of the package that holds the `sql` folder, such as "data.select".

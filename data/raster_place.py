@@ -1,4 +1,4 @@
-"""Check that a raster lies where its CRS puts it, and holds values that its layer may hold."""
+"""Check that a raster's declared CRS fits its place, and that its layer allows its values."""
 
 import geopandas as gpd
 import numpy as np
@@ -15,8 +15,8 @@ from geo.model import Layer, Market, Raster
 # however small or large, contains the parcels or lies within them. This is the least overlap, as a
 # share of the smaller of the two.
 MIN_OVERLAP_SHARE = 0.05
-# The same for the raster and the area that its CRS is made for: a raster of a whole state may well
-# extend beyond that area.
+# The same limit for the raster and the area of use of its CRS. A raster of a whole state may extend
+# beyond that area.
 MIN_SHARE_WITHIN_USE = 0.5
 # Units of projected coordinates that are mistaken for each other, in meters.
 UNITS_M = {"US survey feet": 1200 / 3937, "feet": 0.3048, "meters": 1.0}
@@ -41,14 +41,14 @@ def check_raster_place(
         layer: The layer that it fills.
         market: The market.
         file: Name of the source's file, for messages.
-        parcels: Bounds of the market's parcels in its CRS; None where it has none yet.
+        parcels: Bounds of the market's parcels in its CRS; None if it has no parcels yet.
 
     Returns:
         The outline in the market's CRS: a box, or a rotated one.
 
     Raises:
-        ContractError: The layer cannot hold a value, or the raster lies outside its own CRS's area
-            of use, outside the market's, or beside the parcels.
+        ContractError: The layer does not allow a value, or the raster lies outside the area of use
+            of its own CRS or of the market's, or away from the parcels.
     """
     _check_values(raster, source, layer, file)
     outline = _outline_values(raster)
@@ -70,11 +70,11 @@ def check_raster_place(
 
 
 def _check_values(raster: Raster, source: Source, layer: Layer, file: str) -> None:
-    """Raise ContractError where the layer cannot hold a value."""
+    """Raise ContractError if the layer does not allow a value."""
     lowest = -np.inf if layer.minimum is None else layer.minimum
     highest = np.inf if layer.maximum is None else layer.maximum
     values = raster.values
-    # An infinite value is neither nodata nor a value, whatever the layer may hold.
+    # An infinite value is an error in every layer: it is neither nodata nor a measured value.
     is_beyond = (values < lowest) | (values > highest) | np.isinf(values)
     if not is_beyond.any():
         return
@@ -95,7 +95,7 @@ def _check_values(raster: Raster, source: Source, layer: Layer, file: str) -> No
 
 
 def _outline_values(raster: Raster) -> shapely.Polygon:
-    """Return what the raster's known values cover, in its CRS; its transform may rotate it."""
+    """Return the outline of the raster's known values, in its CRS; it may be a rotated box."""
     is_known = np.isfinite(raster.values)
     rows, columns = np.flatnonzero(is_known.any(axis=1)), np.flatnonzero(is_known.any(axis=0))
     top, bottom = rows[0], rows[-1] + 1
@@ -105,7 +105,7 @@ def _outline_values(raster: Raster) -> shapely.Polygon:
 
 
 def _reproject_outline(shape: shapely.Polygon, from_crs: str, to_crs: str) -> shapely.Polygon:
-    """Return an outline in another CRS, where its straight sides may be curves."""
+    """Return an outline in another CRS, where its straight sides may become curves."""
     x0, y0, x1, y1 = shape.bounds
     segmented = shapely.segmentize(shape, max(x1 - x0, y1 - y0) / 20)
     return shapely.normalize(gpd.GeoSeries([segmented], crs=from_crs).to_crs(to_crs).iloc[0])
@@ -114,10 +114,10 @@ def _reproject_outline(shape: shapely.Polygon, from_crs: str, to_crs: str) -> sh
 def _explain_misplacement(
     outline: shapely.Polygon, crs: str, market: Market, parcels: Bounds | None
 ) -> str | None:
-    """Return why a raster cannot lie where its CRS puts it; None where it can.
+    """Return why a raster cannot lie where its CRS puts it; None if it can.
 
-    Everything is compared in the raster's CRS: a large raster cannot be projected whole into the
-    market's.
+    Everything is compared in the raster's CRS, because a large raster cannot be projected whole
+    into the market's CRS.
     """
     if _overlap_share(outline, _area_of_use_in(crs, crs)) < MIN_SHARE_WITHIN_USE:
         return f"outside the area that {crs} is made for, {_describe_area_of_use(crs)}"
@@ -135,7 +135,7 @@ def _explain_misplacement(
 
 
 def _area_of_use_in(crs: str, to_crs: str) -> shapely.Polygon | None:
-    """Return the area that a CRS is made for, with its margin, in another; None where unknown."""
+    """Return a CRS's area of use, with its margin, in another CRS; None if it is not known."""
     use = pyproj.CRS.from_user_input(crs).area_of_use
     if use is None:
         return None
@@ -153,7 +153,7 @@ def _area_of_use_in(crs: str, to_crs: str) -> shapely.Polygon | None:
 
 
 def _overlap_share(first: shapely.Polygon, second: shapely.Polygon | None) -> float:
-    """Return the overlap as a share of the smaller of the two; 1 where the second is unknown.
+    """Return the overlap as a share of the smaller of the two; 1 if the second is unknown.
 
     >>> _overlap_share(box(0, 0, 10, 10), box(8, 0, 12, 10))
     0.5
@@ -216,7 +216,7 @@ def _format_bounds(bounds: Bounds) -> str:
     'longitude -71.2000 to -71.0000, latitude 42.3500 to 42.4000'
     """
     west, south, east, north = bounds
-    # False for infinite values and NaN too, which come of coordinates far from any CRS.
+    # Infinite values and NaN fail this test too; they come from coordinates far outside the CRS.
     if not (-360 <= west <= east <= 360 and -90 <= south <= north <= 90):
         return "no longitude and latitude"
     return f"longitude {west:.4f} to {east:.4f}, latitude {south:.4f} to {north:.4f}"

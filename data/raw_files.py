@@ -21,7 +21,7 @@ def raw_files_folder(store: Path, source_id: str, raw_digest: str) -> Path:
 
 
 def raw_file_name(number: int, path: Path) -> str:
-    """Return the name under which a raw file is kept; numbered, since two may share a name.
+    """Return the name of a kept raw file, with a number because two files may share a name.
 
     >>> raw_file_name(0, Path("files/parcels.parquet"))
     '0-parcels.parquet.gz'
@@ -30,7 +30,7 @@ def raw_file_name(number: int, path: Path) -> str:
 
 
 def keep_raw_files(paths: Sequence[Path], folder: Path) -> bool:
-    """Keep `paths` compressed in `folder`, all or none, and return whether the folder is new."""
+    """Keep `paths` compressed in `folder`, all or none; return whether the folder is new."""
     if folder.exists():
         return False
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def keep_raw_files(paths: Sequence[Path], folder: Path) -> bool:
             with (
                 path.open("rb") as plain,
                 (unfinished / raw_file_name(number, path)).open("wb") as file,
-                # Without a name and a time inside, a raw file always packs to the same bytes.
+                # The archive has no name or time inside, so that equal files give equal bytes.
                 gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
             ):
                 shutil.copyfileobj(plain, packed)

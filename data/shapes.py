@@ -1,4 +1,4 @@
-"""Bring shapes into the market's CRS: repaired, flat, and where the market is."""
+"""Convert shapes to the market's CRS, repair and flatten them, and check their place."""
 
 from functools import cache
 
@@ -23,12 +23,12 @@ Bounds = tuple[float, float, float, float]
 def convert_shapes(
     rows: gpd.GeoDataFrame, source: Source, layer: Layer, market: Market, file: str
 ) -> tuple[gpd.GeoSeries, list[str]]:
-    """Return valid two-dimensional shapes in the market's CRS; null where there is none.
+    """Return valid two-dimensional shapes in the market's CRS; null for rows without a shape.
 
     Args:
         rows: The rows, in the CRS that the source declares.
         source: The source.
-        layer: The layer that it fills; a layer of areas gets polygons alone.
+        layer: The layer that it fills; a layer of areas gets only polygons.
         market: The market.
         file: Name of the source's file, for messages.
 
@@ -58,7 +58,7 @@ def convert_shapes(
     projected = gpd.GeoSeries(shapes, index=rows.index, crs=source.fetch.crs).to_crs(market.crs)
     _check_inside_crs(projected, source, market, file, source.fetch.crs)
     shapes = projected.to_numpy(copy=True)
-    # Rounding in the projection can make a sliver invalid that was just valid before.
+    # Rounding in the projection can make a barely valid sliver invalid.
     is_invalid = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
     if is_invalid.any() and _is_area(layer):
         shapes[is_invalid] = _repair_shapes(shapes[is_invalid], layer)
@@ -67,7 +67,7 @@ def convert_shapes(
 
 
 def _repair_shapes(shapes: np.ndarray, layer: Layer) -> np.ndarray | list[shapely.Geometry]:
-    """Return valid shapes; in a layer of areas, polygons alone."""
+    """Return valid shapes; in a layer of areas, only polygons."""
     valid: np.ndarray = shapely.make_valid(shapes)
     return [_keep_polygons(shape) for shape in valid] if _is_area(layer) else valid
 
@@ -75,19 +75,19 @@ def _repair_shapes(shapes: np.ndarray, layer: Layer) -> np.ndarray | list[shapel
 def split_points(
     frame: gpd.GeoDataFrame, source: Source, layer: Layer, file: str
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
-    """Drop rows without geometry, and split points of several parts into rows of their own.
+    """Drop rows without geometry, and split multipoints into one row per point.
 
-    Parcels without geometry are kept: every parcel is accounted for, and a rule of the selection
-    sets them aside.
+    Parcels without geometry are kept, because every parcel must be accounted for; a rule of the
+    selection sets them aside.
 
     Args:
         frame: The rows, with the layer's columns.
-        source: The source, for the share of rows without geometry that it expects.
+        source: The source, for its allowed share of rows without geometry.
         layer: The layer that it fills.
         file: Name of the source's file, for messages.
 
     Returns:
-        The rows, and notes that count both.
+        The rows, and notes that count the rows without geometry and the rows that were split.
 
     Raises:
         ContractError: More rows have no geometry than expected.
@@ -120,7 +120,7 @@ def split_points(
 def _check_inside_crs(
     shapes: gpd.GeoSeries, source: Source, market: Market, file: str, declared_crs: str
 ) -> None:
-    """Raise ContractError where shapes lie outside the area that the market's CRS is made for."""
+    """Raise ContractError if shapes lie outside the area that the market's CRS is made for."""
     left, bottom, right, top = crs_bounds(market.crs)
     bounds = shapes[shapes.notna()].bounds.to_numpy()
     lowest = np.array([left, bottom, left, bottom])
@@ -165,7 +165,7 @@ def find_coverage(
         area: Polygons of the declared coverage file, in any CRS.
 
     Returns:
-        The area in the market's CRS; None where it is not known.
+        The area in the market's CRS; None if it is not known.
 
     Raises:
         ContractError: The polygons lie outside the area that the market's CRS is made for.

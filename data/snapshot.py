@@ -1,4 +1,4 @@
-"""A snapshot to be stored: what it holds, and digests that change whenever it does."""
+"""A snapshot to be stored: its content, and digests that change with the content."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from geo.model import Raster
 
 @dataclass(frozen=True)
 class SnapshotContent:
-    """What is stored for one source: a conformed frame, or a raster whose raw file is kept.
+    """The content stored for one source: a conformed frame, or a raster whose raw file is kept.
 
     Attributes:
         source: The source's declaration.
         raw_digest: Digest of the raw files.
-        declaration_digest: Digest of everything that says how the raw files are read.
+        declaration_digest: Digest of everything that determines how the raw files are read.
         rows_in: How many rows, or cells of a raster, the raw file has.
         crs: CRS of the frame or raster, and of the coverage.
-        coverage: Area inside which absence is a fact; None where it is not known.
+        coverage: Area inside which absence is a fact; None if it is not known.
         notes: What was done to the rows.
         raw: The raw files, the source's own first.
         frame: The rows; None for a raster.
@@ -49,7 +49,7 @@ class SnapshotContent:
 
 
 def digest_content(content: SnapshotContent) -> str:
-    """Return the digest of a snapshot: what it holds, what it covers, and what it was made of."""
+    """Return the digest of a snapshot: its content, its coverage, and the inputs it comes from."""
     digest = hashlib.sha256()
     parts = [content.source.id, content.raw_digest, content.declaration_digest, content.crs]
     if content.coverage is not None:

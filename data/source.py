@@ -16,10 +16,10 @@ class FetchOptions(Frozen):
     Attributes:
         protocol: How the data are read: rows of a file, or the cells of a raster.
         path: The file, relative to the folder of files that the user gives.
-        url: Address of the file, where it is fetched instead.
-        fallback_urls: Addresses to try where `url` does not answer.
-        crs: CRS of the coordinates. It must agree with the file's own CRS, and is used where the
-            file has none.
+        url: Address of the file, if it is to be downloaded instead.
+        fallback_urls: Addresses to try if `url` does not answer.
+        crs: CRS of the coordinates. It must agree with the file's own CRS, and is used if the file
+            has none.
         member: Layer of the file, or sheet of the workbook (by default the first).
         header_row: Row of a workbook that holds the titles; the first is 1. Line breaks in a title
             are read as spaces.
@@ -59,7 +59,7 @@ _COLUMN_OPTIONS = (
 
 
 class ColumnOrigin(Frozen):
-    """How one column of the layer comes from the source's own.
+    """How one column of the layer is derived from the source's columns.
 
     Give exactly one of `column` and `value`. The options are applied in the order in which they
     are listed here. The snapshot's notes count what was filled, renamed, read back from a date,
@@ -75,20 +75,20 @@ class ColumnOrigin(Frozen):
         other: The layer's word for every code that `map` does not list.
         rename: Other spellings of a name. A name that is not listed stays as it is.
         unit: The source's unit.
-        units: What may follow a number in the text ("60 psig", "7 in WC"), each with the unit of
-            geo.contract.units that it means; "" is a number alone. Any other is unreadable.
-        rating: For several stages in one text, "20/26.67/33.33" or "115-13.8": take the highest or
-            the first. A rating is unreadable if any stage is.
-        date_was: Date format in which a spreadsheet read a rating that it then turned into a date
+        units: Unit texts that may follow a number ("60 psig", "7 in WC"), each with its unit in
+            geo.contract.units; "" is a number alone. A number with another text is unreadable.
+        rating: For several stages in one text, "20/26.67/33.33" or "115-13.8": whether to take the
+            highest or the first. A rating is unreadable if any stage is unreadable.
+        date_was: Date format with which a spreadsheet misread a rating and turned it into a date
             ("%m/%d/%y": 12/16/20 became 2020-12-16). Such dates are turned back into ratings.
-        twin: Column of the source that must not be empty for a 0 to count; a 0 beside an empty
-            twin is missing.
+        twin: Column of the source that shows whether a 0 is real: a 0 is missing if the twin is
+            empty in the same row.
         least: A lower value is taken as missing. In the layer's unit.
         most: A higher value is taken as missing. In the layer's unit.
-        times: Column of the source to multiply by (three banks of 5 MVA are 15).
+        times: Column of the source to multiply by (three banks of 5 MVA are 15 MVA).
         date_format: Format of a date in text; ISO 8601 by default.
         fold: How the values of several rows are combined, in a join or a group. `first` is the
-            first that is known.
+            first known value.
     """
 
     ascending: ClassVar = (("least", "most"),)
@@ -147,7 +147,7 @@ class ColumnOrigin(Frozen):
 
 
 class JoinedTable(Frozen):
-    """A second table that shares a key with the first; several rows of one key are folded.
+    """A second table that shares a key with the first; rows with the same key are combined.
 
     Attributes:
         path: The table's file, a CSV.
@@ -156,7 +156,7 @@ class JoinedTable(Frozen):
         encoding: Text encoding of the file.
         delimiter: Character between its columns.
         columns: The layer's columns that come from the table.
-        count_as: The layer's column that holds how many rows were folded.
+        count_as: The layer's column that gets the number of combined rows.
     """
 
     path: str
@@ -169,24 +169,25 @@ class JoinedTable(Frozen):
 
 
 class Grouping(Frozen):
-    """Rows of one thing become one row.
+    """How the rows about one thing are combined into one row.
 
-    Each column is combined by its own `fold`, a joined one by `first`; the shape is the first that
-    is known. A sum with a missing part is missing, unlike a join's. Where no column is filled down,
-    the rows are sorted first, so that `first` does not depend on the file's order.
+    Each column is combined according to its own `fold`, and a joined column by `first`; the shape
+    is the first known shape. A sum with a missing part is missing, unlike a sum in a join. If no
+    column is filled down, the rows are sorted first, so that `first` does not depend on the file's
+    order.
 
     Attributes:
-        by: The layer's column whose value rows of one thing share.
+        by: The layer's column that has the same value in all rows about one thing.
     """
 
     by: str
 
 
 class PlaceTable(Frozen):
-    """A second table that says where things are, for rows without coordinates.
+    """A second table with the locations of things, for rows without coordinates.
 
-    Blanks around a key do not count. Of several rows of one key, the one farthest west, then south,
-    is taken.
+    Blanks around a key are ignored. If several rows have the same key, the row farthest west is
+    used, and the farthest south of those.
 
     Attributes:
         path: The table's file, a CSV.
@@ -194,7 +195,7 @@ class PlaceTable(Frozen):
         to: The layer's column with the key.
         x: Its column with the x coordinate.
         y: Its column with the y coordinate.
-        crs: CRS of x and y, where it is not fetch.crs.
+        crs: CRS of x and y, if it is not fetch.crs.
         encoding: Text encoding of the file.
         delimiter: Character between its columns.
         decimal: Decimal mark of its numbers.
@@ -224,9 +225,9 @@ class Coverage(Frozen):
 
     Attributes:
         kind: `bounds`: the box around the rows; `hull`: their convex hull; `file`: the polygons of
-            a file; `none`: not known, so that absence says nothing.
+            a file; `none`: not known, so that absence is never a fact.
         path: The file of polygons.
-        crs: Its CRS, where that is neither the file's own nor fetch.crs.
+        crs: CRS of that file, if it is neither the file's own CRS nor fetch.crs.
         reason: Why the coverage is not known, for readers.
     """
 
@@ -237,10 +238,10 @@ class Coverage(Frozen):
 
 
 class Expectations(Frozen):
-    """What the source is expected to hold; otherwise it has changed and a person decides.
+    """Limits for the source's content; if it exceeds them, a person must decide what to do.
 
     Attributes:
-        rows_min: The least number of rows of the layer.
+        rows_min: The smallest number of rows of the layer.
         rows_max: The largest number of rows of the layer.
         null_geometry_share_max: The largest share of rows without geometry.
         unreadable_share_max: The largest share of unreadable values in a column.
@@ -265,7 +266,7 @@ class Source(Frozen):
         title: Name of the dataset, for readers.
         publisher: Who publishes it.
         licence: Its license.
-        attribution: What must be written beside it.
+        attribution: The credit text that must be shown with the data.
         redistribute: Whether the license allows passing the data on.
         vintage: Date of the data.
         note: What a reader should know.
@@ -274,10 +275,10 @@ class Source(Frozen):
         where: Values to keep, by column of the source; "" means missing.
         drop: Values to leave out, by column of the source; "" means missing.
         join: A second table with more columns.
-        group: Which rows become one.
-        place: A second table that says where things are.
+        group: Which rows are combined into one.
+        place: A second table with the locations of things.
         coverage: The area inside which the layer is complete.
-        expect: What the source is expected to hold.
+        expect: Limits for the source's content.
     """
 
     id: str

@@ -34,7 +34,7 @@ from geo import catalogue
 from geo.errors import SourceChanged, StoreError
 from geo.model import Layer, Raster
 
-# A store is attached under one name and for one purpose, so only one thread may have one open.
+# Every store is attached under the same name, so only one thread may have a store open.
 _STORE_LOCK = threading.RLock()
 
 _SQL_TYPES = {
@@ -48,7 +48,7 @@ _SQL_TYPES = {
 
 @dataclass(frozen=True)
 class PutResult:
-    """The snapshot of a source that is now the last one, and whether it is new."""
+    """The last snapshot of a source, and whether it is new."""
 
     snapshot_id: int
     changed: bool
@@ -56,10 +56,10 @@ class PutResult:
 
 
 class Store:
-    """An open store. Made by `open_store`, which closes it.
+    """An open store, which `open_store` makes and closes.
 
     Attributes:
-        con: Connection to the database, for queries of one's own.
+        con: Connection to the database, for other queries.
         path: File of the store.
     """
 
@@ -70,10 +70,10 @@ class Store:
     def read_snapshots(
         self, night: dt.date | None = None, sources: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """Return the last snapshot of each source as of `night` (of now, if None).
+        """Return the last snapshot of each source as of `night` (now, if None).
 
-        Ordered as `sources` are, which also says which count; by source id if None. `coverage` is
-        WKB in the snapshot's CRS, or null; `notes` is a list.
+        Only `sources` are included, in their order; if None, all of them by source id. `coverage`
+        is WKB in the snapshot's CRS, or null; `notes` is a list.
         """
         snapshots = self.con.execute(read_query("data", "list_snapshots"), {"night": night}).df()
         if sources is not None:
@@ -83,7 +83,7 @@ class Store:
         return snapshots.reset_index(drop=True)
 
     def read_history(self) -> pd.DataFrame:
-        """Return every snapshot there ever was, oldest first."""
+        """Return every snapshot ever taken, oldest first."""
         return self.con.execute("select * from snapshot order by snapshot_id").df()
 
     def mark_unchanged(
@@ -94,11 +94,11 @@ class Store:
         Args:
             source_id: The source.
             raw_digest: Digest of its raw files.
-            declaration_digest: Digest of everything that says how they are read.
+            declaration_digest: Digest of everything that determines how they are read.
             night: The night on which the source was seen.
 
         Returns:
-            None, with nothing recorded, where either digest differs from the last snapshot's.
+            The last snapshot; None, with nothing recorded, if either digest differs from its own.
         """
         last = self._last_snapshot(source_id, night)
         if last is None or (last["raw_digest"], last["declaration_digest"]) != (
@@ -114,10 +114,10 @@ class Store:
         return PutResult(int(last["snapshot_id"]), changed=False, rows=int(last["row_count"]))
 
     def put_snapshot(self, content: SnapshotContent, night: dt.date, seconds: float) -> PutResult:
-        """Add a snapshot, all of it or nothing, and keep its raw files compressed.
+        """Add a complete snapshot or nothing, and keep its raw files compressed.
 
         Args:
-            content: What is stored.
+            content: The content of the snapshot.
             night: The night on which it was taken.
             seconds: How long the source took, for the log.
 
@@ -125,8 +125,8 @@ class Store:
             The new snapshot.
 
         Raises:
-            SourceChanged: The source has shrunk by more than it declares. The last snapshot stays.
-            StoreError: The database does not take the snapshot.
+            SourceChanged: The source has shrunk by more than it allows. The last snapshot stays.
+            StoreError: The database rejects the snapshot.
         """
         rows = content.count_rows()
         last = self._last_snapshot(content.source.id, night)
@@ -153,11 +153,11 @@ class Store:
         Args:
             layer: The vector layer.
             night: The date as of which it is read; now, if None.
-            sources: The sources that count, in order; all of them by id, if None.
+            sources: The sources to read, in order; if None, all of them by id.
 
         Returns:
-            The layer's columns and its geometry, and source_id, source_order and row_number, which
-            order the rows.
+            The layer's columns, geometry and source_id, and the columns source_order and
+            row_number, which give the order of the rows.
         """
         snapshots = self.read_snapshots(night, sources)
         snapshots = snapshots[snapshots["layer"] == layer.id]
@@ -184,13 +184,13 @@ class Store:
         Args:
             name: The layer's id.
             night: The date as of which it is read; now, if None.
-            sources: The sources that count, in order; all of them by id, if None.
+            sources: The sources to read, in order; if None, all of them by id.
 
         Returns:
-            The rows in the order of the sources, and of the rows in each.
+            The rows, in the order of the sources and of the rows in each source.
 
         Raises:
-            StoreError: No source fills the layer, or its snapshots are in several CRS.
+            StoreError: No source fills the layer, or its snapshots are in different CRSs.
         """
         layer = catalogue.read_layers()[name]
         relation = self.query_layer(layer, night, sources)
@@ -206,12 +206,12 @@ class Store:
 
         Args:
             name: The layer's id.
-            crs: The CRS that the bounds are wanted in.
+            crs: The CRS of the bounds.
             night: The date as of which the layer is read; now, if None.
-            sources: The sources that count.
+            sources: The sources to read.
 
         Returns:
-            Left, bottom, right and top; None where the layer has no shapes in `crs`.
+            Left, bottom, right and top; None if the layer has no shapes in `crs`.
         """
         snapshots = self.read_snapshots(night, sources)
         relation = self.query_layer(catalogue.read_layers()[name], night, sources)
@@ -231,13 +231,13 @@ class Store:
         Args:
             name: The layer's id.
             night: The date as of which it is read; now, if None.
-            sources: The sources that count; all of them, if None.
+            sources: The sources to read; all of them, if None.
 
         Returns:
             The raster, its values in the layer's unit.
 
         Raises:
-            StoreError: No source or several fill the layer, or the raw file is gone.
+            StoreError: No source or several sources fill the layer, or the raw file is gone.
         """
         snapshots = self.read_snapshots(night, sources)
         snapshots = snapshots[snapshots["layer"] == name]
@@ -345,10 +345,10 @@ class Store:
 
 @contextmanager
 def open_store(path: Path, *, read_only: bool = False) -> Iterator[Store]:
-    """Open the store at `path`, created and migrated where needed; a reader changes nothing.
+    """Open the store at `path`; unless `read_only`, create or migrate it first if needed.
 
-    Raises StoreError for a store that does not exist (readers), is held by another program, is not
-    a DuckDB file, or was written by a newer program.
+    Raises StoreError for a file that does not exist (if `read_only`), is in use by another program,
+    is not a DuckDB file, or was written by a newer program.
     """
     if read_only and not path.exists():
         raise StoreError(
@@ -388,7 +388,7 @@ def snapshot_table(snapshot_id: int) -> str:
 
 
 def _check_not_shrunk(source: Source, rows: int, rows_before: int) -> None:
-    """Raise SourceChanged for a source that has lost more rows than it declares."""
+    """Raise SourceChanged for a source that has lost more rows than it allows."""
     rows_min = rows_before * (1 - source.expect.shrink_share_max)
     if rows < rows_min:
         raise SourceChanged(

@@ -1,6 +1,7 @@
-"""Turn a source's texts into a layer's values: types, units, ratings and missing markers.
+"""Convert a source's texts to a layer's values: types, units, ratings and missing markers.
 
-Pure: columns in, columns out. What cannot be read is missing, and a note counts it.
+The functions are pure: they take columns and return columns. Values that cannot be read become
+missing, and a note counts them.
 """
 
 import re
@@ -30,7 +31,7 @@ _BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
-# A number with its marks, stages and blanks; then its unit, from the first other character on.
+# A number with its marks, stages and blanks; then its unit, which starts at any other character.
 _NUMBER_AND_UNIT = re.compile(
     rf"^(?P<number>[-+\u2212]?[\d.,][\d.,/\-{BLANKS}]*?)[{BLANKS}]*(?P<unit>[^\d.,/\-{BLANKS}].*)?$"
 )
@@ -62,9 +63,9 @@ def read_column(
     Args:
         rows: The source's rows.
         name: The layer's name for the column.
-        origin: How the column comes from the source's own.
+        origin: How the column is derived from the source's columns.
         column: The layer's type and unit.
-        source: The source, for its decimal mark and what it is expected to hold.
+        source: The source, for its decimal mark and its expectations.
         file: The source's file name, for messages.
 
     Returns:
@@ -106,7 +107,7 @@ def read_column(
 def fill_down(
     rows: pd.DataFrame, columns: Mapping[str, ColumnOrigin]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows with each declared column's blanks filled by the value above them."""
+    """Return the rows with each declared column's blanks filled with the value above them."""
     notes: list[str] = []
     names = [origin.column for origin in columns.values() if origin.fill_down]
     for name in dict.fromkeys(name for name in names if name is not None):
@@ -121,7 +122,7 @@ def fill_down(
 def _apply_code_names(
     rows: pd.DataFrame, texts: pd.Series, name: str, origin: ColumnOrigin, source: Source, file: str
 ) -> tuple[pd.Series, list[str]]:
-    """Return a column without its missing markers, its codes and names as they are declared."""
+    """Return a column with its codes and names translated as declared, and markers removed."""
     is_known = texts.notna() & ~texts.isin(_missing_markers(origin))
     if origin.map:
         is_unlisted = is_known & ~texts.isin(list(origin.map))
@@ -150,7 +151,7 @@ def _note_unreadable(
     source: Source,
     file: str,
 ) -> list[str]:
-    """Return a note on the rows that could not be read; refuse more of them than is expected.
+    """Return a note on the unreadable rows. Raises ContractError for more rows than expected.
 
     `names` are the source's name of the column and the layer's.
     """
@@ -214,14 +215,14 @@ def _convert_quantity(
     else:
         values = parse_numbers(numbers, decimal)
     is_unreadable = raw.notna() & (values * factors).isna()
-    # A marker such as -9999 is meant as a number: -9999.0 is the same marker.
+    # A marker such as -9999 is compared as a number, so that -9999.0 is the same marker.
     markers = [float(marker) for marker in origin.missing if _is_number(marker)]
     values = values.where(~values.isin(markers))
     return values * factors, is_unreadable, notes
 
 
 def _restore_ratings(texts: pd.Series, origin: ColumnOrigin) -> tuple[pd.Series, list[str]]:
-    """Return ratings, those that a spreadsheet turned into dates restored; else unreadable.
+    """Restore ratings that a spreadsheet turned into dates; without `date_was` they are missing.
 
     >>> mva = ColumnOrigin(column="MVA", rating="max", date_was="%m/%d/%y")
     >>> ratings, notes = _restore_ratings(pd.Series(["2020-12-16"]), mva)
@@ -258,7 +259,7 @@ def _pick_stage(texts: pd.Series, stage: str, decimal: str) -> pd.Series:
 def _drop_unbelievable(
     values: pd.Series, rows: pd.DataFrame, origin: ColumnOrigin, column: Column
 ) -> tuple[pd.Series, list[str]]:
-    """Return values without zeros beside an empty twin and without impossible ones, and notes."""
+    """Remove zeros beside an empty twin and values out of bounds; return values and notes."""
     notes: list[str] = []
     if origin.twin is not None:
         twin = text_values(rows[origin.twin])

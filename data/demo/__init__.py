@@ -1,6 +1,7 @@
-"""A made-up town, the same every time, written as the messy files that real sources give.
+"""A made-up town, the same on every run, written as messy files like those of real sources.
 
-`write` makes the files that the sources `demo_*` declare. The recipe is in `data.demo.recipe`.
+`write_town` writes the files that the sources `demo_*` declare. The recipe is in
+`data.demo.recipe`.
 """
 
 from pathlib import Path
@@ -24,7 +25,7 @@ from data.demo import (
     streets,
 )
 
-# Each stage draws from a stream of its own: to tune one leaves the others as they are.
+# Each stage has its own stream of random numbers, so that changing one leaves the others unchanged.
 STAGES = (
     "layout",
     "lots",
@@ -45,17 +46,17 @@ PRESSURE_CODES = {"low": "LP", "medium": "IP", "high": "HP"}
 
 
 def write_town(folder: Path, parcels: int = recipe.PARCELS, seed: int = recipe.SEED) -> None:
-    """Write the files of an invented town, always the same bytes for the same seed.
+    """Write the files of an invented town; the same seed always gives the same bytes.
 
-    Parcels come as a zipped shapefile in US survey feet, substations, leaks and plants as CSV with
-    degrees in text, zoning, feeders, other capacity and receptors as GeoJSON, mains, water and
-    streets as GeoPackages, buildings as GeoParquet, ground and noise as GeoTIFF, and coverages and
-    territories as GeoJSON.
+    The formats are: a zipped shapefile in US survey feet for parcels; CSV with degrees as text for
+    substations, leaks and plants; GeoPackage for mains, water and streets; GeoParquet for
+    buildings; GeoTIFF for ground height and noise; and GeoJSON for zoning, feeders, other
+    capacity, receptors, coverages and territories.
 
     Args:
         folder: Where the files go.
         parcels: About how many parcels the town has.
-        seed: The seed of everything random.
+        seed: The seed of all random numbers.
     """
     folder.mkdir(parents=True, exist_ok=True)
     streams = np.random.default_rng(seed).spawn(len(STAGES))
@@ -90,7 +91,7 @@ def _write_land(
 
     zones = land.draw_zoning(plan, town_lots)
     codes = zones.zone.copy()
-    # One clerk typed in lower case, another left a blank.
+    # Imitate hand-typed codes: some are in lower case, and some end in a blank.
     codes.iloc[3::17] = codes.iloc[3::17].str.lower()
     codes.iloc[5::13] = codes.iloc[5::13] + " "
     files.write_geojson(
@@ -99,7 +100,7 @@ def _write_land(
         folder / "zoning.geojson",
     )
 
-    # The table above has the floor area of every building; not every one has a footprint.
+    # The parcel table has the floor area of every building, but not every building has a footprint.
     buildings = buildings[buildings.intersects(ground.footprints)].reset_index(drop=True)
     height_ft = (buildings.height_m / 0.3048).round(1)
     height_ft[rng["faults"].random(len(height_ft)) < 0.05] = np.nan
@@ -178,7 +179,7 @@ def _write_power(
                 "FEEDER": sections.feeder_id,
                 "SUBSTATION": sections.substation_id,
                 "LOAD_CAP_MW": said.map("{:g}".format).where(said.notna()),
-                # The number beside the text, which the export made 0 where the text is empty.
+                # The same value as a number; the export wrote 0 where the text is empty.
                 "LOAD_CAP_MW_V": said.fillna(0.0),
                 "HC_GEN_KW": power.assign_hosting_kw(sections, rng["hosting"]),
                 "UPDATED": "2026-05-01",

@@ -39,7 +39,7 @@ TITLES = {
     "960": "CHURCH",
     "975": "RAILROAD",
 }
-# Make-believe names, of people and of firms, each of which one owner has.
+# Invented names of people and firms. Each name belongs to one owner.
 GIVEN = (
     "ABEL", "ADA", "AGNES", "AMOS", "CLARA", "CYRUS", "DORA", "EDITH", "ELI", "EZRA", "FLORA",
     "HIRAM", "IDA", "IRA", "JONAS", "LEVI", "LYDIA", "MABEL", "NORA", "ORRIN", "OTIS", "PEARL",
@@ -60,7 +60,7 @@ TRADE = (
     "PARTNERS", "REALTY",
 )  # fmt: skip
 FORM = ("LLC", "INC", "TRUST", "LP")
-# A stream of its own, so that the rest of the town is as it was without owners.
+# Owners have their own random stream, so that the rest of the town is the same without them.
 OWNER_SEED = 20_260_401
 SHARED_OWNER, NO_OWNER = 0.04, 0.01
 TOUCH_M = 0.05
@@ -118,13 +118,13 @@ def write_tax_table(
 
 
 def name_owners(lots: gpd.GeoDataFrame) -> Array:
-    """Return each lot's owner (n,), in capitals, None where the assessor has none.
+    """Return each lot's owner (n,), in capitals; None if the assessor has none.
 
-    All are different, but that some commercial and industrial lots that touch the next of their
-    block share its owner.
+    All owners are different, except that some commercial and industrial lots have the same owner
+    as the lot before them in their block, if the two touch.
 
-    For example, of two touching stores of one block, in one case of twenty-five both are
-    "FOUNDRY TRADING INC".
+    For example, in 4% of cases, two touching stores in one block both belong to "FOUNDRY TRADING
+    INC".
     """
     rng = np.random.default_rng(OWNER_SEED)
     use, block, shape = lots.use.to_numpy(str), lots.block.to_numpy(), lots.geometry.to_numpy()
@@ -134,7 +134,7 @@ def name_owners(lots: gpd.GeoDataFrame) -> Array:
     follows[1:] = (block[1:] == block[:-1]) & trade[1:] & trade[:-1] & (drawn[1:] < SHARED_OWNER)
     at = np.flatnonzero(follows)
     follows[at] = shapely.dwithin(shape[at - 1], shape[at], TOUCH_M)
-    # Whoever shares takes the owner of the first of the row.
+    # Lots that share an owner take the owner of the first lot in the row.
     first = np.maximum.accumulate(np.where(follows, 0, np.arange(len(lots))))
     initials = [chr(ord("A") + letter) for letter in range(26)]
     people = _names(rng, len(lots), FAMILY, GIVEN, initials)
@@ -145,7 +145,7 @@ def name_owners(lots: gpd.GeoDataFrame) -> Array:
 
 
 def _names(rng: np.random.Generator, count: int, *words: Sequence[str]) -> Array:
-    """Return `count` different names, one word of each kind in each, numbered where used up."""
+    """Return `count` different names of one word of each kind, numbered once all are used."""
     every = np.array([" ".join(parts) for parts in product(*words)], dtype=object)
     turns = -(-count // len(every))
     rounds = [every, *(every + f" {number}" for number in range(2, turns + 1))]
@@ -153,7 +153,7 @@ def _names(rng: np.random.Generator, count: int, *words: Sequence[str]) -> Array
 
 
 def _spoil(rows: gpd.GeoDataFrame, block: Array, rng: np.random.Generator) -> gpd.GeoDataFrame:
-    """Put the faults in, each on lots of its own."""
+    """Add the faults, each to different lots."""
     free = np.ones(len(rows), dtype=bool)
     size = len(rows) / 20_000
 
@@ -166,7 +166,7 @@ def _spoil(rows: gpd.GeoDataFrame, block: Array, rng: np.random.Generator) -> gp
 
     use = rows.USE_CODE.to_numpy()
     homes, trade = np.isin(use, ("101", "104")), np.char.startswith(use.astype(str), "3")
-    # Two pieces under one id: the next lot of the same block belongs to the same owner.
+    # Two pieces with one id: the next lot of the same block gets the same id and owner.
     follows = np.append((block[1:] == block[:-1]) & (use[1:] == use[:-1]), False)
     first = pick("second_piece", follows & (homes | trade))
     second = first + 1

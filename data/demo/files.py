@@ -1,6 +1,6 @@
-"""Write the town as the files that real sources give, with what is wrong in them.
+"""Write the town as files like those of real sources, including their faults.
 
-Every file is the same bytes each time: dates inside containers are fixed, rows are in order.
+Every file has the same bytes each time: dates inside containers are fixed, and rows are in order.
 """
 
 import io
@@ -31,7 +31,7 @@ DEGREES = "EPSG:4326"
 
 
 def place_shapes(shapes: Array, crs: str = recipe.CRS) -> gpd.GeoSeries:
-    """Move shapes from the town's own frame to where the town stands, in `crs`."""
+    """Move shapes from the town's own frame to the location of the town, in `crs`."""
     moved = shapely.transform(shapes, lambda xy: xy + np.array(recipe.MIDDLE_M))
     series = gpd.GeoSeries(moved, crs=recipe.CRS)
     return series if crs == recipe.CRS else series.to_crs(crs)
@@ -60,7 +60,7 @@ def write_shapefile_zip(table: gpd.GeoDataFrame, path: Path, name: str) -> None:
 
 
 def write_geojson(table: pd.DataFrame, shapes: Array, path: Path) -> None:
-    """Write GeoJSON in degrees, to about a centimeter.
+    """Write GeoJSON in degrees, rounded to about a centimeter.
 
     Args:
         table: The columns (n rows).
@@ -105,7 +105,7 @@ def write_csv(table: pd.DataFrame, shapes: Array, path: Path) -> None:
 
 
 def write_geotiff(grid: DemoGrid, path: Path) -> None:
-    """Write a grid (town frame) as a compressed GeoTIFF where the town stands."""
+    """Write a grid (town frame) as a compressed GeoTIFF at the location of the town."""
     (rows, columns), t = grid.data.shape, grid.transform
     with rasterio.open(
         path,

@@ -1,4 +1,4 @@
-"""Lay gas mains along the streets, say what is on record of them, and who sells gas where."""
+"""Lay gas mains along the streets, record their data, and draw where each company sells gas."""
 
 import geopandas as gpd
 import numpy as np
@@ -18,8 +18,8 @@ def lay_mains(
 ) -> gpd.GeoDataFrame:
     """Lay the gas mains that are on record.
 
-    The streets of a patch have one kind of main, and some of its streets another. Streets without
-    a main have no row.
+    Most streets of a patch have the same kind of main, and the others each have their own kind.
+    Streets without a main have no row.
 
     Args:
         streets: The streets, in the town's frame.
@@ -70,7 +70,7 @@ def lay_mains(
 
 
 def _served_as(streets: gpd.GeoDataFrame, layout: TownLayout) -> Array:
-    """Return each street's recipe for utilities: an arterial among houses serves its strip."""
+    """Return the district whose mains each street has; an arterial among houses is a strip."""
     of = layout.cells.loc[streets.cell.to_numpy()].reset_index(drop=True)
     homes = of.district.isin(["suburb", "courts", "old_town"])
     strip = homes & (streets.district == "arterial").to_numpy()
@@ -84,7 +84,7 @@ def scatter_signs(
 
     Args:
         streets: The streets, in the town's frame.
-        pipes: The mains on record; a street over one has more signs.
+        pipes: The mains on record, which affect how likely signs are.
         ground: The town's ground, for the gas company's area.
         rng: The source of random numbers.
 
@@ -121,16 +121,16 @@ def scatter_signs(
 
 
 def record_mains(pipes: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
-    """Return the mains as on record. Columns added: maop, status; material "UNK" for some.
+    """Return the mains as recorded. Columns added: maop, status; some materials become "UNK".
 
-    The highest allowed pressure is text in whatever unit a hand typed, and stands only where no
-    class of pressure does.
+    The maximum allowed pressure is hand-typed text in various units, and only mains without a
+    pressure class have it.
     """
     recorded, count = pipes.copy(), len(pipes)
     bare = np.flatnonzero(recorded.pressure_class.isna())
     rated = np.sort(rng.permutation(bare)[: round(recipe.MAOP_SHARE * len(bare))])
     maop = np.full(count, "", dtype=object)
-    # In turn, so that a small town has one of each.
+    # Use the texts in turn, so that a small town has one of each.
     maop[rated] = np.array(recipe.MAOP, dtype=object)[np.arange(len(rated)) % len(recipe.MAOP)]
     order, gone = rng.permutation(count), 0
     status = np.full(count, "ACT", dtype=object)
@@ -145,7 +145,7 @@ def record_mains(pipes: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDa
 
 
 def draw_territories(layout: TownLayout, ground: TownGround) -> gpd.GeoDataFrame:
-    """Return where each gas company sells. Column: company. A corner is nobody's."""
+    """Return where each gas company sells. Column: company. No company serves one corner."""
     _, east = recipe.GAS_TERRITORY
     beyond = layout.frame.box(east, 99, -99, 99).intersection(ground.county)
     rest = beyond.difference(layout.frame.box(*recipe.NO_GAS_CORNER))
@@ -153,7 +153,7 @@ def draw_territories(layout: TownLayout, ground: TownGround) -> gpd.GeoDataFrame
 
 
 def draw_transmission(layout: TownLayout, ground: TownGround) -> gpd.GeoDataFrame:
-    """Return the transmission lines as far as the county goes. Columns: operator, status."""
+    """Return the transmission lines, cut off at the county line. Columns: operator, status."""
     table = recipe.GAS_TRANSMISSION
     shapes = [
         shapely.LineString([layout.frame.place(*at) for at in corners]) for _, _, corners in table

@@ -1,4 +1,4 @@
-"""Make the two grids of the town: ground height, and the noise that is there anyway."""
+"""Make the two grids of the town: ground height and ambient noise."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from data.demo.layout import TownLayout
 
 Array = np.ndarray
 NODATA = -9999.0
-# Sound that a source's strip of pixels gives off, as the level at 10 m.
+# The sound that a source's strip of pixels emits, as the level at 10 m.
 SOURCES_DBA = {"arterial": 64.0, "street": 47.0, "rail": 57.0}
 QUIET_DBA = 36.0
 
@@ -45,13 +45,13 @@ def make_elevation(layout: TownLayout, town: shapely.Geometry) -> DemoGrid:
     height_m = 92 + 0.002 * x[None, :] + 60 * (1 - np.exp(-((away / 1500) ** 1.3)))
     height_m = height_m + hills * np.clip(away / 500, 0, 1)
     values = (height_m / 0.3048).round(1).astype("float32")
-    # The survey's first columns were flown in cloud.
+    # Clouds hid the first columns from the survey.
     values[:, :3] = NODATA
     return DemoGrid(values, transform)
 
 
 def make_ambient(layout: TownLayout, town: shapely.Geometry) -> DemoGrid:
-    """Return the level exceeded nine tenths of the time: the sum of roads, streets and railway."""
+    """Return the level exceeded 90% of the time: the sum of roads, streets, railway and a floor."""
     pixel_m = 20.0 * max(1.0, layout.frame.scale)
     transform, shape = _blank(town, pixel_m)
     arterial = layout.streets.district == "arterial"
@@ -69,7 +69,7 @@ def make_ambient(layout: TownLayout, town: shapely.Geometry) -> DemoGrid:
 
 
 def _spread(power: Array, pixel_m: float) -> Array:
-    """Return the power that arrives at each pixel from all others, falling with distance."""
+    """Return the power that each pixel receives from all pixels, which decreases with distance."""
     size = [2 * n for n in power.shape]
     rows, columns = (np.fft.fftfreq(n, 1 / n) * pixel_m for n in size)
     distance2 = rows[:, None] ** 2 + columns[None, :] ** 2

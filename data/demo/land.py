@@ -1,4 +1,4 @@
-"""What is drawn over the lots: zoning, the town's line, flood and wetland, and who hears."""
+"""What is drawn over the lots: zoning, town line, streets, flood zone, wetland and receptors."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ LAST_NAMES = {
 
 @dataclass(frozen=True)
 class TownGround:
-    """The areas of the town: its line, how far each layer that ends elsewhere goes, its county."""
+    """The areas of the town, of each layer that ends elsewhere, and of the county."""
 
     town: shapely.Geometry
     gas: shapely.Geometry
@@ -70,7 +70,7 @@ def lay_ground(layout: TownLayout, lots: gpd.GeoDataFrame) -> TownGround:
 
 
 def draw_zoning(layout: TownLayout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Return the zoning districts. Their lines follow streets, or miss the lots behind a strip."""
+    """Return the zoning districts. They end at streets, or near the lot lines behind a strip."""
     cells = layout.cells.loc[np.unique(lots.cell)]
     whole = cells.geometry.to_numpy()
     zone_of = {name: district.zone for name, district in DISTRICTS.items()}
@@ -128,7 +128,7 @@ def draw_rights_of_way(
         around = shapely.intersection(whole, shapely.buffer(built, 12.0, quad_segs=2))
         between = shapely.difference(shapely.difference(around, built), taken)
         parts = shapely.get_parts(between)
-        # A cut can leave a sliver without area, which no shapefile holds.
+        # A cut can leave a sliver without area, which a shapefile cannot hold.
         streets.append(shapely.multipolygons(parts[shapely.area(parts) > 1]))
     rows = [("ROW", shape) for shape in streets] + [("WATER", water), ("RAIL_ROW", rail)]
     table = gpd.GeoDataFrame(
@@ -138,7 +138,7 @@ def draw_rights_of_way(
 
 
 def draw_flood_zone(layout: TownLayout, town: shapely.Geometry) -> shapely.Geometry:
-    """Return the flood zone: wider on one bank of the river than on the other, then the other."""
+    """Return the flood zone, which is wider on one bank of the river, then on the other."""
     x, y = shapely.get_coordinates(layout.river).T
     swing = np.sin(x / (430 * max(layout.frame.scale, 0.4)))
     low = np.column_stack([x, y - 42 - 34 * swing])
@@ -173,9 +173,9 @@ def draw_wetland(layout: TownLayout, town: shapely.Geometry, rng: np.random.Gene
 
 
 def place_receptors(lots: gpd.GeoDataFrame, ground: TownGround) -> gpd.GeoDataFrame:
-    """Return schools, the hospital, inns and churches as points, parks as their ground.
+    """Return schools, the hospital, inns and churches as points, and parks as polygons.
 
-    Those beyond the end of the clerk's list are not there.
+    Receptors beyond the end of the clerk's list are left out.
     """
     receptors = lots[lots.use.isin(RECEPTORS)].copy()
     kind = receptors.use.map(RECEPTORS)

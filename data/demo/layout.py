@@ -1,8 +1,8 @@
 """Lay the town out: neighborhoods, streets and blocks, around a river and a railway.
 
-A neighborhood is a Voronoi cell with a street grid of its own, turned to its longest edge; the
-old center is rings and spokes. Both are drawn straight and then warped by long waves, so that no
-street stays straight and none cross. All in meters, in the town's own frame around its middle.
+A neighborhood is a Voronoi cell with its own street grid, parallel to the cell's longest edge; the
+old center has rings and spokes. All of it is then warped by long waves, so that no street stays
+straight and no shapes overlap. Lengths are in meters, in a frame centered on the town.
 
 The module is over 400 lines long: each step reads the geometry of the step before.
 """
@@ -23,18 +23,18 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class TownFrame:
-    """How large the town is: `scale` is 1 for 20,000 parcels, and `half_m` its half axes."""
+    """The size of the town: `scale` is 1 for 20,000 parcels, and `half_m` is its half axes."""
 
     scale: float
     half_m: tuple[float, float]
     waves: Array
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """Return the meters of a place given in shares of the town's half axes."""
+        """Return a place in meters, given in shares of the town's half axes."""
         return x * self.half_m[0], y * self.half_m[1]
 
     def box(self, west: float, east: float, south: float, north: float) -> shapely.Polygon:
-        """Return a box given in shares of the town's half axes.
+        """Return a box in meters, given in shares of the town's half axes.
 
         Args:
             west: Its western side, -1 to 1.
@@ -54,7 +54,7 @@ class TownFrame:
 
 @dataclass(frozen=True)
 class TownLayout:
-    """What was laid out: cells, blocks, streets, and the lines that the town grew along."""
+    """The layout of a town: cells, blocks, streets, and the lines along which the town grew."""
 
     frame: TownFrame
     cells: gpd.GeoDataFrame
@@ -69,7 +69,7 @@ def make_frame(parcels: int, rng: np.random.Generator) -> TownFrame:
     """Return the frame that holds `parcels`, with some room to spare."""
     scale = float(np.sqrt(parcels / recipe.PARCELS))
     half_m = (recipe.HALF_M[0] * scale, recipe.HALF_M[1] * scale)
-    # Wavelength, direction of travel, phase: long waves bend much, short ones little.
+    # Wavelength, direction of travel, phase, direction of shift. Long waves shift points farther.
     count = 9
     length = np.geomspace(520, 3200, count)
     turn = rng.uniform(0, 2 * np.pi, count)
@@ -79,12 +79,12 @@ def make_frame(parcels: int, rng: np.random.Generator) -> TownFrame:
 
 
 def warp_points(shapes: Array, waves: Array) -> Array:
-    """Move every vertex of `shapes` along smooth waves. Neighbors stay neighbors."""
+    """Move every vertex of `shapes` along smooth waves. Adjoining shapes still adjoin."""
 
     def move(xy: Array) -> Array:
         length, turn, phase, push = (waves[:, [i]].T for i in range(4))
         along = xy[:, :1] * np.cos(turn) + xy[:, 1:] * np.sin(turn)
-        # A slope of at most 0.11 per wave keeps the sum of all nine well short of folding.
+        # A slope of at most 0.11 per wave keeps the sum of all nine below 1, so shapes never fold.
         swing = 0.11 * length / (2 * np.pi) * np.sin(2 * np.pi * along / length + phase)
         shift = np.column_stack(
             [(swing * np.cos(push)).sum(axis=1), (swing * np.sin(push)).sum(axis=1)]
@@ -118,7 +118,7 @@ def district_at(points: Array, town: TownFrame, rng: np.random.Generator) -> Arr
     Args:
         points: Points (n, 2), in the town's frame.
         town: The town's frame.
-        rng: The source of random numbers, for the courts among the suburb.
+        rng: The source of random numbers, which selects the courts among the suburbs.
 
     Returns:
         The district of each point (n,).
@@ -167,7 +167,7 @@ def _center_radius(town: TownFrame) -> float:
 
 
 def _cells(town: TownFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
-    """Return the neighborhoods: Voronoi cells of a shaken grid, less the disc of the center."""
+    """Return the neighborhoods: the center's disc, and Voronoi cells of randomly moved points."""
     half_x, half_y = town.half_m
     pitch = 420.0
     x, y = np.meshgrid(
@@ -177,7 +177,7 @@ def _cells(town: TownFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
     seeds = np.column_stack([x.ravel(), y.ravel()])
     seeds += rng.uniform(-0.34, 0.34, seeds.shape) * pitch
     polygons = shapely.get_parts(shapely.voronoi_polygons(shapely.multipoints(seeds)))
-    # The diagram comes in no promised order: west to east, then south to north.
+    # The order of the cells is not guaranteed, so sort them west to east, then south to north.
     middles = shapely.get_coordinates(shapely.centroid(polygons)).round(3)
     polygons = polygons[np.lexsort((middles[:, 1], middles[:, 0]))]
     polygons = polygons[np.hypot(*town.shares(_xy(polygons)).T) < 1.22]
@@ -219,7 +219,7 @@ def _grids(
 def _rows(
     cell: shapely.Polygon, block_m: tuple[float, float], rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Return rows of blocks along the cell's longest edge, each row shifted against the last."""
+    """Return blocks in rows along the cell's longest edge, each row shifted, and their streets."""
     ring = shapely.get_coordinates(cell.exterior)
     edges = np.diff(ring, axis=0)
     longest = int(np.argmax(np.hypot(*edges.T)))
@@ -229,7 +229,7 @@ def _rows(
     depth, length = block_m
     if abs(v.min()) > v.max():  # the cell lies on the other side of its longest edge
         across, v = -across, -v
-    # Rows as deep as they must be for the last one to end at the cell's far side.
+    # Adjust the depth of the rows so that the last one ends at the cell's far side.
     count = max(1, round(v.max() / depth))
     depth = v.max() / count
     rows, lines = [], []
@@ -250,7 +250,7 @@ def _rows(
 
 
 def _rings(disc: shapely.Polygon, town: TownFrame) -> tuple[Array, Array]:
-    """Return the blocks of the old center: rings around a common, cut by spokes."""
+    """Return the blocks and streets of the old center: rings around a common, cut by spokes."""
     center = np.array(town.place(*recipe.CENTER))
     rings = round(_center_radius(town) / recipe.RING_M)
     pieces: list[Array] = []
@@ -277,7 +277,7 @@ def _rings(disc: shapely.Polygon, town: TownFrame) -> tuple[Array, Array]:
 
 
 def _whole(shapes: Array, kind: int, least: float) -> Array:
-    """Return the parts of `shapes` of one kind (1 line, 3 polygon), of at least that measure."""
+    """Return parts of one kind (1 line, 3 polygon) whose length or area is at least `least`."""
     parts = shapely.get_parts(shapes)
     size = shapely.area(parts) if kind == 3 else shapely.length(parts)
     keep = np.isin(shapely.get_type_id(parts), (kind, 2 if kind == 1 else kind)) & (size >= least)
@@ -287,7 +287,7 @@ def _whole(shapes: Array, kind: int, least: float) -> Array:
 def _open_streets(
     blocks: gpd.GeoDataFrame, water: shapely.Geometry, arterials: gpd.GeoDataFrame
 ) -> gpd.GeoDataFrame:
-    """Take the streets, the river and the railway out of the ground."""
+    """Remove the streets, the river and the railway from the blocks."""
     half = blocks.district.map({name: d.street_m / 2 for name, d in DISTRICTS.items()})
     blocks = blocks.set_geometry(
         shapely.buffer(blocks.geometry.to_numpy(), -half.to_numpy(), join_style="mitre")
@@ -299,7 +299,7 @@ def _open_streets(
     ground = blocks.geometry.to_numpy().copy()
     ground[crossed] = shapely.difference(ground[crossed], barred)
     blocks = blocks.set_geometry(ground).explode(ignore_index=True)
-    # What a road or the river leaves of a block must still be wide enough to build on.
+    # The rest of a block beside a road or the river must still be wide enough to build on.
     wide = ~shapely.is_empty(shapely.buffer(blocks.geometry.to_numpy(), -6.0))
     return blocks[wide & (blocks.area > 450)].reset_index(drop=True)
 
@@ -314,7 +314,7 @@ def _set_aside_blocks(
         suits = np.isin(district, within) & (area >= least_m2)
         district[suits & (draw < 1 / one_in)] = name
         draw = rng.random(len(blocks))
-    # The common, in the middle of the rings: the center's first block.
+    # The center's first block, in the middle of the rings, is the common.
     district[int(np.flatnonzero(district == "center")[0])] = "park"
     hospital = blocks.geometry.distance(shapely.Point(town.place(*recipe.HOSPITAL)))
     suits = np.isin(district, ("suburb", "courts", "old_town", "park")) & (area > 5000)
@@ -327,7 +327,7 @@ def _set_aside_blocks(
 def _courts(
     blocks: gpd.GeoDataFrame, rng: np.random.Generator
 ) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
-    """Push a dead-end street with a turning circle into the deep blocks of some suburbs."""
+    """Cut a dead-end street with a turning circle into some of the deep blocks."""
     share = blocks.district.map({name: d.courts for name, d in DISTRICTS.items()}).to_numpy()
     box = shapely.oriented_envelope(blocks.geometry.to_numpy())
     corner = np.stack([shapely.get_coordinates(one)[:4] for one in box])
@@ -360,7 +360,7 @@ def _courts(
 def _strips(
     blocks: gpd.GeoDataFrame, cells: gpd.GeoDataFrame, arterials: gpd.GeoDataFrame
 ) -> gpd.GeoDataFrame:
-    """Cut the business row along an arterial off the blocks behind it; `edge` is their street."""
+    """Cut business strips along arterials off the blocks behind; `edge` is the street line."""
     blocks["edge"] = shapely.boundary(blocks.geometry.to_numpy())
     of = cells.loc[blocks.cell.to_numpy()].reset_index(drop=True)
     homes = blocks.district.isin(["suburb", "courts", "old_town"]).to_numpy()
@@ -386,7 +386,7 @@ def _finish_streets(
     river: shapely.LineString,
     cells: gpd.GeoDataFrame,
 ) -> gpd.GeoDataFrame:
-    """Put all center lines together, name them, and take out those that end in the river."""
+    """Combine and name all center lines, and remove what lies in the river from minor streets."""
     streets["court"] = False
     roads = gpd.overlay(
         arterials[["name", "geometry"]],

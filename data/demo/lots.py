@@ -1,7 +1,7 @@
-"""Cut blocks into lots, give each an address and a use, and stand a building on it.
+"""Cut blocks into lots, and give each lot an address, a use and a building.
 
-The cutting goes over all pieces of all blocks at once: every round halves those that are still too
-large, across the street line where both halves keep a front on the street.
+All pieces of all blocks are cut together. Each round halves the pieces that are still too large, in
+a direction that leaves both halves a front on the street.
 """
 
 import geopandas as gpd
@@ -19,7 +19,7 @@ TRIES = 3
 
 
 def cut_lots(layout: TownLayout, parcels: int, rng: np.random.Generator) -> gpd.GeoDataFrame:
-    """Cut the town into lots, from its middle outward, with their addresses.
+    """Cut the town into lots with addresses, from its center outward.
 
     Args:
         layout: The town's layout.
@@ -31,7 +31,7 @@ def cut_lots(layout: TownLayout, parcels: int, rng: np.random.Generator) -> gpd.
     """
     blocks = layout.blocks
     lots = _subdivide(blocks, rng)
-    # The town ends where it has enough lots; works and parks at its edge are kept.
+    # The town ends where it has enough lots. Works and business parks at its edge count as nearer.
     far = np.hypot(*layout.frame.shares(_xy(blocks.geometry.to_numpy())).T)
     far = np.where(blocks.district.isin(["business_park", "works", "plant"]), far * 0.7, far)
     order = np.argsort(far, kind="stable")
@@ -46,7 +46,7 @@ def _xy(shapes: Array) -> Array:
 
 
 def _box(shapes: Array) -> tuple[Array, Array, Array, Array]:
-    """Return each shape's tightest box: corner, long side, short side, and both lengths (n, 2)."""
+    """Return each shape's oriented box: corner, long side, short side, both lengths (n, 2)."""
     ring = shapely.get_exterior_ring(shapely.oriented_envelope(shapes))
     corners = shapely.get_coordinates(ring).reshape(-1, 5, 2)[:, :4]
     first, second = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
@@ -57,7 +57,7 @@ def _box(shapes: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def _halves(shapes: Array, at: Array, lengthwise: Array) -> tuple[Array, Array]:
-    """Cut each shape at share `at` of its box: across the long side, or along it."""
+    """Cut each shape at share `at` of its box: across the long side, or along it (`lengthwise`)."""
     corner, along, across, lengths = _box(shapes)
     turn = lengthwise[:, None]
     u, v = np.where(turn, across, along), np.where(turn, along, across)
@@ -85,7 +85,7 @@ def _subdivide(blocks: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDat
     for step in range(ROUNDS):
         lengths = _box(shapes)[3]
         low, high, depth = of[block].T
-        # First the rows, back to back; then the lots of each row.
+        # First cut blocks into rows that lie back to back, then cut the rows into lots.
         rows = (lengths[:, 1] > 1.55 * depth) & (lengths[:, 1] < 3.2 * depth) & (step < 2)
         large = (shapely.area(shapes) > 1.45 * wanted) & (shapely.area(shapes) > 1.7 * low)
         split = (rows | large) & (tries < TRIES)
@@ -94,7 +94,7 @@ def _subdivide(blocks: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDat
         rows, low, high = rows[split], low[split], high[split]
         if not len(shapes):
             break
-        # A piece that would not split well in the middle is tried farther and farther from it.
+        # After each failed try, a piece may be cut farther from its middle.
         swing = 0.08 + 0.07 * tries
         at = np.where(rows & (tries == 0), 0.5, rng.uniform(0.5 - swing, 0.5 + swing))
         edge = blocks.edge.to_numpy()[block]
@@ -122,36 +122,36 @@ def _subdivide(blocks: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDat
 
 
 def _fronts(halves: tuple[Array, Array], edge: Array, low: Array) -> Array:
-    """Whether both halves are whole, not too small, and reach the street."""
+    """Return whether both halves are whole, not too small, and reach the street."""
     good = np.ones(len(edge), dtype=bool)
     for half in halves:
         good &= (shapely.get_type_id(half) == 3) & (shapely.area(half) > 0.55 * low)
         good &= shapely.dwithin(half, edge, 0.05)
-        # Twice the area over the girth is a strip's width: no lot is a mere sliver.
+        # Twice the area divided by the perimeter is the width of a strip: reject slivers.
         good &= 2 * shapely.area(half) / shapely.length(half) > 0.27 * np.sqrt(low)
     return good
 
 
 def assign_uses(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
-    """Return the use code of each lot, drawn from its district's."""
+    """Return the use code of each lot, drawn from those of its district."""
     use = np.empty(len(lots), dtype=object)
     for name, district in DISTRICTS.items():
         chosen = np.flatnonzero(lots.district == name)
         weights = np.array(list(district.uses.values()), dtype=float)
         use[chosen] = rng.choice(list(district.uses), len(chosen), p=weights / weights.sum())
-    # A shop with homes above it, or a corner shop, stands on a small lot; homes in an old mill or
-    # above a workshop need not.
+    # Shops with homes above them are on small lots only, so a large lot gets a shop alone. Homes in
+    # an old mill or above a workshop may be on large lots.
     large = (lots.area > 1500) & ~lots.district.isin(("mills", "works"))
     use[(use == "013") & large.to_numpy()] = "325"
     return use
 
 
 def cut_village(lots: gpd.GeoDataFrame, frame: TownFrame, rng: np.random.Generator) -> Array:
-    """Put a shop below some of the houses of the west village.
+    """Put a shop on the ground floor of some houses in the west village.
 
     Args:
         lots: The lots, with their use codes.
-        frame: The town's frame, for the village's place.
+        frame: The town's frame, for the location of the village.
         rng: The source of random numbers.
 
     Returns:
@@ -198,10 +198,10 @@ BARE = ("130", "337", "390", "440", "900", "975")
 
 
 def place_buildings(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDataFrame:
-    """Stand a building on every lot that has one. Columns: lot, storeys, height_m, geometry.
+    """Place the buildings of every built-on lot. Columns: lot, storeys, height_m, geometry.
 
-    Each is set back from the front of its lot and as wide as the sides allow; large lots have a
-    second, and some are L-shaped. None leaves its lot.
+    Buildings are set back from the front and the sides of the lot, and never extend beyond it. Some
+    are L-shaped or in two parts.
     """
     standing = np.flatnonzero(~lots.use.isin(BARE).to_numpy())
     on = lots.iloc[standing]
@@ -219,7 +219,7 @@ def place_buildings(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.Geo
     cover, storeys, front = between(0), np.floor(between(2) + 0.5), between(4)
     yard = shapely.buffer(on.geometry.to_numpy(), -spans[:, 6], join_style="mitre")
     whole = _set(on, cover, front, spans[:, 6], np.zeros(len(on)), rng)
-    # A wing: a narrower piece behind the front one makes an L.
+    # Some buildings get a wing: a narrower rectangle on one side, which makes an L.
     winged = rng.random(len(on)) < 0.35
     wing = _set(on, cover * 0.8, front, spans[:, 6], rng.choice([-0.32, 0.32], len(on)), rng, 0.5)
     shape = np.where(winged, shapely.union(whole, wing), whole)
@@ -246,13 +246,13 @@ def _set(
     rng: np.random.Generator,
     narrow: float = 1.0,
 ) -> Array:
-    """Return a rectangle per lot, squared to its box, its face `front` meters from the street."""
+    """Return a rectangle per lot, parallel to its box, set back `front` meters from its front."""
     shapes = on.geometry.to_numpy()
     corner, along, across, lengths = _box(shapes)
     middle = corner + along * lengths[:, :1] / 2 + across * lengths[:, 1:] / 2
     to_street = on[["front_x", "front_y"]].to_numpy() - middle
     u, v = (to_street * along).sum(axis=1), (to_street * across).sum(axis=1)
-    # The front is the side of the box that the street is nearest to.
+    # The front is the side of the box that is nearest to the street.
     by_long = np.abs(u) - lengths[:, 0] / 2 > np.abs(v) - lengths[:, 1] / 2
     ahead = np.where(by_long[:, None], along * np.sign(u)[:, None], across * np.sign(v)[:, None])
     aside = np.column_stack([-ahead[:, 1], ahead[:, 0]])

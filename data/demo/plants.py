@@ -1,4 +1,4 @@
-"""Stand the landfills, the digesters and the hydrogen plant where the inventory puts them."""
+"""Place the landfills, the digesters and the hydrogen plant where the inventory puts them."""
 
 import geopandas as gpd
 import numpy as np
@@ -10,7 +10,7 @@ from data.demo.layout import TownFrame
 
 
 def place_plants(lots: gpd.GeoDataFrame, frame: TownFrame, ground: TownGround) -> np.ndarray:
-    """Place each plant of the recipe on a lot.
+    """Place each plant of the recipe.
 
     Args:
         lots: The lots, in the town's frame.

@@ -1,4 +1,4 @@
-"""Say what feeders, squares and substations can still carry: four tables that do not all agree."""
+"""Make four tables of what the grid can still carry, which do not all agree."""
 
 import geopandas as gpd
 import numpy as np
@@ -21,10 +21,10 @@ def lay_feeders(
     of_feeders: np.random.Generator,
     of_sections: np.random.Generator,
 ) -> gpd.GeoDataFrame:
-    """Lay the sections of the feeders, one per street, in the area that is published.
+    """Lay the sections of the feeders, one per street, in the area that the utility publishes.
 
-    The sections of a patch belong to one feeder, which starts at the nearest substation. Each has
-    nearly the same load, except for the few that are wrong.
+    The sections of a patch belong to one feeder, which starts at the nearest substation. They have
+    nearly the same load, except for a few wrong ones.
 
     Args:
         streets: The streets, in the town's frame.
@@ -63,7 +63,7 @@ def lay_feeders(
 
 
 def assign_hosting_kw(sections: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
-    """Return what generators may give back to each section (n,), up to the ceiling, or NaN."""
+    """Return the generation that each section can host (n,), up to the ceiling; NaN if unknown."""
     _, feeder = np.unique(sections.feeder_id, return_inverse=True)
     of_feeder = deal_shares(recipe.GENERATION_KW, feeder.max() + 1, rng)
     hosting_kw = of_feeder[feeder] * rng.uniform(0.6, 1.0, len(sections))
@@ -75,8 +75,8 @@ def make_cells(
 ) -> gpd.GeoDataFrame:
     """Make the squares of the planning study.
 
-    Where feeders are published, some cells state about what the feeders in them state (their
-    median, by the power factor), and others something else.
+    Where feeders are published, some cells agree with the feeders in them (the median load divided
+    by the power factor), and others do not.
 
     Args:
         sections: The sections of the feeders.
@@ -114,7 +114,7 @@ def make_cells(
 
 
 def make_areas(frame: TownFrame, ground: TownGround) -> gpd.GeoDataFrame:
-    """Return what the western substations serve. Columns: substation_id, firm, left (text)."""
+    """Return areas of the western substations. Columns: substation_id, firm, left (text)."""
     stations = list_in_service()
     points = shapely.points([frame.place(*s.at) for s in stations])
     nearer = shapely.voronoi_polygons(shapely.multipoints(points), extend_to=ground.county)
@@ -143,8 +143,8 @@ def list_in_service() -> list[recipe.DemoSubstation]:
 def deal_shares(table: Weighed, count: int, rng: np.random.Generator) -> Array:
     """Deal values in the table's proportions, in random order.
 
-    Unlike random draws, this keeps the proportions in a small town too. For example, of (1, 0, 0)
-    and (3, 5, 5), four values are one 0 and three 5.
+    Unlike random draws, this keeps the proportions in a small town too. For example, the rows
+    (1, 0, 0) and (3, 5, 5) give four values as one 0 and three 5s.
 
     Args:
         table: The values and their weights.
@@ -163,12 +163,12 @@ def deal_shares(table: Weighed, count: int, rng: np.random.Generator) -> Array:
 
 
 def _middles(middle: Array, group: Array) -> Array:
-    """Return, as points, the middle of each group of points (n, 2), in the groups' order."""
+    """Return the middle of each group of points (n, 2) as a point, in the order of the groups."""
     return np.asarray(shapely.points(pd.DataFrame(middle).groupby(group).mean().to_numpy()))
 
 
 def _joined(middle: Array, patch: Array) -> Array:
-    """Return the feeder of each section: patches of few sections are fed by the nearest other."""
+    """Return the feeder of each section; patches of few sections join the nearest larger patch."""
     large = np.bincount(patch) >= recipe.FEEDER_SECTIONS_LEAST
     if not large.any():
         return np.zeros_like(patch)
@@ -177,7 +177,7 @@ def _joined(middle: Array, patch: Array) -> Array:
 
 
 def _apart(shares: dict[str, float], count: int, rng: np.random.Generator) -> dict[str, Array]:
-    """Return, for each share of `count` rows, rows of its own: at least one of each."""
+    """Return the numbers of different rows for each share of `count` rows, at least one each."""
     sizes = [max(1, round(share * count)) for share in shares.values()]
     parts = np.split(rng.permutation(count), np.cumsum(sizes))
     return dict(zip(shares, parts[:-1], strict=True))

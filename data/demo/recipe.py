@@ -1,10 +1,10 @@
 """What the made-up town of Millbrook is made of: the tables that every other module reads.
 
-Any value here may be changed: the town changes, but the rules that build it do not. Lengths are in
-meters unless a name says otherwise. Places are given in the town's own frame: (0, 0) is its middle,
-x runs from -1 (west end) to 1 (east end) and y from -1 (south edge) to 1 (north edge).
+Changing a value here changes the town, but not the rules that build it. Lengths are in meters
+unless a name says otherwise. Places are given in the town's own frame: (0, 0) is its center, x runs
+from -1 (west end) to 1 (east end) and y from -1 (south edge) to 1 (north edge).
 
-The module is over 400 lines long: it is all tables, and one place holds them.
+The module is over 400 lines long: it contains only tables, which are kept in one place.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ Main = tuple[float, float | None, str | None]
 class District:
     """How one kind of neighborhood is laid out, used and built on.
 
-    `lot_m2` spans the lots' areas, `block_m` is a block's depth and length between street centers,
-    `cover` the share of the lot that its building takes; `uses` and `mains` are weights: a main is
-    (weight, diameter in inches, pressure class), with None for what is not on record, and 0 for
-    no main at all.
+    `lot_m2` is the range of lot areas, `block_m` a block's depth and length between street centers,
+    and `cover` the range of the share of a lot that its building covers. `uses` gives the weight of
+    each use code. Each main is (weight, diameter in inches, pressure class); None means not on
+    record, and a diameter of 0 means no main.
     """
 
     zone: str
@@ -77,7 +77,7 @@ WORK_MAINS: tuple[Main, ...] = (
     (1.0, None, None),
     (0.5, 0, None),
 )
-# What a plant had laid for itself.
+# Mains that a plant had laid for itself.
 PLANT_MAINS: tuple[Main, ...] = (
     (5, 8, "high"),
     (2, 6, "high"),
@@ -224,7 +224,7 @@ DISTRICTS: dict[str, District] = {
         side_m=8.0,
         mains=PLANT_MAINS,
     ),
-    # Whole blocks set into the neighborhoods: see BLOCKS.
+    # Districts of single blocks inside the neighborhoods: see BLOCKS.
     "park": District(
         zone="OS",
         uses={"900": 1},
@@ -262,9 +262,10 @@ DISTRICTS: dict[str, District] = {
     ),
 }
 
-# Where each district lies: (district, x, y, reach along x, reach along y), the first that holds.
-# A night rule hears a home from 60 m and a business from 35 m, but industry from 11 m only: what
-# carries many machines are large lots inside estates, plants in the middle, far from any home.
+# Where each district lies: (district, x, y, reach along x, reach along y). A point belongs to the
+# first place that contains it. At night, noise rules keep a machine about 60 m from a home and 35 m
+# from a business, but only 11 m from industry. Many machines therefore fit on large lots inside
+# industrial estates, with the plants in the middle, far from any home.
 PLACES: tuple[tuple[str, float, float, float, float], ...] = (
     ("mills", -0.15, -0.23, 0.17, 0.15),
     ("plant", -0.59, -0.44, 0.18, 0.21),
@@ -284,14 +285,16 @@ CENTER = (0.02, 0.13)
 CENTER_RADIUS_M = 270.0
 RING_M = 68.0
 
-# One block in so many of a neighborhood, of at least so many square meters.
+# Blocks that get another district: (new district, districts of the blocks, n for a share of 1/n of
+# these blocks, smallest block in square meters).
 BLOCKS: tuple[tuple[str, tuple[str, ...], float, float], ...] = (
     ("school", ("suburb", "courts", "old_town"), 40.0, 8_000.0),
     ("park", ("suburb", "courts", "old_town"), 34.0, 5_000.0),
 )
 HOSPITAL = (0.16, 0.38)
 
-# The roads that leave the center: bearing in degrees from east, and the curve they take.
+# The roads that leave the center: name, bearing in degrees from east, and largest swing to either
+# side in radians.
 ARTERIALS: tuple[tuple[str, float, float], ...] = (
     ("Main Street", 4.0, 0.10),
     ("Worcester Road", 176.0, -0.12),
@@ -310,12 +313,12 @@ MAIN_STREET_REACH = 0.16
 RIVER_M = 48.0
 RAIL_M = 18.0
 
-# Where layers end inside the town, so that what is not known shows. The west village, as a box in
-# shares (west, east, south, north), joined the town late: no building of it has a footprint, and
-# this share of its houses have a shop below.
+# Some layers end inside the town, so that the map shows missing data. The west village, as a box in
+# shares (west, east, south, north), joined the town late: none of its buildings has a footprint,
+# and this share of its houses has a shop on the ground floor.
 WEST_VILLAGE = (-1.5, -0.69, -0.25, 0.30)
 VILLAGE_SHOPS_SHARE = 0.065
-# East of this share along x nobody has told the clerk who must not be disturbed.
+# East of this share along x, the town clerk has no list of receptors.
 CLERKS_LIST_END = 0.97
 
 STREET_NAMES = [
@@ -450,7 +453,7 @@ VALLEY, BERKSHIRE = "Valley Electric", "Berkshire Hill Power"
 
 @dataclass(frozen=True)
 class DemoSubstation:
-    """A substation as its utility's list prints it: text, with what a hand typed."""
+    """A substation as its utility's list shows it: text as someone typed it."""
 
     id: str
     name: str
@@ -466,8 +469,8 @@ class DemoSubstation:
     rating: str = ""
 
 
-# Valley Electric says what is firm. Berkshire Hill Power says what stands there: so many banks,
-# and each bank's rating, stage of cooling by stage of cooling.
+# Valley Electric publishes the firm capacity. Berkshire Hill Power publishes the number of
+# transformer banks, and the rating of each bank at each cooling stage.
 SUBSTATIONS: tuple[DemoSubstation, ...] = (
     DemoSubstation(
         "MB-01", "Mill Pond", "In Service", (-0.12, -0.06), "115", "40,000", "38,200", "1,800"
@@ -500,7 +503,7 @@ SUBSTATIONS: tuple[DemoSubstation, ...] = (
 
 # The part of the town, as a box in shares, whose utility publishes what its feeders can carry.
 HOSTING_AREA = (-0.30, 0.76, -0.22, 1.5)
-# Feeders were drawn by patches of about this size, but none for so few sections.
+# Each patch of about this size has its own feeder, unless it has fewer than this many sections.
 FEEDER_PATCH_M = 420.0
 FEEDER_SECTIONS_LEAST = 5
 # What a feeder can still carry: (weight, least MW, most MW); None where nothing is published.
@@ -513,15 +516,16 @@ FEEDER_MW: tuple[tuple[float, float | None, float | None], ...] = (
     (4, 11.0, 16.0),
     (12, None, None),
 )
-# By how much, as a share, a section of a feeder may say more or less than its feeder.
+# How far the value of a section may differ from that of its feeder, as a share.
 SECTION_SWING = 0.06
-# Whatever is more is published as this.
+# A larger capacity is published as this value.
 LOAD_CEILING_MW = 10.0
-# The sections, as shares and at least one of each, that say nothing, that have no room left though
-# their feeder has, and that hold a marker which nobody wrote down.
+# The shares of sections (at least one section each) without a value, without capacity although
+# their feeder has some, and with an undocumented marker instead of a value.
 SECTION_MESS = {"silent": 0.015, "full": 0.008, "marker": 0.004}
 MARKER_MW = 999_999.0
-# What generators on a section may give back: (weight, least kW, most kW), up to a ceiling.
+# The generation that a section can host: (weight, least kW, most kW), up to a ceiling; None where
+# nothing is published.
 GENERATION_KW: tuple[tuple[float, float | None, float | None], ...] = (
     (10, 0, 0),
     (30, 60, 600),
@@ -531,8 +535,8 @@ GENERATION_KW: tuple[tuple[float, float | None, float | None], ...] = (
 )
 GENERATION_CEILING_KW = 3_000.0
 
-# A planning study of the load that each square of the south could take, some years ago. It reaches
-# into the feeders' area. There, so many of its cells say what the feeders say, and the others not.
+# A planning study, some years old, of the load that each square of the south could take. It extends
+# into the feeders' area, where STUDY_AGREES_SHARE of its cells agree with the feeders.
 STUDY_AREA = (-0.30, 0.30, -1.5, 0.12)
 CELL_M = 400.0
 STUDY_AGREES_SHARE = 0.55
@@ -543,11 +547,11 @@ STUDY_MVA: tuple[tuple[float, float | None, float | None], ...] = (
     (34, 1.0, 6.0),
     (10, None, None),
 )
-# Load that was promised and is not yet off the headroom, known of so many cells.
+# Queued load that is not yet subtracted from the headroom, and the share of cells that have it.
 QUEUED_MVA = (0.0, 0.7)
 QUEUED_KNOWN_SHARE = 0.6
 
-# The west has a map of what each substation serves, and what is left of it: (firm, left).
+# The west has a map of the area that each substation serves: (firm capacity, share of it left).
 # Northgate: (25 - 26.4 - 0.9) / 25 = -9 %; Depot: (20 - 18.6 - 0.8) / 20 = 3 %.
 AREAS_BOX = (-1.5, -0.30, -1.5, 1.5)
 AREAS: dict[str, tuple[str, str]] = {
@@ -556,31 +560,32 @@ AREAS: dict[str, tuple[str, str]] = {
     "MB-06": ("20", "3%"),
 }
 
-# The share of the town, along x, that the gas company which publishes its mains serves.
+# Where the gas company that publishes its mains serves the town: from and to, as shares along x.
 GAS_TERRITORY = (-1.5, 0.55)
-# Neighborhoods inside it that were never piped: (x, y, reach along x, reach along y).
+# Neighborhoods inside it that never had gas mains: (x, y, reach along x, reach along y).
 NOT_PIPED: tuple[tuple[float, float, float, float], ...] = (
     (-0.27, -0.25, 0.075, 0.15),
     (-0.05, -0.74, 0.08, 0.12),
     (0.07, 0.14, 0.12, 0.22),
 )
-# Mains were laid by patches of about this size.
+# Mains were laid in patches of about this size.
 PATCH_M = 170.0
-# How much of a street, of those with and without a main on record, has had a leak reported.
+# The share of streets with a leak report: with a main on record, without one, and outside the area
+# of the company that publishes its mains.
 SIGN_SHARES = {"main": 0.10, "no_main": 0.03, "elsewhere": 0.36}
 MATERIALS = {"low": ("CI", "CI", "BS"), "medium": ("PE", "PE", "CS"), "high": ("CS", "PE")}
-# Of the mains without a class of pressure, so many have the highest allowed pressure, as typed.
+# The share of mains without a pressure class that have a maximum allowed pressure, and its texts.
 MAOP_SHARE = 0.7
 MAOP = ("60 psig", "60 psig", "4.1 bar", "99 psig", "75 mbar", "7 in WC", "UNK")
-# Of all mains, so many are abandoned or not laid yet, and of so many the material is not known.
+# The shares of all mains that are abandoned and not laid yet, and whose material is not known.
 MAIN_STATUS = {"ABN": 0.03, "PRP": 0.01}
 NO_MATERIAL_SHARE = 0.05
 
-# The east's gas company, which publishes nothing but where it sells, serves all from there on but
-# this corner, which neither of the two serves: a box in shares.
+# The eastern gas company publishes only where it sells. It serves everything farther east except
+# this corner, which neither company serves: a box in shares.
 GAS_COMPANIES = ("Millbrook Gas Light", "Eastern Valley Gas")
 NO_GAS_CORNER = (0.72, 9.0, 0.16, 9.0)
-# Transmission lines: (operator, status, corners in shares), each drawn to the county's line.
+# Transmission lines: (operator, status, corners in shares), each cut off at the county line.
 GAS_TRANSMISSION: tuple[tuple[str, str, tuple[tuple[float, float], ...]], ...] = (
     (
         "Ropewalk Pipeline",
@@ -593,11 +598,11 @@ GAS_TRANSMISSION: tuple[tuple[str, str, tuple[tuple[float, float], ...]], ...] =
 
 @dataclass(frozen=True)
 class DemoPlant:
-    """A landfill, digester or hydrogen plant as the state's inventory prints it.
+    """A landfill, digester or hydrogen plant as the state's inventory shows it.
 
-    `at` is in shares. The plant stands just there (`there`), on the town line nearest to it
-    (`line`), on the nearest lot of one of `uses` (`lot`), or only somewhere in the county: then
-    the point is the county's middle (`county`).
+    `at` is in shares. The plant is at that point (`there`), at the nearest point of the town line
+    (`line`), on the nearest lot with one of `uses` (`lot`), or at an unknown place in the county,
+    for which the point is the county's center (`county`).
     """
 
     id: str
@@ -614,7 +619,7 @@ class DemoPlant:
     uses: tuple[str, ...] = ()
 
 
-# The landfill has 1.2 - 0.48 = 0.72 MMscfd to spare: 30,000 scfh, half of it methane.
+# The first landfill has 1.2 - 0.48 = 0.72 MMscfd left: 30,000 scfh, half of it methane.
 PLANTS: tuple[DemoPlant, ...] = (
     DemoPlant(
         "LF-0417", "Mill River Landfill", "Landfill", "line", (-0.66, -0.70), "Open",
@@ -643,7 +648,7 @@ PLANTS: tuple[DemoPlant, ...] = (
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------
-# The mess: how many rows of 20,000 are wrong in each way (at least one each in a small town)
+# Faults: how many rows in 20,000 have each fault (at least one row each in a small town)
 
 MESS_PER_20_000 = {
     "bow_tie": 9,

@@ -1,4 +1,4 @@
-"""The streets that pipes and wires were laid along, patch by patch."""
+"""The streets along which pipes and wires were laid, and their patches."""
 
 import geopandas as gpd
 import numpy as np
@@ -10,7 +10,7 @@ Array = np.ndarray
 
 
 def streets_served(layout: TownLayout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Return the streets that some lot fronts on."""
+    """Return the streets that have a lot beside them."""
     blocks = layout.blocks.geometry.to_numpy()[np.unique(lots.block)]
     tree = shapely.STRtree(blocks)
     near = np.unique(tree.query(layout.streets.geometry.to_numpy(), "dwithin", 16.0)[0])
@@ -18,7 +18,7 @@ def streets_served(layout: TownLayout, lots: gpd.GeoDataFrame) -> gpd.GeoDataFra
 
 
 def split_into_patches(streets: gpd.GeoDataFrame, side_m: float) -> tuple[Array, Array]:
-    """Return each street's middle (n, 2), and the number of the square of `side_m` it is in."""
+    """Return each street's middle (n, 2), and the number of its square with sides of `side_m`."""
     middle = shapely.get_coordinates(
         shapely.line_interpolate_point(streets.geometry.to_numpy(), 0.5, normalized=True)
     )

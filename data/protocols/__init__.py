@@ -1,1 +1,1 @@
-"""How each kind of place is read: one module per protocol."""
+"""Read files of rows and rasters: one module per protocol."""

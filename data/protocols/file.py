@@ -22,7 +22,7 @@ from data.message_text import count_noun
 from data.source import Source
 from geo.errors import ContractError, SourceChanged
 
-# Another kind of file that is read as a table can have thousands of "columns" with long names.
+# A file of another kind, read as a table, can seem to have thousands of columns with long names.
 _MAX_NAMES_SHOWN, _MAX_NAME_LENGTH = 200, 60
 BLANKS = "\u0020\u00a0\u2007\u2009\u202f\t"
 
@@ -31,8 +31,8 @@ def read_file(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, 
     """Read every row of `path` unchanged, in the declared CRS, with notes on the reading.
 
     The columns of a CSV or a workbook are text, and their geometry comes from the columns `x` and
-    `y`, or is missing where the source has a place table. Raises SourceChanged for a file that
-    cannot be read whole or lacks a named column, ContractError for a CRS other than declared.
+    `y`, or is missing if the source has a place table. Raises SourceChanged for a file that cannot
+    be read whole or lacks a named column, and ContractError for a CRS other than the declared one.
     """
     suffix = path.suffix.lower()
     fetch, own = source.fetch, None
@@ -57,7 +57,7 @@ def read_area(path: Path, source: Source, crs: str | None, default_crs: str) -> 
     Args:
         path: The file.
         source: The source whose coverage it is.
-        crs: CRS that is declared for the file, if any; the file's own must equal it.
+        crs: CRS that is declared for the file, if any; the file's own CRS must equal it.
         default_crs: CRS of a file that has none and for which none is declared.
 
     Returns:
@@ -94,7 +94,7 @@ def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.
     Raises:
         SourceChanged: The file is empty, in another encoding, or not a table.
     """
-    # utf-8-sig reads plain UTF-8 too, and keeps a byte-order mark out of the first column's name.
+    # utf-8-sig also reads plain UTF-8, and keeps a byte-order mark out of the first column's name.
     codec = "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding
     try:
         return pd.read_csv(
@@ -116,14 +116,14 @@ def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.
 def read_workbook(path: Path, source: Source) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read a sheet with every value as text, as `read_table` does, with a note on blank rows.
 
-    A date becomes 2020-12-16; a number has the source's decimal mark. Columns without a title are
-    left out where they are empty, else called "Unnamed: 3"; the second column of one title is
-    "Title.1". Raises SourceChanged.
+    Dates are written like 2020-12-16, and numbers with the source's decimal mark. A column without
+    a title is left out if it is empty, and otherwise named like "Unnamed: 3"; the second column
+    with the same title is named "Title.1". Raises SourceChanged.
     """
     fetch = source.fetch
     try:
         with warnings.catch_warnings():
-            # openpyxl warns of formatting that it does not know, which does not matter here.
+            # openpyxl warns about formatting that it does not know, which does not matter here.
             warnings.simplefilter("ignore", UserWarning)
             sheet = pd.read_excel(
                 path,
@@ -163,9 +163,10 @@ def _format_cell(value: Any, *, decimal: str) -> str | None:
 
 
 def parse_numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
-    """Return `values` as float64: what cannot be read is NaN, and so is an infinite number.
+    """Return `values` as float64; unreadable text and infinite numbers become NaN.
 
-    Text may hold blanks or the other mark as thousands separators, and a typographic minus.
+    Text may contain a typographic minus sign, and blanks or the mark that is not the decimal mark
+    as thousands separators.
 
     >>> parse_numbers(pd.Series(["-8 445 879,449"]), ",").tolist()
     [-8445879.449]
@@ -195,7 +196,7 @@ def require_columns(
         source_id: The source that names the columns.
 
     Raises:
-        SourceChanged: Some are missing. The message gives the nearest names that there are.
+        SourceChanged: A column is missing. The message gives the most similar names in the file.
     """
     missing = []
     shown = [str(column)[:_MAX_NAME_LENGTH] for column in file_columns[:_MAX_NAMES_SHOWN]]
@@ -253,8 +254,8 @@ def _is_same_crs(first: pyproj.CRS, second: pyproj.CRS) -> bool:
     if first.to_epsg() is not None and second.to_epsg() is not None:
         return False
     with warnings.catch_warnings():
-        # pyproj warns that PROJ strings lose the name of the datum. A label without an EPSG code
-        # has to be compared without that name.
+        # pyproj warns that PROJ strings lose the name of the datum. A CRS without an EPSG code has
+        # to be compared without that name.
         warnings.simplefilter("ignore", UserWarning)
         return bool(first.to_dict()) and first.to_dict() == second.to_dict()
 
@@ -332,7 +333,7 @@ def _read_layer(
 
 
 def _parse_whole_json(path: Path, source_id: str) -> dict[str, Any]:
-    """Parse the whole text: GDAL may read a cut-off file as if it ended before the cut."""
+    """Parse the whole text, because GDAL may read a truncated file without an error."""
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -363,7 +364,7 @@ def _rename_geometry(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     name = frame.geometry.name
     if name == "geometry":
         return frame
-    # An ordinary column of that name would clash with the geometry's.
+    # An ordinary column named "geometry" would clash with the geometry column.
     return frame.drop(columns="geometry", errors="ignore").rename_geometry("geometry")
 
 

@@ -1,4 +1,4 @@
-"""Read a raster: GeoTIFF, and every other format of grids that GDAL reads."""
+"""Read a raster: GeoTIFF, and every other grid format that GDAL reads."""
 
 import warnings
 from pathlib import Path
@@ -17,9 +17,9 @@ from geo.model import Layer, Raster
 def read_raster(path: Path, source: Source, layer: Layer) -> Raster:
     """Read one band of `path` in its own CRS; nodata is NaN, values are in the layer's unit.
 
-    `columns.value` may name the band (`column = "1"`), the source's unit, and in `missing` the
-    values that stand for nodata besides the file's own. Rows may run north or south and the grid
-    may be rotated, as its transform says.
+    `columns.value` may name the band (`column = "1"`), the source's unit, and, in `missing`, values
+    that mean nodata in addition to the file's own nodata value. The transform defines whether rows
+    run north or south and how the grid is rotated.
 
     Args:
         path: The file.
@@ -39,7 +39,7 @@ def read_raster(path: Path, source: Source, layer: Layer) -> Raster:
     remedy = f"fetch the file again, or correct [fetch] in sources/{source.id}.toml"
     try:
         with warnings.catch_warnings():
-            # A file without georeference is refused below, with a remedy.
+            # A file without georeference is rejected below, with a remedy.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(path) as dataset:
                 own_crs = dataset.crs.to_wkt() if dataset.crs else None
@@ -64,6 +64,6 @@ def read_raster(path: Path, source: Source, layer: Layer) -> Raster:
 
 
 def _nodata_markers(declared: ColumnOrigin | None) -> list[float]:
-    """Return the declared markers of nodata, also as a 32-bit file rounds them."""
+    """Return the declared nodata markers, and the same markers rounded to 32-bit floats."""
     markers = [float(marker) for marker in declared.missing] if declared else []
     return [*markers, *(float(np.float32(marker)) for marker in markers)]

@@ -1,6 +1,6 @@
 """Select the sites of a market and what lies near them, inside the store.
 
-Most parcels are homes: they leave the database only as receptors within reach of a site.
+Most parcels are homes. They leave the database only as receptors within reach of a site.
 """
 
 from data.select.drawing import read_drawing_layers

@@ -1,18 +1,18 @@
-"""Combine the coverage of a layer's sources: where the absence of a thing is a fact."""
+"""Combine the coverages of a layer's sources: the area where the absence of a thing is a fact."""
 
 import pandas as pd
 import shapely
 
-# The sources of these layers map different things, each of which must be mapped where nothing is
-# to be a fact: floods and wetland, or schools and parks. The sources of other layers, such as
-# several utilities, add up.
+# The sources of these layers map different kinds of things, such as flood zones and wetland, or
+# schools and parks. Absence is a fact only where every kind is mapped, so their coverages are
+# intersected. The coverages of other layers, such as those of several utilities, are united.
 LAYERS_OF_SEPARATE_KINDS = frozenset({"exclusions", "receptors"})
 
 
 def combine_coverages(
     snapshots: pd.DataFrame, layers: set[str]
 ) -> dict[str, shapely.Geometry | None]:
-    """Return where absence is a fact, per layer, in the market's CRS; None where nowhere is.
+    """Return, by layer, the area where absence is a fact, in the market's CRS; None if unknown.
 
     `snapshots` has a row for each source of the market: its layer, and its coverage as WKB.
     """
@@ -20,7 +20,7 @@ def combine_coverages(
     if "lots" in coverages:
         coverages["lots"] = coverages["parcels"]
     if "receptors" in coverages:
-        # Homes come from the parcels, so homes are not known beyond them.
+        # Homes come from the parcels, so they are not known outside the parcels' coverage.
         parcels, listed = coverages["parcels"], coverages["receptors"]
         if "receptors" not in set(snapshots["layer"]) or listed is None:
             coverages["receptors"] = parcels

@@ -15,13 +15,13 @@ from geo.model import LandUse, Market
 def read_drawing_layers(
     store: Path, market: Market, night: dt.date, land_use: tuple[LandUse, ...]
 ) -> dict[str, gpd.GeoDataFrame]:
-    """Return every vector layer whole, for the map; `parcels` are the land, with `use_class`.
+    """Return every vector layer whole, for the map; `parcels` has only land, with `use_class`.
 
     Args:
         store: File of the market's store.
         market: The market whose layers are read. Every frame is in its CRS.
         night: The date as of which they are read.
-        land_use: What the codes of use mean.
+        land_use: The land-use tables, which give the meaning of each use code.
 
     Returns:
         Frames by layer. Layers that no source fills are left out.

@@ -18,9 +18,9 @@ TOUCH_TOLERANCE_M = 0.05
 def join_lots_of_owner(con: duckdb.DuckDBPyConnection, market: Market, rules: Sites) -> None:
     """Replace touching lots of one owner in `lot_decision` by one row for all of them.
 
-    Only lots that are sites, or would be but for their size, are joined. The joined site has the
-    least id, and the use and zone of its largest lot; what can be counted is summed. Lots that are
-    too small even together are not joined: each of them is set aside as too small.
+    Only lots that are sites, or are set aside only for their size, are joined. The joined site has
+    the first id, and the use and zone of its largest lot; areas and counts are summed. Lots that
+    are too small even together are not joined: each one is set aside as too small.
 
     Args:
         con: Connection to the open store, with the table `lot_decision`.
@@ -34,7 +34,7 @@ def join_lots_of_owner(con: duckdb.DuckDBPyConnection, market: Market, rules: Si
     shapes, lot_rows = np.asarray(lots.geometry.array), lots["lot_row"].to_numpy()
     first = group_adjoining(shapes, TOUCH_TOLERANCE_M, lots["owner"].to_numpy())
     touches = np.bincount(first, minlength=len(first))[first] > 1
-    # Lots are ordered by id, so the first of a group has the least id: the site is known by it.
+    # Lots are ordered by id, so the first lot of a group has the first id, which the site takes.
     firsts, group = np.unique(first[touches], return_inverse=True)
     grounds = unite_adjoining(shapes[touches], group, TOUCH_TOLERANCE_M)
     is_large = shapely.area(grounds) >= rules.minimum_area_m2

@@ -10,14 +10,14 @@ from geo.model import Layer, Market
 def create_layer_table(
     opened: Store, layer: Layer, market: Market, night: dt.date, table: str
 ) -> None:
-    """Create the temporary table `table` of a layer's rows, numbered in `row_id`.
+    """Create the temporary table `table` with a layer's rows, numbered in `row_id`.
 
     Args:
         opened: The open store.
         layer: The layer to read.
-        market: The market whose sources are read, in its order.
+        market: The market whose sources are read, in the order of its list.
         night: The date as of which they are read.
-        table: Name of the table. It must not come from a source: it is written into the SQL.
+        table: Name of the table. It is written into the SQL, so it must not come from a source.
 
     Raises:
         StoreError: No source of the market fills the layer.

@@ -10,8 +10,8 @@ from data.store import Store
 from geo import catalogue
 from geo.model import LandUse, Market
 
-# Kinds of polygon that assessors draw and that nobody owns as a lot (MassGIS level 3 and others),
-# and what lies there.
+# Kinds of polygon in assessors' maps that are not lots (MassGIS level 3 and others), and the kind
+# of land that each one shows.
 KINDS_OF_LAND = {"ROW": "street", "PRIV_ROW": "street", "RAIL_ROW": "rail", "WATER": "water"}
 
 
@@ -22,7 +22,8 @@ def create_code_tables(
 
     Args:
         con: Connection to the open store.
-        land_use: What the codes of use and zoning mean, by jurisdiction and scheme.
+        land_use: The land-use tables: the meaning of use and zoning codes in each jurisdiction
+            and scheme.
         structure: What the generators count as in zoning texts, "accessory" or "principal"; None
             leaves the setbacks empty.
     """
@@ -45,12 +46,12 @@ def create_code_tables(
         if structure is not None and (text := getattr(zone.setbacks, structure)) is not None
     ]
     if setbacks:
-        # Where two schemes of one jurisdiction share a code, the first with a text counts.
+        # If two schemes of one jurisdiction share a code, the first one with setbacks is used.
         con.executemany("insert or ignore into zone_setback values (?, ?, ?, ?, ?, ?)", setbacks)
 
 
 def create_parcel_table(opened: Store, market: Market, night: dt.date) -> None:
-    """Create the table `parcel`: every parcel with what its use means and the first rules.
+    """Create the table `parcel`: every parcel, the meaning of its use, and the first rules.
 
     Args:
         opened: The open store, with the tables of `create_code_tables`.
@@ -65,5 +66,5 @@ def create_parcel_table(opened: Store, market: Market, night: dt.date) -> None:
 
 
 def create_lot_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the table `lot`: stacked parcels and pieces of a repeated id are one row."""
+    """Create the table `lot`, with one row for stacked parcels or pieces of a repeated id."""
     con.execute(read_query("data.select", "create_lot_tables"))

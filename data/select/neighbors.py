@@ -12,8 +12,8 @@ from data.store import Store
 from geo import catalogue
 from geo.model import Market, Needs
 
-# A point of these layers stands where the feeder begins, not where it runs: it may matter to a site
-# as far off as its substation. There are few of them, and all of them are read.
+# A point of these layers marks where a feeder begins, not where it runs, so it may matter to a site
+# far from the point. There are few such points, so all are read.
 LAYERS_WITH_START_POINTS = frozenset({"capacity"})
 
 _LOT_TEXTS = ("lot_id", "kind", "use_class", "site_id")
@@ -23,9 +23,9 @@ _RECEPTOR_TEXTS = ("receptor_id", "receptor_class", "name", "site_id")
 def read_layers_near_sites(
     opened: Store, market: Market, needs: Needs, night: dt.date
 ) -> dict[str, gpd.GeoDataFrame]:
-    """Return each vector layer that the market has, cut to what lies within reach of a site.
+    """Return the rows of each of the market's vector layers that are within reach of a site.
 
-    The layer `lots` is made of the parcels alone; no source fills it.
+    The layer `lots` is made from the parcels; no source fills it.
 
     Args:
         opened: The open store, with the tables of parcels and sites.
@@ -71,12 +71,12 @@ def _query_rows_within_reach(table: str, reach_m: float) -> str:
 
 
 def _read_lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -> gpd.GeoDataFrame:
-    """Return every piece of land within `reach_m` of a site, the sites' own included.
+    """Return every piece of land within `reach_m` of a site, including the sites' own land.
 
     Columns: lot_id, kind (lot, street, rail or water), use_class, site_id (of the site whose ground
-    it is part of, else null), geometry; by lot_id. Ground that several parcels share, such as a
-    stack of condominiums, is one row by the first id: residential if any of them is. Each piece of
-    a repeated id is a row. Parcels without geometry are left out.
+    it is part of, else null), geometry; sorted by lot_id. Ground that several parcels share, such
+    as a stack of condominiums, is one row with the first id; it is residential if any of the
+    parcels is. Each piece of a repeated id is a row. Parcels without geometry are left out.
     """
     query = read_query(
         "data.select",
@@ -90,9 +90,9 @@ def _read_lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -
 def _read_receptors(
     opened: Store, market: Market, needs: Needs, night: dt.date, *, is_filled: bool
 ) -> gpd.GeoDataFrame:
-    """Return the receptors: parcels whose use has people in it, and the receptor layer's rows.
+    """Return the receptors: parcels whose use makes them receptors, and the receptor layer's rows.
 
-    `is_filled` says whether the market has a source of the layer.
+    `is_filled` is whether the market has a source for the layer.
     """
     con = opened.con
     classes = {"classes": list(needs.receptors)}

@@ -55,7 +55,7 @@ def count_unclassified_uses(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def list_selection_notes(
     con: duckdb.DuckDBPyConnection, unclassified: dict[str, int]
 ) -> tuple[str, ...]:
-    """Return notes on the codes of use (`unclassified`) and zoning that no table lists."""
+    """Return notes on the use codes (`unclassified`) and zoning codes that no table lists."""
     notes: list[str] = []
     if unclassified:
         notes.append(
@@ -84,7 +84,7 @@ def _declaration_notes(source: Source) -> list[str]:
 
 
 def _format_counts(counts: dict[str, int]) -> str:
-    """Return codes with their counts.
+    """Return codes with their counts as text.
 
     >>> _format_counts({"B": 3, "R": 1})
     'B (3), R (1)'

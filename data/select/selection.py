@@ -50,21 +50,21 @@ class Selection:
 def select_sites(
     store: Path, market: Market, needs: Needs, land_use: tuple[LandUse, ...], night: dt.date
 ) -> Selection:
-    """Return the sites of `market` as of `night`, and each layer within its reach of one.
+    """Return the sites of `market` as of `night`, and each layer's rows within reach of a site.
 
     Args:
         store: File of the market's store.
         market: The market. Every frame is in its CRS, in meters.
-        needs: Who may be a site, and the reach in meters of each layer to load.
-        land_use: What the codes of use and zoning mean.
+        needs: Which parcels may be sites, and the reach in meters of each layer to load.
+        land_use: The land-use tables, which give the meaning of use and zoning codes.
         night: The date as of which the layers are read.
 
     Returns:
         The selection. Its frames are ordered by key.
 
     Raises:
-        StoreError: The store has no snapshot of one of the market's sources, or none of its sources
-            fills the layer of parcels or of zoning.
+        StoreError: The store has no snapshot of one of the market's sources, or no source of the
+            market fills the layer of parcels or of zoning.
     """
     with open_store(store, read_only=True) as opened:
         con = opened.con
@@ -109,7 +109,7 @@ def select_sites(
 
 
 def _require_snapshots(snapshots: pd.DataFrame, market: Market, night: dt.date) -> None:
-    """Raise StoreError where a source has no snapshot, or a layer that decides sites no source."""
+    """Raise StoreError if a source has no snapshot, or a layer that decides sites has no source."""
     doing = f"selecting the sites of market {market.id!r}"
     stored = set(snapshots["source_id"])
     missing_sources = [source_id for source_id in market.sources if source_id not in stored]

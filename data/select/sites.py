@@ -14,7 +14,7 @@ from geo import catalogue
 from geo.errors import StoreError
 from geo.model import Market, Needs, Sites
 
-# A lot is split where its largest zone holds less than this share of its zoned area.
+# A lot counts as split if its largest zone covers less than this share of its zoned area.
 SPLIT_ZONE_BELOW = 0.98
 
 STACKED = "stacked on another parcel"
@@ -95,7 +95,7 @@ def create_lot_zone_table(opened: Store, market: Market, needs: Needs, night: dt
     Args:
         opened: The open store, with the tables of codes and lots.
         market: The market whose zoning is read.
-        needs: Its classes of use say which lots cannot be sites whatever their zone.
+        needs: Its use classes decide which lots cannot be sites, whatever their zone.
         night: The date as of which the zoning is read.
 
     Raises:
@@ -123,12 +123,12 @@ def create_lot_decision_table(con: duckdb.DuckDBPyConnection, rules: Sites) -> N
 
 
 def create_site_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the tables `site` and `parcel_site`, the site that each parcel is part of."""
+    """Create the tables `site` and `parcel_site`, which gives the site that each parcel is in."""
     con.execute(read_query("data.select", "create_site_tables"))
 
 
 def read_sites(con: duckdb.DuckDBPyConnection, market: Market) -> gpd.GeoDataFrame:
-    """Return the sites by id. Raises StoreError for an id that stands in two jurisdictions."""
+    """Return the sites, sorted by id. Raises StoreError for an id in two jurisdictions."""
     columns = ", ".join([*SITE_COLUMNS, "geometry"])
     relation = con.sql(f"select {columns} from site order by site_id, lot_row")  # noqa: S608 (ours)
     sites = read_frame(relation, market.crs)
