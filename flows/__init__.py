@@ -1,1 +1,1 @@
-"""Thin flows over the other rooms: refresh, publish, nightly, and the command line."""
+"""Thin flows over the other packages: refresh, publish, nightly, and the command line."""

@@ -43,7 +43,7 @@ CATALOGUE_READERS: tuple[Callable[[], object], ...] = (
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """What one run reads, checked.
+    """The checked files that one run reads.
 
     Attributes:
         market: The market.
@@ -174,7 +174,7 @@ def _check_source(source: Source, label: str) -> Iterator[ConfigError]:
         yield error(f"layer = {source.layer!r} is not a layer", f"use one of {', '.join(layers)}")
         return
     layer = layers[source.layer]
-    # A raster has one value in each cell, in the layer's unit.
+    # A raster has one value per cell, in the layer's unit.
     cell = {"value": Column(title=layer.title, type="float", unit=layer.unit)}
     columns = cell if layer.is_raster else layer.columns
     joined = source.join.columns if source.join else {}
@@ -226,7 +226,7 @@ def _check_column(name: str, origin: ColumnOrigin, column: Column) -> Iterator[t
 
 
 def _check_plan(plan: Plan, label: str) -> Iterator[ConfigError]:
-    """Yield the plan's names that the catalogue does not have."""
+    """Yield an error for each name in the plan that the catalogue does not have."""
     exclusion_kinds = catalogue.read_layers()["exclusions"].columns["kind"].values
     for key, names, known_names in (
         ("generator", (plan.generator,), tuple(catalogue.read_generators())),
@@ -250,7 +250,7 @@ def _check_market(
     plan_names: set[str],
     tables: Iterable[LandUse],
 ) -> Iterator[ConfigError]:
-    """Yield the market's names and settings that nothing else knows."""
+    """Yield an error for each name or setting of the market that is unknown or unusable."""
 
     def error(wrong: str, remedy: str) -> ConfigError:
         return ConfigError(f"reading {label}", wrong, remedy)

@@ -228,9 +228,9 @@ def _read_workspace() -> settings.Workspace:
 def _prepare(market: str, plan: str | None, night: str | None, *, verbose: bool) -> Market:
     """Check the files and options of a command, then set Prefect's environment variables.
 
-    Prefect reads them when it is first imported; those that the user has set stay. Its files go
-    under var/ instead of the home folder. Its log is off by default, because the errors that
-    padfinder prints say the same.
+    Prefect reads the variables when it is first imported; those that the user has set are kept.
+    Its files go under var/ instead of the home folder. Its log is off by default, because padfinder
+    prints the same errors.
     """
     workspace = _read_workspace()
     market_model = load_run(market, plan, workspace).market

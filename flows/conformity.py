@@ -1,4 +1,4 @@
-"""Run the test cases of the noise calculation and write their page."""
+"""Run the test cases of the noise calculation and write the page with their results."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +9,7 @@ from maps.conformity import draw_conformity_page
 
 
 def write_conformity_page(path: Path) -> tuple[Path, list[str]]:
-    """Write the page to `path`; return it, and the required cases that are not met."""
+    """Write the page to `path`; return the path and the required cases that are not met."""
     table = conformity.run_cases(ISO_1996)
     meta = {
         "Edition": ISO_1996.name,

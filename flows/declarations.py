@@ -2,7 +2,7 @@
 
 Each market has one folder: `market.toml`, `land_use.toml`, `plans/*.toml` and `sources/*.toml`.
 The built-in markets are in data/markets; `markets` in padfinder.toml names folders that hold a
-user's own markets in the same shape. A user's file replaces the built-in file of the same name.
+user's own markets in the same layout. A user's file replaces the built-in file of the same name.
 Plans that every market can use are in flows/plans.
 """
 
@@ -33,7 +33,7 @@ class TomlText:
     """The text of one TOML file.
 
     Attributes:
-        label: What messages call the file: its path.
+        label: The file's name in messages: its path.
         text: Its content.
     """
 
@@ -236,14 +236,14 @@ def _read_user_files(workspace: Workspace, built_in: Declarations) -> Declaratio
 def _override_built_in(
     built_in: dict[tuple[str, str], TomlText], user: dict[tuple[str, str], TomlText]
 ) -> dict[tuple[str, str], TomlText]:
-    """Merge both tables; a user's shared file replaces the built-in files of its name."""
+    """Merge both tables; a user's shared file replaces the built-in files of the same name."""
     replaced = {name for owner, name in user if owner == SHARED}
     remaining = {key: toml for key, toml in built_in.items() if key[1] not in replaced}
     return dict(sorted((remaining | user).items()))
 
 
 def _has_parts(folder: Traversable) -> bool:
-    """Return whether a folder has files of a market other than market.toml."""
+    """Return whether a folder contains files of a market other than market.toml."""
     return folder.joinpath(LAND_USE_FILE).is_file() or any(
         folder.joinpath(name).is_dir() for name in PARTS
     )
@@ -288,7 +288,7 @@ def _is_market_folder(folder: Traversable, built_in: Declarations, old_folders: 
 
 
 def _read_market_folder(folder: Traversable, label: str, into: Declarations) -> None:
-    """Add the files of one market's folder."""
+    """Add the files of one market's folder to `into`."""
     market_id = folder.name
     if folder.joinpath(MARKET_FILE).is_file():
         _add_file(into.markets, market_id, f"{label}/{MARKET_FILE}", folder.joinpath(MARKET_FILE))
@@ -306,7 +306,7 @@ def _read_market_folder(folder: Traversable, label: str, into: Declarations) -> 
 def _add_folder(
     table: dict[tuple[str, str], TomlText], folder: Traversable, label: str, owner: str
 ) -> None:
-    """Add every TOML file of a folder to a table, as files of one market or shared ones."""
+    """Add every TOML file of a folder to a table, as files of one market or as shared files."""
     for file_label, item in _toml_files(folder, label):
         _add_file(table, (owner, _stem(item)), file_label, item)
 
@@ -359,7 +359,7 @@ def _unknown_name(kind: Kind, name: str, known_names: list[str]) -> ConfigError:
 
 
 def _check_id(declared_id: str, name: str, toml: TomlText, kind: Kind) -> None:
-    """Raise ConfigError if a file's `id` is not its name, or its folder's name for a market."""
+    """Raise ConfigError if a file's `id` is not its name (for a market, its folder's name)."""
     if declared_id == name:
         return
     if toml.label.endswith(f"/{MARKET_FILE}"):

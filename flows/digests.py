@@ -14,7 +14,7 @@ CODE_FILES = {".py", ".sql", ".js", ".css", ".html"}
 
 
 def program_version() -> str:
-    """Return the version with a digest of the code, so that changed code changes the version."""
+    """Return the version with a digest of the code, so that a code change changes the version."""
     digest = hashlib.sha256()
     for package in ("data", "flows", "geo", "maps"):
         root = Path(str(files(package)))

@@ -1,4 +1,4 @@
-"""One whole night of a market: refresh every source, then publish."""
+"""Run a complete night of a market: refresh every source, then publish."""
 
 import datetime as dt
 import json
@@ -24,7 +24,8 @@ def run_night(
 ) -> PublishedNight:
     """Refresh a market, then publish it.
 
-    If a source fails, nothing is published, and the last published night stays.
+    If a source fails and `stale_ok` does not allow it, nothing is published, and the last
+    published night stays in place.
 
     Args:
         market: The market's id.
@@ -40,7 +41,7 @@ def run_night(
     """
     started = dt.datetime.now(dt.UTC)
     workspace = settings.read_settings()
-    # Read everything first, so that an error in any file ends the night before a pull.
+    # Read every file first, so that an error in one stops the night before any source is pulled.
     market_model = load_run(market, plan, workspace).market
     night_date = settings.parse_night(market_model, night).isoformat()
     outcomes, errors = pull_all(market, night_date)

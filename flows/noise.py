@@ -26,7 +26,7 @@ from geo.errors import StoreError
 from geo.model import Market, Plan, Raster, Report
 from maps import export, noise
 
-# The standard states no accuracy farther off.
+# The standard states no accuracy beyond this distance.
 FARTHEST_M = 1000.0
 # How far beyond the picture a building may still screen or reflect its sound.
 BESIDE_M = 100.0
@@ -35,9 +35,9 @@ FILES = (noise.GRID, noise.LINES, noise.PAGE)
 
 @dataclass(frozen=True)
 class StoredTown:
-    """What of the store a picture is drawn from: whole layers, and the ground's height if known.
+    """The store's data for a picture: whole layers, and the ground height if it is known.
 
-    `mapped` is the area inside which every building is known, in the market's frame.
+    `mapped` is the area inside which every building is known, in the market's CRS.
     """
 
     layers: dict[str, gpd.GeoDataFrame]
@@ -61,9 +61,8 @@ def draw_site_noise(
         The folder and the picture.
 
     Raises:
-        typer.BadParameter: When the site is not in the ranking or carries nothing.
-        StoreError: When nothing is published, or the store or the plan is no longer what was
-            published.
+        typer.BadParameter: If the site is not in the ranking, or no generator runs there.
+        StoreError: If nothing is published, or the store or the plan has changed since.
     """
     workspace = settings.read_settings()
     known = declarations.load_market(market, workspace)
@@ -90,7 +89,7 @@ def _read_published(folder: Path, market: Market) -> tuple[gpd.GeoDataFrame, Rep
 
 
 def _find_site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Market) -> pd.Series:
-    """Return the site's row. Raises typer.BadParameter where there is nothing to draw."""
+    """Return the site's row. Raises typer.BadParameter if there is nothing to draw."""
     wanted = site.strip().casefold()
     doing = f"drawing the noise around {site!r}"
     for column in ("site_id", "address"):
@@ -122,7 +121,7 @@ def _find_site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Marke
 
 
 def _read_plan(report: Report, workspace: Workspace) -> Plan:
-    """Return the plan of the published night; raise StoreError where it has changed since."""
+    """Return the plan of the published night; raise StoreError if it has changed since."""
     plan = declarations.load_plan(report.plan_id, workspace, report.market_id)
     if digests.digest_plan(plan) != report.plan_digest:
         raise _night_has_passed(report, f"plan {plan.id!r} has changed since")
@@ -130,7 +129,7 @@ def _read_plan(report: Report, workspace: Workspace) -> Plan:
 
 
 def _read_town(market: Market, report: Report, night: dt.date, workspace: Workspace) -> StoredTown:
-    """Return what stands in the store; raise StoreError where it is not what was published."""
+    """Return the store's data; raise StoreError if its sources have changed since publication."""
     path = settings.store_path(market, workspace)
     with show_step("Reading the town"):
         if select.describe_sources(path, market, night) != report.sources:
@@ -159,10 +158,10 @@ def _night_has_passed(report: Report, why: str) -> StoreError:
 def _draw_picture(
     row: pd.Series, town: StoredTown, market: Market, plan: Plan, cell_m: float
 ) -> noise.NoisePicture:
-    """Draw the machines that stand at the site, in what the town has around them."""
+    """Compute the noise of the machines at the site, among the buildings and ground around them."""
     generator = plan_generator(plan)
     machines = shapely.get_parts(row["machines"])
-    # Spares stand idle: as in sizing, the first places run.
+    # Spares do not run. As in sizing, the generators in the first places run.
     running = len(machines) - plan.spares
     if running < 1:
         raise typer.BadParameter(
@@ -171,7 +170,7 @@ def _draw_picture(
         )
     middles = shapely.get_coordinates(shapely.centroid(machines))[:running]
     buildings = town.layers.get("buildings")
-    # As far as the quietest band may get over open ground with one wall behind the machines.
+    # The quietest band's farthest reach over open ground, with one wall behind the machines.
     thrown_back_db = 10 * np.log10(2 - plan.noise.wall_absorption)
     quietest = min(LEVELS_DBA) - ACCURACY_DB - thrown_back_db
     reach = min(noise_reach_m(make_noise_source(generator, plan), quietest, running), FARTHEST_M)
@@ -244,7 +243,7 @@ def _list_unknowns(
     sound: NoiseSource,
     grid: Raster,
 ) -> tuple[str, ...]:
-    """List what is not known here, and what is assumed instead."""
+    """List what is not known at this site, and what is assumed instead."""
     unknowns = []
     if row["n_lo"] == 0:
         unknowns.append("This many generators fit only in the best case: data is missing.")

@@ -1,6 +1,6 @@
-"""What to tell a user whose files are still in the folder layout before November 2026.
+"""The message for a user whose files are still in the folder layout before November 2026.
 
-padfinder.toml then named one folder for each kind of file. Such folders still work.
+In that layout, padfinder.toml named one folder for each kind of file. Such folders still work.
 """
 
 import tomllib
@@ -17,7 +17,7 @@ def describe_old_layout(workspace: Workspace) -> str | None:
     """Describe which of the user's files to move where, and which keys to delete.
 
     Returns:
-        One message, of one move per line; None if nothing is old.
+        One message with one move per line; None if no file is in the old layout.
     """
     market_folders = _list_market_folders(workspace)
     target = str(market_folders[0]) if len(market_folders) == 1 else ANY_MARKET

@@ -33,10 +33,10 @@ class SourceOutcome(Frozen):
         layer: The layer that it fills.
         night: The night, as an ISO date.
         changed: Whether the rows differ from the last snapshot.
-        rows_in: Rows that the source gave.
-        rows: Rows that were stored.
+        rows_in: Number of rows in the source.
+        rows: Number of rows stored.
         seconds: How long it took.
-        notes: What the reading of the source reported.
+        notes: Notes on what was done to the rows.
         error: The error's message; None for success.
         kind: The error's class name; None for success.
     """
@@ -61,8 +61,8 @@ class TopRow(Frozen):
         call: The site's call.
         site_id: The site.
         address: Its address, if known.
-        sentence: The sentence that sums it up.
-        more: How many more sites of its block are folded beneath it.
+        sentence: The sentence that summarizes it.
+        more: How many more sites of its block are folded under this row.
     """
 
     rank: int
@@ -74,7 +74,7 @@ class TopRow(Frozen):
 
     @property
     def more_text(self) -> str:
-        """The words after the address: how many more sites the block has, if any."""
+        """The text after the address: how many more sites the block has, if any."""
         return f" (+ {self.more} more on this block)" if self.more else ""
 
 

@@ -1,4 +1,4 @@
-"""Publish a market: screen and rank what the store holds, write map and lists, swap them in."""
+"""Publish a market: screen and rank its sites, write the map and lists, and swap them in."""
 
 import datetime as dt
 import hashlib
@@ -56,7 +56,7 @@ def run_publish(
 def publish_market(
     market: str, plan: str | None, night: str | None, stale: tuple[str, ...] = ()
 ) -> PublishedNight:
-    """Screen a market and publish the result; until that is complete, the last night stays.
+    """Screen a market and publish the result; the last night stays until the new one is complete.
 
     Args:
         market: The market's id.
@@ -87,7 +87,7 @@ def publish_market(
 
 
 def list_top_rows(ranking: gpd.GeoDataFrame) -> tuple[TopRow, ...]:
-    """Return the first rows of the list, each with the count of rows folded beneath it."""
+    """Return the first rows of the list, each with the number of rows folded under it."""
     names = ["rank", "call", "site_id", "address", "sentence", "more"]
     listed = ranking.assign(more=rank.count_folded_beneath(ranking))
     first = listed.loc[~listed["folded"], names].head(TOP_ROWS)
@@ -203,7 +203,7 @@ def _write_and_swap(
     nights = published.parent / f".{published.name}"
     nights.mkdir(parents=True, exist_ok=True)
     for unfinished in nights.glob("new-*"):
-        # Another run may still be writing a younger one.
+        # Another run may still be writing to a newer folder.
         if time.time() - unfinished.stat().st_mtime > DAY_S:
             shutil.rmtree(unfinished, ignore_errors=True)
     new = Path(tempfile.mkdtemp(dir=nights, prefix="new-"))

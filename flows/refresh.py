@@ -17,7 +17,7 @@ from geo.errors import SourceDown
 
 
 def _is_down(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Return whether another try may help, which is only if the source did not answer."""
+    """Return whether a retry may help, which is true only if the source did not answer."""
     return isinstance(state.result(raise_on_failure=False), SourceDown)
 
 

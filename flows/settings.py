@@ -125,7 +125,7 @@ def find_files_folder(market: Market, sources: tuple[Source, ...], workspace: Wo
 
     Args:
         market: The market.
-        sources: Its sources, or those of them that are about to be pulled.
+        sources: Its sources, or only those that are about to be pulled.
         workspace: The settings of this run.
 
     Returns:
@@ -173,9 +173,9 @@ def parse_night(market: Market, night: str | None) -> dt.date:
 
 
 def _fill_variables(settings: Settings, shown: str, environment: Mapping[str, str]) -> Settings:
-    """Replace each ${NAME} in the settings by the environment variable of that name.
+    """Replace each ${NAME} in the settings with the environment variable of that name.
 
-    This comes after parsing, so that no parse error can show the value of a secret.
+    This is done after parsing, so that a parse error cannot show the value of a secret.
     """
     unset: set[str] = set()
 

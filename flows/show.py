@@ -58,7 +58,7 @@ def print_published(night: PublishedNight) -> None:
 
 
 def find_ranking(folder: Path, market: Market) -> Path:
-    """Return the path of the published ranking; StoreError if nothing was published."""
+    """Return the path of the published ranking. Raises StoreError if nothing was published."""
     path = folder / "ranked.parquet"
     if not path.is_file():
         raise StoreError(

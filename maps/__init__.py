@@ -1,1 +1,1 @@
-"""Draw the ranking as a map and write it as lists. Only this room knows folium."""
+"""Draw the ranking as a map and write it as lists. Only this package uses folium."""

@@ -28,7 +28,7 @@ NOT_SCREENED = (
     "whether a gas main has capacity to spare, which public data cannot show",
     "the lease",
 )
-# Facts whose values are codes: an underscore in them is a space to the reader.
+# Facts whose values are codes: an underscore in a code is shown as a space.
 CODE_FACTS = frozenset(
     {
         "verdict",
@@ -49,9 +49,9 @@ CODE_FACTS = frozenset(
     }
 )
 WHOLE_FEET = 20.0
-# Units that differ from row to row, and the fact that names each row's.
+# Units that differ between rows, and the fact that gives each row's unit.
 UNIT_FACTS = {"fuel unit": "fuel_unit", "fuel unit stored": "storage_unit"}
-# Where no pad was placed, or nobody hears it, there is nothing to know: the card says which.
+# Shown instead of the facts about a pad or a receptor if there is none.
 NO_PAD, NOBODY = "no pad placed", "nobody within reach"
 PAD_FACTS = (
     "pad_rows",
@@ -83,7 +83,7 @@ class CardWords(Frozen):
     """Everything in words.toml.
 
     Attributes:
-        absent: What a missing value of a fact means, where it does not mean "not known".
+        absent: The words for a missing value of a fact, if they are not "not known".
         groups: The title of each group of facts.
         evidence: The fact that says how a group's facts are known.
         layers: The layers that a group's facts come from.
@@ -97,7 +97,7 @@ class CardWords(Frozen):
 
 @dataclass(frozen=True)
 class CardRow:
-    """One fact on a card: the reader's title, the value with its unit, and what it means."""
+    """One fact on a card: its title for readers, its value with the unit, and its meaning."""
 
     name: str
     title: str
@@ -108,7 +108,7 @@ class CardRow:
 
 @dataclass(frozen=True)
 class CardGroup:
-    """Facts that belong together, and how they are known (None: not a matter of evidence)."""
+    """Facts that belong together, and how they are known (None if the group has no evidence)."""
 
     id: str
     title: str
@@ -118,7 +118,7 @@ class CardGroup:
 
 @cache
 def read_card_words() -> CardWords:
-    """Return the words of a card. Raises ConfigError with every fault of words.toml at once."""
+    """Return the words of a card. Raises ConfigError, which lists every error in words.toml."""
     text = files(__package__).joinpath("words.toml").read_text(encoding="utf-8")
     return parse_toml(CardWords, text, "maps/words.toml")
 
@@ -127,7 +127,7 @@ def require_facts(columns: Sequence[str]) -> None:
     """Check that a ranking has every fact; those of provenance may be added later.
 
     Raises:
-        ContractError: Naming every fact that is missing.
+        ContractError: A fact is missing. The message names every missing fact.
     """
     present = set(columns)
     missing = [
@@ -165,7 +165,7 @@ def format_facts(ranking: pd.DataFrame) -> dict[str, list[str | None]]:
 
 
 def describe_missing(name: str) -> str:
-    """Return what a missing value of a fact is called.
+    """Return the reader's words for a missing value of a fact.
 
     >>> describe_missing("load_headroom_kw")
     'not known'
@@ -216,7 +216,7 @@ def _one(row: pd.Series) -> pd.DataFrame:
 
 
 def _one_line(line: str) -> str:
-    # A source's text may hold a line break or an escape code; a terminal must not obey it.
+    # A source's text may contain a line break or an escape code, which must not act on a terminal.
     return "".join(char if char.isprintable() else " " for char in line)
 
 
@@ -241,7 +241,7 @@ def _texts(fact: Fact, ranking: pd.DataFrame) -> list[str | None]:
     decimals = fact.decimals if fact.shown is None else fact.shown
     numbers = pd.to_numeric(values).to_numpy(dtype=float, na_value=np.nan)
     known = known & np.isfinite(numbers)
-    # Adding 0 turns a rounded -0.0 into 0.0.
+    # Adding 0 changes a rounded -0.0 to 0.0.
     rounded = np.round(np.where(known, numbers, 0.0), decimals) + 0.0
     if fact.unit in UNIT_FACTS:
         named = ranking[UNIT_FACTS[fact.unit]]
@@ -253,7 +253,7 @@ def _texts(fact: Fact, ranking: pd.DataFrame) -> list[str | None]:
 
 
 def _form(unit: str | None, decimals: int) -> Callable[[float], str]:
-    """Return what writes a number in a unit, the reader's feet first."""
+    """Return the function that formats a number with its unit; feet come before meters."""
 
     def feet(value: float) -> str:
         foot = convert_units(value, "m", "ft")
@@ -280,7 +280,7 @@ def _form(unit: str | None, decimals: int) -> Callable[[float], str]:
 
 
 def _text_formatter(name: str) -> Callable[[object], str]:
-    """Return the function that puts a fact's text, truth value or date into the reader's words."""
+    """Return the function that formats a fact's text, truth value or date for readers."""
     words = read_code_words()
     titles: Mapping[str, str] = {}
     if name == "fuel":
@@ -305,7 +305,7 @@ def _text_formatter(name: str) -> Callable[[object], str]:
 
 
 def _code_table(name: str) -> str:
-    """Return the table of geo/catalogue/evidence.toml that has the words for a fact's codes."""
+    """Return the name of the table in geo/catalogue/evidence.toml with words for a fact's codes."""
     if name.startswith("gap_at_"):
         return "gap_class"
     if name.startswith("covers_at_"):

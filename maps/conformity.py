@@ -1,4 +1,4 @@
-"""The page that shows whether the noise calculation says what its standard says."""
+"""The page that shows whether the noise calculation gives the results that its standard expects."""
 
 from html import escape
 from typing import Any
@@ -21,9 +21,9 @@ TOTAL = "total"
 def draw_conformity_page(table: pd.DataFrame, meta: dict[str, str]) -> str:
     """Return the whole page; the same arguments give the same text.
 
-    `table` is that of `geo.propagation.conformity`; `meta` are lines of title and text, such as the
-    edition and the program's version. A row per case first, the worst of its bands deciding, then
-    every band.
+    `table` is that of `geo.propagation.conformity`; `meta` maps titles to texts, such as the
+    edition and the program's version. The page has a row for each case, which is met only if all
+    its bands are met, and then a row for each band.
     """
     missed = sorted(set(table.loc[~table["met"], "case"]))
     count = table["case"].nunique()
@@ -63,7 +63,7 @@ def draw_conformity_page(table: pd.DataFrame, meta: dict[str, str]) -> str:
 
 def _row(words: list[Any], numbers: list[Any], *, met: bool) -> str:
     cells = "".join(f"<td>{escape(str(word))}</td>" for word in words)
-    # The last numbers are deviations: their sign says louder or quieter.
+    # The last numbers are deviations, whose sign shows whether the result is louder or quieter.
     shown = [f"{number:.2f}" for number in numbers[:2]]
     shown += [f"{number:+.2f}" for number in numbers[2:]]
     counted = "".join(f'<td class="number">{one}</td>' for one in shown)

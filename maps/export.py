@@ -1,20 +1,20 @@
 """The ranking as files that people open: CSV, Excel, GeoParquet and GeoPackage.
 
-Every file holds the same rows in rank order. The reader's columns come first, under readers' names;
-then come all facts of the catalogue under their code names, so that a program finds each where the
-catalogue says.
+Every file has the same rows, in rank order. The columns for readers come first, with names for
+readers. All facts of the catalogue follow under their code names, so that a program can find each
+one by its name in the catalogue.
 
-* "Fits (generators)", "Fits (MW)" and "Grid shortfall (MW)" hold a number if it is certain, a text
+* "Fits (generators)", "Fits (MW)" and "Grid shortfall (MW)" have a number if it is certain, a text
   such as "0 to 12" if a missing fact leaves it open, and "not known" if nothing bounds it. A
-  spreadsheet sorts the numbers first, then the texts by their lower end, "not known" last. The
-  columns `n_lo`, `n_hi`, `shortfall_lo_kw` and `shortfall_hi_kw` hold the plain numbers.
+  spreadsheet sorts the numbers first, then the texts by their lower end, then "not known". The
+  columns `n_lo`, `n_hi`, `shortfall_lo_kw` and `shortfall_hi_kw` have the plain numbers.
 * A missing value is "not known" in the reader's columns of CSV and Excel, an empty cell among the
   facts, and null in GeoParquet and GeoPackage. It is never 0.
 * CSV is UTF-8 with a byte-order mark (Excel needs it) and follows RFC 4180 with CRLF. A text that
-  begins with = + - @, a tab or a return could run as a formula in a spreadsheet, so it gets a
+  begins with = + - @, a tab or a return could run as a formula in a spreadsheet; it gets a
   leading apostrophe. Excel, GeoParquet and GeoPackage have typed cells and keep the text as it is.
 * GeoPackage ignores the case of column names. A fact whose name differs from a reader's column only
-  by case (rank, call, address, city, confidence) appears once there, under the reader's name.
+  in case (rank, call, address, city, confidence) appears only once, under the reader's name.
 * No file contains the time at which it was written: the same ranking gives the same bytes.
 
 The module is over 400 lines long: the four formats share the preparation of the table.
@@ -57,7 +57,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 EXCEL_URLS = 65_000
 EXCEL_TEXT = 32_767
 EXCEL_URL_LENGTH = 2_000
-# What a column's cells look like in Excel, and how wide it is (in characters).
+# The number format of each column in Excel, and its width in characters.
 EXCEL_LOOK = {
     "Rank": ("0", 7), "Call": ("", 11), "Address": ("", 28), "City": ("", 16),
     "Current use": ("", 26), "Lot sq ft": ("#,##0", 12), "Building sq ft": ("#,##0", 14),
@@ -75,7 +75,7 @@ def write_files(ranking: gpd.GeoDataFrame, report: Report, folder: Path) -> None
 
     Args:
         ranking: The ranking, one row per site.
-        report: What the run says about itself.
+        report: The report of the run.
         folder: An existing folder to write into.
 
     Raises:
@@ -113,7 +113,7 @@ def make_reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd
         return text(name).where(text(name).notna(), text(short))
 
     n_lo, n_hi = number("n_lo"), number("n_hi")
-    # A parcel without a headroom has a gap somewhere between 0 and the target: that is not known.
+    # Without a headroom, the shortfall can be anything from 0 to the target: show "not known".
     known_gap = number("load_headroom_kw").notna()
     gap_lo = number("shortfall_lo_kw").where(known_gap)
     gap_hi = number("shortfall_hi_kw").where(known_gap)
@@ -161,7 +161,7 @@ def make_table(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFram
 
 
 def write_csv_bytes(whole: pd.DataFrame) -> bytes:
-    """Return a table as CSV that Excel opens correctly and that cannot run as a formula."""
+    """Return a table as CSV that Excel opens correctly and whose texts cannot run as formulas."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(whole.columns)
@@ -197,7 +197,7 @@ def _square_feet(areas_m2: pd.Series) -> pd.Series:
 
 
 def _span(lo: pd.Series, hi: pd.Series, decimals: int) -> pd.Series:
-    """Return a number where lo and hi agree, 'lo to hi' where not, 'not known' where missing."""
+    """Return a number if lo and hi are equal, 'not known' if one is missing, else 'lo to hi'."""
 
     def one(low: float, high: float) -> object:
         if np.isnan(low) or np.isnan(high):
@@ -212,7 +212,7 @@ def _span(lo: pd.Series, hi: pd.Series, decimals: int) -> pd.Series:
 
 
 def _cells(whole: pd.DataFrame, position: int) -> list[Any]:
-    """Return a column's cells as str, int, float, bool or (a fact that is missing) None."""
+    """Return a column's cells as str, int, float or bool, or None for a missing fact."""
     missing = NOT_KNOWN if position < len(READER_COLUMNS) else None
     values = whole.iloc[:, position]
     return [missing if pd.isna(value) else _plain(value) for value in values.tolist()]
@@ -341,7 +341,7 @@ def read_ranking(path: Path) -> gpd.GeoDataFrame:
 
 
 def list_accounting(report: Report) -> tuple[tuple[str, int], ...]:
-    """Return what happened to each parcel: parcels in, sites, and those set aside by each rule."""
+    """Return the counts of parcels: all parcels, sites, and those set aside by each rule."""
     return (
         ("Parcels in", report.parcels_in),
         ("Sites ranked", report.sites),
@@ -419,7 +419,7 @@ def _write_gpkg(whole: pd.DataFrame, ranking: gpd.GeoDataFrame, path: Path) -> N
 
 
 def _multi(shapes: np.ndarray) -> np.ndarray:
-    """Return polygons as multipolygons, since a GeoPackage layer holds one kind."""
+    """Return polygons as multipolygons, because a GeoPackage layer has one geometry type."""
     single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
     made = shapes.copy()
     made[single] = shapely.multipolygons(shapes[single], indices=np.arange(single.sum()))

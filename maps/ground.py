@@ -1,4 +1,4 @@
-"""What lies under everything on a map: parcels by use, water, parks, streets and their names."""
+"""The layers under everything else on a map: parcels by use, water, parks and named streets."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ def add_ground(
     look: Style,
     shapes: dict[str, dict[str, Any]],
 ) -> list[tuple[folium.GeoJson, float]]:
-    """Add what lies under the sites: parcels, exclusions, streets, water and rail.
+    """Add the layers under the sites: parcels, exclusions, streets, water and rail.
 
     Args:
         the_map: The map to add to.
@@ -91,8 +91,8 @@ def add_ground(
 def _backdrop(parcels: gpd.GeoDataFrame, look: Style) -> tuple[dict[str, Any], list[str]]:
     """Return the parcels packed as features of one tint each, and each feature's tint.
 
-    A feature holds up to TOGETHER neighboring parcels of one use: one each would make a large
-    page, and a browser takes seconds to fill a single shape of thousands of rings.
+    A feature has up to DRAWN_TOGETHER neighboring parcels of one use. One feature per parcel would
+    make a large page, and a browser takes seconds to fill a single shape with thousands of rings.
     """
     tints = {**look.backdrop.fill, "unclassified": look.backdrop.unclassified}
     use = parcels["use_class"].where(parcels["use_class"].isin(list(tints)), "unclassified")
@@ -109,9 +109,9 @@ def _backdrop(parcels: gpd.GeoDataFrame, look: Style) -> tuple[dict[str, Any], l
 
 
 def _excluded(drawing: dict[str, gpd.GeoDataFrame], crs: Any) -> dict[str, np.ndarray]:
-    """Return the areas of the switches for parks, flood, wetland and other exclusions.
+    """Return the areas to draw for parks, flood zones, wetland and other exclusions, by layer.
 
-    A park is often known only as a neighbor: its area counts as a park all the same.
+    Parks that are listed only as receptors are included.
     """
     excluded: dict[str, np.ndarray] = {}
     if (exclusions := read_whole_layer(drawing, "exclusions", crs)) is not None:
@@ -138,7 +138,7 @@ def _add_lines(
     scaled = []
     for kinds, form in ((POLYGON_KINDS, "area"), (LINE_KINDS, "line")):
         if kind == "boundary":
-            # What lies inside a boundary must stay visible: it is drawn as a line alone.
+            # Draw a boundary only as a line, so that everything inside it stays visible.
             rows = np.where(
                 np.isin(shapely.get_type_id(rows), POLYGON_KINDS), shapely.boundary(rows), rows
             )
@@ -169,12 +169,12 @@ def _add_lines(
 
 
 def turn_upright(lines: np.ndarray, at_m: np.ndarray, spread_m: np.ndarray) -> np.ndarray:
-    """Return how a text along each line is turned so that it reads upright.
+    """Return the rotation of a text along each line, chosen so that the text reads upright.
 
     Args:
         lines: The lines (n,), in a metric CRS.
-        at_m: Where along each line the text is (n,).
-        spread_m: The distance to both sides over which the direction is measured.
+        at_m: The position of the text along each line, in meters (n,).
+        spread_m: The distance to each side over which the direction is measured, in meters (n,).
 
     Returns:
         Degrees clockwise, from -90 to 90 (n,).

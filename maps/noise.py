@@ -1,7 +1,7 @@
 """The picture of one site's noise: a GeoTIFF, its lines as GeoJSON, and a map of both.
 
-The map is one HTML page that holds everything it needs and opens from a file. Every file holds the
-same bytes each time: none says when it was written.
+The map is one HTML page that contains everything it needs and opens from a file. Every file has the
+same bytes each time, because none contains the time at which it was written.
 
 The module is over 400 lines long: the three files share the picture's grid, lines and texts.
 """
@@ -55,11 +55,10 @@ ACCURACY = (
 
 @dataclass(frozen=True)
 class NoisePicture:
-    """What is drawn of a site: `grid` in the market's frame, `lines` as geo.picture.contours gives.
+    """The data of one site's picture, in the market's CRS; `lines` come from geo.picture.contours.
 
-    `parcel`, `pad` and `machines` are in the market's frame too; `running` machines of those that
-    are installed make the noise. `said` are sentences about the site, `assumptions` what the
-    picture takes as given.
+    Of the `installed` machines, `running` make noise. `said` are sentences about the site, and
+    `assumptions` are what the picture assumes.
     """
 
     site_id: str
@@ -137,9 +136,9 @@ def write_grid(picture: NoisePicture, report: Report, path: Path) -> None:
 
 
 def make_feature_collection(picture: NoisePicture, report: Report) -> dict[str, Any]:
-    """Return the lines and bands as GeoJSON: longitude and latitude, to some 10 cm.
+    """Return the lines and bands as GeoJSON: longitude and latitude, rounded to about 10 cm.
 
-    Exterior rings run counterclockwise, as RFC 7946 asks.
+    Exterior rings run counterclockwise, as RFC 7946 requires.
     """
     lines = picture.lines.to_crs(4326)
     shapes = shapely.transform(
@@ -193,7 +192,7 @@ def draw_noise_page(
         max_zoom=21, max_native_zoom=19,
     )  # fmt: skip
     basemap.add_to(the_map)
-    # A site stands out by its outline alone here: no exclusions, whose areas hide the bands.
+    # Leave out the exclusions, because their areas would hide the bands.
     quiet = {key: layer for key, layer in near.items() if key in {"parcels", "streets"}}
     scaled = add_ground(the_map, quiet, crs, look, shapes)
     buildings = read_whole_layer(near, "buildings", crs)
@@ -201,7 +200,7 @@ def draw_noise_page(
     _add_loudest(the_map, picture, buildings, look, shapes)
     _add_site(the_map, picture, buildings, look, shapes)
     lines = _add_levels(the_map, picture, levels, "line", shapes)
-    # The switches stand as the layers lie: what is on top comes first, the street map last.
+    # List the switches in the order of the layers: the top layer first, the street map last.
     for number, child in enumerate(the_map._children.values()):  # noqa: SLF001
         if isinstance(child, folium.GeoJson):
             child.options["order"] = number
@@ -218,21 +217,21 @@ def draw_noise_page(
 
 
 def outline_grid(grid: Raster) -> shapely.Polygon:
-    """Return the outline of a grid, in its own frame."""
+    """Return the outline of a grid, in the grid's CRS."""
     height, width = grid.values.shape
     corners = [(0, 0), (width, 0), (width, height), (0, height)]
     return shapely.Polygon([grid.transform @ corner for corner in corners])
 
 
 def _near(layer: gpd.GeoDataFrame, edge: shapely.Polygon, crs: str) -> gpd.GeoDataFrame:
-    """Return what of a layer touches the picture, cut off at its edge."""
+    """Return the part of a layer that lies inside the picture, cut off at its edge."""
     moved = layer[layer.geometry.notna()].to_crs(crs)
     met = moved[moved.intersects(edge)]
     return met.set_geometry(met.geometry.make_valid().intersection(edge))
 
 
 def _in_view(picture: NoisePicture, edge: shapely.Polygon) -> gpd.GeoDataFrame:
-    """Return what the map opens on: the parcel and every line, or the grid where there is none."""
+    """Return what the map shows first: the parcel and every line, or the grid if there is none."""
     shapes = [picture.parcel, *picture.lines.geometry[picture.lines["kind"] == "line"]]
     return gpd.GeoDataFrame(geometry=shapes if len(shapes) > 1 else [edge], crs=picture.grid.crs)
 
@@ -244,7 +243,7 @@ def _add_levels(
     kind: str,
     shapes: dict[str, dict[str, Any]],
 ) -> folium.GeoJson:
-    """Add every level's line or band as one layer, whose features are numbered as `levels`."""
+    """Add the lines or bands of all levels as one layer, with features numbered like `levels`."""
     rows = picture.lines[picture.lines["kind"] == kind]
     kinds = LINE_KINDS if kind == "line" else POLYGON_KINDS
     parts, of = split_parts(rows.geometry.to_numpy(), kinds)
@@ -272,10 +271,10 @@ def _add_loudest(
     look: Style,
     shapes: dict[str, dict[str, Any]],
 ) -> None:
-    """Fill what every band goes round: left blank, the loudest ground would look quiet."""
+    """Fill the area that every band encloses; left blank, the loudest area would look quiet."""
     walls = shapely.union_all([] if buildings is None else buildings.geometry.to_numpy())
     bands = picture.lines.geometry[picture.lines["kind"] == "band"]
-    # A band that ends at a wall goes round only together with it.
+    # A band that ends at a wall encloses the area only together with the wall.
     round_it = shapely.union_all([*bands, walls])
     rings = [ring for part in shapely.get_parts(round_it) for ring in part.interiors]
     inside = [one for one in map(shapely.Polygon, rings) if one.intersects(picture.machines)]
@@ -329,7 +328,7 @@ def _add_site(
         parts, of = split_parts(stated, POLYGON_KINDS)
         exact = key in {"pads", "machines"}
         shapes[key] = {
-            # A machine is 1.5 m long: a seventh decimal (1 cm) keeps its corners square.
+            # A machine is 1.5 m long, so a seventh decimal (1 cm) is needed for square corners.
             "pack": pack_degrees(parts, of * 0, 1, crs, meters=0 if exact else SIMPLIFY_M,
                                  digits=7 if exact else 6)
         }  # fmt: skip
@@ -348,7 +347,7 @@ def _add_site(
 def _data(
     picture: NoisePicture, levels: Sequence[float], report: Report, look: Style
 ) -> dict[str, Any]:
-    """Return what the panel beside the map prints, and where the lines' labels stand."""
+    """Return the texts of the panel beside the map, and the positions of the lines' labels."""
     lines = picture.lines[picture.lines["kind"] == "line"].set_index("level_dba").geometry
     height = f"{convert_units(picture.receiver_height_m, 'm', 'ft'):.0f} ft"
     return {
@@ -380,7 +379,7 @@ def _data(
 
 
 def _reach(line: shapely.Geometry | None, picture: NoisePicture) -> str:
-    """Return how far a level's line is from the pad; a line cut off by the picture goes on."""
+    """Return how far a level's line is from the pad; "more than" if the picture cuts it off."""
     if line is None:
         return "no line; levels come close to it"
     points = shapely.points(shapely.get_coordinates(line))
@@ -415,5 +414,5 @@ def _labels(
         place.tolist(),
         strict=True,
     )
-    # Where labels crowd, the first stay: the loudest, whose lines are the shortest.
+    # Where labels overlap, the first are kept: the loudest, whose lines are the shortest.
     return sorted(made, key=lambda one: -one[-1])

@@ -15,10 +15,11 @@ POINT_KINDS = (GeometryType.POINT, GeometryType.MULTIPOINT)
 
 
 def format_script_json(value: object) -> str:
-    r"""Return JSON that is safe inside <script>, whatever its texts hold.
+    r"""Return JSON that is safe inside <script>, whatever texts it contains.
 
-    Every < > & and { of a text, and every character beyond ASCII (also U+2028), becomes a \u
-    escape. So no text can end the script, open a comment or be read as a template expression.
+    In texts, every < > and &, every { that starts a template expression, and every non-ASCII
+    character (such as U+2028) becomes a \u escape. So no text can end the script, open a comment
+    or be read as a template expression.
 
     >>> format_script_json(["</script>", "{{ 7 * 7 }}"])
     '["\\u003c/script\\u003e","\\u007b\\u007b 7 * 7 }}"]'
@@ -26,14 +27,14 @@ def format_script_json(value: object) -> str:
     plain = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for char in "<>&":
         plain = plain.replace(char, f"\\u{ord(char):04x}")
-    # Outside texts a brace is followed by a quote or by its own end, so these are inside texts.
+    # Outside texts, { is always followed by a quote or }, so these pairs occur only in texts.
     for opening in ("{{", "{%", "{#"):
         plain = plain.replace(opening, opening.replace("{", "\\u007b"))
     return plain
 
 
 def encode_texts(texts: Sequence[str | None]) -> dict[str, list[Any]]:
-    """Return texts as their distinct values `v` and each row's place among them `i` (-1: None)."""
+    """Return texts as distinct values `v`, and each row's index `i` in them (-1 for None)."""
     values: dict[str, int] = {}
     places = [-1 if one is None else values.setdefault(one, len(values)) for one in texts]
     return {"v": list(values), "i": places}
@@ -42,9 +43,9 @@ def encode_texts(texts: Sequence[str | None]) -> dict[str, list[Any]]:
 def split_parts(
     shapes: np.ndarray, kinds: tuple[GeometryType, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the single parts of the given kinds, and which shape each is of.
+    """Return the single parts of the given kinds, and the index of each part's shape.
 
-    Collections are opened; missing shapes (None or NaN) and empty ones have no parts.
+    Collections are split; missing shapes (None or NaN) and empty shapes have no parts.
     """
     shapes = shapes.copy()
     shapes[pd.isna(shapes)] = None

@@ -1,4 +1,4 @@
-"""The ranked map: one HTML page that holds everything it needs and opens from a file.
+"""The ranked map: one HTML page that contains everything it needs and opens from a file.
 
 Folium makes the map, its layers and their switches; the templates in maps/page add the list, the
 card, the legend and the sources.
@@ -43,9 +43,9 @@ FIXED_DAY = pd.Timestamp("2000-01-01")
 DARK_INK, LIGHT_INK = "#10202f", "#ffffff"
 MIDDLE_LUMINANCE = 0.28
 CLOSED_GROUPS = frozenset({"result", "score", "provenance"})
-# What is drawn of a pad, by its style: the ranking's column of shapes.
+# The parts of a pad that are drawn: the ranking's column of shapes, by style.
 ON_A_PAD = {"pads": "block", "machines": "machines", "gear": "gear", "storage": "storage"}
-# Reader's columns that a card prints beside the facts.
+# Columns for readers that a card shows in addition to the facts.
 CARD_READER_COLUMNS = (
     "Fits (generators)",
     "Fits (MW)",
@@ -64,7 +64,7 @@ def draw_ranked_page(
     Args:
         ranking: The ranking, one row per site.
         drawing: Whole layers by id, in any CRS. A layer that is absent or empty has no switch.
-        report: What the run says about itself.
+        report: The report of the run.
 
     Returns:
         The whole HTML page.
@@ -91,7 +91,7 @@ def draw_ranked_page(
     drawn = _add_layers(the_map, ranking, drawing, look, shapes)
     pins.add_to(the_map)
     basemap.add_to(the_map)
-    # The switches stand as the layers lie: what is on top comes first, the street map last.
+    # List the switches in the order of the layers: the top layer first, the street map last.
     for number, child in enumerate(the_map._children.values()):  # noqa: SLF001
         if isinstance(child, folium.GeoJson):
             child.options["order"] = number
@@ -117,7 +117,7 @@ def draw_ranked_page(
 
 
 def _page_data(ranking: gpd.GeoDataFrame, report: Report, look: Style) -> dict[str, Any]:
-    """Return the data that the list, the cards, the legend and the sources print."""
+    """Return the data for the list, the cards, the legend and the sources."""
     texts = format_facts(ranking)
     reader = make_reader_columns(ranking)
     for name in CARD_READER_COLUMNS:
@@ -169,7 +169,7 @@ def _round_short(value: object) -> str:
 
 
 def _list_card_groups(present: set[str], report: Report) -> list[dict[str, Any]]:
-    """Return a card's groups: their facts, how these are known, and from which sources."""
+    """Return a card's groups: their facts, how the facts are known, and from which sources."""
     known, facts = read_card_words(), facts_of_table(present)
     made = []
     for key, title in known.groups.items():
@@ -220,7 +220,7 @@ def _add_layers(
     for key, column in ON_A_PAD.items():
         if column in ranking.columns:
             parts, of = split_parts(ranking[column].to_numpy(), POLYGON_KINDS)
-            # A machine is 1.5 m long: a seventh decimal (1 cm) keeps its corners square.
+            # A machine is 1.5 m long, so a seventh decimal (1 cm) is needed for square corners.
             shapes[key] = {"pack": pack_degrees(parts, of, count, crs, meters=0, digits=7)}
             PagePart("shape", key=key, more={"kind": key}).add_to(pads)
     pads.add_to(the_map)
@@ -230,13 +230,13 @@ def _add_layers(
                        ("substations", POINT_KINDS)):  # fmt: skip
         frame = read_whole_layer(drawing, key, crs)
         if frame is not None and "kind" in frame:
-            # Hosting capacity is of the same lines, and is no load headroom.
+            # Hosting capacity is listed for the same lines, but it is not load headroom.
             frame = frame[frame["kind"] != "generation"]
         if frame is None or frame.empty:
             continue
         areas = np.isin(shapely.get_type_id(frame.geometry.to_numpy()), POLYGON_KINDS)
         if areas.any():
-            # An area would catch the clicks meant for the sites in it: show its edge or middle.
+            # An area would catch clicks meant for the sites inside it, so show its edge or center.
             form = shapely.boundary if kinds is LINE_KINDS else shapely.point_on_surface
             changed = frame.geometry.to_numpy().copy()
             changed[areas] = form(changed[areas])

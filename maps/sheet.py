@@ -1,7 +1,7 @@
-"""What every page with a map is made of: one HTML file that holds all it needs, offline.
+"""The common parts of every page with a map: one HTML file that works offline.
 
 Leaflet is written into the page, and a content security policy in the page itself forbids every
-request but the tiles of a basemap that a reader switches on.
+request except for the tiles of a basemap that a reader switches on.
 """
 
 import base64
@@ -80,7 +80,7 @@ def render_page(the_map: folium.Map, blocks: dict[str, object], title: str) -> s
         text = format_script_json(value)
         held = f'<script type="application/json" id="padfinder-{name}">{text}</script>'
         figure.html.add_child(Verbatim(held), name=name)
-    # Folium's own ids are random: number them, so that the same night gives the same page.
+    # Folium's ids are random. Replace them with numbers so that the same night gives the same page.
     for number, element in enumerate(_list_elements(figure)):
         element._id = f"{number:03d}"  # noqa: SLF001
     page: str = figure.render()
@@ -116,7 +116,7 @@ def _read_leaflet() -> tuple[str, str]:
 
 
 def make_map(shown: gpd.GeoDataFrame, max_zoom: int = 17) -> folium.Map:
-    """Return a map without layers that opens on all of `shown` (in any CRS)."""
+    """Return a map without layers whose first view shows all of `shown` (in any CRS)."""
     made = folium.Map(tiles=None, prefer_canvas=True, control_scale=True, font_size="0.85rem",
                       zoom_control="topleft")  # fmt: skip
     made.default_js, made.default_css = [], []
@@ -155,10 +155,10 @@ def make_empty_layer(name: str, *, show: bool, control: bool, pane: str | None =
 
     Args:
         name: The layer's name in the switches.
-        show: Whether it is on at first.
+        show: Whether it is on when the page opens.
         control: Whether it has a switch.
         pane: The map pane that it is drawn in.
-        interactive: Whether it answers the pointer.
+        interactive: Whether it responds to the pointer.
         **options: Further options of the layer.
 
     Returns:
@@ -167,7 +167,7 @@ def make_empty_layer(name: str, *, show: bool, control: bool, pane: str | None =
     if pane:
         options["pane"] = pane
     nothing = {"type": "FeatureCollection", "features": []}
-    # Leaflet reads a layer's name as markup; every name stands in maps/ or in style.toml.
+    # Leaflet reads a layer's name as markup. This is safe: all names are in maps/ or style.toml.
     return folium.GeoJson(nothing, name=name, show=show, control=control, interactive=interactive,
                           **options)  # fmt: skip
 

@@ -16,14 +16,14 @@ MEANINGFUL_STOPS = 2
 
 
 class ColorStop(Frozen):
-    """One point of the score's color line."""
+    """One stop of a color scale."""
 
     at: float
     color: Color
 
 
 class ScoreStyle(Frozen):
-    """The fill of a score: straight lines between stops, and a color for one not known."""
+    """The fill of a score: linear between stops, and one color for a score that is not known."""
 
     unknown: Color
     stops: tuple[ColorStop, ...]
@@ -37,7 +37,7 @@ class ScoreStyle(Frozen):
 
 
 class VerdictStyle(Frozen):
-    """How a verdict is told apart."""
+    """How a verdict is marked."""
 
     title: str
     color: Color
@@ -66,7 +66,7 @@ class GroundStyle(Frozen):
 
 
 class LayerStyle(Frozen):
-    """A layer that the reader can switch."""
+    """A layer that the reader can switch on and off."""
 
     title: str
     symbol: Literal["area", "line", "dot", "square"]
@@ -80,7 +80,7 @@ class LayerStyle(Frozen):
 
 
 class NoiseStyle(Frozen):
-    """The lines of equal noise and the bands about them, each in the color of its level."""
+    """The lines of equal noise and the bands around them, each in the color of its level."""
 
     line_width: NotNegative
     band_opacity: Share
@@ -90,7 +90,7 @@ class NoiseStyle(Frozen):
     levels: tuple[ColorStop, ...]
 
     def color(self, level_dba: float) -> str:
-        """Return the color of the highest level that is not above this one; else the first."""
+        """Return the color of the highest level up to `level_dba`; if there is none, the first."""
         below = [one.color for one in self.levels if one.at <= level_dba]
         return below[-1] if below else self.levels[0].color
 
@@ -110,7 +110,7 @@ class Style(Frozen):
 def read_style() -> Style:
     """Return the map's style.
 
-    Raises ConfigError with every fault of style.toml at once.
+    Raises ConfigError, which lists every error in style.toml.
     """
     text = files(__package__).joinpath("style.toml").read_text(encoding="utf-8")
     return parse_toml(Style, text, "maps/style.toml")
@@ -127,7 +127,7 @@ def split_channels(colors: list[str]) -> np.ndarray:
 
 
 def relative_luminance(colors: list[str]) -> np.ndarray:
-    """Return the relative luminance (0 to 1) of each color, after WCAG 2.2."""
+    """Return the relative luminance (0 to 1) of each color, according to WCAG 2.2."""
     share = split_channels(colors) / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     return np.asarray(linear @ np.array([0.2126, 0.7152, 0.0722]))

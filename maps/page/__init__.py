@@ -1,1 +1,1 @@
-"""The parts of the page: templates, scripts and style, each read by maps.ranked."""
+"""The parts of the pages: templates, scripts and style, which maps.sheet reads."""
