@@ -12,8 +12,8 @@ from geo.errors import ContractError
 from geo.model import Layer, Market, Raster
 
 # A raster in the wrong place misses the parcels or clips a corner of them. One in the right place,
-# however small or large, contains the parcels or lies within them. This is the least overlap, as a
-# share of the smaller of the two.
+# however small or large, contains the parcels or lies within them. This is the smallest overlap
+# that is accepted, as a share of the smaller of the two.
 MIN_OVERLAP_SHARE = 0.05
 # The same limit for the raster and the area of use of its CRS. A raster of a whole state may extend
 # beyond that area.

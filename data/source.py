@@ -76,7 +76,7 @@ class ColumnOrigin(Frozen):
         rename: Other spellings of a name. A name that is not listed stays as it is.
         unit: The source's unit.
         units: Unit texts that may follow a number ("60 psig", "7 in WC"), each with its unit in
-            geo.contract.units; "" is a number alone. A number with another text is unreadable.
+            geo.contract.units; "" is for a number without a unit. Any other text is unreadable.
         rating: For several stages in one text, "20/26.67/33.33" or "115-13.8": whether to take the
             highest or the first. A rating is unreadable if any stage is unreadable.
         date_was: Date format with which a spreadsheet misread a rating and turned it into a date

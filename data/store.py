@@ -98,7 +98,7 @@ class Store:
             night: The night on which the source was seen.
 
         Returns:
-            The last snapshot; None, with nothing recorded, if either digest differs from its own.
+            The last snapshot, or None, with nothing recorded, if one of its digests is different.
         """
         last = self._last_snapshot(source_id, night)
         if last is None or (last["raw_digest"], last["declaration_digest"]) != (

@@ -139,8 +139,8 @@ def assign_uses(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> Array:
         chosen = np.flatnonzero(lots.district == name)
         weights = np.array(list(district.uses.values()), dtype=float)
         use[chosen] = rng.choice(list(district.uses), len(chosen), p=weights / weights.sum())
-    # Shops with homes above them are on small lots only, so a large lot gets a shop alone. Homes in
-    # an old mill or above a workshop may be on large lots.
+    # Shops with homes above them are only on small lots; a large lot gets a shop without homes.
+    # Homes in an old mill or above a workshop may be on large lots.
     large = (lots.area > 1500) & ~lots.district.isin(("mills", "works"))
     use[(use == "013") & large.to_numpy()] = "325"
     return use

@@ -506,7 +506,7 @@ HOSTING_AREA = (-0.30, 0.76, -0.22, 1.5)
 # Each patch of about this size has its own feeder, unless it has fewer than this many sections.
 FEEDER_PATCH_M = 420.0
 FEEDER_SECTIONS_LEAST = 5
-# What a feeder can still carry: (weight, least MW, most MW); None where nothing is published.
+# What a feeder can still carry: (weight, lowest MW, highest MW); None where nothing is published.
 FEEDER_MW: tuple[tuple[float, float | None, float | None], ...] = (
     (10, -1.8, -0.05),
     (6, 0.0, 0.0),
@@ -524,7 +524,7 @@ LOAD_CEILING_MW = 10.0
 # their feeder has some, and with an undocumented marker instead of a value.
 SECTION_MESS = {"silent": 0.015, "full": 0.008, "marker": 0.004}
 MARKER_MW = 999_999.0
-# The generation that a section can host: (weight, least kW, most kW), up to a ceiling; None where
+# The generation that a section can host: (weight, lowest kW, highest kW), up to a ceiling; None if
 # nothing is published.
 GENERATION_KW: tuple[tuple[float, float | None, float | None], ...] = (
     (10, 0, 0),
