@@ -238,7 +238,7 @@ class Coverage(Frozen):
 
 
 class Expectations(Frozen):
-    """Limits for the source's content; if it exceeds them, a person must decide what to do.
+    """Limits for the source's content; outside them, a person must decide what to do.
 
     Attributes:
         rows_min: The smallest number of rows of the layer.
