@@ -178,7 +178,10 @@ def conformity(
         Path | None, typer.Option("--out", help="The page's file. Default: var/conformity.html.")
     ] = None,
 ) -> None:
-    """Run the test cases of ISO/TR 17534-3 and write a page; 1 if a required one fails."""
+    """Run the test cases of ISO/TR 17534-3 and write a page of the results.
+
+    The exit code is 1 if a required case fails.
+    """
     from flows.conformity import write_conformity_page
 
     path, failed = write_conformity_page(out or _read_workspace().var / "conformity.html")

@@ -49,8 +49,8 @@ def draw_conformity_page(table: pd.DataFrame, meta: dict[str, str]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f"<title>Noise: conformity - padfinder</title><style>{LOOK}</style></head><body>"
-        f"<h1>Does the noise calculation say what its standard says?</h1><p>{escape(verdict)}</p>"
+        f"<title>Noise model validation - padfinder</title><style>{LOOK}</style></head><body>"
+        f"<h1>Noise model validation</h1><p>{escape(verdict)}</p>"
         f"<dl>{about}</dl><h2>Cases</h2><table><thead><tr><th>Case<th>What it tests<th>"
         '<th class="number">Expected, dB(A)<th class="number">Computed, dB(A)'
         '<th class="number">Deviation, dB<th class="number">Worst band, dB</tr></thead>'
