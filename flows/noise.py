@@ -71,7 +71,7 @@ def draw_site_noise(
     row = _find_site(ranking, site, folder, known)
     plan = _read_plan(report, workspace)
     town = _read_town(known, report, settings.parse_night(known, night), workspace)
-    with show_step(f"Adding up the sound around {row['site_id']}") as say:
+    with show_step(f"Computing the noise around {row['site_id']}") as say:
         picture = _draw_picture(row, town, known, plan, cell_m)
         rows, columns = np.shape(picture.grid.values)
         say(f"{rows:,} by {columns:,} cells of {cell_m:g} m")
@@ -103,15 +103,15 @@ def _find_site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Marke
             row: pd.Series = rows.iloc[0]
             if row["machines"] is None or shapely.is_empty(row["machines"]):
                 raise typer.BadParameter(
-                    f"{doing}: it carries nothing, so it makes no noise "
-                    f"({row['sentence']}). Pick a site whose list says that it carries a generator"
+                    f"{doing}: it fits no generator, so it makes no noise "
+                    f"({row['sentence']}). Pick a site that fits a generator"
                 )
             return row
     with (folder / "set_aside.csv").open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             if wanted in {line["parcel_id"].casefold(), line["address"].casefold()}:
                 raise typer.BadParameter(
-                    f"{doing}: it is no site, set aside for: {line['rule']}. "
+                    f"{doing}: it is not a site. Set aside: {line['rule']}. "
                     "Copy the assessor id of a site from ranked.csv"
                 )
     raise typer.BadParameter(
@@ -150,7 +150,7 @@ def _read_town(market: Market, report: Report, night: dt.date, workspace: Worksp
 def _night_has_passed(report: Report, why: str) -> StoreError:
     return StoreError(
         f"drawing from run {report.run_id} of market {report.market_id}",
-        f"{why}: the picture would not be of what was published",
+        f"{why}: the noise map would not show what was published",
         f"run `padfinder publish --market {report.market_id} --plan {report.plan_id}` first",
     )
 
@@ -166,7 +166,7 @@ def _draw_picture(
     if running < 1:
         raise typer.BadParameter(
             f"drawing the noise around {row['site_id']!r}: its {len(machines)} generators are all "
-            f"spares under plan {plan.id!r}, so none runs. Pick a site that carries more"
+            f"spares under plan {plan.id!r}, so none runs. Pick a site that fits more"
         )
     middles = shapely.get_coordinates(shapely.centroid(machines))[:running]
     buildings = town.layers.get("buildings")

@@ -139,7 +139,7 @@ def require_facts(columns: Sequence[str]) -> None:
         raise ContractError(
             "reading the ranking",
             f"no column for the facts {', '.join(missing)} of geo/catalogue/facts.toml",
-            "have geo.rank.rank write them (NaN or None where not known)",
+            "have geo.ranking.rank.rank_sites write them (NaN or None where not known)",
         )
 
 

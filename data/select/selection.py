@@ -86,7 +86,7 @@ def select_sites(
                 f"selecting the sites of market {market.id!r}",
                 f"of {parcels_in} parcels, {len(sites)} are sites and {set_aside} were set aside, "
                 "which does not account for all of them",
-                "report this as a fault of the program",
+                "report this as a bug in padfinder",
             )
         layers = read_layers_near_sites(opened, market, needs, night)
         filled = set(snapshots["layer"])

@@ -157,6 +157,6 @@ def read_set_aside_parcels(con: duckdb.DuckDBPyConnection) -> tuple[pd.DataFrame
         raise StoreError(
             "counting the parcels set aside",
             f"{unknown} are not in the list of rules",
-            "report this as a fault of the program",
+            "report this as a bug in padfinder",
         )
     return set_aside, {rule: int(counts[rule]) for rule in SET_ASIDE_RULES if rule in counts}

@@ -46,10 +46,10 @@ def check_layer(frame: gpd.GeoDataFrame, layer: Layer, source_id: str) -> None:
         faults += [f"column {name!r} {fault}" for fault in _column_faults(frame[name], column)]
     extra = [str(n) for n in frame.columns if n not in layer.columns and n != frame.geometry.name]
     if extra:
-        faults.append(f"columns {extra} are not of the layer")
+        faults.append(f"columns {extra} do not belong to the layer")
     if faults:
         raise ContractError(
-            f"holding source {source_id!r} to layer {layer.id!r}",
+            f"checking source {source_id!r} against layer {layer.id!r}",
             "; ".join(faults),
             f"correct the columns in sources/{source_id}.toml, or the file that it reads",
         )
@@ -71,7 +71,7 @@ def _geometry_faults(frame: gpd.GeoDataFrame, layer: Layer) -> Iterator[str]:
     for kind, count in sorted(counts_by_type.items()):
         if kind not in allowed:
             wanted = " or ".join(layer.geometry)
-            yield f"{count} of {len(frame)} rows are a {kind}, the layer takes {wanted}"
+            yield f"{count} of {len(frame)} rows are of type {kind}, not {wanted}"
 
 
 def _column_faults(values: pd.Series, column: Column) -> Iterator[str]:
@@ -84,7 +84,9 @@ def _column_faults(values: pd.Series, column: Column) -> Iterator[str]:
     if column.values:  # noqa: PD011 (a pydantic field, not a frame's)
         outside = known[~known.isin(column.values)]
         if len(outside):
-            yield (f"holds {_shown(outside)} in {len(outside)} rows, none of {list(column.values)}")
+            yield (
+                f"holds {_shown(outside)} in {len(outside)} rows, not one of {list(column.values)}"
+            )
     if column.minimum is not None and bool((below := known < column.minimum).any()):
         yield f"is below {column.minimum:g} in {below.sum()} rows ({_shown(known[below])})"
     if column.maximum is not None and bool((above := known > column.maximum).any()):

@@ -259,7 +259,7 @@ def test_points_of_several_parts_are_split_and_heights_dropped(
 
 
 def test_another_kind_of_shape_is_refused(conform, make_source, make_table, make_square):
-    with pytest.raises(ContractError, match="1 of 1 rows are a Polygon, the layer takes point"):
+    with pytest.raises(ContractError, match="1 of 1 rows are of type Polygon, not point"):
         conform(
             make_table([make_square(0, 0)], ID=["a"]),
             make_source("substations", "s.csv", SUBSTATION),

@@ -67,8 +67,8 @@ def test_what_has_nothing_to_draw_is_named(padfinder, town):
     aside = pd.read_csv(town / "var/published/hamlet/set_aside.csv").iloc[0]
     cases = [
         ("nowhere", "no parcel of market hamlet has that id or address"),
-        (aside["parcel_id"], f"set aside for: {aside['rule']}"),
-        *([(none.iloc[0]["site_id"], "it carries nothing")] if len(none) else []),
+        (aside["parcel_id"], f"Set aside: {aside['rule']}"),
+        *([(none.iloc[0]["site_id"], "it fits no generator")] if len(none) else []),
     ]
     for site, words in cases:
         done = padfinder(town, "noise", "--market", "hamlet", "--site", site)
@@ -77,14 +77,14 @@ def test_what_has_nothing_to_draw_is_named(padfinder, town):
     assert not (town / "var/noise").exists()
 
 
-def test_a_site_that_carries_nothing_is_refused(padfinder, town, loudest):
+def test_a_site_that_fits_no_generator_is_refused(padfinder, town, loudest):
     path = town / "var/published/hamlet/ranked.parquet"
     rows = ranked(town)
     rows.loc[rows["site_id"] == loudest["site_id"], ["machines", "block"]] = None
     rows.to_parquet(path)
     done = padfinder(town, "noise", "--market", "hamlet", "--site", loudest["site_id"])
     assert done.code == 2
-    assert "it carries nothing" in done.err
+    assert "it fits no generator" in done.err
 
 
 def test_two_sites_of_one_address_need_the_id(padfinder, town):

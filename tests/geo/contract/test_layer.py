@@ -60,8 +60,11 @@ def test_a_null_value_where_it_may_be_and_a_null_shape_pass():
         (substations(crs=None), "the geometry has no CRS"),
         (substations(crs="EPSG:4326"), "the geometry is in degrees"),
         (substations(crs="EPSG:2249"), "the geometry is in US survey foot"),
-        (substations(geometry=POINT.buffer(1)), "2 of 2 rows are a Polygon, the layer takes point"),
-        (substations(mva=[1.0, 2.0]), "columns ['mva'] are not of the layer"),
+        (
+            substations(geometry=POINT.buffer(1)),
+            "2 of 2 rows are of type Polygon, not point",
+        ),
+        (substations(mva=[1.0, 2.0]), "columns ['mva'] do not belong to the layer"),
     ],
 )
 def test_each_fault_is_named(frame, said):
