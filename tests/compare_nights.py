@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-# Sentences for readers, and columns that identify the run. All other columns are facts.
+# Texts for readers (`use_title` is the title of `use_code`, which is compared), and columns that
+# identify the run. All other columns are facts.
 READER_TEXTS = re.compile(
     r"limit_text|lift_text|sentence|confidence|assumed|fuel_ladder|needs_of_\w+|noise_rule|"
-    r"upgrade_years_source"
+    r"upgrade_years_source|use_title"
 )
 PROVENANCE = re.compile(r"run_id|plan_digest|vintage")
 FACT = re.compile(r"[a-z][a-z0-9_.]*")  # a reader's column has capitals or spaces
