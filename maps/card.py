@@ -18,6 +18,7 @@ from geo.contract.toml import parse_toml
 from geo.contract.units import convert_units
 from geo.errors import ContractError
 from geo.model import Fact, Frozen
+from geo.ranking.sentences import format_area
 
 NOT_KNOWN = "not known"
 NOT_ENGINEERING = "Screening is not engineering."
@@ -260,8 +261,12 @@ def _form(unit: str | None, decimals: int) -> Callable[[float], str]:
         small = abs(foot) < WHOLE_FEET
         return f"{foot:,.{1 if small else 0}f} ft ({value:,.{decimals}f} m)"
 
-    def square_feet(value: float) -> str:
-        return f"{convert_units(value, 'm2', 'ft2'):,.0f} sq ft ({value:,.0f} m²)"
+    def area(value: float) -> str:
+        return f"{format_area(value)} ({value:,.0f} m²)"
+
+    def ground_pressure(value: float) -> str:
+        per_sq_ft = convert_units(value, "kg", "lb") * convert_units(1.0, "ft2", "m2")
+        return f"{per_sq_ft:,.0f} lb per sq ft ({value:,.{decimals}f} kg/m²)"
 
     def plain(value: float) -> str:
         said = f"{value:,.{decimals}f}"
@@ -269,7 +274,8 @@ def _form(unit: str | None, decimals: int) -> Callable[[float], str]:
 
     special: dict[str | None, Callable[[float], str]] = {
         "m": feet,
-        "m2": square_feet,
+        "m2": area,
+        "kg/m2": ground_pressure,
         "share": lambda value: f"{100 * value:.{max(decimals - 2, 0)}f} %",
         "deg": lambda value: f"{value:.{decimals}f}°",
         "in": lambda value: f"{plain(value)} in",

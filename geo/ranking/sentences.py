@@ -37,6 +37,18 @@ def format_power(kw: float) -> str:
     return f"{kw:g} kW" if kw < 1000 else f"{round(kw / 1000, 2):g} MW"
 
 
+def format_area(area_m2: float) -> str:
+    """Return an area in square feet below an acre, and in acres from there on.
+
+    >>> format_area(1_584.0), format_area(24_391.0)
+    ('17,050 sq ft', '6.03 acres')
+    """
+    acres = convert_units(area_m2, "m2", "acre")
+    if acres < 1:
+        return f"{convert_units(area_m2, 'm2', 'ft2'):,.0f} sq ft"
+    return f"{acres:,.2f} acres"
+
+
 def format_machines(count: int) -> str:
     """Return a number of generators.
 
@@ -187,8 +199,7 @@ def _no_space(row: Row) -> str:
         short = format_feet(row["pad_short_by_m"])
         return f"setbacks, clearances and exclusions leave {short} too little"
     if row["pad_evidence"] == "bare parcel" and _is_known(row["open_area_m2"]):
-        open_ft2 = convert_units(float(row["open_area_m2"]), "m2", "ft2")
-        return f"the recorded building leaves {open_ft2:,.0f} sq ft of the lot"
+        return f"the recorded building leaves {format_area(row['open_area_m2'])} of the lot"
     return "clearances leave too little ground"
 
 

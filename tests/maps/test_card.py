@@ -35,6 +35,9 @@ def test_every_fact_stands_once_in_catalogue_order_within_its_group(ranking) -> 
         ("receptor_distance_m", 17.5, "57 ft (17.5 m)"),  # 17.5 / 0.3048 = 57.4
         ("pad_length_m", 3.35, "11.0 ft (3.35 m)"),  # 3.35 / 0.3048 = 10.99
         ("lot_area_m2", 1584.0, "17,050 sq ft (1,584 m²)"),  # 1584 / 0.3048^2 = 17050.0
+        ("lot_area_m2", 24391.0, "6.03 acres (24,391 m²)"),  # 24391 / 4046.856 = 6.027
+        # 502 / 0.45359237 x 0.3048^2 = 102.8
+        ("ground_pressure_kg_m2", 502.0, "103 lb per sq ft (502 kg/m²)"),
         ("zone_share", 0.975, "97.5 %"),
         ("score", 71.25, "71.2 of 100"),
         ("n_lo", 1, "1 generator"),
