@@ -131,7 +131,7 @@ def _fits(row: Row, plan: Plan) -> str:
     if lo == 0:
         return (
             f"Fits up to {format_machines(hi)} ({format_power(row['power_hi_kw'])}) on {fuel}, "
-            f"or none: we don't know {' and '.join(list_unknowns(row))}."
+            f"or none: we don't know {' or '.join(list_unknowns(row))}."
         )
     power = format_power(row["power_lo_kw"])
     best = f", up to {hi} in the best case" if hi > lo else ""
@@ -199,6 +199,8 @@ def _no_space(row: Row) -> str:
         short = format_feet(row["pad_short_by_m"])
         return f"setbacks, clearances and exclusions leave {short} too little"
     if row["pad_evidence"] == "bare parcel" and _is_known(row["open_area_m2"]):
+        if row["open_area_m2"] == 0:
+            return "the recorded building covers the whole lot"
         return f"the recorded building leaves {format_area(row['open_area_m2'])} of the lot"
     return "clearances leave too little ground"
 

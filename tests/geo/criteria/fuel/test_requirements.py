@@ -52,11 +52,11 @@ LANDFILL = {
         ),
         (
             {"fuel_evidence": "edge of layer"},
-            "To be confirmed: where the gas mains are: the map ends near here",
+            "To be confirmed: where the gas mains are (the map ends near here)",
         ),
         (
             {"fuel_evidence": "no layer"},
-            "To be confirmed: where the gas mains are: no map of them is public",
+            "To be confirmed: where the gas mains are (no map of them is public)",
         ),
         ({"fuel_evidence": "no main"}, "No gas main within reach"),
         ({"fuel_evidence": "no territory"}, "No gas utility serves this location"),
