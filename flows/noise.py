@@ -24,6 +24,7 @@ from geo.criteria.noise.sound import NoiseSource, make_noise_source, noise_reach
 from geo.equipment.selection import plan_generator
 from geo.errors import StoreError
 from geo.model import Market, Plan, Raster, Report
+from geo.ranking.sentences import format_feet, format_temperature
 from maps import export, noise
 
 # The standard states no accuracy beyond this distance.
@@ -222,18 +223,23 @@ def _list_method(plan: Plan, cell_m: float) -> tuple[str, ...]:
     return (
         (
             f"One {machine.title} has a sound power of {sound_power_dba(machine):.1f} dB(A): rated "
-            f"{machine.level_dba:g} dB(A) at {machine.level_distance_m:g} m."
+            f"{machine.level_dba:g} dB(A) at {_feet_and_meters(machine.level_distance_m)}."
         ),
         (
-            f"Wind from the generators in every direction, {noise_plan.temperature_c:g} C and "
-            f"{noise_plan.humidity_pct:g} % humidity; source at {noise_plan.source_height_m:g} m."
+            f"Downwind in every direction, {format_temperature(noise_plan.temperature_c)} and "
+            f"{noise_plan.humidity_pct:g}% humidity. Generators are "
+            f"{_feet_and_meters(noise_plan.source_height_m)} high."
         ),
         (
             f"Ground factors {ground.source:g}, {ground.middle:g} and {ground.receiver:g} (0 hard, "
             f"1 porous); walls reflect {1 - noise_plan.wall_absorption:.0%} of the sound."
         ),
-        f"Levels are computed at the middle of each {cell_m:g} m cell and are linear in between.",
+        f"Levels are computed every {_feet_and_meters(cell_m)} and are linear in between.",
     )
+
+
+def _feet_and_meters(meters: float) -> str:
+    return f"{format_feet(meters)} ({meters:g} m)"
 
 
 def _list_unknowns(

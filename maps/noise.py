@@ -44,12 +44,12 @@ from maps.style import Style, read_style
 GRID, LINES, PAGE = "noise.tif", "contours.geojson", "noise.html"
 NODATA = -9999.0
 TILE_PIXELS = 128
-TEN_CENTIMETRES = 6  # decimals of a degree
-LABEL_EVERY_M, LABELLED_M, LABEL_SPREAD_M = 250.0, 40.0, 6.0
+TEN_CENTIMETERS = 6  # decimals of a degree
+LABEL_EVERY_M, LABELED_M, LABEL_SPREAD_M = 250.0, 40.0, 6.0
 ACCURACY = (
-    "Each line may truly lie anywhere in its band: ISO 9613-2 (Table 5) gives its method an "
-    "accuracy of 3 dB either way for broadband noise up to 1 km, in the open. Behind buildings, "
-    "and where walls throw sound back, it promises nothing: there the band is the least."
+    "The true line may lie anywhere in its band. ISO 9613-2 (Table 5) states an accuracy of "
+    "plus or minus 3 dB for broadband noise up to 1 km (3,280 ft) in the open. It states none "
+    "behind buildings or near reflecting walls, so there the true band is at least this wide."
 )
 
 
@@ -143,7 +143,7 @@ def make_feature_collection(picture: NoisePicture, report: Report) -> dict[str, 
     lines = picture.lines.to_crs(4326)
     shapes = shapely.transform(
         shapely.orient_polygons(lines.geometry.to_numpy()),
-        lambda xy: np.round(xy, TEN_CENTIMETRES),
+        lambda xy: np.round(xy, TEN_CENTIMETERS),
     )
     rows = zip(picture.lines["level_dba"], picture.lines["kind"], shapes, strict=True)
     return {
@@ -254,7 +254,7 @@ def _add_levels(
             parts[order], place[order], len(levels), picture.grid.crs, meters=SIMPLIFY_M
         )
     }
-    title = "Lines of equal level" if kind == "line" else "Bands of 3 dB either way"
+    title = "Lines of equal level" if kind == "line" else "Bands of plus or minus 3 dB"
     layer = make_empty_layer(
         title, show=True, control=True, pane=f"{kind}s", interactive=False,
         style=JsCode(f"padfinder.{kind}Look"),
@@ -396,7 +396,7 @@ def _labels(
 ) -> list[tuple[str, float, float, int, int]]:
     """Return the lines' labels: text, latitude, longitude, turn (degrees clockwise), level."""
     parts, of = split_parts(lines.to_numpy(), LINE_KINDS)
-    long = shapely.length(parts) >= LABELLED_M
+    long = shapely.length(parts) >= LABELED_M
     parts, of = parts[long], of[long]
     count = 1 + (shapely.length(parts) // LABEL_EVERY_M).astype(int)
     each = np.repeat(np.arange(len(parts)), count)

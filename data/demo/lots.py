@@ -226,10 +226,10 @@ def place_buildings(lots: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.Geo
     shape = np.asarray(shapely.intersection(shape, yard))
     parts, index = shapely.get_parts(shape, return_index=True)
     keep = (shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 35)
-    storey_m = np.where(
+    story_m = np.where(
         on.use.str.startswith("4"), 5.0, np.where(on.use.str.startswith("3"), 4.0, 3.0)
     )
-    height = storeys * storey_m + rng.uniform(0.5, 3.0, len(on))
+    height = storeys * story_m + rng.uniform(0.5, 3.0, len(on))
     index = index[keep]
     return gpd.GeoDataFrame(
         {"lot": standing[index], "storeys": storeys[index], "height_m": height[index].round(1)},

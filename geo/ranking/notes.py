@@ -10,7 +10,7 @@ from geo.criteria.noise.sound import sound_power_dba
 from geo.equipment import block
 from geo.equipment.selection import plan_fuels, plan_generator
 from geo.model import Assume, Market, Plan, Screening
-from geo.ranking.sentences import format_feet
+from geo.ranking.sentences import format_feet, format_temperature
 from geo.screen import describe_noise_limits, list_missing_criteria
 
 
@@ -128,8 +128,8 @@ def _generator_assumptions(plan: Plan) -> list[str]:
         (
             f"{generator.title} converts {generator.efficiency:.0%} of the fuel's {basis} heating "
             f"value into power ({generator.efficiency_source}). It produces less at "
-            f"{_fahrenheit(plan.summer_c)} and at high altitude ({generator.derating.source}). "
-            f"Spare generators: {plan.spares}."
+            f"{format_temperature(plan.summer_c)} and at high altitude "
+            f"({generator.derating.source}). Spare generators: {plan.spares}."
         ),
     ]
 
@@ -149,7 +149,7 @@ def _noise_assumptions(plan: Plan) -> list[str]:
             f"{spectrum.title} ({spectrum.source})."
         ),
         (
-            f"Noise by ISO 9613-2:{noise.edition}, downwind, {_fahrenheit(noise.temperature_c)} "
+            f"Noise by ISO 9613-2:{noise.edition}, downwind, {format_temperature(noise.temperature_c)} "
             f"and {noise.humidity_pct:g}% humidity, {factors}. Generators are "
             f"{format_feet(noise.source_height_m)} high; receivers are "
             f"{format_feet(noise.receptor_height_m)} above the ground at lot lines and "
@@ -276,12 +276,3 @@ def _missing_fact_assumptions(assume: Assume) -> list[str]:
             f"Where the ambient noise level is unknown, {assume.ambient_dba:g} dB(A) is assumed."
         )
     return lines
-
-
-def _fahrenheit(celsius: float) -> str:
-    """Return a temperature in degrees Fahrenheit.
-
-    >>> _fahrenheit(32)
-    '90 °F'
-    """
-    return f"{celsius * 9 / 5 + 32:.0f} °F"

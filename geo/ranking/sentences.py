@@ -37,6 +37,15 @@ def format_power(kw: float) -> str:
     return f"{kw:g} kW" if kw < 1000 else f"{round(kw / 1000, 2):g} MW"
 
 
+def format_temperature(celsius: float) -> str:
+    """Return a temperature in degrees Fahrenheit.
+
+    >>> format_temperature(32)
+    '90 °F'
+    """
+    return f"{celsius * 9 / 5 + 32:.0f} °F"
+
+
 def format_area(area_m2: float) -> str:
     """Return an area in square feet below an acre, and in acres from there on.
 
@@ -166,8 +175,8 @@ def _receptor(row: Row, prefix: str = "receptor") -> str:
     distance_m, direction = row[f"{prefix}_distance_m"], row[f"{prefix}_direction"]
     if not _is_known(distance_m):
         return receptor
-    towards = f" {direction.replace('-', '')}" if isinstance(direction, str) else " away"
-    return f"{receptor} {format_feet(distance_m)}{towards}"
+    bearing = f" {direction.replace('-', '')}" if isinstance(direction, str) else " away"
+    return f"{receptor} {format_feet(distance_m)}{bearing}"
 
 
 def _receptor_phrase(receptor_class: object) -> str:

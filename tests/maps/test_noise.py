@@ -122,7 +122,7 @@ def test_the_page_opens_with_no_request_and_says_what_the_picture_is(open_page, 
     assert re.search(r"69 dB\(A\)\s+59 ft \(18 m\)", said)
     # 45 dB(A) is 24 dB lower, at 317 m: farther than the picture's 300 m, but inside its corners
     assert re.search(r"45 dB\(A\)\s+more than 1,\d\d\d ft", said)
-    assert "accuracy of 3 dB either way" in said
+    assert "accuracy of plus or minus 3 dB" in said
     assert "5 ft (1.5 m) above the ground" in said
     assert "3 of 4 installed generators running" in said
     assert "Screening is not engineering." in page.locator("#pf-foot").inner_text()

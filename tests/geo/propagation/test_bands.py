@@ -9,7 +9,7 @@ def test_exact_midbands_are_tenths_of_decades():
     assert bands.EXACT_MIDBANDS_HZ[7] == pytest.approx(7943.28, abs=0.01)
 
 
-def test_wavelengths_are_340_metres_per_second_over_the_frequency():
+def test_wavelengths_are_340_meters_per_second_over_the_frequency():
     assert bands.WAVELENGTH_M[3] == 340 / 500
 
 

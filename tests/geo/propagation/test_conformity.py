@@ -38,7 +38,7 @@ def test_turning_and_shifting_changes_nothing(table):
     assert table["turned"].abs().max() <= conformity.STILL_DB
 
 
-def test_a_level_rated_at_seven_metres_comes_back_at_seven_metres(table):
+def test_a_level_rated_at_seven_meters_comes_back_at_seven_meters(table):
     """93.88 - (20 lg 7 + 11) + 3 = 68.98: the ground's 3 dB are counted once."""
     own = table[table["case"] == "P01"].iloc[0]
     assert own["computed"] == pytest.approx(68.98)

@@ -25,7 +25,7 @@ def lost(source, receiver, where, *, air=STILL, edition=ISO_1996, **given_):
     return levels.attenuation_db(*ends, where, air, edition, **given_)
 
 
-def test_a_hundred_metres_over_hard_ground():
+def test_a_hundred_meters_over_hard_ground():
     """The attenuation is 20 lg 100 + 11 - 3 in every band."""
     assert lost((0, 0, 2), (100, 0, 2), build_scene()) == pytest.approx(np.full((1, 8), 48.0))
 

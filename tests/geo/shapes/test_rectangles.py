@@ -28,7 +28,7 @@ def test_a_rectangle_in_a_rectangle_has_the_difference_to_move_in():
     assert centers(shapely.box(0, 0, 10, 6), 4, 2).area == pytest.approx(6 * 4, abs=0.02)
 
 
-def test_an_exact_fit_fits_and_a_centimetre_more_does_not():
+def test_an_exact_fit_fits_and_a_centimeter_more_does_not():
     assert not centers(shapely.box(0, 0, 10, 6), 10, 6).is_empty
     assert centers(shapely.box(0, 0, 10, 6), 10.01, 6).is_empty
 
@@ -106,7 +106,7 @@ corner = st.tuples(st.integers(0, 30), st.integers(0, 30))
 @given(
     st.lists(corner, min_size=3, max_size=12, unique=True), st.integers(1, 14), st.integers(1, 14)
 )
-def test_the_centres_are_exactly_those_where_the_rectangle_lies_inside(corners, length, width):
+def test_the_centers_are_exactly_those_where_the_rectangle_lies_inside(corners, length, width):
     shape = shapely.make_valid(shapely.convex_hull(shapely.multipoints(corners)))
     notch = translate(shapely.box(0, 0, 4, 7), corners[0][0] - 2, corners[0][1] - 2)
     shape = shape.difference(notch)
@@ -144,7 +144,7 @@ def test_the_first_turn_in_which_it_fits_is_taken():
 
 @pytest.mark.parametrize("turn", [0, 17, 45, 90, 133])
 @pytest.mark.parametrize("at", [(0, 0), (155_000, 880_000)])
-def test_an_exact_fit_is_found_wherever_it_is_turned_and_two_millimetres_more_is_not(turn, at):
+def test_an_exact_fit_is_found_wherever_it_is_turned_and_two_millimeters_more_is_not(turn, at):
     shape = translate(rotate(shapely.box(0, 0, 10, 6), turn, origin=(0, 0)), *at)
     found, across, center = one(shape, (10, 6), turn % 90)
     assert (found, across) == (0, turn >= 90)
@@ -217,7 +217,7 @@ def test_the_most_is_what_asking_one_by_one_gives(corners, degrees):
     st.floats(1, 14),
     st.floats(0, 90),
 )
-def test_it_fits_where_there_is_an_area_of_centres(corners, length, width, degrees):
+def test_it_fits_where_there_is_an_area_of_centers(corners, length, width, degrees):
     shape = shapely.make_valid(shapely.Polygon(corners)).buffer(0)
     if shape.is_empty:
         return

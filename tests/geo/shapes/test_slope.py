@@ -51,7 +51,7 @@ def test_a_plane_has_its_own_slope_everywhere(grid, east, north, rise):
         )
 
 
-def test_heights_in_feet_are_made_metres():
+def test_heights_in_feet_are_made_meters():
     meters = plane(SOUTHWARDS, 0.1, 0)
     feet = Raster(meters.values / 0.3048, SOUTHWARDS, CRS, "ft")
     assert compute_slope(feet) == pytest.approx(np.full((8, 12), 0.1))
@@ -138,7 +138,7 @@ def test_grids_too_small_for_a_neighbor_are_level():
     assert area(unknown) == outline_raster(void, CRS).area == 600
 
 
-def test_a_grid_in_degrees_slopes_in_metres():
+def test_a_grid_in_degrees_slopes_in_meters():
     """A slope made in the metric frame and sampled in degrees has the same steepness in meters."""
     # 1.7 degrees west of the frame's central meridian, north is turned by a degree, which leaves
     # the corners empty.

@@ -206,7 +206,7 @@ def test_turning_and_moving_changes_no_yard_and_no_ground(degrees, east, north):
     assert moved(still).symmetric_difference(turned).area == pytest.approx(0, abs=1e-4)
 
 
-def test_three_metres_everywhere_leave_fourteen_by_twenty_four():
+def test_three_meters_everywhere_leave_fourteen_by_twenty_four():
     found = lines(LOT, None)
     left = yards.cut_yards(np.array([LOT]), found, np.full(4, 3.0))[0]
     assert left.equals(shapely.box(3, 3, 17, 27))
