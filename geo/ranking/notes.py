@@ -149,9 +149,9 @@ def _noise_assumptions(plan: Plan) -> list[str]:
             f"{spectrum.title} ({spectrum.source})."
         ),
         (
-            f"Noise by ISO 9613-2:{noise.edition}, downwind, {format_temperature(noise.temperature_c)} "
-            f"and {noise.humidity_pct:g}% humidity, {factors}. Generators are "
-            f"{format_feet(noise.source_height_m)} high; receivers are "
+            f"Noise by ISO 9613-2:{noise.edition}, downwind, "
+            f"{format_temperature(noise.temperature_c)} and {noise.humidity_pct:g}% humidity, "
+            f"{factors}. Generators are {format_feet(noise.source_height_m)} high; receivers are "
             f"{format_feet(noise.receptor_height_m)} above the ground at lot lines and "
             f"{format_feet(noise.facade_height_m)} at facades. Walls reflect "
             f"{1 - noise.wall_absorption:.0%}. The standard's own accuracy is 3 dB; "

@@ -208,9 +208,9 @@ def _no_space(row: Row) -> str:
         short = format_feet(row["pad_short_by_m"])
         return f"setbacks, clearances and exclusions leave {short} too little"
     if row["pad_evidence"] == "bare parcel" and _is_known(row["open_area_m2"]):
-        if row["open_area_m2"] == 0:
-            return "the recorded building covers the whole lot"
-        return f"the recorded building leaves {format_area(row['open_area_m2'])} of the lot"
+        open_m2 = row["open_area_m2"]
+        left = f"leaves {format_area(open_m2)} of" if open_m2 > 0 else "covers"
+        return f"the recorded building {left} the lot"
     return "clearances leave too little ground"
 
 
