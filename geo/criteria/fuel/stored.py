@@ -62,7 +62,7 @@ def supply_from_storage(
 
 
 def supply_undelivered(sites: gpd.GeoDataFrame, fuel: Fuel, plan: Plan) -> pd.DataFrame:
-    """Return no supply for a stored fuel that nobody delivers under the plan.
+    """Return no supply, for a stored fuel that is not delivered under the plan.
 
     Args:
         sites: The sites.
