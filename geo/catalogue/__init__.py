@@ -126,7 +126,7 @@ def working_space_m(volts_to_ground: float, condition: int) -> float:
 
 @cache
 def read_code_words() -> dict[str, dict[str, CodeWords]]:
-    """Return the reader's words for every code, by the fact that holds the code."""
+    """Return the reader's words for every code, by the fact that has the code."""
     where = "geo/catalogue/evidence.toml"
     return parse_toml(
         RootModel[dict[str, dict[str, CodeWords]]], _text("evidence.toml"), where

@@ -1,4 +1,4 @@
-"""What stands between source and receiver: buildings, barriers and terrain.
+"""The obstacles between source and receiver: buildings, barriers and terrain.
 
 Coordinates are in the market's metric CRS. Heights of tops are above the datum of the terrain,
 which is 0 where there is no terrain.

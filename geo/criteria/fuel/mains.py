@@ -113,7 +113,7 @@ def compute_free_capacity(
 
 
 def count_unusable_mains(layers: dict[str, gpd.GeoDataFrame]) -> dict[str, int]:
-    """Count the mains near sites that carry nothing or whose capacity is uncertain, by reason."""
+    """Count the mains near sites that supply nothing or whose capacity is uncertain, by reason."""
     mains = layers.get("mains")
     if mains is None:
         return {}

@@ -34,7 +34,7 @@ SUPPLY_COLUMNS: dict[str, object] = {
 def empty_supply(
     sites: gpd.GeoDataFrame, columns: Mapping[str, object] = SUPPLY_COLUMNS
 ) -> pd.DataFrame:
-    """Return one row per site with nothing known; a column whose value is None holds objects."""
+    """Return one row per site with nothing known; columns with the value None have object type."""
     facts = pd.DataFrame(dict(columns), index=sites.index)
     texts = [name for name, value in columns.items() if value is None]
     return facts.astype(dict.fromkeys(texts, object))

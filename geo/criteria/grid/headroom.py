@@ -88,7 +88,7 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
 def compute_hosting(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     """Compute the generation that each record says the grid can take (kW).
 
-    Only a published value counts: a rating less a load says nothing about generation.
+    Only a published value counts: a rating less a load gives no information on generation.
 
     3000 kW published with a ceiling of 3000 kW means 3000 kW or more:
 

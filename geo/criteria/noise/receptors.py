@@ -210,7 +210,7 @@ def _join_pairs(
 
 
 def _receptor_rows(shape: np.ndarray, limit: Limit, **columns: object) -> pd.DataFrame:
-    """Return rows of RECEPTOR_COLUMNS; receptors are certain unless `columns` say otherwise."""
+    """Return rows of RECEPTOR_COLUMNS; receptors are certain unless `columns` overrides it."""
     values = {"shape": shape, "by_rule": limit.by_rule, "certain": True, "beyond_m": 0.0,
              "ambient": "known", **columns}  # fmt: skip
     return pd.DataFrame(values, index=range(len(shape))).reindex(columns=list(RECEPTOR_COLUMNS))

@@ -27,7 +27,7 @@ class NoiseSource:
     """The sound power of one machine by band, unweighted, and what affects it on its way.
 
     `upper_dba` is, at each of TABLE_M's distances, the highest level that one machine can cause at
-    that distance or farther, whatever stands around it; `upper_walled_db` is the same by band,
+    that distance or farther, in any surroundings; `upper_walled_db` is the same by band,
     before its noise wall. `wall_height_m` is the height of a noise wall around every pad (None: no
     wall).
     """
