@@ -1,1 +1,1 @@
-"""The screening itself: tables in, tables out. No network, no database, no Prefect, no folium."""
+"""The screening: from tables to tables, without network, database, Prefect or folium."""

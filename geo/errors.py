@@ -5,7 +5,7 @@ Each says what was being done, what is wrong with which value, and what to do ab
 
 
 class PadfinderError(Exception):
-    """What was being done, what is wrong with which value, and what to do."""
+    """An error that says what was being done, what is wrong with which value, and what to do."""
 
     def __init__(self, doing: str, wrong: str, remedy: str) -> None:
         # All three go to Exception so that the error survives pickling between processes.
@@ -17,20 +17,20 @@ class PadfinderError(Exception):
 
 
 class ConfigError(PadfinderError):
-    """A TOML file or a setting does not say what it must."""
+    """A TOML file or a setting is wrong or incomplete."""
 
 
 class ContractError(PadfinderError):
-    """A table does not hold to the layer that it fills."""
+    """A table does not have the columns or values that its layer or the catalogue declares."""
 
 
 class SourceDown(PadfinderError):
-    """A source does not answer now; the only error that is tried again."""
+    """A source does not answer now. Only after this error is the request repeated."""
 
 
 class SourceChanged(PadfinderError):
-    """A source answers, but not what it used to; a person decides, yesterday's snapshot stays."""
+    """A source's answer has changed: a person must decide, and yesterday's snapshot stays."""
 
 
 class StoreError(PadfinderError):
-    """The store cannot give or take what was asked."""
+    """The store cannot read or write what was requested."""

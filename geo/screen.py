@@ -1,4 +1,4 @@
-"""Screen the sites of a market for a plan: what to ask of the store, and the facts of each site."""
+"""Screen the sites of a market for a plan: list what the store must give, and measure the facts."""
 
 import geopandas as gpd
 import numpy as np
@@ -29,14 +29,14 @@ from geo.sizing.fuel_options import (
     service_line_m,
 )
 
-# Land beside a site, for telling a street's side from a neighbor's: a street's half and its verge.
+# Reach of the land beside a site, to tell a street from a neighbor: half a street and its shoulder.
 LOT_REACH_M = 30.0
-# Sites that adjoin across no more than this, a path or a survey's error, are one block of sites.
+# Sites with no wider gap than this between them (a path, a survey error) form one group of sites.
 GROUP_GAP_M = 1.0
 
 
 def list_needs(market: Market, plan: Plan) -> Needs:
-    """Return what a plan needs from the store: who is a site, and the reach of each layer.
+    """Return what a plan needs from the store: which parcels are sites, and each layer's reach.
 
     The reach follows from the plan's cap, the loudest source, the lowest limit and the largest
     separation, so that nothing that could change an answer is left out.
@@ -62,7 +62,7 @@ def list_needs(market: Market, plan: Plan) -> Needs:
         "gas_transmission": plan.fuel.transmission_reach_m,
         "fuel_plants": max(plan.fuel.plant_reach_m, plan.fuel.context_reach_m),
         "receptors": audible,
-        # A building matters to a pad by its clearance, and to sound wherever it goes.
+        # A building matters to a pad within its clearance, and to sound wherever sound reaches.
         "buildings": max(clearance, audible),
         "lots": LOT_REACH_M,
         "exclusions": 0.0,
@@ -78,7 +78,7 @@ def list_needs(market: Market, plan: Plan) -> Needs:
 
 
 def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
-    """Measure the facts of every site; nothing is judged here (see `geo.ranking`).
+    """Measure the facts of every site; they are judged later (see `geo.ranking`).
 
     Args:
         screening: The sites with the layers near them, in the market's CRS (m).
@@ -114,7 +114,7 @@ def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDat
     siting = choice.siting
     tanks_there = choice.supply["storage"].to_numpy(dtype=object)
     described = size.describe_sites(sites, screening, siting, choice.deployed, tanks_there, market)
-    # What the zoning asks is on the row as it was taken: by its text or by the plan.
+    # `described` has the setbacks that were used, from the zoning text or from the plan.
     site_columns = sites.drop(columns=[f"setback_{yard}_m" for yard in YARDS])
     parts = [
         site_columns,
@@ -129,7 +129,7 @@ def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDat
     _add_location(facts, screening, sites)
     _add_gap(facts, generator, plan)
     facts["fuel"] = choice.fuel
-    # Where no machine stands, no tank is drawn for one.
+    # Where no machine stands, draw no tank.
     facts.loc[facts["block"].isna(), "storage"] = None
     facts["service_line_m"] = service_line_m(choice.supply, facts["block"], screening.layers)
     _add_fuel_slack(facts, plan)
@@ -148,7 +148,7 @@ def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDat
 
 
 def _group_ids(sites: gpd.GeoDataFrame) -> np.ndarray:
-    """Return for each site the lowest id of the sites that it adjoins, or its own."""
+    """Return for each site the lowest id in its group of adjoining sites."""
     ids = sites["site_id"].to_numpy(dtype=object)
     order = np.argsort(ids, kind="stable")
     first = adjoining.group_adjoining(np.asarray(sites.geometry.array)[order], GROUP_GAP_M)
@@ -158,7 +158,7 @@ def _group_ids(sites: gpd.GeoDataFrame) -> np.ndarray:
 
 
 def _add_location(facts: pd.DataFrame, screening: Screening, sites: gpd.GeoDataFrame) -> None:
-    """Add where each site is, and the values of the rasters there."""
+    """Add the location of each site, and the values of the rasters there."""
     middle = shapely.point_on_surface(np.asarray(sites.geometry.array))
     for layer, name in (("elevation", "elevation_m"), ("ambient", "ambient_dba")):
         raster = screening.rasters.get(layer)
@@ -189,7 +189,7 @@ def _add_fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
     facts["fuel_slack"] = facts["fuel_capacity"] - running * facts["fuel_demand"]
     facts.loc[facts["fuel_slack"] < 0, "fuel_slack"] = np.nan
     lacking = (running + 1) * facts["fuel_demand"] - facts["fuel_capacity"]
-    # Another main in reach may feed one more: then the fuel is not short.
+    # If another main within reach may feed one more, the fuel is not short.
     stops = facts["fuel_n_lo"] <= running
     facts["fuel_short_by"] = lacking.where(stops & (lacking > 0) & (facts["n_lo"] < plan.cap))
 
@@ -221,7 +221,7 @@ def describe_noise_limits(market: Market, plan: Plan) -> str:
 
 
 def list_missing_criteria(screening: Screening, plan: Plan) -> list[str]:
-    """List the criteria whose layers the market lacks entirely: they have no weight."""
+    """List the criteria for which the market has no layer; they have no weight."""
     names = []
     if not records.has_published_capacity(screening.layers, plan):
         names.append("grid")

@@ -1,4 +1,4 @@
-"""What we know, as data: generators, spectra, fuels, pipes, noise rules, layers, facts, uses."""
+"""Reference data: generators, spectra, fuels, pipes, noise rules, clearances, layers, facts."""
 
 import re
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ from geo.model import (
     WorkingSpace,
 )
 
-# What is drawn of a site's pad: its outline, machines, gear, and the fuel stored beside it.
+# The shapes drawn for a site's pad: its outline, machines, gear, and the fuel stored beside it.
 SHAPE_COLUMNS = ("block", "machines", "gear", "storage")
 M = TypeVar("M", bound=BaseModel)
 
@@ -46,7 +46,7 @@ def _text(name: str) -> str:
 
 
 def _table(model: type[M], name: str) -> dict[str, M]:
-    """Read a TOML file of named tables, each of which is a `model` whose id is its name."""
+    """Read a TOML file of named tables. Each is a `model` whose id is the table's name."""
     where = f"geo/catalogue/{name}"
     raw = parse_toml(RootModel[dict[str, dict[str, object]]], _text(name), where).root
     rows = {key: {"id": key, **row} for key, row in raw.items()}
@@ -73,13 +73,13 @@ def read_layers() -> dict[str, Layer]:
 
 @cache
 def read_pipes() -> Pipes:
-    """Return how wide gas mains are and what drives gas through them."""
+    """Return the materials and pressures of gas mains, which decide what they carry."""
     return parse_toml(Pipes, _text("pipes.toml"), "geo/catalogue/pipes.toml")
 
 
 @cache
 def read_plants() -> dict[str, PlantGas]:
-    """Return what the gas of plants holds, by fuel: of those counted by the methane in them."""
+    """Return the methane in the gas of plants, by fuel, for fuels measured by their methane."""
     where = "geo/catalogue/plants.toml"
     return parse_toml(RootModel[dict[str, PlantGas]], _text("plants.toml"), where).root
 
@@ -103,13 +103,13 @@ def _clearances() -> _Clearances:
 
 
 def read_separations() -> dict[str, Separation]:
-    """Return every rule on how far stored fuel stays from what is round it, by id."""
+    """Return every rule on the distance of stored fuel from its surroundings, by id."""
     return _clearances().separation
 
 
 @cache
 def working_space_m(volts_to_ground: float, condition: int) -> float:
-    """Return how deep the space before live parts must be (m): NEC 110.26(A)(1).
+    """Return the required depth (m) of the space before live parts: NEC 110.26(A)(1).
 
     Raises ConfigError for a voltage beyond the table. For example, 277 V and condition 3: 1.2192 m
     (4 ft).
@@ -126,7 +126,7 @@ def working_space_m(volts_to_ground: float, condition: int) -> float:
 
 @cache
 def read_code_words() -> dict[str, dict[str, CodeWords]]:
-    """Return the reader's words for every code, by the fact that holds the code."""
+    """Return the reader's words for every code, by the fact that has the code."""
     where = "geo/catalogue/evidence.toml"
     return parse_toml(
         RootModel[dict[str, dict[str, CodeWords]]], _text("evidence.toml"), where
@@ -139,20 +139,21 @@ def _fact_table() -> _FactTable:
 
 
 def read_facts() -> tuple[Fact, ...]:
-    """Return every published column, in the order in which lists give them."""
+    """Return every published column, in the order of the lists."""
     return _fact_table().fact
 
 
 def read_working_columns() -> dict[str, str]:
-    """Return what each column holds that screening hands to ranking and that is not published."""
+    """Return the meaning of each unpublished column that screening passes to ranking, by name."""
     return _fact_table().working
 
 
 def facts_of_table(columns: Iterable[str]) -> tuple[Fact, ...]:
-    """Return the facts that a table with these columns has, in the order in which lists give them.
+    """Return the facts that a table with these columns has, in the order of the lists.
 
-    A fact per load or per fuel is there once for each that the columns name, `of` it; those that
-    stand together in the catalogue stay together for each load or fuel.
+    A fact per load or per fuel appears once for each load or fuel that the columns name, which its
+    `of` gives. Facts that are next to each other in the catalogue stay together for each load or
+    fuel.
     """
     present = dict.fromkeys(columns)
     facts: list[Fact] = []
@@ -176,7 +177,10 @@ def facts_of_table(columns: Iterable[str]) -> tuple[Fact, ...]:
 def _list_loads_or_fuels(
     per: str, group_facts: list[Fact], present: dict[str, None]
 ) -> list[tuple[str, str]]:
-    """Return what the columns name in place of `{of}`, with its title: loads least first."""
+    """Return what replaces `{of}`, with its title: every fuel, or the loads in the columns.
+
+    Loads are sorted, smallest first.
+    """
     if per == "fuel":
         return [(one.id, one.title.capitalize()) for one in read_fuels().values()]
     begins, ends = group_facts[0].name.split("{of}")
@@ -188,7 +192,7 @@ def _list_loads_or_fuels(
 
 
 def load_column_tag(load_kw: float) -> str:
-    """Return how a column names a load.
+    """Return the tag that stands for a load in the names of columns.
 
     >>> load_column_tag(1000.0)
     '1000_kw'
@@ -197,7 +201,7 @@ def load_column_tag(load_kw: float) -> str:
 
 
 def read_file_texts() -> dict[str, str]:
-    """Return the text of every catalogue file by name: what the catalogue's digest is made of."""
+    """Return the text of every catalogue file by name, from which the digest is computed."""
     root = files(__package__)
     names = sorted(item.name for item in root.iterdir() if item.name.endswith(".toml"))
     return {name: _text(name) for name in names}

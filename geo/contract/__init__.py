@@ -1,1 +1,1 @@
-"""Hold files and tables to what they promise: TOML to models, tables to layers, units to units."""
+"""Check TOML files against models, and tables against layers and facts; convert units."""

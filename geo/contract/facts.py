@@ -7,19 +7,19 @@ from geo.errors import ContractError
 
 
 def check_facts(columns: Iterable[str], table: str, *, published: bool) -> None:
-    """Check that every column is declared, and that every fact that must be there is there.
+    """Check that every column is declared, and that every required fact is present.
 
     Facts per load or per fuel may be absent, since a plan names its own loads and fuels.
 
     Args:
         columns: The table's columns.
-        table: What to call the table in a message.
-        published: True for the ranking: it must have every fact but those of provenance, which are
-            added later, and no working column. False for the facts from screening: they may have
-            any fact and working columns.
+        table: The table's name in a message.
+        published: True for the ranking: it must have every fact except those of provenance, which
+            are added later, and no working column. False for the facts from screening: they may
+            have any facts and working columns.
 
     Raises:
-        ContractError: Naming every column that is not declared, and every fact that is missing.
+        ContractError: If a column is not declared or a fact is missing; it names every one.
     """
     names = list(columns)
     declared = {fact.name for fact in catalogue.facts_of_table(names)}

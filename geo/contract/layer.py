@@ -1,4 +1,4 @@
-"""Hold a table to the layer that it fills, and name every fault at once."""
+"""Check a table against the layer that it fills, and name every fault at once."""
 
 from collections.abc import Callable, Iterator
 
@@ -34,8 +34,8 @@ def check_layer(frame: gpd.GeoDataFrame, layer: Layer, source_id: str) -> None:
         source_id: The source, for the message.
 
     Raises:
-        ContractError: Naming every fault, in the layer's column order, with the first values that
-            show it.
+        ContractError: If there is any fault; it names every one, in the layer's column order, with
+            the first values that show it.
     """
     faults = [*_crs_faults(frame), *_geometry_faults(frame, layer)]
     for name, column in layer.columns.items():

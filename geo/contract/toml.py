@@ -1,4 +1,4 @@
-"""Turn the text of a TOML file into a model, naming every fault at once."""
+"""Read the text of a TOML file as a model, and name every fault at once."""
 
 import difflib
 import tomllib
@@ -68,7 +68,7 @@ def _fault(model: type[BaseModel], error: dict[str, Any]) -> str:
 
 
 def _field_names(model: type[BaseModel]) -> set[str]:
-    """Return every key that this model or a model inside it knows."""
+    """Return every key of this model and of the models inside it."""
     names: set[str] = set()
 
     def walk(schema: Any) -> None:

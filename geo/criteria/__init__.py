@@ -1,1 +1,1 @@
-"""One module per question: grid, fuel, pad, noise. None of them knows another."""
+"""One package per criterion: grid, fuel, pad, noise and cost. They do not import each other."""

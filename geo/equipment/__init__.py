@@ -1,1 +1,1 @@
-"""The generator and what stands with it: power and fuel demand, blocks of machines, tanks."""
+"""The generator and its equipment: power and fuel demand, blocks of machines, tanks."""

@@ -23,7 +23,7 @@ class Block:
 
 
 def count_places(count: np.ndarray, generator: Generator) -> np.ndarray:
-    """Return the places of a block: one for each machine, and one for each cabinet of its gear.
+    """Return the number of places in a block: one for each machine and for each cabinet of gear.
 
     For example, 5 machines, one cabinet for every 4: 7 places.
     """
@@ -55,7 +55,7 @@ def list_layouts(count: int, generator: Generator, plan: Plan) -> list[Block]:
     for rows in range(1, wanted + 1):
         columns = -(-wanted // rows)
         if rows > 1 and columns == -(-wanted // (rows - 1)):
-            continue  # a row more for the same columns is only a larger block
+            continue  # one more row with the same columns only makes the block larger
         length = columns * generator.width_m + (columns + 1) * plan.pad.service_m
         width = float(_aisle_depth_m(np.array(rows), generator, plan) + rows * generator.length_m)
         layouts.append(Block(rows, columns, length, width))
@@ -63,7 +63,7 @@ def list_layouts(count: int, generator: Generator, plan: Plan) -> list[Block]:
 
 
 def electrical_aisle_m(generator: Generator, plan: Plan) -> float:
-    """Return how deep the aisle at the machines' electrical ends is; at least a service aisle.
+    """Return the depth of the aisle at the machines' electrical ends; at least a service aisle's.
 
     For example, 277 V to ground, live parts on both sides (condition 3): 4 ft, 1.2192 m.
     """
@@ -72,7 +72,10 @@ def electrical_aisle_m(generator: Generator, plan: Plan) -> float:
 
 
 def _aisle_depth_m(row: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
-    """Return the meters of aisle up to and with the one after so many rows: every second deeper."""
+    """Return the total depth (m) of the aisles up to the one after `row` rows.
+
+    Every second aisle is an electrical one.
+    """
     deeper = electrical_aisle_m(generator, plan) - plan.pad.service_m
     return np.asarray((row + 1) * plan.pad.service_m + (row + 1) // 2 * deeper)
 
@@ -105,7 +108,7 @@ def _locate_places(
     generator: Generator,
     plan: Plan,
 ) -> tuple[np.ndarray, ...]:
-    """Return the centers of `count` places of each block, those `after` so many."""
+    """Return the centers of `count` places of each block, after skipping the first `after`."""
     of = np.repeat(np.arange(len(placed)), count)
     nth = positions_in_groups(count) + after[of]
     at = placed.iloc[of]
@@ -148,7 +151,7 @@ def draw_blocks(placed: pd.DataFrame, generator: Generator, plan: Plan) -> tuple
 def _draw_bodies(
     placed: pd.DataFrame, at: tuple[np.ndarray, ...], width_m: float, length_m: float
 ) -> np.ndarray:
-    """Return the bodies of such a size at those places, one MultiPolygon to a placement."""
+    """Return bodies of one size at the given places, as one MultiPolygon per placement."""
     of, x, y = at
     turned, each = placed["degrees"].to_numpy()[of], np.ones(len(of))
     group = np.full(len(placed), None, dtype=object)
@@ -159,7 +162,7 @@ def _draw_bodies(
 
 
 def draw_block_outlines(placed: pd.DataFrame, less_m: float = 0.0) -> np.ndarray:
-    """Return each placement's block as a Polygon, on every side smaller by `less_m`."""
+    """Return each placement's block as a Polygon, smaller by `less_m` on every side."""
     x, y, length, width, degrees = (
         placed[name].to_numpy() for name in ("x", "y", "length_m", "width_m", "degrees")
     )

@@ -1,4 +1,4 @@
-"""What one machine delivers on the day it is rated for, and the fuel it uses."""
+"""The derated power of one machine, and the fuel that it burns."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ BTU_PER_KWH = 3412.142
 
 
 def derated_power_kw(generator: Generator, altitude_m: np.ndarray, air_c: float) -> np.ndarray:
-    """Compute what is left of the rated power in thin air and on a hot day.
+    """Compute the power that one machine can still deliver in thin air and on a hot day.
 
     It is never below 0 and never above the rating. For example, at 500 m and 32 C:
     200 x (1 - 347.6 x 0.000114829 - 7 x 0.0018) = 189.5 kW.
@@ -29,9 +29,9 @@ def derated_power_kw(generator: Generator, altitude_m: np.ndarray, air_c: float)
 
 
 def fuel_demand(generator: Generator, fuel: Fuel) -> float:
-    """Return what one machine burns at its rating, in the fuel's unit of flow.
+    """Return the fuel that one machine burns at its rating, in the fuel's unit of flow.
 
-    By the heating value on the basis that the machine's efficiency is of.
+    It is based on the heating value, higher or lower, to which the machine's efficiency refers.
 
     For example, 200 x 3412.142 / 0.33 / 1030 = 2007.7 scfh of natural gas.
     """

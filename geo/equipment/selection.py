@@ -1,4 +1,4 @@
-"""What a plan deploys: its generator and its fuels, looked up in the catalogue."""
+"""Look up a plan's generator and fuels in the catalogue."""
 
 from typing import TypeVar
 

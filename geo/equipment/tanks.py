@@ -1,4 +1,4 @@
-"""Groups of tanks or trailers: what they hold, how long they last, and what they keep clear of."""
+"""Groups of tanks or trailers: their capacity, how long it lasts, and their clearances."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ HOURS_PER_DAY = 24
 
 @dataclass(frozen=True)
 class TankGroup:
-    """A row of identical containers, side by side: its body, its distances and what it feeds.
+    """A row of identical containers, side by side: its size, clearances and machines.
 
-    `capacity` is what they hold together, in the fuel's unit of storage; `flow` is what they
-    deliver over the plan's days, in the fuel's trade unit; `feeds` is the number of machines that
-    run on that. `line_m` is None where the rule says nothing about lot lines.
+    `capacity` is their total capacity, in the fuel's unit of storage; `flow` is what they deliver
+    over the plan's days, in the fuel's trade unit; `feeds` is the number of machines that can run
+    on that flow. `line_m` is None where the rule says nothing about lot lines.
     """
 
     count: int
@@ -37,22 +37,22 @@ class TankGroup:
 def list_tank_groups(fuel: Fuel, generator: Generator, plan: Plan) -> list[TankGroup]:
     """List every group of one size of container that feeds at least one machine, smallest first.
 
-    Of the groups that feed as many machines, it is the one that holds least, then the one of fewest
-    containers. Without a vaporizer, a liquid gives only what boils off. For example, 30,000 gal of
-    propane, 80 % usable, over 3 days are 333.3 gal/h: 14 machines at 22.6 gal/h, 50 ft from
-    buildings and lot lines.
+    Of several groups that feed the same number of machines, the list has the one with the smallest
+    capacity, then the one with the fewest containers. Without a vaporizer, a liquid gives only what
+    boils off. For example, 30,000 gal of propane, 80 % usable, over 3 days are 333.3 gal/h: 14
+    machines at 22.6 gal/h, 50 ft from buildings and lot lines.
 
     Args:
         fuel: The fuel, for its containers.
-        generator: The generator, for what it uses.
+        generator: The generator, for the fuel that it burns.
         plan: The plan, for its days of storage and its separation rules.
 
     Returns:
         The groups.
 
     Raises:
-        ConfigError: When the plan does not say how long the fuel should last, or by which rule it
-            keeps its distance.
+        ConfigError: When the plan does not say how long the fuel should last, or which separation
+            rule applies.
     """
     rule, each = _separation_rule(fuel, plan), fuel_demand(generator, fuel)
     best: dict[int, TankGroup] = {}
@@ -69,9 +69,9 @@ def list_tank_groups(fuel: Fuel, generator: Generator, plan: Plan) -> list[TankG
 
 
 def storage_days(usable: np.ndarray, burnt: np.ndarray) -> np.ndarray:
-    """Return for how many days what is stored lasts between deliveries; NaN where nothing runs.
+    """Return the days that stored fuel lasts between deliveries; NaN where nothing runs.
 
-    `usable` is in the unit of storage that the fuel's flow is of, `burnt` that flow.
+    `usable` is in the fuel's unit of storage, `burnt` in that unit per hour.
 
     For example, 24,000 usable gallons for ten machines of 22.6 gal/h: 4.4 days.
     """
@@ -95,9 +95,10 @@ def _separation_rule(fuel: Fuel, plan: Plan) -> Separation:
 def _size_tank_group(
     count: int, container: Container, fuel: Fuel, each: float, rule: Separation, plan: Plan
 ) -> TankGroup | None:
-    """Return so many containers in a row, for machines of which each burns so much.
+    """Return a row of `count` containers, for machines that burn `each`.
 
-    None where the rule's table does not reach so far, or where nobody says what they boil off.
+    None where the rule's table has no row for the capacity, or where boil-off is needed and the
+    container's is not known.
     """
     days = plan.fuel.autonomy_days[fuel.id]
     capacity = count * container.capacity

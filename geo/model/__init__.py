@@ -1,6 +1,6 @@
 """Frozen models: what we know, what we want, and what passes between the packages.
 
-Units end each name. Every model refuses keys it does not know, so a misspelled key is an error.
+Names end in their units. Every model rejects unknown keys, so a misspelled key is an error.
 """
 
 from geo.model.base import (

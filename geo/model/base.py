@@ -11,10 +11,10 @@ OctaveBands = tuple[float, float, float, float, float, float, float, float]
 
 
 class Frozen(BaseModel):
-    """A model that cannot be changed once made, and takes no key that it does not know."""
+    """A model that cannot be changed once it is made, and that rejects unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    # Pairs of fields of which the first may not exceed the second, where both are given.
+    # Pairs of fields: the first may not exceed the second where both are given.
     ascending: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @model_validator(mode="after")

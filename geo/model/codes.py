@@ -42,7 +42,7 @@ NoiseEvidence = Literal[
 ]  # fmt: skip
 NoiseClass = Literal["pass", "marginal", "fail", "not known"]
 Governs = Literal["plan", "local rule"]
-# Who may govern a site: the kinds of receptor, homes on the site, or somebody beyond the map.
+# What may govern a site's noise: a kind of receptor, homes on the site, or the layer's edge.
 GoverningClass = ReceptorClass | Literal["own dwelling", "edge of layer"]
 Binding = Literal["pad", "noise", "fuel", "several", "cap"]
 Verdict = Literal["fit", "unfit", "unknown"]

@@ -9,7 +9,10 @@ from geo.model.codes import Route
 
 
 class Gear(Frozen):
-    """The electrical cabinet of a few machines: its body, which stands in a machine's place."""
+    """The electrical cabinet that serves `machines` machines, and its size.
+
+    It stands in the place of one machine.
+    """
 
     machines: Annotated[int, Field(ge=1)]
     length_m: Positive
@@ -18,9 +21,9 @@ class Gear(Frozen):
 
 
 class Derating(Frozen):
-    """What a machine loses of its rated power in thin air and on hot days.
+    """The share of its rated power that a machine loses in thin air and on hot days.
 
-    So much of it for each meter above `to_altitude_m`, and for each degree above `to_c`.
+    It loses a share for each meter above `to_altitude_m`, and for each degree above `to_c`.
     """
 
     to_altitude_m: NotNegative
@@ -31,11 +34,11 @@ class Derating(Frozen):
 
 
 class Generator(Frozen):
-    """One machine: its rating, body, gear, and rated sound level with where that level holds.
+    """One machine: its rating, size, gear, rated sound level, and where that level was measured.
 
-    `efficiency` is of the fuel's heating value on the basis named: higher (HHV) or lower (LHV).
-    `level_surface`: `hemisphere`, a point over reflecting ground; `box`, ISO 3744's box
-    `level_distance_m` from the body.
+    `efficiency` is a share of the fuel's heating value, higher (HHV) or lower (LHV) as
+    `efficiency_basis` says. `level_surface` is the measurement surface: `hemisphere`, around a
+    point over reflecting ground; `box`, ISO 3744's box at `level_distance_m` from the body.
     """
 
     id: str
@@ -66,7 +69,7 @@ class Generator(Frozen):
 
 
 class WorkingSpace(Frozen):
-    """How deep the space before live parts must be, up to a voltage to ground, by condition."""
+    """The required depth of the space before live parts, by condition, up to a voltage."""
 
     volts_to_ground_most: Positive
     depth_m: tuple[Positive, Positive, Positive]
@@ -74,7 +77,7 @@ class WorkingSpace(Frozen):
 
 
 class Spectrum(Frozen):
-    """The shape of a sound by octave band, 63 Hz to 8 kHz: A-weighted decibels on any footing."""
+    """The shape of a sound by octave band, 63 Hz to 8 kHz: A-weighted dB, with any offset."""
 
     title: str
     shape_db: OctaveBands
@@ -82,9 +85,10 @@ class Spectrum(Frozen):
 
 
 class Container(Frozen):
-    """One size of tank or trailer: what it holds, in the fuel's unit of storage, and its body.
+    """One size of tank or trailer: its capacity in the fuel's unit of storage, and its dimensions.
 
-    `boil_off` is what it gives off on a cold day without a vaporiser, in the fuel's trade unit.
+    `boil_off` is the flow that it gives off on a cold day without a vaporizer, in the fuel's trade
+    unit.
     """
 
     capacity: Positive
@@ -95,9 +99,10 @@ class Container(Frozen):
 
 
 class SeparationRow(Frozen):
-    """How far storage of up to so much stays from each exposure, and containers from each other.
+    """Distances for storage of up to `capacity_most`: from each exposure and between containers.
 
-    `between_share` is of the sum of two neighbors' diameters; the larger of both holds.
+    `between_share` is a share of the sum of two neighbors' diameters; the larger of it and
+    `between_m` applies.
     """
 
     capacity_most: Positive
@@ -107,17 +112,17 @@ class SeparationRow(Frozen):
 
 
 class Lone(Frozen):
-    """What one container alone, up to so much, may keep instead."""
+    """The distances that apply instead to a single container of up to `capacity_most`."""
 
     capacity_most: Positive
     exposure_m: dict[str, NotNegative]
 
 
 class Separation(Frozen):
-    """One edition of a rule on how far stored fuel stays from what is round it.
+    """One edition of a rule on the distance of stored fuel from its surroundings.
 
-    `building`, `line` and `pad` name the exposures of the table that stand for buildings, lot
-    lines and the generators themselves; None: the rule says nothing that we have seen.
+    `building`, `line` and `pad` name the table's exposures that stand for buildings, lot lines and
+    the generators themselves; `line` is None where we found no such requirement in the rule.
     """
 
     title: str
@@ -131,11 +136,12 @@ class Separation(Frozen):
 
 
 class Fuel(Frozen):
-    """What a generator can burn, in the fuel's own trade unit.
+    """A fuel that a generator can burn, in the fuel's own trade unit.
 
-    `unit` is of the flow and `hhv_btu`, `lhv_btu` of a scf or gallon of it; `routes` are the ways
-    in which it can come; `gravity` is its weight over that of air, for flow in pipes. Containers
-    hold it in `storage_unit`, of which `usable_share` is burnt.
+    `unit` is the unit of flow, and `hhv_btu` and `lhv_btu` are per scf or gallon; `routes` are the
+    ways in which the fuel can reach a site; `gravity` is its density relative to air, for flow in
+    pipes. Containers are measured in `storage_unit`; `usable_share` is the share that can be
+    burned.
     """
 
     ascending: ClassVar = (("lhv_btu", "hhv_btu"),)

@@ -9,10 +9,10 @@ from geo.model.codes import PressureClass
 
 
 class PipeMaterial(Frozen):
-    """How wide a pipe of one material is inside, from its nominal size.
+    """How to find the inside diameter of a pipe of one material from its nominal size.
 
-    By a `schedule` of steel pipe, or by `sdr`, the outside diameter over the wall; neither: as
-    wide as its nominal size.
+    Use a `schedule` of steel pipe, or `sdr`, the outside diameter over the wall thickness. With
+    neither, the inside diameter is the nominal size.
     """
 
     schedule: str | None = None
@@ -27,10 +27,10 @@ class PipeMaterial(Frozen):
 
 
 class PipePressure(Frozen):
-    """What drives gas through the mains of one pressure class, above the atmosphere's pressure.
+    """The gauge pressure that drives gas through the mains of one pressure class.
 
     It falls from inlet to `outlet_psig` over the plan's length of main (Weymouth's equation), or
-    by so much for each 1000 ft of whatever length (Spitzglass's, for low pressure).
+    by `fall_inwc_per_1000ft` at any length (Spitzglass's equation, for low pressure).
     """
 
     inlet_psig: Positive
@@ -51,7 +51,7 @@ class PipePressure(Frozen):
 
 
 class Pipes(Frozen):
-    """Every material and pressure class of gas mains, and how warm the gas in them is."""
+    """Every material and pressure class of gas mains, and the temperature of the gas in them."""
 
     temperature_k: Positive
     material: Annotated[dict[str, PipeMaterial], Field(min_length=1)]
@@ -59,7 +59,7 @@ class Pipes(Frozen):
 
 
 class PlantGas(Frozen):
-    """How much methane the gas of a plant holds that does not say, for a fuel counted by it."""
+    """The range of methane in the gas of plants that do not report it, for such a fuel."""
 
     ascending: ClassVar = (("methane_lo", "methane_hi"),)
 

@@ -1,4 +1,4 @@
-"""Land-use and zoning codes, and the setbacks that zoning asks for."""
+"""Land-use and zoning codes, and the setbacks that zoning requires."""
 
 from pydantic import Field
 
@@ -7,7 +7,7 @@ from geo.model.codes import ReceptorClass, UseClass, ZoneClass
 
 
 class Use(Frozen):
-    """What a land-use code means: its class, and who lives or learns there."""
+    """The meaning of a land-use code: its class, and the kind of receptor on such a lot, if any."""
 
     title: str
     use_class: UseClass = Field(alias="class")
@@ -15,7 +15,7 @@ class Use(Frozen):
 
 
 class Setback(Frozen):
-    """How far what is built stays from each kind of lot line, and from a line next to homes."""
+    """The setback from each kind of lot line, and from a line next to homes."""
 
     front_m: NotNegative
     side_m: NotNegative
@@ -24,14 +24,14 @@ class Setback(Frozen):
 
 
 class Setbacks(Frozen):
-    """What a zoning text asks of each kind of structure; None where it was not read."""
+    """The setbacks that a zoning text requires of each kind of structure; None where not read."""
 
     principal: Setback | None = None
     accessory: Setback | None = None
 
 
 class Zone(Frozen):
-    """What a zoning code means, and how far off the lot lines it keeps what is built."""
+    """The meaning of a zoning code, and the setbacks from the lot lines that it requires."""
 
     title: str
     zone_class: ZoneClass = Field(alias="class")

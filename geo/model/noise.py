@@ -1,4 +1,4 @@
-"""Noise rules: what each class of neighbor may hear, and where it is measured."""
+"""Noise rules: the limit for each class of neighbor, and where it is measured."""
 
 from typing import Literal, Self
 
@@ -9,9 +9,10 @@ from geo.model.codes import ReceivingClass, ReceptorClass, UseClass
 
 
 class NoiseLimit(Frozen):
-    """What one receiving class may hear, from sites of some uses (none named: from any).
+    """The limit at one receiving class for sites of the uses in `emits` (empty: of any use).
 
-    `above_ambient_db` is on top of the ambient level; where both stand, the lower holds.
+    `above_ambient_db` is added to the ambient level; where an absolute limit is also given, the
+    lower of the two applies.
     """
 
     receives: ReceivingClass
@@ -28,11 +29,12 @@ class NoiseLimit(Frozen):
 
 
 class NoiseRule(Frozen):
-    """A jurisdiction's noise rule: what each class may hear, and where that is measured.
+    """A jurisdiction's noise rule: the limit for each class, and where it is measured.
 
-    `position`: `line`, the receiving parcel's nearest boundary; `beyond`, there, but at least
-    `beyond_m` outside the site's own line; `facade`, `beyond_m` before the receiving building.
-    `metric`: `leq` of the steady sound, or `ldn`, which is 6.4 dB above it round the clock.
+    `position`: `line`, the receiving parcel's nearest boundary; `beyond`, the same, but at least
+    `beyond_m` outside the site's own line; `facade`, `beyond_m` in front of the receiving building.
+    `metric`: `leq` of the steady sound, or `ldn`, which is 6.4 dB higher for a sound that runs day
+    and night.
     """
 
     title: str
@@ -45,7 +47,7 @@ class NoiseRule(Frozen):
 
 
 class NoiseRules(Frozen):
-    """Every noise rule that we know, and which receiving class each kind of receptor is."""
+    """Every known noise rule, and the receiving class of each kind of receptor."""
 
     receiving: dict[ReceptorClass, ReceivingClass]
     rule: dict[str, NoiseRule]

@@ -1,4 +1,4 @@
-"""A plan: what we would deploy, what must hold, and what counts how much."""
+"""A plan: what we would deploy, the limits to meet, and the weight of each criterion."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -10,9 +10,10 @@ from geo.model.land_use import Setback
 
 
 class Sites(Frozen):
-    """Who is a site: which uses, which zones where the use does not say, and how large.
+    """Which parcels are sites: by use, by zone where the use does not decide, and by size.
 
-    `join_owner`: touching parcels of one owner, each a site but for its size, are one site.
+    `join_owner`: join touching parcels of one owner into one site, if each of them would be a site
+    apart from its size.
     """
 
     classes: tuple[UseClass, ...] = ("commercial", "industrial", "mixed")
@@ -23,11 +24,11 @@ class Sites(Frozen):
 
 
 class GridPlan(Frozen):
-    """How the grid's gap is judged.
+    """How the grid's shortfall is judged.
 
-    `cyclic_factor` is what the banks that are left carry over their nameplate when the largest is
-    out, and `cyclic_factor_most` what they may at best; `fold` says which of several rows of one
-    feeder is taken.
+    `cyclic_factor` is the multiple of their nameplate that the remaining banks carry when the
+    largest is out, and `cyclic_factor_most` the highest multiple that is thought possible; `fold`
+    is the statistic that combines several rows of one feeder.
     """
 
     ascending: ClassVar = (("cyclic_factor", "cyclic_factor_most"),)
@@ -42,12 +43,13 @@ class GridPlan(Frozen):
 
 
 class FuelPlan(Frozen):
-    """How far fuel may be fetched, how much of a main is taken to be free, and what is stored.
+    """How far away fuel may come from, the share of a main assumed to be free, and the storage.
 
-    `main_length_m` is the length of main over which its pressure falls from inlet to floor.
-    `delivered` names the fuels that somebody brings by road. By fuel: for how many days storage
-    lasts, and by which rule it keeps its distance. Plants count within `plant_reach_m`, the
-    longest pipe that would be laid for one site, and are named up to `context_reach_m` away.
+    `main_length_m` is the length of main over which its pressure falls from inlet to outlet.
+    `delivered` names the fuels that are delivered by road. For each fuel, `autonomy_days` gives the
+    days that storage lasts, and `separation` the rule for its distances. Plants count within
+    `plant_reach_m`, the longest pipe that would be laid for one site, and are named up to
+    `context_reach_m` away.
     """
 
     main_reach_m: NotNegative
@@ -66,7 +68,7 @@ class FuelPlan(Frozen):
 
 
 class Estimate(Frozen):
-    """A number that is only known to lie between two, with its source and how old that is."""
+    """A number that is only known to lie between `lo` and `hi`, with its source and date."""
 
     ascending: ClassVar = (("lo", "hi"),)
 
@@ -77,10 +79,10 @@ class Estimate(Frozen):
 
 
 class Economics(Frozen):
-    """What time and money each way takes: the grid's upgrade, and generators on the pad.
+    """The time and money for each option: an upgrade of the grid, and generators on the pad.
 
-    `upgrade_years_of` is by utility, and goes before `upgrade_years`. Fuel is priced by the
-    million Btu of its higher heating value.
+    `upgrade_years_of` is by utility, and overrides `upgrade_years`. Fuel is priced per million Btu
+    of its higher heating value.
     """
 
     upgrade_years: Estimate
@@ -95,11 +97,11 @@ class Economics(Frozen):
 
 
 class PadPlan(Frozen):
-    """The clearances that decide what ground is left, and how machines stand on it.
+    """The clearances that decide which ground is left, and how machines stand on it.
 
-    `setbacks` are by class of zone, `other` for any that is not named, and hold wherever the text
-    of the zoning is not known. `electrical_condition` is what faces the live parts: 1 nothing live
-    or grounded, 2 grounded, 3 live. Keys in `retired` had a meaning once and are ignored.
+    `setbacks` are by class of zone (`other` for any that is not named), and apply wherever the
+    zoning text is not known. `electrical_condition` is what faces the live parts: 1 nothing live
+    or grounded, 2 grounded, 3 live. Keys in `retired` are no longer used and are ignored.
     """
 
     retired: ClassVar[frozenset[str]] = frozenset({"blocks_most"})
@@ -129,7 +131,7 @@ class PadPlan(Frozen):
 
 
 class GroundFactors(Frozen):
-    """How porous the ground is, 0 hard to 1 porous: round the source, between, at the receiver."""
+    """How porous the ground is, 0 hard to 1 porous: near the source, between, near the receiver."""
 
     source: Share = 0.0
     middle: Share = 0.0
@@ -137,12 +139,12 @@ class GroundFactors(Frozen):
 
 
 class NoisePlan(Frozen):
-    """The plan's own limit, who is to be spared, and the air and ground sound travels over.
+    """The plan's own limit, the receptors to protect, and the air and ground for the calculation.
 
-    `ground_method` is the clause of ISO 9613-2: by ground factors, or (7.3.2) by mean height over
-    porous ground, which does not read them and is some 5 dB too quiet over a paved yard.
-    Heights are above the ground; `ambient_floor_dba` is the quietest night that is thought
-    possible: a limit relative to the ambient never falls below it and its allowance.
+    `ground_method` is the clause of ISO 9613-2: 7.3.1 uses the ground factors; 7.3.2 uses the mean
+    height over porous ground instead, and gives a level some 5 dB too low over a paved yard.
+    Heights are above the ground. `ambient_floor_dba` is the level of the quietest night thought
+    possible: a limit relative to the ambient is never below this floor plus its allowance.
     """
 
     limit_dba: Positive
@@ -169,7 +171,7 @@ class AssumedMain(Frozen):
 
 
 class Assume(Frozen):
-    """Named missing facts that the plan takes as given; every row that uses one says so."""
+    """Assumptions in place of missing facts; every row that uses one says so."""
 
     main_at_sign: AssumedMain | None = None
     main_size: AssumedMain | None = None
@@ -179,7 +181,7 @@ class Assume(Frozen):
 
 
 class Ramp(Frozen):
-    """A straight line from 0 to 1 in the fact's own unit, and how much it counts."""
+    """A straight line from 0 to 1 in the fact's own unit, and its weight."""
 
     weight: NotNegative
     zero_at: float
@@ -208,7 +210,7 @@ class Score(Frozen):
 
 
 class Lever(Frozen):
-    """One thing that could be done to carry more: it changes one rule, and sizing runs again."""
+    """One change that would allow more generators: it changes one rule, and sizing runs again."""
 
     title: str
     relieves: Literal["pad", "noise", "fuel"]
@@ -221,10 +223,10 @@ class Lever(Frozen):
 
 
 class Plan(Frozen):
-    """What we would deploy in a market, what must hold, and what counts how much.
+    """What we would deploy in a market, the limits to meet, and the weight of each criterion.
 
-    `target_kw` is the load that sites are ranked for; `loads_kw` are others that the gap is told
-    of. `altitude_m` holds where the ground's height is not mapped.
+    `target_kw` is the load that sites are ranked for; the shortfall is also computed for the other
+    loads in `loads_kw`. `altitude_m` is used where the ground's height is not mapped.
     """
 
     id: str
@@ -249,5 +251,5 @@ class Plan(Frozen):
 
     @property
     def every_load_kw(self) -> tuple[float, ...]:
-        """The loads that the gap is told of, least first, the one for ranking among them."""
+        """The loads for which the shortfall is computed, smallest first, including the target."""
         return tuple(sorted({self.target_kw, *self.loads_kw}))

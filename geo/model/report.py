@@ -1,10 +1,10 @@
-"""What a published run says about itself and its sources."""
+"""The report of a published run, and its sources."""
 
 from geo.model.base import Frozen
 
 
 class SourceLine(Frozen):
-    """What a reader is told of one source: where it is from, how old, and what was done to it."""
+    """One source in the report: where it is from, how old it is, and how it was processed."""
 
     id: str
     layer: str
@@ -18,7 +18,7 @@ class SourceLine(Frozen):
 
 
 class Report(Frozen):
-    """What a run says of itself. It holds no wall-clock time: the same inputs, the same report."""
+    """The report of a run. It has no wall-clock time, so the same inputs give the same report."""
 
     market_id: str
     market_title: str

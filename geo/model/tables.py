@@ -1,4 +1,4 @@
-"""What a layer and a published fact are, and the tables that pass between packages."""
+"""Definitions of layers and published facts, and the tables that pass between packages."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,7 +14,7 @@ from geo.model.plan import Sites
 
 
 class Column(Frozen):
-    """One column of a layer: its type, its unit, and what it may hold."""
+    """One column of a layer: its type, its unit, and the values that it may have."""
 
     title: str
     type: Literal["string", "float", "integer", "boolean", "date"]
@@ -29,7 +29,7 @@ class Column(Frozen):
 class Layer(Frozen):
     """The role that a source fills: geometry kinds and columns.
 
-    A raster has no columns: `unit`, `minimum` and `maximum` are of its cells' values.
+    A raster has no columns; `unit`, `minimum` and `maximum` describe the values of its cells.
     """
 
     id: str
@@ -53,8 +53,8 @@ class CodeWords(Frozen):
     Attributes:
         title: On a card, in a list or in a legend.
         phrase: In the middle of a sentence.
-        unknown: What nobody knows, after "We don't know".
-        unavailable: Why there is none, in the middle of a sentence.
+        unknown: Completes "We don't know".
+        unavailable: Why the value is missing, in the middle of a sentence.
     """
 
     title: str
@@ -64,10 +64,10 @@ class CodeWords(Frozen):
 
 
 class Fact(Frozen):
-    """One published column: the reader's title, its unit and how many decimals it is given.
+    """One published column: the reader's title, its unit and its number of decimals.
 
-    `shown` is how many of them a card shows, where fewer. A fact `per` load or fuel stands for a
-    column of each: `{of}` in its name and title is filled in.
+    `shown` is the number of decimals on a card, where that is fewer. A fact `per` load or fuel
+    stands for one column for each load or fuel, which fills `{of}` in its name and title.
     """
 
     name: str
@@ -96,9 +96,9 @@ class Raster:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a plan asks of the store: who is a site, who hears, how far each layer matters (m).
+    """What a plan needs from the store: its sites, its receptors, and the reach of each layer (m).
 
-    `structure` is what the zoning is asked about.
+    `structure` is the kind of structure whose setbacks are read from the zoning.
     """
 
     sites: Sites
@@ -109,10 +109,11 @@ class Needs:
 
 @dataclass(frozen=True)
 class Screening:
-    """What leaves the store: the sites, what lies near enough to matter, and each coverage.
+    """The store's answer: the sites, the layers near enough to matter, and each layer's coverage.
 
     `layers` holds a frame per vector layer that the market has (absent key: no such layer), in
-    the market's metric frame; `coverage` the area inside which absence is a fact (None: unknown).
+    the market's metric frame. `coverage` is the area in which a layer is complete, so that absence
+    is a fact there (None: unknown).
     """
 
     sites: gpd.GeoDataFrame

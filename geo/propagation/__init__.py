@@ -1,1 +1,1 @@
-"""Sound outdoors: ISO 9613-2, its paths, its air and its ground, checked against ISO/TR 17534-3."""
+"""Outdoor sound according to ISO 9613-2: paths, air, ground; checked against ISO/TR 17534-3."""

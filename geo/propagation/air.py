@@ -29,7 +29,7 @@ def air_absorption_db_m(
     kelvin = temperature_c + ZERO_CELSIUS_KELVIN
     warmth = kelvin / REFERENCE_KELVIN
     pressure = pressure_kpa / REFERENCE_KPA
-    # Share of water molecules, in per cent: ISO 9613-1 eq. (B.1) to (B.3).
+    # Share of water molecules, in percent: ISO 9613-1 eq. (B.1) to (B.3).
     saturation = 10 ** (-6.8346 * (TRIPLE_POINT_KELVIN / kelvin) ** 1.261 + 4.6151)
     water = humidity_pct * saturation / pressure
     # Relaxation of oxygen and nitrogen: eq. (3) and (4).

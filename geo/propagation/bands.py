@@ -14,13 +14,13 @@ A_WEIGHTING_DB = np.array([-26.2, -16.1, -8.6, -3.2, 0.0, 1.2, 1.0, -1.1])
 WAVELENGTH_M = 340.0 / np.array([62.5, *MIDBANDS_HZ[1:]])
 """Wavelengths (8,), 340 m/s over the frequency, ISO 9613-2:1996 7.4. For example, 0.68 m at 500 Hz.
 
-The lowest is that of 62.5 Hz: so the tables of ISO/TR 17534-3:2015 come out (T16: 14.83 dB)."""
+The longest is that of 62.5 Hz, which reproduces ISO/TR 17534-3:2015 (T16: 14.83 dB)."""
 
 
 def sum_bands_dba(levels_db: np.ndarray, *, weighted: bool = False) -> np.ndarray:
     """Return the A-weighted total of band levels (..., 8), ISO 9613-2:1996 eq. (5).
 
-    `weighted` says that the levels are A-weighted already.
+    `weighted` means that the levels are already A-weighted.
 
     >>> silent = [-99.0] * 8
     >>> sum_bands_dba(np.array([*silent[:4], 3.0, *silent[5:]])).round(2).item()

@@ -1,6 +1,6 @@
-"""Does the program say what ISO 9613-2 says? The test cases of ISO/TR 17534-3, run from data.
+"""Test the program against ISO 9613-2: run the test cases of ISO/TR 17534-3 from data.
 
-Reflections are left to the case that is about them: the walls of all others absorb everything.
+Only the case about reflections has any: the walls of all other cases absorb everything.
 """
 
 from importlib.resources import files
@@ -24,7 +24,7 @@ FILE = "geo/catalogue/conformity.toml"
 TURNED_DEG = 37.0
 SHIFTED_M = 500_000.0
 STILL_DB = 0.001
-"""A case turned by 37 degrees and shifted by 500 km must come out the same within this."""
+"""A case rotated by 37 degrees and shifted by 500 km must give the same result within this."""
 CELL_M = 5.0
 BANDS = tuple(f"{band:g} Hz" for band in MIDBANDS_HZ)
 TOTAL = "total"
@@ -36,21 +36,21 @@ Spectrum = Annotated[tuple[float, ...], Field(min_length=8, max_length=8)]
 
 
 class Profile(Frozen):
-    """Ground that changes with x alone."""
+    """Ground whose height depends on x only."""
 
     x: tuple[float, ...]
     height_m: tuple[float, ...]
 
 
 class Solid(Frozen):
-    """A building: its outline, and its roof above the datum."""
+    """A building: its outline, and the height of its roof above the datum."""
 
     top_m: float
     outline: tuple[tuple[float, float], ...]
 
 
 class Case(Frozen):
-    """One test case: what stands where, and what must come out."""
+    """One test case: its geometry and its expected levels."""
 
     id: str
     title: str
@@ -70,7 +70,7 @@ class Case(Frozen):
 
 
 class Cases(Frozen):
-    """The whole file."""
+    """All test cases, with the data that they share."""
 
     source: str
     tolerance_db: float
@@ -91,7 +91,7 @@ def run_cases(edition: Edition = ISO_1996) -> pd.DataFrame:
     """Run every case and return a row per case and band, and one per total.
 
     Columns: case, title, band, required, expected and computed (dB(A), two decimals, as the TR
-    prints them), deviation, turned (how far the case turned and shifted comes out from itself, dB),
+    prints them), deviation, turned (the change in dB if the case is rotated and shifted),
     tolerance, met.
 
     For example, T01's total is 44.29 dB(A).
@@ -181,7 +181,7 @@ def _case_ground(case: Case, cases: Cases, move: Affine) -> GroundEffect:
 
 
 def _case_terrain(hill: Profile, move: Affine) -> Terrain:
-    """Return the profile as a grid whose middles fall on its bends, so that it is exact."""
+    """Return the profile as a grid with cell centers at its bends, so that it is exact."""
     x = np.arange(hill.x[0], hill.x[-1] + CELL_M / 2, CELL_M)
     heights = np.tile(np.interp(x, hill.x, hill.height_m), (len(x), 1))
     corner = Affine(CELL_M, 0, x[0] - CELL_M / 2, 0, -CELL_M, x[-1] / 2)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Edition:
-    """What one edition of ISO 9613-2 says where the two differ, and the constants of 7.4.
+    """The rules of one edition of ISO 9613-2 where the two differ, and the constants of 7.4.
 
     `steep_ground` scales the ground effect of 7.3.1 by the geometry of the pair (Kgeo).
     `weather_scales_all` puts Kmet outside the bracket of eq. (14) and measures it from the

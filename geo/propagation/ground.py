@@ -1,4 +1,4 @@
-"""Ground effect of ISO 9613-2 clause 7.3: by ground factors, or by mean height."""
+"""Ground effect of ISO 9613-2 clause 7.3: from ground factors, or from mean height."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ import shapely
 from geo.propagation.edition import Edition
 
 ZONE_HEIGHTS = 30.0
-"""The source's and the receiver's ground reach so many heights along the path, 7.3.1."""
+"""Length of the source and receiver zones along the path, as a multiple of height, 7.3.1."""
 
 A_DASH = (1.5, 3.0, 0.12, 5.0, 50.0, 5.7, 0.09, 2.8e-6)
 """Constants of a'(h), Table 3: 1.5, then 3.0 exp(-0.12 (h - 5)^2), 50 m, 5.7 exp(-0.09 h^2), ..."""
@@ -20,7 +20,7 @@ D_DASH = (1.5, 5.0, 0.9, 50.0)
 
 @dataclass(frozen=True)
 class PlanGround:
-    """Ground factors that hold everywhere: 0 hard, 1 porous (7.3.1, Table 3)."""
+    """Ground factors that apply everywhere: 0 hard, 1 porous (7.3.1, Table 3)."""
 
     source: float
     middle: float
@@ -29,7 +29,7 @@ class PlanGround:
 
 @dataclass(frozen=True)
 class ZonedGround:
-    """Ground factors by area: polygons (Z,) that do not overlap, `factor` (Z,), and elsewhere's."""
+    """Ground factors by area: polygons (Z,) that do not overlap, their factors, and elsewhere."""
 
     areas: np.ndarray
     factor: np.ndarray
@@ -42,7 +42,7 @@ class ZonedGround:
 
 @dataclass(frozen=True)
 class MeanHeightGround:
-    """The alternative of 7.3.2, over porous ground, from the mean height of the path alone."""
+    """The alternative of 7.3.2 for porous ground, from the mean height of the path only."""
 
 
 GroundEffect = PlanGround | ZonedGround | MeanHeightGround
@@ -53,14 +53,14 @@ def weight_factors(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the ground factors of source, middle and receiver zone, weighted by length.
 
-    ISO 9613-2:1996 clause 7.3.1. A zone without length takes the factor of the ground elsewhere,
+    ISO 9613-2:1996 clause 7.3.1. A zone without length has the factor of the ground elsewhere,
     which then has no effect.
 
     For example, 40 m over G = 0 and 10 m over G = 0.5 inside one zone give 0.1.
 
     Args:
-        path_xy: Source, bend and receiver in plan, meters (P, 3, 2). A straight path has its bend
-            anywhere on it.
+        path_xy: Source, bend and receiver in plan, meters (P, 3, 2). The bend of a straight path
+            may be anywhere on it.
         source_m: Height of the source above the ground (P,).
         receiver_m: Height of the receiver above the ground (P,).
         ground: The ground effect with its factors.
@@ -105,7 +105,7 @@ def table3_db(
     factor: tuple[np.ndarray | float, np.ndarray | float, np.ndarray | float],
     edition: Edition,
 ) -> np.ndarray:
-    """Return the ground attenuation Agr by ISO 9613-2:1996 eq. (9) and Table 3.
+    """Return the ground attenuation Agr according to ISO 9613-2:1996 eq. (9) and Table 3.
 
     With the 2024 edition, it is corrected for steep ground.
 
@@ -191,7 +191,7 @@ def middle_zone_db(
 def correct_steep_ground_db(
     ground_db: np.ndarray, source_m: np.ndarray, receiver_m: np.ndarray, plan_m: np.ndarray
 ) -> np.ndarray:
-    """Return Agr of ISO 9613-2:2024 clause 7.3.1 from that of Table 3.
+    """Return Agr according to ISO 9613-2:2024 clause 7.3.1 from the Agr of Table 3.
 
     Heights of 30 and 10 m, 25 m apart, give Kgeo = 1025 / 2225 = 0.4607, and -3 dB becomes -1.64:
 
@@ -200,7 +200,7 @@ def correct_steep_ground_db(
     -1.64
 
     Args:
-        ground_db: Agr by Table 3 (P, 8).
+        ground_db: Agr according to Table 3 (P, 8).
         source_m: Height of the source above the ground (P,).
         receiver_m: Height of the receiver above the ground (P,).
         plan_m: Distance in plan (P,).
@@ -213,7 +213,7 @@ def correct_steep_ground_db(
 
 
 def mean_height_db(mean_height_m: np.ndarray, distance_m: np.ndarray) -> np.ndarray:
-    """Return Agr (P,) by ISO 9613-2:1996 eq. (10), never below 0.
+    """Return Agr (P,) according to ISO 9613-2:1996 eq. (10), never below 0.
 
     >>> mean_height_db(np.array([2.0]), np.array([100.0])).round(2).tolist()
     [4.0]
@@ -223,7 +223,7 @@ def mean_height_db(mean_height_m: np.ndarray, distance_m: np.ndarray) -> np.ndar
 
 
 def solid_angle_db(source_m: np.ndarray, receiver_m: np.ndarray, plan_m: np.ndarray) -> np.ndarray:
-    """Return DOmega by ISO 9613-2:1996 eq. (11), the partner of eq. (10).
+    """Return DOmega according to ISO 9613-2:1996 eq. (11), which is used together with eq. (10).
 
     Near the ground and far away it is 10 lg 2.
 
@@ -245,6 +245,6 @@ def _direct_to_mirrored(
     source_m: np.ndarray, receiver_m: np.ndarray, plan_m: np.ndarray
 ) -> np.ndarray:
     """Return the squared distance to the receiver over that to its image in the ground."""
-    # Two points on the ground itself have no distance either way: the ratio is 1.
+    # If both points are at one place on the ground, both distances are 0 and the ratio is 1.
     direct = plan_m**2 + (source_m - receiver_m) ** 2 + 1e-12
     return np.asarray(direct / (plan_m**2 + (source_m + receiver_m) ** 2 + 1e-12))

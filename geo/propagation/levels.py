@@ -2,11 +2,11 @@
 
 Limits of the model: only first-order reflections, only at walls within `paths.REFLECTOR_REACH_M`
 (50 m) of source or receiver, and only the `paths.MAX_REFLECTIONS` (3) shortest ones, ties in the
-order of the walls; so an upper bound holds whatever stands around (`upper_level_dba`). Reflections
-are screened over the top, never around the sides. Downwind, Cmet = 0; the foliage, industrial sites
-and housing of Annex A are not modeled.
+order of the walls. An upper bound is therefore valid for any surroundings (`upper_level_dba`).
+Reflections are screened over the top, never around the sides. Propagation is downwind (Cmet = 0);
+the foliage, industrial sites and housing of Annex A are not modeled.
 
-The module is over 400 lines long: the upper bounds stand beside the terms that they bound.
+The module is over 400 lines long: the upper bounds are next to the terms that they bound.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ from geo.propagation.screening import around_side_db, barrier_db, over_top_db
 CHUNK = 2_048
 THREADS = 2
 NEAREST_M = 1.0
-"""Nearer than this, a source is not a point: the distance is taken as 1 m."""
+"""A source nearer than this is not a point, so shorter distances count as 1 m."""
 BOUND_FROM_M, BOUND_TO_M, BOUND_STEPS = 1.0, 1e5, 4000
 
 
@@ -49,11 +49,11 @@ def attenuation_db(
 ) -> np.ndarray:
     """Return the attenuation of each pair: level = sound power level - attenuation, per band.
 
-    All contributions are summed by energy. A solid that holds source or receiver below its roof is
-    left out for that pair (see `is_enclosed`). The result is never NaN or infinite.
+    All contributions are summed by energy. A solid that contains source or receiver below its roof
+    is left out for that pair (see `is_enclosed`). The result is never NaN or infinite.
 
-    Over 100 m of hard ground, both ends 2 m high, without air absorption, every band loses
-    20 lg 100 + 11 - 3 = 48 dB:
+    Over 100 m of hard ground, both ends 2 m high, without air absorption, every band is attenuated
+    by 20 lg 100 + 11 - 3 = 48 dB:
 
     >>> from geo.propagation.edition import ISO_1996
     >>> from geo.propagation.scene import build_scene
@@ -69,8 +69,8 @@ def attenuation_db(
         air: Air absorption in dB per meter (8,).
         edition: The edition of the standard.
         screen: A closed wall around each source, as the plan distance from the source (P,) and the
-            height above the source's ground. Every path loses at least what this wall alone takes,
-            and no path leads around it. None: no wall.
+            height above the source's ground. Every path is attenuated at least as much as by this
+            wall alone, and no path leads around it. None: no wall.
 
     Returns:
         The attenuation in dB (P, 8).
@@ -131,7 +131,7 @@ def _attenuate_chunk(
             edition,
         )
         if own is not None:
-            # Where it stands in for two edges beyond, eq. (15) counts one edge less.
+            # Where the wall replaces two edges beyond it, eq. (15) counts one edge fewer.
             top = np.maximum(top, own[over])
         sides = tuple(
             _side_db(rows[:, z], rows[:, between], None if own is None else own[over], edition)
@@ -175,7 +175,10 @@ def _attenuate_chunk(
 
 
 def _open_db(distance_m: np.ndarray, air: np.ndarray) -> np.ndarray:
-    """Return divergence and air, ISO 9613-2:1996 eq. (7) and (8): 51 dB at 100 m, and the air."""
+    """Return divergence plus air absorption, ISO 9613-2:1996 eq. (7) and (8).
+
+    At 100 m the divergence is 51 dB.
+    """
     return np.asarray((20 * np.log10(distance_m) + 11)[:, None] + distance_m[:, None] * air)
 
 
@@ -191,7 +194,7 @@ def _ground_db(
 ) -> tuple[np.ndarray, np.ndarray | float]:
     """Return Agr (P, 8), and DOmega (P, 1), which only 7.3.2 has."""
     if isinstance(ground, MeanHeightGround):
-        # The area between path and ground over the length of the path: ISO 9613-2 figure 3.
+        # The area between path and ground divided by the path's length: ISO 9613-2 figure 3.
         level = mean_height_db(mean_m * plan_m / distance_m, distance_m)
         angle = solid_angle_db(source_m, receiver_m, plan_m)
         return np.repeat(level[:, None], 8, axis=1), angle[:, None]
@@ -209,7 +212,7 @@ def wall_attenuation_db(
     edition: Edition,
     screen: tuple[np.ndarray, float],
 ) -> np.ndarray:
-    """Return what a closed wall around each source takes if nothing else is in the way.
+    """Return the attenuation by a closed wall around each source if nothing else is in the way.
 
     For example, a 3 m wall stands 3 m from a source that is 1.5 m high. For a receiver 60 m away at
     the same height, z = 0.37 m: 10 lg(3 + 20 / 0.34 x 0.37 x 0.94) = 13.7 dB at 1 kHz.
@@ -240,9 +243,10 @@ def _screen_db(
     screen: tuple[np.ndarray, float],
     edition: Edition,
 ) -> np.ndarray:
-    """Return Dz (P, 8) over the screen alone, 0 where it is not between.
+    """Return Dz (P, 8) over the screen alone, 0 where it is not between source and receiver.
 
-    `height_m` (2, P) is source and receiver above the datum, `source_m` the source above ground.
+    `height_m` (2, P) is the heights of source and receiver above the datum, `source_m` the height
+    of the source above ground.
     """
     away, height = screen
     begin, end = height_m
@@ -263,7 +267,7 @@ def _screen_db(
 def _side_db(
     detour_m: np.ndarray, between_m: np.ndarray, least: np.ndarray | None, edition: Edition
 ) -> np.ndarray:
-    """Return Dz (P, 8) round a side, no less than `least`, infinite where there is no path."""
+    """Return Dz (P, 8) around a side, at least `least`, infinite where there is no path."""
     has_path = ~np.isnan(detour_m)
     level = np.full((len(detour_m), 8), np.inf)
     level[has_path] = around_side_db(detour_m[has_path], between_m[has_path], edition)
@@ -271,7 +275,7 @@ def _side_db(
 
 
 def _is_large_enough(back: np.ndarray) -> np.ndarray:
-    """Say per band whether the wall is large enough to reflect, ISO 9613-2:1996 eq. (19)."""
+    """Return per band whether the wall is large enough to reflect, ISO 9613-2:1996 eq. (19)."""
     to, onward = back[:, paths.TO_WALL], back[:, paths.FROM_WALL]
     least = (
         (2 / np.maximum(back[:, paths.BACK_SIZE], 1e-6)) ** 2
@@ -294,11 +298,11 @@ def upper_level_dba(
     reflecting: bool,
     least_absorption: float = 0.0,
 ) -> np.ndarray:
-    """Return a level that no pair at least so far apart exceeds.
+    """Return an upper bound on the level of any pair at least `distance_m` apart.
 
-    Nothing stands between, the ground is the hardest that `ground` has, and with `reflecting` as
-    many reflections as possible come back from walls. The bound holds over any terrain, which only
-    makes the path longer. It falls with distance, in steps of 0.3 %.
+    It assumes that nothing stands between, that the ground is the hardest in `ground`, and, with
+    `reflecting`, that walls cause as many reflections as possible. It is valid over any terrain,
+    which only makes the path longer. It falls with distance, in steps of 0.3 %.
 
     94 dB at 1 kHz over 100 m of hard ground, both ends 2 m high, without air absorption, give
     94 - 48 = 46 dB(A), and up to 0.03 more:
@@ -312,7 +316,7 @@ def upper_level_dba(
     [46.0]
 
     Args:
-        distance_m: Least distance in plan (N,).
+        distance_m: Shortest distance in plan (N,).
         power_db: Sound power level per band, not weighted (8,).
         source_m: Height of the source above the ground.
         receiver_m: Height of the receiver above the ground.
@@ -345,16 +349,16 @@ def upper_screened_db(
     *,
     least_absorption: float = 0.0,
 ) -> np.ndarray:
-    """Return band levels that no pair behind a wall exceeds, before the wall's own attenuation.
+    """Return upper bounds on the band levels behind a wall, before the wall's own attenuation.
 
-    For sources with a closed wall around them: over all paths (over the top, around two sides, back
-    from walls), no more arrives than this minus `wall_attenuation_db`, band by band.
+    For sources with a closed wall around them, the level from all paths together (over the top,
+    around two sides, back from walls) is at most this minus `wall_attenuation_db`, band by band.
 
     For example, the 46 dB of `upper_level_dba`'s example, behind walls that reflect everything,
     become 46 + 10 lg 6 = 53.8 dB.
 
     Args:
-        distance_m: Least distance in plan (N,).
+        distance_m: Shortest distance in plan (N,).
         power_db: Sound power level per band, not weighted (8,).
         source_m: Height of the source above the ground.
         receiver_m: Height of the receiver above the ground.
@@ -385,13 +389,13 @@ def _bands_at_distance(
     *,
     screened: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the most that one way brings in each step of distance (S, 8), and each one's step.
+    """Return the highest level from one path per step of distance (S, 8), and each distance's step.
 
-    Where it is `screened`, the screen replaces the ground wherever that takes away (TR 5.5).
+    If it is `screened`, the screen replaces the ground effect where that attenuates (TR 5.5).
     """
     node = np.geomspace(BOUND_FROM_M, BOUND_TO_M, BOUND_STEPS)
     near, far = node[:-1], node[1:]
-    # Nearer than 1 m the distance is taken as 1 m, the ground is not.
+    # Distances below 1 m count as 1 m for divergence and air, but not for the ground effect.
     plan_near = np.concatenate(([0.0], near[1:]))
     gain = _least_ground_gain(ground, plan_near, far, source_m, receiver_m, edition)
     if screened:
@@ -408,9 +412,9 @@ def _least_ground_gain(
     receiver_m: float,
     edition: Edition,
 ) -> np.ndarray:
-    """Return the most that the ground can add (N, 8) anywhere between two distances each.
+    """Return the most that the ground can add (N, 8) at any distance from `near` to `far`.
 
-    As and Ar grow with distance and Am falls, so the first are taken at `near`, the last at `far`.
+    As and Ar grow with distance and Am falls, so As and Ar are taken at `near`, Am at `far`.
     """
     if isinstance(ground, MeanHeightGround):
         return np.full((len(near), 8), 10 * np.log10(2))

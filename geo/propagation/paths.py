@@ -7,16 +7,16 @@ same result.
 - Over the top: a rubber band in the vertical plane through source and receiver, over every wall in
   it and over the ground between.
 - Around the sides: a rubber band in the plane of the straight line and a level line across it,
-  around the sections of the obstacles by that plane and of every further obstacle it meets; from
-  inside a courtyard, the shortest way out on that side. A side path is neglected if its detour is
-  more than SIDE_REACH times that over the top (TR 5.2), and there is none where the ground itself
-  rises above the straight line (TR 5.8).
-- Back from walls: first order only, over the top of what stands in either leg, never around sides.
+  around the sections in that plane of the obstacles and of every further obstacle that the band
+  meets; from inside a courtyard, the shortest path out on that side. A side path is neglected if it
+  goes more than SIDE_REACH times as far from the straight line as the top does (TR 5.2), and there
+  is none where the ground itself rises above the straight line (TR 5.8).
+- Back from walls: first order only, over the top of obstacles in either leg, never around sides.
 
-The pieces of the kernel are inlined: a call would count references to the scene's arrays, and two
-threads would slow each other down (35 instead of 15 microseconds per pair).
+The functions of the kernel are inlined, because a call would count references to the scene's
+arrays, and two threads would slow each other down (35 instead of 15 microseconds per pair).
 
-The module is over 400 lines long; the noise engine is to be reworked and this module split.
+The module is over 400 lines long; it will be split when the noise engine is reworked.
 """
 
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ from numba import njit
 from geo.propagation.scene import Scene, SceneIndex
 
 SIDE_REACH = 8.0
-"""TR 5.2. The tables of T08 and T09 themselves keep sides 87 and 16 times as far, which is worth
-0.03 and 0.09 dB at 63 Hz; that of T10 neglects one 9 times as far."""
+"""TR 5.2. The tables of T08 and T09 themselves include side paths 87 and 16 times as far, which
+changes 0.03 and 0.09 dB at 63 Hz; the table of T10 neglects one 9 times as far."""
 REFLECTOR_REACH_M = 50.0
 MAX_REFLECTIONS = 3
 AT_WALL_M = 0.01
-"""A wall this near to source or receiver is the one they stand at: it neither screens nor
-reflects, so that a receiver on a front has the level of the sound that arrives there."""
+"""A source or receiver this near to a wall stands at it: the wall neither screens nor reflects, so
+that a receiver at a facade has the level of the incident sound."""
 MAX_ROUNDS = 32
 MAX_ENCLOSING = 8
 MAX_CORNERS = 24
-"""Out of a courtyard with more corners than this, no way round a side is sought."""
+"""With more corners than this, no path around a side is searched from a courtyard."""
 
 TOP_Z, TOP_BEFORE, TOP_BETWEEN, TOP_AFTER = range(4)
 LEFT_Z, LEFT_BETWEEN, RIGHT_Z, RIGHT_BETWEEN = range(4, 8)
@@ -59,8 +59,8 @@ class Paths:
             between edges; distance in plan and in space; mean height of the ground; heights of
             source and receiver.
         back: By the columns BACK_Z to FROM_WALL (P, 3, 12): the same over the top and along the
-            folded path, where it turns, the wall's smaller dimension as seen, and the distances to
-            and from the wall.
+            folded path, where it turns, the wall's smaller dimension as seen along the path, and
+            the distances to and from the wall.
         wall_owner: The owner of the wall (P, 3); -1 for none.
     """
 
@@ -198,7 +198,7 @@ def _find_paths(
         direct[k, GROUND_MEAN] = mean
         middle, high = 0.0, 0.0
         if blocking:
-            # Before the screen is added: a wall of one's own makes no side worth more.
+            # Before the screen is added: the source's own wall must not widen the side reach.
             for j in range(n):
                 above = profile[j, 1] - az - (bz - az) * profile[j, 0] / plan
                 high = max(high, above * plan / slant)
@@ -287,7 +287,7 @@ def _find_paths(
             back[k, j, BACK_PLAN], back[k, j, BACK_SLANT] = folded, length
             back[k, j, BACK_MEAN] = first * share + second * (1 - share)
             back[k, j, BACK_X], back[k, j, BACK_Y] = px, py
-            # Only its length is seen foreshortened: so T19 reflects from 500 Hz up.
+            # Only the wall's length is foreshortened, so that T19 reflects from 500 Hz up.
             back[k, j, BACK_SIZE] = min(breadth * deep / length, tall)
             back[k, j, TO_WALL], back[k, j, FROM_WALL] = length * share, length * (1 - share)
             owner[k, j] = scene.wall_owner[w]
@@ -297,13 +297,13 @@ def _find_paths(
 def _distance_along_wall(
     ax: float, ay: float, bx: float, by: float, x0: float, y0: float, x1: float, y1: float
 ) -> float:
-    """Return how far b is from a along the wall."""
+    """Return the distance from a to b, measured along the wall."""
     return ((bx - ax) * (x1 - x0) + (by - ay) * (y1 - y0)) / np.hypot(x1 - x0, y1 - y0)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _ground_height_m(scene: SceneIndex, x: float, y: float) -> float:
-    """Return the ground's height, bilinear, level beyond the outermost middles."""
+    """Return the ground's height: bilinear between cell centers, constant beyond the outermost."""
     if scene.terrain.size == 0:
         return 0.0
     rows, cols = scene.terrain.shape
@@ -322,7 +322,7 @@ def _ground_height_m(scene: SceneIndex, x: float, y: float) -> float:
 def _list_enclosing_solids(
     scene: SceneIndex, x: float, y: float, z: float, rooms: np.ndarray, n: int
 ) -> int:
-    """Append the solids that hold the point below their roofs; return how many `rooms` has."""
+    """Append the solids that contain the point below their roofs; return the number in `rooms`."""
     corner_x, corner_y, size = scene.cells_xy
     col, row = int(np.floor((x - corner_x) / size)), int(np.floor((y - corner_y) / size))
     if col < 0 or row < 0 or col >= scene.shape[0] or row >= scene.shape[1]:
@@ -370,7 +370,7 @@ def _crossings(
     crossed: np.ndarray,
     along: np.ndarray,
 ) -> int:
-    """List the walls that the piece from a to b crosses, and how far along; return how many."""
+    """List the walls that the piece from a to b crosses, and how far along; return their number."""
     n = 0
     if len(scene.wall) == 0:
         return n
@@ -412,7 +412,7 @@ def _crossings(
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _top_at(scene: SceneIndex, w: int, x: float, y: float) -> float:
-    """Return the height of a wall's upper edge where it stands at (x, y)."""
+    """Return the height of a wall's upper edge at (x, y)."""
     x0, y0, top0, x1, y1, top1 = scene.wall[w]
     if top0 == top1:
         return top0
@@ -447,10 +447,10 @@ def _profile_leg(
     n: int,
     blockers: np.ndarray,
 ) -> tuple[int, int, bool, float]:
-    """Append to the profile what rises above the line from a to b, `offset` on from the source.
+    """Append to the profile the points above the line from a to b; a is `offset` from the source.
 
-    Return how many the profile has, how many walls block (their owners stand in `blockers`),
-    whether the ground does, and the ground's mean height.
+    Return the number of points in the profile, the number of owners whose walls block the line
+    (listed in `blockers`), whether the ground blocks it, and the ground's mean height.
     """
     length = np.hypot(bx - ax, by - ay)
     slope = (bz - az) / length if length > 0 else 0.0
@@ -495,7 +495,7 @@ def _stretch_band(
 ) -> tuple[float, float, float]:
     """Stretch a rubber band over the profile, all of which lies above the straight line.
 
-    Return its length to the first edge, between first and last, and from the last.
+    Return its length to the first edge, between the first and the last, and after the last.
     """
     for i in range(1, n):
         t, z = profile[i, 0], profile[i, 1]
@@ -548,9 +548,9 @@ def _cut_section(
     points: np.ndarray,
     n: int,
 ) -> int:
-    """Append the corners of an owner's section by the tilted plane: (u, v, x, y, owner) each.
+    """Append the corners of an owner's section in the tilted plane, each as (u, v, x, y, owner).
 
-    u runs along the straight line and v across it, in the plane; x and y are the place in plan.
+    u is along the straight line and v across it, in the plane; x and y are the place in plan.
     """
     first, last = scene.vertex_from[owner], scene.vertex_from[owner + 1]
     before = 0.0
@@ -577,9 +577,9 @@ def _cut_section(
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _wrap_side(points: np.ndarray, n: int, chain: np.ndarray) -> int:
-    """Wrap a band round one side, from point 0 (source) to point 1 (receiver).
+    """Wrap a band around one side, from point 0 (source) to point 1 (receiver).
 
-    Return how many points the chain has, both ends among them; 0 where no band can be stretched,
+    Return the number of points in the chain, including both ends; 0 where no band can be stretched
     because one of the ends lies within the hull.
     """
     chain[0] = 0
@@ -603,7 +603,7 @@ def _wrap_side(points: np.ndarray, n: int, chain: np.ndarray) -> int:
         if best <= 0 or held >= n:
             return 0
         bx, by = points[best, 0] - x, points[best, 1] - y
-        # From a point within the hull no line leaves all others on one side.
+        # From a point within the hull, no line has all other points on one side.
         for k in range(n if held == 1 else 0):
             dx, dy = points[k, 0] - x, points[k, 1] - y
             if bx * dy - by * dx > 1e-9 * (1 + abs(bx * dy) + abs(by * dx)):
@@ -619,7 +619,7 @@ def _drop_inner_points(
 ) -> int:
     """Drop the points inside the band, which no wider band can touch; return how many are left.
 
-    What lies across the line, behind source or receiver, may yet close a hull round them.
+    Keep points across the line behind source or receiver: they may still close a hull around them.
     """
     points[:n, 7] = 0.0
     for k in range(held):
@@ -652,17 +652,17 @@ def _is_leg_clear(
     member_of: np.ndarray,
     group: int,
 ) -> bool:
-    """Say whether the straight piece between two corners is clear of the members.
+    """Return whether the straight piece between two corners is clear of the members.
 
-    Nor may it cross the other side of the straight line where that is blocked (u = `cut`, v < 0):
-    so the way stays on its own side.
+    The piece also may not cross the other side of the straight line where that is blocked (u =
+    `cut`, v < 0), so that the path stays on its own side.
     """
     pu, pv, px, py = points[p, 0], points[p, 1], points[p, 2], points[p, 3]
     qu, qv, qx, qy = points[q, 0], points[q, 1], points[q, 2], points[q, 3]
     if (pu - cut) * (qu - cut) < 0 and pv + (cut - pu) / (qu - pu) * (qv - pv) < 0:
         return False
     length = np.hypot(qx - px, qy - py)
-    if length == 0:  # a ring's last corner is its first
+    if length == 0:  # the last corner of a ring is also its first
         return True
     for j in range(_crossings(scene, px, py, qx, qy, stamp, mark, crossed, along)):
         w = crossed[j]
@@ -710,9 +710,9 @@ def _shortest_way_round(
     member_of: np.ndarray,
     group: int,
 ) -> tuple[int, int]:
-    """Find the shortest way from point 0 to point 1 round the members' corners on one side.
+    """Find the shortest path from point 0 to point 1 around the members' corners on one side.
 
-    Return the mark, and how many points the chain has (0: there is no way).
+    Return the mark, and the number of points in the chain (0: there is no path).
     """
     way = np.full(n, np.inf)
     came = np.full(n, -1)
@@ -776,7 +776,7 @@ def _path_around_side(
     member_of: np.ndarray,
     group: int,
 ) -> tuple[int, float, float]:
-    """Return the mark, and the detour and length between edges round one side (NaN: no path)."""
+    """Return the mark, and the detour and length between edges around one side (NaN: no path)."""
     ux, uy = (bx - ax) / plan, (by - ay) / plan
     slope, lengthen = (bz - az) / plan, slant / plan
     points[:2] = 0.0
@@ -813,7 +813,7 @@ def _path_around_side(
             break
         for k in range(1, held):
             p, q = chain[k - 1], chain[k]
-            # A piece of the last band is known to meet nothing but members.
+            # A piece that the previous band already had meets only members.
             if points[q, 5] == points[p, 0] and points[q, 6] == points[p, 1]:
                 continue
             points[q, 5], points[q, 6] = points[p, 0], points[p, 1]
@@ -853,9 +853,9 @@ def _nearest_reflectors(
     best: np.ndarray,
     best_wall: np.ndarray,
 ) -> int:
-    """Find the walls with the shortest first-order reflections; return how many.
+    """Find the walls with the shortest first-order reflections; return their number.
 
-    `best` holds the folded distance in plan, x, y and z of the turn, and its share of the way.
+    `best` has the folded distance in plan, the x, y and z of the turn, and its share of the path.
     """
     count = 0
     if len(scene.wall) == 0:
@@ -879,7 +879,7 @@ def _nearest_reflectors(
                     continue
                 x0, y0 = scene.wall[w, 0], scene.wall[w, 1]
                 ex, ey = scene.wall[w, 3] - x0, scene.wall[w, 4] - y0
-                # Cross products are distances from the wall times its length, right of it above 0.
+                # The cross products are distances from the wall times its length, above 0 at right.
                 right_a = (ax - x0) * ey - (ay - y0) * ex
                 right_b = (bx - x0) * ey - (by - y0) * ex
                 if (right_a > 0) != (right_b > 0):

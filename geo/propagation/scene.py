@@ -1,4 +1,4 @@
-"""What stands between source and receiver: buildings, barriers and terrain.
+"""The obstacles between source and receiver: buildings, barriers and terrain.
 
 Coordinates are in the market's metric CRS. Heights of tops are above the datum of the terrain,
 which is 0 where there is no terrain.
@@ -15,7 +15,7 @@ from rasterio.fill import fillnodata
 from geo.propagation.ground import GroundEffect, PlanGround
 
 PLAN_ABSORPTION = 0.2
-"""A plan assumption: a plain building front keeps a fifth of the sound that meets it."""
+"""A plan assumption: a plain building front absorbs a fifth of the sound that reaches it."""
 CELL_M = 10.0
 MAX_CELLS = 4_000_000
 STEP_M = 10.0
@@ -26,8 +26,8 @@ HARD = PlanGround(0.0, 0.0, 0.0)
 class Terrain:
     """Ground heights (rows, cols) at the centers of cells; `transform` as in rasterio.
 
-    Between the centers the height is bilinear; beyond the outermost ones it stays level. An unknown
-    height (NaN) is taken from the known ones around it.
+    Between the centers the height is bilinear; beyond the outermost ones it is constant. An unknown
+    height (NaN) is interpolated from the known ones around it.
     """
 
     height_m: np.ndarray
@@ -35,12 +35,12 @@ class Terrain:
 
 
 class SceneIndex(NamedTuple):
-    """The scene as the path search reads it: plain arrays, in meters from `origin`.
+    """The scene in the form that the path search reads: plain arrays, in meters from `origin`.
 
     A wall is one straight segment (W,) of an owner. Owners are the S solids first, then the
-    barriers. A solid lies to the left of its walls. `vertex_*` hold the outer ring or line of each
-    owner, `vertex_from` (owners + 1) where it starts, and `wall_from` the same for its walls. Cells
-    are squares, row by row. `cell_from` and `cell_wall` list the walls that touch each cell,
+    barriers. A solid lies to the left of its walls. `vertex` has the outer ring or line of each
+    owner, `vertex_from` (owners + 1) its start, and `wall_from` the same for the owner's walls.
+    Cells are squares, row by row. `cell_from` and `cell_wall` list the walls that touch each cell,
     `room_from` and `room_solid` the solids that may cover it.
     """
 
@@ -59,18 +59,18 @@ class SceneIndex(NamedTuple):
     room_from: np.ndarray
     room_solid: np.ndarray
     terrain: np.ndarray  # (rows, cols); (0, 0) without
-    to_terrain: np.ndarray  # (6,): meters from origin to column and row of a middle
+    to_terrain: np.ndarray  # (6,): from meters to column and row, integers at cell centers
     step_m: float
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A built scene.
+    """A scene that is ready for the path search.
 
     Attributes:
         index: The arrays that the path search reads.
         ground: The ground effect.
-        absorption: What each owner's walls absorb (owners, 8), from 0 (reflects all) to 1.
+        absorption: The share that each owner's walls absorb (owners, 8), 0 (reflects all) to 1.
         unknown_height: The number of buildings left out because their height is unknown.
     """
 
@@ -176,7 +176,7 @@ def ground_height_m(xy: np.ndarray, scene: Scene) -> np.ndarray:
 
 
 def _origin(parts: np.ndarray, ropes: np.ndarray, terrain: Terrain | None) -> np.ndarray:
-    """Return a whole-meter corner near everything: far from it, coordinates lose their end."""
+    """Return a whole-meter corner near all shapes, since coordinates far away lose precision."""
     everything = np.concatenate((parts, ropes))
     if len(everything):
         return np.asarray(np.floor(shapely.total_bounds(everything)[:2]))
@@ -193,7 +193,7 @@ def _read_terrain(terrain: Terrain | None, origin: np.ndarray) -> tuple[np.ndarr
     if unknown.any():
         values[unknown] = 0
         values = fillnodata(values, mask=~unknown, max_search_distance=float(sum(values.shape)))
-    # A middle stands half a cell from its corner.
+    # A cell's center is half a cell from its corner.
     back = ~(terrain.transform @ Affine.translation(0.5, 0.5)) @ Affine.translation(*origin)
     return values, np.array([back.a, back.b, back.c, back.d, back.e, back.f])
 
@@ -250,12 +250,12 @@ def _build_index(
 
 
 def _is_first_of_group(group: np.ndarray) -> np.ndarray:
-    """Say for each row of a sorted array whether it is the first of its group."""
+    """Return for each row of a sorted array whether it is the first of its group."""
     return np.concatenate((np.ones(min(len(group), 1), dtype=bool), group[1:] != group[:-1]))
 
 
 def _size_cells(box: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    """Return the corner, size and number of the cells that hold every box."""
+    """Return the corner, size and number of the cells that contain every box."""
     if not len(box):
         return np.zeros(2), CELL_M, np.zeros(2, dtype=np.int64)
     corner = box[:, :2].min(axis=0) - 0.5
@@ -279,7 +279,7 @@ def _list_shapes_by_cell(
     shape = np.repeat(np.arange(len(shapes)), number)
     nth = np.arange(len(shape)) - np.repeat(np.cumsum(number) - number, number)
     column, row = low[shape, 0] + nth % wide[shape, 0], low[shape, 1] + nth // wide[shape, 0]
-    # Slightly more than the cell, so that rounding never loses a wall along a cell's side.
+    # Use slightly more than the cell, so that rounding never loses a wall along a cell's side.
     x, y = corner[0] + column * size, corner[1] + row * size
     meets = shapely.intersects(
         shapes[shape], shapely.box(x - 0.01, y - 0.01, x + size + 0.01, y + size + 0.01)

@@ -14,8 +14,8 @@ def over_top_db(
 ) -> np.ndarray:
     """Return the screening Dz over top edges, eq. (14), capped.
 
-    A negative detour screens nothing (TR 5.4). A path that just grazes the edge (z = 0) loses 10 lg
-    3 dB.
+    A negative detour screens nothing (TR 5.4). A path that just grazes the edge (z = 0) is
+    attenuated by 10 lg 3 dB.
 
     >>> from geo.propagation.edition import ISO_1996
     >>> legs_m = (np.array([50.0]), np.zeros(1), np.array([50.0]))
@@ -69,7 +69,7 @@ def around_side_db(detour_m: np.ndarray, between_m: np.ndarray, edition: Edition
 
 
 def multiple_edges(between_m: np.ndarray) -> np.ndarray:
-    """Return C3 (P, 8) by eq. (15): 1 for a single edge (e = 0), up to 3 for edges far apart.
+    """Return C3 (P, 8), eq. (15): 1 for a single edge (e = 0), up to 3 for edges far apart.
 
     Edges 5 wavelengths apart give 2 / (1/3 + 1) = 1.5:
 

@@ -1,1 +1,1 @@
-"""Opinions and words: score, call and order of the sites, and what a reader is told of them."""
+"""Judgments and texts: the score, call and order of the sites, and sentences for the reader."""

@@ -15,7 +15,7 @@ from geo.screen import describe_noise_limits, list_missing_criteria
 
 
 def count_records(screening: Screening, plan: Plan) -> dict[str, int]:
-    """Count the grid and gas records near sites that cannot be used fully, by reason."""
+    """Count the grid and gas records near sites that cannot be fully used, by reason."""
     return {
         **count_unusable_records(screening.layers, plan),
         **count_unusable_mains(screening.layers),
@@ -31,7 +31,7 @@ def list_first_lines(screening: Screening, market: Market, plan: Plan) -> tuple[
         plan: The plan.
 
     Returns:
-        One sentence or two per note.
+        The notes, each of one or two sentences.
     """
     lines = [market.note] if market.note else []
     missing = list_missing_criteria(screening, plan)

@@ -17,10 +17,11 @@ from geo.model import CRITERIA, Plan, Ramp
 from geo.ranking.sentences import describe_levers, describe_limit, write_sentence
 
 VERDICTS = ("fit", "unknown", "unfit")
-# What one machine more needs, roughly, in each criterion's unit: makes slacks comparable.
+# Roughly what one more machine needs in each criterion's unit, so that slacks can be compared.
 SLACK_UNIT_DB, SLACK_UNIT_M = 3.0, 1.524
 HIGH_SHARE, MEDIUM_SHARE = 0.85, 0.5
-# Of one block of adjoining sites, so many stand among the first TOP listed; the others are folded.
+# Of a group of adjoining sites, at most ROWS_PER_GROUP are among the first TOP_ROWS listed; the
+# others are folded.
 TOP_ROWS, ROWS_PER_GROUP = 20, 3
 
 
@@ -28,8 +29,8 @@ def rank_sites(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     """Judge and order the sites.
 
     The order is by verdict, worst score, known share, power served, n_lo, smallest slack and id.
-    Numbers are rounded as the catalogue says before they are compared, so that the list sorts as it
-    reads.
+    Numbers are rounded as the catalogue declares before they are compared, so that the order agrees
+    with the numbers that are shown.
 
     Returns:
         The ranking: one row per site, best first, with a new index.
@@ -55,7 +56,7 @@ def rank_sites(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
 
 
 def mark_folded(group: pd.Series) -> np.ndarray:
-    """Return which sites a list shows under their group instead of in line.
+    """Return which sites a list shows under their group instead of in their own row.
 
     Until TOP_ROWS sites are listed, the fourth and later sites of a group are folded.
 
@@ -67,9 +68,9 @@ def mark_folded(group: pd.Series) -> np.ndarray:
 
 
 def count_folded_beneath(ranking: pd.DataFrame) -> np.ndarray:
-    """Return how many folded sites each site of a ranking has under it.
+    """Return the number of folded sites under each site of a ranking.
 
-    They are under the last site of their group that is listed before them.
+    A folded site is under the last site of its group that is listed before it.
     """
     away = ranking["folded"].to_numpy(dtype=bool)
     place = pd.Series(np.where(away, np.nan, np.arange(len(ranking))), index=ranking.index)
@@ -107,7 +108,7 @@ def count_opinions(ranking: gpd.GeoDataFrame) -> dict[str, dict[str, int]]:
 
 
 def score_on_ramp(values: pd.Series, line: Ramp) -> pd.Series:
-    """Return 0 at `zero_at`, 1 at `one_at`, straight between and flat beyond; NaN stays NaN.
+    """Return 0 at `zero_at`, 1 at `one_at`, linear between and constant beyond; NaN stays NaN.
 
     >>> score_on_ramp(pd.Series([30.0]), Ramp(weight=1, zero_at=120, one_at=0)).tolist()
     [0.75]
@@ -116,7 +117,7 @@ def score_on_ramp(values: pd.Series, line: Ramp) -> pd.Series:
 
 
 def _add_power(ranking: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
-    """Add the power of what each site carries, and how much of each load it serves."""
+    """Add the power of the generators that fit at each site, and the part of each load served."""
     machine_kw = ranking["machine_kw"]
     running = {end: (ranking[f"n_{end}"] - plan.spares).clip(lower=0) for end in ("lo", "hi")}
     columns: dict[str, pd.Series | np.ndarray] = {
@@ -169,7 +170,7 @@ def _add_scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     best["fuel"] = reached.fillna(1.0).where(ranking["fuel_n_hi"] > 0, 0.0)
     bare = ranking["bare"]
     ground = ranking["ground_area_m2"]
-    # On a bare parcel the record of floor area and stories still bounds the ground.
+    # On a bare parcel the recorded floor area and stories still limit the ground.
     ground = ground.where(~bare, np.fmin(ground, ranking["open_area_m2"]))
     best["pad"] = score_on_ramp(ground, plan.score.pad)
     worst["pad"] = best["pad"].where(ranking["pad_lo"] == ranking["pad_n"], 0.0)
@@ -210,7 +211,7 @@ def _add_scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
 
 
 def _smallest_slack(ranking: gpd.GeoDataFrame) -> pd.Series:
-    """Return the least slack in generators, about; negative if the first one does not fit."""
+    """Return the approximate least slack, in generators; negative if the first does not fit."""
     units = {"noise": SLACK_UNIT_DB, "pad": SLACK_UNIT_M, "fuel": ranking["fuel_demand"]}
     slack = pd.DataFrame(
         {
@@ -219,7 +220,7 @@ def _smallest_slack(ranking: gpd.GeoDataFrame) -> pd.Series:
             "fuel": ranking["fuel_slack"] / units["fuel"],
         }
     )
-    # The first one lacks what it is over at the quietest spot, whether or not ground is there.
+    # The first generator lacks its excess at the quietest spot, whether or not it fits there.
     too_loud = np.fmax(ranking["noise_short_by_db"], -ranking["one_machine_margin_db"])
     lacking = pd.DataFrame(
         {

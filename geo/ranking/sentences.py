@@ -1,6 +1,6 @@
-"""Say in plain American English what fits on a site, what limits it, and how to fit more.
+"""Describe in plain American English what fits on a site, what limits it, and how to fit more.
 
-A row of the ranking goes in, text comes out. The words for codes are in
+The functions take a row of the ranking and return text. The words for codes are in
 geo/catalogue/evidence.toml. Feet, square feet and MW are the reader's units.
 """
 
@@ -78,14 +78,14 @@ def format_feet(meters: float) -> str:
 
 
 def describe_limit(row: Row, plan: Plan) -> str:
-    """Say in a few words what limits the site."""
+    """Describe in a few words what limits the site."""
     if row["binding"] == "cap":
         return f"None; capped at {plan.cap} by the plan"
     return "; ".join(_limits(row))
 
 
 def describe_levers(row: Row, plan: Plan) -> str | None:
-    """Say how more generators could fit: by a lever, or by finding out what is unknown."""
+    """Describe how more generators could fit: with a lever, or if unknown facts become known."""
     parts = []
     lever = row["lift_lever"]
     certain = row["lift_n"] if _is_known(row["lift_n"]) else 0
@@ -121,7 +121,7 @@ def list_unknowns(row: Row) -> list[str]:
 
 
 def write_sentence(row: Row, plan: Plan) -> str:
-    """Say in a few plain sentences what fits on the site, and what the grid lacks."""
+    """Describe in a few plain sentences what fits on the site, and what the grid lacks."""
     text = f"{_fits(row, plan)} {_grid(row, plan)}"
     if row["headroom_check"] == "contradict":
         text += f" {_contradiction(row)}"
@@ -148,7 +148,7 @@ def _fits(row: Row, plan: Plan) -> str:
 
 
 def _next(row: Row, plan: Plan) -> str:
-    """Say what stops one more generator."""
+    """Describe what stops one more generator."""
     lo = int(row["n_lo"])
     another = f"{'an' if lo + 1 in (8, 11, 18) else 'a'} {format_ordinal(lo + 1)}"
     if row["binding"] == "cap":
@@ -170,7 +170,7 @@ def _limits(row: Row) -> list[str]:
 
 
 def _receptor(row: Row, prefix: str = "receptor") -> str:
-    """Return who is affected, how far away and in which direction."""
+    """Return the affected receptor, its distance and its direction."""
     receptor = _receptor_phrase(row[f"{prefix}_class"])
     distance_m, direction = row[f"{prefix}_distance_m"], row[f"{prefix}_direction"]
     if not _is_known(distance_m):
@@ -228,7 +228,7 @@ def _fuel_limit(row: Row) -> str:
 
 
 def _spare_fuel(row: Row) -> str:
-    """Say what a main or a plant can spare."""
+    """Describe the gas that a main or a plant can spare."""
     if not _is_known(row["fuel_capacity"]):
         return "gas"
     capacity = f"{row['fuel_capacity']:,.0f} {row['fuel_unit']}"

@@ -1,1 +1,1 @@
-"""Geometry: nearest and within, rasters, rectangles that fit, adjoining parcels, slopes."""
+"""Geometry: distances between shapes, rasters, rectangles that fit, adjoining parcels, slopes."""

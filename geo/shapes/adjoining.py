@@ -1,11 +1,11 @@
-"""Which shapes adjoin, directly or through others, and their union."""
+"""Find the shapes that adjoin, directly or through others, and unite them."""
 
 import numpy as np
 import shapely
 
 from geo.shapes.near import unite_by_group
 
-# Ground is united on a grid this fine (m): what rounding leaves between two lots is not a lot line.
+# Grid (m) on which ground is united, so that a rounding gap between two lots is not a lot line.
 GRID_M = 0.001
 
 
@@ -15,15 +15,15 @@ def group_adjoining(
     """Group shapes that adjoin, directly or through others.
 
     Two shapes are in one group when no more than `near_m` lies between them, or when a chain of
-    others joins them in that way. A missing or empty shape is alone. For example, squares over x =
-    0..10, 30..40, 10..20 and 20.5..25 give 0, 1, 0, 0 within 1 m, and 0, 1, 0, 3 within 0.4 m. With
-    `same` of 1, 1, 2, 2 and 1 m they give 0, 1, 2, 2: the first is alone, and the fourth joins the
-    third.
+    others joins them in that way. A missing or empty shape is alone in its group. For example,
+    squares over x = 0..10, 30..40, 10..20 and 20.5..25 give 0, 1, 0, 0 within 1 m, and 0, 1, 0, 3
+    within 0.4 m. With `same` of 1, 1, 2, 2 they give 0, 1, 2, 2 within 1 m: the first is alone, and
+    the fourth joins the third.
 
     Args:
         shapes: Geometries (n,), in one metric frame.
         near_m: The largest gap between two shapes that adjoin.
-        same: Values (n,) that must be equal for two shapes to be linked; None: any may be.
+        same: Values (n,) that must be equal for two shapes to be linked; None: link any two.
 
     Returns:
         For each shape (n,), the position of the first member of its group.
@@ -35,7 +35,7 @@ def group_adjoining(
         keep &= same[one] == same[other]
     one, other = one[keep], other[keep]
     while True:
-        # Each pair takes, for itself and for those it was led to, the lower of its two firsts.
+        # Both shapes of a pair, and the firsts that they point to, take the lower first.
         before, low = first.copy(), np.minimum(first[one], first[other])
         for end in (one, other, before[one], before[other]):
             np.minimum.at(first, end, low)
@@ -47,7 +47,7 @@ def group_adjoining(
 def unite_adjoining(shapes: np.ndarray, group: np.ndarray, near_m: float) -> np.ndarray:
     """Unite the polygons of each group and close the gaps between them.
 
-    A gap of up to `near_m` between two of them is not a line of the united lot, so no setback
+    A gap of up to `near_m` between two polygons is not a lot line of the united lot, so no setback
     applies there. Corners are on a grid of 1 mm. For example, squares over x = 0..10 and 10.04..20,
     y = 0..10, become one polygon of 200 m2 within 0.05 m.
 
@@ -57,7 +57,7 @@ def unite_adjoining(shapes: np.ndarray, group: np.ndarray, near_m: float) -> np.
         near_m: The largest gap that is closed.
 
     Returns:
-        One polygon for each different value of `group`, in rising order.
+        One polygon for each different value of `group`, in ascending order.
     """
     groups, place = np.unique(group, return_inverse=True)
     united = unite_by_group(shapes, place, len(groups))
@@ -65,5 +65,5 @@ def unite_adjoining(shapes: np.ndarray, group: np.ndarray, near_m: float) -> np.
     wide = shapely.buffer(united, half, join_style="mitre")
     closed = shapely.buffer(wide, -half, join_style="mitre")
     whole = shapely.union(united, closed, grid_size=GRID_M)
-    # Where two lots met, the whole's straight side has a corner that is none.
+    # Remove the extra vertices on straight sides where two lots met.
     return np.asarray(shapely.simplify(whole, 2 * GRID_M))

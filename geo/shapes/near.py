@@ -9,8 +9,8 @@ import shapely
 def find_nearest(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> pd.DataFrame:
     """Find for each shape the nearest other shape within reach.
 
-    Where several are equally near, the first of them in `others` is taken. For example, a point 3 m
-    east and 4 m north of another is 5 m away.
+    Where several are equally near, the first in `others` is taken. For example, a point 3 m east
+    and 4 m north of another is 5 m away.
 
     Args:
         shapes: Geometries (n,), in one metric frame.
@@ -45,7 +45,8 @@ def find_pairs_within(
         reach_m: The largest distance.
 
     Returns:
-        The positions of the shape and of the other of each pair, by shape, then by other.
+        The positions of the shape and of the other shape of each pair, sorted by shape, then by
+        other.
     """
     if not len(others) or not len(shapes):
         return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
@@ -78,11 +79,11 @@ def unite_by_group(shapes: np.ndarray, group: np.ndarray, groups: int) -> np.nda
 def is_covered(
     shapes: np.ndarray, area: shapely.Geometry | None, reach_m: float | np.ndarray
 ) -> np.ndarray:
-    """Check for each shape whether everything within reach of it lies inside an area.
+    """Return for each shape whether everything within reach of it lies inside an area.
 
     Args:
         shapes: Geometries (n,), in one metric frame.
-        area: The area, in the same frame; None where it is not known, which covers nothing.
+        area: The area, in the same frame; None if it is not known: then no shape is covered.
         reach_m: The distance around each shape.
 
     Returns:
@@ -97,7 +98,7 @@ def is_covered(
 
 
 def name_directions(from_points: np.ndarray, to_points: np.ndarray) -> np.ndarray:
-    """Name the direction from each point to its other, in eight compass points.
+    """Name the direction from each point to the matching other point, as one of eight winds.
 
     For example, from (0, 0) to (1, 1) is `north-east`.
     """

@@ -13,10 +13,10 @@ from geo.model import Raster
 def sample_raster(raster: Raster, points: np.ndarray, crs: object) -> np.ndarray:
     """Return the raster's value in the cell under each point.
 
-    The points are moved into the raster's own frame; the grid itself is never resampled. A point
-    for which that frame has no place is outside. The rows may run north or south, and the grid may
-    be rotated. For example, a raster in degrees whose one cell covers longitude 9 to 10 and
-    latitude 0 to 1 gives its value at UTM zone 32's (500000, 55000), which is 9 E, 0.5 N.
+    The points are transformed to the raster's own frame; the grid itself is never resampled. A
+    point that cannot be transformed counts as outside. The rows may run north or south, and the
+    grid may be rotated. For example, a raster in degrees whose one cell covers longitude 9 to 10
+    and latitude 0 to 1 gives its value at (500000, 55000) in UTM zone 32, which is 9 E, 0.5 N.
 
     Args:
         raster: The raster.
@@ -31,7 +31,7 @@ def sample_raster(raster: Raster, points: np.ndarray, crs: object) -> np.ndarray
 
 
 def reproject_raster(raster: Raster, crs: object) -> Raster:
-    """Return the raster in another frame, resampled bilinearly; itself if it is there already."""
+    """Return the raster in another frame, resampled bilinearly; unchanged if already in it."""
     own, wanted = (pyproj.CRS.from_user_input(one) for one in (raster.crs, crs))
     if own == wanted:
         return raster
@@ -62,7 +62,7 @@ def _transformer(crs: str, other: str) -> pyproj.Transformer:
 
 
 def _xy(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y of points, NaN where one is empty or missing."""
+    """Return the x and y of points, NaN where a point is empty or missing."""
     x, y = np.full((2, len(points)), np.nan)
     has_place = ~(shapely.is_empty(points) | shapely.is_missing(points))
     x[has_place], y[has_place] = shapely.get_x(points[has_place]), shapely.get_y(points[has_place])

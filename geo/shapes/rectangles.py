@@ -5,10 +5,10 @@ edge of the shape crosses the rectangle: c is outside the Minkowski sum of each 
 rectangle. That sum is a hexagon, so the rectangle fits wherever the shape is free of its edges'
 hexagons.
 
-Whether there is any such place (`find_first_fit`) is asked for many sizes and directions of each
-shape, so a compiled search answers it. A cell of possible centers is dropped when one edge's
-hexagon covers it or all of it lies outside the shape, accepted when the rectangle fits at its
-middle, and halved otherwise.
+`find_first_fit` must decide for many sizes and directions of each shape whether there is any such
+place, so the search is compiled. A cell of possible centers is dropped when one edge's hexagon
+covers it or when it lies wholly outside the shape, accepted when the rectangle fits at its middle,
+and halved otherwise.
 
 The module is over 400 lines long: the search and its callers share compiled code.
 """
@@ -22,18 +22,18 @@ from numba import njit
 
 TOLERANCE_M = 0.001
 MAX_SEARCH_CELLS = (
-    20_000  # of one rectangle in one turn; thinner than that, a place is not looked for
+    20_000  # for one rectangle in one direction; the search stops after so many cells
 )
 CHUNK, THREADS = 256, 2
 STEP_DEG = 5.0
-DECIMALS = 3  # of a degree: 50 m long, that is 1 mm at the end
+DECIMALS = 3  # of a degree: at the end of a 50 m side, about 1 mm
 
 
 def longest_edge_direction(shapes: np.ndarray) -> np.ndarray:
     """Return the direction of each shape's longest edge, in degrees from 0 to 90; 0 without edges.
 
-    Of edges equally long, it is the smallest. For example, a 20 by 10 m rectangle rotated by 30
-    degrees: 30.
+    Of several longest edges, the smallest direction counts. For example, a 20 by 10 m rectangle
+    rotated by 30 degrees: 30.
     """
     of, length, angle = _edge_directions(shapes)
     order = np.lexsort((angle, -length.round(6), of))
@@ -49,10 +49,10 @@ def list_directions(
     """List the directions in which a rectangle is tried in each shape.
 
     These are the directions of the edges of the shape and of its further shapes, those with the
-    most meters first; then every STEP_DEG from the shape's longest edge. They run from 0 to 90
-    degrees, since a rectangle at right angles is another layout; directions equal to a thousandth
-    of a degree count once. For example, a 20 by 10 m rectangle rotated by 30 degrees: 30, then 35,
-    40, ... 85, 0, 5, ... 25.
+    greatest total length first; then every STEP_DEG from the shape's longest edge. They run from 0
+    to 90 degrees, since the caller also tries each at right angles; directions that are equal to a
+    thousandth of a degree are listed once. For example, a 20 by 10 m rectangle rotated by 30
+    degrees: 30, then 35, 40, ... 85, 0, 5, ... 25.
 
     Args:
         shapes: Polygons (n,), in a metric frame.
@@ -67,7 +67,7 @@ def list_directions(
     lead, leading = longest_edge_direction(shapes), np.unique(of)
     of = np.concatenate((of, more_of[other]))
     length, angle = np.concatenate((length, other_length)), np.concatenate((angle, other_angle))
-    # Counted from the longest edge, so that turning a shape turns its directions with it.
+    # Measured from the longest edge, so that a shape's directions rotate with the shape.
     apart = np.round((angle - lead[of]) % 90.0, DECIMALS) % 90.0
     key = np.round(apart * 10**DECIMALS).astype(np.int64)
     kind, at = np.unique(np.column_stack((of, key)), axis=0, return_inverse=True)
@@ -84,7 +84,7 @@ def list_directions(
 
 
 def _edge_directions(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return of each edge its shape's position, its length, and its direction from 0 to 90."""
+    """Return the position of each edge's shape, its length, and its direction from 0 to 90."""
     of, begin, end = list_edges(shapes)
     step = end - begin
     length = np.hypot(step[:, 0], step[:, 1])
@@ -94,7 +94,7 @@ def _edge_directions(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def list_edges(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return every edge of every ring: the shape's position, the start and the end (x, y)."""
+    """Return every edge of every ring: its shape's position, its start and its end (x, y)."""
     parts, shape_of_part = shapely.get_parts(shapes, return_index=True)
     rings, part_of_ring = shapely.get_rings(parts, return_index=True)
     xy, ring_of_point = shapely.get_coordinates(rings, return_index=True)
@@ -106,7 +106,7 @@ def list_edges(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def make_rectangles(
     x: np.ndarray, y: np.ndarray, length: np.ndarray, width: np.ndarray, degrees: np.ndarray
 ) -> np.ndarray:
-    """Make rectangles around (x, y), their length rotated counterclockwise from east.
+    """Make rectangles around (x, y), with their length rotated counterclockwise from east.
 
     For example, 4 by 2 m around (0, 0), rotated by 90 degrees: from (-1, -2) to (1, 2).
 
@@ -175,8 +175,8 @@ def rotate_shapes_back(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarr
 def possible_centers(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarray) -> np.ndarray:
     """Find where the center of a rectangle may be so that the rectangle lies inside its shape.
 
-    A tolerance of 1 mm is allowed. For example, in a 10 by 6 m rectangle, one of 4 by 2 m has its
-    center anywhere in 6 by 4 m.
+    A tolerance of 1 mm is allowed. For example, in a 10 by 6 m rectangle, a rectangle of 4 by 2 m
+    may have its center anywhere in an area of 6 by 4 m.
 
     Args:
         shapes: Polygons (n,), rotated so that the rectangle's length lies along x.
@@ -202,7 +202,7 @@ def possible_centers(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarr
     reach = np.column_stack((half_x[of], half_y[of]))
     rising = (end[:, 1] >= start[:, 1])[:, None]
     down_right, up_left = reach * (1, -1), reach * (-1, 1)
-    # The hexagon's corners, counter-clockwise; which ends carry the middle pair depends on slope.
+    # The hexagon's corners, counterclockwise; the slope decides the ends that have the middle pair.
     corners = np.stack(
         (
             start - reach,
@@ -229,7 +229,7 @@ def possible_centers_rotated(
     sizes_m: np.ndarray,
     center: np.ndarray,
 ) -> np.ndarray:
-    """Find the possible centers of rectangles in directions of their own.
+    """Find the possible centers of rectangles, each in its own direction.
 
     Args:
         shapes: Polygons (n,), in a metric frame.
@@ -237,7 +237,7 @@ def possible_centers_rotated(
         degrees: The directions of the rectangles (n,).
         across: Whether each rectangle's length lies at right angles to its direction (n,).
         sizes_m: Lengths and widths (n, 2).
-        center: A center (n, 2) known to fit: a rectangle that only just fits leaves no area.
+        center: A center (n, 2) known to fit; it is used where a tight fit leaves no area.
 
     Returns:
         An area per shape (n,), moved by `origin` and rotated.
@@ -263,7 +263,7 @@ def find_first_fit(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the first direction in which each rectangle fits in its shape, and a place for it.
 
-    Where the ground is so intricate that a search is stopped early, the rectangle counts as not
+    Where the shape is so intricate that a search is stopped early, the rectangle counts as not
     fitting. A tolerance of 1 mm is allowed. For example, a 3 by 10 m rectangle fits in one of 10 by
     3 m in the first direction, across, at its middle.
 
@@ -276,8 +276,8 @@ def find_first_fit(
         sizes_m: The length and width of each query's rectangle (q, 2).
 
     Returns:
-        For each query the position in `degrees` (-1 where it fits in none), `across`, whether it
-        is the one at right angles, and the rectangle's center (q, 2), NaN where none.
+        For each query the position in `degrees` (-1 where it fits in none), `across`, whether the
+        rectangle lies at right angles to it, and the rectangle's center (q, 2), NaN where none.
     """
     edge, edge_from, corner = _edges_from(shapes)
     taken, across = np.full(len(shape), -1), np.zeros(len(shape), dtype=bool)
@@ -302,7 +302,7 @@ def find_largest_fit(
     upper: np.ndarray,
     most_m2: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find for each shape the largest n of which some layout fits in some direction.
+    """Find for each shape the largest n for which some layout fits in some direction.
 
     A layout of n + 1 contains one of n. A tolerance of 1 mm is allowed. For example, in a 10 by 3 m
     rectangle, with (3, 3) for one, (6, 3) for two and (12, 3) for three: 2.
@@ -314,7 +314,7 @@ def find_largest_fit(
         layouts: `layouts[n - 1]` holds the rectangles (k, 2), length and width, of which one must
             fit for n.
         held: The number known to fit in each shape (n,).
-        upper: The number known to bound it (n,); only numbers in between are tried.
+        upper: A known upper bound on it (n,); only numbers in between are tried.
         most_m2: The area of each shape (n,) above which no rectangle is tried.
 
     Returns:
@@ -344,9 +344,9 @@ def _in_chunks(work: Callable[[int], None], count: int) -> None:
 
 
 def _edges_from(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each edge (x, y, x, y) from its shape's corner, where each shape's begin, the corner.
+    """Return each edge (x, y, x, y) from its shape's corner, each shape's first edge, the corners.
 
-    Far from the origin, coordinates lose their end.
+    They are measured from the corner because coordinates far from the origin lose precision.
     """
     of, begin, end = list_edges(shapes)
     corner = np.zeros((len(shapes), 2))
@@ -377,7 +377,7 @@ def _find_first_fit(
     edge, edge_from = edges
     turn, turns_from = turns
     level = np.empty((_longest(edge_from), 4))
-    stack = np.empty((200, 4))  # cells are halved: no more wait than twice the halvings
+    stack = np.empty((200, 4))  # enough: at most two cells wait for each level of halving
     for q in range(len(shape)):
         low, high = edge_from[shape[q]], edge_from[shape[q] + 1]
         for t in range(turns_from[shape[q]], turns_from[shape[q] + 1]):
@@ -416,7 +416,7 @@ def _find_largest_fit(
             if largest[s] >= upper[s]:
                 break
             box = _rotate_edges(edge[low:high], turn[t], level)
-            # Strides double for as long as they hold, then halve: few tests to a large answer.
+            # The stride doubles while a layout fits, then halves: few tests for a large answer.
             stride = 1
             above = upper[s] + 1
             while largest[s] + 1 < above:
@@ -447,7 +447,7 @@ def _find_largest_fit(
 def _rotate_edges(
     edge: np.ndarray, angle: float, level: np.ndarray
 ) -> tuple[float, float, float, float]:
-    """Turn edges clockwise into `level` (middle and step of each); return the box round them."""
+    """Rotate edges clockwise into `level` (middle and step of each); return the box around them."""
     cos, sin = np.cos(angle), np.sin(angle)
     left, low, right, high = np.inf, np.inf, -np.inf, -np.inf
     for i in range(len(edge)):
@@ -467,7 +467,7 @@ def _search_center(
     width_m: float,
     stack: np.ndarray,
 ) -> tuple[int, float, float]:
-    """Return 1 and the center of a rectangle that fits, 0 if none does, -1 if that is not known."""
+    """Return 1 and the center of a rectangle that fits; 0 if none fits; -1 if stopped early."""
     a = max(length_m - TOLERANCE_M, TOLERANCE_M) / 2
     b = max(width_m - TOLERANCE_M, TOLERANCE_M) / 2
     left, low, right, high = box
@@ -486,7 +486,7 @@ def _search_center(
             mx, my, dx, dy = level[i, 0], level[i, 1], level[i, 2], level[i, 3]
             if (my - dy / 2 > y) != (my + dy / 2 > y) and x < mx + (y - my) / dy * dx:
                 inside = not inside
-            # The edge's hexagon: within both of these of its middle, and its slanted sides.
+            # Inside the edge's hexagon: within these distances of its middle, between its slants.
             wide_x, wide_y = a + abs(dx) / 2, b + abs(dy) / 2
             off_x, off_y = abs(mx - x), abs(my - y)
             if off_x >= wide_x + half_x or off_y >= wide_y + half_y:

@@ -1,8 +1,8 @@
 """Ground that is too steep to build on, from a grid of heights.
 
-Slope is Horn's (1981, Hill Shading and the Reflectance Map, Proceedings of the IEEE 69-1), as
-GDAL's gdaldem computes it: the eight neighbors of a cell, with those straight beside it counted
-twice.
+The slope is Horn's (1981, Hill Shading and the Reflectance Map, Proceedings of the IEEE 69-1), as
+GDAL's gdaldem computes it: from the eight neighbors of a cell, where the four that share an edge
+with it count twice.
 """
 
 from itertools import pairwise
@@ -27,9 +27,9 @@ def find_steep_ground(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the ground that is too steep, and the ground whose slope is not known.
 
-    A grid in another frame is first resampled, bilinearly. Beyond the outermost cells the ground is
-    assumed to go on at the same slope. For example, ground that rises 1 m in 10 m to the east has a
-    slope of 0.1 everywhere.
+    A grid in another frame is first resampled bilinearly. Beyond the outermost cells the ground is
+    assumed to continue at the same slope. For example, ground that rises 1 m in 10 m to the east
+    has a slope of 0.1 everywhere.
 
     Args:
         raster: Heights in the raster's unit, meters where it has none.
@@ -48,7 +48,7 @@ def find_steep_ground(
         UNKNOWN: _outline_cells(classes, grid, UNKNOWN),
     }
     if grid is not raster and len(polygons[UNKNOWN]):
-        # The resampled grid has corners that the first one never had.
+        # The resampled grid has corners outside the original one.
         within = shapely.intersection(polygons[UNKNOWN], outline_raster(raster, crs))
         parts = shapely.get_parts(within)
         polygons[UNKNOWN] = parts[shapely.area(parts) > 0]
@@ -56,7 +56,7 @@ def find_steep_ground(
 
 
 def outline_raster(raster: Raster, crs: object) -> shapely.Polygon:
-    """Return the ground that the grid covers, in `crs`; it says nothing about what lies beyond.
+    """Return the ground that the grid covers, in `crs`; nothing is known of the ground beyond.
 
     For example, 3 by 2 cells of 10 m cover 600 m2.
     """
@@ -64,7 +64,7 @@ def outline_raster(raster: Raster, crs: object) -> shapely.Polygon:
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height), (0, 0)], dtype=float)
     own, wanted = (pyproj.CRS.from_user_input(one) for one in (raster.crs, crs))
     if own != wanted:
-        # A straight side is bent in another frame.
+        # A straight side becomes curved in another frame.
         share = np.arange(SIDE_PIECES)[:, None] / SIDE_PIECES
         sides = [begin + (end - begin) * share for begin, end in pairwise(corners)]
         corners = np.concatenate((*sides, corners[:1]))
@@ -81,27 +81,27 @@ def compute_slope(raster: Raster) -> np.ndarray:
     """
     values = np.where(np.isfinite(raster.values), raster.values, np.nan)
     values = convert_units(values, raster.unit or "m", "m")
-    # Beyond the outermost cells: as much farther up or down as the one before them.
+    # Beyond the outermost cells, continue the rise or fall between the last two cells.
     padded = np.pad(values, 1, mode="reflect", reflect_type="odd")
     return _horn_slope(padded, raster)
 
 
 def _horn_slope(padded: np.ndarray, raster: Raster) -> np.ndarray:
-    """Return the slope of the cells of `padded` less its outermost ring."""
+    """Return the slope of the cells of `padded` without its outermost ring."""
     down = padded[:-2] + 2 * padded[1:-1] + padded[2:]
     by_column = (down[:, 2:] - down[:, :-2]) / 8
     across = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
     by_row = (across[2:] - across[:-2]) / 8
-    # Rise per cell over cells per meter: the grid may be flipped, turned or stretched.
+    # Rise per cell times cells per meter; the grid may be flipped, rotated or stretched.
     back = ~raster.transform
     east = by_column * back.a + by_row * back.d
     north = by_column * back.b + by_row * back.e
-    # The middle one counts for nothing in Horn's sums, but without it there is no ground.
+    # Horn's sums do not use the middle cell, but without its height there is no slope.
     return np.asarray(np.hypot(east, north) + 0 * padded[1:-1, 1:-1])
 
 
 def _classify_cells(raster: Raster, slope_most: float) -> np.ndarray:
-    """Return whether each cell is level, steep or unknown, a strip of rows at a time."""
+    """Classify each cell as level, steep or unknown, one strip of rows at a time."""
     rows = len(raster.values)
     classes = np.full(raster.values.shape, UNKNOWN, dtype=np.uint8)
     if not classes.size:
@@ -116,7 +116,7 @@ def _classify_cells(raster: Raster, slope_most: float) -> np.ndarray:
 
 
 def _outline_cells(classes: np.ndarray, raster: Raster, wanted: int) -> np.ndarray:
-    """Return the polygons round the cells of one class, each a patch joined along cells' edges."""
+    """Return the polygons around the cells of one class, each a patch joined along cells' edges."""
     mask = classes == wanted
     if not mask.any():
         return np.empty(0, dtype=object)

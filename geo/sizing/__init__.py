@@ -1,1 +1,1 @@
-"""The only place where the criteria meet: how many machines each site carries, and where."""
+"""The only package that combines the criteria: how many machines fit on each site, and where."""

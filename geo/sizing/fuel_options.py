@@ -1,4 +1,4 @@
-"""Size every fuel of the plan by every route that it has, and choose the best one for each site.
+"""Size every fuel of the plan for each of its routes, and choose the best one for each site.
 
 Each fuel is sized on its own ground: stored fuel beside its tanks, which take space; a main or a
 plant takes none.
@@ -19,20 +19,20 @@ from geo.model import Fuel, FuelEvidence, Generator, Plan, Route, Screening
 from geo.shapes.near import geometry_array
 from geo.sizing import size
 
-# Columns that only some routes answer with.
+# Columns that only some routes have.
 EXTRA_SUPPLY_COLUMNS = {**plants.PLANT_COLUMNS, "storage_days": np.nan}
-# Where it is not known whether a plant is near, a fuel from plants counts for nothing.
+# Evidence of a fuel from plants where it is not known whether a plant is near.
 UNKNOWN_PLANT_EVIDENCE: tuple[FuelEvidence, ...] = ("no layer", "edge of layer")
 
 
 @dataclass(frozen=True)
 class FuelOption:
-    """One fuel by one route: how sites are sized beside it, and what they can carry.
+    """One fuel by one route: the siting with it, and the generators that fit.
 
     Attributes:
         fuel: The fuel.
         route: How it reaches the sites.
-        siting: What ground and neighbors allow, with the space that the fuel takes.
+        siting: What ground and neighbors allow, less the space that the fuel takes.
         supply: The generators that the fuel can run, and on what evidence.
         deployed: The generators that fit at each site, and what limits them.
         piped: What mains can supply, for the route `main` only.
@@ -48,16 +48,16 @@ class FuelOption:
 
 @dataclass(frozen=True)
 class FuelChoice:
-    """What each site carries on its best fuel, with the ground and the supply behind it.
+    """The generators that fit at each site on its best fuel, and the ground and supply for them.
 
     Attributes:
         options: Every fuel by every route, in the plan's order.
-        supplies: The supply of each option, with the main that serves what the site carries on it.
+        supplies: The supply of each option, with the main that would serve the site's generators.
         best_option: The option that each site takes, as a position in `options`. Shape (n,).
         siting: What ground and neighbors allow at each site, with its best fuel.
         deployed: The generators that fit at each site on its best fuel.
         supply: The supply of each site's best fuel.
-        n_lo: Generators that each site certainly carries on each option. Shape (n, options).
+        n_lo: Generators that certainly fit at each site on each option. Shape (n, options).
         n_hi: The same in the best case.
     """
 
@@ -85,10 +85,10 @@ def choose_fuel(
     generator: Generator,
     plan: Plan,
 ) -> FuelChoice:
-    """Size every fuel, and choose the first of the plan that certainly runs one generator.
+    """Size every fuel, and choose the plan's first fuel that certainly runs one generator.
 
-    Where no fuel certainly does, choose the one that may run the most; ties go to the plan's
-    order.
+    Where no fuel certainly does, choose the one that may run the most; the plan's order decides
+    ties.
 
     Args:
         screening: The layers, rasters and coverage of the market.
@@ -159,7 +159,7 @@ def _size_beside_tanks(
     generator: Generator,
     plan: Plan,
 ) -> tuple[size.Siting, pd.DataFrame]:
-    """Return what each site carries beside a fuel's tanks, and the supply from them."""
+    """Return the generators that fit beside a fuel's tanks, and the supply from the tanks."""
     groups = list_tank_groups(fuel, generator, plan)
     beside_tanks, placed = size.resize_beside_tanks(siting, sites, screening, groups)
     ground = siting.scene.ground.facts
@@ -173,8 +173,8 @@ def _complete_supply(
 ) -> pd.DataFrame:
     """Return an option's supply with the main that serves the site, or the days its tanks last.
 
-    Both are for the generators that are drawn: those that the site certainly carries, or in the
-    best case where that is none.
+    Both are for the generators that are drawn: those that certainly fit, or, where none certainly
+    fits, those that fit in the best case.
     """
     n_lo, n_hi = option.deployed["n_lo"], option.deployed["n_hi"]
     running = (n_lo.where(n_lo > 0, n_hi) - plan.spares).clip(lower=0).to_numpy()
@@ -238,7 +238,7 @@ def describe_other_fuel(choice: FuelChoice) -> pd.DataFrame:
 
 
 def describe_fuel_ladder(choice: FuelChoice, plan: Plan) -> pd.DataFrame:
-    """Return for each fuel its generators, distance, evidence and needs, and a line with them all.
+    """Return for each fuel its generators, distance, evidence and needs, and one line of all fuels.
 
     If a fuel has several routes, the one that runs the most counts. The line has the chosen fuel
     first, then those that certainly run a generator, those that may, and the others, each in the
@@ -327,7 +327,7 @@ def resize_with_main_share(
     plan: Plan,
     share: float,
 ) -> np.ndarray:
-    """Return n_lo of each site on its chosen fuel if another share of each main were free.
+    """Return the n_lo of each site on its chosen fuel if another share of each main were free.
 
     Args:
         choice: The chosen fuel of each site.

@@ -19,12 +19,12 @@ def size_under_levers(
     generator: Generator,
     plan: Plan,
 ) -> pd.DataFrame:
-    """Size the sites again under each of the plan's levers, where it relieves what limits a site.
+    """Size the sites again under each of the plan's levers that relieves what limits them.
 
     Args:
         screening: The sites' layers, rasters and coverage.
         sites: One row per site, polygons in the market's CRS (m).
-        choice: What each site carries on its best fuel.
+        choice: The generators that fit at each site on its best fuel.
         generator: The plan's generator.
         plan: The plan with its levers.
 
@@ -33,14 +33,14 @@ def size_under_levers(
         `wall_n` and `rated_n`, how many with a noise wall and with the rating at another distance.
     """
     siting, before = choice.siting, choice.deployed["n_lo"].to_numpy()
-    # Another fuel is a lever too.
+    # Another fuel also counts as a lever.
     best_n = choice.n_lo.max(axis=1)
     fuel_ids = np.array([one.fuel.id for one in choice.options], dtype=object)
     fuels = fuel_ids[choice.n_lo.argmax(axis=1)]
     fuels[best_n <= before] = None
     best_name = fuels
-    # A lever can help where what it relieves stops the next one, or may with another, and nothing
-    # else alone does. Ground and neighbors stop it together more often than apart.
+    # A lever can help where its criterion stops the next generator, alone or together with another,
+    # and no other criterion alone stops it. Ground and neighbors more often stop it together.
     fuel_stops = choice.supply["fuel_n_lo"].to_numpy() + plan.spares <= before
     place_stops = (siting.place_lo <= before) & (before < plan.cap) & ~fuel_stops
     can_help = {
@@ -76,7 +76,7 @@ def _size_under_lever(
     generator: Generator,
     plan: Plan,
 ) -> np.ndarray:
-    """Return n_lo of the sites in `positions` under one lever, on the fuel they already have."""
+    """Return the n_lo of the sites in `positions` under one lever, on the fuel that they have."""
     siting, before = choice.siting, choice.deployed["n_lo"].to_numpy()
     if lever.usable_share is not None:
         after = resize_with_main_share(

@@ -1,9 +1,9 @@
-"""Where n machines stand best: places are tried, judged by their noise, and settled.
+"""Find the best place for n machines: try places, judge their noise, and move the block.
 
-The quietest by distance of the places where a block fits are judged by the full model. From the
-best of them the block is moved in ever smaller steps to wherever it is quieter still.
+Of the places where a block fits, the quietest by distance are judged with the full model. From the
+best one the block is moved in ever smaller steps to quieter places.
 
-The module is over 400 lines long; sizing is to be rebuilt and split.
+The module is over 400 lines long; it will be split when sizing is rebuilt.
 """
 
 from dataclasses import dataclass
@@ -25,30 +25,30 @@ from geo.shapes.near import geometry_array, name_directions
 from geo.shapes.ragged import positions_in_groups
 from geo.shapes.rectangles import TOLERANCE_M
 
-# Placements are judged so many at a time, until one holds: those quietest by distance first.
+# Placements are judged in batches that end at these counts, the quietest by distance first.
 TRIED_BY = (1, 4, spots.MOST, spots.MOST + 2 * spots.SPREAD)
-# Steps of a block that settles, as shares of how far apart the places are that were looked at.
+# Steps by which a block is moved, as shares of the spacing of the places that were tried.
 STEPS = (1 / 2, 1 / 4, 1 / 8)
 MAX_MOVES = 2  # of each size
-STEPS_IN_FULL = 2  # of the steps from one place, the quietest at the receptor that governs there
+STEPS_IN_FULL = 2  # steps from a place to judge in full, the quietest at its governing receptor
 WORTHWHILE_DB = 0.001
-# A block that is over a limit by no more than this may settle below it: with the smaller steps, as
-# much less.
+# A block that exceeds a limit by no more than this may meet it after it is moved. For smaller steps
+# the excess must be smaller in proportion.
 HOPEFUL_DB = 0.7
-QUERIES = 1_000  # blocks in one go whose places are looked for, so that memory stays small
+QUERIES = 1_000  # blocks in one batch whose places are searched, so that memory stays small
 COMPASS = np.array([(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)])
 
 
 @dataclass(frozen=True)
 class SizingContext:
-    """The ground, the receptors and the noise source, and where each site is quiet.
+    """The ground, the receptors, the noise source, and the quiet places of each site.
 
     Everything about receptors exists twice: with the receptors that may or may not exist (worst
     case), and without them (best case).
 
     Attributes:
         ground: The buildable ground of each site.
-        pairs: All receptors that may hear the sites.
+        pairs: All receptors within reach of the sites.
         sure: The receptors that certainly exist.
         exposed_worst: How near each place is to receptors, worst case.
         exposed_best: The same in the best case.
@@ -91,7 +91,7 @@ def make_context(
     market: Market,
     plan: Plan,
 ) -> SizingContext:
-    """Prepare what sizing needs to know about the sites of a screening.
+    """Prepare the context that sizing needs for the sites of a screening.
 
     Args:
         sites: One row per site, polygons in the market's CRS (m).
@@ -207,8 +207,8 @@ def find_best_place(
 ) -> pd.DataFrame:
     """Return the best placement of each query, moved to a quieter place where that helps.
 
-    A block that exceeds a limit only slightly is moved as long as the governing receptor hears it
-    less, until it meets the limit.
+    A block that exceeds a limit only slightly is moved until it meets the limit, as long as each
+    move makes it quieter at the receptor that governs it.
 
     Args:
         scene: The context.
@@ -227,7 +227,7 @@ def find_best_place(
     spacing_m = np.sqrt(shapely.area(lots) / spots.SPOTS_PER_PARCEL).clip(spots.SPACING_M)
     moved = np.zeros(len(best), dtype=bool)
     for share in STEPS:
-        # Who is at an assumed distance hears a block alike wherever it stands.
+        # A move changes nothing for homes at an assumed distance, so skip those (receptor < 0).
         stuck = best["margin_db"].between(-2 * share * HOPEFUL_DB, 0, inclusive="left")
         moving = np.flatnonzero(stuck & (best["receptor"] >= 0))
         for _ in range(MAX_MOVES):
@@ -266,11 +266,11 @@ def judge_with_fewer(
 def _step_to_quieter(
     scene: SizingContext, start: pd.DataFrame, step_m: np.ndarray, *, worst: bool
 ) -> pd.DataFrame:
-    """Return the blocks that are quieter one step away, along or across themselves or both.
+    """Return the blocks that become quieter after a step along their length, their width or both.
 
-    Columns x, y, margin_db and receptor, indexed like `start`, the judged placements that move.
-    Steps that stay on the ground are judged at the governing receptor first, then the best few in
-    full.
+    The columns are x, y, margin_db and receptor, indexed like `start`, the judged placements that
+    move. Steps that stay on the ground are judged at the governing receptor first, then the best
+    few in full.
     """
     row = np.repeat(np.arange(len(start)), len(COMPASS))
     steps = start.iloc[row].reset_index(drop=True)
@@ -315,7 +315,7 @@ def judge_in_context(
     *,
     worst: bool,
 ) -> pd.DataFrame:
-    """Judge placements with their spares standing still.
+    """Judge placements while their spares do not run.
 
     Args:
         scene: The context.
@@ -345,8 +345,8 @@ def _choose_best(
 ) -> pd.DataFrame:
     """Return the placement of each query with the highest margin, indexed by query.
 
-    The quietest by distance are judged first. Any other is given up as soon as it is no better, or
-    exceeds a limit by more than `over_most_db`.
+    The quietest by distance are judged first. A later one is given up as soon as it is no better,
+    or exceeds a limit by more than `over_most_db`.
     """
     query = placed["query"].to_numpy()
     nth = placed.groupby("query").cumcount().to_numpy()
@@ -363,7 +363,8 @@ def _choose_best(
         over = -table["margin_db"].to_numpy()
         order[positions] = over.round(6)
         np.minimum.at(give_up_db, query[positions], over)
-        # Whoever governs the best yet, or made the last one hopeless, is asked first of the next.
+        # In the next batch, evaluate first the receptor that governs the best placement so far, or
+        # that ruled out the last one.
         telling = (over == give_up_db[query[positions]]) | np.isinf(over)
         governs[query[positions[telling]]] = table["receptor"].to_numpy()[telling]
     best = np.lexsort((nth, order, query))
@@ -404,7 +405,7 @@ def _list_candidates(
 
 
 def drop_spares(placed: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Return the placements with the number of running generators: spares stand still."""
+    """Return the placements with the number of running generators, without spares."""
     return placed.assign(count=(placed["count"] - plan.spares).clip(lower=0))
 
 
@@ -439,7 +440,7 @@ def judge_quietest_spot(scene: SizingContext, sites: np.ndarray, *, worst: bool)
 def _place_one_machine(
     scene: SizingContext, site: np.ndarray, x: np.ndarray, y: np.ndarray
 ) -> pd.DataFrame:
-    """Return one generator at each place, each site being a query of its own."""
+    """Return one generator at each place, with each site as its own query."""
     machine, aisle = scene.generator, 2 * scene.plan.pad.service_m
     placed = {"query": site, "site": site, "x": x, "y": y, "degrees": 0.0, "rows": 1, "columns": 1,
               "length_m": machine.width_m + aisle, "width_m": machine.length_m + aisle,

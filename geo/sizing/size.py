@@ -1,10 +1,10 @@
-"""Find how many generators each site carries, where they stand, and what stops the next one.
+"""Find how many generators fit at each site, where they stand, and what stops the next one.
 
 Noise depends on the place, the place on the number of generators, and the best place on noise. So
 a number n is possible if some placement of n generators on the ground meets every noise limit. The
-largest n is found by bisection, over all sites at once. Fuel then limits n from its own side.
+largest n is found by bisection, over all sites at once. Fuel then limits n separately.
 
-The module is over 400 lines long; sizing is to be rebuilt and split.
+The module is over 400 lines long; it will be split when sizing is rebuilt.
 """
 
 from collections.abc import Callable
@@ -46,10 +46,10 @@ from geo.sizing.placement import (
     some_placement_meets_limits,
 )
 
-WALL_GUESS_DB = 8.0  # about what a wall gives: only where the search begins
+WALL_GUESS_DB = 8.0  # rough attenuation of a wall, used only to start the search
 MAX_SLACK_M = 6.4
-BUILDING_REACH_M = 100.0  # farther off, a building is none of the pad's concern
-SLACK_STEPS = 6  # halvings of it: 0.1 m
+BUILDING_REACH_M = 100.0  # distances to buildings are reported up to this
+SLACK_STEPS = 6  # halvings of MAX_SLACK_M, down to 0.1 m
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,13 @@ class Siting:
 
     Attributes:
         scene: The ground, the receptors and the noise source.
-        pad_n: What the ground alone can hold.
+        pad_n: What the ground alone has room for.
         pad_n_upper: An upper bound for `pad_n`.
-        pad_lo: The same in the worst case: 0 where the ground is only assumed to be free.
+        pad_lo: `pad_n` in the worst case: 0 where the ground is only assumed to be free.
         place_lo: What ground and neighbors allow together in the worst case.
         place_hi: The same in the best case.
-        held_lo: The number for which a place is known if uncertain receptors exist.
+        held_lo: The number for which a place was found in the worst case: `place_lo` before it is
+            set to 0 for missing facts (`pad_n` without a receptor layer).
         noise_n: What the neighbors alone allow, at the quietest spot.
         alone_worst: One generator at the quietest spot, worst case (see `judge_quietest_spot`).
         alone_best: The same in the best case.
@@ -91,7 +92,7 @@ def size_sites(
     market: Market,
     plan: Plan,
 ) -> Siting:
-    """Find how many generators each site's ground holds, and how many its neighbors allow.
+    """Find how many generators each site's ground has room for, and how many its neighbors allow.
 
     Args:
         sites: One row per site, polygons in the market's CRS (m).
@@ -138,7 +139,7 @@ def resize_under_lever(
     alone_worst = siting.alone_worst
     if plan.pad != scene.plan.pad:
         ground = subtract_ground(cut_buildable_ground(sites, screening, plan), scene.ground.taken)
-        # What a parcel's record leaves open is the plan's to change as little as its tanks are.
+        # A lever changes neither the tanks nor the open area on the parcel's record.
         ground = replace(ground, open_m2=scene.ground.open_m2)
         scene = replace(scene, ground=ground, plan=plan)
     if sound is not scene.sound:
@@ -149,7 +150,7 @@ def resize_under_lever(
             pairs=replace(scene.pairs, bound_db=scene.pairs.bound_db + more),
             sure=replace(scene.sure, bound_db=scene.sure.bound_db + more),
         )
-        # Where to begin to look: exact for another rating, a fair guess for a wall.
+        # Where the search starts: exact for another rating, a rough guess for a wall.
         quieter = WALL_GUESS_DB if sound.wall_height_m is not None else -more
         alone_worst = alone_worst.assign(margin_db=alone_worst["margin_db"] + quieter)
     return _size_in_context(scene, positions, alone_worst, alone_worst, worst_only=True)
@@ -187,7 +188,7 @@ def resize_beside_tanks(
 
 
 def select_sitings(siting: Siting, other: Siting, use_other: np.ndarray) -> Siting:
-    """Combine two sitings of the same sites; their scenes may differ in the ground only.
+    """Combine two sitings of the same sites; only the ground in their scenes may differ.
 
     Args:
         siting: The siting to start from.
@@ -217,7 +218,7 @@ def _size_in_context(
     *,
     worst_only: bool = False,
 ) -> Siting:
-    """Size the sites in `positions`; `roomier` is a siting with at least as many on each site."""
+    """Size the sites in `positions`; `roomier` is a siting with at least as many at each site."""
     pairs, plan, generator = scene.pairs, scene.plan, scene.generator
     count = len(scene.ground.shapes)
     pad_n, pad_n_upper, cap = np.zeros((3, count), dtype=int)
@@ -228,7 +229,7 @@ def _size_in_context(
     most = _count_allowed(alone_worst["margin_db"], plan)
     roof_lo = pad_n if roomier is None else np.minimum(pad_n, roomier.held_lo)
     roof_hi = pad_n if roomier is None else np.minimum(pad_n, roomier.place_hi)
-    # A lever's n is found at the quietest place alone: at least so many.
+    # Under a lever, only the quietest place is tried, so its n is a lower bound.
     place_lo = _find_largest(
         roof_lo,
         most if roomier is None else roof_lo,
@@ -270,7 +271,7 @@ def _size_in_context(
 def _raise_where_settled(
     scene: SizingContext, held: np.ndarray, most: np.ndarray, *, worst: bool
 ) -> np.ndarray:
-    """Raise each site's count as long as one more meets the limits after its block has settled."""
+    """Raise each site's count while one more meets the limits after its block has been moved."""
     held = held.copy()
     positions = np.flatnonzero(held < most)
     while len(positions):
@@ -287,21 +288,21 @@ def _zero_if_only_spares(installed: np.ndarray, plan: Plan) -> np.ndarray:
 
 
 def _has_uncertain_receptors(pairs: ReceptorPairs, sites: int) -> np.ndarray:
-    """Return which of `sites` sites have receptors that may or may not exist."""
+    """Return whether each of `sites` sites has receptors that may or may not exist."""
     uncertain = np.zeros(sites, dtype=bool)
     uncertain[pairs.site[~pairs.column("certain")]] = True
     return uncertain
 
 
 def deploy_fuel(siting: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Find how many generators each site carries on one fuel, and what stops the next one.
+    """Find how many generators fit at each site on one fuel, and what stops the next one.
 
-    The binding criterion is the one whose waiver alone gives the largest n (ties: pad, noise,
-    fuel). If no waiver helps alone, the criteria that stop one more generator together are named.
-    An unknown criterion counts as failing, as it does in `n_lo`.
+    The binding criterion is the one that, if it alone is waived, gives the largest n (ties: pad,
+    noise, fuel). If waiving one does not help, the criteria that together stop one more generator
+    are named. An unknown criterion counts as failing, as it does in `n_lo`.
 
-    For example, the ground holds 12, the neighbors allow 6, the fuel runs 10 and the cap is 25: 6
-    fit, limited by noise and then by fuel.
+    For example, the ground has room for 12, the neighbors allow 6, the fuel runs 10 and the cap is
+    25: 6 fit, limited by noise and then by fuel.
 
     Args:
         siting: What ground and neighbors allow.
@@ -325,7 +326,7 @@ def deploy_fuel(siting: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFram
     )
     alone = np.column_stack((siting.pad_lo, siting.noise_n, fuel_lo))
     stops = alone <= n_lo[:, None]
-    # Ground and neighbors can stop n + 1 together though neither does alone.
+    # Ground and neighbors can together stop n + 1 although neither stops it alone.
     together = (siting.place_lo <= n_lo) & ~stops[:, 0] & ~stops[:, 1]
     stops[:, :2] |= together[:, None]
     gain = waived.max(axis=1) > n_lo
@@ -358,17 +359,17 @@ def describe_sites(
     tanks: np.ndarray,
     market: Market,
 ) -> pd.DataFrame:
-    """Place what each site carries, and measure what is left and what one more would lack.
+    """Place the generators that fit at each site, and measure the slack and what one more lacks.
 
-    What is placed is n_lo, or n_hi where n_lo is 0. Slack is what is left at that number: decibels
-    below the limit, meters of extra clearance at which it still fits. "Short by" is what one more
-    generator lacks, in the same units, where that criterion stops it.
+    The number placed is n_lo, or n_hi where n_lo is 0. Slack is what is left at that number:
+    decibels below the limit, or meters of extra clearance with which the block still fits. "Short
+    by" is what one more generator lacks, in the same units, where that criterion stops it.
 
     Args:
         sites: All sites, as in `size_sites`.
         screening: As in `size_sites`.
         siting: What ground and neighbors allow.
-        deployed: What each site carries (see `deploy_fuel`).
+        deployed: The generators that fit at each site (see `deploy_fuel`).
         tanks: The tanks beside the generators per site, as shapes; None where there are none.
         market: The market, for its noise rule.
 
@@ -380,7 +381,7 @@ def describe_sites(
     count = deployed["n_lo"].where(deployed["n_lo"] > 0, deployed["n_hi"]).to_numpy()
     below_cap = count < plan.cap
     after = count + 1
-    # What is drawn only at best keeps away from who is really there.
+    # A block drawn only in the best case is placed for the receptors that certainly exist.
     sure = (deployed["n_lo"] > 0).to_numpy()
     facts = _describe_placement(sites, siting, count, sure)
     facts["building_distance_m"] = _to_building_m(facts["block"], screening, scene)
@@ -395,14 +396,14 @@ def describe_sites(
     level[best.index], margin[best.index] = best["level_dba"], best["margin_db"]
     heard_next = describe_governing_receptors(scene, best, sure).set_index(sites.index[best.index])
     for name in ("receptor_class", "receptor_distance_m", "receptor_direction"):
-        # Where one more does not fit, the neighbor of what stands is the one to name.
+        # Where the ground has no room for one more, name the receptor of the placed block.
         facts[f"next_{name}"] = heard_next[name].reindex(sites.index)
         facts.loc[siting.pad_n < after, f"next_{name}"] = facts[name]
     facts["level_next_dba"] = level
     facts["noise_short_by_db"] = np.where(margin < 0, -margin, np.nan)
 
     for name, table in (("worst", siting.alone_worst), ("best", siting.alone_best)):
-        # Infinite where nobody is within reach; the published margin is then missing, not large.
+        # The margin is infinite where no receptor is within reach; it is then published as missing.
         facts[f"margin_{name}_db"] = table["margin_db"]
     noise_unknown = pairs.own_unknown | (not pairs.known)
     facts.loc[noise_unknown, ["margin_worst_db", "margin_best_db"]] = [-np.inf, np.inf]
@@ -414,12 +415,13 @@ def describe_sites(
     for kind in ("plan", "rule"):
         allowed = _count_allowed(siting.alone_worst[f"margin_{kind}_db"], plan)
         facts[f"noise_n_{kind}"] = np.maximum(allowed, siting.place_lo).astype(float)
-    # Without knowing who listens, nobody knows how many they allow.
+    # Where the receptors are not known, the number that they allow is not known either.
     facts["noise_n_plan"] = facts["noise_n_plan"].where(~noise_unknown)
     rule = siting.alone_worst["margin_rule_db"]
     if rules.market_noise_rule(market) is None:
         facts["noise_n_rule"] = np.nan
-    # The limit was taken on the quietest night there may be: the rest of it must be there already.
+    # The limit assumes the quietest night possible. If one machine exceeds it, the real ambient
+    # level must be higher by the excess.
     needed = plan.noise.ambient_floor_dba - rule
     no_ambient = (pairs.evidence == "ambient unknown") & np.isfinite(rule)
     facts["ambient_needed_dba"] = needed.where(no_ambient)
@@ -488,9 +490,9 @@ def _margin_class(worst: pd.Series, best: pd.Series) -> np.ndarray:
 
 
 def _find_standing_blocks(siting: Siting, count: np.ndarray, sure: np.ndarray) -> pd.DataFrame:
-    """Return the best place of what each site carries, indexed by site.
+    """Return the best placement of `count` generators at each site, indexed by site.
 
-    If no place is found for this number but one for a larger number is known, the smaller number
+    If no place is found for this number but one is known for a larger number, the smaller number
     stands on the larger block.
     """
     scene, stands = siting.scene, np.flatnonzero(count > 0)
@@ -610,7 +612,7 @@ def _find_by_case(
 
 
 def _count_allowed(margin_db: pd.Series, plan: Plan) -> np.ndarray:
-    """Return how many installed generators a margin with one leaves room for, by energy.
+    """Return the number of installed generators that the margin of one allows, summed by energy.
 
     For example, a margin of 6.1 dB with one generator allows floor(10^0.61) = 4 running ones.
     """
@@ -624,7 +626,7 @@ def _find_largest(
     """Return per site the largest n from 0 to `upper` for which `holds(sites, n)` is true.
 
     All sites are searched at once. The guess is tried first, then the next number on the side of
-    the answer, then halves.
+    the answer, then bisection.
     """
     below, above = np.zeros(len(upper), dtype=int), upper.astype(int) + 1
     turn = 0
@@ -646,7 +648,7 @@ def _find_largest(
 
 
 def _add_spares(running: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return how many generators may be installed where `running` may run: spares are added."""
+    """Return how many generators may be installed where `running` may run, including spares."""
     return np.where(running > 0, np.minimum(running + plan.spares, plan.cap), 0)
 
 
@@ -663,7 +665,7 @@ def _name_runner_up(
 
 
 def _pad_slack_m(siting: Siting, count: np.ndarray) -> np.ndarray:
-    """Return how many more meters of clearance the placed block could have."""
+    """Return the extra clearance (m) that the placed block could have."""
     positions = np.flatnonzero((count > 0) & (count <= siting.pad_n))
     slack = np.full(len(count), np.nan)
     part = take_sites(siting.scene.ground, positions)
@@ -677,7 +679,7 @@ def _pad_slack_m(siting: Siting, count: np.ndarray) -> np.ndarray:
 
 
 def _pad_short_m(siting: Siting, after: np.ndarray, short: np.ndarray) -> np.ndarray:
-    """Return by how many meters clearances would have to shrink for one more; NaN beyond 6.4 m."""
+    """Return how far (m) clearances would have to shrink for one more; NaN beyond 6.4 m."""
     positions = np.flatnonzero(short)
     part = take_sites(siting.scene.ground, positions)
     answer = np.full(len(after), np.nan)

@@ -1,1 +1,1 @@
-"""The cost criterion: the time and money that each way of closing the shortfall takes."""
+"""The cost criterion: the time and money that each way to close the shortfall takes."""

@@ -35,8 +35,8 @@ def estimate_costs(
         plan: The plan, for its estimates.
 
     Returns:
-        The low and high end of each estimate, one row per site. An end is NaN where a fact behind
-        it is not known, and the upgrade and the generators are NaN where nothing can be short.
+        The low and high end of each estimate, one row per site. An end is NaN where a fact that it
+        needs is not known, and the upgrade and the generators are NaN where nothing can be short.
     """
     economics = plan.economics
     costs = pd.DataFrame(index=facts.index)
@@ -82,8 +82,8 @@ def fuel_cost_usd_per_kwh(
 ) -> dict[str, float]:
     """Return the fuel cost of one kilowatt-hour, for each fuel that the plan prices.
 
-    For example, 33 % of the higher heating value is 10 340 Btu per kWh; at 10 dollars per million
-    Btu a kilowatt-hour costs 0.103 dollars.
+    For example, an efficiency of 33 % of the higher heating value takes 10 340 Btu per kWh; at 10
+    dollars per million Btu a kilowatt-hour costs 0.103 dollars.
 
     Args:
         generator: The generator, for its efficiency and the heating value that it refers to.
@@ -155,7 +155,7 @@ def _usd(amount: float) -> str:
 def _upgrade_years(
     utility: pd.Series, economics: Economics
 ) -> tuple[pd.Series, pd.Series, pd.Series]:
-    """Return the years of an upgrade by each row's utility, else by the plan, and which it is."""
+    """Return the years of an upgrade for each row's utility, or the plan's; and which it is."""
     known = utility.isin(list(economics.upgrade_years_of))
     named = utility.where(known)
     years = [

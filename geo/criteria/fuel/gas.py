@@ -1,4 +1,4 @@
-"""Natural gas by mains: what the mains within reach of a site carry, and on what evidence.
+"""Natural gas by mains: what the mains within reach of a site can supply, and on what evidence.
 
 Public data never show a main's spare capacity: `usable_share` is the plan's assumption.
 """
@@ -68,10 +68,11 @@ def supply_from_mains(
         usable_share: Share of a main's flow that is free, in place of the plan's.
 
     Returns:
-        The supply. Its fuel_n_lo and fuel_n_hi are the most that any main in reach can run, and
-        the best case is the plan's cap where the reach leaves the layer; the named main is the
-        nearest that can run as many; fuel_capacity is what is certainly free of that main, in the
-        fuel's unit (NaN where not known); fuel_assumed is what the plan assumed about it, or None.
+        The supply. Its fuel_n_lo and fuel_n_hi are the most that any main within reach can run, and
+        the best case is the plan's cap where the reach extends beyond the layer; the named main is
+        the nearest that can run that many; fuel_capacity is the capacity of that main that is
+        certainly free, in the fuel's unit (NaN where not known); fuel_assumed is what the plan
+        assumed about it, or None.
 
     Raises:
         ConfigError: If the catalogue gives no specific gravity for the fuel.
@@ -107,8 +108,8 @@ def name_serving_main(
 ) -> pd.DataFrame:
     """Return a supply's facts with the main that would serve a given number of generators.
 
-    That is the nearest main that certainly runs them, else the nearest that may, else the one that
-    carries the most. A site that runs none keeps the main that it had.
+    That is the nearest main that certainly runs them, else the nearest that may, else the one with
+    the most capacity. A site that runs none keeps the main that it had.
 
     For example, of a 2 in main 10 m away and an 8 in main 60 m away, the 2 in main serves one
     generator if it can run one, and the 8 in main serves ten.
@@ -150,10 +151,10 @@ def _describe_without_main(
     lines = layers.get("gas_transmission")
     if lines is not None:
         status = text_column(lines, "status")
-        # A line without a status is on the map because it exists.
+        # A line without a status counts as in service, since it is on the map.
         lines = lines[(status == "in_service") | pd.isna(status)]
     near_line = in_territory & _is_near_layer(shapes, lines, plan.fuel.transmission_reach_m)
-    # The first that applies to a site is its evidence.
+    # The first rule that applies to a site gives its evidence.
     rules: tuple[tuple[np.ndarray, FuelEvidence], ...] = (
         (covered & has_sign, SIGN_OF_MAIN),
         (covered, NO_MAIN),
@@ -176,7 +177,7 @@ def _describe_without_main(
 def _is_near_layer(
     shapes: np.ndarray, layer: gpd.GeoDataFrame | None, reach_m: float
 ) -> np.ndarray:
-    """Say for each shape whether any row of the layer is within reach."""
+    """Return for each shape whether any row of the layer is within reach."""
     is_near = np.zeros(len(shapes), dtype=bool)
     is_near[find_pairs_within(shapes, geometry_array(layer), reach_m)[0]] = True
     return is_near
@@ -190,7 +191,7 @@ def _assume_main_at_signs(
     plan: Plan,
     share: float,
 ) -> None:
-    """Assume the plan's main where there is a sign of one; the facts then depend on the sign."""
+    """Assume the plan's main where there is a sign of one, and write its facts."""
     main, has_sign = plan.assume.main_at_sign, ~np.isnan(sign_m)
     if main is None:
         return
@@ -212,7 +213,7 @@ def _assume_main_at_signs(
 
 
 def _is_supplied_by_known_main(reach: pd.DataFrame, highest: pd.DataFrame) -> np.ndarray:
-    """Say for each site in `highest` whether a main of known size runs as many as any main does.
+    """Return for each site in `highest` whether a main of known size runs the most generators.
 
     Where no main certainly runs a generator, the mains are compared by their best case.
     """
@@ -227,7 +228,7 @@ def _is_supplied_by_known_main(reach: pd.DataFrame, highest: pd.DataFrame) -> np
 def _choose_main(reach: pd.DataFrame, mains: gpd.GeoDataFrame, running: np.ndarray) -> np.ndarray:
     """Return the row of `reach` whose main would serve each site, -1 where none is in reach.
 
-    Of mains equally near, the one that carries more serves, then the one of the lower id.
+    Of equally near mains, the one with more capacity is chosen, then the one with the lower id.
     """
     site, needed = reach["site"].to_numpy(), np.asarray(running)[reach["site"]]
     certain = (reach["n_lo"] >= needed).to_numpy()

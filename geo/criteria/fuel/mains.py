@@ -26,7 +26,7 @@ def find_mains_in_reach(
     plan: Plan,
     share: float,
 ) -> pd.DataFrame:
-    """Find every pair of a site and a main within reach, and what the main carries.
+    """Find every pair of a site and a main within reach, and what the main can supply.
 
     Args:
         sites: The sites, in the market's metric CRS.
@@ -113,7 +113,7 @@ def compute_free_capacity(
 
 
 def count_unusable_mains(layers: dict[str, gpd.GeoDataFrame]) -> dict[str, int]:
-    """Count the mains near sites that carry nothing or whose capacity is uncertain, by reason."""
+    """Count the mains near sites that supply nothing or whose capacity is uncertain, by reason."""
     mains = layers.get("mains")
     if mains is None:
         return {}
@@ -144,7 +144,7 @@ def describe_assumed_main(main: AssumedMain) -> str:
 def _describe_mains(
     mains: gpd.GeoDataFrame, fuel: Fuel, generator: Generator, plan: Plan, share: float
 ) -> pd.DataFrame:
-    """Return what each main carries, its class on record, and what the plan assumes about it."""
+    """Return each main's capacity, its class on record, and what the plan assumes about it."""
     size, material = number_column(mains, "diameter_in"), text_column(mains, "material")
     gauge_kpa = number_column(mains, "pressure_kpa")
     lowest, highest = pipes.pressure_class_range(text_column(mains, "pressure_class"), gauge_kpa)

@@ -1,4 +1,4 @@
-"""Compute what an empty gas main carries, from its inside diameter and its pressure class.
+"""Compute the flow that a gas main can carry, from its inside diameter and its pressure class.
 
 The flow equations and the standard pipe sizes are those of the `fluids` library. The meaning of a
 nominal size and of a pressure class is data, in geo/catalogue/pipes.toml.
@@ -53,8 +53,8 @@ def inside_diameter_in(
 def pressure_class_range(named: np.ndarray, gauge_kpa: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each main's lowest and highest pressure class, None where nothing is known.
 
-    A named class counts as named. Otherwise the class lies between the highest one whose inlet
-    pressure the main reaches (`low` below all of them) and the next one. A pressure below the
+    A named class is used as it is. Otherwise the class lies between the highest one whose inlet
+    pressure the main reaches (`low` if it reaches none) and the next one. A pressure below the
     inlet of the named class contradicts it, and the range is then open below.
 
     4.1 bar is 59.5 psig and therefore `high`. 200 kPa is 29 psig: `low` to `medium`:
@@ -95,7 +95,7 @@ def pressure_class_range(named: np.ndarray, gauge_kpa: np.ndarray) -> tuple[np.n
 def pipe_flow_scfh(
     inside_in: np.ndarray, pressure_class: np.ndarray, length_m: float, gravity: float
 ) -> np.ndarray:
-    """Return what each main carries along its length when nobody draws from it (scfh).
+    """Return the flow (scfh) that each main carries over its length if no customers draw from it.
 
     A 3.85 in main at high pressure (60 psig, falling to 20 over a mile) carries, at gravity 0.6:
 

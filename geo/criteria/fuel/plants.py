@@ -45,10 +45,9 @@ def supply_from_plants(
 ) -> pd.DataFrame:
     """Return the running generators that plants can supply at each site, worst and best case.
 
-    A plant whose location is known only by its county counts for nothing, and its distance is not
-    given.
+    A plant of which only the county is known supplies nothing, and its distance is not given.
 
-    For example, a plant makes 15 000 scfh at 50 % methane, of which 6000 are used. It can spare
+    For example, a plant makes 15 000 scfh at 50 % methane, and 6000 scfh are used. It can spare
     4500 scfh of methane. A generator burns 2043.4, so the plant runs 2 generators.
 
     Args:
@@ -149,14 +148,15 @@ def _add_plants_in_reach(
 
 
 def _spare_gas_scfh(plants: gpd.GeoDataFrame, fuel: Fuel) -> tuple[np.ndarray, np.ndarray]:
-    """Return what each plant can spare, lowest and highest (scfh); NaN where it is not known.
+    """Return the gas that each plant can spare, lowest and highest (scfh); NaN where not known.
 
-    Of biogas only the methane counts. A plant that does not run yet has no known lowest value.
+    Only the methane in biogas counts. The lowest value of a plant that does not run yet is not
+    known.
     """
     flow, used_scfh = number_column(plants, "flow_scfh"), number_column(plants, "used_scfh")
     used, status = text_column(plants, "used"), text_column(plants, "status")
     unused = np.maximum(flow - used_scfh, 0.0)
-    # A used flow on record counts even where the `used` word contradicts it.
+    # A used flow on record counts even where the value of `used` contradicts it.
     known = [used == "yes", ~np.isnan(used_scfh), used == "no"]
     lowest = np.select(known, [0.0, unused, flow], np.nan)
     highest = np.select(known, [0.0, unused, flow], flow)

@@ -1,4 +1,4 @@
-"""Say in a reader's words what a fuel needs at a site before a generator can run on it."""
+"""Describe for the reader what a fuel needs at a site before a generator can run on it."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ PLANT_UNPUBLISHED = "A source nearby (no public data on where there is one)"
 
 
 def describe_needs(row: Row, plan: Plan) -> str:
-    """Say what one fuel needs at a site; a fuel that can run nothing there has `fuel_n_hi` 0."""
+    """Describe what one fuel needs at a site; it can run nothing there if `fuel_n_hi` is 0."""
     evidence: FuelEvidence = row["fuel_evidence"]
     if evidence == "storage":
         return _describe_tanks(row, plan)

@@ -62,7 +62,7 @@ def supply_from_storage(
 
 
 def supply_undelivered(sites: gpd.GeoDataFrame, fuel: Fuel, plan: Plan) -> pd.DataFrame:
-    """Return no supply for a stored fuel that nobody delivers under the plan.
+    """Return no supply, for a stored fuel that is not delivered under the plan.
 
     Args:
         sites: The sites.
@@ -73,7 +73,7 @@ def supply_undelivered(sites: gpd.GeoDataFrame, fuel: Fuel, plan: Plan) -> pd.Da
         The columns of SUPPLY_COLUMNS, one row per site.
 
     Raises:
-        ConfigError: If the plan has the fuel delivered; `supply_from_storage` answers for it.
+        ConfigError: If the plan has the fuel delivered: use `supply_from_storage` instead.
     """
     if fuel.id in plan.fuel.delivered:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The columns that every fuel answers with, and their values before anything is known."""
+"""The columns of every fuel's supply, and their values before anything is known."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from geo.model import FuelEvidence
 
-# Nothing is known of a fuel: the search leaves the layer, or the market has no such layer.
+# Nothing is known of a fuel: the search extends beyond the layer, or there is no such layer.
 EDGE_OF_LAYER: FuelEvidence = "edge of layer"
 NO_LAYER: FuelEvidence = "no layer"
 SUPPLY_COLUMNS: dict[str, object] = {
@@ -34,7 +34,7 @@ SUPPLY_COLUMNS: dict[str, object] = {
 def empty_supply(
     sites: gpd.GeoDataFrame, columns: Mapping[str, object] = SUPPLY_COLUMNS
 ) -> pd.DataFrame:
-    """Return one row per site with nothing known; a column whose value is None holds objects."""
+    """Return one row per site with nothing known; columns with the value None have object type."""
     facts = pd.DataFrame(dict(columns), index=sites.index)
     texts = [name for name, value in columns.items() if value is None]
     return facts.astype(dict.fromkeys(texts, object))

@@ -1,7 +1,7 @@
 """Give the answer of each kind of capacity record for each parcel.
 
-An answer has a row per site and the columns of EMPTY_ANSWER, which it keeps where the records have
-nothing to say about a site.
+An answer has a row per site and the columns of EMPTY_ANSWER, and keeps the empty values where the
+records give no information about a site.
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ EMPTY_ANSWER = {
 def answer_by_area(
     shapes: np.ndarray, records: CapacityRecords, substations: CapacityRecords
 ) -> pd.DataFrame:
-    """Answer by the smallest service area that contains a point of each site.
+    """Answer from the smallest service area that contains a point of each site.
 
     An area without a value of its own has the value of the substation that it names.
 
@@ -74,18 +74,18 @@ def answer_by_line(
     *,
     dimensions: int = 1,
 ) -> pd.DataFrame:
-    """Answer by the nearest line or cell within reach, with its rows in reach combined.
+    """Answer from the nearest line or cell within reach, and combine its rows within reach.
 
-    The nearest record answers whether or not it has a value: a silent feeder is never answered
-    for with another feeder's value.
+    The nearest record is used whether or not it has a value: another feeder's value never replaces
+    the missing value of the nearest feeder.
 
     Args:
         shapes: The sites' geometries, in the market's metric CRS.
         records: The market's records of one kind.
         grains: The grains of records that may answer, such as LINE_GRAINS.
         plan: The plan, for its reach and the statistic that combines rows.
-        dimensions: Fewest dimensions of a record's shape. A point (0) does not show where a
-            feeder runs.
+        dimensions: The fewest dimensions that a record's shape may have. A point (0) does not show
+            where a feeder runs.
 
     Returns:
         An answer for each site.
@@ -97,7 +97,7 @@ def answer_by_line(
     distance_m = np.round(shapely.distance(shapes[site], lines[row]), 3)
     order = np.lexsort((row, distance_m, site))
     first = order[np.unique(site[order], return_index=True)[1]]
-    # Of the rows within reach, only those of the nearest feeder are combined.
+    # Combine only the rows of the nearest feeder within reach.
     key = rows["key"].to_numpy(dtype=int)
     nearest_key = np.full(len(shapes), -1)
     nearest_key[site[first]] = key[row[first]]
@@ -109,7 +109,7 @@ def answer_by_line(
 def answer_by_feeders(
     nearest: pd.DataFrame, substations: CapacityRecords, records: CapacityRecords, plan: Plan
 ) -> pd.DataFrame:
-    """Answer by the feeders of the nearest substation whose routes are not published.
+    """Answer from the feeders of the nearest substation whose routes are not published.
 
     The parcel is on one of these feeders, but it is not known on which: their lowest and highest
     values are the range.
@@ -155,7 +155,7 @@ def answer_by_feeders(
 
 
 def answer_by_substation(nearest: pd.DataFrame, substations: CapacityRecords) -> pd.DataFrame:
-    """Answer by the nearest substation, which bounds a parcel's headroom from above.
+    """Answer from the nearest substation, which bounds a parcel's headroom from above.
 
     `nearest` is as for `answer_by_feeders`.
     """
@@ -203,7 +203,7 @@ def _make_answer(
 def _combine_rows(
     answer: pd.DataFrame, site: np.ndarray, rows: pd.DataFrame, plan: Plan
 ) -> pd.DataFrame:
-    """Combine the rows of one feeder at each site by the plan's statistic.
+    """Combine the rows of one feeder at each site with the plan's statistic.
 
     If one of the rows has no value, it may be the parcel's own, so the range is open.
     """

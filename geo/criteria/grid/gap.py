@@ -5,7 +5,7 @@ import pandas as pd
 
 from geo.model import GapClass, GapCover, HeadroomCheck
 
-# Two answers agree where they are no further apart than this share of the target load.
+# Two answers agree if they differ by no more than this share of the target load.
 AGREEMENT_SHARE = 0.1
 
 
@@ -14,9 +14,9 @@ def shortfall_range_kw(
 ) -> tuple[pd.Series, pd.Series]:
     """Return the lowest and the highest shortfall of a load, from the range of the headroom.
 
-    Shortfall = clip(load - max(headroom, 0), 0, load). Negative headroom therefore leaves the
-    whole load short, and no more than the load. A headroom from -inf to inf (nothing known)
-    leaves a shortfall from 0 to the load.
+    Shortfall = clip(load - max(headroom, 0), 0, load). Negative headroom therefore leaves exactly
+    the whole load short. A headroom from -inf to inf (nothing known) leaves a shortfall from 0 to
+    the load.
 
     At most 950 kW of headroom leaves 50 to 1000 kW of a load of 1000 kW short:
 
@@ -51,12 +51,14 @@ def classify_gap(least_kw: pd.Series, most_kw: pd.Series) -> np.ndarray:
 def compare_records(facts: pd.DataFrame, target_kw: float) -> np.ndarray:
     """Compare the best and the second-best record of each site by their ranges of headroom.
 
-    `contradict`: by one record the target is covered, by the other it is short. `differ`: the
-    ranges are further apart than AGREEMENT_SHARE of the target, but this does not decide whether
-    the target is covered. `cannot be compared`: one of the ranges is open on both sides.
+    `contradict`: according to one record the target is covered, according to the other it is
+    short. `differ`: the ranges are further apart than AGREEMENT_SHARE of the target, but this does
+    not decide whether the target is covered. `cannot be compared`: one of the ranges is open on
+    both sides.
 
-    The feeder has 5000 kW and its substation at most 3000 kW. For a target of 1000 kW, nothing is
-    short by the feeder, and possibly nothing by the substation, so the records only differ:
+    The feeder has 5000 kW and its substation at most 3000 kW. For a target of 1000 kW, there is no
+    shortfall according to the feeder, and possibly none according to the substation, so the records
+    only differ:
 
     >>> facts = {"headroom_lo_kw": [5000.0], "headroom_hi_kw": [5000.0]}
     >>> facts |= {"second_lo_kw": [-np.inf], "second_hi_kw": [3000.0], "second_evidence": ["bank"]}
@@ -98,8 +100,8 @@ def compare_records(facts: pd.DataFrame, target_kw: float) -> np.ndarray:
 def count_needed(shortfall_kw: pd.Series, power_kw: pd.Series | float, spares: int) -> pd.Series:
     """Count the generators that close a shortfall: ceil(shortfall / derated power) + spares.
 
-    Where nothing is short, no generator is needed. 850 kW short at 200 kW each with one spare
-    needs 5 + 1:
+    Where nothing is short, no generator is needed. A shortfall of 850 kW with generators of 200 kW
+    and one spare needs 5 + 1:
 
     >>> count_needed(pd.Series([850.0, 0.0]), 200.0, spares=1).tolist()
     [6, 0]
@@ -166,7 +168,7 @@ def classify_gap_cover(
 
 
 def headroom_left_kw(facts: pd.DataFrame, target_kw: float) -> pd.Series:
-    """Return the headroom that is left for each site after the higher-ranked sites take theirs.
+    """Return the headroom that is left for each site after higher-ranked sites take their share.
 
     Sites share a substation (`station_pool`, None where not known) and the record that serves
     them (`record_pool`), each with a headroom (`station_pool_kw`, `record_pool_kw`). A site takes
@@ -185,7 +187,7 @@ def headroom_left_kw(facts: pd.DataFrame, target_kw: float) -> pd.Series:
         target_kw: The load that each site takes.
 
     Returns:
-        The headroom left at each site (kW), NaN where its headroom or what it shares is not known.
+        The headroom left at each site (kW), NaN where its headroom or its pool is not known.
     """
     own = facts["load_headroom_kw"]
     takes = own.clip(0.0, target_kw).fillna(0.0)

@@ -1,4 +1,4 @@
-"""Compute what one capacity record leaves: firm less peak less committed, or the published value.
+"""Compute the headroom of a capacity record: firm less peak less committed, or as published.
 
 A record's own power factor, ceiling and committed load are used where it gives them. An answer is
 a range: `lo_kw` is -inf where nothing bounds it from below, `hi_kw` is inf where nothing bounds it
@@ -20,7 +20,7 @@ NUMBER_COLUMNS = (
 
 
 def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
-    """Compute the load headroom that each record leaves (kW), one row per record.
+    """Compute the load headroom of each record (kW), one row per record.
 
     A record that does not give its committed load bounds the headroom from above only. A record
     at its publisher's ceiling bounds it from below only.
@@ -88,7 +88,7 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
 def compute_hosting(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     """Compute the generation that each record says the grid can take (kW).
 
-    Only a published value counts: a rating less a load says nothing about generation.
+    Only a published value counts: a rating less a load gives no information on generation.
 
     3000 kW published with a ceiling of 3000 kW means 3000 kW or more:
 

@@ -25,7 +25,7 @@ class CapacityRecords:
     """Records of one kind with their headroom, in an order that does not depend on the file's.
 
     Attributes:
-        rows: What each record leaves (see `headroom`), with its name, source, utility and date.
+        rows: Each record's headroom (see `headroom`), with its name, source, utility and date.
         shapes: The records' geometries, in the order of `rows`.
     """
 
@@ -37,7 +37,7 @@ class CapacityRecords:
 
 
 def has_published_capacity(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> bool:
-    """Say whether any record in the market's layers gives a load headroom."""
+    """Return whether any record in the market's layers gives a load headroom."""
     load = read_capacity(layers.get("capacity"), "load", plan)
     substations = read_substations(layers.get("substations"), plan)
     return any(bool(records.rows["stated_kw"].notna().any()) for records in (load, substations))
@@ -105,7 +105,7 @@ def read_capacity(capacity: gpd.GeoDataFrame | None, kind: str, plan: Plan) -> C
     selected = capacity[capacity["kind"] == kind]
     sort_values = selected.drop(columns=selected.geometry.name).astype(str)
     sort_values["shape"] = shapely.to_wkb(geometry_array(selected), hex=True)
-    # By id and source first, then by everything else, so that the file's order changes nothing.
+    # Sort by id and source, then by everything else, so that the file's order changes nothing.
     keys = ["record_id", *[name for name in ("source_id",) if name in sort_values], "shape"]
     keys += sorted(set(sort_values.columns) - set(keys))
     selected = selected.loc[sort_values.sort_values(keys, kind="stable").index]

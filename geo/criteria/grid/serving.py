@@ -42,7 +42,7 @@ def find_serving_records(
     coverage: dict[str, shapely.Geometry | None],
     plan: Plan,
 ) -> pd.DataFrame:
-    """Find what the grid can still supply to each site, by the best record and the second best.
+    """Find the load that the grid can still supply at each site, and the two best records for it.
 
     For example, a feeder 8 m away has 300 kW and its substation at most 950 kW. The feeder serves
     the site with 300 kW; the substation is second with 950 kW, and they disagree by -650 kW.
@@ -138,7 +138,7 @@ def _is_reach_mapped(
     coverage: dict[str, shapely.Geometry | None],
     plan: Plan,
 ) -> np.ndarray:
-    """Say for each site whether everything within reach is mapped.
+    """Return for each site whether everything within reach is mapped.
 
     This is the reach of substations, or of capacity records where the market has no substations.
     """
@@ -148,7 +148,7 @@ def _is_reach_mapped(
 
 
 def _classify_bounds(stated: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
-    """Say how to read each headroom: as it stands, as a bound, or (`neither`) as no bound.
+    """Classify how to read each headroom: as a value, as a bound, or (`neither`) as no bound.
 
     A headroom bounds nothing where it was published at its ceiling and the committed load is not
     deducted.
@@ -165,7 +165,7 @@ def _classify_bounds(stated: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.n
 def _explain_unknown(
     nearest: pd.DataFrame, substations: CapacityRecords, mapped: np.ndarray
 ) -> np.ndarray:
-    """Return the evidence where no record answers; `mapped` is where all within reach is mapped."""
+    """Return the evidence where no record answers; `mapped`: all within reach is mapped."""
     in_reach = (nearest["other"] >= 0).to_numpy()
     silent = in_reach.copy()
     if len(substations):
@@ -220,7 +220,7 @@ def _describe_second(
 def _describe_hosting(
     shapes: np.ndarray, capacity: gpd.GeoDataFrame | None, plan: Plan, index: pd.Index
 ) -> pd.DataFrame:
-    """Return the generation that the grid can take at each site, by the nearest record of it."""
+    """Return the generation that the grid can take at each site, from the nearest such record."""
     records = read_capacity(capacity, "generation", plan)
     answer = answer_by_line(
         shapes, records, ("feeder", "segment", "cell", "area"), plan, dimensions=0
@@ -240,7 +240,7 @@ def _describe_hosting(
 
 
 def _describe_pools(facts: pd.DataFrame, substations: CapacityRecords) -> pd.DataFrame:
-    """Return what each site shares with others: its record, and its substation where known.
+    """Return the pools that each site shares: its record, and its substation where known.
 
     `record_pool` and `station_pool` identify them, each with its headroom in `..._kw`.
     """
@@ -249,7 +249,7 @@ def _describe_pools(facts: pd.DataFrame, substations: CapacityRecords) -> pd.Dat
     substation_kw = substation.map(by_id["hi_kw"]).astype(float).where(np.isfinite)
     own_kw = facts["headroom_hi_kw"].where(np.isfinite)
     is_bounded = substation_kw.notna()
-    # A value for a substation, or for all of its feeders, is not a separate record's.
+    # A value for a substation, or for all of its feeders, does not belong to a separate record.
     whole_substation = facts["grid_evidence"].isin(["substation", "feeders of substation"])
     # Two records may have the same name, so a pool is identified by evidence, source and name.
     record = facts["grid_evidence"].astype(str) + "/" + facts["grid_layer"].fillna("").astype(str)

@@ -1,7 +1,6 @@
-"""How loud the running machines are at each receptor, and what the limits there are.
+"""The noise criterion: the level of the running machines at each receptor, and the limits there.
 
-`sound` describes what one machine emits and what stands in its way, `rules` the limits,
-`receptors` the receptors and where the level is measured, `spots` the quiet places on a parcel, and
-`judge` the level and the margin of a placement. The propagation itself is ISO 9613-2, in
-`geo.propagation`.
+`sound` describes the sound of one machine and the obstacles to it, `rules` the limits, `receptors`
+the receptors and where the level is measured, `spots` the quiet places on a parcel, and `judge` the
+level and the margin of a placement. The propagation itself is ISO 9613-2, in `geo.propagation`.
 """

@@ -1,9 +1,9 @@
-"""The level of a placement at the receptor that governs it, by the full ISO 9613-2 model.
+"""The level of a placement at its governing receptor, according to the full ISO 9613-2 model.
 
-Only upper bounds save work: a receptor that could not be the worst even with nothing in the way is
-skipped. Every level that is printed, or that decides, comes from the full model.
+To save work, a receptor is skipped if an upper bound shows that it could not be the worst even with
+nothing in the way. Every level that is printed, or that decides, comes from the full model.
 
-The module is over 400 lines long; sizing is to be rebuilt and this module with it.
+The module is over 400 lines long; it will be rebuilt together with sizing.
 """
 
 from collections.abc import Callable
@@ -31,17 +31,17 @@ from geo.propagation.levels import NEAREST_M
 from geo.shapes.ragged import positions_in_groups
 
 EDGE_OF_LAYER = "edge of layer"
-# In place of a receptor: nobody in reach; homes on the site, at an assumed place.
+# These stand for a receptor: none within reach; homes on the site, at an assumed distance.
 NO_RECEPTOR, OWN_DWELLING = -1, -2
-ON_LINE_M = 0.01  # nearer to the site's line, a point stands on it
+ON_LINE_M = 0.01  # a point nearer than this to the site's line counts as on it
 FIRST_BATCH = 2  # receptors of each placement evaluated first, then twice as many each time
 LevelOf = Callable[[NoiseSource, np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
-MAX_RAYS = 400_000  # machines times receivers in one go, so that memory stays small
+MAX_RAYS = 400_000  # machines times receivers in one batch, so that memory stays small
 
 
 @dataclass(frozen=True)
 class _Case:
-    """The placements and the receptors in reach of them."""
+    """The placements and the receptors within their reach."""
 
     placed: pd.DataFrame
     pairs: ReceptorPairs
@@ -51,12 +51,12 @@ class _Case:
 
     @cached_property
     def running(self) -> np.ndarray:
-        """How many machines run at each placement."""
+        """The number of machines that run at each placement."""
         return np.asarray(self.placed["count"])
 
     @cached_property
     def louder_db(self) -> np.ndarray:
-        """By how much a unit's machines exceed one by energy, in dB; -inf where none runs."""
+        """The level of each unit's machines above that of one machine, dB; -inf where none runs."""
         with np.errstate(divide="ignore"):
             return np.asarray(10 * np.log10(np.repeat(self.running, 2)))
 
@@ -75,7 +75,7 @@ class _WorstReceptors:
     def take(
         self, unit: np.ndarray, pair: np.ndarray, excess_db: np.ndarray, away: np.ndarray
     ) -> None:
-        """Keep the receptor with the highest excess of each unit; of equals, the first pair."""
+        """Keep the receptor with the highest excess of each unit; ties go to the first pair."""
         order = np.lexsort((pair, -excess_db, unit))
         worst = order[np.unique(unit[order], return_index=True)[1]]
         at, excess = unit[worst], excess_db[worst]
@@ -86,7 +86,7 @@ class _WorstReceptors:
 
 
 class _Query(NamedTuple):
-    """Placements `of` (N,), the points `xy` (N, 2) where each is measured, and the `pair`."""
+    """Placements `of` (N,), the points `xy` (N, 2) where each is measured, and the `pair` (N,)."""
 
     of: np.ndarray
     xy: np.ndarray
@@ -104,7 +104,7 @@ def judge_placements(
     *,
     thorough: bool = False,
 ) -> pd.DataFrame:
-    """Compute each placement's margin to the plan's limit and to the rule's, and who governs it.
+    """Compute each placement's margins to the plan's and the rule's limits, and what governs it.
 
     Args:
         placed: One row per placement: site, x, y, count (running machines), rows, columns,
@@ -116,14 +116,14 @@ def judge_placements(
         give_up_db: Per placement, the excess (dB) beyond which it need not be computed further; its
             margin_db is then -inf. When given, only margin_db is complete.
         first: Per placement, a receptor pair that is likely to govern (NO_RECEPTOR: none). It is
-            computed first, since that spares most of the others.
-        thorough: Skip nothing: the slow way to the same answer.
+            computed first, since it usually rules out most of the others.
+        thorough: Compute every receptor; this is slower and gives the same answer.
 
     Returns:
         One row per placement: margin_plan_db and margin_rule_db (inf: no receptor), margin_db (the
         lower of the two), receptor (a position in `pairs`, NO_RECEPTOR, or OWN_DWELLING for homes
-        at the distance that the plan assumes), and level_dba, limit_dba, receptor_distance_m and
-        floored there.
+        at the distance that the plan assumes), and at that receptor level_dba, limit_dba,
+        receptor_distance_m and floored (whether a machine is nearer to it than NEAREST_M).
     """
     case = _Case(placed, pairs, sound, generator, plan)
     tally = _find_worst(case, give_up_db, first, thorough=thorough)
@@ -168,7 +168,7 @@ def meets_limits(
     plan: Plan,
     first: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Check whether each placement meets every limit, without computing more than that takes.
+    """Check whether each placement meets every limit, and stop as soon as that is decided.
 
     Args:
         placed: The placements, as in `judge_placements`.
@@ -195,7 +195,7 @@ def meets_limits(
 
 
 def _is_distance_floored(case: _Case, receptor: np.ndarray) -> np.ndarray:
-    """Mark where a running machine is nearer to its receptor than a point source may be."""
+    """Mark placements with a machine nearer to its receptor than a point source may be."""
     named = np.flatnonzero(receptor >= 0)
     pads, pair = case.placed.iloc[named], receptor[named]
     x, y, site = (pads[name].to_numpy() for name in ("x", "y", "site"))
@@ -242,9 +242,9 @@ def receiver_points(
     """Find where the sound of a pad centered at (x, y) is measured for each receptor pair.
 
     It is the nearest point of the receiving lot or facade, moved straight away from the pad until
-    it is as far outside the site's own line as the rule says, or as far in front of the facade. A
-    receptor on the site itself stays where it is. For example, a lot line 10 m east of the pad, on
-    the site's own line, is measured 7.62 m beyond it: at 17.62 m.
+    it is as far outside the site's own line as the rule requires, or as far in front of the facade.
+    A receptor on the site itself stays where it is. For example, for a lot line 10 m east of the
+    pad that is the site's own line, the level is measured 7.62 m beyond it: at 17.62 m.
 
     Args:
         x: Eastings of the pads' centers (N,), meters.
@@ -292,7 +292,7 @@ def _find_worst(
     Receptors are computed loudest bound first, a few of each placement at a time, until no other
     could be worse; the receptor named `first` comes before them all. A placement is finished once
     a receptor exceeds its limit by more than `give_up_db`; with `enough`, once any receptor
-    exceeds its limit or none that is left could.
+    exceeds its limit or no remaining receptor could.
     """
     pairs, placed = case.pairs, case.placed
     count = len(placed)
@@ -307,10 +307,10 @@ def _find_worst(
     start, stop = (np.searchsorted(key, unit_key, side) for side in ("left", "right"))
 
     def could(unit: np.ndarray, bound_db: np.ndarray) -> np.ndarray:
-        """Say for which units such a bound, of one machine, could still change the answer."""
+        """Return for which units a bound on one machine's excess could still change the answer."""
         if thorough:
             return np.ones(len(unit), dtype=bool)
-        # Where a placement may be given up, only the worse of both kinds of limit matters.
+        # Where a placement may be given up, only the worse of the two kinds of limit matters.
         least = over[unit] if give_up_db is None else np.maximum(over[unit], over[unit ^ 1])
         return np.asarray(bound_db + louder_db[unit] > (np.maximum(least, 0) if enough else least))
 
@@ -321,7 +321,7 @@ def _find_worst(
     look = FIRST_BATCH
     waiting = np.flatnonzero((stop > start) & np.isfinite(louder_db))
     while len(waiting):
-        # The next in line has the highest bound of all that are left.
+        # The next pair of each unit has the highest bound of the pairs that are left.
         waiting = waiting[could(waiting, pairs.bound_db[start[waiting]])]
         if give_up_db is not None and not thorough:
             lost = np.maximum(over[0::2], over[1::2]) > give_up_db
@@ -357,12 +357,12 @@ def _evaluate_pairs(
     most = upper_dba(case.sound, np.maximum(nearest, 0.0))
     may = could(unit, most - limit_dba)
     if case.sound.wall_height_m is not None and not thorough:
-        # Levels behind a wall lie far below that bound.
+        # Levels behind a wall are far below that bound, so compute a tighter one.
         chosen = np.flatnonzero(may)
         most = _levels_dba(case, _Query(of[chosen], at[chosen], pair[chosen]), upper_walled_dba)
         may[chosen] = could(unit[chosen], most - limit_dba[chosen] - case.louder_db[unit[chosen]])
     level = _levels_dba(case, _Query(of[may], at[may], pair[may]))
-    # Rounded far below any meaning, so that equals are equal however they are batched.
+    # Round off digits that do not matter, so that ties do not depend on the batches.
     excess = np.round(level - limit_dba[may], 9)
     tally.take(unit[may], pair[may], excess, distance[may])
 
@@ -374,7 +374,7 @@ def _levels_dba(case: _Case, query: _Query, walled_dba: LevelOf = level_dba) -> 
     """
     pairs = case.pairs
     level, height = np.empty(len(query.of)), pairs.column("height_m", query.pair)
-    # Beyond the layer's edge there may be somebody anywhere: nothing stands between for sure.
+    # Beyond the layer's edge a receptor may be anywhere, so no obstacle certainly stands between.
     edge = pairs.column("receptor_class", query.pair) == EDGE_OF_LAYER
     for chosen in (edge, ~edge):
         if chosen.any():
@@ -390,7 +390,7 @@ def _levels_dba(case: _Case, query: _Query, walled_dba: LevelOf = level_dba) -> 
 def _add_machines(
     case: _Case, of: np.ndarray, at: np.ndarray, height_m: np.ndarray, one_dba: LevelOf
 ) -> np.ndarray:
-    """Return the level of placement `of[i]` at the point `at[i]`, each machine at its place."""
+    """Return the level of placement `of[i]` at the point `at[i]`: the sum over its machines."""
     placed, sound = case.placed, case.sound
     size = case.running[of]
     last = np.cumsum(size)
@@ -429,7 +429,7 @@ def _wall_distance_m(pad: pd.DataFrame, source: np.ndarray, receiver: np.ndarray
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         share = (np.where(ray > 0, reach, -reach) - inner) / ray
     share = np.where(ray == 0, np.inf, share).min(axis=1)
-    # Right above one another, there is no way out in plan.
+    # If the receiver is right above the source, the path has no length in plan.
     return np.where(length > 0, share * np.where(length > 0, length, 1.0), 0.0)
 
 

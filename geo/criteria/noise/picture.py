@@ -18,7 +18,7 @@ from geo.model import Raster
 LEVELS_DBA = (45.0, 50.0, 55.0, 60.0, 65.0, 69.0)
 # The accuracy that ISO 9613-2 Table 5 states up to 1 km, broadband, 5 m or less above the ground.
 ACCURACY_DB = 3.0
-MAX_RAYS = 400_000  # machines times cells in one go, so that memory stays small
+MAX_RAYS = 400_000  # machines times cells in one batch, so that memory stays small
 
 
 def compute_level_grid(
@@ -43,7 +43,7 @@ def compute_level_grid(
         receiver_height_m: Height of the receivers above the ground.
         cell_m: The cell size in meters.
         reach_m: How far the grid reaches beyond the machines.
-        indoors: Polygons (S,) in `crs` inside which no level is stated.
+        indoors: Polygons (S,) in `crs` inside which no level is given.
         crs: The frame of the machines, of `indoors` and of the result; metric.
 
     Returns:
@@ -147,12 +147,12 @@ def _band(grid: contourpy.ContourGenerator, level: float, band_db: float) -> sha
     for ring, starts in zip(points, offsets, strict=True):
         shell, *holes = (ring[a:b] for a, b in pairwise(starts))
         polygons.append(shapely.Polygon(shell, holes))
-    # A ring that touches itself at a saddle is no valid polygon until it is mended.
+    # A ring that touches itself at a saddle is not a valid polygon until it is repaired.
     return shapely.union_all(shapely.make_valid(np.array(polygons, dtype=object)))
 
 
 def _keep_parts(shape: shapely.Geometry, kind: str) -> shapely.Geometry:
-    """Return the lines or the polygons of what a cut leaves, in an order of their own."""
+    """Return the lines or the polygons that a cut leaves, in normalized order."""
     parts = shapely.get_parts(shape)
     if kind == "line":
         lines = parts[shapely.get_type_id(parts) == shapely.GeometryType.LINESTRING]

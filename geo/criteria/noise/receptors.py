@@ -26,20 +26,21 @@ class ReceptorPairs:
     """The receptors in reach of each site: pairs of a site and a row of `receptors`.
 
     `receptors` has one row per receptor and limit that protects it (columns RECEPTOR_COLUMNS): the
-    shape, the name and the class of the receptor, the limit, whether it is the market rule's, and
-    where it is measured: `height_m` above the ground, at least `beyond_m` outside the site's own
-    lot line (below 0: that far in front of the facade). `certain` is False for a row that counts
-    only in the worst case: a stand-in at the edge of the receptor layer, since people may live just
-    beyond it, or a limit that rests on an ambient level that is not known.
+    shape, name and class of the receptor, the limit, whether it is the market rule's, and where it
+    is measured: `height_m` above the ground, at least `beyond_m` outside the site's own lot line
+    (below 0: that far in front of the facade). `certain` is False for a row that counts only in the
+    worst case: a stand-in at the edge of the receptor layer, since people may live just beyond it,
+    a lot of unknown use, or a limit that depends on an unknown ambient level.
 
     Pairs are sorted by site, with the plan's limit before the rule's, and then by `bound_db`, the
     most by which one machine anywhere on the site could exceed the limit there, loudest first.
-    `away_m` is the least distance between site and receptor.
+    `away_m` is the shortest distance between site and receptor.
 
     `own_limit_dba` is the limit at homes on the site itself. Per site: `own_at_m` is the distance
-    that the plan assumes for homes of unknown place (NaN: none), `own_unknown` marks homes that are
-    neither placed nor assumed, `ambient_assumed` marks sites with a limit that rests on an assumed
-    ambient level, `line` is the site's own shape, and `evidence` says how its neighbors are known.
+    that the plan assumes for homes of unknown place (NaN: none), `own_unknown` marks sites with
+    homes of unknown place for which the plan assumes no distance, `ambient_assumed` marks sites
+    with a limit that depends on an assumed ambient level, `line` is the site's own shape, and
+    `evidence` says how its neighbors are known.
     """
 
     receptors: pd.DataFrame
@@ -61,7 +62,7 @@ class ReceptorPairs:
 
     @cached_property
     def _columns(self) -> dict[str, np.ndarray]:
-        """Keep what `receptors` holds as arrays: it is asked for thousands of times."""
+        """Keep the columns of `receptors` as arrays, since they are read thousands of times."""
         return {name: self.receptors[name].to_numpy() for name in RECEPTOR_COLUMNS}
 
     def keep_certain(self) -> "ReceptorPairs":
@@ -72,11 +73,11 @@ class ReceptorPairs:
 
 
 def search_reach_m(limit: Limit, rule: NoiseRule | None, sound: NoiseSource, plan: Plan) -> float:
-    """Return how far from a site the receptors of a limit are searched.
+    """Return the distance from a site within which the receptors of a limit are searched.
 
     It is the distance at which the plan's cap of machines could still reach the limit, plus the
     distance by which the rule moves the measuring point. For the plan's own limit it is at least
-    the distance that the plan reports.
+    the plan's reporting distance.
 
     Args:
         limit: The limit that protects the receptors.
@@ -103,12 +104,12 @@ def find_receptors(
     market: Market,
     plan: Plan,
 ) -> ReceptorPairs:
-    """Find everyone who could hear each site above some limit.
+    """Find every receptor at which a site's machines could exceed some limit.
 
     These are the receptors of the layer, the homes on the site itself, and stand-ins for people who
     may live beyond the edge of the layer. A receptor is included wherever the plan's cap of
-    machines could reach its limit, whatever stands between: with screening, the nearest is not
-    always the worst.
+    machines could reach its limit, even if something stands between, since with screening the
+    nearest receptor is not always the worst.
 
     Args:
         sites: One row per site, in the market's metric frame.
@@ -142,7 +143,7 @@ def find_receptors(
             evidence[near_edge] = "edge of layer"
     own = sites["own_dwelling"].to_numpy(dtype=bool)
     home, building, placed = _homes_on_sites(shapes, own, layers.get("buildings"))
-    # The rule is about other people's land, unless it is about dwellings.
+    # The rule protects neighboring land only, unless it applies at the facades of homes.
     dwellings = [
         limit
         for limit in limits
@@ -161,7 +162,8 @@ def find_receptors(
         parts.append((home[chosen], np.arange(len(chosen)), rows))
     unplaced = own & ~placed
     assumed = plan.assume.own_dwelling_at_m
-    # Homes of unknown place on the site decide, whoever else may live beyond the edge.
+    # Homes of unknown place on the site take precedence over the layer's edge, unless the plan
+    # assumes a distance for them.
     evidence[unplaced & ((evidence == "receptors") | (assumed is None))] = "own dwelling"
     site, row, rows = _join_pairs(parts)
     away = shapely.distance(shapes[site], rows["shape"].to_numpy()[row])
@@ -173,7 +175,7 @@ def find_receptors(
         np.isin(np.arange(len(sites)), site[(rows["ambient"] == how).to_numpy()[row]])
         for how in ("unknown", "assumed")
     )
-    # What nobody knows here outweighs who may live beyond the edge.
+    # An unknown ambient level takes precedence over the layer's edge.
     evidence[no_ambient & (evidence != "own dwelling")] = "ambient unknown"
     return ReceptorPairs(
         receptors=rows,
@@ -194,7 +196,7 @@ def find_receptors(
 def _join_pairs(
     parts: list[tuple[np.ndarray, np.ndarray, pd.DataFrame]],
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    """Return the pairs of every limit with the rows of who they are, one table of them all."""
+    """Return the pairs of all limits (site, row), and one table of all their receptors."""
     start = np.cumsum([0, *(len(rows) for _, _, rows in parts)])
     site = np.concatenate([site for site, _, _ in parts]).astype(np.int32)
     row = np.concatenate(
@@ -208,14 +210,14 @@ def _join_pairs(
 
 
 def _receptor_rows(shape: np.ndarray, limit: Limit, **columns: object) -> pd.DataFrame:
-    """Return rows of WHO_COLUMNS, of people who hear for certain unless `columns` say otherwise."""
+    """Return rows of RECEPTOR_COLUMNS; receptors are certain unless `columns` overrides it."""
     values = {"shape": shape, "by_rule": limit.by_rule, "certain": True, "beyond_m": 0.0,
              "ambient": "known", **columns}  # fmt: skip
     return pd.DataFrame(values, index=range(len(shape))).reindex(columns=list(RECEPTOR_COLUMNS))
 
 
 def _is_subject_to(sites: gpd.GeoDataFrame, limit: Limit) -> np.ndarray:
-    """Say which sites the limit is about."""
+    """Return whether the limit applies to each site."""
     if not limit.emits:
         return np.ones(len(sites), dtype=bool)
     return np.asarray(sites["use_class"].isin(limit.emits), dtype=bool)
@@ -230,7 +232,7 @@ def _protected_receptors(
     ambient: Raster | None,
     plan: Plan,
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    """Return the receptors that one limit protects, and which are in reach of sites it is about."""
+    """Return one limit's pairs (the sites to which it applies, the rows), and its receptors."""
     shapes = geometry_array(sites)
     receptors = layers["receptors"]
     rows = receptors[receptors["receptor_class"].isin(limit.classes)]
@@ -254,27 +256,28 @@ def _protected_receptors(
     receptor_rows = _receptor_rows(
         receptor_shapes,
         limit,
-        # Where nobody knows the ambient level: the lowest it can be, at worst alone.
+        # Where the ambient level is unknown, use the lowest limit, in the worst case only.
         limit_dba=np.where(unknown, limit.lowest_dba(floor), most),
         height_m=height,
         receptor_class=rows["receptor_class"].to_numpy(),
         receptor_id=rows["receptor_id"].to_numpy(),
         receptor_name=rows["name"].to_numpy(),
-        # Nor where nobody knows whether there is anybody.
+        # A lot of unknown use is not certain to have a receptor either.
         certain=~unknown & (rows["receptor_class"] != "unknown").to_numpy(),
         beyond_m=beyond,
         ambient=np.select([unknown, assumed], ["unknown", "assumed"], "known"),
     )
     site, other = find_pairs_within(shapes, receptor_shapes, reach)
     own = rows["site_id"].to_numpy()[other] == sites["site_id"].to_numpy()[site]
-    # The site's own lot is no neighbor. Who has a point on it is, by the plan alone.
+    # The site's own lot is not a neighbor. A receptor that is a point on it counts as one, for the
+    # plan's limit only.
     point = shapely.get_type_id(geometry_array(rows))[other] == shapely.GeometryType.POINT
     kept = _is_subject_to(sites, limit)[site] & ~(own & (limit.by_rule | ~point))
     return site[kept], other[kept], receptor_rows
 
 
 def _facades(lots: np.ndarray, buildings: gpd.GeoDataFrame | None) -> np.ndarray:
-    """Return each lot's buildings in place of the lot, where any is mapped on it."""
+    """Return each lot's buildings in place of the lot, where any are mapped on it."""
     footprints = geometry_array(buildings)
     lot, building = find_pairs_within(lots, shapely.point_on_surface(footprints), 0.0)
     housed = unite_by_group(footprints[building], lot, len(lots))
@@ -289,7 +292,7 @@ def _unmapped_receptors(
     limit: Limit,
     plan: Plan,
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    """Return a stand-in for whoever may hear beyond the edge of the layer, one per site near it."""
+    """Return stand-ins for receptors that may be beyond the layer's edge, one per site near it."""
     beyond = shapes[near_edge]
     if area is not None:
         beyond = shapely.difference(shapely.buffer(beyond, reach, quad_segs=4), area)
@@ -308,7 +311,7 @@ def _unmapped_receptors(
 def _homes_on_sites(
     shapes: np.ndarray, own: np.ndarray, buildings: gpd.GeoDataFrame | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the buildings (site, shape) of sites with homes, and which sites have any mapped."""
+    """Return the buildings (site, shape) on sites with homes, and whether each site has any."""
     footprints = geometry_array(buildings)
     home, building = find_pairs_within(shapes, footprints, 0.0)
     overlap = shapely.area(shapely.intersection(shapes[home], footprints[building]))

@@ -1,4 +1,4 @@
-"""What may be heard: the plan's own limit always, and the market's rule beside it."""
+"""The noise limits: always the plan's own limit, and the market's rule where there is one."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from geo import catalogue
 from geo.errors import ConfigError
 from geo.model import Market, NoiseRule, Plan, ReceptorClass, UseClass
 
-# Leq to Ldn of a steady sound: night's nine hours count 10 dB more, 10 lg((15 + 9 x 10) / 24).
+# Ldn less Leq of a steady sound: the night's nine hours count 10 dB more.
 STEADY_LDN_DB = 10 * np.log10((15 + 9 * 10) / 24)
 
 
@@ -16,8 +16,9 @@ STEADY_LDN_DB = 10 * np.log10((15 + 9 * 10) / 24)
 class Limit:
     """One limit on the steady level at receptors of some classes, from sites of some uses.
 
-    Either `most_dba`, absolute, or `above_ambient_db`, on top of the ambient level; the other is
-    NaN. `by_rule` tells the market's rule from the plan's own limit. `emits` empty: any use.
+    The limit is either `most_dba`, absolute, or `above_ambient_db`, added to the ambient level; the
+    other is NaN. `by_rule` is True for the market's rule, False for the plan's own limit. If
+    `emits` is empty, the limit applies to sites of any use.
     """
 
     classes: tuple[ReceptorClass, ...]
@@ -27,11 +28,11 @@ class Limit:
     by_rule: bool
 
     def lowest_dba(self, floor_dba: float) -> float:
-        """Return the lowest that the limit can be, with no ambient below `floor_dba`."""
+        """Return the lowest possible limit, if the ambient level is never below `floor_dba`."""
         return float(np.fmin(self.most_dba, floor_dba + self.above_ambient_db))
 
     def at_ambient_dba(self, ambient_dba: np.ndarray, floor_dba: float) -> np.ndarray:
-        """Return the limit where the ambient level is `ambient_dba`; NaN where that is needed.
+        """Return the limit at ambient levels; NaN where a level is needed and not known.
 
         For example, 10 dB above an ambient of 42 dB(A): 52 dB(A); of 25, with a floor of 30: 40.
         """
@@ -58,10 +59,10 @@ def market_noise_rule(market: Market) -> NoiseRule | None:
 
 
 def list_limits(market: Market, plan: Plan) -> tuple[Limit, ...]:
-    """Return every limit that holds: the plan's first, then the rule's, night governing day.
+    """Return every limit that applies: the plan's first, then the rule's.
 
-    A source that runs round the clock is held to the lower of day and night; a day-night level to
-    6.4 dB less. For example, HUD's 65 dB Ldn is 58.6 dB(A) of steady sound.
+    A source that runs day and night must meet the lower of the day and night limits, or 6.4 dB less
+    than a day-night level. For example, HUD's 65 dB Ldn is 58.6 dB(A) of steady sound.
     """
     classes = plan.noise.receptors
     if "home" in classes:
@@ -77,14 +78,14 @@ def list_limits(market: Market, plan: Plan) -> tuple[Limit, ...]:
         stated_dba = [value for value in (row.day_dba, row.night_dba) if value is not None]
         if stated_dba:
             limits.append(Limit(*applies_to, min(stated_dba) - less_db, np.nan, by_rule=True))
-        # A limit of its own: where nobody knows the ambient level, the other still holds.
+        # This is a separate limit: where the ambient level is unknown, the other still applies.
         if row.above_ambient_db is not None:
             limits.append(Limit(*applies_to, np.nan, row.above_ambient_db, by_rule=True))
     return tuple(limits)
 
 
 def receptor_classes(receiving: str) -> tuple[ReceptorClass, ...]:
-    """Return the kinds of receptor that a receiving class takes in."""
+    """Return the kinds of receptor in a receiving class."""
     table = catalogue.read_noise_rules().receiving
     return tuple(kind for kind, held_as in table.items() if held_as == receiving)
 

@@ -1,4 +1,4 @@
-"""The sound of one machine, and the air, the ground and the buildings that it meets."""
+"""The sound of one machine, and the air, the ground and the buildings that affect it."""
 
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ from geo.propagation.scene import Scene, Terrain, build_scene
 from geo.shapes.near import geometry_array
 from geo.shapes.raster import reproject_raster
 
-WALL_OFFSET_M = 1.0  # a noise wall stands so far outside the pad
+WALL_OFFSET_M = 1.0  # distance of a noise wall outside the pad
 EDITIONS = {"1996": ISO_1996, "2024": ISO_2024}
 TABLE_M = np.concatenate(([0.0], np.geomspace(1.0, 20_000.0, 2_000)))
 
@@ -27,7 +27,7 @@ class NoiseSource:
     """The sound power of one machine by band, unweighted, and what affects it on its way.
 
     `upper_dba` is, at each of TABLE_M's distances, the highest level that one machine can cause at
-    that distance or farther, whatever stands around it; `upper_walled_db` is the same by band,
+    that distance or farther, in any surroundings; `upper_walled_db` is the same by band,
     before its noise wall. `wall_height_m` is the height of a noise wall around every pad (None: no
     wall).
     """
@@ -45,10 +45,10 @@ class NoiseSource:
 def sound_power_dba(generator: Generator) -> float:
     """Return the A-weighted sound power level of one machine from its rating.
 
-    On a hemisphere, a point over reflecting ground: Lw = Lp + 10 lg(2 pi r^2). That already holds
-    the ground's reflection, and so does the ground effect of ISO 9613-2 over hard ground: nothing
-    is added twice. On ISO 3744's box: S = 4 (ab + bc + ca), a and b half the body plus the
-    distance, c its height plus the distance.
+    On a hemisphere around a point over reflecting ground, Lw = Lp + 10 lg(2 pi r^2). This accounts
+    for the ground's reflection, as the ground effect of ISO 9613-2 over hard ground does, so the
+    reflection is not counted twice. On ISO 3744's box the area is S = 4 (ab + bc + ca), where a and
+    b are half the body's length and width plus the distance, and c is its height plus the distance.
 
     For example, 69 dB(A) at 7 m: 69 + 10 lg(307.9) = 93.9 dB; at 1 m: 69 + 10 lg(6.283) = 77.0 dB.
     """
@@ -118,12 +118,12 @@ def make_noise_source(
 
 
 def make_open_field_source(generator: Generator, plan: Plan) -> NoiseSource:
-    """Return the same with nothing around, its upper bound as among walls: for how far to look."""
+    """Return the source without obstacles, to set search distances; its bound allows for walls."""
     return _build_source(generator, plan, build_scene(ground=_ground_effect(plan)), reflecting=True)
 
 
 def rerating_db(generator: Generator, level_distance_m: float) -> float:
-    """Return how much louder a machine is whose rating holds at another distance, on a hemisphere.
+    """Return the change in sound power (dB) if the rating is at another distance, on a hemisphere.
 
     For example, at 1 m in place of 7 m: -20 lg 7 = -16.9 dB.
     """
@@ -134,12 +134,12 @@ def rerating_db(generator: Generator, level_distance_m: float) -> float:
 
 
 def rerate_source(sound: NoiseSource, generator: Generator, level_distance_m: float) -> NoiseSource:
-    """Return the same sound, with the generator's rating taken at another distance.
+    """Return the same sound with the generator's rating at another distance.
 
     Args:
         sound: The sound of one machine and its surroundings.
         generator: The generator, for its rating.
-        level_distance_m: The distance at which the rating is taken to hold.
+        level_distance_m: The distance at which the rated level is assumed to be measured.
 
     Returns:
         The sound, louder or quieter by `rerating_db`.
@@ -154,7 +154,7 @@ def rerate_source(sound: NoiseSource, generator: Generator, level_distance_m: fl
 
 
 def power_difference_db(one: NoiseSource, other: NoiseSource) -> float:
-    """Return how much more sound power one has than the other, of the same spectrum."""
+    """Return how much more sound power (dB) one has than the other; their spectra are equal."""
     return float(one.power_db[0] - other.power_db[0])
 
 
@@ -212,7 +212,7 @@ def upper_walled_dba(
         sound: The sound of one machine, with a noise wall.
         source: Points (P, 3): x, y and height above ground, meters.
         receiver: Points (P, 3), as `source`.
-        wall_m: How far from each source (P,) the path crosses its noise wall.
+        wall_m: Distance from each source (P,) to where the path crosses its noise wall.
 
     Returns:
         The bounds (P,) in dB(A).
@@ -258,7 +258,8 @@ def level_dba(
         sound: The sound of one machine and its surroundings.
         source: Points (P, 3): x, y and height above ground, meters.
         receiver: Points (P, 3), as `source`.
-        wall_m: How far from each source (P,) the path crosses its noise wall; None without one.
+        wall_m: Distance from each source (P,) to where the path crosses its noise wall; None if
+            there is no wall.
 
     Returns:
         The levels (P,) in dB(A).

@@ -1,4 +1,4 @@
-"""Where on a parcel it is quiet, by distance alone: a cheap guide to where to look."""
+"""Find quiet places on a parcel from distances alone: a cheap guide to where to look."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from geo.criteria.noise.sound import NoiseSource, noise_reach_m
 from geo.shapes.ragged import positions_in_groups
 from geo.shapes.rectangles import longest_edge_direction, rotate_shapes, rotate_shapes_back
 
-SPOTS_PER_PARCEL = 250  # about so many places of a parcel are looked at
+SPOTS_PER_PARCEL = 250  # about how many places on a parcel are examined
 SPACING_M = 1.0
 MOST, SPREAD = 16, 16
-SITES_PER_BATCH = 1_000  # parcels in one go, so that memory stays small
+SITES_PER_BATCH = 1_000  # parcels in one batch, so that memory stays small
 BIN_DB = 1.0
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """The receptors to keep away from: a shape per bin of limits and site, and how far to keep off.
+    """The receptors to keep away from, a shape per bin of limits and site, and how far.
 
     `shapes` is (bins, sites), None where the site has no receptor of that bin; `scale_m` (bins,) is
     the distance at which one machine in the open just meets the bin's limit.
@@ -29,10 +29,10 @@ class Exposure:
     scale_m: np.ndarray
 
     def measure_quietness(self, points: np.ndarray, site: np.ndarray) -> np.ndarray:
-        """Return how quiet each point is: the least share of the distance to keep.
+        """Return how quiet each point is: its least distance as a share of the distance to keep.
 
-        It is inf for a point without receptors. For example, 31 m from a home from which one
-        machine should keep 62 m: 0.5.
+        It is inf for a point without receptors. For example, for a point 31 m from a home from
+        which one machine should keep 62 m away, it is 0.5.
         """
         least = np.full(len(points), np.inf)
         for shapes, scale in zip(self.shapes, self.scale_m, strict=True):
@@ -44,8 +44,8 @@ class Exposure:
 def measure_exposure(pairs: ReceptorPairs, shapes: np.ndarray, sound: NoiseSource) -> Exposure:
     """Find the receptors from which each site should keep away: the nearest of each bin of limits.
 
-    A receptor that is farther from the site than another one and the width of the site is never
-    the nearest.
+    A receptor whose distance from the site exceeds that of another one by more than the width of
+    the site is never the nearest.
 
     Args:
         pairs: The receptors in reach of each site.
@@ -78,8 +78,8 @@ def measure_exposure(pairs: ReceptorPairs, shapes: np.ndarray, sound: NoiseSourc
 class QuietSpots:
     """The places on each parcel to judge, sorted by site, the quietest first.
 
-    These are the MOST quietest and SPREAD more among all the others: a place near a receptor may
-    lie behind a building.
+    These are the MOST quietest places, and SPREAD more from among all the others, since a place
+    near a receptor may lie behind a building.
     """
 
     site: np.ndarray
@@ -88,7 +88,7 @@ class QuietSpots:
 
 
 def find_quiet_spots(shapes: np.ndarray, exposed: Exposure) -> QuietSpots:
-    """Return the places to judge, of about 250 on a grid and along the outline of each parcel.
+    """Choose the places to judge from about 250 on a grid and along the outline of each parcel.
 
     The grid follows the parcel's longest edge, with a spacing of at least 1 m.
     """
@@ -105,7 +105,7 @@ def find_quiet_spots(shapes: np.ndarray, exposed: Exposure) -> QuietSpots:
 def _quietest_spots(
     shapes: np.ndarray, chunk: np.ndarray, exposed: Exposure
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return site, x and y of the places to judge of some sites."""
+    """Return the site, x and y of the places to judge on some sites."""
     parcels = shapes[chunk]
     step = np.sqrt(shapely.area(parcels) / SPOTS_PER_PARCEL).clip(SPACING_M)
     turn = longest_edge_direction(parcels)

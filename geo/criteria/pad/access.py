@@ -1,8 +1,8 @@
-"""Whether a truck or a crane can get from the street to the pad.
+"""Check whether a truck or a crane can get from the street to the pad.
 
-A vehicle is a disc as wide as the way that it needs. Its middle may stand on the parcel, and on the
+A vehicle is a disc as wide as the path that it needs. Its center may be on the parcel, and on the
 street in front of it, except within half that width of a building or of a lot line that is not on
-the street. The disc may hang over the street, since that line is open.
+the street. The disc may cross the lot line on the street, since that line is open.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from geo.shapes.near import unite_by_group
 TOLERANCE_M = 0.005
 NEAR_M = 0.01
 ASIDE_M = 0.05
-QUARTER = 8  # corners of a quarter circle: the way round a building's corner is 0.5 % too short
+QUARTER = 8  # corners of a quarter circle: a path around a building's corner is 0.5 % too short
 
 
 def check_access(
@@ -25,12 +25,12 @@ def check_access(
     pads: np.ndarray,
     width_m: float,
 ) -> np.ndarray:
-    """Check for each site whether a way leads from its street side to its pad.
+    """Check for each site whether a path leads from its street side to its pad.
 
-    A tolerance of 5 mm on each side is allowed, and the way ends where the disc is within 1 cm of
-    the pad, which is free ground. A pad that can be reached from the street itself needs no way on
+    A tolerance of 5 mm on each side is allowed, and the path ends where the disc is within 1 cm of
+    the pad, which is free ground. A pad that can be reached from the street itself needs no path on
     the lot. For example, a building 17 m wide on a lot 20 m wide leaves a lane of 3 m: a pad behind
-    it is reached when the way is 3 m wide, and blocked when it is 3.02 m wide.
+    it is reached when the path is 3 m wide, and blocked when it is 3.02 m wide.
 
     Args:
         parcels: The parcels (n,), in one metric frame.
@@ -38,7 +38,7 @@ def check_access(
         buildings: The buildings (b,); any part outside the parcel is ignored.
         street: The lot lines on the street (n,), as `yards.select_street_lines` returns them.
         pads: The pads (n,); None or empty where not known.
-        width_m: The width of the way.
+        width_m: The width of the path.
 
     Returns:
         For each site (n,) `reached`, `blocked`, `no street side`, or None where the street side or
@@ -80,9 +80,9 @@ def _blocked_ground(
     street: np.ndarray,
     radius_m: float,
 ) -> np.ndarray:
-    """Return what is too near to a building, or to a lot line that is not the street's."""
-    # Wider by 1 cm: the street's line may differ from the lot's in the last digits, and no speck
-    # of it may stay in the way.
+    """Return the ground too near to a building, or to a lot line that is not on the street."""
+    # Cut 1 cm wider: the street's line may differ from the lot's in the last digits, and no piece
+    # of it may be left to block the path.
     lines = shapely.difference(shapely.boundary(parcels), shapely.buffer(street, NEAR_M))
     inside = shapely.intersection(buildings, parcels[site])
     everything = np.concatenate((lines, inside))
@@ -93,7 +93,7 @@ def _blocked_ground(
 
 
 def _street_strip(parcels: np.ndarray, street: np.ndarray, width_m: float) -> np.ndarray:
-    """Return the street before each parcel: a rectangle `width_m` deep off each piece of line."""
+    """Return the street in front of each parcel: a rectangle `width_m` deep at each line piece."""
     lines, of_line = shapely.get_parts(street, return_index=True)
     xy, line = shapely.get_coordinates(lines, return_index=True)
     begin, end = xy[:-1], xy[1:]

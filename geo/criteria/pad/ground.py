@@ -1,4 +1,4 @@
-"""The ground on each site where a pad may stand: less yards, buildings and exclusions."""
+"""The ground on each site where a pad may stand: without yards, buildings and exclusions."""
 
 from dataclasses import dataclass, replace
 
@@ -30,13 +30,13 @@ class BuildableGround:
     """The buildable ground of each site, and the directions in which a block is tried on it.
 
     `shapes` (n,) are polygons, `radius_m` (n,) is the radius of the largest circle inside each (0
-    where empty), and `taken` (n,) is what fuel storage already occupies, None where nothing.
-    `street` (n,) is the lot lines on the street, None where they are not known. `open_m2` (n,)
-    bounds everything that stands on a parcel assumed bare: the lot, less the building on record,
-    less what already stands there; infinite where nothing is on record or buildings are mapped. The
-    directions of site i are `degrees[turns_from[i]]` up to but not including
-    `degrees[turns_from[i + 1]]`. `origin` is a point of each parcel. `facts` has one row per site
-    (see `cut_buildable_ground`).
+    where empty), and `taken` (n,) is the ground that fuel storage occupies, None where none.
+    `street` (n,) is the lot lines on the street, None where they are not known. `open_m2` (n,) is
+    an upper bound on the area that can be used on a parcel assumed bare: the lot less the building
+    on record and less what is already placed there; infinite where nothing is on record or
+    buildings are mapped. The directions of site i are `degrees[turns_from[i]]` up to but not
+    including `degrees[turns_from[i + 1]]`. `origin` is a point of each parcel. `facts` has one row
+    per site (see `cut_buildable_ground`).
     """
 
     shapes: np.ndarray
@@ -55,11 +55,11 @@ def cut_buildable_ground(
 ) -> BuildableGround:
     """Cut yards, buildings with their clearance, and excluded ground out of each parcel.
 
-    A yard is as deep as the zoning text says (`setback_*_m` of the site), or else as the plan says
-    for that class of zone; along homes it is at least `home_m`. Where it is not known which lot
-    line is which, every yard is as deep as the deepest; where it is not known what lies beyond,
-    homes are assumed. The plan's kinds of exclusions are cut out, and ground steeper than it
-    allows. For example, a 20 by 30 m parcel with 3 m setbacks leaves 14 by 24 = 336 m2.
+    A yard is as deep as the zoning text requires (`setback_*_m` of the site), or else as the plan
+    requires for that class of zone; along homes it is at least `home_m`. Where the kind of a lot
+    line is not known, its yard is as deep as the deepest; where the land beyond is not known, homes
+    are assumed there. The plan's kinds of exclusions, and ground steeper than the plan allows, are
+    also cut out. For example, a 20 by 30 m parcel with 3 m setbacks leaves 14 by 24 = 336 m2.
 
     Args:
         sites: One row per site, in the market's metric frame.
@@ -106,7 +106,7 @@ def cut_buildable_ground(
     left = keep_polygons(shapely.difference(inner, blocked))
 
     known = is_covered(parcels, coverage.get("buildings"), 0.0) & ("buildings" in layers)
-    # A market without any such layer says so in its first lines; one that ends here is unknown.
+    # A market without exclusions is noted in the report; beyond the layer's edge they are unknown.
     drawn = excluded is None or not plan.pad.exclusions
     clear = is_covered(parcels, coverage.get("exclusions"), 0.0) | drawn
     yards_known = np.ones(count, dtype=bool)
@@ -130,7 +130,7 @@ def cut_buildable_ground(
         },
         index=sites.index,
     )
-    # Of the parcel's own buildings, whatever the clearances: a larger one tries no other turn.
+    # Take the directions of the parcel's own buildings, so that they do not depend on clearances.
     own, on = find_pairs_within(parcels, buildings, 0.0)
     of, degrees = list_directions(parcels, buildings[on], own)
     return BuildableGround(
@@ -147,7 +147,7 @@ def cut_buildable_ground(
 
 
 def _setbacks(sites: gpd.GeoDataFrame, plan: Plan) -> dict[str, np.ndarray]:
-    """Return how deep each site's yards are, and whether the zoning text or the plan says so."""
+    """Return the depths of each site's yards, and whether zoning text or the plan gives them."""
     known = plan.pad.setbacks
     rows = [known.get(zone, known["other"]) for zone in sites["zone_class"]]
     text = sites["setback_front_m"].notna().to_numpy()
@@ -163,7 +163,7 @@ def _setbacks(sites: gpd.GeoDataFrame, plan: Plan) -> dict[str, np.ndarray]:
 
 
 def _depth_m(lines: LotLines, depths: dict[str, np.ndarray]) -> np.ndarray:
-    """Return how deep the yard along each lot line is."""
+    """Return the depth of the yard along each lot line."""
     front, side, rear, home = (depths[f"setback_{yard}_m"][lines.of] for yard in YARDS)
     deepest = np.maximum(np.maximum(front, side), rear)
     deepest = np.where(lines.mapped, deepest, np.maximum(deepest, home))
@@ -176,20 +176,20 @@ def _depth_m(lines: LotLines, depths: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _shapes_on_sites(inner: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which shapes lie on which site: the site's position, and the shape."""
+    """Return every pair of a site and a shape that lies on it: the site's position, the shape."""
     site, shape = find_pairs_within(inner, shapes, 0.0)
     return site, shapes[shape]
 
 
 def _point_on_parcel(parcels: np.ndarray) -> np.ndarray:
-    """Return a point (n, 2) on each parcel; (0, 0) on one without ground."""
+    """Return a point (n, 2) on each parcel; (0, 0) for an empty parcel."""
     origin, has_ground = np.zeros((len(parcels), 2)), ~shapely.is_empty(parcels)
     origin[has_ground] = shapely.get_coordinates(shapely.point_on_surface(parcels[has_ground]))
     return origin
 
 
 def take_sites(ground: BuildableGround, sites: np.ndarray) -> BuildableGround:
-    """Return the ground of the chosen sites (positions) alone."""
+    """Return the ground of the chosen sites (positions) only."""
     times = np.diff(ground.turns_from)[sites]
     turn = np.repeat(ground.turns_from[sites], times) + positions_in_groups(times)
     return BuildableGround(
@@ -206,7 +206,7 @@ def take_sites(ground: BuildableGround, sites: np.ndarray) -> BuildableGround:
 
 
 def shrink_ground(ground: BuildableGround, by_m: np.ndarray) -> BuildableGround:
-    """Return the same ground with every clearance of a site larger by `by_m` (below 0: smaller)."""
+    """Return the ground with all clearances of each site larger by `by_m` (smaller if negative)."""
     shapes = keep_polygons(shapely.buffer(ground.shapes, -by_m, **MITER))
     return replace(ground, shapes=shapes, radius_m=_largest_circle_radius_m(shapes))
 
@@ -214,13 +214,13 @@ def shrink_ground(ground: BuildableGround, by_m: np.ndarray) -> BuildableGround:
 def subtract_ground(
     ground: BuildableGround, taken: np.ndarray, stands_m2: np.ndarray | float = 0.0
 ) -> BuildableGround:
-    """Cut what is already taken out of the ground.
+    """Cut the shapes that are already taken out of the ground.
 
     Args:
         ground: The buildable ground of n sites.
         taken: A shape per site (n,), None where nothing is taken.
-        stands_m2: How much of that is stood on (n,), m2; the open area of a bare parcel shrinks by
-            it.
+        stands_m2: The area (n,) of what stands there, m2; it reduces the open area of a bare
+            parcel.
 
     Returns:
         The ground that is left.
@@ -266,7 +266,7 @@ def keep_polygons(shapes: np.ndarray) -> np.ndarray:
 
 
 def _largest_circle_radius_m(shapes: np.ndarray) -> np.ndarray:
-    """Return the radius of the largest circle in each shape, at most its tolerance short."""
+    """Return the radius of the largest circle in each shape, or less by at most the tolerance."""
     radius, room = np.zeros(len(shapes)), ~shapely.is_empty(shapes)
     circle = shapely.maximum_inscribed_circle(shapes[room], tolerance=CIRCLE_TOLERANCE_M)
     radius[room] = shapely.length(circle)
@@ -274,9 +274,9 @@ def _largest_circle_radius_m(shapes: np.ndarray) -> np.ndarray:
 
 
 def _open_area_m2(sites: gpd.GeoDataFrame) -> np.ndarray:
-    """Lot area less building footprint (floor area over stories); NaN where not on record.
+    """Return lot area less building footprint (floor area over stories); NaN where not on record.
 
-    Below 0 where the record has more building than lot.
+    It is below 0 where the recorded building is larger than the lot.
     """
     floor = sites["building_area_m2"].to_numpy(dtype=float)
     storeys = sites["storeys"].to_numpy(dtype=float)

@@ -1,4 +1,4 @@
-"""How many machines fit on each site's ground, and where: bounds first, then a search.
+"""Find how many machines fit on each site's ground, and where: first bounds, then a search.
 
 A block is a rectangle of machines and their gear, with aisles between and around them. It is tried
 along every edge of the parcel and of its buildings, and every 5 degrees; its position is exact.
@@ -42,8 +42,8 @@ def max_machines_that_fit(
 
     Returns:
         The most machines that fit (n,), and an upper bound on it (n,), both from 0 to the plan's
-        cap. The bound holds for a block in any direction; where it is higher, no larger block was
-        found in the directions tried, and none may exist.
+        cap. The bound is valid for a block in any direction; where it is higher, no larger block
+        was found in the directions tried, and there may be none.
     """
     lower, upper = _bounds(ground, generator, plan)
     return _search_between(ground, lower, upper, generator, plan), upper
@@ -82,8 +82,8 @@ def list_placements(
 ) -> pd.DataFrame:
     """List places for a block on each site, the quietest first.
 
-    Tried are the corners of the areas where each layout of the block can be centered, a point
-    inside each area, and those of `spots` that lie in one.
+    The places tried are the corners of the areas where each layout of the block can be centered, a
+    point inside each area, and the `spots` that lie in an area.
 
     Args:
         ground: The buildable ground of the sites.
@@ -140,9 +140,9 @@ def missing_room(
 ) -> np.ndarray:
     """Measure how much ground each site lacks for one machine, in machines; 0 where it has room.
 
-    It only orders the sites that carry none. It is the larger of two shares: the missing area over
-    one block's area, and the distance by which the deepest yard, were it on every side, would have
-    to shrink, over the block's short side.
+    It is used only to order the sites where no machine fits. It is the larger of two shares: the
+    missing area over one block's area, and, over the block's short side, the distance by which the
+    deepest yard would have to shrink if it were on every side.
 
     Args:
         ground: The buildable ground of n sites.
@@ -160,7 +160,7 @@ def missing_room(
     room = np.fmin(room, facts["ground_area_m2"])
     circle = shapely.maximum_inscribed_circle(parcels, tolerance=CIRCLE_TOLERANCE_M)
     narrow = facts["deepest_yard_m"].to_numpy() + side_m / 2 - shapely.length(circle)
-    # A block that fits lacks nothing, however deep one of the yards is.
+    # A block that fits lacks nothing, however deep a yard is.
     lacking = np.fmax((need_m2 - room) / need_m2, narrow / side_m)
     return np.where(
         check_fit(ground, np.ones(len(parcels), dtype=int), generator, plan), 0.0, lacking
@@ -170,7 +170,7 @@ def missing_room(
 def _bounds(
     ground: BuildableGround, generator: Generator, plan: Plan
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many machines surely fit on each site's ground, and how many at most could."""
+    """Return the machines that certainly fit on each site's ground, and an upper bound."""
     sites = len(ground.shapes)
     parts, of = shapely.get_parts(ground.shapes, return_index=True)
     parts, of = parts[~shapely.is_empty(parts)], of[~shapely.is_empty(parts)]
@@ -178,7 +178,7 @@ def _bounds(
     area, across = np.zeros(sites), np.zeros(sites)
     np.maximum.at(area, of, shapely.area(parts))
     np.maximum.at(across, of, np.hypot(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]))
-    # On a bare parcel the record of floor area and stories still bounds the room.
+    # On a bare parcel the recorded floor area and stories still limit the room.
     area = np.minimum(area, ground.open_m2)
     widest = 2 * (ground.radius_m + CIRCLE_TOLERANCE_M)
     lower, upper = np.zeros((2, sites), dtype=int)
@@ -196,7 +196,7 @@ def _bounds(
 def _search_between(
     ground: BuildableGround, held: np.ndarray, upper: np.ndarray, generator: Generator, plan: Plan
 ) -> np.ndarray:
-    """Return the most machines that fit of each site, known to lie from `held` to `upper`."""
+    """Return the most machines that fit on each site, known to be from `held` to `upper`."""
     largest = int(upper.max(initial=0))
     layouts = [_sizes(list_layouts(n, generator, plan)) for n in range(1, largest + 1)]
     most, _ = find_largest_fit(
@@ -221,7 +221,7 @@ def _spots_inside(
     area: np.ndarray,
     spots: tuple[np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the spots of each query that lie in an area of it, turned like the area."""
+    """Return the spots of each query that lie in one of its areas, rotated like the area."""
     query, xy = spots
     first = np.searchsorted(query, rows["query"], "left")
     times = np.searchsorted(query, rows["query"], "right") - first
@@ -239,7 +239,7 @@ def _spots_inside(
 def _list_layouts(
     sites: np.ndarray, count: np.ndarray, generator: Generator, plan: Plan
 ) -> pd.DataFrame:
-    """Return every layout of each query (site, count), squarest first: a row each."""
+    """Return every layout of each query (site, count), squarest first, one per row."""
     kinds, kind = np.unique(count, return_inverse=True)
     layouts = [list_layouts(int(n), generator, plan) for n in kinds]
     table = np.array([astuple(one) for options in layouts for one in options]).reshape(-1, 4)
@@ -261,10 +261,10 @@ def _list_layouts(
 
 
 def _place_layouts(ground: BuildableGround, rows: pd.DataFrame, *, every: bool) -> pd.DataFrame:
-    """Return the layouts that fit, each with the first turn in which it does and a place there.
+    """Return the layouts that fit, each with the first direction in which it fits and a place.
 
-    Which way a block is turned hardly matters to who hears it, but how long and narrow it is does.
-    Without `every`, the first layout that fits is enough.
+    The noise at receptors hardly depends on the direction of a block, but it does depend on how
+    long and narrow the block is. Without `every`, the first layout that fits is enough.
     """
     nth = positions_in_groups(rows.groupby("query", sort=False).size().to_numpy())
     placed, waiting = [], rows

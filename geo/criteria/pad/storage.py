@@ -1,4 +1,4 @@
-"""Where tanks stand on a site, so that the most machines find room beside them."""
+"""Place tanks on a site so that the most machines fit beside them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from geo.shapes.rectangles import (
 class PlacedStorage:
     """The tanks of each site, and the ground that they leave.
 
-    `group` is the position of the site's tanks in the list that was asked for, -1 where none fits;
-    `body` is the containers, a MultiPolygon each, None where there are none.
+    `group` is the position of the site's tanks in the list of groups, -1 where none fits; `body` is
+    the containers of each site as a MultiPolygon, None where there are none.
     """
 
     group: np.ndarray
@@ -42,13 +42,13 @@ def place_storage(
     generator: Generator,
     plan: Plan,
 ) -> PlacedStorage:
-    """Place tanks on each site: the group beside which the most machines fit that it can feed.
+    """Place tanks on each site: the group that can feed the most machines that fit beside it.
 
-    Tanks stand on buildable ground, as far from every lot line and building as their rule says, in
-    the first direction in which they fit, at the least quiet corner of the area where they can
-    stand, since the quiet side is for the machines. Of groups that serve as many machines, the
-    smallest is taken. For example, on a 60 by 60 m lot a 30,000 gal tank (50 ft from every line)
-    has room in the middle 29.52 by 29.52 m.
+    Tanks stand on buildable ground, as far from every lot line and building as their rule requires,
+    in the first direction in which they fit, at the least quiet corner of the area where they can
+    stand, since the quiet side is for the machines. If several groups serve the same number of
+    machines, the smallest is taken. For example, on a 60 by 60 m lot a 30,000 gal tank (50 ft from
+    every line) has room in the middle 29.52 by 29.52 m.
 
     Args:
         ground: The buildable ground of n sites.
@@ -56,7 +56,7 @@ def place_storage(
         buildings: The buildings that the tanks keep away from.
         groups: The groups of tanks to try, as `tanks.list_tank_groups` returns them.
         quiet: `quiet(points, site)` returns how quiet each point of a site is.
-        hoped: The most machines that each site (n,) could carry.
+        hoped: The most machines that could fit on each site (n,).
         generator: The generator.
         plan: The plan.
 
@@ -93,7 +93,7 @@ def _ground_for_tanks(
     building_m: float,
     line_m: float | None,
 ) -> np.ndarray:
-    """Return the ground of each site that is so far from every building and lot line."""
+    """Return the ground of each site that is far enough from every building and lot line."""
     inner = ground.shapes
     if line_m:
         inner = shapely.intersection(inner, shapely.buffer(parcels, -line_m, **MITER))
@@ -111,7 +111,7 @@ def _locate_tanks(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the sites on which the tanks fit, the outline of the group there and its containers.
 
-    They stand where it is least quiet of the corners of where they can be centered.
+    The tanks are centered at the least quiet corner of the area where their center can be.
     """
     sizes = np.tile((tanks.length_m, tanks.width_m), (len(candidates), 1))
     turn, across, center = find_first_fit(

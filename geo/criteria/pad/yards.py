@@ -1,6 +1,6 @@
-"""Which yard lies along each lot line of a parcel: front, side or rear.
+"""Determine which yard lies along each lot line of a parcel: front, side or rear.
 
-A line is judged by what lies in the strip from 0.05 m to 1 m outside it. Adjoining lots seldom
+A line is classified by the land in the strip from 0.05 m to 1 m outside it. Adjoining lots seldom
 share exact coordinates: anything nearer than 0.05 m is drawing error, and anything farther than 1 m
 is not a neighbor. Along the line the result is exact, without sampling.
 """
@@ -29,10 +29,10 @@ LAND = ("lot", "rail", "water")
 class LotLines:
     """One row per edge of every ring of every parcel, in order of parcel, ring and vertex.
 
-    `of` (m,) is the parcel's position; `begin` and `end` (m, 2) run with the parcel's land on
-    their left; `yard` (m,) is `front`, `side`, `rear` or `unknown`; `abuts_home` (m,) whether a
-    home's lot that is not the site's own lies beside it; `length_m` (m,); `mapped` (m,) whether
-    the parcel's surroundings were known when the yards were judged. Meters.
+    `of` (m,) is the parcel's position; from `begin` to `end` (m, 2), in meters, the parcel's land
+    is on the left; `yard` (m,) is `front`, `side`, `rear` or `unknown`; `abuts_home` (m,) is
+    whether the lot of a home, other than the site's own, lies beside the edge; `length_m` (m,);
+    `mapped` (m,) is whether the parcel's surroundings were known when the yards were classified.
     """
 
     of: np.ndarray
@@ -50,16 +50,17 @@ def classify_lot_lines(
     """Determine which yard each edge of each parcel bounds, and whether a home lies beyond it.
 
     - `front`: less than half of it has land beside it (a lot, rail or water other than the site's
-      own), and a street is drawn beside it, or no land at all, its own included: assessors who do
-      not draw streets leave them as gaps. Beside it means along 1 m of it, or all of a shorter
-      edge.
-    - `rear`: of the others, an edge that faces more than 135 degrees away from the main front. The
-      main front is the mean direction, by length, of the fronts within 60 degrees of the longest.
+      own), and either a street is drawn beside it, or there is no land at all beside it, not even
+      the site's own: assessors who do not draw streets leave them as gaps. "Beside it" means along
+      1 m of the edge, or along all of a shorter edge.
+    - `rear`: another edge that faces more than 135 degrees away from the main front. The main
+      front is the mean direction, weighted by length, of the fronts within 60 degrees of the
+      longest.
     - `side`: the rest, edges along rail or water for more than half, and edges of holes.
     - `unknown`: every edge of a parcel that is not known to be mapped or that has no front.
 
-    A lot of unknown use may be a home and counts as one. `abuts_home` is what is seen, mapped or
-    not: where the surroundings are not known, False does not mean that no home is there. For
+    A lot of unknown use may be a home and counts as one. `abuts_home` reports the lots that are
+    drawn: where the surroundings are not mapped, False does not mean that no home is there. For
     example, a 20 by 30 m parcel with lots on three sides and nothing south of it has its front in
     the south, its rear in the north, and two sides.
 
@@ -68,7 +69,7 @@ def classify_lot_lines(
         own: The parcels' site ids (n,).
         lots: The lots in the same frame, with kind (`lot`, `street`, `rail`, `water`), use_class
             and site_id (None: of no site); None where the market has no lots.
-        known: Whether each parcel (n,) lies inside the area that the lots map.
+        known: Whether each parcel (n,) lies inside the area where lots are mapped.
 
     Returns:
         One row per edge. Edges shorter than 1 mm and empty parcels have none.
@@ -98,12 +99,12 @@ def classify_lot_lines(
 
 
 def cut_yards(parcels: np.ndarray, lines: LotLines, depth_m: np.ndarray) -> np.ndarray:
-    """Cut a band along each of its edges out of each parcel.
+    """Cut a band along each edge out of each parcel.
 
-    A band reaches as far past both ends of its edge as it is deep, with square ends, and to both
-    sides: ground across a notch is as near to the line as ground in front of it. A band of depth 0
-    removes nothing. A parcel that crosses itself is made valid first; an empty one stays empty. For
-    example, 3 m along every edge of a 20 by 30 m parcel leaves 14 by 24 m.
+    A band extends by its depth past both ends of its edge, with square ends, and to both sides of
+    it, since ground across a notch is as near to the line as ground in front of it. A band of depth
+    0 removes nothing. A parcel that crosses itself is made valid first; an empty one stays empty.
+    For example, 3 m along every edge of a 20 by 30 m parcel leaves 14 by 24 m.
 
     Args:
         parcels: Polygons (n,), in a metric frame.
@@ -136,7 +137,7 @@ def select_street_lines(lines: LotLines, count: int) -> np.ndarray:
     """Return the front edges of each of `count` parcels as one MultiLineString.
 
     It is empty where a mapped parcel has no front, and None where the surroundings are not mapped.
-    For example, a corner lot of 20 by 30 m has 50 m of it.
+    For example, a corner lot of 20 by 30 m has 50 m of front.
     """
     sides = np.full(count, shapely.MultiLineString(), dtype=object)
     front = lines.yard == "front"
@@ -148,9 +149,9 @@ def select_street_lines(lines: LotLines, count: int) -> np.ndarray:
 
 
 def make_valid_polygons(shapes: np.ndarray) -> np.ndarray:
-    """Return shapes with those that cross or touch themselves made valid, polygons only.
+    """Make shapes that cross or touch themselves valid, and return polygons only.
 
-    A shape without area, and one that is missing, is an empty polygon.
+    A shape without area, or a missing one, becomes an empty polygon.
     """
     polygons = shapes.copy()
     wrong = ~shapely.is_valid(shapes)
@@ -160,7 +161,7 @@ def make_valid_polygons(shapes: np.ndarray) -> np.ndarray:
 
 
 def _edges(parcels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return each edge's parcel, its start and end with the land on its left, and if in a hole."""
+    """Return each edge's parcel, start and end (land on the left), and whether it bounds a hole."""
     parts, of_part = shapely.get_parts(parcels, return_index=True)
     rings, of_ring = shapely.get_rings(
         shapely.orient_polygons(parts, exterior_cw=False), return_index=True
@@ -175,7 +176,7 @@ def _edges(parcels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
 
 
 def _outward(begin: np.ndarray, end: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Return the unit normal (m, 2) of each edge that points off the land, which is on its left."""
+    """Return the unit normal (m, 2) of each edge that points away from the land on its left."""
     return np.asarray(
         np.column_stack(((end - begin)[:, 1], -(end - begin)[:, 0])) / length[:, None]
     )
@@ -190,7 +191,7 @@ def _cosine_to_front(
     """
     longest = np.zeros(count)
     np.maximum.at(longest, of[front], length[front])
-    # Equal to a millimeter, the first one leads: a turned parcel keeps its main front.
+    # If lengths are equal to a millimeter, the first leads, so rotation keeps the main front.
     leads = np.flatnonzero(front & (length >= longest[of] - SHORTEST_M))
     parcel, first = np.unique(of[leads], return_index=True)
     lead = np.zeros((count, 2))
@@ -207,7 +208,7 @@ def _cosine_to_front(
 
 @dataclass(frozen=True)
 class _Lots:
-    """The lots' shapes and, by lot, its site's position (-2: of none) and its kinds."""
+    """The shapes of the lots, the position of each lot's site (-2: no site), and its kinds."""
 
     shapes: np.ndarray
     site: np.ndarray
@@ -227,7 +228,7 @@ def _code_lots(lots: gpd.GeoDataFrame, names: np.ndarray) -> _Lots:
         site=np.where(site < 0, NO_SITE, site),
         land=np.isin(kind, LAND),
         barrier=np.isin(kind, ("rail", "water")),
-        # Where nobody knows the use, somebody may live there.
+        # A lot of unknown use may be a home.
         home=(kind == "lot")
         & (lots["use_class"].isna() | (lots["use_class"] == "residential")).to_numpy(dtype=bool),
         street=kind == "street",
@@ -237,17 +238,17 @@ def _code_lots(lots: gpd.GeoDataFrame, names: np.ndarray) -> _Lots:
 def _measure_land_beside(
     begin: np.ndarray, end: np.ndarray, site: np.ndarray, lots: _Lots
 ) -> dict[str, np.ndarray]:
-    """Return how many meters of each edge have which kind of land in the strip outside it.
+    """Measure the meters of each edge that have each kind of land in the strip outside it.
 
-    `neighbor`: land not of the site's own; `land`: any; `barrier`: rail or water; `home`;
-    `street`. The strip is cut where an outline in it begins or ends, seen from the edge. Along
-    each cut, a lot's outline passes all along or not at all; and where it does not, the lot covers
-    the strip wholly or leaves it out, so one point says which.
+    `neighbor`: land that is not the site's own; `land`: any; `barrier`: rail or water; `home`;
+    `street`. The strip is cut across where a piece of outline in it begins or ends along the edge.
+    Within each part, a lot's outline runs along the whole part or is absent; where it is absent,
+    the lot covers all of the part or none, so one point decides.
     """
     length = np.hypot(*(end - begin).T)
     edge, lot, low, high = _clip_outlines(begin, end, length, lots.shapes)
     every = np.arange(len(length))
-    # Each edge is cut at its own ends too, where nothing begins or ends: those count for no lot.
+    # The strip is also cut at the edge's own ends, where no lot's outline begins or ends.
     at = np.concatenate((np.zeros(len(length)), length, low, high))
     of = np.concatenate((every, every, edge, edge))
     order = np.lexsort((at, of))
@@ -291,7 +292,7 @@ def _points_outside(
 def _clip_outlines(
     begin: np.ndarray, end: np.ndarray, length: np.ndarray, shapes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return each piece of outline in a strip: its edge, its lot, and from where to where along."""
+    """Return each piece of outline in a strip: its edge, its lot, its start and end on the edge."""
     parts, of_part = shapely.get_parts(shapes, return_index=True)
     rings, of_ring = shapely.get_rings(parts, return_index=True)
     xy, ring = shapely.get_coordinates(rings, return_index=True)
@@ -304,7 +305,7 @@ def _clip_outlines(
     edge, piece = tree.query(shapely.box(*low.T, *high.T))
     along = ((end - begin) / length[:, None])[edge]
     first, last = begin_xy[piece] - begin[edge], end_xy[piece] - begin[edge]
-    # Along the edge and outward from it, of the piece's two ends.
+    # The coordinates of the piece's two ends, along the edge and outward from it.
     u = np.stack([(point * along).sum(axis=1) for point in (first, last)])
     v = np.stack([point[:, 0] * along[:, 1] - point[:, 1] * along[:, 0] for point in (first, last)])
     deep = _clip_piece(v, STRIP_M, np.full(len(edge), ABUTS_M + ROUNDING_M))
@@ -318,12 +319,12 @@ def _clip_outlines(
 
 
 def _clip_piece(value: np.ndarray, least: float, most: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which part of a piece, 0 at its one end to 1 at its other, keeps within bounds.
+    """Return the part of a piece, from 0 at one end to 1 at the other, that is within bounds.
 
-    `value` (2, k) is what is bounded at its two ends; where nothing is, the part ends before it
-    begins.
+    `value` (2, k) is the bounded coordinate at the two ends. Where no part is within bounds, the
+    result ends before it begins.
 
-    For example, from 2 to 6 m, between 3 and 5 m is the part from 0.25 to 0.75.
+    For example, a piece from 2 to 6 m is between 3 and 5 m from 0.25 to 0.75.
     """
     run = value[1] - value[0]
     level = np.abs(run) < ROUNDING
