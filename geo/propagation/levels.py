@@ -1,8 +1,8 @@
 """Attenuation from sources to receivers: all paths of ISO 9613-2 combined.
 
-Limits of the model: only first-order reflections, only at walls within `paths.REFLECTOR_REACH_M`
-(50 m) of source or receiver, and only the `paths.MAX_REFLECTIONS` (3) shortest ones, ties in the
-order of the walls. An upper bound is therefore valid for any surroundings (`upper_level_dba`).
+Limits of the model: only first-order reflections, only at walls within `REFLECTOR_REACH_M` (50 m) of
+source or receiver, and in each band only the MAX_REFLECTIONS (3) loudest ones, after screening, size
+and absorption. An upper bound is therefore valid for any surroundings (`upper_level_dba`).
 Reflections are screened over the top, never around the sides. Propagation is downwind (Cmet = 0);
 the foliage, industrial sites and housing of Annex A are not modeled.
 
@@ -30,9 +30,12 @@ from geo.propagation.ground import (
 )
 from geo.propagation.scene import Scene, ground_height_m
 from geo.propagation.screening import around_side_db, barrier_db, over_top_db
+from geo.shapes.ragged import positions_in_groups
 
 CHUNK = 2_048
 THREADS = 2
+MAX_REFLECTIONS = 3
+"""So many reflections count in each band. One that is dropped is no louder than any of these."""
 NEAREST_M = 1.0
 """A source nearer than this is not a point, so shorter distances count as 1 m."""
 BOUND_FROM_M, BOUND_TO_M, BOUND_STEPS = 1.0, 1e5, 4000
@@ -50,7 +53,8 @@ def attenuation_db(
     """Return the attenuation of each pair: level = sound power level - attenuation, per band.
 
     All contributions are summed by energy. A solid that contains source or receiver below its roof
-    is left out for that pair (see `is_enclosed`). The result is never NaN or infinite.
+    is left out for that pair (see `is_enclosed`), but a point that is only a little behind a wall
+    stands in front of it (`crossings.BEHIND_WALL_M`). The result is never NaN or infinite.
 
     Over 100 m of hard ground, both ends 2 m high, without air absorption, every band is attenuated
     by 20 lg 100 + 11 - 3 = 48 dB:
@@ -74,8 +78,18 @@ def attenuation_db(
 
     Returns:
         The attenuation in dB (P, 8).
+
+    Raises:
+        ValueError: When a coordinate is not finite.
     """
     count = len(source)
+    for name, points in (("source", source), ("receiver", receiver)):
+        wild = np.flatnonzero(~np.isfinite(points).all(axis=1))
+        if len(wild):
+            raise ValueError(
+                f"computing noise levels: {name} {wild[0]} is at {points[wild[0]].tolist()}; "
+                "coordinates must be finite"
+            )
     lost = np.empty((count, 8))
 
     def work(start: int) -> None:
@@ -142,10 +156,9 @@ def _attenuate_chunk(
         )
         lost[over] += barrier_db(top, sides, ground[over])
 
-    pair, nth = np.nonzero(path_table.wall_owner >= 0)
+    pair, back = path_table.pair, path_table.back
     if not len(pair):
         return np.asarray(lost)
-    back = path_table.back[pair, nth]
     away, turned = back[:, paths.BACK_PLAN], np.maximum(back[:, paths.BACK_SLANT], NEAREST_M)
     folded = np.stack(
         (source[pair, :2], back[:, paths.BACK_X : paths.BACK_Y + 1], receiver[pair, :2]), axis=1
@@ -167,11 +180,22 @@ def _attenuate_chunk(
         if own is not None:
             top = np.maximum(top, own[pair[over]])
         way[over] += barrier_db(top, (), ground[over])
-    kept = 1 - scene.absorption[path_table.wall_owner[pair, nth]]
+    kept = (1 - scene.absorption[path_table.wall_owner]) * back[:, [paths.FADE]]
     energy = np.where(_is_large_enough(back), kept, 0) * 10 ** (-0.1 * way)
-    total = 10 ** (-0.1 * lost)
-    np.add.at(total, pair, energy)
+    total = 10 ** (-0.1 * lost) + _sum_loudest(energy, pair, len(source))
     return np.asarray(-10 * np.log10(total))
+
+
+def _sum_loudest(energy: np.ndarray, pair: np.ndarray, pairs: int) -> np.ndarray:
+    """Return the energy (pairs, 8) of each pair's MAX_REFLECTIONS loudest reflections by band.
+
+    `energy` (Q, 8) is sorted by pair.
+    """
+    number = np.bincount(pair, minlength=pairs)
+    table = np.zeros((pairs, max(int(number.max()), MAX_REFLECTIONS), energy.shape[1]))
+    table[pair, positions_in_groups(number)] = energy
+    table.partition(table.shape[1] - MAX_REFLECTIONS, axis=1)
+    return np.asarray(np.sort(table[:, -MAX_REFLECTIONS:], axis=1).sum(axis=1))
 
 
 def _open_db(distance_m: np.ndarray, air: np.ndarray) -> np.ndarray:
@@ -334,7 +358,7 @@ def upper_level_dba(
     )
     falling = np.maximum.accumulate(sum_bands_dba(level)[::-1])[::-1]
     if reflecting:
-        falling = falling + 10 * np.log10(1 + paths.MAX_REFLECTIONS * (1 - least_absorption))
+        falling = falling + 10 * np.log10(1 + MAX_REFLECTIONS * (1 - least_absorption))
     return np.asarray(falling[place])
 
 
@@ -374,7 +398,7 @@ def upper_screened_db(
         distance_m, power_db, source_m, receiver_m, ground, air, edition, screened=True
     )
     falling = np.maximum.accumulate(level[::-1])[::-1]
-    ways = 3 + paths.MAX_REFLECTIONS * (1 - least_absorption)
+    ways = 3 + MAX_REFLECTIONS * (1 - least_absorption)
     return np.asarray(falling[place] + 10 * np.log10(ways))
 
 

@@ -12,13 +12,16 @@ import shapely
 from affine import Affine
 from rasterio.fill import fillnodata
 
+from geo.propagation.facades import measure_facades
+from geo.propagation.footprints import find_unusable, prepare_footprints
 from geo.propagation.ground import GroundEffect, PlanGround
 
 PLAN_ABSORPTION = 0.2
 """A plan assumption: a plain building front absorbs a fifth of the sound that reaches it."""
-CELL_M = 10.0
+CELL_M = 16.0
 MAX_CELLS = 4_000_000
 STEP_M = 10.0
+NEAR_M = 0.15
 HARD = PlanGround(0.0, 0.0, 0.0)
 
 
@@ -38,10 +41,11 @@ class SceneIndex(NamedTuple):
     """The scene in the form that the path search reads: plain arrays, in meters from `origin`.
 
     A wall is one straight segment (W,) of an owner. Owners are the S solids first, then the
-    barriers. A solid lies to the left of its walls. `vertex` has the outer ring or line of each
-    owner, `vertex_from` (owners + 1) its start, and `wall_from` the same for the owner's walls.
-    Cells are squares, row by row. `cell_from` and `cell_wall` list the walls that touch each cell,
-    `room_from` and `room_solid` the solids that may cover it.
+    barriers. A solid lies to the left of its walls. `wall_from` (owners + 1) is where each owner's
+    walls begin, `wall_before` the previous wall in the same ring (-1: it begins a barrier), and
+    `hull` has the corners of each owner's convex hull, from `hull_from` on. Cells are squares, row
+    by row. `cell_from` and `cell_wall` list the walls near each cell, `room_from` and `room_solid`
+    the solids that may cover it.
     """
 
     origin: np.ndarray
@@ -49,13 +53,16 @@ class SceneIndex(NamedTuple):
     wall: np.ndarray  # (W, 6): x0, y0, top0, x1, y1, top1
     wall_owner: np.ndarray
     wall_from: np.ndarray
-    vertex: np.ndarray  # (V, 3): x, y, top
-    vertex_from: np.ndarray
+    wall_before: np.ndarray
+    facade_m: np.ndarray  # (W,): length of the straight facade that the wall belongs to
+    hull: np.ndarray  # (H, 2): x, y
+    hull_from: np.ndarray
     box: np.ndarray  # (owners, 4)
     cells_xy: np.ndarray  # (4,): x, y of the corner, size
     shape: np.ndarray  # (2,): columns, rows
     cell_from: np.ndarray
     cell_wall: np.ndarray
+    cell_line: np.ndarray  # x0, y0, x1, y1 of each wall in `cell_wall`
     room_from: np.ndarray
     room_solid: np.ndarray
     terrain: np.ndarray  # (rows, cols); (0, 0) without
@@ -71,13 +78,13 @@ class Scene:
         index: The arrays that the path search reads.
         ground: The ground effect.
         absorption: The share that each owner's walls absorb (owners, 8), 0 (reflects all) to 1.
-        unknown_height: The number of buildings left out because their height is unknown.
+        left_out: How many buildings are left out, by reason.
     """
 
     index: SceneIndex
     ground: GroundEffect
     absorption: np.ndarray
-    unknown_height: int
+    left_out: dict[str, int]
 
 
 def build_scene(
@@ -94,10 +101,14 @@ def build_scene(
 ) -> Scene:
     """Build a scene of buildings, barriers and terrain.
 
+    Buildings that touch are joined, and outlines are cleaned (see `footprints`). A building that
+    cannot be an obstacle, because its height is unknown or impossible or its outline unusable, is
+    left out and counted: it neither screens nor reflects.
+
     Args:
         solids: Buildings as polygons, possibly with holes or several parts (S,).
-        height_m: Height of each flat roof above the ground at a point of the building (S,). NaN is
-            unknown: such a building neither screens nor reflects.
+        height_m: Height of each flat roof above the ground at the building's centroid (S,), NaN
+            where unknown.
         top_m: Height of the roofs above the datum (S,); replaces `height_m`.
         barriers: Lines with z, the height of the upper edge above the datum (B,).
         terrain: Ground heights; None for level ground at 0.
@@ -108,33 +119,37 @@ def build_scene(
 
     Returns:
         The scene.
+
+    Raises:
+        ValueError: When a barrier has coordinates that are not finite.
     """
     shapes = np.empty(0, dtype=object) if solids is None else np.asarray(solids, dtype=object)
     tops = next((one for one in (top_m, height_m) if one is not None), np.zeros(0))
     heights = np.asarray(tops, dtype=float)
     lines = np.empty(0, dtype=object) if barriers is None else np.asarray(barriers, dtype=object)
-    known = ~np.isnan(heights) & ~shapely.is_empty(shapes) & ~shapely.is_missing(shapes)
     alpha = np.broadcast_to(np.asarray(solid_absorption, dtype=float), (len(shapes), 8))
-    parts, of = shapely.get_parts(shapes[known], return_index=True)
-    polygonal = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
-    parts = shapely.orient_polygons(parts[polygonal], exterior_cw=False)
-    of = np.flatnonzero(known)[of[polygonal]]
+    _check_barriers(lines)
     ropes, rope_of = shapely.get_parts(lines, return_index=True)
+    unusable = find_unusable(shapes, heights, above_ground=top_m is None)
+    known = ~np.logical_or.reduce([*unusable.values()])
 
-    origin = _origin(parts, ropes, terrain)
+    origin = _origin(shapes[known], ropes, terrain)
     values, to_terrain = _read_terrain(terrain, origin)
-    top = heights[of]
-    if top_m is None:
-        inside = shapely.get_coordinates(shapely.point_on_surface(shapes[of])) - origin
-        top = top + interpolate_height_m(values, to_terrain, inside)
+    if top_m is None and values.size:
+        middle = shapely.get_coordinates(shapely.centroid(shapes[known])) - origin
+        heights = heights.copy()
+        heights[known] += interpolate_height_m(values, to_terrain, middle)
+    cleaned = prepare_footprints(shapes, heights, alpha, unusable)
     absorption = np.concatenate(
         (
-            alpha[of],
+            alpha[cleaned.building],
             np.broadcast_to(np.asarray(barrier_absorption, dtype=float), (len(lines), 8))[rope_of],
         )
     )
-    index = _build_index(parts, top, ropes, origin, values, to_terrain, step_m)
-    return Scene(index, ground, absorption, int(np.isnan(heights).sum()))
+    index = _build_index(
+        cleaned.outlines, cleaned.top_m, ropes, origin, values, to_terrain, step_m
+    )
+    return Scene(index, ground, absorption, cleaned.left_out)
 
 
 def interpolate_height_m(values: np.ndarray, to_terrain: np.ndarray, xy: np.ndarray) -> np.ndarray:
@@ -173,6 +188,16 @@ def ground_height_m(xy: np.ndarray, scene: Scene) -> np.ndarray:
     return interpolate_height_m(
         scene.index.terrain, scene.index.to_terrain, xy - scene.index.origin
     )
+
+
+def _check_barriers(lines: np.ndarray) -> None:
+    at, of = shapely.get_coordinates(lines, include_z=True, return_index=True)
+    wild = ~np.isfinite(at[:, :2]).all(axis=1) | np.isinf(at[:, 2])
+    if wild.any():
+        raise ValueError(
+            f"building the noise scene: barrier {of[wild][0]} has a point at "
+            f"{at[wild][0].tolist()}; coordinates must be finite"
+        )
 
 
 def _origin(parts: np.ndarray, ropes: np.ndarray, terrain: Terrain | None) -> np.ndarray:
@@ -218,8 +243,10 @@ def _build_index(
     joined = (of_line[1:] == of_line[:-1]) & (points[1:, :2] != points[:-1, :2]).any(axis=1)
     wall = np.column_stack((points[:-1][joined], points[1:][joined]))
     wall_owner = owner[:-1][joined]
-    outer = np.concatenate((_is_first_of_group(ring_of)[line], np.ones(len(rope), dtype=bool)))
     owners = len(parts) + len(ropes)
+    hull, hull_of = shapely.get_coordinates(
+        shapely.convex_hull(np.concatenate((parts, ropes))), return_index=True
+    )
     box = shapely.bounds(np.concatenate((parts, ropes))).reshape(-1, 4) - np.tile(origin, 2)
     corner, size, shape = _size_cells(box)
     cell_from, cell_wall = _list_shapes_by_cell(
@@ -234,13 +261,16 @@ def _build_index(
         wall=np.ascontiguousarray(wall),
         wall_owner=wall_owner,
         wall_from=np.searchsorted(wall_owner, np.arange(owners + 1)),
-        vertex=np.ascontiguousarray(points[outer]),
-        vertex_from=np.searchsorted(owner[outer], np.arange(owners + 1)),
+        wall_before=_previous_walls(of_line[:-1][joined], len(rings)),
+        facade_m=measure_facades(wall, wall_owner, len(parts)),
+        hull=hull - origin,
+        hull_from=np.searchsorted(hull_of, np.arange(owners + 1)),
         box=np.ascontiguousarray(box),
         cells_xy=np.array([*corner, size]),
         shape=shape,
         cell_from=cell_from,
         cell_wall=cell_wall,
+        cell_line=np.ascontiguousarray(wall[cell_wall][:, [0, 1, 3, 4]]),
         room_from=room_from,
         room_solid=room_solid,
         terrain=values,
@@ -249,9 +279,13 @@ def _build_index(
     )
 
 
-def _is_first_of_group(group: np.ndarray) -> np.ndarray:
-    """Return for each row of a sorted array whether it is the first of its group."""
-    return np.concatenate((np.ones(min(len(group), 1), dtype=bool), group[1:] != group[:-1]))
+def _previous_walls(line: np.ndarray, rings: int) -> np.ndarray:
+    """Return each wall's previous one, of the same line: one of the rings, or a barrier's line."""
+    before = np.arange(-1, len(line) - 1)
+    is_first = np.diff(line, prepend=-1) != 0
+    last = np.searchsorted(line, line[is_first], "right") - 1
+    before[is_first] = np.where(line[is_first] < rings, last, -1)
+    return before
 
 
 def _size_cells(box: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
@@ -271,18 +305,19 @@ def _list_shapes_by_cell(
     columns, rows = int(count[0]), int(count[1])
     if not len(shapes):
         return np.zeros(columns * rows + 1, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    low = ((shapely.bounds(shapes)[:, :2] - corner) // size).astype(np.int64).clip(0)
-    high = ((shapely.bounds(shapes)[:, 2:] - corner) // size).astype(np.int64)
+    box = shapely.bounds(shapes)
+    low = ((box[:, :2] - NEAR_M - corner) // size).astype(np.int64).clip(0)
+    high = ((box[:, 2:] + NEAR_M - corner) // size).astype(np.int64)
     high = np.minimum(high, count - 1)
     wide = high - low + 1
     number = wide.prod(axis=1)
     shape = np.repeat(np.arange(len(shapes)), number)
     nth = np.arange(len(shape)) - np.repeat(np.cumsum(number) - number, number)
     column, row = low[shape, 0] + nth % wide[shape, 0], low[shape, 1] + nth // wide[shape, 0]
-    # Use slightly more than the cell, so that rounding never loses a wall along a cell's side.
+    # A wall near the side of a cell also counts, for points that stand at a wall.
     x, y = corner[0] + column * size, corner[1] + row * size
     meets = shapely.intersects(
-        shapes[shape], shapely.box(x - 0.01, y - 0.01, x + size + 0.01, y + size + 0.01)
+        shapes[shape], shapely.box(x - NEAR_M, y - NEAR_M, x + size + NEAR_M, y + size + NEAR_M)
     )
     cell, shape = (row * columns + column)[meets], shape[meets]
     order = np.lexsort((shape, cell))

@@ -10,17 +10,40 @@ from geo.propagation.scene import build_scene
 SIDE_REACH = 8.0
 
 
-class Town:
-    """A few rotated buildings, and the paths from one point to another."""
+def row_of_houses(rng, houses, height_m):
+    """Return houses that share walls, with gaps and overlaps as digitizing leaves them."""
+    width = rng.uniform(5, 9, houses)
+    begin = np.cumsum(width) - width
+    slack = rng.choice([-0.01, 0.0, 0.01, 0.5], (houses, 2))
+    deep = rng.uniform(8, 14, houses) if rng.random() < 0.5 else np.full(houses, 10.0)
+    front = np.where(deep == deep[0], 0.0, rng.uniform(-2, 2, houses))
+    row = [
+        shapely.box(x - a, y, x + w + b, y + d)
+        for x, w, y, d, (a, b) in zip(begin, width, front, deep, slack, strict=True)
+    ]
+    turn, (x, y) = rng.uniform(0, 180), rng.uniform(0, 60, 2)
+    moved = [shapely.affinity.rotate(one, turn, origin=(0, 0)) for one in row]
+    moved = [shapely.affinity.translate(one, x, y) for one in moved]
+    return moved, list(np.broadcast_to(height_m, houses))
 
-    def __init__(self, seed, blocks=7):
+
+class Town:
+    """A few rotated buildings, or rows of houses, and the paths from one point to another."""
+
+    def __init__(self, seed, blocks=7, rows=0):
         rng = np.random.default_rng(seed)
         self.solids, self.tops = [], []
-        for _ in range(blocks):
+        for _ in range(0 if rows else blocks):
             x, y = rng.uniform(0, 80, 2)
             block = shapely.box(x, y, x + rng.uniform(4, 25), y + rng.uniform(4, 15))
             self.solids.append(shapely.affinity.rotate(block, rng.uniform(0, 90)))
             self.tops.append(rng.uniform(2, 12))
+        for _ in range(rows):
+            houses = int(rng.integers(2, 6))
+            heights = rng.choice([6.0, 8.0, 11.0], houses)
+            row, tops = row_of_houses(rng, houses, heights)
+            self.solids += row
+            self.tops += tops
         together = shapely.union_all(self.solids)
         places = rng.uniform(-10, 100, (400, 2))
         outside = places[shapely.distance(shapely.points(places), together) > 0.1]
@@ -74,6 +97,10 @@ class Town:
                 below = shapely.Polygon()
             flat = shapely.affinity.affine_transform(solid, turn)
             sections.append(shapely.intersection(flat, below))
+        # Sections that touch, with gaps of up to 2 cm, are one obstacle.
+        near = {"join_style": "mitre"}
+        sections = shapely.buffer(shapely.union_all(sections), 0.0105, **near)
+        sections = shapely.get_parts(shapely.buffer(sections, -0.0105, **near))
         start, end = shapely.Point(0, 0), shapely.Point(slant, 0)
         band = shapely.LineString([start, end])
         held = set()

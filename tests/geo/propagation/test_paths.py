@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.propagation import paths
+from geo.propagation.around_sides import SIDE_REACH
 from geo.propagation.scene import Terrain, build_scene
 
 LENGTHS = [paths.TOP_Z, paths.LEFT_Z, paths.RIGHT_Z]
@@ -36,8 +37,8 @@ def test_round_both_ends_of_a_short_wall():
 
 def test_back_from_a_wall():
     back = found(wall((-50, 8), (50, 8)), (0, 0, 1), (12, 0, 1))
-    assert back.wall_owner[0].tolist() == [0, -1, -1]
-    way = back.back[0, 0]
+    assert back.wall_owner.tolist() == [0]
+    way = back.back[0]
     assert way[paths.BACK_PLAN] == pytest.approx(20)
     assert (way[paths.BACK_X], way[paths.BACK_Y]) == pytest.approx((6, 8))
     # At an angle with cos = 16 / 20, the 100 m appear as 80 m. The 5 m of height are less.
@@ -45,9 +46,9 @@ def test_back_from_a_wall():
 
 
 def test_no_reflection_above_the_wall_beside_it_or_out_of_reach():
-    assert (found(wall((-50, 8), (50, 8)), (0, 0, 9), (12, 0, 9)).wall_owner == -1).all()
-    assert (found(wall((30, 8), (50, 8)), (0, 0, 1), (12, 0, 1)).wall_owner == -1).all()
-    assert (found(wall((-50, 58), (50, 58)), (0, 0, 1), (12, 0, 1)).wall_owner == -1).all()
+    assert not len(found(wall((-50, 8), (50, 8)), (0, 0, 9), (12, 0, 9)).back)
+    assert not len(found(wall((30, 8), (50, 8)), (0, 0, 1), (12, 0, 1)).back)
+    assert not len(found(wall((-50, 58), (50, 58)), (0, 0, 1), (12, 0, 1)).back)
 
 
 def test_the_ground_alone_has_no_sides():
@@ -63,7 +64,7 @@ def test_the_ground_alone_has_no_sides():
 @pytest.mark.parametrize("far", [(-900, 0), (900, 0), (0, -900), (0, 900), (700, 700)])
 def test_far_from_everything_nothing_is_found(far):
     way = found(wall((10, -3), (10, 4)), (*far, 1), (far[0] + 30, far[1] + 20, 1))
-    assert (way.wall_owner == -1).all()
+    assert not len(way.back)
     assert np.isnan(way.direct[0, LENGTHS]).all()
 
 
@@ -90,24 +91,22 @@ def test_a_front_does_not_screen_who_stands_at_it():
     box = build_scene(np.array([shapely.box(10, -5, 20, 5)]), np.array([6.0]))
     at_front = found(box, (0, 0, 1), (10, 0, 1))
     assert np.isnan(at_front.direct[0, paths.TOP_Z])
-    assert (at_front.wall_owner == -1).all()
+    assert not len(at_front.back)
     assert found(box, (0, 0, 1), (20, 0, 1)).direct[0, paths.TOP_Z] > 0
 
 
-def test_a_building_of_unknown_height_is_not_there():
-    two = np.array([shapely.box(5, -5, 6, 5), shapely.box(8, -5, 9, 5)])
-    empty = build_scene(two, np.array([np.nan, np.nan]))
-    assert empty.unknown_height == 2
-    assert np.isnan(found(empty, (0, 0, 1), (20, 0, 1)).direct[0, paths.TOP_Z])
+# Overlapping outlines are cut, and corners nearer than 2 cm to a straight wall dropped.
+CLEANING_M = 0.03
 
 
-def test_random_towns_agree_with_hulls_drawn_by_shapely(town):
+@pytest.mark.parametrize("rows", [0, 4])
+def test_random_towns_agree_with_hulls_drawn_by_shapely(town, rows):
     compared = 0
     for seed in range(250):
-        one = town(seed)
+        one = town(seed, rows=rows)
         way = found(one.scene, one.source, one.receiver).direct[0]
         over, high = one.over_top_m()
-        assert way[paths.TOP_Z] == pytest.approx(over, abs=1e-6, nan_ok=True), seed
+        assert way[paths.TOP_Z] == pytest.approx(over, abs=CLEANING_M, nan_ok=True), seed
         if np.isnan(over):
             assert np.isnan(way[[paths.LEFT_Z, paths.RIGHT_Z]]).all()
             continue
@@ -116,10 +115,14 @@ def test_random_towns_agree_with_hulls_drawn_by_shapely(town):
             if slow is None:  # a courtyard, which the hull method does not handle
                 continue
             detour, wide = slow
-            wanted = detour if wide <= paths.SIDE_REACH * high else np.nan
-            assert way[column] == pytest.approx(wanted, abs=1e-6, nan_ok=True), (seed, side)
-            compared += not np.isnan(wanted)
-    assert compared > 150
+            wanted = detour if wide <= SIDE_REACH * high else np.nan
+            if abs(wide - SIDE_REACH * high) > SIDE_REACH * CLEANING_M:
+                assert way[column] == pytest.approx(wanted, abs=CLEANING_M, nan_ok=True), (
+                    seed,
+                    side,
+                )
+                compared += not np.isnan(wanted)
+    assert compared > 100
 
 
 @settings(max_examples=60, deadline=None)
@@ -134,6 +137,6 @@ def test_there_and_back_are_equally_far(town, seed):
     assert there.direct[0, paths.LEFT_Z] == pytest.approx(
         back.direct[0, paths.RIGHT_Z], abs=1e-9, nan_ok=True
     )
-    assert there.back[0, :, paths.BACK_PLAN] == pytest.approx(
-        back.back[0, :, paths.BACK_PLAN], nan_ok=True
+    assert np.sort(there.back[:, paths.BACK_PLAN]) == pytest.approx(
+        np.sort(back.back[:, paths.BACK_PLAN])
     )

@@ -1,0 +1,137 @@
+"""First-order reflections: where the straight line from a mirrored source meets a wall. Compiled.
+
+A wall reflects towards points on its outer side, between the roofs and the ground in front of it
+and its own top. A wall that faces a neighbor's wall, with no more than SKIN_M between, does not
+reflect, and neither does one that is buried in a higher building.
+"""
+
+import numpy as np
+
+from geo.propagation.compiled import inlined
+from geo.propagation.crossings import (
+    AT_WALL_M,
+    Scratch,
+    contains,
+    distance_m,
+    ground_height_m,
+    highest_roof_m,
+    list_cells,
+)
+from geo.propagation.scene import SceneIndex
+
+REFLECTOR_REACH_M = 50.0
+FADE_M = 0.5
+"""Nearer to a wall than this, its reflection fades, down to none at the wall: the level at a facade
+is that of the incident sound. An assumption, so that a level does not jump at a facade."""
+SKIN_M = 0.03
+# The columns of `Scratch.mirror`.
+WALL, FOLDED, TURN_X, TURN_Y, TURN_Z, SHARE, FOOT = range(7)
+
+
+@inlined
+def fade_in(distance_m: float) -> float:
+    """Return the share of a reflection that counts at this distance from the wall."""
+    return min(max((distance_m - AT_WALL_M) / (FADE_M - AT_WALL_M), 0.0), 1.0)
+
+
+@inlined
+def exposed_from_m(
+    scene: SceneIndex, w: int, x: float, y: float, z: float, nx: float, ny: float
+) -> float:
+    """Return the height above which a wall is free at (x, y), inf if it is not free at height z.
+
+    (nx, ny) points away from the wall on the side that reflects.
+    """
+    owner = scene.wall_owner[w]
+    foot = ground_height_m(scene, x, y)
+    if owner < scene.solids:
+        behind = highest_roof_m(scene, x - SKIN_M * nx, y - SKIN_M * ny, owner)
+        if behind > scene.wall[w, 2]:
+            return np.inf
+        foot = max(foot, highest_roof_m(scene, x + SKIN_M * nx, y + SKIN_M * ny, owner))
+    return foot if z > foot else np.inf
+
+
+@inlined
+def list_reflections(
+    scene: SceneIndex,
+    scratch: Scratch,
+    ax: float,
+    ay: float,
+    az: float,
+    bx: float,
+    by: float,
+    bz: float,
+    rooms: int,
+) -> int:
+    """List the reflections in `scratch.mirror`; return their number.
+
+    Each has its wall, the folded distance in plan, the x, y and z of the turn, its share of the
+    path, and the height from which the wall is free.
+    """
+    count = 0
+    if len(scene.wall) == 0:
+        return count
+    scratch.mark[0] += 1
+    mark = scratch.mark[0]
+    corner_x, corner_y, size = scene.cells_xy
+    columns, rows = scene.shape
+    for turn in range(2):
+        x, y = (ax, ay) if turn == 0 else (bx, by)
+        first, last = list_cells(
+            y - REFLECTOR_REACH_M, y + REFLECTOR_REACH_M, corner_y, size, rows
+        )
+        for row in range(first, last + 1):
+            away = max(corner_y + row * size - y, y - corner_y - (row + 1) * size, 0.0)
+            wide = np.sqrt(max(REFLECTOR_REACH_M**2 - away**2, 0.0))
+            low, high = list_cells(x - wide, x + wide, corner_x, size, columns)
+            if low > high:
+                continue
+            for k in range(
+                scene.cell_from[row * columns + low], scene.cell_from[row * columns + high + 1]
+            ):
+                x0, y0 = scene.cell_line[k, 0], scene.cell_line[k, 1]
+                x1, y1 = scene.cell_line[k, 2], scene.cell_line[k, 3]
+                ex, ey = x1 - x0, y1 - y0
+                # The cross products are distances from the wall times its length, above 0 at right.
+                right_a = (ax - x0) * ey - (ay - y0) * ex
+                right_b = (bx - x0) * ey - (by - y0) * ex
+                if right_a * right_b <= 0:
+                    continue
+                w = scene.cell_wall[k]
+                owner = scene.wall_owner[w]
+                if scratch.wall_stamp[w] == mark or (right_a < 0 and owner < scene.solids):
+                    continue
+                share = right_a / (right_a + right_b)
+                square = ex * ex + ey * ey
+                at_a = (ax - x0) * ex + (ay - y0) * ey
+                at_b = (bx - x0) * ex + (by - y0) * ey
+                at = (at_a + (at_b - at_a) * share) / square
+                if at < 0 or at >= 1:
+                    continue
+                pz = az + (bz - az) * share
+                top = scene.wall[w, 2] + (scene.wall[w, 5] - scene.wall[w, 2]) * at
+                if pz >= top:
+                    continue
+                length = np.sqrt(square)
+                near = AT_WALL_M * length
+                if abs(right_a) <= near or abs(right_b) <= near:
+                    continue
+                at_x, at_y = (at_a, right_a) if turn == 0 else (at_b, right_b)
+                past = max(-at_x, at_x - square, 0.0)
+                if past**2 + at_y**2 > REFLECTOR_REACH_M**2 * square:
+                    continue
+                scratch.wall_stamp[w] = mark
+                if contains(owner, scratch.room, rooms):
+                    continue
+                px, py = x0 + at * ex, y0 + at * ey
+                out = 1.0 if right_a > 0 else -1.0
+                foot = exposed_from_m(scene, w, px, py, pz, out * ey / length, -out * ex / length)
+                if foot == np.inf:
+                    continue
+                mirror = scratch.mirror[count]
+                mirror[WALL], mirror[SHARE], mirror[FOOT] = w, share, foot
+                mirror[FOLDED] = distance_m(at_b - at_a, right_a + right_b) / length
+                mirror[TURN_X], mirror[TURN_Y], mirror[TURN_Z] = px, py, pz
+                count += 1
+    return count
