@@ -257,11 +257,12 @@ def _list_unknowns(
         unknowns.append(
             "No buildings are mapped here: the picture has no screening and no reflections."
         )
-    elif sound.scene.unknown_height:
-        unknowns.append(
-            f"{sound.scene.unknown_height:,} of {len(near):,} buildings have no known height: "
-            "the picture treats them as no obstacle."
-        )
+    else:
+        unknowns += [
+            f"{count:,} of {len(near):,} buildings ({reason}) are no obstacle in this picture."
+            for reason, count in sound.scene.left_out.items()
+            if count
+        ]
     if near is not None and not town.mapped.covers(noise.outline_grid(grid)):
         unknowns.append(
             "Buildings are mapped for only part of the picture: there is no screening elsewhere."

@@ -41,6 +41,11 @@ def draw_conformity_page(table: pd.DataFrame, meta: dict[str, str]) -> str:
         )
         for row in totals.itertuples()
     )
+    explained = totals.loc[totals["note"] != "", ["case", "title", "note"]].to_numpy(dtype=str)
+    notes = "".join(
+        f"<p><b>{escape(case)}, {escape(title.lower())}.</b> {escape(note)}</p>"
+        for case, title, note in explained
+    )
     bands = "".join(
         _row([row.case, row.band], [row.expected, row.computed, row.deviation], met=bool(row.met))
         for row in table.itertuples()
@@ -54,7 +59,7 @@ def draw_conformity_page(table: pd.DataFrame, meta: dict[str, str]) -> str:
         f"<dl>{about}</dl><h2>Cases</h2><table><thead><tr><th>Case<th>What it tests<th>"
         '<th class="number">Expected, dB(A)<th class="number">Computed, dB(A)'
         '<th class="number">Deviation, dB<th class="number">Worst band, dB</tr></thead>'
-        f"<tbody>{cases}</tbody></table><h2>Bands</h2><table><thead><tr><th>Case<th>Band"
+        f"<tbody>{cases}</tbody></table>{notes}<h2>Bands</h2><table><thead><tr><th>Case<th>Band"
         '<th class="number">Expected, dB(A)<th class="number">Computed, dB(A)'
         f'<th class="number">Deviation, dB</tr></thead><tbody>{bands}</tbody></table>'
         "</body></html>\n"

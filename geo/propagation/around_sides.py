@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geo.propagation.compiled import called, inlined
+from geo.propagation.compiled import inlined
 from geo.propagation.crossings import (
     END_M,
     Scratch,
@@ -392,7 +392,7 @@ def add_met_owners(
                 u = corner[p, U] + part * (corner[q, U] - corner[p, U])
                 v = corner[p, V] + part * (corner[q, V] - corner[p, V])
                 members = add_member(scratch, owner, members, u, v)
-        # A piece along a wall may be inside a neighbor from end to end, and cross none of its walls.
+        # A piece along a wall may be inside a neighbor from end to end, crossing none of its walls.
         x, y = (px + qx) / 2, (py + qy) / 2
         cell = cell_at(scene, x, y)
         if cell >= 0:

@@ -12,33 +12,39 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numba import njit
 
-inlined = njit(nogil=True, _nrt=False, forceinline=True)
-"""A piece of the kernel that is compiled into its callers. It must not allocate an array."""
-called = njit(nogil=True, _nrt=False)
-"""A piece of the kernel that is too large to inline. It must not allocate an array."""
+Piece = TypeVar("Piece", bound=Callable[..., Any])
+compile_piece: Any = njit  # `_nrt`, Numba's switch for reference counts, has no type hint
 
 
-def entry(function: Callable[..., Any]) -> Callable[..., Any]:
+def inlined(function: Piece) -> Piece:
+    """Return a piece of the kernel that is compiled into its callers. It may allocate no array."""
+    compiled: Piece = compile_piece(nogil=True, _nrt=False, forceinline=True)(function)
+    return compiled
+
+
+def called(function: Piece) -> Piece:
+    """Return a piece of the kernel that is not compiled into its callers, else as `inlined`."""
+    compiled: Piece = compile_piece(nogil=True, _nrt=False)(function)
+    return compiled
+
+
+def entry(function: Piece) -> Piece:
     """Return a compiled function that Python calls, from a piece of the kernel.
 
-    Args:
-        function: The piece, decorated with `called`.
-
-    Returns:
-        The function, whose machine code is cached until a module of this package changes.
+    Its machine code is cached until a module of this package changes.
     """
     version = source_version()
 
-    @njit(nogil=True, _nrt=False, cache=True)
-    def compiled_function(*values: Any) -> Any:  # noqa: ANN401 - Numba reads the types of the call
+    def compiled_function(*values: Any) -> Any:
         len(version)
         return function(*values)
 
-    return compiled_function
+    compiled: Piece = compile_piece(nogil=True, _nrt=False, cache=True)(compiled_function)
+    return compiled
 
 
 @cache

@@ -14,8 +14,8 @@ from geo.propagation.scene import SceneIndex
 AT_WALL_M = 0.01
 """A source or receiver at a wall stands this far in front of it."""
 BEHIND_WALL_M = 0.1
-"""A point this little behind a wall of a building stands in front of it too: footprints and receiver
-points come from different surveys."""
+"""A point this little behind a wall of a building stands in front of it too: footprints and
+receiver points come from different surveys."""
 END_M = 0.001
 """A line does not cross the walls at which it begins or ends."""
 MAX_ENCLOSING = 8

@@ -57,8 +57,10 @@ def _next_walls(
     gap = wall[other, 3:5] - wall[one, 3:5]
     aside = np.abs(direction[one, 0] * gap[:, 1] - direction[one, 1] * gap[:, 0])
     forward = (direction[one] * gap).sum(axis=1) > 0
-    straight = forward & (aside <= 2 * DIGITIZING_M) & (
-        (direction[one] * direction[other]).sum(axis=1) > 0
+    straight = (
+        forward
+        & (aside <= 2 * DIGITIZING_M)
+        & ((direction[one] * direction[other]).sum(axis=1) > 0)
     )
     after[one[straight]] = other[straight]
     return after

@@ -7,8 +7,8 @@ that do not exist. The path search must not depend on these, so the outlines are
 2. Buildings that touch and have equally high roofs become one outline.
 3. Of two buildings that touch and have different roofs, the lower one loses what overlaps with the
    higher one, except for a strip under its edge (UNDER_M), so that no path fits between the two.
-4. Spikes and slivers thinner than DIGITIZING_M are removed, and corners that are nearer than that to
-   a straight wall.
+4. Spikes and slivers thinner than DIGITIZING_M are removed, and so are corners that are nearer
+   than that to a straight wall.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ HIGHEST_M = 1_000.0
 FARTHEST_M = 1e8
 """No metric frame has coordinates beyond this."""
 ROUND_OFF_M = 0.001
-NO_OUTLINE = "no outline"
-BAD_COORDINATES = "coordinates that are not finite or too large"
-NO_AREA = "an outline without area"
-UNKNOWN_HEIGHT = "unknown height"
-IMPOSSIBLE_HEIGHT = "an impossible height"
-NOT_ABOVE_GROUND = "a roof that is not above the ground"
+NO_OUTLINE = "without an outline"
+BAD_COORDINATES = "with coordinates that are not finite or too large"
+NO_AREA = "with an outline that has no area"
+UNKNOWN_HEIGHT = "of unknown height"
+IMPOSSIBLE_HEIGHT = "of impossible height"
+NOT_ABOVE_GROUND = "with a roof that is not above the ground"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Footprints:
 
 
 def find_unusable(
-    shapes: np.ndarray, height_m: np.ndarray, *, above_ground: bool
+    shapes: np.ndarray, height_m: np.ndarray, *, above_ground: bool = True
 ) -> dict[str, np.ndarray]:
     """Return which buildings cannot be obstacles, by reason; each has one reason at most.
 
@@ -62,7 +62,7 @@ def find_unusable(
     >>> square = shapely.box(0, 0, 9, 9)
     >>> found = find_unusable(np.array([square] * 2), np.array([0, np.inf]), above_ground=True)
     >>> {reason: int(rows.sum()) for reason, rows in found.items() if rows.any()}
-    {'an impossible height': 1, 'a roof that is not above the ground': 1}
+    {'of impossible height': 1, 'with a roof that is not above the ground': 1}
 
     Args:
         shapes: Buildings (S,), in a metric frame.
@@ -75,10 +75,17 @@ def find_unusable(
     number, of = shapely.get_coordinates(shapes, return_index=True)
     wild = ~(np.abs(number) <= FARTHEST_M).all(axis=1)
     missing = shapely.is_missing(shapes) | shapely.is_empty(shapes)
-    impossible = ~np.isnan(height_m) & ~(np.abs(height_m) <= HIGHEST_M * (1 if above_ground else 10))
+    impossible = ~np.isnan(height_m) & ~(
+        np.abs(height_m) <= HIGHEST_M * (1 if above_ground else 10)
+    )
+    bad = np.bincount(of[wild], minlength=len(shapes)) > 0
+    flat = ~missing & ~bad & (shapely.area(shapes) == 0)
+    # The two halves of a bow tie have opposite signs.
+    flat[flat] = shapely.area(shapely.make_valid(shapes[flat])) == 0
     checks = {
         NO_OUTLINE: missing,
-        BAD_COORDINATES: np.bincount(of[wild], minlength=len(shapes)) > 0,
+        BAD_COORDINATES: bad,
+        NO_AREA: flat,
         UNKNOWN_HEIGHT: np.isnan(height_m),
         IMPOSSIBLE_HEIGHT: impossible,
         NOT_ABOVE_GROUND: (height_m <= 0) & above_ground,
@@ -120,7 +127,7 @@ def prepare_footprints(
     parts, of = _remove_thin(parts)
     building = building[of]
     left_out = {reason: int(rows.sum()) for reason, rows in unusable.items()}
-    left_out[NO_AREA] = int(usable.sum()) - len(np.unique(building))
+    left_out[NO_AREA] = left_out.get(NO_AREA, 0) + int(usable.sum()) - len(np.unique(building))
 
     one, other = _touching(parts)
     if len(one):

@@ -1,8 +1,8 @@
 """Attenuation from sources to receivers: all paths of ISO 9613-2 combined.
 
-Limits of the model: only first-order reflections, only at walls within `REFLECTOR_REACH_M` (50 m) of
-source or receiver, and in each band only the MAX_REFLECTIONS (3) loudest ones, after screening, size
-and absorption. An upper bound is therefore valid for any surroundings (`upper_level_dba`).
+Limits of the model: only first-order reflections, only at walls within `REFLECTOR_REACH_M` (50 m)
+of source or receiver, and in each band only the MAX_REFLECTIONS (3) loudest ones, after screening,
+size and absorption. An upper bound is therefore valid for any surroundings (`upper_level_dba`).
 Reflections are screened over the top, never around the sides. Propagation is downwind (Cmet = 0);
 the foliage, industrial sites and housing of Annex A are not modeled.
 
@@ -145,7 +145,8 @@ def _attenuate_chunk(
             edition,
         )
         if own is not None:
-            # Where the wall replaces two edges beyond it, eq. (15) counts one edge fewer.
+            # This wall, nearer to the source than all other edges, can lift the band off them. Eq.
+            # (15) then counts fewer edges, so that Dz could be less than by this wall alone.
             top = np.maximum(top, own[over])
         sides = tuple(
             _side_db(rows[:, z], rows[:, between], None if own is None else own[over], edition)

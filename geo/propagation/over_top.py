@@ -3,7 +3,15 @@
 import numpy as np
 
 from geo.propagation.compiled import inlined
-from geo.propagation.crossings import Line, Scratch, contains, distance_m, ground_height_m, list_crossings, top_at
+from geo.propagation.crossings import (
+    Line,
+    Scratch,
+    contains,
+    distance_m,
+    ground_height_m,
+    list_crossings,
+    top_at,
+)
 from geo.propagation.scene import SceneIndex
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geo.propagation.around_sides import Plane, go_around_side
+from geo.propagation.around_sides import SIDE_REACH, Plane, go_around_side
 from geo.propagation.compiled import called, entry, inlined
 from geo.propagation.crossings import (
     Line,
@@ -40,7 +40,6 @@ from geo.propagation.reflections import (
     fade_in,
     list_reflections,
 )
-from geo.propagation.around_sides import SIDE_REACH
 from geo.propagation.scene import Scene, SceneIndex
 
 TOP_Z, TOP_BEFORE, TOP_BETWEEN, TOP_AFTER = range(4)
@@ -285,9 +284,7 @@ def _find_every_path(
         rooms = list_enclosing_solids(scene, ax, ay, az, scratch.room, 0)
         rooms = list_enclosing_solids(scene, bx, by, bz, scratch.room, rooms)
         line = Line(ax, ay, az, bx, by, bz)
-        _find_direct(
-            scene, scratch, line, start, screen_m[k], screen_height_m, rooms, direct[k]
-        )
+        _find_direct(scene, scratch, line, start, screen_m[k], screen_height_m, rooms, direct[k])
         count = list_reflections(scene, scratch, ax, ay, az, bx, by, bz, rooms)
         for j in range(count if total + count <= len(back) else 0):
             _find_reflection(

@@ -78,9 +78,7 @@ def list_reflections(
     columns, rows = scene.shape
     for turn in range(2):
         x, y = (ax, ay) if turn == 0 else (bx, by)
-        first, last = list_cells(
-            y - REFLECTOR_REACH_M, y + REFLECTOR_REACH_M, corner_y, size, rows
-        )
+        first, last = list_cells(y - REFLECTOR_REACH_M, y + REFLECTOR_REACH_M, corner_y, size, rows)
         for row in range(first, last + 1):
             away = max(corner_y + row * size - y, y - corner_y - (row + 1) * size, 0.0)
             wide = np.sqrt(max(REFLECTOR_REACH_M**2 - away**2, 0.0))

@@ -146,9 +146,7 @@ def build_scene(
             np.broadcast_to(np.asarray(barrier_absorption, dtype=float), (len(lines), 8))[rope_of],
         )
     )
-    index = _build_index(
-        cleaned.outlines, cleaned.top_m, ropes, origin, values, to_terrain, step_m
-    )
+    index = _build_index(cleaned.outlines, cleaned.top_m, ropes, origin, values, to_terrain, step_m)
     return Scene(index, ground, absorption, cleaned.left_out)
 
 

@@ -1,5 +1,7 @@
 """Write the notes at the top of a list: what is missing, and what the plan assumes."""
 
+import geopandas as gpd
+
 from geo import catalogue
 from geo.contract.units import convert_units
 from geo.criteria.cost import economics
@@ -10,8 +12,10 @@ from geo.criteria.noise.sound import sound_power_dba
 from geo.equipment import block
 from geo.equipment.selection import plan_fuels, plan_generator
 from geo.model import Assume, Market, Plan, Screening
+from geo.propagation.footprints import UNKNOWN_HEIGHT, find_unusable
 from geo.ranking.sentences import format_feet, format_temperature
 from geo.screen import describe_noise_limits, list_missing_criteria
+from geo.shapes.near import geometry_array
 
 
 def count_records(screening: Screening, plan: Plan) -> dict[str, int]:
@@ -51,18 +55,7 @@ def list_first_lines(screening: Screening, market: Market, plan: Plan) -> tuple[
             f"The zoning text was not read for {unread:,} of {len(screening.sites):,} sites: their "
             "setbacks are the plan's assumption."
         )
-    if "buildings" not in screening.layers:
-        lines.append(
-            "No building footprints are available here: space was tested on empty lots, and no "
-            "building screens the sound."
-        )
-    else:
-        heights = screening.layers["buildings"]["height_m"]
-        if heights.isna().any():
-            lines.append(
-                f"{heights.isna().sum():,} of {len(heights):,} buildings near sites have no "
-                "recorded height: they are assumed to screen no sound."
-            )
+    lines += _building_notes(screening.layers.get("buildings"))
     lines += _record_notes(screening, plan)
     lines.append(f"Noise limits applied: {describe_noise_limits(market, plan)}.")
     rule = rules.market_noise_rule(market)
@@ -132,6 +125,32 @@ def _generator_assumptions(plan: Plan) -> list[str]:
             f"({generator.derating.source}). Spare generators: {plan.spares}."
         ),
     ]
+
+
+def _building_notes(buildings: gpd.GeoDataFrame | None) -> list[str]:
+    """List what is missing of the buildings, and which of them the noise model leaves out."""
+    if buildings is None:
+        text = (
+            "No building footprints are available here: space was tested on empty lots, and no "
+            "building screens the sound."
+        )
+        return [text]
+    shapes, heights = geometry_array(buildings), buildings["height_m"].to_numpy(dtype=float)
+    unusable = find_unusable(shapes, heights)
+    unknown = int(unusable.pop(UNKNOWN_HEIGHT).sum())
+    notes = []
+    if unknown:
+        notes.append(
+            f"{unknown:,} of {len(heights):,} buildings near sites have no recorded height: they "
+            "are assumed to screen no sound."
+        )
+    others = [f"{rows.sum():,} {reason}" for reason, rows in unusable.items() if rows.any()]
+    if others:
+        notes.append(
+            "Buildings near sites that are assumed to screen no sound, because their record cannot "
+            f"be right: {', '.join(others)}."
+        )
+    return notes
 
 
 def _noise_assumptions(plan: Plan) -> list[str]:

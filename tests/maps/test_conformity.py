@@ -18,6 +18,7 @@ def test_green_where_met_and_red_where_not():
             "expected": [1.0, 2.0, 3.0],
             "computed": [1.01, 2.0, 3.2],
             "deviation": [0.01, 0.0, 0.2],
+            "note": ["", "", "why <not>"],
             "met": [True, True, False],
         }
     )
@@ -26,6 +27,7 @@ def test_green_where_met_and_red_where_not():
     assert text.count('class="missed"') == 1 + 1
     assert "1 of 2 cases met; not met: T2&lt;" in text
     assert "two &amp; three" in text
+    assert "<b>T2&lt;, two &amp; three.</b> why &lt;not&gt;" in text
     assert "padfinder &lt;0&gt;" in text
     assert "+0.20" in text
     assert draw_conformity_page(table, META) == text
