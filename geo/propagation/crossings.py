@@ -82,7 +82,16 @@ def make_scratch(scene: SceneIndex, longest_m: float) -> Scratch:
 
 @inlined
 def ground_height_m(scene: SceneIndex, x: float, y: float) -> float:
-    """Return the ground's height: bilinear between cell centers, constant beyond the outermost."""
+    """Return the ground's height: bilinear between cell centers, constant beyond the outermost.
+
+    Args:
+        scene: The scene.
+        x: Easting in meters from the scene's origin.
+        y: Northing in meters from the scene's origin.
+
+    Returns:
+        The height above the datum in meters.
+    """
     if scene.terrain.size == 0:
         return 0.0
     rows, cols = scene.terrain.shape
@@ -99,7 +108,17 @@ def ground_height_m(scene: SceneIndex, x: float, y: float) -> float:
 
 @inlined
 def top_at(scene: SceneIndex, w: int, x: float, y: float) -> float:
-    """Return the height of a wall's upper edge at (x, y)."""
+    """Return the height of a wall's upper edge at (x, y).
+
+    Args:
+        scene: The scene.
+        w: The wall.
+        x: Easting in meters from the scene's origin.
+        y: Northing in meters from the scene's origin.
+
+    Returns:
+        The height above the datum in meters.
+    """
     x0, y0, top0, x1, y1, top1 = scene.wall[w]
     if top0 == top1:
         return top0
@@ -115,7 +134,18 @@ def distance_m(dx: float, dy: float) -> float:
 
 @inlined
 def list_cells(low: float, high: float, corner: float, size: float, count: int) -> tuple[int, int]:
-    """Return the first and the last cell between two coordinates; first > last if there is none."""
+    """Return the first and the last cell between two coordinates.
+
+    Args:
+        low: The lower coordinate in meters from the scene's origin.
+        high: The higher one.
+        corner: Where the first cell begins.
+        size: The size of a cell.
+        count: The number of cells.
+
+    Returns:
+        The two cells; the first is greater than the last if there is none.
+    """
     first, last = (low - 1e-6 - corner) / size, (high + 1e-6 - corner) / size
     if last < 0 or first >= count:
         return 1, 0
@@ -126,7 +156,19 @@ def list_cells(low: float, high: float, corner: float, size: float, count: int) 
 def list_crossings(
     scene: SceneIndex, scratch: Scratch, ax: float, ay: float, bx: float, by: float
 ) -> int:
-    """List the walls that the line from a to b crosses, and how far along; return their number."""
+    """List the walls that the line from a to b crosses, and how far along.
+
+    Args:
+        scene: The scene.
+        scratch: The arrays to use. The walls are in `crossed`, the distances from a in `along`.
+        ax: Easting of a in meters from the scene's origin.
+        ay: Northing of a.
+        bx: Easting of b.
+        by: Northing of b.
+
+    Returns:
+        The number of walls.
+    """
     n = 0
     if len(scene.wall) == 0:
         return n
@@ -172,7 +214,17 @@ def list_crossings(
 
 @inlined
 def is_inside(scene: SceneIndex, solid: int, x: float, y: float) -> bool:
-    """Return whether (x, y) is inside a solid's outline."""
+    """Return whether (x, y) is inside a solid's outline.
+
+    Args:
+        scene: The scene.
+        solid: The solid.
+        x: Easting in meters from the scene's origin.
+        y: Northing in meters from the scene's origin.
+
+    Returns:
+        Whether it is; for a point on the outline either answer.
+    """
     box = scene.box[solid]
     inside = False
     if box[0] < x < box[2] and box[1] < y < box[3]:
@@ -186,7 +238,16 @@ def is_inside(scene: SceneIndex, solid: int, x: float, y: float) -> bool:
 
 @inlined
 def cell_at(scene: SceneIndex, x: float, y: float) -> int:
-    """Return the cell that contains (x, y); -1 outside all cells."""
+    """Return the cell that contains (x, y).
+
+    Args:
+        scene: The scene.
+        x: Easting in meters from the scene's origin.
+        y: Northing in meters from the scene's origin.
+
+    Returns:
+        The cell; -1 outside all cells.
+    """
     corner_x, corner_y, size = scene.cells_xy
     col, row = (x - corner_x) / size, (y - corner_y) / size
     if not (0 <= col < scene.shape[0] and 0 <= row < scene.shape[1]):
@@ -198,7 +259,19 @@ def cell_at(scene: SceneIndex, x: float, y: float) -> int:
 def list_enclosing_solids(
     scene: SceneIndex, x: float, y: float, z: float, room: np.ndarray, n: int
 ) -> int:
-    """Append the solids that contain the point below their roofs; return the number in `room`."""
+    """Append the solids that contain the point below their roofs to a list.
+
+    Args:
+        scene: The scene.
+        x: Easting in meters from the scene's origin.
+        y: Northing in meters from the scene's origin.
+        z: Height above the datum.
+        room: The list, of which `n` are in use.
+        n: That number.
+
+    Returns:
+        The number in use afterward.
+    """
     cell = cell_at(scene, x, y)
     if cell >= 0:
         most = n + MAX_ENCLOSING
@@ -213,7 +286,17 @@ def list_enclosing_solids(
 
 @inlined
 def highest_roof_m(scene: SceneIndex, x: float, y: float, owner: int) -> float:
-    """Return the height of the highest roof over (x, y), other than `owner`'s; -inf for none."""
+    """Return the height of the highest roof over (x, y).
+
+    Args:
+        scene: The scene.
+        x: Easting in meters from the scene's origin.
+        y: Northing in meters from the scene's origin.
+        owner: The solid whose roof does not count.
+
+    Returns:
+        The height above the datum; -inf if there is no roof.
+    """
     highest = -np.inf
     cell = cell_at(scene, x, y)
     if cell >= 0:
@@ -231,6 +314,15 @@ def step_in_front(scene: SceneIndex, x: float, y: float, z: float) -> tuple[floa
 
     A point up to AT_WALL_M in front of a solid's wall, or up to BEHIND_WALL_M behind it, is moved
     to AT_WALL_M in front of the nearest such wall.
+
+    Args:
+        scene: The scene.
+        x: Easting in meters from the scene's origin.
+        y: Northing in meters from the scene's origin.
+        z: Height above the datum.
+
+    Returns:
+        Easting and northing of the place in front.
     """
     for _ in range(4):
         cell = cell_at(scene, x, y)
@@ -261,7 +353,16 @@ def step_in_front(scene: SceneIndex, x: float, y: float, z: float) -> tuple[floa
 
 @inlined
 def contains(one: int, many: np.ndarray, count: int) -> bool:
-    """Return whether `one` is among the first `count` of `many`."""
+    """Return whether a number is in a list.
+
+    Args:
+        one: The number.
+        many: The list.
+        count: How many of the list are in use.
+
+    Returns:
+        Whether it is among these.
+    """
     contained = False
     for k in range(count):
         contained = contained or many[k] == one

@@ -1,11 +1,13 @@
 """Ground effect of ISO 9613-2 clause 7.3: from ground factors, or from mean height."""
 
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
 
-from geo.propagation.edition import Edition
+from geo.propagation.compiled import called, entry, inlined
+from geo.propagation.edition import ISO_1996, Edition
 
 ZONE_HEIGHTS = 30.0
 """Length of the source and receiver zones along the path, as a multiple of height, 7.3.1."""
@@ -98,6 +100,142 @@ def _weighted(
     return np.asarray(np.clip(ground.elsewhere + over / np.maximum(stop - start, 1e-9), 0, 1))
 
 
+class Table3(NamedTuple):
+    """The constants of Table 3 as the kernel reads them, and whether Agr is corrected (2024)."""
+
+    a_dash: np.ndarray  # (8,)
+    other_dash: np.ndarray  # (3, 4): b', c' and d'
+    steep_ground: bool
+
+
+def read_table3(edition: Edition) -> Table3:
+    """Return the constants of Table 3 for an edition.
+
+    >>> from geo.propagation.edition import ISO_1996
+    >>> read_table3(ISO_1996).other_dash[0].tolist()
+    [1.5, 8.6, 0.09, 50.0]
+    """
+    return Table3(np.array(A_DASH), np.array((B_DASH, C_DASH, D_DASH)), bool(edition.steep_ground))
+
+
+@inlined
+def _add_end_zone(
+    table: Table3, height_m: float, plan_m: float, factor: float, level: np.ndarray
+) -> None:
+    """Add As or Ar of Table 3 to the levels of the 8 bands."""
+    level[0] -= 1.5
+    if factor == 0:
+        for band in range(1, 8):
+            level[band] -= 1.5
+        return
+    flat, near, near_fall, peak_m, length_m, far, far_fall, square = table.a_dash
+    squared = height_m**2
+    level[1] += factor * (
+        flat
+        + near * np.exp(-near_fall * (height_m - peak_m) ** 2) * -np.expm1(-plan_m / length_m)
+        + far * np.exp(-far_fall * squared) * -np.expm1(-square * plan_m**2)
+    )
+    level[1] -= 1.5
+    for k in range(3):
+        base, gain = table.other_dash[k, 0], table.other_dash[k, 1]
+        fall, reach_m = table.other_dash[k, 2], table.other_dash[k, 3]
+        dash = base + gain * np.exp(-fall * squared) * -np.expm1(-plan_m / reach_m)
+        level[2 + k] += factor * dash - 1.5
+    for band in range(5, 8):
+        level[band] -= 1.5 * (1 - factor)
+
+
+@inlined
+def _add_middle_zone(heights_m: float, plan_m: float, factor: float, level: np.ndarray) -> None:
+    """Add Am of Table 3 to the levels of the 8 bands."""
+    share = max(1 - ZONE_HEIGHTS * heights_m / max(plan_m, 1e-9), 0.0)
+    level[0] -= 3 * share
+    for band in range(1, 8):
+        level[band] -= 3 * share * (1 - factor)
+
+
+def _direct_to_mirrored(source_m: Any, receiver_m: Any, plan_m: Any) -> Any:
+    """Return the squared distance to the receiver over that to its image in the ground."""
+    # If both points are at one place on the ground, both distances are 0 and the ratio is 1.
+    direct = plan_m**2 + (source_m - receiver_m) ** 2 + 1e-12
+    return direct / (plan_m**2 + (source_m + receiver_m) ** 2 + 1e-12)
+
+
+direct_to_mirrored = inlined(_direct_to_mirrored)
+
+
+@inlined
+def _correct_steep_ground(
+    source_m: float, receiver_m: float, plan_m: float, level: np.ndarray
+) -> None:
+    """Correct the levels of Table 3 for steep ground, ISO 9613-2:2024 clause 7.3.1."""
+    geometry = direct_to_mirrored(source_m, receiver_m, plan_m)
+    for band in range(8):
+        level[band] = -10 * np.log10(1 + (10 ** (-0.1 * level[band]) - 1) * geometry)
+
+
+@inlined
+def add_ground(
+    table: Table3,
+    source_m: float,
+    receiver_m: float,
+    plan_m: float,
+    factor: np.ndarray,
+    level: np.ndarray,
+) -> None:
+    """Set the levels of the bands to Agr.
+
+    Args:
+        table: The constants of Table 3.
+        source_m: Height of the source above the ground.
+        receiver_m: Height of the receiver above the ground.
+        plan_m: Distance in plan.
+        factor: The ground factors of source, middle and receiver zone (3,).
+        level: The levels (8,).
+    """
+    for band in range(8):
+        level[band] = 0.0
+    _add_end_zone(table, source_m, plan_m, factor[0], level)
+    _add_end_zone(table, receiver_m, plan_m, factor[2], level)
+    _add_middle_zone(source_m + receiver_m, plan_m, factor[1], level)
+    if table.steep_ground:
+        _correct_steep_ground(source_m, receiver_m, plan_m, level)
+
+
+@called
+def _add_each_ground(
+    table: Table3,
+    source_m: np.ndarray,
+    receiver_m: np.ndarray,
+    plan_m: np.ndarray,
+    factor: np.ndarray,
+    level: np.ndarray,
+) -> None:
+    for k in range(len(plan_m)):
+        add_ground(table, source_m[k], receiver_m[k], plan_m[k], factor[k], level[k])
+
+
+@called
+def _add_each_end_zone(
+    table: Table3, height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray, level: np.ndarray
+) -> None:
+    for k in range(len(plan_m)):
+        _add_end_zone(table, height_m[k], plan_m[k], factor[k], level[k])
+
+
+@called
+def _add_each_middle_zone(
+    heights_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray, level: np.ndarray
+) -> None:
+    for k in range(len(plan_m)):
+        _add_middle_zone(heights_m[k], plan_m[k], factor[k], level[k])
+
+
+_fill_ground = entry(_add_each_ground)
+_fill_end_zones = entry(_add_each_end_zone)
+_fill_middle_zones = entry(_add_each_middle_zone)
+
+
 def table3_db(
     source_m: np.ndarray,
     receiver_m: np.ndarray,
@@ -124,12 +262,17 @@ def table3_db(
     Returns:
         Agr in dB (P, 8).
     """
-    source, middle, receiver = factor
-    together = end_zone_db(source_m, plan_m, source) + end_zone_db(receiver_m, plan_m, receiver)
-    together += middle_zone_db(source_m + receiver_m, plan_m, middle)
-    if edition.steep_ground:
-        together = correct_steep_ground_db(together, source_m, receiver_m, plan_m)
-    return np.asarray(together)
+    level = np.empty((len(plan_m), 8))
+    factors = np.column_stack([np.broadcast_to(one, len(plan_m)) for one in factor])
+    _fill_ground(
+        read_table3(edition),
+        _floats(source_m),
+        _floats(receiver_m),
+        _floats(plan_m),
+        factors,
+        level,
+    )
+    return level
 
 
 def end_zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float) -> np.ndarray:
@@ -148,20 +291,11 @@ def end_zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | f
     Returns:
         The attenuation in dB (P, 8).
     """
-    flat, near, near_fall, peak_m, length_m, far, far_fall, square = A_DASH
-    squared = height_m**2
-    a_dash = (
-        flat
-        + near * np.exp(-near_fall * (height_m - peak_m) ** 2) * -np.expm1(-plan_m / length_m)
-        + far * np.exp(-far_fall * squared) * -np.expm1(-square * plan_m**2)
+    level = np.zeros((len(plan_m), 8))
+    factors = np.broadcast_to(factor, len(plan_m))
+    _fill_end_zones(
+        read_table3(ISO_1996), _floats(height_m), _floats(plan_m), _floats(factors), level
     )
-    level = np.empty((len(plan_m), 8))
-    level[:, 0] = -1.5
-    level[:, 1] = -1.5 + factor * a_dash
-    for band, (base, gain, fall, reach_m) in enumerate((B_DASH, C_DASH, D_DASH), start=2):
-        dash = base + gain * np.exp(-fall * squared) * -np.expm1(-plan_m / reach_m)
-        level[:, band] = -1.5 + factor * dash
-    level[:, 5:] = np.broadcast_to(-1.5 * (1 - np.asarray(factor)), len(plan_m))[:, None]
     return level
 
 
@@ -181,11 +315,15 @@ def middle_zone_db(
     Returns:
         The attenuation in dB (P, 8).
     """
-    share = np.maximum(1 - ZONE_HEIGHTS * heights_m / np.maximum(plan_m, 1e-9), 0)
-    level = np.empty((len(plan_m), 8))
-    level[:, 0] = -3 * share
-    level[:, 1:] = (-3 * share * (1 - np.asarray(factor)))[:, None]
+    level = np.zeros((len(plan_m), 8))
+    factors = np.broadcast_to(factor, len(plan_m))
+    _fill_middle_zones(_floats(heights_m), _floats(plan_m), _floats(factors), level)
     return level
+
+
+def _floats(column: np.ndarray) -> np.ndarray:
+    """Return the column as the one type of array for which the kernel is compiled."""
+    return np.ascontiguousarray(column, dtype=float)
 
 
 def correct_steep_ground_db(
@@ -239,12 +377,3 @@ def solid_angle_db(source_m: np.ndarray, receiver_m: np.ndarray, plan_m: np.ndar
         DOmega in dB (P,).
     """
     return np.asarray(10 * np.log10(1 + _direct_to_mirrored(source_m, receiver_m, plan_m)))
-
-
-def _direct_to_mirrored(
-    source_m: np.ndarray, receiver_m: np.ndarray, plan_m: np.ndarray
-) -> np.ndarray:
-    """Return the squared distance to the receiver over that to its image in the ground."""
-    # If both points are at one place on the ground, both distances are 0 and the ratio is 1.
-    direct = plan_m**2 + (source_m - receiver_m) ** 2 + 1e-12
-    return np.asarray(direct / (plan_m**2 + (source_m + receiver_m) ** 2 + 1e-12))

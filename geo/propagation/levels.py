@@ -5,8 +5,6 @@ of source or receiver, and in each band only the MAX_REFLECTIONS (3) loudest one
 size and absorption. An upper bound is therefore valid for any surroundings (`upper_level_dba`).
 Reflections are screened over the top, never around the sides. Propagation is downwind (Cmet = 0);
 the foliage, industrial sites and housing of Annex A are not modeled.
-
-The module is over 400 lines long: the upper bounds are next to the terms that they bound.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -14,30 +12,24 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from geo.propagation import paths
-from geo.propagation.bands import WAVELENGTH_M, sum_bands_dba
+from geo.propagation.band_energy import MAX_REFLECTIONS, NEAREST_M, Rules, read_rules, sum_energy
+from geo.propagation.bands import sum_bands_dba
 from geo.propagation.edition import Edition
 from geo.propagation.ground import (
     GroundEffect,
     MeanHeightGround,
     PlanGround,
+    ZonedGround,
     correct_steep_ground_db,
     end_zone_db,
-    mean_height_db,
     middle_zone_db,
-    solid_angle_db,
-    table3_db,
     weight_factors,
 )
 from geo.propagation.scene import Scene, ground_height_m
-from geo.propagation.screening import around_side_db, barrier_db, over_top_db
-from geo.shapes.ragged import positions_in_groups
+from geo.propagation.screening import over_top_db
 
 CHUNK = 2_048
 THREADS = 2
-MAX_REFLECTIONS = 3
-"""So many reflections count in each band. One that is dropped is no louder than any of these."""
-NEAREST_M = 1.0
-"""A source nearer than this is not a point, so shorter distances count as 1 m."""
 BOUND_FROM_M, BOUND_TO_M, BOUND_STEPS = 1.0, 1e5, 4000
 
 
@@ -90,14 +82,15 @@ def attenuation_db(
                 f"computing noise levels: {name} {wild[0]} is at {points[wild[0]].tolist()}; "
                 "coordinates must be finite"
             )
-    lost = np.empty((count, 8))
+    rules = read_rules(edition, air, mean_height=isinstance(scene.ground, MeanHeightGround))
+    energy = np.empty((count, 8))
 
     def work(start: int) -> None:
         part = slice(start, start + CHUNK)
         here = None
         if screen is not None:
             here = (np.broadcast_to(screen[0], count)[part], screen[1])
-        lost[part] = _attenuate_chunk(source[part], receiver[part], scene, air, edition, here)
+        energy[part] = _energy_of_chunk(source[part], receiver[part], scene, rules, edition, here)
 
     starts = range(0, count, CHUNK)
     if len(starts) > 1:
@@ -106,97 +99,50 @@ def attenuation_db(
     else:
         for start in starts:
             work(start)
-    return lost
+    # The energy far away can be less than the smallest number there is.
+    return np.asarray(-10 * np.log10(np.maximum(energy, np.finfo(float).tiny)))
 
 
 is_enclosed = paths.is_enclosed
 
 
-def _attenuate_chunk(
+def _energy_of_chunk(
     source: np.ndarray,
     receiver: np.ndarray,
     scene: Scene,
-    air: np.ndarray,
+    rules: Rules,
     edition: Edition,
     screen: tuple[np.ndarray, float] | None,
 ) -> np.ndarray:
-    path_table = paths.find_paths(source, receiver, scene, screen)
-    direct = path_table.direct
+    """Return the share of the source's energy that arrives at each receiver (P, 8)."""
+    found = paths.find_paths(source, receiver, scene, screen)
     source_m, receiver_m = source[:, 2], receiver[:, 2]
-    plan, slant = direct[:, paths.PLAN], np.maximum(direct[:, paths.SLANT], NEAREST_M)
     straight = np.stack((source[:, :2], source[:, :2], receiver[:, :2]), axis=1)
-    mean_m = (direct[:, paths.START] + direct[:, paths.END]) / 2 - direct[:, paths.GROUND_MEAN]
-    ground, gain = _ground_db(
-        scene.ground, straight, source_m, receiver_m, plan, slant, mean_m, edition
+    turn = found.back[:, paths.BACK_X : paths.BACK_Y + 1]
+    folded = np.stack((source[found.pair, :2], turn, receiver[found.pair, :2]), axis=1)
+    factors = (
+        _ground_factors(scene.ground, straight, source_m, receiver_m),
+        _ground_factors(scene.ground, folded, source_m[found.pair], receiver_m[found.pair]),
     )
-    lost = _open_db(slant, air) + ground - gain
-
-    own = None
+    own = np.empty((0, 8))
     if screen is not None:
-        height_m = direct[:, [paths.START, paths.END]].T
-        own = _screen_db(height_m, source_m, plan, slant, screen, edition)
-    over = np.flatnonzero(~np.isnan(direct[:, paths.TOP_Z]))
-    if len(over):
-        rows = direct[over]
-        top = over_top_db(
-            rows[:, paths.TOP_Z],
-            (rows[:, paths.TOP_BEFORE], rows[:, paths.TOP_BETWEEN], rows[:, paths.TOP_AFTER]),
-            slant[over],
-            edition,
-        )
-        if own is not None:
-            # This wall, nearer to the source than all other edges, can lift the band off them. Eq.
-            # (15) then counts fewer edges, so that Dz could be less than by this wall alone.
-            top = np.maximum(top, own[over])
-        sides = tuple(
-            _side_db(rows[:, z], rows[:, between], None if own is None else own[over], edition)
-            for z, between in (
-                (paths.LEFT_Z, paths.LEFT_BETWEEN),
-                (paths.RIGHT_Z, paths.RIGHT_BETWEEN),
-            )
-        )
-        lost[over] += barrier_db(top, sides, ground[over])
-
-    pair, back = path_table.pair, path_table.back
-    if not len(pair):
-        return np.asarray(lost)
-    away, turned = back[:, paths.BACK_PLAN], np.maximum(back[:, paths.BACK_SLANT], NEAREST_M)
-    folded = np.stack(
-        (source[pair, :2], back[:, paths.BACK_X : paths.BACK_Y + 1], receiver[pair, :2]), axis=1
-    )
-    mean_m = (direct[pair, paths.START] + direct[pair, paths.END]) / 2 - back[:, paths.BACK_MEAN]
-    ground, gain = _ground_db(
-        scene.ground, folded, source_m[pair], receiver_m[pair], away, turned, mean_m, edition
-    )
-    way = _open_db(turned, air) + ground - gain
-    over = np.flatnonzero(~np.isnan(back[:, paths.BACK_Z]))
-    if len(over):
-        rows = back[over]
-        top = over_top_db(
-            rows[:, paths.BACK_Z],
-            (rows[:, paths.BACK_BEFORE], rows[:, paths.BACK_BETWEEN], rows[:, paths.BACK_AFTER]),
-            turned[over],
-            edition,
-        )
-        if own is not None:
-            top = np.maximum(top, own[pair[over]])
-        way[over] += barrier_db(top, (), ground[over])
-    kept = (1 - scene.absorption[path_table.wall_owner]) * back[:, [paths.FADE]]
-    energy = np.where(_is_large_enough(back), kept, 0) * 10 ** (-0.1 * way)
-    total = 10 ** (-0.1 * lost) + _sum_loudest(energy, pair, len(source))
-    return np.asarray(-10 * np.log10(total))
+        height_m = found.direct[:, [paths.START, paths.END]].T
+        plan, slant = found.direct[:, paths.PLAN], found.direct[:, paths.SLANT]
+        slant = np.maximum(slant, NEAREST_M)
+        own = 10 ** (-0.1 * _screen_db(height_m, source_m, plan, slant, screen, edition))
+    return sum_energy(found, (source_m, receiver_m), factors, 1 - scene.absorption, own, rules)
 
 
-def _sum_loudest(energy: np.ndarray, pair: np.ndarray, pairs: int) -> np.ndarray:
-    """Return the energy (pairs, 8) of each pair's MAX_REFLECTIONS loudest reflections by band.
-
-    `energy` (Q, 8) is sorted by pair.
-    """
-    number = np.bincount(pair, minlength=pairs)
-    table = np.zeros((pairs, max(int(number.max()), MAX_REFLECTIONS), energy.shape[1]))
-    table[pair, positions_in_groups(number)] = energy
-    table.partition(table.shape[1] - MAX_REFLECTIONS, axis=1)
-    return np.asarray(np.sort(table[:, -MAX_REFLECTIONS:], axis=1).sum(axis=1))
+def _ground_factors(
+    ground: GroundEffect, path_xy: np.ndarray, source_m: np.ndarray, receiver_m: np.ndarray
+) -> np.ndarray:
+    """Return the ground factors of the source, middle and receiver zone of each path (P, 3)."""
+    if isinstance(ground, ZonedGround):
+        return np.column_stack(weight_factors(path_xy, source_m, receiver_m, ground))
+    factors = (0.0, 0.0, 0.0)
+    if isinstance(ground, PlanGround):
+        factors = (ground.source, ground.middle, ground.receiver)
+    return np.tile(factors, (len(path_xy), 1))
 
 
 def _open_db(distance_m: np.ndarray, air: np.ndarray) -> np.ndarray:
@@ -205,29 +151,6 @@ def _open_db(distance_m: np.ndarray, air: np.ndarray) -> np.ndarray:
     At 100 m the divergence is 51 dB.
     """
     return np.asarray((20 * np.log10(distance_m) + 11)[:, None] + distance_m[:, None] * air)
-
-
-def _ground_db(
-    ground: GroundEffect,
-    path_xy: np.ndarray,
-    source_m: np.ndarray,
-    receiver_m: np.ndarray,
-    plan_m: np.ndarray,
-    distance_m: np.ndarray,
-    mean_m: np.ndarray,
-    edition: Edition,
-) -> tuple[np.ndarray, np.ndarray | float]:
-    """Return Agr (P, 8), and DOmega (P, 1), which only 7.3.2 has."""
-    if isinstance(ground, MeanHeightGround):
-        # The area between path and ground divided by the path's length: ISO 9613-2 figure 3.
-        level = mean_height_db(mean_m * plan_m / distance_m, distance_m)
-        angle = solid_angle_db(source_m, receiver_m, plan_m)
-        return np.repeat(level[:, None], 8, axis=1), angle[:, None]
-    if isinstance(ground, PlanGround):
-        factor: tuple[np.ndarray | float, ...] = (ground.source, ground.middle, ground.receiver)
-    else:
-        factor = weight_factors(path_xy, source_m, receiver_m, ground)
-    return table3_db(source_m, receiver_m, plan_m, (factor[0], factor[1], factor[2]), edition), 0.0
 
 
 def wall_attenuation_db(
@@ -287,28 +210,6 @@ def _screen_db(
         edition,
     )
     return np.where(screens[:, None], level, 0.0)
-
-
-def _side_db(
-    detour_m: np.ndarray, between_m: np.ndarray, least: np.ndarray | None, edition: Edition
-) -> np.ndarray:
-    """Return Dz (P, 8) around a side, at least `least`, infinite where there is no path."""
-    has_path = ~np.isnan(detour_m)
-    level = np.full((len(detour_m), 8), np.inf)
-    level[has_path] = around_side_db(detour_m[has_path], between_m[has_path], edition)
-    return level if least is None else np.maximum(level, least)
-
-
-def _is_large_enough(back: np.ndarray) -> np.ndarray:
-    """Return per band whether the wall is large enough to reflect, ISO 9613-2:1996 eq. (19)."""
-    to, onward = back[:, paths.TO_WALL], back[:, paths.FROM_WALL]
-    least = (
-        (2 / np.maximum(back[:, paths.BACK_SIZE], 1e-6)) ** 2
-        * to
-        * onward
-        / np.maximum(to + onward, 1e-6)
-    )
-    return np.asarray(least[:, None] < 1 / WAVELENGTH_M)
 
 
 def upper_level_dba(

@@ -21,9 +21,17 @@ def profile_leg(
 ) -> tuple[int, int, bool, float]:
     """Append to the profile the points above a line that begins `offset` from the source.
 
-    Return the number of points in the profile, the number of owners whose walls block the line
-    (listed in `scratch.blocker`), whether the ground blocks it, and the ground's mean height. The
-    first `rooms` solids in `scratch.room` do not count.
+    Args:
+        scene: The scene.
+        scratch: The arrays to use. The first `rooms` solids in `scratch.room` do not count.
+        line: The line.
+        offset: The length of the path before the line, in plan.
+        rooms: The number of those solids.
+        n: The number of points in the profile before.
+
+    Returns:
+        The number of points in the profile, the number of owners whose walls block the line (listed
+        in `scratch.blocker`), whether the ground blocks it, and the ground's mean height.
     """
     length = distance_m(line.bx - line.ax, line.by - line.ay)
     slope = (line.bz - line.az) / length if length > 0 else 0.0
@@ -66,7 +74,15 @@ def stretch_band(
 ) -> tuple[float, float, float]:
     """Stretch a rubber band over the profile, all of which lies above the straight line.
 
-    Return its length to the first edge, between the first and the last, and after the last.
+    Args:
+        profile: Distances from the source in plan, and heights (n, 2).
+        n: The number of points.
+        az: Height of the source.
+        bz: Height of the receiver.
+        plan: Distance of the receiver in plan.
+
+    Returns:
+        The band's length to the first edge, between the first and the last, and after the last.
     """
     for i in range(1, n):
         t, z = profile[i, 0], profile[i, 1]

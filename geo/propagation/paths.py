@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geo.propagation.around_sides import SIDE_REACH, Plane, go_around_side
+from geo.propagation.around_sides import SIDE_REACH, go_around_side
 from geo.propagation.compiled import called, entry, inlined
 from geo.propagation.crossings import (
     Line,
@@ -41,6 +41,7 @@ from geo.propagation.reflections import (
     list_reflections,
 )
 from geo.propagation.scene import Scene, SceneIndex
+from geo.propagation.sections import Plane
 
 TOP_Z, TOP_BEFORE, TOP_BETWEEN, TOP_AFTER = range(4)
 LEFT_Z, LEFT_BETWEEN, RIGHT_Z, RIGHT_BETWEEN = range(4, 8)
@@ -285,7 +286,7 @@ def _find_every_path(
         rooms = list_enclosing_solids(scene, bx, by, bz, scratch.room, rooms)
         line = Line(ax, ay, az, bx, by, bz)
         _find_direct(scene, scratch, line, start, screen_m[k], screen_height_m, rooms, direct[k])
-        count = list_reflections(scene, scratch, ax, ay, az, bx, by, bz, rooms)
+        count = list_reflections(scene, scratch, line, rooms)
         for j in range(count if total + count <= len(back) else 0):
             _find_reflection(
                 scene, scratch, line, scratch.mirror[j], start, screen_m[k], screen_height_m,

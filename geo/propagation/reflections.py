@@ -10,6 +10,7 @@ import numpy as np
 from geo.propagation.compiled import inlined
 from geo.propagation.crossings import (
     AT_WALL_M,
+    Line,
     Scratch,
     contains,
     distance_m,
@@ -35,7 +36,7 @@ def fade_in(distance_m: float) -> float:
 
 
 @inlined
-def exposed_from_m(
+def _exposed_from_m(
     scene: SceneIndex, w: int, x: float, y: float, z: float, nx: float, ny: float
 ) -> float:
     """Return the height above which a wall is free at (x, y), inf if it is not free at height z.
@@ -53,22 +54,22 @@ def exposed_from_m(
 
 
 @inlined
-def list_reflections(
-    scene: SceneIndex,
-    scratch: Scratch,
-    ax: float,
-    ay: float,
-    az: float,
-    bx: float,
-    by: float,
-    bz: float,
-    rooms: int,
-) -> int:
+def list_reflections(scene: SceneIndex, scratch: Scratch, line: Line, rooms: int) -> int:
     """List the reflections in `scratch.mirror`; return their number.
 
     Each has its wall, the folded distance in plan, the x, y and z of the turn, its share of the
     path, and the height from which the wall is free.
+
+    Args:
+        scene: The scene.
+        scratch: The arrays to use. The first `rooms` solids in `scratch.room` do not reflect.
+        line: The straight line from source to receiver.
+        rooms: The number of those solids.
+
+    Returns:
+        The number of reflections.
     """
+    ax, ay, az, bx, by, bz = line
     count = 0
     if len(scene.wall) == 0:
         return count
@@ -124,7 +125,7 @@ def list_reflections(
                     continue
                 px, py = x0 + at * ex, y0 + at * ey
                 out = 1.0 if right_a > 0 else -1.0
-                foot = exposed_from_m(scene, w, px, py, pz, out * ey / length, -out * ex / length)
+                foot = _exposed_from_m(scene, w, px, py, pz, out * ey / length, -out * ex / length)
                 if foot == np.inf:
                     continue
                 mirror = scratch.mirror[count]

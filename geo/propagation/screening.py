@@ -1,9 +1,151 @@
-"""Screening by obstacles: ISO 9613-2 clause 7.4 with the rules of ISO/TR 17534-3:2015 clause 5."""
+"""Screening by obstacles: ISO 9613-2 clause 7.4 with the rules of ISO/TR 17534-3:2015 clause 5.
+
+The compiled functions give the share of the energy that is left, 10^(-Dz / 10), band by band.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
 from geo.propagation.bands import WAVELENGTH_M
+from geo.propagation.compiled import called, entry, inlined
 from geo.propagation.edition import Edition
+
+
+class Screening(NamedTuple):
+    """The constants of clause 7.4 as the kernel reads them; caps as shares of the energy."""
+
+    wavelength_m: np.ndarray  # (8,)
+    c2: float
+    single_cap: float
+    double_cap: float
+    weather_m: float
+    weather_scales_all: bool
+
+
+def read_screening(edition: Edition) -> Screening:
+    """Return the constants of clause 7.4 for an edition.
+
+    >>> from geo.propagation.edition import ISO_1996
+    >>> read_screening(ISO_1996).single_cap
+    0.01
+    """
+    return Screening(
+        WAVELENGTH_M,
+        edition.c2,
+        10 ** (-edition.single_cap_db / 10),
+        10 ** (-edition.double_cap_db / 10),
+        edition.weather_m,
+        edition.weather_scales_all,
+    )
+
+
+@inlined
+def multiple_edges_at(wavelength_m: float, between_m: float) -> float:
+    """Return C3, eq. (15)."""
+    if between_m <= 0:
+        return 1.0
+    ratio = (5 * wavelength_m / between_m) ** 2
+    return (1 + ratio) / (1 / 3 + ratio)
+
+
+@inlined
+def kmet(rules: Screening, product_m3: float, detour_m: float) -> float:
+    """Return Kmet, eq. (18): 1 where the detour is 0 or less.
+
+    Args:
+        rules: The constants of clause 7.4.
+        product_m3: The product under the root.
+        detour_m: The detour.
+
+    Returns:
+        Kmet.
+    """
+    if detour_m <= 0:
+        return 1.0
+    return np.exp(-np.sqrt(product_m3 / (2 * detour_m)) / rules.weather_m)
+
+
+@inlined
+def screen_over_top(
+    rules: Screening,
+    detour_m: float,
+    before: float,
+    between: float,
+    after: float,
+    distance_m: float,
+    share: np.ndarray,
+) -> None:
+    """Set the shares of the 8 bands that are left over top edges, eq. (14), capped.
+
+    Args:
+        rules: The constants of clause 7.4.
+        detour_m: z, the path over the edges minus the straight one.
+        before: dss.
+        between: e; 0 is a single edge.
+        after: dsr.
+        distance_m: The straight distance.
+        share: The shares (8,).
+    """
+    if detour_m < 0:
+        for band in range(8):
+            share[band] = 1.0
+        return
+    cap = rules.double_cap if between > 0 else rules.single_cap
+    weather = kmet(rules, before * after * distance_m, detour_m)
+    longer, shorter = max(before, after) + between, min(before, after)
+    for band in range(8):
+        length = rules.wavelength_m[band]
+        c3 = multiple_edges_at(length, between)
+        reach = rules.c2 / length * c3 * detour_m
+        if rules.weather_scales_all:
+            begins = -2 * length / (rules.c2 * c3)
+            weather = kmet(rules, longer * shorter * distance_m, detour_m - begins)
+            left = 1 / (1 + (2 + reach) * weather)
+        else:
+            left = 1 / (3 + reach * weather)
+        share[band] = max(left, cap)
+
+
+@inlined
+def screen_around_side(
+    rules: Screening, detour_m: float, between_m: float, share: np.ndarray
+) -> None:
+    """Set the shares of the 8 bands that are left around a vertical edge, Kmet = 1, no cap.
+
+    Args:
+        rules: The constants of clause 7.4.
+        detour_m: z, the path around the edge minus the straight one.
+        between_m: Distance between the first and the last edge.
+        share: The shares (8,).
+    """
+    for band in range(8):
+        length = rules.wavelength_m[band]
+        c3 = multiple_edges_at(length, between_m)
+        share[band] = 1 / (3 + rules.c2 / length * c3 * detour_m)
+
+
+@called
+def _screen_each_over_top(
+    rules: Screening, detour_m: np.ndarray, legs_m: np.ndarray, distance_m: np.ndarray,
+    share: np.ndarray,
+) -> None:  # fmt: skip
+    for k in range(len(detour_m)):
+        screen_over_top(
+            rules, detour_m[k], legs_m[k, 0], legs_m[k, 1], legs_m[k, 2], distance_m[k], share[k]
+        )
+
+
+@called
+def _screen_each_around_side(
+    rules: Screening, detour_m: np.ndarray, between_m: np.ndarray, share: np.ndarray
+) -> None:
+    for k in range(len(detour_m)):
+        screen_around_side(rules, detour_m[k], between_m[k], share[k])
+
+
+_fill_over_top = entry(_screen_each_over_top)
+_fill_around_side = entry(_screen_each_around_side)
 
 
 def over_top_db(
@@ -31,22 +173,11 @@ def over_top_db(
     Returns:
         Dz in dB (P, 8).
     """
-    before, between, after = legs_m
-    c3 = multiple_edges(between)
-    screened_m = np.maximum(detour_m, 0)
-    reach = edition.c2 / WAVELENGTH_M * c3 * screened_m[:, None]
-    if edition.weather_scales_all:
-        longer, shorter = np.maximum(before, after) + between, np.minimum(before, after)
-        begins = -2 * WAVELENGTH_M / (edition.c2 * c3)
-        weather = _kmet(
-            (longer * shorter * distance_m)[:, None], detour_m[:, None] - begins, edition
-        )
-        level = 10 * np.log10(1 + (2 + reach) * weather)
-    else:
-        weather = _kmet(before * after * distance_m, detour_m, edition)
-        level = 10 * np.log10(3 + reach * weather[:, None])
-    cap = np.where(between > 0, edition.double_cap_db, edition.single_cap_db)
-    return np.where(detour_m[:, None] < 0, 0.0, np.minimum(level, cap[:, None]))
+    share = np.empty((len(detour_m), 8))
+    legs = np.ascontiguousarray(np.column_stack(legs_m), dtype=float)
+    detour, distance = (np.ascontiguousarray(one, dtype=float) for one in (detour_m, distance_m))
+    _fill_over_top(read_screening(edition), detour, legs, distance, share)
+    return np.asarray(-10 * np.log10(share))
 
 
 def around_side_db(detour_m: np.ndarray, between_m: np.ndarray, edition: Edition) -> np.ndarray:
@@ -64,53 +195,29 @@ def around_side_db(detour_m: np.ndarray, between_m: np.ndarray, edition: Edition
     Returns:
         Dz in dB (P, 8).
     """
-    reach = edition.c2 / WAVELENGTH_M * multiple_edges(between_m) * detour_m[:, None]
-    return np.asarray(10 * np.log10(3 + reach))
+    share = np.empty((len(detour_m), 8))
+    detour, between = (np.ascontiguousarray(one, dtype=float) for one in (detour_m, between_m))
+    _fill_around_side(read_screening(edition), detour, between, share)
+    return np.asarray(-10 * np.log10(share))
 
 
-def multiple_edges(between_m: np.ndarray) -> np.ndarray:
-    """Return C3 (P, 8), eq. (15): 1 for a single edge (e = 0), up to 3 for edges far apart.
-
-    Edges 5 wavelengths apart give 2 / (1/3 + 1) = 1.5:
-
-    >>> multiple_edges(5 * WAVELENGTH_M[[4]])[0, 4].round(2).item()
-    1.5
-    """
-    apart = np.where(between_m > 0, between_m, np.inf)[:, None]
-    ratio = (5 * WAVELENGTH_M / apart) ** 2
-    return np.where(between_m[:, None] > 0, (1 + ratio) / (1 / 3 + ratio), 1.0)
-
-
-def barrier_db(
-    top_db: np.ndarray, side_db: tuple[np.ndarray, ...], ground_db: np.ndarray
-) -> np.ndarray:
-    """Return the attenuation Abar of all paths: eq. (12) over the top, (13) around the sides.
+@inlined
+def combine_paths(top: float, left: float, right: float, ground_db: float) -> float:
+    """Return the share that is left on all paths: eq. (12) over the top, (13) around the sides.
 
     The screen replaces the ground effect only where that attenuates (TR 5.5). All paths together
     are never louder than without the screen (TR 5.6).
 
-    10 dB over the top, no path around the sides, and a ground effect of -3 dB give 10 dB:
-
-    >>> over_top, no_path, ground = (np.full((1, 8), db) for db in (10.0, np.inf, -3.0))
-    >>> barrier_db(over_top, (no_path, no_path), ground)[0, 4].round(2).item()
-    10.0
-
     Args:
-        top_db: Dz over the top (P, 8); infinite if there is no such path.
-        side_db: Dz around the left and right side, each (P, 8).
-        ground_db: Agr (P, 8).
+        top: The share left over the top.
+        left: The share left around the left side; 0 if there is no path.
+        right: The same around the right side.
+        ground_db: Agr.
 
     Returns:
-        Abar in dB (P, 8).
+        The share, 10^(-Abar / 10).
     """
-    top = np.maximum(top_db - np.maximum(ground_db, 0), 0)
-    energy = 10 ** (-0.1 * top)
-    for one in side_db:
-        energy = energy + 10 ** (-0.1 * one)
-    return np.asarray(np.maximum(-10 * np.log10(energy), 0))
-
-
-def _kmet(product_m3: np.ndarray, detour_m: np.ndarray, edition: Edition) -> np.ndarray:
-    """Return Kmet, eq. (18): 1 where the detour is 0 or less."""
-    bent = np.sqrt(product_m3 / (2 * np.where(detour_m > 0, detour_m, np.inf)))
-    return np.where(detour_m > 0, np.exp(-bent / edition.weather_m), 1.0)
+    over = top
+    if ground_db > 0:
+        over = min(top * 10 ** (0.1 * ground_db), 1.0)
+    return min(over + left + right, 1.0)

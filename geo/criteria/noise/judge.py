@@ -27,7 +27,7 @@ from geo.criteria.noise.sound import (
 )
 from geo.equipment.block import locate_machines
 from geo.model import Generator, Plan
-from geo.propagation.levels import NEAREST_M
+from geo.propagation.band_energy import NEAREST_M
 from geo.shapes.ragged import positions_in_groups
 
 EDGE_OF_LAYER = "edge of layer"

@@ -1,0 +1,237 @@
+"""The energy that arrives on all paths of a pair, by band, as a share of the source's. Compiled.
+
+The formulas of ISO 9613-2 in one loop over pairs: divergence and air, ground effect, screening,
+reflections. Energies are used where the standard writes levels: an attenuation of A dB leaves
+10^(-A / 10).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from geo.propagation import paths
+from geo.propagation.compiled import called, entry, inlined
+from geo.propagation.edition import Edition
+from geo.propagation.ground import Table3, add_ground, direct_to_mirrored, read_table3
+from geo.propagation.screening import (
+    Screening,
+    combine_paths,
+    read_screening,
+    screen_around_side,
+    screen_over_top,
+)
+
+MAX_REFLECTIONS = 3
+"""So many reflections count in each band. One that is dropped is no louder than any of these."""
+NEAREST_M = 1.0
+"""A source nearer than this is not a point, so shorter distances count as 1 m."""
+LN_10 = float(np.log(10.0))
+DIVERGENCE = float(10**-1.1)
+"""The share at 1 m: Adiv = 20 lg d + 11, ISO 9613-2:1996 eq. (7)."""
+
+
+class Rules(NamedTuple):
+    """The constants of the standard, and which ground effect to use."""
+
+    table3: Table3
+    screening: Screening
+    air: np.ndarray  # (8,), dB per meter
+    mean_height: bool  # 7.3.2 in place of Table 3
+
+
+class Buffers(NamedTuple):
+    """Arrays that the kernel fills anew for each path, (8,) each but `loudest` (8, 3)."""
+
+    ground_db: np.ndarray
+    open: np.ndarray
+    top: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    loudest: np.ndarray
+
+
+def read_rules(edition: Edition, air: np.ndarray, *, mean_height: bool) -> Rules:
+    """Return the constants of an edition.
+
+    Args:
+        edition: The edition of the standard.
+        air: Air absorption in dB per meter (8,).
+        mean_height: Whether the ground effect is that of 7.3.2.
+
+    Returns:
+        The rules.
+    """
+    return Rules(
+        read_table3(edition),
+        read_screening(edition),
+        np.ascontiguousarray(air, dtype=float),
+        mean_height,
+    )
+
+
+def sum_energy(
+    found: paths.Paths,
+    heights_m: tuple[np.ndarray, np.ndarray],
+    factors: tuple[np.ndarray, np.ndarray],
+    kept: np.ndarray,
+    own: np.ndarray,
+    rules: Rules,
+) -> np.ndarray:
+    """Return the share of the source's energy that arrives at each receiver.
+
+    Args:
+        found: The paths of P pairs, with Q reflections.
+        heights_m: Heights of sources and receivers above the ground, each (P,).
+        factors: Ground factors of source, middle and receiver zone of the straight paths (P, 3) and
+            of the reflections (Q, 3).
+        kept: The share of the energy that each owner's walls reflect (owners, 8).
+        own: The share that a wall around each source leaves (P, 8); no rows: there is no wall.
+        rules: The constants of the standard.
+
+    Returns:
+        The shares (P, 8).
+    """
+    energy = np.empty((len(found.direct), 8))
+    ground_db, share, top, left_side, right_side = np.empty((5, 8))
+    loudest = np.empty((8, MAX_REFLECTIONS))
+    buffers = Buffers(ground_db, share, top, left_side, right_side, loudest)
+    given = (*heights_m, *factors, kept, own)
+    source_m, receiver_m, direct, back, reflected, left = (
+        np.ascontiguousarray(one, dtype=float) for one in given
+    )
+    _fill_energy(
+        rules, buffers, found.direct, np.ascontiguousarray(found.back), found.pair,
+        found.wall_owner, source_m, receiver_m, direct, back, reflected, left, energy,
+    )  # fmt: skip
+    return energy
+
+
+@inlined
+def _set_open(
+    rules: Rules,
+    buffers: Buffers,
+    source_m: float,
+    receiver_m: float,
+    plan: float,
+    slant: float,
+    mean_m: float,
+    factor: np.ndarray,
+) -> None:
+    """Set the ground effect, and the share that is left by distance, air and ground."""
+    gain_db = 0.0
+    if rules.mean_height:
+        # The area between path and ground divided by the path's length: ISO 9613-2 figure 3.
+        steep = 2 * (mean_m * plan / slant) / slant * (17 + 300 / slant)
+        gain_db = 10 * np.log10(1 + direct_to_mirrored(source_m, receiver_m, plan))
+        for band in range(8):
+            buffers.ground_db[band] = max(4.8 - steep, 0.0)
+    else:
+        add_ground(rules.table3, source_m, receiver_m, plan, factor, buffers.ground_db)
+    for band in range(8):
+        lost_db = slant * rules.air[band] + buffers.ground_db[band] - gain_db
+        buffers.open[band] = DIVERGENCE / slant**2 * np.exp(-0.1 * LN_10 * lost_db)
+
+
+@inlined
+def _is_large_enough(rules: Rules, row: np.ndarray, band: int) -> bool:
+    """Return whether a wall is large enough to reflect a band, ISO 9613-2:1996 eq. (19)."""
+    to, onward = row[paths.TO_WALL], row[paths.FROM_WALL]
+    size = max(row[paths.BACK_SIZE], 1e-6)
+    least = (2 / size) ** 2 * to * onward / max(to + onward, 1e-6)
+    return least < 1 / rules.screening.wavelength_m[band]
+
+
+@inlined
+def _keep_loudest(loudest: np.ndarray, energy: float) -> None:
+    """Insert an energy into a list that is sorted, the loudest first, if it belongs there."""
+    for k in range(MAX_REFLECTIONS):
+        if energy > loudest[k]:
+            energy, loudest[k] = loudest[k], energy
+
+
+@called
+def _sum_each_energy(
+    rules: Rules,
+    buffers: Buffers,
+    direct: np.ndarray,
+    back: np.ndarray,
+    pair: np.ndarray,
+    owner: np.ndarray,
+    source_m: np.ndarray,
+    receiver_m: np.ndarray,
+    direct_factor: np.ndarray,
+    back_factor: np.ndarray,
+    kept: np.ndarray,
+    own: np.ndarray,
+    energy: np.ndarray,
+) -> None:
+    screened, nth = len(own) > 0, 0
+    for k in range(len(direct)):
+        row = direct[k]
+        slant = max(row[paths.SLANT], NEAREST_M)
+        middle = (row[paths.START] + row[paths.END]) / 2
+        _set_open(
+            rules, buffers, source_m[k], receiver_m[k], row[paths.PLAN], slant,
+            middle - row[paths.GROUND_MEAN], direct_factor[k],
+        )  # fmt: skip
+        if np.isnan(row[paths.TOP_Z]):
+            for band in range(8):
+                energy[k, band] = buffers.open[band]
+        else:
+            screen_over_top(
+                rules.screening, row[paths.TOP_Z], row[paths.TOP_BEFORE], row[paths.TOP_BETWEEN],
+                row[paths.TOP_AFTER], slant, buffers.top,
+            )  # fmt: skip
+            for band in range(8):
+                buffers.left[band], buffers.right[band] = 0.0, 0.0
+            if not np.isnan(row[paths.LEFT_Z]):
+                screen_around_side(
+                    rules.screening, row[paths.LEFT_Z], row[paths.LEFT_BETWEEN], buffers.left
+                )
+            if not np.isnan(row[paths.RIGHT_Z]):
+                screen_around_side(
+                    rules.screening, row[paths.RIGHT_Z], row[paths.RIGHT_BETWEEN], buffers.right
+                )
+            for band in range(8):
+                most = own[k, band] if screened else 1.0
+                # The source's own wall, nearer to it than all other edges, can lift the band off
+                # them. Eq. (15) then counts fewer edges: Dz could be less than by this wall alone.
+                energy[k, band] = buffers.open[band] * combine_paths(
+                    min(buffers.top[band], most),
+                    min(buffers.left[band], most),
+                    min(buffers.right[band], most),
+                    buffers.ground_db[band],
+                )
+        for band in range(8):
+            for j in range(MAX_REFLECTIONS):
+                buffers.loudest[band, j] = 0.0
+        while nth < len(pair) and pair[nth] == k:
+            row = back[nth]
+            slant = max(row[paths.BACK_SLANT], NEAREST_M)
+            _set_open(
+                rules, buffers, source_m[k], receiver_m[k], row[paths.BACK_PLAN], slant,
+                middle - row[paths.BACK_MEAN], back_factor[nth],
+            )  # fmt: skip
+            blocked = not np.isnan(row[paths.BACK_Z])
+            if blocked:
+                screen_over_top(
+                    rules.screening, row[paths.BACK_Z], row[paths.BACK_BEFORE],
+                    row[paths.BACK_BETWEEN], row[paths.BACK_AFTER], slant, buffers.top,
+                )  # fmt: skip
+            for band in range(8):
+                if not _is_large_enough(rules, row, band):
+                    continue
+                arrives = buffers.open[band] * kept[owner[nth], band] * row[paths.FADE]
+                if blocked:
+                    most = own[k, band] if screened else 1.0
+                    arrives *= combine_paths(
+                        min(buffers.top[band], most), 0.0, 0.0, buffers.ground_db[band]
+                    )
+                _keep_loudest(buffers.loudest[band], arrives)
+            nth += 1
+        for band in range(8):
+            for j in range(MAX_REFLECTIONS - 1, -1, -1):
+                energy[k, band] += buffers.loudest[band, j]
+
+
+_fill_energy = entry(_sum_each_energy)
