@@ -26,7 +26,8 @@ HIGHEST_M = 1_000.0
 """No building is higher than this."""
 FARTHEST_M = 1e8
 """No metric frame has coordinates beyond this."""
-ROUND_OFF_M = 0.001
+TOUCHING_M = DIGITIZING_M + 0.001
+HALF_M = TOUCHING_M / 2
 NO_OUTLINE = "without an outline"
 BAD_COORDINATES = "with coordinates that are not finite or too large"
 NO_AREA = "with an outline that has no area"
@@ -179,19 +180,17 @@ def _offset(shapes: np.ndarray, by_m: float) -> np.ndarray:
 
 
 def _remove_thin(parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Remove spikes and slivers; return the polygons left, and the part that each was."""
-    half = (DIGITIZING_M + ROUND_OFF_M) / 2
+    """Remove slits, spikes and slivers; return the polygons left, and the part that each was."""
     parts = parts.copy()
-    thin = np.flatnonzero(shapely.minimum_clearance(parts) < 2 * half)
+    thin = np.flatnonzero(shapely.minimum_clearance(parts) < 2 * HALF_M)
     if len(thin):
-        parts[thin] = _offset(_offset(parts[thin], -half), half)
+        parts[thin] = _open_necks(_close_gaps(parts[thin]))
     return _explode(parts, np.arange(len(parts)))
 
 
 def _touching(parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs of polygons that touch or overlap, each pair once."""
-    near = DIGITIZING_M + ROUND_OFF_M
-    one, other = shapely.STRtree(parts).query(parts, predicate="dwithin", distance=near)
+    one, other = shapely.STRtree(parts).query(parts, predicate="dwithin", distance=TOUCHING_M)
     return one[one < other], other[one < other]
 
 
@@ -231,13 +230,10 @@ def _cut_below(parts: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarr
     if not len(lower):
         return parts, np.arange(len(parts))
     above = _union_by_group(parts[high], nth, len(lower))
-    half = (DIGITIZING_M + ROUND_OFF_M) / 2
-    left = _offset(_offset(shapely.difference(parts[lower], above), -half), half)
+    left = _open_necks(shapely.difference(parts[lower], above))
     strip = shapely.intersection(_offset(left, UNDER_M), above)
     shared = shapely.area(shapely.intersection(_offset(left, UNDER_M)[nth], parts[high]))
-    at_corner = (shared < 2 * UNDER_M**2) & (
-        shapely.distance(left[nth], parts[high]) <= DIGITIZING_M + ROUND_OFF_M
-    )
+    at_corner = (shared < 2 * UNDER_M**2) & (shapely.distance(left[nth], parts[high]) <= TOUCHING_M)
     patches = _patch_corners(left[nth[at_corner]], parts[high[at_corner]])
     every = np.arange(len(lower))
     whole = _union_by_group(
@@ -259,8 +255,11 @@ def _union_by_group(shapes: np.ndarray, group: np.ndarray, groups: int) -> np.nd
 
 
 def _close_gaps(shapes: np.ndarray) -> np.ndarray:
-    half = (DIGITIZING_M + ROUND_OFF_M) / 2
-    return _offset(_offset(shapes, half), -half)
+    return _offset(_offset(shapes, HALF_M), -HALF_M)
+
+
+def _open_necks(shapes: np.ndarray) -> np.ndarray:
+    return _offset(_offset(shapes, -HALF_M), HALF_M)
 
 
 def _patch_corners(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -209,10 +209,10 @@ def _origin(parts: np.ndarray, ropes: np.ndarray, terrain: Terrain | None) -> np
 
 
 def _read_terrain(terrain: Terrain | None, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if terrain is None or np.isnan(terrain.height_m).all():
+    if terrain is None or not np.isfinite(terrain.height_m).any():
         return np.zeros((0, 0)), np.zeros(6)
     values = np.array(terrain.height_m, dtype=float)
-    unknown = np.isnan(values)
+    unknown = ~np.isfinite(values)
     if unknown.any():
         values[unknown] = 0
         values = fillnodata(values, mask=~unknown, max_search_distance=float(sum(values.shape)))
