@@ -13,7 +13,7 @@ def write_conformity_page(path: Path) -> tuple[Path, list[str]]:
     table = conformity.run_cases(ISO_1996)
     meta = {
         "Edition": ISO_1996.name,
-        "Test cases": conformity.read_cases().source,
+        "Test cases": f"T01 to T19 of {conformity.read_cases().source}; P01 to P06 of our own",
         "Program": f"padfinder {version('padfinder')}",
     }
     path.parent.mkdir(parents=True, exist_ok=True)

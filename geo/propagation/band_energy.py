@@ -5,7 +5,8 @@ reflections. Energies are used where the standard writes levels: an attenuation 
 10^(-A / 10).
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +22,10 @@ from geo.propagation.screening import (
     screen_over_top,
 )
 
-MAX_REFLECTIONS = 3
-"""So many reflections count in each band. One that is dropped is no louder than any of these."""
+MOST_REFLECTED = 3.0
+"""All reflections together count in each band up to this many times what would arrive from the
+source in the open, less absorption. An upper bound on the level therefore holds in any
+surroundings. In real ones they hardly ever amount to that much."""
 NEAREST_M = 1.0
 """A source nearer than this is not a point, so shorter distances count as 1 m."""
 LN_10 = float(np.log(10.0))
@@ -40,14 +43,15 @@ class Rules(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """Arrays that the kernel fills anew for each path, (8,) each but `loudest` (8, 3)."""
+    """Arrays that the kernel fills anew for each path or pair, each (8,)."""
 
     ground_db: np.ndarray
     open: np.ndarray
     top: np.ndarray
     left: np.ndarray
     right: np.ndarray
-    loudest: np.ndarray
+    reflected: np.ndarray
+    most: np.ndarray
 
 
 def read_rules(edition: Edition, air: np.ndarray, *, mean_height: bool) -> Rules:
@@ -92,16 +96,16 @@ def sum_energy(
         The shares (P, 8).
     """
     energy = np.empty((len(found.direct), 8))
-    ground_db, share, top, left_side, right_side = np.empty((5, 8))
-    loudest = np.empty((8, MAX_REFLECTIONS))
-    buffers = Buffers(ground_db, share, top, left_side, right_side, loudest)
+    ground_db, share, top, left_side, right_side, reflected_sum, most = np.empty((7, 8))
+    buffers = Buffers(ground_db, share, top, left_side, right_side, reflected_sum, most)
+    kept_most = kept.max(axis=0, initial=0.0)
     given = (*heights_m, *factors, kept, own)
     source_m, receiver_m, direct, back, reflected, left = (
         np.ascontiguousarray(one, dtype=float) for one in given
     )
     _fill_energy(
         rules, buffers, found.direct, np.ascontiguousarray(found.back), found.pair,
-        found.wall_owner, source_m, receiver_m, direct, back, reflected, left, energy,
+        found.wall_owner, kept_most, source_m, receiver_m, direct, back, reflected, left, energy,
     )  # fmt: skip
     return energy
 
@@ -141,14 +145,6 @@ def _is_large_enough(rules: Rules, row: np.ndarray, band: int) -> bool:
     return least < 1 / rules.screening.wavelength_m[band]
 
 
-@inlined
-def _keep_loudest(loudest: np.ndarray, energy: float) -> None:
-    """Insert an energy into a list that is sorted, the loudest first, if it belongs there."""
-    for k in range(MAX_REFLECTIONS):
-        if energy > loudest[k]:
-            energy, loudest[k] = loudest[k], energy
-
-
 @called
 def _sum_each_energy(
     rules: Rules,
@@ -157,6 +153,7 @@ def _sum_each_energy(
     back: np.ndarray,
     pair: np.ndarray,
     owner: np.ndarray,
+    kept_most: np.ndarray,
     source_m: np.ndarray,
     receiver_m: np.ndarray,
     direct_factor: np.ndarray,
@@ -203,8 +200,11 @@ def _sum_each_energy(
                     buffers.ground_db[band],
                 )
         for band in range(8):
-            for j in range(MAX_REFLECTIONS):
-                buffers.loudest[band, j] = 0.0
+            buffers.most[band] = MOST_REFLECTED * kept_most[band] * buffers.open[band]
+            if screened:
+                over = combine_paths(own[k, band], 0.0, 0.0, buffers.ground_db[band])
+                buffers.most[band] *= over
+            buffers.reflected[band] = 0.0
         while nth < len(pair) and pair[nth] == k:
             row = back[nth]
             slant = max(row[paths.BACK_SLANT], NEAREST_M)
@@ -227,11 +227,18 @@ def _sum_each_energy(
                     arrives *= combine_paths(
                         min(buffers.top[band], most), 0.0, 0.0, buffers.ground_db[band]
                     )
-                _keep_loudest(buffers.loudest[band], arrives)
+                buffers.reflected[band] += arrives
             nth += 1
         for band in range(8):
-            for j in range(MAX_REFLECTIONS - 1, -1, -1):
-                energy[k, band] += buffers.loudest[band, j]
+            energy[k, band] += min(buffers.reflected[band], buffers.most[band])
 
 
-_fill_energy = entry(_sum_each_energy)
+def _make_fill_energy(version: str) -> Callable[..., Any]:
+    def fill_energy(*values: Any) -> Any:
+        len(version)
+        return _sum_each_energy(*values)
+
+    return fill_energy
+
+
+_fill_energy = entry(_make_fill_energy)

@@ -4,8 +4,8 @@ The kernel owns no arrays. It only fills those that it is given, so that Numba n
 references to them. With counts it takes twice as long, and two threads slow each other down.
 
 Numba compares a cached function with its own source file only, not with those of the functions that
-it calls. The functions that are called from Python (`entry`) therefore have a digest of the whole
-package in the key of their cache.
+it calls. The functions that are called from Python (`entry`) therefore close over a digest of the
+whole package, which becomes part of the key of their cache.
 """
 
 from collections.abc import Callable
@@ -32,18 +32,18 @@ def called(function: Piece) -> Piece:
     return compiled
 
 
-def entry(function: Piece) -> Piece:
-    """Return a compiled function that Python calls, from a piece of the kernel.
+def entry(make: Callable[[str], Piece]) -> Piece:
+    """Return a compiled function that Python calls. Its machine code is cached.
 
-    Its machine code is cached until a module of this package changes.
+    Args:
+        make: Returns the function. It is given the version of this package's sources, which the
+            function must use, and must use nothing else from outside except globals: Numba makes
+            the key of the cache from what the function closes over.
+
+    Returns:
+        The function.
     """
-    version = source_version()
-
-    def compiled_function(*values: Any) -> Any:
-        len(version)
-        return function(*values)
-
-    compiled: Piece = compile_piece(nogil=True, _nrt=False, cache=True)(compiled_function)
+    compiled: Piece = compile_piece(nogil=True, _nrt=False, cache=True)(make(source_version()))
     return compiled
 
 

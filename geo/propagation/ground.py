@@ -1,5 +1,6 @@
 """Ground effect of ISO 9613-2 clause 7.3: from ground factors, or from mean height."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -231,9 +232,37 @@ def _add_each_middle_zone(
         _add_middle_zone(heights_m[k], plan_m[k], factor[k], level[k])
 
 
-_fill_ground = entry(_add_each_ground)
-_fill_end_zones = entry(_add_each_end_zone)
-_fill_middle_zones = entry(_add_each_middle_zone)
+def _make_fill_ground(version: str) -> Callable[..., Any]:
+    def fill_ground(*values: Any) -> Any:
+        len(version)
+        return _add_each_ground(*values)
+
+    return fill_ground
+
+
+_fill_ground = entry(_make_fill_ground)
+
+
+def _make_fill_end_zones(version: str) -> Callable[..., Any]:
+    def fill_end_zones(*values: Any) -> Any:
+        len(version)
+        return _add_each_end_zone(*values)
+
+    return fill_end_zones
+
+
+_fill_end_zones = entry(_make_fill_end_zones)
+
+
+def _make_fill_middle_zones(version: str) -> Callable[..., Any]:
+    def fill_middle_zones(*values: Any) -> Any:
+        len(version)
+        return _add_each_middle_zone(*values)
+
+    return fill_middle_zones
+
+
+_fill_middle_zones = entry(_make_fill_middle_zones)
 
 
 def table3_db(

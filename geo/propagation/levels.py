@@ -1,8 +1,8 @@
 """Attenuation from sources to receivers: all paths of ISO 9613-2 combined.
 
 Limits of the model: only first-order reflections, only at walls within `REFLECTOR_REACH_M` (50 m)
-of source or receiver, and in each band only the MAX_REFLECTIONS (3) loudest ones, after screening,
-size and absorption. An upper bound is therefore valid for any surroundings (`upper_level_dba`).
+of source or receiver, and all of them together up to MOST_REFLECTED (3) times what would arrive in
+the open. An upper bound is therefore valid for any surroundings (`upper_level_dba`).
 Reflections are screened over the top, never around the sides. Propagation is downwind (Cmet = 0);
 the foliage, industrial sites and housing of Annex A are not modeled.
 """
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from geo.propagation import paths
-from geo.propagation.band_energy import MAX_REFLECTIONS, NEAREST_M, Rules, read_rules, sum_energy
+from geo.propagation.band_energy import MOST_REFLECTED, NEAREST_M, Rules, read_rules, sum_energy
 from geo.propagation.bands import sum_bands_dba
 from geo.propagation.edition import Edition
 from geo.propagation.ground import (
@@ -260,7 +260,7 @@ def upper_level_dba(
     )
     falling = np.maximum.accumulate(sum_bands_dba(level)[::-1])[::-1]
     if reflecting:
-        falling = falling + 10 * np.log10(1 + MAX_REFLECTIONS * (1 - least_absorption))
+        falling = falling + 10 * np.log10(1 + MOST_REFLECTED * (1 - least_absorption))
     return np.asarray(falling[place])
 
 
@@ -300,7 +300,7 @@ def upper_screened_db(
         distance_m, power_db, source_m, receiver_m, ground, air, edition, screened=True
     )
     falling = np.maximum.accumulate(level[::-1])[::-1]
-    ways = 3 + MAX_REFLECTIONS * (1 - least_absorption)
+    ways = 3 + MOST_REFLECTED * (1 - least_absorption)
     return np.asarray(falling[place] + 10 * np.log10(ways))
 
 

@@ -12,7 +12,9 @@ same result.
   around sides.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -298,5 +300,23 @@ def _find_every_path(
     return total
 
 
-_find_paths = entry(_find_every_path)
-_mark_enclosed = entry(_mark_each_enclosed)
+def _make_find_paths(version: str) -> Callable[..., Any]:
+    def find_paths(*values: Any) -> Any:
+        len(version)
+        return _find_every_path(*values)
+
+    return find_paths
+
+
+_find_paths = entry(_make_find_paths)
+
+
+def _make_mark_enclosed(version: str) -> Callable[..., Any]:
+    def mark_enclosed(*values: Any) -> Any:
+        len(version)
+        return _mark_each_enclosed(*values)
+
+    return mark_enclosed
+
+
+_mark_enclosed = entry(_make_mark_enclosed)

@@ -3,7 +3,8 @@
 The compiled functions give the share of the energy that is left, 10^(-Dz / 10), band by band.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -144,8 +145,26 @@ def _screen_each_around_side(
         screen_around_side(rules, detour_m[k], between_m[k], share[k])
 
 
-_fill_over_top = entry(_screen_each_over_top)
-_fill_around_side = entry(_screen_each_around_side)
+def _make_fill_over_top(version: str) -> Callable[..., Any]:
+    def fill_over_top(*values: Any) -> Any:
+        len(version)
+        return _screen_each_over_top(*values)
+
+    return fill_over_top
+
+
+_fill_over_top = entry(_make_fill_over_top)
+
+
+def _make_fill_around_side(version: str) -> Callable[..., Any]:
+    def fill_around_side(*values: Any) -> Any:
+        len(version)
+        return _screen_each_around_side(*values)
+
+    return fill_around_side
+
+
+_fill_around_side = entry(_make_fill_around_side)
 
 
 def over_top_db(

@@ -185,8 +185,8 @@ LARGE = [box(18, -30, 22, 6), box(-10, 30, 60, 34)]
 USELESS = [box(5, -8, 35, -7.6), box(5, -10, 35, -9.6), box(5, -12, 35, -11.6)]
 
 
-def test_the_loudest_reflections_count_and_not_the_shortest():
-    """Low walls reflect little. Here they also lengthen a side path, by 0.015 dB."""
+def test_useless_walls_do_not_displace_a_reflection():
+    """Low walls reflect little. Here they also lengthen a side path, which takes 0.015 dB."""
     ends = (0, 0, 1.5), (40, 0, 1.5)
     assert level_dba(LARGE, 15.0, *ends)[0] == pytest.approx(55.04, abs=0.005)
     crowded = level_dba(LARGE + USELESS, (15, 15, 1.6, 1.6, 1.6), *ends)[0]
