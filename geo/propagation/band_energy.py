@@ -13,7 +13,13 @@ import numpy as np
 from geo.propagation import paths
 from geo.propagation.compiled import called, entry, inlined
 from geo.propagation.edition import Edition
-from geo.propagation.ground import Table3, add_ground, direct_to_mirrored, read_table3
+from geo.propagation.ground import (
+    Table3,
+    add_ground,
+    mean_height_db,
+    read_table3,
+    solid_angle_db,
+)
 from geo.propagation.screening import (
     Screening,
     combine_paths,
@@ -125,10 +131,10 @@ def _set_open(
     gain_db = 0.0
     if rules.mean_height:
         # The area between path and ground divided by the path's length: ISO 9613-2 figure 3.
-        steep = 2 * (mean_m * plan / slant) / slant * (17 + 300 / slant)
-        gain_db = 10 * np.log10(1 + direct_to_mirrored(source_m, receiver_m, plan))
+        lost_db = mean_height_db(mean_m * plan / slant, slant)
+        gain_db = solid_angle_db(source_m, receiver_m, plan)
         for band in range(8):
-            buffers.ground_db[band] = max(4.8 - steep, 0.0)
+            buffers.ground_db[band] = lost_db
     else:
         add_ground(rules.table3, source_m, receiver_m, plan, factor, buffers.ground_db)
     for band in range(8):

@@ -379,30 +379,31 @@ def correct_steep_ground_db(
     return np.asarray(-10 * np.log10(1 + (10 ** (-0.1 * ground_db) - 1) * geometry[:, None]))
 
 
-def mean_height_db(mean_height_m: np.ndarray, distance_m: np.ndarray) -> np.ndarray:
-    """Return Agr (P,) according to ISO 9613-2:1996 eq. (10), never below 0.
+@inlined
+def mean_height_db(mean_height_m: float, distance_m: float) -> float:
+    """Return Agr according to ISO 9613-2:1996 eq. (10), never below 0.
 
-    >>> mean_height_db(np.array([2.0]), np.array([100.0])).round(2).tolist()
-    [4.0]
+    >>> round(mean_height_db(2.0, 100.0), 2)
+    4.0
     """
-    steep = 2 * mean_height_m / distance_m * (17 + 300 / distance_m)
-    return np.asarray(np.maximum(4.8 - steep, 0))
+    return max(4.8 - 2 * mean_height_m / distance_m * (17 + 300 / distance_m), 0.0)
 
 
-def solid_angle_db(source_m: np.ndarray, receiver_m: np.ndarray, plan_m: np.ndarray) -> np.ndarray:
+@inlined
+def solid_angle_db(source_m: float, receiver_m: float, plan_m: float) -> float:
     """Return DOmega according to ISO 9613-2:1996 eq. (11), which is used together with eq. (10).
 
     Near the ground and far away it is 10 lg 2.
 
-    >>> solid_angle_db(np.ones(1), np.ones(1), np.array([1000.0])).round(2).tolist()
-    [3.01]
+    >>> round(solid_angle_db(1.0, 1.0, 1000.0), 2)
+    3.01
 
     Args:
-        source_m: Height of the source above the ground (P,).
-        receiver_m: Height of the receiver above the ground (P,).
-        plan_m: Distance in plan (P,).
+        source_m: Height of the source above the ground.
+        receiver_m: Height of the receiver above the ground.
+        plan_m: Distance in plan.
 
     Returns:
-        DOmega in dB (P,).
+        DOmega in dB.
     """
-    return np.asarray(10 * np.log10(1 + _direct_to_mirrored(source_m, receiver_m, plan_m)))
+    return 10 * np.log10(1 + direct_to_mirrored(source_m, receiver_m, plan_m))
