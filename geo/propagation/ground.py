@@ -1,4 +1,8 @@
-"""Ground effect of ISO 9613-2 clause 7.3: from ground factors, or from mean height."""
+"""Ground effect of ISO 9613-2 clause 7.3: from ground factors, or from mean height.
+
+The module is over 400 lines long: next to each compiled formula for one pair stands the function
+that applies it to arrays.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
