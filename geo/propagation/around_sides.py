@@ -45,6 +45,7 @@ from geo.propagation.sections import (
 
 SIDE_REACH = 8.0
 MAX_ROUNDS = 64
+SAME_PLACE_M2 = 1e-12
 TOUCH_M = 0.06
 """A band touches a wall, and does not cross it, if it passes this near to one of its ends."""
 
@@ -53,16 +54,21 @@ TOUCH_M = 0.06
 def _wrap_side(corner: np.ndarray, n: int, chain: np.ndarray) -> int:
     """Wrap a band around the corners of one side, from the source to the receiver.
 
-    Return the number of points in the chain, including both ends.
+    Return the number of points in the chain, including both ends; 0 if rounding, among corners at
+    almost the same place, keeps it from the receiver.
     """
     chain[0] = SOURCE
     held = 1
     while chain[held - 1] != RECEIVER:
+        if held == n:
+            return 0
         now = chain[held - 1]
         x, y = corner[now, U], corner[now, V]
         best, bx, by = RECEIVER, corner[RECEIVER, U] - x, corner[RECEIVER, V] - y
         for k in range(2, n):
             dx, dy = corner[k, U] - x, corner[k, V] - y
+            if dx * dx + dy * dy < SAME_PLACE_M2:
+                continue
             turn = bx * dy - by * dx
             near = 1e-12 * (abs(bx * dy) + abs(by * dx))
             if turn > near or (turn >= -near and dx * dx + dy * dy > bx * bx + by * by):
@@ -251,6 +257,9 @@ def go_around_side(
                 break
         else:
             held = _wrap_side(corner, n, scratch.chain)
+            if held == 0:
+                by_corners, n, done = True, 2, 0
+                continue
         length, between, wide = _measure_chain(corner, scratch.chain, held)
         if wide > reach:
             break
