@@ -3,8 +3,8 @@
 The plane contains the straight line from source to receiver and a level line across it. The band
 goes around the sections in that plane of the obstacles that block the straight line, and of every
 further obstacle that it meets. Where source or receiver stands in a courtyard or behind a wing, so
-that no band can be stretched, it is the shortest path from corner to corner that leaves the same
-obstacles on the other side.
+that the band would go through an obstacle, the path is the shortest one from corner to corner that
+has the same obstacles on its other side (`corner_paths`).
 
 A side path is neglected if it goes more than SIDE_REACH times as far from the straight line as the
 path over the top does (ISO/TR 17534-3:2015 5.2).
