@@ -1,15 +1,10 @@
-"""What touching houses are together: straight facades, and corners that are none.
-
-Walls of several houses that continue each other reflect as one surface. A corner at which the
-neighbor's house begins is no corner of the two.
-"""
+"""Straight facades: walls of several houses that continue each other reflect as one surface."""
 
 import numpy as np
 import shapely
 
 from geo.propagation.footprints import DIGITIZING_M, UNDER_M
 
-BESIDE_M = 0.03
 STEP_M = 0.5
 """A facade goes on where the next roof is at most this much lower."""
 
@@ -47,44 +42,6 @@ def measure_facades(wall: np.ndarray, owner: np.ndarray, solids: int) -> np.ndar
             total[at] += length[reached]
             reached = step[reached]
     return np.asarray(total)
-
-
-def measure_covered_corners(
-    wall: np.ndarray,
-    before: np.ndarray,
-    owner: np.ndarray,
-    solids: np.ndarray,
-    top_m: np.ndarray,
-    origin: np.ndarray,
-) -> np.ndarray:
-    """Return up to which height a neighbor stands next to the corner where each wall begins.
-
-    No shortest path turns at such a corner: the neighbor is across one of its two walls.
-
-    Args:
-        wall: x0, y0, top0, x1, y1 and top1 of each wall, meters from `origin` (W, 6).
-        before: The previous wall in the ring (W,), or -1.
-        owner: The owner of each wall (W,).
-        solids: The solids' outlines (S,), which are the first owners.
-        top_m: The height of each solid's roof (S,).
-        origin: x and y of the scene's origin (2,).
-
-    Returns:
-        The height of the highest such neighbor's roof (W,); -inf without one.
-    """
-    covered = np.full(len(wall), -np.inf)
-    at = np.flatnonzero(before >= 0)
-    begin = wall[at, :2]
-    along = [wall[one, 3:5] - wall[one, :2] for one in (before[at], at)]
-    along = [one / np.hypot(*one.T)[:, None] for one in along]
-    tree = shapely.STRtree(solids)
-    for direction, sign in zip(along, (-1, 1), strict=True):
-        outward = np.column_stack((direction[:, 1], -direction[:, 0]))
-        beside = begin + BESIDE_M * (sign * direction + outward)
-        point, solid = tree.query(shapely.points(beside + origin), predicate="within")
-        other = owner[at[point]] != solid
-        np.maximum.at(covered, at[point[other]], top_m[solid[other]])
-    return covered
 
 
 def _next_walls(

@@ -12,7 +12,7 @@ import shapely
 from affine import Affine
 from rasterio.fill import fillnodata
 
-from geo.propagation.facades import measure_covered_corners, measure_facades
+from geo.propagation.facades import measure_facades
 from geo.propagation.footprints import find_unusable, prepare_footprints
 from geo.propagation.ground import GroundEffect, PlanGround
 
@@ -55,7 +55,6 @@ class SceneIndex(NamedTuple):
     wall_from: np.ndarray
     wall_before: np.ndarray
     facade_m: np.ndarray  # (W,): length of the straight facade that the wall belongs to
-    covered_to_m: np.ndarray  # (W,): up to here a neighbor stands at the corner where it begins
     hull: np.ndarray  # (H, 2): x, y
     hull_from: np.ndarray
     box: np.ndarray  # (owners, 4)
@@ -242,7 +241,6 @@ def _build_index(
     joined = (of_line[1:] == of_line[:-1]) & (points[1:, :2] != points[:-1, :2]).any(axis=1)
     wall = np.column_stack((points[:-1][joined], points[1:][joined]))
     wall_owner = owner[:-1][joined]
-    before = _previous_walls(of_line[:-1][joined], len(rings))
     owners = len(parts) + len(ropes)
     hull, hull_of = shapely.get_coordinates(
         shapely.convex_hull(np.concatenate((parts, ropes))), return_index=True
@@ -261,9 +259,8 @@ def _build_index(
         wall=np.ascontiguousarray(wall),
         wall_owner=wall_owner,
         wall_from=np.searchsorted(wall_owner, np.arange(owners + 1)),
-        wall_before=before,
+        wall_before=_previous_walls(of_line[:-1][joined], len(rings)),
         facade_m=measure_facades(wall, wall_owner, len(parts)),
-        covered_to_m=measure_covered_corners(wall, before, wall_owner, parts, top, origin),
         hull=hull - origin,
         hull_from=np.searchsorted(hull_of, np.arange(owners + 1)),
         box=np.ascontiguousarray(box),

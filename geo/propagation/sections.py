@@ -110,7 +110,6 @@ def cut_section(
             if every and before >= 0:
                 bx, by = scene.wall[before, 0], scene.wall[before, 1]
                 sticks_out = (x0 - bx) * (y1 - y0) - (y0 - by) * (x1 - x0) > 0
-                sticks_out = sticks_out and scene.covered_to_m[w] <= top0 - over0
             if sticks_out:
                 n = _add_corner(scratch, plane, n, x0, y0, owner, w, every)
         if over0 * over1 < 0:
