@@ -16,11 +16,11 @@ from geo.propagation.compiled import inlined
 from geo.propagation.corner_paths import drop_far_corners, find_shortest_path
 from geo.propagation.crossings import (
     Scratch,
-    cell_at,
     contains,
     distance_m,
     is_inside,
     list_crossings,
+    list_enclosing_solids,
     top_at,
 )
 from geo.propagation.scene import SceneIndex
@@ -190,18 +190,14 @@ def _add_met_owners(
                 members = _add_member(scratch, owner, members, u, v)
         # A piece along a wall may be inside a neighbor from end to end, crossing none of its walls.
         x, y = (px + qx) / 2, (py + qy) / 2
-        cell = cell_at(scene, x, y)
-        if cell >= 0:
-            for j in range(scene.room_from[cell], scene.room_from[cell + 1]):
-                solid = scene.room_solid[j]
-                if (
-                    scratch.owner_stamp[solid] != scratch.mark[1]
-                    and scene.wall[scene.wall_from[solid], 2] > level_at(plane, x, y)
-                    and is_inside(scene, solid, x, y)
-                    and not contains(solid, scratch.room, rooms)
-                ):
-                    u, v = (corner[p, U] + corner[q, U]) / 2, (corner[p, V] + corner[q, V]) / 2
-                    members = _add_member(scratch, solid, members, u, v)
+        around = list_enclosing_solids(scene, x, y, level_at(plane, x, y), scratch.room, rooms)
+        for j in range(rooms, around):
+            solid = scratch.room[j]
+            if scratch.owner_stamp[solid] != scratch.mark[1] and not contains(
+                solid, scratch.room, rooms
+            ):
+                u, v = (corner[p, U] + corner[q, U]) / 2, (corner[p, V] + corner[q, V]) / 2
+                members = _add_member(scratch, solid, members, u, v)
     return members, crosses
 
 

@@ -20,6 +20,7 @@ from geo.propagation.ground import (
     read_table3,
     solid_angle_db,
 )
+from geo.propagation.scene import Scene
 from geo.propagation.screening import (
     Screening,
     combine_paths,
@@ -83,7 +84,7 @@ def sum_energy(
     found: paths.Paths,
     heights_m: tuple[np.ndarray, np.ndarray],
     factors: tuple[np.ndarray, np.ndarray],
-    kept: np.ndarray,
+    scene: Scene,
     own: np.ndarray,
     rules: Rules,
 ) -> np.ndarray:
@@ -94,7 +95,7 @@ def sum_energy(
         heights_m: Heights of sources and receivers above the ground, each (P,).
         factors: Ground factors of source, middle and receiver zone of the straight paths (P, 3) and
             of the reflections (Q, 3).
-        kept: The share of the energy that each owner's walls reflect (owners, 8).
+        scene: The scene, for the share of the energy that its walls reflect.
         own: The share that a wall around each source leaves (P, 8); no rows: there is no wall.
         rules: The constants of the standard.
 
@@ -104,14 +105,14 @@ def sum_energy(
     energy = np.empty((len(found.direct), 8))
     ground_db, share, top, left_side, right_side, reflected_sum, most = np.empty((7, 8))
     buffers = Buffers(ground_db, share, top, left_side, right_side, reflected_sum, most)
-    kept_most = kept.max(axis=0, initial=0.0)
-    given = (*heights_m, *factors, kept, own)
+    given = (*heights_m, *factors, scene.reflected, own)
     source_m, receiver_m, direct, back, reflected, left = (
         np.ascontiguousarray(one, dtype=float) for one in given
     )
     _fill_energy(
         rules, buffers, found.direct, np.ascontiguousarray(found.back), found.pair,
-        found.wall_owner, kept_most, source_m, receiver_m, direct, back, reflected, left, energy,
+        found.wall_owner, scene.most_reflected, source_m, receiver_m, direct, back, reflected, left,
+        energy,
     )  # fmt: skip
     return energy
 

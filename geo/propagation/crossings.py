@@ -43,7 +43,7 @@ class Scratch(NamedTuple):
     crossed: np.ndarray  # (W + 1,): walls
     along: np.ndarray  # (W + 1,): distances from the line's beginning
     profile: np.ndarray  # distance and height of what is above the line
-    room: np.ndarray  # (2 MAX_ENCLOSING,): solids that contain source or receiver
+    room: np.ndarray  # (3 MAX_ENCLOSING,): solids that contain source, receiver, a place between
     blocker: np.ndarray  # (N + 1,): owners that block the straight line
     owner_stamp: np.ndarray  # (N + 1,)
     member: np.ndarray  # (N + 1,): owners that a band around one side encloses
@@ -66,7 +66,7 @@ def make_scratch(scene: SceneIndex, longest_m: float) -> Scratch:
         crossed=np.empty(walls + 1, dtype=np.int64),
         along=np.empty(walls + 1),
         profile=np.empty((2 * walls + samples + 8, 2)),
-        room=np.empty(2 * MAX_ENCLOSING, dtype=np.int64),
+        room=np.empty(3 * MAX_ENCLOSING, dtype=np.int64),
         blocker=np.empty(owners + 1, dtype=np.int64),
         owner_stamp=np.zeros(owners + 1, dtype=np.int64),
         member=np.empty(owners + 1, dtype=np.int64),

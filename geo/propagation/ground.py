@@ -1,8 +1,4 @@
-"""Ground effect of ISO 9613-2 clause 7.3: from ground factors, or from mean height.
-
-The module is over 400 lines long: next to each compiled formula for one pair stands the function
-that applies it to arrays.
-"""
+"""Ground effect of ISO 9613-2 clause 7.3: from ground factors, or from mean height."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -188,7 +184,15 @@ def add_ground(
     factor: np.ndarray,
     level: np.ndarray,
 ) -> None:
-    """Set the levels of the bands to Agr.
+    """Set the levels of the bands to Agr, ISO 9613-2:1996 eq. (9) and Table 3.
+
+    With the 2024 edition, it is corrected for steep ground. 10 m over hard ground, both ends 1 m
+    high:
+
+    >>> level = np.empty(8)
+    >>> add_ground(read_table3(ISO_1996), 1.0, 1.0, 10.0, np.zeros(3), level)
+    >>> level.round(2).tolist()
+    [-3.0, -3.0, -3.0, -3.0, -3.0, -3.0, -3.0, -3.0]
 
     Args:
         table: The constants of Table 3.
@@ -208,19 +212,6 @@ def add_ground(
 
 
 @called
-def _add_each_ground(
-    table: Table3,
-    source_m: np.ndarray,
-    receiver_m: np.ndarray,
-    plan_m: np.ndarray,
-    factor: np.ndarray,
-    level: np.ndarray,
-) -> None:
-    for k in range(len(plan_m)):
-        add_ground(table, source_m[k], receiver_m[k], plan_m[k], factor[k], level[k])
-
-
-@called
 def _add_each_end_zone(
     table: Table3, height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray, level: np.ndarray
 ) -> None:
@@ -234,17 +225,6 @@ def _add_each_middle_zone(
 ) -> None:
     for k in range(len(plan_m)):
         _add_middle_zone(heights_m[k], plan_m[k], factor[k], level[k])
-
-
-def _make_fill_ground(version: str) -> Callable[..., Any]:
-    def fill_ground(*values: Any) -> Any:
-        len(version)
-        return _add_each_ground(*values)
-
-    return fill_ground
-
-
-_fill_ground = entry(_make_fill_ground)
 
 
 def _make_fill_end_zones(version: str) -> Callable[..., Any]:
@@ -267,45 +247,6 @@ def _make_fill_middle_zones(version: str) -> Callable[..., Any]:
 
 
 _fill_middle_zones = entry(_make_fill_middle_zones)
-
-
-def table3_db(
-    source_m: np.ndarray,
-    receiver_m: np.ndarray,
-    plan_m: np.ndarray,
-    factor: tuple[np.ndarray | float, np.ndarray | float, np.ndarray | float],
-    edition: Edition,
-) -> np.ndarray:
-    """Return the ground attenuation Agr according to ISO 9613-2:1996 eq. (9) and Table 3.
-
-    With the 2024 edition, it is corrected for steep ground.
-
-    >>> from geo.propagation.edition import ISO_1996
-    >>> one, hard = np.ones(1), (np.zeros(1),) * 3
-    >>> table3_db(one, one, 10 * one, hard, ISO_1996).round(2).tolist()
-    [[-3.0, -3.0, -3.0, -3.0, -3.0, -3.0, -3.0, -3.0]]
-
-    Args:
-        source_m: Height of the source above the ground (P,).
-        receiver_m: Height of the receiver above the ground (P,).
-        plan_m: Distance in plan (P,).
-        factor: The ground factors of source, middle and receiver zone, each (P,).
-        edition: The edition of the standard.
-
-    Returns:
-        Agr in dB (P, 8).
-    """
-    level = np.empty((len(plan_m), 8))
-    factors = np.column_stack([np.broadcast_to(one, len(plan_m)) for one in factor])
-    _fill_ground(
-        read_table3(edition),
-        _floats(source_m),
-        _floats(receiver_m),
-        _floats(plan_m),
-        factors,
-        level,
-    )
-    return level
 
 
 def end_zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float) -> np.ndarray:

@@ -117,12 +117,10 @@ def _energy_of_chunk(
     """Return the share of the source's energy that arrives at each receiver (P, 8)."""
     found = paths.find_paths(source, receiver, scene, screen)
     source_m, receiver_m = source[:, 2], receiver[:, 2]
-    straight = np.stack((source[:, :2], source[:, :2], receiver[:, :2]), axis=1)
     turn = found.back[:, paths.BACK_X : paths.BACK_Y + 1]
-    folded = np.stack((source[found.pair, :2], turn, receiver[found.pair, :2]), axis=1)
     factors = (
-        _ground_factors(scene.ground, straight, source_m, receiver_m),
-        _ground_factors(scene.ground, folded, source_m[found.pair], receiver_m[found.pair]),
+        _ground_factors(scene.ground, source, source[:, :2], receiver),
+        _ground_factors(scene.ground, source[found.pair], turn, receiver[found.pair]),
     )
     own = np.empty((0, 8))
     if screen is not None:
@@ -130,19 +128,20 @@ def _energy_of_chunk(
         plan, slant = found.direct[:, paths.PLAN], found.direct[:, paths.SLANT]
         slant = np.maximum(slant, NEAREST_M)
         own = 10 ** (-0.1 * _screen_db(height_m, source_m, plan, slant, screen, edition))
-    return sum_energy(found, (source_m, receiver_m), factors, 1 - scene.absorption, own, rules)
+    return sum_energy(found, (source_m, receiver_m), factors, scene, own, rules)
 
 
 def _ground_factors(
-    ground: GroundEffect, path_xy: np.ndarray, source_m: np.ndarray, receiver_m: np.ndarray
+    ground: GroundEffect, source: np.ndarray, turn_xy: np.ndarray, receiver: np.ndarray
 ) -> np.ndarray:
     """Return the ground factors of the source, middle and receiver zone of each path (P, 3)."""
     if isinstance(ground, ZonedGround):
-        return np.column_stack(weight_factors(path_xy, source_m, receiver_m, ground))
+        path_xy = np.stack((source[:, :2], turn_xy, receiver[:, :2]), axis=1)
+        return np.column_stack(weight_factors(path_xy, source[:, 2], receiver[:, 2], ground))
     factors = (0.0, 0.0, 0.0)
     if isinstance(ground, PlanGround):
         factors = (ground.source, ground.middle, ground.receiver)
-    return np.tile(factors, (len(path_xy), 1))
+    return np.tile(factors, (len(source), 1))
 
 
 def _open_db(distance_m: np.ndarray, air: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ which is 0 where there is no terrain.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -85,6 +86,16 @@ class Scene:
     ground: GroundEffect
     absorption: np.ndarray
     left_out: dict[str, int]
+
+    @cached_property
+    def reflected(self) -> np.ndarray:
+        """The share of the energy that each owner's walls reflect (owners, 8)."""
+        return np.asarray(1 - self.absorption)
+
+    @cached_property
+    def most_reflected(self) -> np.ndarray:
+        """The largest such share of any wall (8,)."""
+        return np.asarray(self.reflected.max(axis=0, initial=0.0))
 
 
 def build_scene(

@@ -112,7 +112,15 @@ def screen_over_top(
 def screen_around_side(
     rules: Screening, detour_m: float, between_m: float, share: np.ndarray
 ) -> None:
-    """Set the shares of the 8 bands that are left around a vertical edge, Kmet = 1, no cap.
+    """Set the shares of the 8 bands left around a vertical edge, eq. (14); no cap (TR 5.3).
+
+    Kmet is 1.
+
+    >>> from geo.propagation.edition import ISO_1996
+    >>> share = np.empty(8)
+    >>> screen_around_side(read_screening(ISO_1996), 0.48, 0.0, share)
+    >>> (-10 * np.log10(share[4])).round(1).item()
+    14.9
 
     Args:
         rules: The constants of clause 7.4.
@@ -137,14 +145,6 @@ def _screen_each_over_top(
         )
 
 
-@called
-def _screen_each_around_side(
-    rules: Screening, detour_m: np.ndarray, between_m: np.ndarray, share: np.ndarray
-) -> None:
-    for k in range(len(detour_m)):
-        screen_around_side(rules, detour_m[k], between_m[k], share[k])
-
-
 def _make_fill_over_top(version: str) -> Callable[..., Any]:
     def fill_over_top(*values: Any) -> Any:
         len(version)
@@ -154,17 +154,6 @@ def _make_fill_over_top(version: str) -> Callable[..., Any]:
 
 
 _fill_over_top = entry(_make_fill_over_top)
-
-
-def _make_fill_around_side(version: str) -> Callable[..., Any]:
-    def fill_around_side(*values: Any) -> Any:
-        len(version)
-        return _screen_each_around_side(*values)
-
-    return fill_around_side
-
-
-_fill_around_side = entry(_make_fill_around_side)
 
 
 def over_top_db(
@@ -196,27 +185,6 @@ def over_top_db(
     legs = np.ascontiguousarray(np.column_stack(legs_m), dtype=float)
     detour, distance = (np.ascontiguousarray(one, dtype=float) for one in (detour_m, distance_m))
     _fill_over_top(read_screening(edition), detour, legs, distance, share)
-    return np.asarray(-10 * np.log10(share))
-
-
-def around_side_db(detour_m: np.ndarray, between_m: np.ndarray, edition: Edition) -> np.ndarray:
-    """Return the screening Dz around a vertical edge, eq. (14) with Kmet = 1 and no cap (TR 5.3).
-
-    >>> from geo.propagation.edition import ISO_1996
-    >>> around_side_db(np.array([0.48]), np.zeros(1), ISO_1996).round(1)[0, 4].item()
-    14.9
-
-    Args:
-        detour_m: z, the path around the edge minus the straight one (P,).
-        between_m: Distance between the first and the last edge (P,).
-        edition: The edition of the standard.
-
-    Returns:
-        Dz in dB (P, 8).
-    """
-    share = np.empty((len(detour_m), 8))
-    detour, between = (np.ascontiguousarray(one, dtype=float) for one in (detour_m, between_m))
-    _fill_around_side(read_screening(edition), detour, between, share)
     return np.asarray(-10 * np.log10(share))
 
 
