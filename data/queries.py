@@ -18,8 +18,10 @@ def read_query(package: str, name: str, **parts: str) -> str:
     Returns:
         One or several SQL statements.
 
-    >>> query = read_query("data.select", "rows_within_reach", table="parcel", reach_m="30.0")
-    >>> "from parcel as near" in query, "<= 30.0" in query
+    >>> query = read_query(
+    ...     "data.select", "rows_within_reach", table="parcel", reach_m="30.0", cells_from_m="100.0"
+    ... )
+    >>> "from parcel" in query, "site_piece.geometry, 30.0)" in query
     (True, True)
     """
     return _read_text(package, name).format(**parts)

@@ -5,7 +5,7 @@ import datetime as dt
 import duckdb
 
 from data.queries import read_query
-from data.select.layer_rows import create_layer_table
+from data.select.layer_rows import create_layer_view
 from data.store import Store
 from geo import catalogue
 from geo.model import LandUse, Market
@@ -58,7 +58,7 @@ def create_parcel_table(opened: Store, market: Market, night: dt.date) -> None:
         market: The market whose sources are read.
         night: The date as of which they are read.
     """
-    create_layer_table(opened, catalogue.read_layers()["parcels"], market, night, "parcel_row")
+    create_layer_view(opened, catalogue.read_layers()["parcels"], market, night, "parcel_row")
     opened.con.execute(
         read_query("data.select", "create_parcel_table"),
         {"polygon_kinds": list(KINDS_OF_LAND), "kinds": list(KINDS_OF_LAND.values())},

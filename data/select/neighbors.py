@@ -7,7 +7,7 @@ import geopandas as gpd
 
 from data.database import read_frame
 from data.queries import read_query
-from data.select.layer_rows import create_layer_table
+from data.select.layer_rows import create_layer_view
 from data.store import Store
 from geo import catalogue
 from geo.model import Market, Needs
@@ -15,6 +15,9 @@ from geo.model import Market, Needs
 # A point of these layers marks where a feeder begins, not where it runs, so it may matter to a site
 # far from the point. There are few such points, so all are read.
 LAYERS_WITH_START_POINTS = frozenset({"capacity"})
+
+# Below this reach, a grid of cells would decide few rows, and cost more than measuring all of them.
+_CELLS_FROM_M = 100.0
 
 _LOT_TEXTS = ("lot_id", "kind", "use_class", "site_id")
 _RECEPTOR_TEXTS = ("receptor_id", "receptor_class", "name", "site_id")
@@ -49,7 +52,7 @@ def read_layers_near_sites(
             layers[name] = _read_receptors(opened, market, needs, night, is_filled=name in filled)
         elif name in filled:
             table = f"{name}_row"
-            create_layer_table(opened, layer, market, night, table)
+            create_layer_view(opened, layer, market, night, table)
             columns = ", ".join(["source_id", *layer.columns, "geometry"])
             condition = f"row_id in ({_query_rows_within_reach(table, reach_m)})"
             if name in LAYERS_WITH_START_POINTS:
@@ -67,7 +70,13 @@ def read_layers_near_sites(
 
 def _query_rows_within_reach(table: str, reach_m: float) -> str:
     """Return the query for the `row_id` of the rows of `table` within `reach_m` of a site."""
-    return read_query("data.select", "rows_within_reach", table=table, reach_m=repr(float(reach_m)))
+    return read_query(
+        "data.select",
+        "rows_within_reach",
+        table=table,
+        reach_m=repr(float(reach_m)),
+        cells_from_m=repr(_CELLS_FROM_M),
+    )
 
 
 def _read_lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -> gpd.GeoDataFrame:
@@ -100,7 +109,7 @@ def _read_receptors(
     tables = ["parcel_receptor"]
     if is_filled:
         layer = catalogue.read_layers()["receptors"]
-        create_layer_table(opened, layer, market, night, "receptor_row")
+        create_layer_view(opened, layer, market, night, "receptor_row")
         con.execute(read_query("data.select", "create_listed_receptor_table"), classes)
         tables.append("listed_receptor")
     parts = [

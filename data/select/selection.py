@@ -13,11 +13,11 @@ from data.select.neighbors import read_layers_near_sites
 from data.select.notes import count_unclassified_uses, list_selection_notes
 from data.select.sites import (
     create_lot_decision_table,
-    create_lot_zone_table,
     create_site_tables,
     read_set_aside_parcels,
     read_sites,
 )
+from data.select.zoning import create_lot_zone_table
 from data.store import open_store
 from geo import catalogue
 from geo.errors import StoreError

@@ -1,18 +1,13 @@
 """Decide which lots are sites, and account for every other parcel."""
 
-import datetime as dt
-
 import duckdb
 import geopandas as gpd
 import pandas as pd
 
 from data.database import read_frame
 from data.queries import read_query
-from data.select.layer_rows import create_layer_table
-from data.store import Store
-from geo import catalogue
 from geo.errors import StoreError
-from geo.model import Market, Needs, Sites
+from geo.model import Market, Sites
 
 # A lot counts as split if its largest zone covers less than this share of its zoned area.
 SPLIT_ZONE_BELOW = 0.98
@@ -87,24 +82,6 @@ _NUMBER_COLUMNS = [
     *_SETBACKS,
 ]
 _COUNT_COLUMNS = ["stacked_count", "piece_count", "joined_count"]
-
-
-def create_lot_zone_table(opened: Store, market: Market, needs: Needs, night: dt.date) -> None:
-    """Create the table `lot_zone`: the area of each zone in each lot that may be a site.
-
-    Args:
-        opened: The open store, with the tables of codes and lots.
-        market: The market whose zoning is read.
-        needs: Its use classes decide which lots cannot be sites, whatever their zone.
-        night: The date as of which the zoning is read.
-
-    Raises:
-        StoreError: No source of the market fills the layer of zoning.
-    """
-    create_layer_table(opened, catalogue.read_layers()["zoning"], market, night, "zone_row")
-    opened.con.execute(
-        read_query("data.select", "create_lot_zone_table"), {"classes": list(needs.sites.classes)}
-    )
 
 
 def create_lot_decision_table(con: duckdb.DuckDBPyConnection, rules: Sites) -> None:

@@ -1,19 +1,27 @@
 -- The receptors that a source lists, such as schools and parks.
--- receptor_row holds the rows of the layer "receptors"; $classes are those that the plan protects.
+-- receptor_row has the rows of the layer "receptors"; $classes are those that the plan protects.
 create temp table listed_receptor as
+with receptor as (
+    select *
+    from receptor_row
+    where receptor_class in (select unnest($classes))
+),
+-- A receptor whose point is on a site belongs to that site's own land.
+on_site as (
+    select
+        receptor.row_id,
+        min(site.site_id) as site_id
+    from receptor
+    join site on st_intersects(site.geometry::geometry, receptor.geometry::geometry)
+    where st_geometrytype(receptor.geometry) = 'POINT'
+    group by receptor.row_id
+)
 select
     row_id,
     source_id || '/' || (row_number + 1) as receptor_id,
     receptor_class,
     name,
-    -- A receptor whose point is on a site belongs to that site's own land.
-    case
-        when st_geometrytype(geometry) = 'POINT' then (
-            select min(site.site_id)
-            from site
-            where st_intersects(site.geometry, receptor_row.geometry)
-        )
-    end as site_id,
+    site_id,
     geometry
-from receptor_row
-where receptor_class in (select unnest($classes))
+from receptor
+left join on_site using (row_id)

@@ -1,8 +1,31 @@
 -- One row per parcel: what its use means, what kind of land it is, and the first rules.
--- parcel_row holds the rows of the layer "parcels".
+-- parcel_row has the rows of the layer "parcels".
+
+-- Parcels on the same ground, known by the row of the first. Comparing whole shapes takes long, so
+-- only shapes with the same box are compared.
+create temp table shared_ground as
+with same_box as (
+    select row_id
+    from parcel_row
+    where not st_isempty(geometry)
+    qualify count(*) over (
+        partition by
+            jurisdiction,
+            st_xmin(geometry), st_ymin(geometry), st_xmax(geometry), st_ymax(geometry)
+    ) > 1
+)
+select
+    row_id,
+    min(row_id) over (
+        partition by jurisdiction, st_aswkb(st_normalize(geometry))
+    ) as ground_row
+from parcel_row
+join same_box using (row_id);
+
 create temp table parcel as
 select
     parcel_row.row_id,
+    coalesce(ground_row, parcel_row.row_id) as ground_row,
     nullif(trim(parcel_id), '') as parcel_id,
     parcel_row.jurisdiction,
     address,
@@ -39,8 +62,8 @@ select
         when nullif(trim(parcel_id), '') is null then 'no assessor id'
     end as rule
 from parcel_row
+left join shared_ground using (row_id)
 left join use_meaning as meaning
     on meaning.jurisdiction = parcel_row.jurisdiction
     and meaning.scheme = use_scheme
     and meaning.code = parcel_row.use_code
-order by row_id

@@ -2,8 +2,7 @@
 with near_parcel as (
     select
         parcel.*,
-        parcel_site.site_id,
-        st_aswkb(st_normalize(parcel.geometry)) as ground
+        parcel_site.site_id
     from parcel
     left join parcel_site using (row_id)
     where parcel.row_id in ({rows_within_reach})
@@ -21,7 +20,7 @@ piece_of_land as (
         min(site_id) as site_id,
         first(geometry order by kind <> 'lot', parcel_id, row_id) as geometry
     from near_parcel
-    group by jurisdiction, ground
+    group by ground_row
 )
 select
     coalesce(parcel_id, 'parcel ' || row_id) as lot_id,
