@@ -52,7 +52,10 @@ select
     combined.*,
     st_geomfromwkb(wkb) as geometry,
     st_area(st_geomfromwkb(wkb)) as lot_area_m2,
-    least(zone_m2 / st_area(st_geomfromwkb(wkb)), 1) as zone_share,
+    case
+        when zone_m2 > st_area(st_geomfromwkb(wkb)) then 1
+        else zone_m2 / st_area(st_geomfromwkb(wkb))
+    end as zone_share,
     zone_split
 from combined
 join joined_geometry using (site_row)

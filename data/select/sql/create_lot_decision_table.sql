@@ -21,7 +21,8 @@ judged as (
         zone_class,
         zoned_m2,
         site_m2,
-        least(largest_m2 / lot_area_m2, 1) as zone_share,
+        -- least() ignores a null, and would give a lot in no zone the whole share.
+        case when largest_m2 > lot_area_m2 then 1 else largest_m2 / lot_area_m2 end as zone_share,
         largest_m2 < $split_zone_below * zoned_m2 as zone_split,
         use_class is not null and use_class in (select unnest($classes)) as is_site_by_use
     from lot
