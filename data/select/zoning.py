@@ -53,9 +53,7 @@ def _measure_overlaps(lots: pd.DataFrame, zones: pd.DataFrame) -> pd.DataFrame:
     part, lot = shapely.STRtree(shapes).query(parts, predicate="intersects")
     area_m2 = lots["lot_area_m2"].to_numpy()[lot]
     is_cut = ~shapely.covers(parts[part], shapes[lot])
-    area_m2[is_cut] = shapely.area(
-        shapely.intersection(parts[part[is_cut]], shapes[lot[is_cut]])
-    )
+    area_m2[is_cut] = shapely.area(shapely.intersection(parts[part[is_cut]], shapes[lot[is_cut]]))
     overlaps = pd.DataFrame(
         {
             "lot_row": lots["lot_row"].to_numpy()[lot],
@@ -64,5 +62,5 @@ def _measure_overlaps(lots: pd.DataFrame, zones: pd.DataFrame) -> pd.DataFrame:
         }
     )
     # Parts are in the order of their zone, so the sums do not depend on the order of the index.
-    summed = overlaps.groupby(["lot_row", "zone_row_id"], as_index=False)["area_m2"].sum()
-    return summed[summed["area_m2"] > 0]
+    summed = overlaps.groupby(["lot_row", "zone_row_id"])["area_m2"].sum().reset_index()
+    return summed.loc[summed["area_m2"] > 0]
