@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import shapely
 
@@ -220,15 +221,31 @@ def _join_columns(
 
 
 def _sort_rows(frame: gpd.GeoDataFrame, layer: Layer) -> gpd.GeoDataFrame:
-    """Sort rows by their values, so that a shuffled file gives the same snapshot."""
-    keys = pd.DataFrame({"shape": frame.geometry.to_wkb(hex=True)}, index=frame.index)
+    """Sort rows by their key, shape and other values, so that a shuffled file gives the same rows.
+
+    The texts of shapes and values take much memory, so only rows with the same key are compared
+    by them.
+    """
+    is_tied = np.ones(len(frame), dtype=bool)
+    order = np.arange(len(frame))
+    if layer.key is not None and layer.key in frame.columns:
+        keys = frame[layer.key].astype("str").reset_index(drop=True)
+        is_tied = keys.duplicated(keep=False).to_numpy()
+        order = keys.sort_values(kind="stable", na_position="last").index.to_numpy(copy=True)
+    # Rows with the same key are next to each other, so they are sorted within their own places.
+    order[is_tied[order]] = np.flatnonzero(is_tied)[_order_by_all(frame[is_tied], layer)]
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def _order_by_all(frame: gpd.GeoDataFrame, layer: Layer) -> np.ndarray:
+    """Return the numbers of the rows in the order of their key, then shape, then other values."""
+    texts = pd.DataFrame({"shape": frame.geometry.to_wkb().to_numpy()})
     names = [name for name in layer.columns if name in frame.columns]
     for name in names:
-        keys[name] = frame[name].astype("str")
-    layer_key = [layer.key] if layer.key in names else []
-    keys.index = pd.RangeIndex(len(keys))
-    order = keys.sort_values([*layer_key, "shape", *names], kind="stable", na_position="last").index
-    return frame.iloc[order].reset_index(drop=True)
+        texts[name] = frame[name].astype("str").to_numpy()
+    key = [layer.key] if layer.key in names else []
+    ordered = texts.sort_values([*key, "shape", *names], kind="stable", na_position="last")
+    return ordered.index.to_numpy()
 
 
 def _check_row_count(rows: int, source: Source, file: str) -> None:

@@ -12,6 +12,10 @@ import shapely
 from data.source import Source
 from geo.model import Raster
 
+# Before each shape in a digest: whether the row has one.
+_SHAPE_MARKS = np.array([b"\x00", b"\x01"], dtype=object)
+_SHAPES_AT_ONCE = 10_000
+
 
 @dataclass(frozen=True)
 class SnapshotContent:
@@ -70,12 +74,15 @@ def digest_frame(frame: gpd.GeoDataFrame) -> str:
         column = frame[name]
         digest.update(f"\x1e{name}\x1f{column.dtype}\x1f".encode())
         if name == frame.geometry.name:
-            for wkb in column.to_wkb():
-                digest.update(b"\x00" if wkb is None else b"\x01" + wkb)
+            for start in range(0, len(column), _SHAPES_AT_ONCE):
+                shapes = column.iloc[start : start + _SHAPES_AT_ONCE].to_wkb().to_numpy(copy=True)
+                is_missing = pd.isna(shapes)
+                shapes[is_missing] = b""
+                digest.update(b"".join(_SHAPE_MARKS[(~is_missing).astype(int)] + shapes))
         elif pd.api.types.is_float_dtype(column.dtype):
             digest.update(column.to_numpy(dtype="float64").tobytes())
         else:
             known = column.notna()
             digest.update(known.to_numpy().tobytes())
-            digest.update("\x1f".join(column[known].astype("str")).encode())
+            digest.update("\x1f".join(column[known].astype("str").tolist()).encode())
     return digest.hexdigest()

@@ -47,11 +47,13 @@ def text_values(values: pd.Series) -> pd.Series:
     """
     if pd.api.types.is_float_dtype(values.dtype):
         is_whole = values.notna() & (values % 1 == 0) & (values.abs() < 2**53)
-        texts = values.astype("object").where(values.notna())
-        texts[is_whole] = values[is_whole].astype("int64").astype("str")
+        whole = values.where(is_whole, 0).astype("int64").astype("str")
+        texts = values.astype("float64").astype("str").where(~is_whole, whole)
+    elif isinstance(values.dtype, pd.StringDtype) or pd.api.types.is_integer_dtype(values.dtype):
+        texts = values.astype("str")
     else:
-        texts = values.astype("object").where(values.notna())
-    texts = texts.map(str, na_action="ignore").astype("str").str.strip()
+        texts = values.astype("object").where(values.notna()).map(str, na_action="ignore")
+    texts = texts.astype("str").str.strip()
     return texts.where(texts != "")
 
 

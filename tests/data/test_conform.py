@@ -316,3 +316,28 @@ def test_coverage_of_each_kind(conform, make_source, make_points, make_table, ma
     assert coverage("hull").area == pytest.approx(20 * 40 / 2)
     assert coverage("file", path="town.geojson").area == pytest.approx(300**2, rel=1e-4)
     assert coverage("none") is None
+
+
+def test_rows_with_the_same_key_go_by_shape_and_then_by_the_other_values(
+    conform, make_source, make_square, make_table
+):
+    rng = np.random.default_rng(8)
+    count = 500
+    ids = pd.Series(rng.choice([*"abcdefgh", None], count), dtype="str").where(
+        rng.random(count) < 0.5, [f"p{number}" for number in range(count)]
+    )
+    # Two squares have the same shape, and some rows are equal but for the address.
+    shapes = [make_square(30 * at, 0) for at in rng.integers(0, 8, count)]
+    shapes[7] = None
+    frame = make_table(shapes, ID=ids, ADDRESS=rng.choice([*"xyz"], count))
+    columns = PARCEL | {"use_code": {"value": "1"}, "address": {"column": "ADDRESS"}}
+    source = make_source("parcels", "p.csv", columns, expect={"null_geometry_share_max": 0.1})
+    rows = conform(frame, source).frame
+    order = [
+        # What is missing comes last.
+        (name == "", name, shape is None, shape.wkb_hex if shape else "", address)
+        for name, shape, address in zip(
+            rows["parcel_id"].fillna(""), rows.geometry, rows["address"], strict=True
+        )
+    ]
+    assert order == sorted(order)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from data.source import ColumnOrigin
-from data.values import read_column
+from data.values import read_column, text_values
 from geo.errors import ConfigError, ContractError
 from geo.model import Column
 
@@ -245,3 +245,34 @@ def test_only_numbers_take_options_of_numbers(conform, make_source, make_points,
 def test_a_unit_of_another_quantity_is_refused(conform_column):
     with pytest.raises(ConfigError, match="measures pressure"):
         conform_column("headroom_kw", {"column": "P", "units": {"psi": "psi"}}, P=["5 psi"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([7.0, 2.5, None, -0.0, 1e-5, 1e22, float("inf"), 2.0**60]),
+        # 1.1 as float32 is 1.10000002..., which the text must not hide.
+        pd.Series([1.1, 2.0], dtype="float32"),
+        pd.Series([1, None], dtype="Int64"),
+        pd.Series([2.0, None, 3.25], dtype="Float64"),
+        pd.Series([1, 2, 3]),
+        pd.Series([" a", "", " ", None, "b\t"], dtype="str"),
+        pd.Series([" a", 1, 2.0, True, None], dtype="object"),
+        pd.Series([True, False]),
+        pd.Series(pd.to_datetime(["2026-01-01", "2026-01-02"])),
+    ],
+    ids=lambda values: str(values.dtype),
+)
+def test_texts_are_those_of_the_single_values(values):
+    is_number = pd.api.types.is_float_dtype(values.dtype)
+
+    def write(value):
+        if is_number and float(value).is_integer() and abs(value) < 2**53:
+            return str(int(value))
+        return str(value).strip()
+
+    known = [value for value in values.astype("object") if not pd.isna(value)]
+    texts = text_values(values)
+    assert texts.dtype == "str"
+    assert texts.dropna().tolist() == [text for text in map(write, known) if text]
+    assert len(texts) == len(values)
