@@ -13,6 +13,7 @@ import pytest
 from data.select import neighbors, select_sites, selection
 from flows import check, settings
 from geo import screen
+from geo.model import Layer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 PARCELS = 250_000
@@ -71,7 +72,8 @@ def time_steps(monkeypatch) -> list[str]:
             result = step(*args, **named)
             spent_s = time.process_time() - begun
             rows = f"{len(result):9,} rows" if hasattr(result, "columns") else ""
-            lines.append(f"    {step.__name__:26s} {spent_s:6.2f} s {rows}")
+            layer = next((arg.id for arg in args if isinstance(arg, Layer)), "")
+            lines.append(f"    {step.__name__:26s} {spent_s:6.2f} s {rows} {layer}")
             return result
 
         return run
