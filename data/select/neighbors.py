@@ -90,7 +90,7 @@ def _read_lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -
     query = read_query(
         "data.select",
         "list_lots_near_sites",
-        rows_within_reach=_query_rows_within_reach("parcel", reach_m),
+        rows_within_reach=_query_rows_within_reach("other_parcel", reach_m),
     )
     lots = read_frame(con.sql(query), market.crs)
     return gpd.GeoDataFrame(lots.astype(dict.fromkeys(_LOT_TEXTS, "str")))

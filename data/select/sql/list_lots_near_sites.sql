@@ -1,11 +1,20 @@
 -- Every piece of land near a site, its own included; ground that several parcels share is one row.
-with near_parcel as (
+with other_parcel as (
+    -- A site's own land is near it, so it need not be measured.
+    select
+        parcel.row_id,
+        geometry
+    from parcel
+    left join parcel_site using (row_id)
+    where site_id is null
+),
+near_parcel as (
     select
         parcel.*,
         parcel_site.site_id
     from parcel
     left join parcel_site using (row_id)
-    where parcel.row_id in ({rows_within_reach})
+    where site_id is not null or parcel.row_id in ({rows_within_reach})
 ),
 piece_of_land as (
     -- A lot goes before a street that was drawn over the same ground.
