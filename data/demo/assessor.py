@@ -64,6 +64,9 @@ FORM = ("LLC", "INC", "TRUST", "LP")
 OWNER_SEED = 20_260_401
 SHARED_OWNER, NO_OWNER = 0.04, 0.01
 TOUCH_M = 0.05
+# So have missing addresses.
+ADDRESS_SEED = 20_261_127
+VACANT = ("130", "390", "440")
 
 
 def write_tax_table(
@@ -109,7 +112,7 @@ def write_tax_table(
         },
         geometry=lots.geometry.to_numpy(),
     )
-    rows = _spoil(rows, lots.block.to_numpy(), rng)
+    rows = _drop_addresses(_spoil(rows, lots.block.to_numpy(), rng))
     between = gpd.GeoDataFrame(
         {"POLY_TYPE": ways.kind, "CITY": recipe.TOWN.upper()}, geometry=ways.geometry
     )
@@ -181,9 +184,13 @@ def _spoil(rows: gpd.GeoDataFrame, block: Array, rng: np.random.Generator) -> gp
     rows.loc[pick("no_use", homes | trade), ["USE_CODE", "USE_DESCRI"]] = [None, None]
     rows.loc[pick("no_id", homes), "MAP_PAR_ID"] = None
     rows.loc[pick("no_geometry", homes), "geometry"] = None
-    condos = np.concatenate([pick("condo", use == "102"), pick("office_condo", use == "340")])
+    homes = pick("condo", use == "102")
+    condos = np.concatenate([homes, pick("office_condo", use == "340")])
     least, most = recipe.CONDO_UNITS
     units = rng.integers(least, most, len(condos), endpoint=True)
+    towers = round(recipe.TOWERS_PER_20_000 * size)
+    largest = np.argsort(-rows.geometry[homes].area.to_numpy(), kind="stable")[:towers]
+    units[largest] = recipe.TOWER_UNITS
     stacked = rows.loc[np.repeat(condos, units)].copy()
     unit = stacked.groupby(level=0).cumcount() + 1
     stacked["MAP_PAR_ID"] += "." + unit.astype(str).str.zfill(2)
@@ -192,3 +199,11 @@ def _spoil(rows: gpd.GeoDataFrame, block: Array, rng: np.random.Generator) -> gp
     stacked["BLDG_AREA"] = (stacked["BLDG_AREA"] / np.repeat(units, units)).round(0)
     rows = pd.concat([rows.drop(index=condos), stacked], ignore_index=True)
     return rows.sort_values(["MAP_PAR_ID", "SITE_ADDRE"], kind="stable", ignore_index=True)
+
+
+def _drop_addresses(rows: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Take the address from some of the vacant lots."""
+    drawn = np.random.default_rng(ADDRESS_SEED).random(len(rows))
+    is_vacant = rows.USE_CODE.isin(VACANT).to_numpy()
+    rows.loc[is_vacant & (drawn < recipe.NO_ADDRESS_SHARE), "SITE_ADDRE"] = None
+    return rows

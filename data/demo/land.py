@@ -130,11 +130,21 @@ def draw_rights_of_way(
         parts = shapely.get_parts(between)
         # A cut can leave a sliver without area, which a shapefile cannot hold.
         streets.append(shapely.multipolygons(parts[shapely.area(parts) > 1]))
-    rows = [("ROW", shape) for shape in streets] + [("WATER", water), ("RAIL_ROW", rail)]
+    rows = [("ROW", shape) for shape in streets]
+    rows += [("WATER", water), ("RAIL_ROW", cut_railway(rail))]
     table = gpd.GeoDataFrame(
         {"kind": [kind for kind, _ in rows]}, geometry=[shape for _, shape in rows]
     )
     return table[~table.is_empty].reset_index(drop=True)
+
+
+def cut_railway(rail: shapely.Geometry) -> shapely.Geometry:
+    """Return the railway in pieces, with narrow gaps between them, as one shape."""
+    west, south, east, north = rail.bounds
+    middle = np.linspace(west, east, recipe.RAIL_PIECES + 1)[1:-1]
+    half = recipe.RAIL_GAP_M / 2
+    gaps = shapely.box(middle - half, south, middle + half, north)
+    return shapely.difference(rail, shapely.union_all(gaps))
 
 
 def draw_flood_zone(layout: TownLayout, town: shapely.Geometry) -> shapely.Geometry:

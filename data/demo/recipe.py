@@ -312,6 +312,9 @@ MAIN_STREET_REACH = 0.16
 
 RIVER_M = 48.0
 RAIL_M = 18.0
+# The assessors drew the railway in pieces that end at its crossings, with gaps between them.
+RAIL_PIECES = 67
+RAIL_GAP_M = 0.5
 
 # Some layers end inside the town, so that the map shows missing data. The west village, as a box in
 # shares (west, east, south, north), joined the town late: none of its buildings has a footprint,
@@ -661,3 +664,8 @@ MESS_PER_20_000 = {
     "office_condo": 6,
 }
 CONDO_UNITS = (2, 14)
+# The largest buildings of condo homes are towers: how many in 20,000 lots, and their condos.
+TOWERS_PER_20_000 = 2
+TOWER_UNITS = 240
+# The share of vacant lots to which the assessors have given no address.
+NO_ADDRESS_SHARE = 0.3

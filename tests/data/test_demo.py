@@ -134,6 +134,24 @@ def test_parcels_are_a_shapefile_in_feet_with_its_faults(town: Path) -> None:
     repeated = land.MAP_PAR_ID.dropna()
     assert repeated.duplicated().sum() >= 1
     assert {"ROW", "WATER", "RAIL_ROW"} <= set(rows.POLY_TYPE)
+    vacant = land.USE_CODE.isin(["130", "390", "440"])
+    assert 0.1 < land.SITE_ADDRE[vacant].isna().mean() < 0.5
+    assert land.SITE_ADDRE[~vacant].notna().all()
+
+
+def test_the_railway_is_one_row_of_many_pieces(town: Path) -> None:
+    rows = rows_of(town, "demo_parcels")
+    (rail,) = rows.geometry[rows.POLY_TYPE == "RAIL_ROW"]
+    # The river cuts it too, and may take a gap or leave one more piece.
+    assert abs(len(rail.geoms) - recipe.RAIL_PIECES) <= 2
+
+
+def test_a_large_town_has_condo_towers(tmp_path: Path) -> None:
+    # 5,000 lots have 0.5 towers on average, which is rounded to none; 7,500 have one.
+    demo.write_town(tmp_path, 7_500)
+    rows = rows_of(tmp_path, "demo_parcels")
+    building = rows.MAP_PAR_ID.dropna().str.split(".").str[0]
+    assert (building.value_counts() == recipe.TOWER_UNITS).sum() == 1
 
 
 def test_an_owner_has_one_lot_or_some_that_touch(parcels: gpd.GeoDataFrame) -> None:
