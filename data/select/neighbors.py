@@ -90,9 +90,10 @@ def _read_lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -
 def _read_receptors(
     opened: Store, market: Market, needs: Needs, night: dt.date, *, is_filled: bool
 ) -> gpd.GeoDataFrame:
-    """Return the receptors: parcels with a protected use, vacant land, and the receptor layer's rows.
+    """Return the receptors: parcels by their use, vacant land by its zone, and listed receptors.
 
-    Vacant land is left out unless a noise rule by zone protects it. `is_filled` is whether the market has a source for the layer.
+    Vacant land is left out unless a noise rule by zone protects it. `is_filled` is whether the
+    market has a source for the layer.
     """
     con = opened.con
     reach_m = needs.reach_m["receptors"]
