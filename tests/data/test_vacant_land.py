@@ -7,7 +7,6 @@ import pytest
 
 from data.select import select_sites
 from geo.model import VACANT_CLASSES, LandUse, ReceptorClass
-from tests.data.conftest import X
 
 # id, use, kind, x, width; 20 m deep. Zones: B below 1000, I to 2000, R to 3000, X (mixed) to 4000,
 # Z (in no land-use table) to 5000, and none beyond.
@@ -155,11 +154,11 @@ def test_land_in_use_keeps_the_class_of_its_use(town):
     assert {"house_land", "town_hall"}.isdisjoint(classes.index)
 
 
-def test_streets_rail_and_water_are_never_receptors(town):
+def test_streets_rail_and_water_are_never_receptors(town, make_square):
     found, _ = town
     assert {"road", "lane", "track", "pond", "odd_road"}.isdisjoint(found.index)
     # The street without an id has no name to look for: no receptor begins where it does.
-    left = set(found.bounds["minx"].round() - X)
+    left = set((found.bounds["minx"] - make_square(0, 0).bounds[0]).round())
     assert 5440 in left
     assert 5420 not in left
 
