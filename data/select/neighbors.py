@@ -10,7 +10,7 @@ from data.queries import read_query
 from data.select.layer_rows import create_layer_view
 from data.store import Store
 from geo import catalogue
-from geo.model import Market, Needs
+from geo.model import VACANT_CLASSES, Market, Needs
 
 # A point of these layers marks where a feeder begins, not where it runs, so it may matter to a site
 # far from the point. There are few such points, so all are read.
@@ -99,11 +99,13 @@ def _read_lots(con: duckdb.DuckDBPyConnection, market: Market, reach_m: float) -
 def _read_receptors(
     opened: Store, market: Market, needs: Needs, night: dt.date, *, is_filled: bool
 ) -> gpd.GeoDataFrame:
-    """Return the receptors: parcels whose use makes them receptors, and the receptor layer's rows.
+    """Return the receptors: parcels by their use, vacant land by its zone, and listed receptors.
 
-    `is_filled` is whether the market has a source for the layer.
+    Vacant land is left out unless a noise rule by zone protects it. `is_filled` is whether the
+    market has a source for the layer.
     """
     con = opened.con
+    reach_m = needs.reach_m["receptors"]
     classes = {"classes": list(needs.receptors)}
     con.execute(read_query("data.select", "create_parcel_receptor_table"), classes)
     tables = ["parcel_receptor"]
@@ -114,9 +116,38 @@ def _read_receptors(
         tables.append("listed_receptor")
     parts = [
         f"select receptor_id, receptor_class, name, site_id, geometry from {table} "  # noqa: S608
-        f"where row_id in ({_query_rows_within_reach(table, needs.reach_m['receptors'])})"
+        f"where row_id in ({_query_rows_within_reach(table, reach_m)})"
         for table in tables
     ]
+    if not set(VACANT_CLASSES).isdisjoint(needs.receptors):
+        _create_vacant_receptor_table(con, needs, reach_m)
+        parts.append(
+            "select receptor_id, receptor_class, name, site_id, geometry from vacant_receptor"
+        )
     query = f"{' union all '.join(parts)} order by receptor_id"
     receptors = read_frame(con.sql(query), market.crs)
     return gpd.GeoDataFrame(receptors.astype(dict.fromkeys(_RECEPTOR_TEXTS, "str")))
+
+
+def _create_vacant_receptor_table(
+    con: duckdb.DuckDBPyConnection, needs: Needs, reach_m: float
+) -> None:
+    """Create the table `vacant_receptor`: the vacant lots within `reach_m` of a site, by zone.
+
+    The table `parcel_receptor` must exist. Only these lots are intersected with the zoning.
+    """
+    by_zone = catalogue.read_noise_rules().vacant
+    con.execute(read_query("data.select", "create_vacant_lot_table"))
+    query = read_query(
+        "data.select",
+        "create_vacant_receptor_table",
+        rows_within_reach=_query_rows_within_reach("vacant_lot", reach_m),
+    )
+    con.execute(
+        query,
+        {
+            "classes": list(needs.receptors),
+            "zones": list(by_zone),
+            "zone_receptors": list(by_zone.values()),
+        },
+    )

@@ -13,6 +13,8 @@ from geo.model.base import (
 from geo.model.codes import (
     CRITERIA,
     LIMITING,
+    UNCERTAIN_CLASSES,
+    VACANT_CLASSES,
     Access,
     Binding,
     Criterion,
@@ -29,6 +31,7 @@ from geo.model.codes import (
     NoiseEvidence,
     PadEvidence,
     PressureClass,
+    ProtectedBy,
     ReceivingClass,
     ReceptorClass,
     Route,
@@ -104,6 +107,8 @@ from geo.model.tables import (
 __all__ = [
     "CRITERIA",
     "LIMITING",
+    "UNCERTAIN_CLASSES",
+    "VACANT_CLASSES",
     "Access",
     "Assume",
     "AssumedMain",
@@ -155,6 +160,7 @@ __all__ = [
     "PlantGas",
     "Positive",
     "PressureClass",
+    "ProtectedBy",
     "Ramp",
     "Raster",
     "ReceivingClass",

@@ -10,7 +10,15 @@ ZoneClass = Literal["residential", "mixed", "commercial", "industrial", "open_sp
 ReceptorClass = Literal[
     "home", "school", "day_care", "hospital", "clinic", "elderly", "hotel", "worship", "park",
     "commercial", "industrial", "unknown",
+    "vacant_residential", "vacant_commercial", "vacant_industrial", "vacant_unknown",
 ]  # fmt: skip
+# Vacant land by its zone, which only noise rules by zone protect.
+VACANT_CLASSES: tuple[ReceptorClass, ...] = (
+    "vacant_residential", "vacant_commercial", "vacant_industrial", "vacant_unknown",
+)  # fmt: skip
+# Land of which nobody knows whether the residential limit applies: it does, in the worst case only.
+UNCERTAIN_CLASSES: tuple[ReceptorClass, ...] = ("unknown", "vacant_unknown")
+ProtectedBy = Literal["zone", "use"]
 ReceivingClass = Literal["residential", "commercial", "industrial"]
 Structure = Literal["principal", "accessory"]
 CRITERIA: tuple[Criterion, ...] = ("grid", "fuel", "pad", "noise")

@@ -485,7 +485,12 @@ def dues(site: Site) -> list[Due]:
             continue
         found.append(
             Due(
-                [one for one, held_as in known.receiving.items() if held_as == row.receives],
+                [
+                    one
+                    for one, held_as in known.receiving.items()
+                    if held_as == row.receives
+                    and (rule.protects == "zone" or not one.startswith("vacant"))
+                ],
                 # Machines run day and night.
                 absolute(row) - (10 * math.log10(105 / 24) if rule.metric == "ldn" else 0.0),
                 row.above_ambient_db,
@@ -552,7 +557,7 @@ def protected(site: Site, due: Due, reach_m: float) -> list[Receptor]:
                 continue
         ambient = ambient_dba(site, shape) if due.above_db is not None else None
         limit, sure = due.at(ambient, site.plan)
-        sure = sure and one["receptor_class"] != "unknown"
+        sure = sure and one["receptor_class"] not in ("unknown", "vacant_unknown")
         found.append(
             Receptor(one["receptor_class"], one["receptor_id"], shape, limit, due.by_rule, height_m,
                    beyond_m, sure=sure)
@@ -584,7 +589,7 @@ def evidence(site: Site) -> str:
     unsure = [one.kind for one in site.receptors if not one.sure]
     if "own dwelling" in unsure:
         return "own dwelling"
-    if any(one not in (EDGE, "unknown") for one in unsure):
+    if any(one not in (EDGE, "unknown", "vacant_unknown") for one in unsure):
         return "ambient unknown"
     if EDGE in unsure:
         return EDGE

@@ -2,11 +2,12 @@ import itertools
 from typing import get_args
 
 import pytest
+from pydantic import ValidationError
 
 from geo import catalogue
 from geo.contract.units import UNITS, unit_factor
 from geo.errors import ConfigError
-from geo.model import ReceptorClass
+from geo.model import VACANT_CLASSES, NoiseRule, NoiseRules, ReceptorClass, ZoneClass
 from tests.built_in import read_land_use
 
 
@@ -101,6 +102,35 @@ def test_a_code_stands_in_one_class_only_per_jurisdiction():
 def test_every_kind_of_receptor_is_held_to_some_class():
     kinds = set(get_args(ReceptorClass))
     assert set(catalogue.read_noise_rules().receiving) == kinds
+
+
+def test_vacant_land_has_a_class_in_every_zone():
+    table = catalogue.read_noise_rules().vacant
+    assert set(table) == set(get_args(ZoneClass))
+    assert set(table.values()) == set(VACANT_CLASSES)
+    # A zone that may allow homes never gets less than the residential limit, at worst.
+    for zone in ("residential", "mixed", "special"):
+        assert catalogue.read_noise_rules().receiving[table[zone]] == "residential"
+
+
+@pytest.mark.parametrize(
+    ("vacant", "wrong"),
+    [
+        ({"residential": "vacant_residential"}, "no receptor class for zone class mixed"),
+        (dict.fromkeys(get_args(ZoneClass), "home"), "home, .* is not a class of vacant land"),
+    ],
+)
+def test_a_zone_without_a_class_of_vacant_land_is_refused(vacant, wrong):
+    with pytest.raises(ValidationError, match=wrong):
+        NoiseRules(receiving={}, vacant=vacant, rule={})
+
+
+def test_a_rule_says_whether_it_protects_by_zone_or_by_use():
+    rule = catalogue.read_noise_rules().rule["colorado"].model_dump()
+    assert NoiseRule.model_validate(rule).protects == "zone"
+    for wrong in (rule | {"protects": "area"}, {k: v for k, v in rule.items() if k != "protects"}):
+        with pytest.raises(ValidationError, match="protects"):
+            NoiseRule.model_validate(wrong)
 
 
 def test_no_night_is_louder_than_its_day():

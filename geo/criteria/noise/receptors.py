@@ -11,7 +11,7 @@ import shapely
 from geo.criteria.noise import rules
 from geo.criteria.noise.rules import Limit
 from geo.criteria.noise.sound import NoiseSource, noise_reach_m, upper_dba
-from geo.model import Market, NoiseRule, Plan, Raster
+from geo.model import UNCERTAIN_CLASSES, Market, NoiseRule, Plan, Raster
 from geo.shapes.near import find_pairs_within, geometry_array, is_covered, unite_by_group
 from geo.shapes.raster import sample_raster
 
@@ -30,7 +30,7 @@ class ReceptorPairs:
     is measured: `height_m` above the ground, at least `beyond_m` outside the site's own lot line
     (below 0: that far in front of the facade). `certain` is False for a row that counts only in the
     worst case: a stand-in at the edge of the receptor layer, since people may live just beyond it,
-    a lot of unknown use, or a limit that depends on an unknown ambient level.
+    a lot of unknown use or zone, or a limit that depends on an unknown ambient level.
 
     Pairs are sorted by site, with the plan's limit before the rule's, and then by `bound_db`, the
     most by which one machine anywhere on the site could exceed the limit there, loudest first.
@@ -262,8 +262,8 @@ def _protected_receptors(
         receptor_class=rows["receptor_class"].to_numpy(),
         receptor_id=rows["receptor_id"].to_numpy(),
         receptor_name=rows["name"].to_numpy(),
-        # A lot of unknown use is not certain to have a receptor either.
-        certain=~unknown & (rows["receptor_class"] != "unknown").to_numpy(),
+        # A lot of unknown use or zone is not certain to have a receptor either.
+        certain=~unknown & ~rows["receptor_class"].isin(UNCERTAIN_CLASSES).to_numpy(),
         beyond_m=beyond,
         ambient=np.select([unknown, assumed], ["unknown", "assumed"], "known"),
     )

@@ -6,7 +6,15 @@ import numpy as np
 
 from geo import catalogue
 from geo.errors import ConfigError
-from geo.model import Market, NoiseRule, Plan, ReceptorClass, UseClass
+from geo.model import (
+    VACANT_CLASSES,
+    Market,
+    NoiseRule,
+    Plan,
+    ProtectedBy,
+    ReceptorClass,
+    UseClass,
+)
 
 # Ldn less Leq of a steady sound: the night's nine hours count 10 dB more.
 STEADY_LDN_DB = 10 * np.log10((15 + 9 * 10) / 24)
@@ -74,7 +82,7 @@ def list_limits(market: Market, plan: Plan) -> tuple[Limit, ...]:
     less_db = STEADY_LDN_DB if rule.metric == "ldn" else 0.0
     limits = [own]
     for row in rule.limits:
-        applies_to = (receptor_classes(row.receives), row.emits)
+        applies_to = (receptor_classes(row.receives, rule.protects), row.emits)
         stated_dba = [value for value in (row.day_dba, row.night_dba) if value is not None]
         if stated_dba:
             limits.append(Limit(*applies_to, min(stated_dba) - less_db, np.nan, by_rule=True))
@@ -84,10 +92,14 @@ def list_limits(market: Market, plan: Plan) -> tuple[Limit, ...]:
     return tuple(limits)
 
 
-def receptor_classes(receiving: str) -> tuple[ReceptorClass, ...]:
-    """Return the kinds of receptor in a receiving class."""
+def receptor_classes(receiving: str, protects: ProtectedBy) -> tuple[ReceptorClass, ...]:
+    """Return the kinds of receptor in a receiving class; vacant land only for rules by zone."""
     table = catalogue.read_noise_rules().receiving
-    return tuple(kind for kind, held_as in table.items() if held_as == receiving)
+    return tuple(
+        kind
+        for kind, held_as in table.items()
+        if held_as == receiving and (protects == "zone" or kind not in VACANT_CLASSES)
+    )
 
 
 def protected_receptors(market: Market, plan: Plan) -> tuple[ReceptorClass, ...]:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from geo.model import VACANT_CLASSES
 from geo.ranking.sentences import (
     describe_levers,
     describe_limit,
@@ -93,6 +94,18 @@ def test_a_business_and_the_edge_are_named_as_a_reader_would(plan):
     assert "at a business 57 ft west" in near
     edge = say(plan, next_receptor_class="edge of layer", next_receptor_direction=None)
     assert "at the edge of the map 57 ft away, 0.5 dB over its limit" in edge
+
+
+def test_vacant_land_is_named_as_a_reader_would(plan):
+    land = say(plan, next_receptor_class="vacant_residential")
+    assert "at vacant residential land 57 ft" in land
+    for kind in VACANT_CLASSES:
+        assert "nearest neighbor" not in say(plan, next_receptor_class=kind)
+    unclear = ROW | {"n_lo": 0, "n_hi": 6, "noise_evidence": "use unknown", "noise_unsure": True}
+    assert describe_levers(unclear, plan) == (
+        "Find out whether anyone lives, or could live, on nearby lots with no recorded use or "
+        "unclear zoning: up to 6 generators"
+    )
 
 
 def test_an_ambient_level_that_nobody_knows_says_what_would_do(plan):

@@ -9,7 +9,7 @@ from affine import Affine
 from geo import catalogue
 from geo.criteria.noise import judge
 from geo.criteria.noise.sound import noise_reach_m, open_field_dba, sound_power_dba
-from geo.model import Assume, NoiseLimit, NoiseRule, NoiseRules, Raster
+from geo.model import Assume, NoiseLimit, NoiseRule, Raster
 from geo.sizing import size
 from tests.geo.conftest import CRS
 from tests.geo.criteria.noise.conftest import GX230, heard, place, receptors, sound_of, under
@@ -66,8 +66,10 @@ def test_a_rule_about_other_sites_does_not_hold_here(town, market, plan, monkeyp
                  use_class=["residential", "commercial"])  # fmt: skip
     known = catalogue.read_noise_rules()
     row = NoiseLimit(receives="residential", emits=("commercial",), night_dba=50)
-    rule = NoiseRule(title="Made up", position="line", limits=(row,), source="nobody")
-    made_up = NoiseRules(receiving=known.receiving, rule={"made_up": rule})
+    rule = NoiseRule(
+        title="Made up", protects="use", position="line", limits=(row,), source="nobody"
+    )
+    made_up = known.model_copy(update={"rule": {"made_up": rule}})
     monkeypatch.setattr(catalogue, "read_noise_rules", lambda: made_up)
     who, _ = heard(given, under(market, "made_up"), plan)
     assert set(who.site[who.column("by_rule")]) == {1}

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import shapely
@@ -5,16 +7,16 @@ import shapely
 from geo import catalogue
 from geo.criteria.noise import rules
 from geo.errors import ConfigError
-from geo.model import NoiseLimit, NoiseRule, NoiseRules
+from geo.model import VACANT_CLASSES, NoiseLimit, NoiseRule, ReceptorClass
 from tests.geo.criteria.noise.conftest import heard, receptors, under
 
 
 def made_up(monkeypatch, *limits, **rule):
     """Put a rule `made_up` into the catalogue."""
     known = catalogue.read_noise_rules()
-    given = {"title": "Made up", "position": "line", "source": "nobody"} | rule
+    given = {"title": "Made up", "protects": "use", "position": "line", "source": "nobody"} | rule
     one = NoiseRule(limits=limits, **given)
-    both = NoiseRules(receiving=known.receiving, rule=known.rule | {"made_up": one})
+    both = known.model_copy(update={"rule": known.rule | {"made_up": one}})
     monkeypatch.setattr(catalogue, "read_noise_rules", lambda: both)
 
 
@@ -33,7 +35,8 @@ def test_colorados_night_governs_a_site_that_runs_round_the_clock(market, plan):
     _, home, business, industry = rules.list_limits(under(market, "colorado"), plan)
     assert [one.most_dba for one in (home, business, industry)] == [50, 55, 65]
     assert {"home", "school", "park", "hotel"} <= set(home.classes)
-    assert (business.classes, industry.classes) == (("commercial",), ("industrial",))
+    assert business.classes == ("commercial", "vacant_commercial")
+    assert industry.classes == ("industrial", "vacant_industrial")
     assert all(one.emits == () for one in (home, business, industry))
 
 
@@ -113,6 +116,70 @@ def test_every_shipped_table_is_cited_and_limits_a_class_that_somebody_is(market
             assert limit.classes, name
 
 
+def test_only_a_rule_by_zone_protects_vacant_land(market, plan):
+    by_zone = {name for name, rule in catalogue.read_noise_rules().rule.items()
+               if rule.protects == "zone"}  # fmt: skip
+    assert by_zone == {"colorado"}
+    for name in (None, *catalogue.read_noise_rules().rule):
+        asked = set(rules.protected_receptors(under(market, name), plan))
+        found = asked & set(VACANT_CLASSES)
+        assert found == (set(VACANT_CLASSES) if name in by_zone else set()), name
+
+
+def test_vacant_land_has_the_limit_of_its_zone_and_never_the_plans(market, plan):
+    own, *ruled = rules.list_limits(under(market, "colorado"), plan)
+    assert not set(own.classes) & set(VACANT_CLASSES)
+    limits = {kind: one.most_dba for one in ruled for kind in one.classes}
+    assert {kind: limits[kind] for kind in VACANT_CLASSES} == {
+        "vacant_residential": 50,
+        "vacant_commercial": 55,
+        "vacant_industrial": 65,
+        "vacant_unknown": 50,
+    }
+
+
+def test_the_same_rule_by_use_leaves_vacant_land_out(market, plan, monkeypatch):
+    home = NoiseLimit(receives="residential", night_dba=50)
+    for protects, found in (("use", set()), ("zone", {"vacant_residential", "vacant_unknown"})):
+        with monkeypatch.context() as patch:
+            made_up(patch, home, protects=protects)
+            _, limit = rules.list_limits(under(market, "made_up"), plan)
+            assert set(limit.classes) & set(VACANT_CLASSES) == found
+
+
+def test_vacant_land_of_unclear_zone_counts_in_the_worst_case_only(town, market, plan):
+    land = [shapely.box(x, 50, x + 20, 80) for x in (0, 25, 50, 75)]
+    given = town([shapely.box(0, 0, 100, 40)])
+    given.layers["receptors"] = receptors(land, list(VACANT_CLASSES))
+    who, _ = heard(given, under(market, "colorado"), plan)
+    # The plan's own limit does not protect vacant land.
+    assert who.column("by_rule").all()
+    found = zip(
+        who.column("receptor_class"), who.column("limit_dba"), who.column("certain"), strict=True
+    )
+    assert {kind: (limit, bool(certain)) for kind, limit, certain in found} == {
+        "vacant_residential": (50, True),
+        "vacant_commercial": (55, True),
+        "vacant_industrial": (65, True),
+        "vacant_unknown": (50, False),
+    }
+    assert "vacant_unknown" not in who.keep_certain().column("receptor_class")
+    # The same land beside the same site, under a rule by use.
+    by_use, _ = heard(given, under(market, "new_jersey"), plan)
+    assert len(by_use.site) == 0
+
+
+def test_a_vacant_site_is_not_its_own_receptor(town, market, plan):
+    lot, beside = shapely.box(0, 0, 40, 40), shapely.box(50, 0, 90, 40)
+    given = town([lot])
+    site = given.sites["site_id"].iloc[0]
+    given.layers["receptors"] = receptors(
+        [lot, beside], ["vacant_residential"] * 2, site_id=[site, None]
+    )
+    who, _ = heard(given, under(market, "colorado"), plan)
+    assert who.column("receptor_id").tolist() == ["R1"]
+
+
 def test_a_rule_that_the_catalogue_does_not_know_is_refused(market, plan):
     with pytest.raises(ConfigError, match="'atlantis' is not in the catalogue") as caught:
         rules.list_limits(under(market, "atlantis"), plan)
@@ -125,5 +192,5 @@ def test_who_is_asked_for_is_whoever_some_limit_protects(market, plan):
         "unknown",
     )
     asked = rules.protected_receptors(under(market, "colorado"), plan)
-    assert set(asked) == {*plan.noise.receptors, "unknown", "commercial", "industrial"}
+    assert set(asked) == set(get_args(ReceptorClass))
     assert len(set(asked)) == len(asked)
