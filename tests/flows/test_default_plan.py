@@ -118,7 +118,9 @@ def test_every_kind_of_answer_holds_at_least_two_percent(town, kind):
     assert EXPECTED[kind] | (rare if town.whole else set()) <= set(counted)
     assert set(counted) <= EXPECTED[kind] | rare
     least = min(counted[name] for name in EXPECTED[kind])
-    assert least >= 0.02 * len(town.ranking), counted
+    # In a sample of 150, an answer that three percent of all sites have may occur only twice.
+    share = 0.02 if town.whole else 0.01
+    assert least >= share * len(town.ranking), counted
 
 
 def test_one_generator_passes_is_marginal_fails_and_is_not_known(town):
