@@ -30,7 +30,7 @@ class BuildableGround:
     """The buildable ground of each site, and the directions in which a block is tried on it.
 
     `shapes` (n,) are polygons, `radius_m` (n,) is the radius of the largest circle inside each (0
-    where empty, NaN where not measured), and `taken` (n,) is the ground that fuel storage occupies, None where none.
+    where empty), and `taken` (n,) is the ground that fuel storage occupies, None where none.
     `street` (n,) is the lot lines on the street, None where they are not known. `open_m2` (n,) is
     an upper bound on the area that can be used on a parcel assumed bare: the lot less the building
     on record and less what is already placed there; infinite where nothing is on record or
@@ -206,13 +206,9 @@ def take_sites(ground: BuildableGround, sites: np.ndarray) -> BuildableGround:
 
 
 def shrink_ground(ground: BuildableGround, by_m: np.ndarray) -> BuildableGround:
-    """Return the ground with all clearances of each site larger by `by_m` (smaller if negative).
-
-    The radius of its largest circle is left open (NaN), since measuring it takes longer than
-    searching without it.
-    """
+    """Return the ground with all clearances of each site larger by `by_m` (smaller if negative)."""
     shapes = keep_polygons(shapely.buffer(ground.shapes, -by_m, **MITER))
-    return replace(ground, shapes=shapes, radius_m=np.full(len(shapes), np.nan))
+    return replace(ground, shapes=shapes, radius_m=_largest_circle_radius_m(shapes))
 
 
 def subtract_ground(
