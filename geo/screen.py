@@ -21,13 +21,15 @@ from geo.errors import ConfigError
 from geo.model import Generator, Market, Needs, Plan, Screening
 from geo.shapes import adjoining
 from geo.shapes.raster import sample_raster
-from geo.sizing import levers, size
+from geo.sizing import levers
+from geo.sizing.description import describe_sites
 from geo.sizing.fuel_options import (
     choose_fuel,
     describe_fuel_ladder,
     describe_other_fuel,
     service_line_m,
 )
+from geo.sizing.siting import Siting, size_sites
 
 # Reach of the land beside a site, to tell a street from a neighbor: half a street and its shoulder.
 LOT_REACH_M = 30.0
@@ -108,17 +110,28 @@ def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDat
         screening.rasters.get("elevation"),
         market.crs,
     )
-    siting = size.size_sites(sites, screening, source, generator, market, plan)
+    siting = size_sites(sites, screening, source, generator, market, plan)
     fuels = plan_fuels(plan)
     choice = choose_fuel(screening, sites, siting, fuels, generator, plan)
     siting = choice.siting
     tanks_there = choice.supply["storage"].to_numpy(dtype=object)
-    described = size.describe_sites(sites, screening, siting, choice.deployed, tanks_there, market)
+    grid = serving.find_serving_records(sites, screening.layers, screening.coverage, plan)
+    _add_location(grid, screening, sites)
+    _add_gap(grid, generator, plan)
+    described = describe_sites(
+        sites,
+        screening,
+        siting,
+        choice.deployed,
+        grid["needed_hi"].to_numpy(dtype=int),
+        tanks_there,
+        market,
+    )
     # `described` has the setbacks that were used, from the zoning text or from the plan.
     site_columns = sites.drop(columns=[f"setback_{yard}_m" for yard in YARDS])
     parts = [
         site_columns,
-        serving.find_serving_records(sites, screening.layers, screening.coverage, plan),
+        grid,
         choice.supply,
         choice.deployed,
         describe_other_fuel(choice),
@@ -126,8 +139,6 @@ def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDat
         described,
     ]
     facts = pd.concat(parts, axis=1)
-    _add_location(facts, screening, sites)
-    _add_gap(facts, generator, plan)
     facts["fuel"] = choice.fuel
     # Where no machine stands, draw no tank.
     facts.loc[facts["block"].isna(), "storage"] = None
@@ -136,8 +147,8 @@ def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDat
     facts = facts.join(estimate_costs(facts, generator, fuels, plan))
     facts = facts.join(levers.size_under_levers(screening, sites, choice, generator, plan))
     facts["assumed"] = _assumption_texts(facts, siting, plan)
-    facts["own_assumed"] = ~np.isnan(siting.scene.pairs.own_at_m)
-    facts["ambient_assumed"] = siting.scene.pairs.ambient_assumed
+    facts["own_assumed"] = ~np.isnan(siting.context.pairs.own_at_m)
+    facts["ambient_assumed"] = siting.context.pairs.ambient_assumed
     facts["noise_rule"] = describe_noise_limits(market, plan)
     facts["noise_edition"] = source.edition.name
     facts["level_at_1m_dba"] = facts["level_dba"] + rerating_db(generator, 1.0)
@@ -194,11 +205,11 @@ def _add_fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
     facts["fuel_short_by"] = lacking.where(stops & (lacking > 0) & (facts["n_lo"] < plan.cap))
 
 
-def _assumption_texts(facts: pd.DataFrame, siting: size.Siting, plan: Plan) -> list[str | None]:
+def _assumption_texts(facts: pd.DataFrame, siting: Siting, plan: Plan) -> list[str | None]:
     """List what the plan assumes on each row, for the reader."""
-    ambient = siting.scene.pairs.ambient_assumed
-    bare = siting.scene.ground.facts["bare"].to_numpy() & plan.assume.bare_parcel
-    own = ~np.isnan(siting.scene.pairs.own_at_m)
+    ambient = siting.context.pairs.ambient_assumed
+    bare = siting.context.ground.facts["bare"].to_numpy() & plan.assume.bare_parcel
+    own = ~np.isnan(siting.context.pairs.own_at_m)
     texts = []
     rows = zip(facts["fuel_assumed"], bare, own, ambient, strict=True)
     for gas, is_bare, is_own, is_ambient in rows:

@@ -12,7 +12,7 @@ path over the top does (ISO/TR 17534-3:2015 5.2).
 
 import numpy as np
 
-from geo.propagation.compiled import inlined
+from geo.compiled import inlined
 from geo.propagation.corner_paths import drop_far_corners, find_shortest_path
 from geo.propagation.crossings import (
     Scratch,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geo.propagation import paths
-from geo.propagation.compiled import called, entry, inlined
+from geo.compiled import called, entry, inlined
 from geo.propagation.edition import Edition
 from geo.propagation.ground import (
     Table3,
@@ -153,7 +153,7 @@ def _is_large_enough(rules: Rules, row: np.ndarray, band: int) -> bool:
 
 
 @called
-def _sum_each_energy(
+def sum_each_energy(
     rules: Rules,
     buffers: Buffers,
     direct: np.ndarray,
@@ -243,9 +243,9 @@ def _sum_each_energy(
 def _make_fill_energy(version: str) -> Callable[..., Any]:
     def fill_energy(*values: Any) -> Any:
         len(version)
-        return _sum_each_energy(*values)
+        return sum_each_energy(*values)
 
     return fill_energy
 
 
-_fill_energy = entry(_make_fill_energy)
+_fill_energy = entry(_make_fill_energy, ("propagation",))

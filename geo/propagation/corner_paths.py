@@ -6,7 +6,7 @@ would go through an obstacle.
 
 import numpy as np
 
-from geo.propagation.compiled import inlined
+from geo.compiled import inlined
 from geo.propagation.crossings import END_M, Scratch, distance_m, is_inside, list_crossings, top_at
 from geo.propagation.scene import SceneIndex
 from geo.propagation.sections import (

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geo.propagation.compiled import inlined
+from geo.compiled import inlined
 from geo.propagation.scene import SceneIndex
 
 AT_WALL_M = 0.01

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import shapely
 
-from geo.propagation.compiled import called, entry, inlined
+from geo.compiled import called, entry, inlined
 from geo.propagation.edition import ISO_1996, Edition
 
 ZONE_HEIGHTS = 30.0
@@ -235,7 +235,7 @@ def _make_fill_end_zones(version: str) -> Callable[..., Any]:
     return fill_end_zones
 
 
-_fill_end_zones = entry(_make_fill_end_zones)
+_fill_end_zones = entry(_make_fill_end_zones, ("propagation",))
 
 
 def _make_fill_middle_zones(version: str) -> Callable[..., Any]:
@@ -246,7 +246,7 @@ def _make_fill_middle_zones(version: str) -> Callable[..., Any]:
     return fill_middle_zones
 
 
-_fill_middle_zones = entry(_make_fill_middle_zones)
+_fill_middle_zones = entry(_make_fill_middle_zones, ("propagation",))
 
 
 def end_zone_db(height_m: np.ndarray, plan_m: np.ndarray, factor: np.ndarray | float) -> np.ndarray:

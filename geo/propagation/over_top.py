@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from geo.propagation.compiled import inlined
+from geo.compiled import inlined
 from geo.propagation.crossings import (
     Line,
     Scratch,

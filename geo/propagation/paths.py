@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from geo.propagation.around_sides import SIDE_REACH, go_around_side
-from geo.propagation.compiled import called, entry, inlined
+from geo.compiled import called, entry, inlined
 from geo.propagation.crossings import (
     Line,
     Scratch,
@@ -261,7 +261,7 @@ def _find_reflection(
 
 
 @called
-def _find_every_path(
+def find_every_path(
     scene: SceneIndex,
     scratch: Scratch,
     source: np.ndarray,
@@ -303,12 +303,12 @@ def _find_every_path(
 def _make_find_paths(version: str) -> Callable[..., Any]:
     def find_paths(*values: Any) -> Any:
         len(version)
-        return _find_every_path(*values)
+        return find_every_path(*values)
 
     return find_paths
 
 
-_find_paths = entry(_make_find_paths)
+_find_paths = entry(_make_find_paths, ("propagation",))
 
 
 def _make_mark_enclosed(version: str) -> Callable[..., Any]:
@@ -319,4 +319,4 @@ def _make_mark_enclosed(version: str) -> Callable[..., Any]:
     return mark_enclosed
 
 
-_mark_enclosed = entry(_make_mark_enclosed)
+_mark_enclosed = entry(_make_mark_enclosed, ("propagation",))

@@ -7,7 +7,7 @@ reflect, and neither does one that is buried in a higher building.
 
 import numpy as np
 
-from geo.propagation.compiled import inlined
+from geo.compiled import inlined
 from geo.propagation.crossings import (
     AT_WALL_M,
     Line,

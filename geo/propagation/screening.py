@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geo.propagation.bands import WAVELENGTH_M
-from geo.propagation.compiled import called, entry, inlined
+from geo.compiled import called, entry, inlined
 from geo.propagation.edition import Edition
 
 
@@ -153,7 +153,7 @@ def _make_fill_over_top(version: str) -> Callable[..., Any]:
     return fill_over_top
 
 
-_fill_over_top = entry(_make_fill_over_top)
+_fill_over_top = entry(_make_fill_over_top, ("propagation",))
 
 
 def over_top_db(

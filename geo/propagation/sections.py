@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geo.propagation.compiled import inlined
+from geo.compiled import inlined
 from geo.propagation.crossings import Scratch, distance_m
 from geo.propagation.scene import SceneIndex
 

@@ -20,6 +20,8 @@ import numpy as np
 import shapely
 from numba import njit
 
+from geo.compiled import called
+
 TOLERANCE_M = 0.001
 MAX_SEARCH_CELLS = (
     20_000  # for one rectangle in one direction; the search stops after so many cells
@@ -381,10 +383,10 @@ def _find_first_fit(
     for q in range(len(shape)):
         low, high = edge_from[shape[q]], edge_from[shape[q] + 1]
         for t in range(turns_from[shape[q]], turns_from[shape[q] + 1]):
-            box = _rotate_edges(edge[low:high], turn[t], level)
+            box = rotate_edges(edge[low:high], turn[t], level)
             for turned in range(2):
                 a, b = sizes[q, turned], sizes[q, 1 - turned]
-                state, x, y = _search_center(level[: high - low], box, a, b, stack)
+                state, x, y = search_center(level[: high - low], box, a, b, stack)
                 if state > 0:
                     cos, sin = np.cos(turn[t]), np.sin(turn[t])
                     taken[q], across[q] = t, turned == 1
@@ -415,7 +417,7 @@ def _find_largest_fit(
         for t in range(turns_from[s], turns_from[s + 1]):
             if largest[s] >= upper[s]:
                 break
-            box = _rotate_edges(edge[low:high], turn[t], level)
+            box = rotate_edges(edge[low:high], turn[t], level)
             # The stride doubles while a layout fits, then halves: few tests for a large answer.
             stride = 1
             above = upper[s] + 1
@@ -427,7 +429,7 @@ def _find_largest_fit(
                         continue
                     for across in range(2):
                         a, b = sizes[o, across], sizes[o, 1 - across]
-                        state, _, _ = _search_center(level[: high - low], box, a, b, stack)
+                        state, _, _ = search_center(level[: high - low], box, a, b, stack)
                         if state < 0:
                             whole[s] = False
                         held = held or state > 0
@@ -443,8 +445,8 @@ def _find_largest_fit(
                     stride = max((above - largest[s]) // 2, 1)
 
 
-@njit(nogil=True, cache=True)
-def _rotate_edges(
+@called
+def rotate_edges(
     edge: np.ndarray, angle: float, level: np.ndarray
 ) -> tuple[float, float, float, float]:
     """Rotate edges clockwise into `level` (middle and step of each); return the box around them."""
@@ -459,8 +461,8 @@ def _rotate_edges(
     return left, low, right, high
 
 
-@njit(nogil=True, cache=True)
-def _search_center(
+@called
+def search_center(
     level: np.ndarray,
     box: tuple[float, float, float, float],
     length_m: float,
@@ -508,10 +510,40 @@ def _search_center(
             return 1, x, y
         if half_x < TOLERANCE_M / 4 and half_y < TOLERANCE_M / 4:
             continue
-        stack[held : held + 2] = stack[held]
         side = 0 if half_x / a > half_y / b else 1
-        stack[held : held + 2, 2 + side] /= 2
+        stack[held, 2 + side] /= 2
+        for column in range(4):
+            stack[held + 1, column] = stack[held, column]
         stack[held, side] -= stack[held, 2 + side]
         stack[held + 1, side] += stack[held, 2 + side]
         held += 2
     return -1, np.nan, np.nan
+
+
+@called
+def fits_at(level: np.ndarray, x: float, y: float, length_m: float, width_m: float) -> bool:
+    """Return whether a rectangle along x fits with its center at (x, y).
+
+    Args:
+        level: The shape's edges, turned (see `rotate_edges`).
+        x: The center, in the turned frame.
+        y: The center, as `x`.
+        length_m: The side along x.
+        width_m: The side along y.
+
+    Returns:
+        Whether the rectangle lies in the shape, with a tolerance of 1 mm.
+    """
+    a = max(length_m - TOLERANCE_M, TOLERANCE_M) / 2
+    b = max(width_m - TOLERANCE_M, TOLERANCE_M) / 2
+    inside = False
+    for i in range(len(level)):
+        mx, my, dx, dy = level[i, 0], level[i, 1], level[i, 2], level[i, 3]
+        if (my - dy / 2 > y) != (my + dy / 2 > y) and x < mx + (y - my) / dy * dx:
+            inside = not inside
+        off_x, off_y = abs(mx - x), abs(my - y)
+        if off_x < a + abs(dx) / 2 and off_y < b + abs(dy) / 2:
+            across = abs(dx * (y - my) - dy * (x - mx))
+            if across < a * abs(dy) + b * abs(dx):
+                return False
+    return inside

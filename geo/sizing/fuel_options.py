@@ -17,7 +17,8 @@ from geo.equipment.generator import fuel_demand
 from geo.equipment.tanks import list_tank_groups, storage_days
 from geo.model import Fuel, FuelEvidence, Generator, Plan, Route, Screening
 from geo.shapes.near import geometry_array
-from geo.sizing import size
+from geo.sizing.deployment import deploy_fuel
+from geo.sizing.siting import Siting, resize_beside_tanks, select_sitings
 
 # Columns that only some routes have.
 EXTRA_SUPPLY_COLUMNS = {**plants.PLANT_COLUMNS, "storage_days": np.nan}
@@ -40,7 +41,7 @@ class FuelOption:
 
     fuel: Fuel
     route: Route
-    siting: size.Siting
+    siting: Siting
     supply: pd.DataFrame
     deployed: pd.DataFrame
     piped: gas.PipedSupply | None = None
@@ -64,7 +65,7 @@ class FuelChoice:
     options: tuple[FuelOption, ...]
     supplies: tuple[pd.DataFrame, ...]
     best_option: np.ndarray
-    siting: size.Siting
+    siting: Siting
     deployed: pd.DataFrame
     supply: pd.DataFrame
     n_lo: np.ndarray
@@ -80,7 +81,7 @@ class FuelChoice:
 def choose_fuel(
     screening: Screening,
     sites: gpd.GeoDataFrame,
-    siting: size.Siting,
+    siting: Siting,
     fuels: list[Fuel],
     generator: Generator,
     plan: Plan,
@@ -112,7 +113,7 @@ def choose_fuel(
     best = np.where((n_lo > 0).any(axis=1), (n_lo > 0).argmax(axis=1), n_hi.argmax(axis=1))
     chosen_siting = options[0].siting
     for number, option in enumerate(options):
-        chosen_siting = size.select_sitings(chosen_siting, option.siting, best == number)
+        chosen_siting = select_sitings(chosen_siting, option.siting, best == number)
     deployed = pick_rows([option.deployed for option in options], best)
     supplies = tuple(_complete_supply(option, sites, screening, plan) for option in options)
     supply = pick_rows(list(supplies), best)
@@ -124,7 +125,7 @@ def choose_fuel(
 def _size_option(
     screening: Screening,
     sites: gpd.GeoDataFrame,
-    siting: size.Siting,
+    siting: Siting,
     fuel: Fuel,
     route: Route,
     generator: Generator,
@@ -148,21 +149,21 @@ def _size_option(
         supply = stored.supply_undelivered(sites, fuel, plan)
     demand = fuel_demand(generator, fuel)
     supply = supply.assign(fuel_unit=fuel.unit, fuel_demand=demand, fuel_route=route)
-    return FuelOption(fuel, route, siting, supply, size.deploy_fuel(siting, supply, plan), piped)
+    return FuelOption(fuel, route, siting, supply, deploy_fuel(siting, supply, plan), piped)
 
 
 def _size_beside_tanks(
     screening: Screening,
     sites: gpd.GeoDataFrame,
-    siting: size.Siting,
+    siting: Siting,
     fuel: Fuel,
     generator: Generator,
     plan: Plan,
-) -> tuple[size.Siting, pd.DataFrame]:
+) -> tuple[Siting, pd.DataFrame]:
     """Return the generators that fit beside a fuel's tanks, and the supply from the tanks."""
     groups = list_tank_groups(fuel, generator, plan)
-    beside_tanks, placed = size.resize_beside_tanks(siting, sites, screening, groups)
-    ground = siting.scene.ground.facts
+    beside_tanks, placed = resize_beside_tanks(siting, sites, screening, groups)
+    ground = siting.context.ground.facts
     known = (~ground["bare"] & ground["clear_known"]).to_numpy()
     supply = stored.supply_from_storage(sites, groups, placed.group, placed.body, known, fuel, plan)
     return beside_tanks, supply
@@ -353,6 +354,6 @@ def resize_with_main_share(
             plan,
             usable_share=share,
         )
-        resized = size.deploy_fuel(choice.siting, piped.facts, plan)["n_lo"].to_numpy()
+        resized = deploy_fuel(choice.siting, piped.facts, plan)["n_lo"].to_numpy()
         n_lo[choice.best_option == number] = resized[choice.best_option == number]
     return n_lo

@@ -1,15 +1,13 @@
 """Find how more generators could fit: size the sites again under each lever that can help."""
 
-from dataclasses import replace
-
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geo.criteria.noise.sound import rerate_source
+from geo.criteria.noise.sound import rerating_db
 from geo.model import Generator, Lever, Plan, Screening
-from geo.sizing import size
 from geo.sizing.fuel_options import FuelChoice, resize_with_main_share
+from geo.sizing.siting import add_spares, resize_under_clearance, resize_with_source
 
 
 def size_under_levers(
@@ -88,11 +86,15 @@ def _size_under_lever(
         for key in ("building_clearance_m", "setback_most_m")
         if (value := getattr(lever, key)) is not None
     }
-    changed_plan = plan.model_copy(update={"pad": plan.pad.model_copy(update=changes)})
-    source = siting.scene.sound
-    if lever.wall_height_m is not None:
-        source = replace(source, wall_height_m=lever.wall_height_m)
-    if lever.level_distance_m is not None:
-        source = rerate_source(source, generator, lever.level_distance_m)
-    resized = size.resize_under_lever(siting, sites, screening, positions, changed_plan, source)
-    return np.asarray(size.deploy_fuel(resized, choice.supply, plan)["n_lo"].iloc[positions])
+    if changes:
+        changed = plan.model_copy(update={"pad": plan.pad.model_copy(update=changes)})
+        place_n = resize_under_clearance(siting, sites, screening, positions, changed)
+    else:
+        gain_db = 0.0
+        if lever.level_distance_m is not None:
+            gain_db = rerating_db(generator, lever.level_distance_m)
+        place_n = resize_with_source(
+            siting, positions, gain_db=gain_db, wall_m=lever.wall_height_m or 0.0
+        )
+    fuel_n = add_spares(choice.supply["fuel_n_lo"].to_numpy(), plan)
+    return np.asarray(np.minimum(place_n, fuel_n[positions]))

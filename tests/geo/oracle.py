@@ -1,11 +1,12 @@
 """A slow second opinion on what a site carries: one site at a time, one step at a time.
 
-Written from the definitions alone, without reference to `geo.criteria`, `geo.fit`, `geo.block` and
-`geo.size`: plain loops, and shapely's functions on one shape at a time. The places where a
+Written from the definitions alone, without reference to `geo.criteria`, `geo.equipment` and
+`geo.sizing`: plain loops, and shapely's functions on one shape at a time. The places where a
 rectangle can stand are exact (every place of its center, found by growing each edge of the ground).
 The quietest of them is searched for at corners, on a grid of 2 m or more, and in steps down to
 0.5 m around the best spot. The attenuation from one point to another is taken as given from
-`geo.propagation.levels`, and the distance to search from its upper bound.
+`geo.propagation.levels`, and the distance to search from its upper bound. Where a receptor's level
+is measured is in `oracle_points`.
 
 Lengths are meters in the market's frame, angles degrees counter-clockwise from east, levels dB(A).
 """
@@ -27,10 +28,11 @@ from geo.propagation import levels
 from geo.propagation.air import air_absorption_db_m
 from geo.propagation.edition import ISO_1996
 from geo.propagation.ground import PlanGround
-from geo.propagation.scene import Terrain, build_scene
+from geo.propagation.scene import Scene, Terrain, build_scene
 from tests.geo import oracle_fuel
 from tests.geo.around import Parcel, is_reach_covered, list_rows_within, read_cell
 from tests.geo.oracle_fuel import EDGE, FuelSupply
+from tests.geo.oracle_points import Spot, list_points
 
 FORGIVEN_M = 0.001
 # A region smaller than this is a rounding error, not a place. A block that just fits leaves the
@@ -38,17 +40,25 @@ FORGIVEN_M = 0.001
 NOTHING_M2 = 1e-6
 GRID_M = 2.0
 STEPS_M = (1.0, 0.5)
-TRIED, REFINED, NEAREST = 4, 1, 12
-LAYOUTS, MOVES = 6, 6
+TRIED, REFINED = 4, 1
+SHAPES, TURNS, MOVES = 4, 2, 6
+# The quietest spot of a lot for one machine: spots across, starts, steps and moves. First a grid of
+# spots away from walls, then spots everywhere, each search more thorough than the one before.
+GRID_ALONE, FROM_WALL_M = (12, 1, (), 0), 1.0
+EVERYWHERE = ((10, 2, (2.0, 0.5), 8), (40, 8, (2.0, 1.0, 0.5, 0.25, 0.1), 30))
 # If a spot is farther over a limit than this, no place near it is quiet enough.
 HOPELESS_DB = 1.5
 A_WEIGHTING_DB = np.array([-26.2, -16.1, -8.6, -3.2, 0.0, 1.2, 1.0, -1.1])
-# Three echoes and the hardest ground add at most this to the level after spreading and air loss.
+# Three echoes and the hardest ground add at most this to the level after spreading and air loss:
+# the ground 1.5 dB at each end, and up to 3 dB in between, beyond 30 times both heights.
 ECHOES = 3
-HARD_GROUND_DB = 6.0
-ON_LINE_M = 0.01
+HARD_ENDS_DB, HARD_MIDDLE_DB, ENDS = 3.0, 3.0, 30.0
+# Levels that differ by less are equal: either point may be named as the worst.
+EQUAL_DB = 0.01
+# Pairs of a machine and a point that are evaluated at once: first a few, at the loudest points.
+FIRST_PAIRS, PAIRS = 160, 2000
+LOUD_POINTS = 8
 Bracket = tuple[int, int]
-Spot = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -109,9 +119,9 @@ def aisles(rows: int, plan: Plan) -> list[float]:
 class Receptor:
     """A receptor; if it or its limit is not certain (`sure`), it counts only in the worst case.
 
-    The level is measured `height_m` above the ground at the shape's nearest point. That point is
-    moved outward to `beyond_m` outside the site's own line, or, if `beyond_m` is negative, by that
-    distance from the shape toward the site.
+    The level is measured `height_m` above the ground at several points of its line: that of its
+    part at least `beyond_m` outside the site's own line, or, if `beyond_m` is negative, the line
+    that far in front of its facades.
     """
 
     kind: str
@@ -122,6 +132,21 @@ class Receptor:
     height_m: float
     beyond_m: float = 0.0
     sure: bool = True
+
+
+@dataclass(frozen=True)
+class Ears:
+    """Every point where some receptors hear the machines, side by side."""
+
+    receptor: np.ndarray  # the receptor's place in the site's list (P,)
+    to: np.ndarray  # x, y and height above the ground (P, 3)
+    limit_dba: np.ndarray
+    unmapped: np.ndarray  # beyond the edge of the layer, where no obstacle is counted (P,)
+
+    def some(self, which: np.ndarray) -> "Ears":
+        return Ears(
+            self.receptor[which], self.to[which], self.limit_dba[which], self.unmapped[which]
+        )
 
 
 @dataclass
@@ -155,6 +180,23 @@ class Site(Parcel):
     @cached_property
     def receptors(self) -> list[Receptor]:
         return list_receptors(self)
+
+    @cached_property
+    def worst_ears(self) -> Ears:
+        return place_ears(self, worst=True)
+
+    @cached_property
+    def best_ears(self) -> Ears:
+        return place_ears(self, worst=False)
+
+    def ears(self, *, worst: bool) -> Ears:
+        """Return the points of all receptors, or only of those that are sure."""
+        return self.worst_ears if worst else self.best_ears
+
+    @cached_property
+    def has_home_somewhere(self) -> bool:
+        """Return whether there is a home on the site, but nobody knows where."""
+        return any(one.kind == "own dwelling" and not one.sure for one in self.receptors)
 
     @cached_property
     def angles(self) -> list[float]:
@@ -379,8 +421,8 @@ class Air:
 
     power_db: np.ndarray
     air_db_m: np.ndarray
-    where: object
-    nothing: object
+    where: Scene
+    nothing: Scene
 
     @staticmethod
     def of(town: Screening, plan: Plan) -> "Air":
@@ -407,30 +449,33 @@ class Air:
             nothing=build_scene(ground=plain),
         )
 
-    def level(
-        self, machines: list[Spot], to: tuple[float, float, float], one: Receptor, plan: Plan
-    ) -> float:
-        """Return the level of all machines together at a point (x, y, height above the ground).
-
-        A receptor beyond the edge of a layer may be anywhere, so no obstacle is counted.
-        """
-        where = self.nothing if one.kind == EDGE else self.where
+    def levels(self, machines: list[Spot], ears: Ears, plan: Plan) -> np.ndarray:
+        """Return the level of all machines together at each point (P,)."""
+        count = len(machines)
         source = np.array([(x, y, plan.noise.source_height_m) for x, y in machines])
-        receiver = np.array([to for _ in machines])
-        lost = levels.attenuation_db(source, receiver, where, self.air_db_m, ISO_1996)
-        return added_dba(self.power_db - lost)
+        sources, receivers = np.tile(source, (len(ears.to), 1)), np.repeat(ears.to, count, axis=0)
+        unmapped = np.repeat(ears.unmapped, count)
+        lost = np.empty((len(sources), 8))
+        for pairs, where in ((unmapped, self.nothing), (~unmapped, self.where)):
+            if pairs.any():
+                lost[pairs] = levels.attenuation_db(
+                    sources[pairs], receivers[pairs], where, self.air_db_m, ISO_1996
+                )
+        return added_dba((self.power_db - lost).reshape(len(ears.to), count, 8))
 
-    def most(self, distance_m: float, plan: Plan) -> float:
-        """Return an upper bound of one machine's level at this distance or farther."""
-        away = max(distance_m, 1.0)
+    def most(self, distance_m: np.ndarray, plan: Plan, height_m: np.ndarray) -> np.ndarray:
+        """Return an upper bound of one machine's level at each distance, whatever stands around."""
+        away = np.maximum(distance_m, 1.0)
         echoes = 10 * math.log10(1 + ECHOES * (1 - plan.noise.wall_absorption))
-        lost = 20 * math.log10(away) + 11 + away * self.air_db_m - HARD_GROUND_DB - echoes
-        return added_dba(self.power_db - lost)
+        middle = np.maximum(1 - ENDS * (plan.noise.source_height_m + height_m) / away, 0.0)
+        ground_db = HARD_ENDS_DB + HARD_MIDDLE_DB * middle
+        lost = (20 * np.log10(away) + 11 - ground_db - echoes)[..., None]
+        return added_dba((self.power_db - lost - away[..., None] * self.air_db_m)[..., None, :])
 
 
-def added_dba(band_db: np.ndarray) -> float:
-    """Return the A-weighted sum of levels by band, of one machine or several."""
-    return float(10 * np.log10((10 ** ((band_db + A_WEIGHTING_DB) / 10)).sum()))
+def added_dba(band_db: np.ndarray) -> np.ndarray:
+    """Return the A-weighted sums of levels by machine and band (..., machines, 8)."""
+    return np.asarray(10 * np.log10((10 ** ((band_db + A_WEIGHTING_DB) / 10)).sum(axis=(-2, -1))))
 
 
 def looked_m(air: Air, limit_dba: float, plan: Plan) -> float:
@@ -596,88 +641,106 @@ def evidence(site: Site) -> str:
     return "use unknown" if unsure else "receptors"
 
 
-def heard_at(one: Receptor, center: Spot, lot: Geometry) -> tuple[float, float, float]:
-    """Return the point (x, y, height) where the sound of a pad is measured for one receptor."""
-    _, at = shapely.shortest_line(Point(center), one.shape).coords
-    dx, dy = at[0] - center[0], at[1] - center[1]
-    away_m = math.hypot(dx, dy)
-    further_m = one.beyond_m
-    if further_m > 0:
-        further_m = max(further_m - Point(at).distance(lot), 0.0)
-        if lot.intersects(Point(at)) and lot.boundary.distance(Point(at)) > ON_LINE_M:
-            further_m = 0.0  # a receptor on the site itself is measured where it is
-    further_m = max(further_m, -away_m)
-    if away_m == 0:
-        return *at, one.height_m
-    share = further_m / away_m
-    return at[0] + dx * share, at[1] + dy * share, one.height_m
+def place_ears(site: Site, *, worst: bool) -> Ears:
+    """List the points of a site's receptors; those that are not sure only in the worst case."""
+    rows = []
+    for number, one in enumerate(site.receptors):
+        if worst or one.sure:
+            own = one.kind == "own dwelling"
+            for x, y in list_points(one.shape, site.lot, one.beyond_m, own=own):
+                rows.append((number, x, y, one.height_m, one.limit_dba, one.kind == EDGE))
+    table = np.array(rows, dtype=float).reshape(-1, 6)
+    return Ears(table[:, 0].astype(int), table[:, 1:4], table[:, 4], table[:, 5] > 0)
 
 
 @dataclass(frozen=True)
 class Heard:
-    """One receptor's level, and by how much it exceeds the receptor's limit."""
+    """The level at one of a receptor's points, and by how much it exceeds the limit there."""
 
     receptor: Receptor
+    at: Spot
     level_dba: float
     over_db: float
 
 
-def heard_by(site: Site, center: Spot, machines: list[Spot], *, worst: bool) -> list[Heard]:
-    """Return the levels at all receptors that could be most over their limit, the worst first.
+def could_be_over_db(site: Site, machines: list[Spot], ears: Ears) -> np.ndarray:
+    """Return an upper bound of the excess over the limit at each point."""
+    standing = np.array(machines)
+    away = np.hypot(*(ears.to[:, None, :2] - standing).transpose(2, 0, 1))
+    alone = site.air.most(away, site.plan, ears.to[:, 2:])
+    return np.asarray(10 * np.log10((10 ** (alone / 10)).sum(axis=1)) - ears.limit_dba)
 
-    A receptor is left out if it would be less over its limit even with nothing in the way.
+
+def heard_by(site: Site, machines: list[Spot], *, worst: bool) -> list[Heard]:
+    """Return the levels at all points that could be most over their limit, the worst first.
+
+    A point is left out if it would be less over its limit even with nothing in the way.
     """
-    most = []
-    for one in site.receptors:
-        if worst or one.sure:
-            to = heard_at(one, center, site.lot)
-            away_m = min(math.hypot(to[0] - x, to[1] - y) for x, y in machines)
-            could = site.air.most(away_m, site.plan) + 10 * math.log10(len(machines))
-            most.append((could - one.limit_dba, to, one))
+    ears, most_db = site.ears(worst=worst), -math.inf
+    could = could_be_over_db(site, machines, ears)
     found: list[Heard] = []
-    for could_db, to, one in sorted(most, key=lambda each: -each[0]):
-        if found and could_db < max(each.over_db for each in found):
+    order = np.argsort(-could, kind="stable")
+    count = max(PAIRS // len(machines), 1)
+    for first in range(0, len(order), count):
+        some = order[first : first + count]
+        if could[some[0]] < most_db - EQUAL_DB:
             break
-        level = site.air.level(machines, to, one, site.plan)
-        found.append(Heard(one, level, level - one.limit_dba))
+        level = site.air.levels(machines, ears.some(some), site.plan)
+        over = level - ears.limit_dba[some]
+        most_db = max(most_db, float(over.max()))
+        for number, dba, db in zip(some, level.tolist(), over.tolist(), strict=True):
+            x, y = ears.to[number, :2].tolist()
+            found.append(Heard(site.receptors[ears.receptor[number]], (x, y), dba, db))
     return sorted(found, key=lambda each: -each.over_db)
 
 
-def could_be_over(site: Site, running: int, *, worst: bool) -> list[Receptor]:
-    """Return the receptors that could be over their limit with this many machines, worst first.
-
-    The machines may stand anywhere on the lot.
-    """
-    found = []
-    for one in site.receptors:
-        if worst or one.sure:
-            away_m = one.shape.distance(site.lot) + min(one.beyond_m, 0.0)
-            could = site.air.most(away_m, site.plan) + 10 * math.log10(running)
-            found.append((could - one.limit_dba, one))
-    return [one for could, one in sorted(found, key=lambda each: -each[0]) if could > 0]
+def could_hear(site: Site, running: int, *, worst: bool) -> Ears:
+    """Return the points that could be over their limit with this many machines on the lot."""
+    ears = site.ears(worst=worst)
+    away = shapely.distance(shapely.points(ears.to[:, :2]), site.lot)
+    could = site.air.most(away, site.plan, ears.to[:, 2]) + 10 * math.log10(running)
+    return ears.some(could > ears.limit_dba)
 
 
 def stand(site: Site, n: int, *, worst: bool) -> Block | None:
     """Return a block of n machines that fits the ground and meets all limits, if one is found."""
-    for block, where in itertools.islice(places(site, n), LAYOUTS):
+    if worst and site.has_home_somewhere:
+        return None
+    for block, where in compact_places(site, n):
         found = quiet_somewhere(site, block, where, worst=worst)
         if found is not None:
             return found
     return None
 
 
+def compact_places(site: Site, n: int) -> Iterator[tuple[Block, Geometry]]:
+    """Yield places of the most compact shapes of a block, each in the directions that fit first."""
+    shapes = 0
+    for rows, columns in sorted(
+        shapes_of(n), key=lambda one: math.hypot(*Block(n, *one, 0).size(site.plan))
+    ):
+        blocks = (Block(n, rows, columns, angle) for angle in site.angles)
+        fitting = ((block, site.places(block)) for block in blocks)
+        some = list(itertools.islice((one for one in fitting if not one[1].is_empty), TURNS))
+        yield from some
+        shapes += bool(some)
+        if shapes == SHAPES:
+            break
+
+
 def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -> Block | None:
     """Return the block moved to a place where it meets all limits, if one is found."""
     running = max(block.n - site.plan.spares, 1)
-    those = could_be_over(site, running, worst=worst)
+    ears = could_hear(site, running, worst=worst)
+    first: list[int] = []
 
     def over(spot: Spot, give_up_db: float = HOPELESS_DB) -> float:
         there = block.moved(spot).machines(site.plan)[:running]
         machines = [site.level_spot(one, block.angle) for one in there]
-        return over_db(site, site.level_spot(spot, block.angle), machines, those, give_up_db)
+        return over_db(site, machines, ears, first, give_up_db)
 
     spots = spots_in(where, max(GRID_M, math.sqrt(where.area) / 16))
-    room = room_of([site.level_spot(spot, block.angle) for spot in spots], those)
+    room = room_of([site.level_spot(spot, block.angle) for spot in spots], ears)
     tried = []
     for number in np.argsort(-room, kind="stable")[:TRIED]:
         tried.append((over(spots[number]), spots[number]))
@@ -694,56 +757,66 @@ def quiet_somewhere(site: Site, block: Block, where: Geometry, *, worst: bool) -
 
 def over_db(
     site: Site,
-    center: Spot,
     machines: list[Spot],
-    those: list[Receptor],
-    give_up_db: float = HOPELESS_DB,
+    ears: Ears,
+    first: list[int],
+    give_up_db: float,
+    quiet_db: float = 0.0,
 ) -> float:
-    """Return the highest excess over a limit among `those`, or the first above `give_up_db`.
+    """Return the highest excess over a limit at `ears`, or one that is above `give_up_db`.
 
-    The receptor of that first one moves to the front of `those`. Minus infinity if no limit is
-    exceeded.
+    The points in `first` are evaluated first, and the loudest one found moves to its front. An
+    excess of less than `quiet_db` is not looked for: minus infinity if no point could have more.
     """
-    most = -math.inf
-    for one in those:
-        to = heard_at(one, center, site.lot)
-        away_m = min(math.hypot(to[0] - x, to[1] - y) for x, y in machines)
-        could = site.air.most(away_m, site.plan) + 10 * math.log10(len(machines))
-        if could - one.limit_dba <= max(most, 0.0):
-            continue
-        most = max(most, site.air.level(machines, to, one, site.plan) - one.limit_dba)
-        if most > give_up_db:
-            those.remove(one)
-            those.insert(0, one)
+    could, most_db = could_be_over_db(site, machines, ears), -math.inf
+    order = np.argsort(-could, kind="stable")
+    order = np.concatenate((np.array(first, dtype=int), order[could[order] > quiet_db]))
+    begin, count = 0, max(FIRST_PAIRS // len(machines), LOUD_POINTS)
+    while begin < len(order):
+        some = order[begin : begin + count]
+        if begin and could[some].max() <= max(most_db, quiet_db):
             break
-    return most
+        over = site.air.levels(machines, ears.some(some), site.plan) - ears.limit_dba[some]
+        if over.max() > most_db:
+            most_db = float(over.max())
+            loudest = int(some[over.argmax()])
+        if most_db > give_up_db:
+            break
+        begin, count = begin + count, max(PAIRS // len(machines), 1)
+    if most_db > -math.inf:
+        first[:] = [loudest, *(one for one in first if one != loudest)][:LOUD_POINTS]
+    return most_db
 
 
-def room_of(spots: list[Spot], those: list[Receptor]) -> np.ndarray:
-    """Return each spot's weighted distance to the nearest of the first `NEAREST` receptors.
+def room_of(spots: list[Spot], ears: Ears) -> np.ndarray:
+    """Return each spot's weighted distance to the nearest point.
 
     A limit that is 20 dB higher multiplies the distance by ten.
     """
-    points = shapely.points(spots)
-    room = np.full(len(spots), math.inf)
-    for one in those[:NEAREST]:
-        room = np.minimum(room, shapely.distance(points, one.shape) * 10 ** (one.limit_dba / 20))
-    return room
+    away = np.array(spots)[:, None, :] - ears.to[:, :2]
+    room = np.hypot(away[..., 0], away[..., 1]) * 10 ** (ears.limit_dba / 20)
+    return np.asarray(room.min(axis=1, initial=math.inf))
 
 
 def downhill(
-    best_db: float, spot: Spot, where: Geometry, over: Callable[[Spot, float], float]
+    best_db: float,
+    spot: Spot,
+    where: Geometry,
+    over: Callable[[Spot, float], float],
+    steps_m: tuple[float, ...] = STEPS_M,
+    moves: int = MOVES,
+    enough_db: float = 0.0,
 ) -> tuple[float, Spot]:
     """Step from a spot to quieter ones, in ever smaller steps, until it is quiet enough.
 
     A spot that is louder than the best so far need not be evaluated to the end.
     """
-    for step in STEPS_M:
-        for _ in range(MOVES):
+    for step in steps_m:
+        for _ in range(moves):
             start = spot
             for dx, dy in itertools.product((-step, 0, step), repeat=2):
                 there = (start[0] + dx, start[1] + dy)
-                if (dx or dy) and best_db > 0 and where.intersects(Point(there)):
+                if (dx or dy) and best_db > enough_db and where.intersects(Point(there)):
                     over_db = over(there, best_db)
                     if over_db < best_db - 1e-6:
                         best_db, spot = over_db, there
@@ -765,17 +838,39 @@ def spots_in(where: Geometry, step_m: float) -> list[Spot]:
     return spots
 
 
-def most_at_quietest(site: Site) -> int:
-    """Return how many machines, spares included, the limits allow at the quietest spot found."""
-    plan = site.plan
-    spots = spots_in(site.lot, max(GRID_M, math.sqrt(site.lot.area) / 16))
-    those = could_be_over(site, max(plan.cap - plan.spares, 1), worst=True)
-    best_db = math.inf
-    for number in np.argsort(-room_of(spots, those), kind="stable")[:TRIED]:
-        heard = heard_by(site, spots[number], [spots[number]], worst=True)
-        best_db = min(best_db, heard[0].over_db if heard else -math.inf)
-    running = math.floor(10 ** (min(-best_db, 30) / 10) + 1e-9)
-    return min(running + plan.spares, plan.cap) if running else 0
+def quietest_on_grid(site: Site) -> float:
+    """Return the least excess that one machine causes at the spots of a grid, away from walls."""
+    walls = shapely.union_all(site.buildings).buffer(FROM_WALL_M)
+    return quietest_by(site, *GRID_ALONE, site.lot.difference(walls))
+
+
+def is_quieter_somewhere(site: Site, over_db: float) -> bool:
+    """Return whether a spot is found on the lot where one machine causes no more excess."""
+    return any(quietest_by(site, *search, site.lot) <= over_db for search in EVERYWHERE)
+
+
+def quietest_by(
+    site: Site, across: int, starts: int, steps_m: tuple[float, ...], moves: int, where: Geometry
+) -> float:
+    """Return the least excess over a limit that one machine causes anywhere in a region.
+
+    It is searched for on a grid, and in ever smaller steps around the best spots of the grid.
+    """
+    ears = site.worst_ears
+    first: list[int] = []
+
+    def over(spot: Spot, give_up_db: float) -> float:
+        return over_db(site, [spot], ears, first, give_up_db, quiet_db=-math.inf)
+
+    tried: list[tuple[float, Spot]] = []
+    for spot in spots_in(where, max(GRID_M / 2, math.sqrt(site.lot.area) / across)):
+        # A spot that is louder than the best few so far need not be evaluated to the end.
+        tried.append((over(spot, tried[-1][0] if len(tried) == starts else math.inf), spot))
+        tried = sorted(tried)[:starts]
+    return min(
+        (downhill(*start, where, over, steps_m, moves, -math.inf)[0] for start in tried),
+        default=math.inf,
+    )
 
 
 # ---------------------------------------------------------------------------------------------

@@ -1,8 +1,7 @@
 """Compare the program with the slow oracle, site by site, on a demo town and on made-up lots."""
 
 import math
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,11 +12,24 @@ from shapely import affinity
 
 from geo import catalogue
 from geo.model import Raster
-from geo.screen import screen_sites
 from tests.geo import oracle, oracle_fuel, oracle_gap
-from tests.geo.around import are_equal, is_missing, is_missing_shape
+from tests.geo.around import are_equal, is_missing
 from tests.geo.conftest import CRS, make_layer, make_mains, make_town
-from tests.geo.short_and_long import demo_town
+from tests.geo.oracle_cases import (
+    find_loud,
+    find_too_quiet,
+    find_wrong_distances,
+    find_wrong_governors,
+    find_wrong_ground,
+    find_wrong_levels,
+    find_wrong_needed,
+    find_wrong_points,
+    find_wrong_slack,
+    list_cases,
+    list_more,
+    list_spot_misses,
+)
+from tests.geo.oracle_towns import demo_town, some_of
 
 # The demo town has about this many parcels, of which this many sites are checked. Under each rule,
 # this many more lots are made up, each in a field of its own.
@@ -29,56 +41,13 @@ CLASSES = (None, "low", "medium", "high", "high", "high")
 SIZES_IN = (None, 2.0, 5.0, 6.0, 8.0)
 USES = ("commercial", "industrial", "residential")
 CLASSES_HEARD = ("home", "home", "school", "commercial", "industrial")
-# Padfinder judges some places of each layout at the first angle that fits, and then moves a block
-# to quieter ground. The oracle tries other places, at every angle, and finds room for one more
-# machine at 3 of 70 sites.
-MISSED_SHARE = 0.05
-# The count that the neighbors alone allow depends on the quietest spot that each program finds.
-OTHER_SPOT_SHARE = 0.03
-
-
-@dataclass
-class Case:
-    """One site, with padfinder's answer and the oracle's."""
-
-    got: pd.Series
-    site: oracle.Site
-    found: oracle.Answer
-
-    @property
-    def supply(self):
-        """Return what the chosen fuel supplies by the route that padfinder chose."""
-        given = self.found.supplies[self.got["fuel"]]
-        return next((one for one in given if one.evidence == self.got["fuel_evidence"]), given[0])
-
-    @property
-    def given(self):
-        return int(self.got["n_lo"]), int(self.got["n_hi"])
-
-    @cached_property
-    def next_stands(self):
-        return self.found_more(worst=True), self.found_more(worst=False)
-
-    def found_more(self, *, worst):
-        """Return whether the oracle finds a place for one more machine than padfinder does."""
-        n = self.given[0 if worst else 1] + 1
-        room = self.found.pad_lo if worst else self.found.pad
-        if n > min(room, self.supply.n[0 if worst else 1]):
-            return False
-        return oracle.stand(self.site, n, worst=worst) is not None
-
-    @cached_property
-    def heard(self):
-        """Return the levels from the drawn machines, the worst first.
-
-        If the machines are drawn for the best case, only certain receptors count.
-        """
-        machines = [one.centroid.coords[0] for one in self.got["machines"].geoms]
-        center = self.got["block"].centroid.coords[0]
-        return oracle.heard_by(self.site, center, machines, worst=self.got["n_lo"] > 0)
-
-    def say(self, *what):
-        return self.site.market.noise_rule, self.got["site_id"], *what
+# Both programs search for places, each at other spots. The oracle may find a place for one more
+# machine at this share of the sites, and for two more at the other.
+MISSED_SHARE, MISSED_TWO_SHARE = 0.05, 0.01
+# A spot for one machine that is quieter by this much is missed at no more than this share.
+OTHER_SPOT_DB, OTHER_SPOT_SHARE = 3.0, 0.1
+# If only one program finds a place for one more machine, they may name other criteria.
+OTHER_LIMIT_SHARE = 0.03
 
 
 @pytest.fixture(scope="module")
@@ -88,43 +57,28 @@ def plan(plan):
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory, plan, market):
+def towns(tmp_path_factory, plan, market):
+    """Return each town with its cases."""
     rng = np.random.default_rng(SEED)
-    towns = [(some_of_demo(tmp_path_factory.mktemp("demo"), market, plan, rng), market)]
-    towns += [(made_town(rng), market.model_copy(update={"noise_rule": rule})) for rule in RULES]
-    found = []
-    for town, ruled in towns:
-        facts, air = screen_sites(town, ruled, plan), oracle.Air.of(town, plan)
-        for number in range(len(facts)):
-            got = facts.iloc[number]
-            tanks = None if is_missing_shape(got["storage"]) else got["storage"]
-            site = oracle.Site(town.sites.iloc[number], town, plan, ruled, air, tanks)
-            found.append(Case(got, site, oracle.answer(site)))
-    return found
+    demo = demo_town(tmp_path_factory.mktemp("demo"), market, plan, DEMO_PARCELS)
+    made = [(some_of(demo, DEMO_SITES, rng), market)]
+    made += [(made_town(rng), market.model_copy(update={"noise_rule": rule})) for rule in RULES]
+    return [(town, list_cases(town, ruled, plan)) for town, ruled in made]
+
+
+@pytest.fixture(scope="module")
+def cases(towns):
+    return [case for _, some in towns for case in some]
 
 
 @pytest.fixture(scope="module")
 def drawn(cases):
-    """Return the cases with a pad, each with the centers of its machines."""
-    return [
-        (case, [one.centroid.coords[0] for one in case.got["machines"].geoms])
-        for case in cases
-        if not is_missing(case.got["placed_n"])
-    ]
+    """Return the cases with a pad."""
+    return [case for case in cases if case.is_drawn]
 
 
 # ---------------------------------------------------------------------------------------------
 # The towns
-
-
-def some_of_demo(folder, market, plan, rng):
-    """Return the screening of some sites of a small demo town."""
-    town = demo_town(folder, market, plan, DEMO_PARCELS)
-    some = np.sort(rng.choice(len(town.sites), DEMO_SITES, replace=False))
-    sites = town.sites.iloc[some].reset_index(drop=True)
-    # The plan's setbacks are the same on every side, so the kind of each yard does not matter.
-    sites[[name for name in sites if name.startswith("setback_")]] = np.nan
-    return replace(town, sites=sites)
 
 
 def made_town(rng):
@@ -305,22 +259,13 @@ def test_pad_alone(cases):
 
 
 def test_the_ground(cases):
-    # The mitered corners of a building's clearance reach farther than the clearance distance.
-    wrong = []
-    for case in cases:
-        least, most = (
-            oracle.ground(case.site, join=join, beside_tanks=False).area
-            for join in ("mitre", "round")
-        )
-        if not least - 0.05 < case.got["ground_area_m2"] < most + 0.05:
-            wrong.append(case.say(case.got["ground_area_m2"], least, most))
-    assert wrong == []
+    assert find_wrong_ground(cases) == []
 
 
 def test_what_is_drawn_stands_in_the_ground(drawn, plan):
     wrong = []
-    for case, machines in drawn:
-        got = case.got
+    for case in drawn:
+        got, machines = case.got, [one.centroid.coords[0] for one in case.got["machines"].geoms]
         inner = got["block"].buffer(-oracle.FORGIVEN_M, join_style="mitre")
         out_m2 = inner.difference(case.site.ground).area
         block = oracle.Block(len(machines), int(got["pad_rows"]), int(got["pad_columns"]), 0)
@@ -334,7 +279,7 @@ def test_what_is_drawn_stands_in_the_ground(drawn, plan):
 
 def test_what_is_drawn_lies_along_an_edge(drawn):
     wrong = []
-    for case, _ in drawn:
+    for case in drawn:
         # A bearing is clockwise from north, an angle counter-clockwise from east.
         angle = 90 - case.got["pad_bearing_deg"]
         apart = [abs((angle - one + 90) % 180 - 90) for one in case.site.angles]
@@ -345,8 +290,8 @@ def test_what_is_drawn_lies_along_an_edge(drawn):
 
 def test_machines_stand_in_rows_inside_the_block(drawn, plan):
     wrong = []
-    for case, machines in drawn:
-        got = case.got
+    for case in drawn:
+        got, machines = case.got, [one.centroid.coords[0] for one in case.got["machines"].geoms]
         block = oracle.Block(len(machines), int(got["pad_rows"]), int(got["pad_columns"]), 0)
         angle = 90 - got["pad_bearing_deg"]
         middle = got["block"].centroid
@@ -359,48 +304,66 @@ def test_machines_stand_in_rows_inside_the_block(drawn, plan):
     assert wrong == []
 
 
+def test_every_receptor_is_measured_at_the_same_points(towns):
+    assert [one for town, cases in towns for one in find_wrong_points(town, cases)] == []
+
+
 def test_levels_follow_from_the_machines_drawn(drawn):
-    wrong = []
-    for case, _ in drawn:
-        level = case.heard[0].level_dba if case.heard else math.nan
-        if case.got["level_dba"] != pytest.approx(level, abs=0.01, nan_ok=True):
-            wrong.append(case.say(case.got["level_dba"], level))
-    assert wrong == []
+    assert find_wrong_levels(drawn) == []
 
 
 def test_the_governing_neighbor_is_the_one_most_over_what_they_are_due(drawn):
-    wrong = []
-    for case, _ in drawn:
-        got = case.got["receptor_class"], case.got["receptor_id"], case.got["governs"]
-        got = tuple(None if is_missing(one) else one for one in got)
-        worst = case.heard[0].over_db if case.heard else math.nan
-        # If two receptors exceed their limits equally, to 0.01 dB, either may be named.
-        who = {
-            (one.receptor.kind, one.receptor.name, "local rule" if one.receptor.by_rule else "plan")
-            for one in case.heard
-            if one.over_db > worst - 0.01
-        }
-        if got not in (who or {(None, None, None)}):
-            wrong.append(case.say(got, who))
-    assert wrong == []
+    assert find_wrong_governors(drawn) == []
+
+
+def test_the_distance_is_to_the_loudest_point(drawn):
+    assert find_wrong_distances(drawn) == []
 
 
 def test_the_slack_is_to_the_limit_of_who_governs(drawn):
-    wrong = []
-    for case, _ in drawn:
-        over = case.heard[0].over_db if case.heard else math.nan
-        if case.got["noise_slack_db"] != pytest.approx(-over, abs=0.01, nan_ok=True):
-            wrong.append(case.say(case.got["noise_slack_db"], over))
-    assert wrong == []
+    assert find_wrong_slack(drawn) == []
 
 
 def test_what_is_drawn_is_quiet_enough(drawn):
-    # Where the worst case carries no machine, the machines drawn are those of the best case.
-    wrong = [
-        case.say(case.heard[0].over_db)
-        for case, _ in drawn
-        if case.heard and case.heard[0].over_db > 1e-6
-    ]
+    assert find_loud(drawn) == []
+
+
+def test_no_level_is_above_the_bound_that_leaves_points_out(drawn):
+    for case in drawn[::4]:
+        site, ears = case.site, case.site.worst_ears
+        could = oracle.could_be_over_db(site, case.machines, ears)
+        over = site.air.levels(case.machines, ears, site.plan) - ears.limit_dba
+        assert (over <= could + 1e-9).all(), case.say(float((over - could).max()))
+
+
+def test_the_margin_of_those_needed(cases):
+    assert find_wrong_needed(cases) == []
+    asked = [case for case in cases if not is_missing(case.got["needed_margin_db"])]
+    assert any(case.got["needed_hi"] < case.given[0] for case in asked)
+
+
+def test_no_spot_for_one_machine_is_quieter_than_can_be(cases):
+    assert find_too_quiet(cases[::3]) == []
+
+
+def test_a_quieter_spot_for_one_machine_is_seldom_missed(cases):
+    misses = list_spot_misses(cases[::2])
+    far = [said for miss, said in misses if miss > OTHER_SPOT_DB]
+    assert len(far) <= OTHER_SPOT_SHARE * len(misses), f"{len(far)} of {len(misses)}: {far}"
+
+
+def test_what_neighbors_allow_follows_from_one_machine(cases, plan):
+    wrong = []
+    for case in cases:
+        margin = case.got["one_machine_margin_db"]
+        if is_missing(margin):
+            continue
+        allowed = min(math.floor(10 ** (min(margin, 30.0) / 10) + 1e-9), plan.cap)
+        least = max(allowed, case.given[0])
+        # Where the fuel stops it first, more machines than are carried may have a place.
+        exact = case.supply.n[0] > case.given[0]
+        if case.got["noise_n"] < least or (exact and case.got["noise_n"] != least):
+            wrong.append(case.say(case.got["noise_n"], allowed, case.given[0]))
     assert wrong == []
 
 
@@ -420,8 +383,11 @@ def test_who_must_be_asked_at_home_first_carries_nothing_for_sure(cases):
 
 
 def test_the_oracle_seldom_finds_a_place_for_more(cases):
-    missed = [case.say(case.given, case.next_stands) for case in cases if any(case.next_stands)]
-    assert len(missed) <= MISSED_SHARE * len(cases), f"{len(missed)} of {len(cases)}: {missed}"
+    # The oracle's search takes a second per site.
+    cases = cases[::2]
+    one, two = list_more(cases, 1), list_more(cases, 2)
+    assert len(one) <= MISSED_SHARE * len(cases), f"{len(one)} of {len(cases)}: {one}"
+    assert len(two) <= MISSED_TWO_SHARE * len(cases), f"{len(two)} of {len(cases)}: {two}"
 
 
 def test_what_is_carried_is_what_is_drawn(cases):
@@ -449,14 +415,15 @@ def test_more_than_fuel_and_ground_allow_is_never_carried(cases):
 def test_what_limits_it(cases, plan):
     wrong = []
     for case in cases:
-        more = case.next_stands[0] or fuel_alone_stops(case)
-        noise_lo = max(oracle.most_at_quietest(case.site), case.given[0])
+        more = fuel_alone_stops(case)
+        # How many the neighbors allow depends on the quietest spot found, which has its own test.
+        noise_lo = 0 if is_missing(case.got["noise_n"]) else int(case.got["noise_n"])
         limit = oracle.binding(
             case.found, noise_lo, case.given[0], case.supply, plan.cap, more=more
         )
         if case.got["binding"] != limit:
             wrong.append(case.say(case.got["binding"], limit, noise_lo, case.found, case.supply.n))
-    assert len(wrong) <= OTHER_SPOT_SHARE * len(cases), f"{len(wrong)}: {wrong}"
+    assert len(wrong) <= OTHER_LIMIT_SHARE * len(cases), f"{len(wrong)}: {wrong}"
 
 
 def fuel_alone_stops(case):

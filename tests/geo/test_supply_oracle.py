@@ -22,6 +22,7 @@ from tests.geo import oracle_fuel, oracle_gap, oracle_grid, oracle_pipes
 from tests.geo.around import Parcel, are_equal, read_text
 from tests.geo.conftest import CRS, make_layer, make_town
 from tests.geo.oracle_grid import EDGE
+from tests.geo.oracle_towns import demo_town
 from tests.geo.random_towns import (
     ScreenedTown,
     choose_many,
@@ -31,7 +32,6 @@ from tests.geo.random_towns import (
     make_random_town,
     whole_area,
 )
-from tests.geo.short_and_long import demo_town
 
 SEED = 20260603
 TOWNS = 20

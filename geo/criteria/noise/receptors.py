@@ -15,6 +15,10 @@ from geo.model import UNCERTAIN_CLASSES, Market, NoiseRule, Plan, Raster
 from geo.shapes.near import find_pairs_within, geometry_array, is_covered, unite_by_group
 from geo.shapes.raster import sample_raster
 
+MEASURED_TO_M = 60.0
+"""Distances between site and receptor are exact up to this; beyond, a lower bound is enough."""
+EDGE_OF_LAYER = "edge of layer"
+OWN_DWELLING = "own dwelling"
 RECEPTOR_COLUMNS = (
     "shape", "receptor_id", "receptor_class", "receptor_name", "certain", "limit_dba", "by_rule",
     "height_m", "beyond_m", "ambient",
@@ -140,7 +144,7 @@ def find_receptors(
                 ~is_covered(shapes, area, reach) & _is_subject_to(sites, limit)
             )
             parts.append(_unmapped_receptors(shapes, near_edge, area, reach, limit, plan))
-            evidence[near_edge] = "edge of layer"
+            evidence[near_edge] = EDGE_OF_LAYER
     own = sites["own_dwelling"].to_numpy(dtype=bool)
     home, building, placed = _homes_on_sites(shapes, own, layers.get("buildings"))
     # The rule protects neighboring land only, unless it applies at the facades of homes.
@@ -157,7 +161,7 @@ def find_receptors(
             limit,
             limit_dba=limit.most_dba,
             height_m=plan.noise.facade_height_m,
-            receptor_class="own dwelling",
+            receptor_class=OWN_DWELLING,
         )
         parts.append((home[chosen], np.arange(len(chosen)), rows))
     unplaced = own & ~placed
@@ -166,7 +170,7 @@ def find_receptors(
     # assumes a distance for them.
     evidence[unplaced & ((evidence == "receptors") | (assumed is None))] = "own dwelling"
     site, row, rows = _join_pairs(parts)
-    away = shapely.distance(shapes[site], rows["shape"].to_numpy()[row])
+    away = _measure_distance_m(shapes[site], rows["shape"].to_numpy()[row])
     away = np.maximum(away + np.minimum(rows["beyond_m"].to_numpy()[row], 0.0), 0.0)
     bound = upper_dba(sound, away) - rows["limit_dba"].to_numpy()[row]
     order = np.lexsort((row, -bound, rows["by_rule"].to_numpy()[row], site))
@@ -267,13 +271,43 @@ def _protected_receptors(
         beyond_m=beyond,
         ambient=np.select([unknown, assumed], ["unknown", "assumed"], "known"),
     )
-    site, other = find_pairs_within(shapes, receptor_shapes, reach)
+    site, other = _find_pairs_in_reach(shapes, receptor_shapes, reach)
     own = rows["site_id"].to_numpy()[other] == sites["site_id"].to_numpy()[site]
     # The site's own lot is not a neighbor. A receptor that is a point on it counts as one, for the
     # plan's limit only.
     point = shapely.get_type_id(geometry_array(rows))[other] == shapely.GeometryType.POINT
     kept = _is_subject_to(sites, limit)[site] & ~(own & (limit.by_rule | ~point))
     return site[kept], other[kept], receptor_rows
+
+
+def _measure_box_distances_m(shapes: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return the least and the greatest distance between two boxes around shapes, pair by pair."""
+    one, other = shapely.bounds(shapes), shapely.bounds(others)
+    least = np.maximum(one[:, :2] - other[:, 2:], other[:, :2] - one[:, 2:]).clip(0.0)
+    greatest = np.maximum(one[:, 2:] - other[:, :2], other[:, 2:] - one[:, :2])
+    return np.hypot(*least.T), np.hypot(*greatest.T)
+
+
+def _measure_distance_m(shapes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the distance of each pair of shapes where they are near, else a lower bound on it."""
+    away_m, _ = _measure_box_distances_m(shapes, others)
+    near = np.flatnonzero(~(away_m > MEASURED_TO_M))
+    away_m[near] = shapely.distance(shapes[near], others[near])
+    return away_m
+
+
+def _find_pairs_in_reach(
+    shapes: np.ndarray, others: np.ndarray, reach_m: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of shapes within reach, as positions; most are decided by their boxes."""
+    box = shapely.bounds(shapes)
+    grown = shapely.box(*(box + np.array([-1, -1, 1, 1]) * reach_m).T)
+    pair, other = shapely.STRtree(others).query(grown)
+    least, greatest = _measure_box_distances_m(shapes[pair], others[other])
+    within = greatest <= reach_m
+    unsure = np.flatnonzero(~within & (least <= reach_m))
+    within[unsure] = shapely.dwithin(shapes[pair[unsure]], others[other[unsure]], reach_m)
+    return pair[within], other[within]
 
 
 def _facades(lots: np.ndarray, buildings: gpd.GeoDataFrame | None) -> np.ndarray:
@@ -302,7 +336,7 @@ def _unmapped_receptors(
         limit,
         limit_dba=limit.lowest_dba(plan.noise.ambient_floor_dba),
         height_m=plan.noise.receptor_height_m,
-        receptor_class="edge of layer",
+        receptor_class=EDGE_OF_LAYER,
         certain=False,
     )
     return near_edge[unmapped], np.arange(len(rows)), rows

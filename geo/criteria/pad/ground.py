@@ -30,7 +30,7 @@ class BuildableGround:
     """The buildable ground of each site, and the directions in which a block is tried on it.
 
     `shapes` (n,) are polygons, `radius_m` (n,) is the radius of the largest circle inside each (0
-    where empty), and `taken` (n,) is the ground that fuel storage occupies, None where none.
+    where empty, NaN where not measured), and `taken` (n,) is the ground that fuel storage occupies, None where none.
     `street` (n,) is the lot lines on the street, None where they are not known. `open_m2` (n,) is
     an upper bound on the area that can be used on a parcel assumed bare: the lot less the building
     on record and less what is already placed there; infinite where nothing is on record or
@@ -206,9 +206,13 @@ def take_sites(ground: BuildableGround, sites: np.ndarray) -> BuildableGround:
 
 
 def shrink_ground(ground: BuildableGround, by_m: np.ndarray) -> BuildableGround:
-    """Return the ground with all clearances of each site larger by `by_m` (smaller if negative)."""
+    """Return the ground with all clearances of each site larger by `by_m` (smaller if negative).
+
+    The radius of its largest circle is left open (NaN), since measuring it takes longer than
+    searching without it.
+    """
     shapes = keep_polygons(shapely.buffer(ground.shapes, -by_m, **MITER))
-    return replace(ground, shapes=shapes, radius_m=_largest_circle_radius_m(shapes))
+    return replace(ground, shapes=shapes, radius_m=np.full(len(shapes), np.nan))
 
 
 def subtract_ground(

@@ -180,13 +180,14 @@ def _bounds(
     np.maximum.at(across, of, np.hypot(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]))
     # On a bare parcel the recorded floor area and stories still limit the room.
     area = np.minimum(area, ground.open_m2)
-    widest = 2 * (ground.radius_m + CIRCLE_TOLERANCE_M)
+    # A radius that was not measured rules nothing out, and nothing in.
+    widest = np.nan_to_num(2 * (ground.radius_m + CIRCLE_TOLERANCE_M), nan=np.inf)
     lower, upper = np.zeros((2, sites), dtype=int)
     for n in range(1, plan.cap + 1):
         could, does = np.zeros((2, sites), dtype=bool)
         for one in list_layouts(n, generator, plan):
             long, narrow = max(one.length_m, one.width_m), min(one.length_m, one.width_m)
-            room = (area >= long * narrow - AREA_TOLERANCE_M2) & (ground.radius_m > 0)
+            room = (area >= long * narrow - AREA_TOLERANCE_M2) & (area > 0)
             could |= room & (widest >= narrow) & (across >= long - TOLERANCE_M)
             does |= room & (ground.radius_m >= np.hypot(long, narrow) / 2)
         upper[could], lower[does & (lower == n - 1)] = n, n

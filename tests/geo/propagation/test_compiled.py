@@ -2,7 +2,8 @@ import os
 import subprocess
 import sys
 
-from geo.propagation import compiled, ground
+from geo import compiled
+from geo.propagation import ground
 
 COMPILE_ONE = """
 import numpy as np
@@ -26,4 +27,4 @@ def test_the_next_process_reads_the_machine_code_from_the_cache(tmp_path):
 
 def test_the_key_of_the_cache_has_the_version_of_all_sources():
     closed_over = [cell.cell_contents for cell in ground._fill_middle_zones.py_func.__closure__]
-    assert closed_over == [compiled.source_version()]
+    assert closed_over == [compiled.source_version(("propagation",))]

@@ -7,12 +7,12 @@ import shapely
 from affine import Affine
 
 from geo import catalogue
-from geo.criteria.noise import judge
 from geo.criteria.noise.sound import noise_reach_m, open_field_dba, sound_power_dba
 from geo.model import Assume, NoiseLimit, NoiseRule, Raster
-from geo.sizing import size
+from geo.sizing.kernel.verification import OWN_DWELLING
 from tests.geo.conftest import CRS
 from tests.geo.criteria.noise.conftest import GX230, heard, place, receptors, sound_of, under
+from tests.geo.sizing.blocks import describe_block
 
 LOT = shapely.box(0, 0, 40, 40)
 BESIDE = shapely.box(40, 0, 80, 40)
@@ -25,9 +25,9 @@ def names(who):
 
 
 def judged(given, market, plan, x=20, y=20, count=1):
-    who, loud = heard(given, market, plan)
-    row = judge.judge_placements(place(x, y, count), who, loud, GX230, plan).iloc[0]
-    return who, loud, row
+    """Return who hears a block at (x, y), the sound, and the level at the point that governs."""
+    context, row = describe_block(given, market, plan, place(x, y, count))
+    return context.pairs, context.sound, row
 
 
 def ambient(level_dba, *, west=-500.0, crs=CRS):
@@ -138,7 +138,7 @@ def test_homes_on_the_site_with_no_building_are_unknown_unless_assumed(town, mar
     assert who.own_unknown.tolist() == [False]
     one = open_field_dba(loud, np.array([10.0]), plan.noise.facade_height_m)[0]
     assert row["level_dba"] == pytest.approx(one + 10 * np.log10(4))
-    assert (row["receptor"], row["receptor_distance_m"]) == (judge.OWN_DWELLING, 10)
+    assert (row["pair"], row["receptor_distance_m"]) == (OWN_DWELLING, 10)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -174,11 +174,10 @@ def test_inside_the_coverage_nobody_is_made_up(town, market, plan):
 def test_no_receptor_layer_is_unknown_not_a_pass(town, market, plan):
     given = town([LOT])
     del given.layers["receptors"]
-    who, loud = heard(given, market, plan)
+    who, _ = heard(given, market, plan)
     assert not who.known
     assert who.evidence.tolist() == ["no layer"]
-    found = size.size_sites(given.sites, given, loud, GX230, market, plan)
-    assert (found.place_lo[0], found.place_hi[0], found.noise_n[0]) == (0, plan.cap, 0)
+    assert names(who) == []
 
 
 # ---------------------------------------------------------------------------------------------
@@ -269,7 +268,7 @@ def test_a_facade_rule_is_measured_before_the_building_upstairs(town, market, pl
     assert row["receptor_distance_m"] == pytest.approx(25 - 2)
     level = open_field_dba(loud, np.array([23.0]), plan.noise.facade_height_m)[0]
     assert row["level_dba"] == pytest.approx(level)
-    assert who.column("height_m")[int(row["receptor"])] == plan.noise.facade_height_m
+    assert who.column("height_m")[int(row["pair"])] == plan.noise.facade_height_m
 
 
 def test_a_facade_rule_where_no_building_is_mapped_is_measured_before_the_lot(town, market, plan):
@@ -304,10 +303,11 @@ def test_it_is_the_nearest_machine_that_is_too_near_not_the_pad(town, market, pl
 
 
 @pytest.mark.parametrize("home", [LOT, shapely.box(-20, -20, 60, 60)], ids=["on it", "round it"])
-def test_a_home_that_covers_the_pad_is_floored_and_flagged(town, market, plan, home):
-    _, _, row = judged(town([LOT], homes=[home]), under(market, None), plan)
-    assert row["floored"]
-    assert row["level_dba"] == pytest.approx(69 + 20 * np.log10(7), abs=0.1)
+def test_a_home_that_covers_the_pad_is_measured_at_the_line(town, market, plan, home):
+    _, loud, row = judged(town([LOT], homes=[home]), under(market, None), plan)
+    assert not row["floored"]
+    assert row["receptor_distance_m"] == pytest.approx(20)
+    assert row["level_dba"] == pytest.approx(open_field_dba(loud, np.array([20.0]), 1.5)[0])
 
 
 @pytest.mark.parametrize("height_m", [-8.0, 0.0, np.nan])

@@ -19,7 +19,7 @@ from geo.equipment.selection import plan_generator
 from geo.screen import list_needs
 from tests.built_in import read_land_use
 from tests.geo.force import fits_by_force
-from tests.geo.short_and_long import NIGHT, demo_town
+from tests.geo.oracle_towns import NIGHT, demo_town
 
 SEED, FEW, MANY = 20261121, 100, 250
 SMALL_PARCELS = 2_000

@@ -1,0 +1,97 @@
+"""How the kernels are compiled: pieces without reference counts, and a cache that notices changes.
+
+The kernels own no arrays. They only fill those that they are given, so that Numba need not count
+references to them. With counts they take twice as long, and two threads slow each other down.
+
+Numba compares a cached function with its own source file only, not with those of the functions that
+it calls. The functions that are called from Python (`entry`) therefore close over a digest of all
+the packages that they use, which becomes part of the key of their cache.
+
+Numba also compiles a function anew into each of its callers, and into theirs. For the sound from one
+point to another, that takes half a minute each time. `address_of` and `call_at` call such a function
+through its address, as a function pointer in C.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import njit, typeof, types
+from numba.extending import intrinsic
+
+Piece = TypeVar("Piece", bound=Callable[..., Any])
+compile_piece: Any = njit  # `_nrt`, Numba's switch for reference counts, has no type hint
+
+
+def inlined(function: Piece) -> Piece:
+    """Return a piece of the kernel that is compiled into its callers. It may allocate no array."""
+    compiled: Piece = compile_piece(nogil=True, _nrt=False, forceinline=True)(function)
+    return compiled
+
+
+def called(function: Piece) -> Piece:
+    """Return a piece of the kernel that is not compiled into its callers, else as `inlined`."""
+    compiled: Piece = compile_piece(nogil=True, _nrt=False)(function)
+    return compiled
+
+
+def entry(make: Callable[[str], Piece], packages: tuple[str, ...]) -> Piece:
+    """Return a compiled function that Python calls. Its machine code is cached.
+
+    Args:
+        make: Returns the function. It is given the version of the sources, which the function must
+            use, and must use nothing else from outside except globals: Numba makes the key of the
+            cache from what the function closes over.
+        packages: The packages whose compiled pieces the function uses, such as `propagation`.
+
+    Returns:
+        The function.
+    """
+    version = source_version(packages)
+    compiled: Piece = compile_piece(nogil=True, _nrt=False, cache=True)(make(version))
+    return compiled
+
+
+@cache
+def source_version(packages: tuple[str, ...]) -> str:
+    """Return a digest of this module and of all modules of some packages of `geo`.
+
+    >>> len(source_version(("propagation",)))
+    64
+    """
+    here = Path(__file__)
+    digest = sha256(here.read_bytes())
+    for package in packages:
+        for path in sorted((here.parent / package).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def address_of(function: Any, *arguments: Any) -> int:
+    """Compile a function of `entry` for arguments of these types, and return its address."""
+    signature = tuple(typeof(argument) for argument in arguments)
+    function.compile(signature)
+    result = function.overloads[signature]
+    return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+
+
+@intrinsic
+def call_at(_: Any, address: Any, arguments: Any) -> Any:
+    """Call the function at an address with a tuple of arguments. It returns a float.
+
+    The address must be that of a function for arguments of exactly these types (see `address_of`).
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kinds = tuple(signature.args[1])
+        function_type = context.call_conv.get_function_type(types.float64, kinds)
+        function = builder.inttoptr(values[0], function_type.as_pointer())
+        given = [builder.extract_value(values[1], nth) for nth in range(len(kinds))]
+        _, result = context.call_conv.call_function(
+            builder, function, types.float64, kinds, given
+        )
+        return result
+
+    return types.float64(address, arguments), generate

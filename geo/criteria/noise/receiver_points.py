@@ -1,0 +1,113 @@
+"""The receiver points of each receptor: several along its line, since any of them can be the worst.
+
+The nearer the receptor is to the site, the closer together they are (STEPS_M), and there is one at
+every corner. Where a rule measures at a distance beyond the
+site's own line, the line is that of the part of the lot which is at least that far away.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from geo.criteria.noise.receptors import OWN_DWELLING, ReceptorPairs
+
+STEPS_M = ((20.0, 2.5), (60.0, 5.0), (np.inf, 10.0))
+"""Up to a distance between site and receptor, the points on it are at most so far apart."""
+SIMPLER_BY_M = 0.05
+"""Corners that change a line by less than this are left out."""
+MITER: dict[str, object] = {"join_style": "mitre", "mitre_limit": 2.0}
+
+
+@dataclass(frozen=True)
+class ReceiverPoints:
+    """The receiver points of each pair of `ReceptorPairs`.
+
+    Attributes:
+        xy: The points (P, 2), in the market's metric frame.
+        begin: The first point of each pair (Q,). Pairs may share points.
+        end: One more than the last point of each pair (Q,).
+    """
+
+    xy: np.ndarray
+    begin: np.ndarray
+    end: np.ndarray
+
+
+def list_receiver_points(pairs: ReceptorPairs) -> ReceiverPoints:
+    """List the receiver points of every pair of a site and a receptor.
+
+    For example, a square lot of 20 by 20 m beside the site has a point every 2.5 m, 32 in all; at
+    100 m it has one every 10 m, 8 in all.
+
+    Args:
+        pairs: The receptors in reach of each site, in the market's metric frame.
+
+    Returns:
+        The points.
+    """
+    shape = pairs.receptors["shape"].to_numpy(dtype=object)
+    beyond_m = pairs.receptors["beyond_m"].to_numpy(dtype=float)
+    facade = np.flatnonzero(beyond_m < 0)
+    shape = shape.copy()
+    shape[facade] = shapely.buffer(shape[facade], -beyond_m[facade], **MITER)
+    own = (pairs.receptors["receptor_class"] == OWN_DWELLING).to_numpy()
+    area = shapely.get_dimensions(shape) == 2
+    # A lot that touches or overlaps the site, or is nearer than the rule measures.
+    row, limit_m = pairs.row, np.maximum(beyond_m, 0.0)[pairs.row]
+    cut = np.flatnonzero(
+        area[row] & ~own[row] & (beyond_m[row] >= 0) & (pairs.away_m <= limit_m)
+    )
+    lines = _measure_beyond(pairs.line[pairs.site[cut]], shape[row[cut]], limit_m[cut])
+    rows, plain = len(shape), _lines_of(shape)
+    up_to_m, steps_m = np.array(STEPS_M).T
+    sets = np.concatenate([*([plain] * len(steps_m)), lines])
+    step = np.concatenate((np.repeat(steps_m, rows), np.full(len(lines), steps_m[0])))
+    used = np.zeros(len(sets), dtype=bool)
+    chosen = row + rows * np.searchsorted(up_to_m, pairs.away_m)
+    chosen[cut] = len(steps_m) * rows + np.arange(len(cut))
+    used[chosen] = True
+    xy, of = _space_points(sets[used], step[used])
+    number = np.cumsum(used) - 1
+    first = np.searchsorted(of, np.arange(used.sum() + 1))
+    return ReceiverPoints(xy, first[number[chosen]], first[number[chosen] + 1])
+
+
+def _lines_of(shapes: np.ndarray) -> np.ndarray:
+    """Return the boundary of areas, with corners that hardly matter left out; others as they are."""
+    area = shapely.get_dimensions(shapes) == 2
+    lines = shapes.copy()
+    lines[area] = shapely.simplify(shapely.boundary(shapes[area]), SIMPLER_BY_M)
+    return lines
+
+
+def _measure_beyond(sites: np.ndarray, lots: np.ndarray, beyond_m: np.ndarray) -> np.ndarray:
+    """Return the line of each lot's part that is at least `beyond_m` from the site.
+
+    If the whole lot is nearer, it is the line at that distance from the site, beside the lot. If
+    the lot lies on the site, it is the lot's own line.
+    """
+    too_near = shapely.buffer(sites, beyond_m)
+    left = shapely.difference(lots, too_near)
+    lines = shapely.boundary(left)
+    nothing = shapely.area(left) == 0
+    along = shapely.intersection(
+        shapely.boundary(too_near[nothing]), shapely.buffer(lots[nothing], beyond_m[nothing])
+    )
+    inside = shapely.is_empty(along) | (beyond_m[nothing] == 0)
+    along[inside] = shapely.boundary(lots[nothing][inside])
+    lines[nothing] = along
+    return np.asarray(shapely.simplify(lines, SIMPLER_BY_M))
+
+
+def _space_points(lines: np.ndarray, step_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return points along each line, at most `step_m` apart, and each point's line."""
+    spaced = shapely.segmentize(lines, step_m)
+    xy, of = shapely.get_coordinates(spaced, return_index=True)
+    # A ring ends where it begins: count that point once.
+    parts = shapely.get_parts(spaced)
+    closed = shapely.is_closed(parts) & (shapely.get_dimensions(parts) == 1)
+    last = np.cumsum(shapely.get_num_coordinates(parts)) - 1
+    kept = np.ones(len(xy), dtype=bool)
+    kept[last[closed]] = False
+    return xy[kept], of[kept]

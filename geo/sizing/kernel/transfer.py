@@ -1,0 +1,250 @@
+"""The transfer table of a site: one machine at a spot, heard at a receiver point. Compiled."""
+
+import numpy as np
+
+from geo.compiled import called, inlined
+from geo.propagation.one_pair import send_energy, send_over_open_ground
+from geo.sizing.kernel.arrays import (
+    COLUMNS_MOST,
+    NEAR_SPOTS,
+    SPOTS_MOST,
+    Bench,
+    Case,
+    Levels,
+    Market,
+    Table,
+)
+
+LEVELS_TO_M = 20_000.0
+LEVEL_STEPS = 4_000
+STEP = float(np.log(LEVELS_TO_M) / LEVEL_STEPS)
+WALL_TABLE_M = 3.0
+"""So far from a machine is the wall around its block, for the search."""
+NEAREST_M2 = 1.0
+NOT_COMPUTED = -1.0
+
+
+def list_level_distances_m() -> np.ndarray:
+    """Return the distances of the entries of `Levels`: 0, then 1 m to 20 km in even ratios."""
+    return np.concatenate(([0.0], np.exp(STEP * np.arange(LEVEL_STEPS + 1))))
+
+
+@inlined
+def look_up(levels: np.ndarray, away_m: float) -> float:
+    """Return the entry of the next smaller distance."""
+    if away_m < 1.0:
+        return levels[0]
+    return levels[min(int(np.log(away_m) / STEP), LEVEL_STEPS) + 1]
+
+
+@inlined
+def hear(
+    market: Market,
+    bench: Bench,
+    case: Case,
+    x: float,
+    y: float,
+    wall_m: float,
+    pair: int,
+    point: int,
+) -> float:
+    """Return the ratio of one machine at (x, y) at a receiver point, by the full model.
+
+    Args:
+        market: The sites.
+        bench: The thread's arrays.
+        case: What the question varies.
+        x: The machine, east.
+        y: The machine, north.
+        wall_m: How far the straight line runs to the wall around the block.
+        pair: The pair.
+        point: One of its receiver points.
+
+    Returns:
+        The energy as a share of what the limit allows.
+    """
+    hearing = market.hearing
+    px, py = hearing.point[point, 0], hearing.point[point, 1]
+    if hearing.over_open_ground[pair]:
+        away_m = np.sqrt((px - x) ** 2 + (py - y) ** 2)
+        energy = send_over_open_ground(
+            market.sound, bench.room.buffers, away_m, hearing.height_m[pair]
+        )
+    else:
+        energy = send_energy(
+            market.sender, market.sound, bench.room, x, y, px, py, hearing.height_m[pair], wall_m,
+            case.wall_height_m,
+        )  # fmt: skip
+    return energy * hearing.per_limit[pair] * case.gain
+
+
+@inlined
+def squared_m(market: Market, x: float, y: float, pair: int, point: int) -> float:
+    """Return the squared distance in space from a machine to a receiver point, at least 1 m2."""
+    px, py = market.hearing.point[point, 0], market.hearing.point[point, 1]
+    up = market.hearing.height_m[pair] - market.sound.source_height_m
+    return max((px - x) ** 2 + (py - y) ** 2 + up * up, NEAREST_M2)
+
+
+@called
+def _fill_entry(
+    market: Market, bench: Bench, table: Table, site: int, spot: int, column: int
+) -> None:
+    """Compute one entry of a table, for the plan's rating and no wall."""
+    x, y = table.spot[site, spot, 0], table.spot[site, spot, 1]
+    pair, point = table.column_pair[site, column], table.column_point[site, column]
+    plain = Case(False, 1.0, 0.0, 0.0)
+    ratio = hear(market, bench, plain, x, y, np.nan, pair, point)
+    table.energy[site, spot, column] = ratio * squared_m(market, x, y, pair, point)
+
+
+@inlined
+def _share_behind_wall(
+    market: Market, bench: Bench, table: Table, case: Case, site: int, spot: int, column: int
+) -> float:
+    """Return the share of a spot's energy at a column that a wall around a block leaves."""
+    x, y = table.spot[site, spot, 0], table.spot[site, spot, 1]
+    pair, point = table.column_pair[site, column], table.column_point[site, column]
+    ratio = hear(market, bench, case, x, y, WALL_TABLE_M, pair, point) / case.gain
+    return ratio * squared_m(market, x, y, pair, point) / table.energy[site, spot, column]
+
+
+@called
+def add_column(
+    market: Market, bench: Bench, table: Table, case: Case, site: int, pair: int, point: int
+) -> bool:
+    """Add a receiver point to a site's table; return False if it is there or the table is full."""
+    columns = table.columns[site]
+    for column in range(columns):
+        if table.column_point[site, column] == point and table.column_pair[site, column] == pair:
+            return False
+    if columns == COLUMNS_MOST:
+        return False
+    table.column_pair[site, columns], table.column_point[site, columns] = pair, point
+    table.scale[site, columns] = 1.0
+    table.walled[site, columns] = 0.0
+    table.columns[site] = columns + 1
+    for spot in range(table.spots[site]):
+        table.energy[site, spot, columns] = NOT_COMPUTED
+    return True
+
+
+@called
+def add_spot(
+    market: Market, bench: Bench, table: Table, case: Case, site: int, x: float, y: float
+) -> bool:
+    """Add a spot to a site's table; return False if one is there or the table is full."""
+    spots = table.spots[site]
+    if spots == SPOTS_MOST:
+        return False
+    for spot in range(spots):
+        if abs(table.spot[site, spot, 0] - x) < 0.5 and abs(table.spot[site, spot, 1] - y) < 0.5:
+            return False
+    table.spot[site, spots, 0], table.spot[site, spots, 1] = x, y
+    table.spots[site] = spots + 1
+    for column in range(table.columns[site]):
+        table.energy[site, spots, column] = NOT_COMPUTED
+    return True
+
+
+@called
+def start_table(
+    market: Market, levels: Levels, bench: Bench, table: Table, case: Case, site: int
+) -> None:
+    """Fill a site's table with the points that are loudest over open ground at some spot.
+
+    For each spot these are the loudest point of all, and the loudest of the other receptors.
+    """
+    hearing = market.hearing
+    first, last = hearing.first[site], hearing.first[site + 1]
+    for spot in range(table.spots[site]):
+        x, y = table.spot[site, spot, 0], table.spot[site, spot, 1]
+        loudest, second = 0.0, 0.0
+        loudest_pair, loudest_point, second_pair, second_point = -1, -1, -1, -1
+        for pair in range(first, last):
+            # A receptor whose box is too far to be the loudest or second need not be looked at.
+            if (
+                look_up(levels.open, box_distance_m(hearing.box[pair], x, y))
+                * hearing.per_limit[pair]
+                <= second
+            ):
+                continue
+            own_loudest, own_point = 0.0, -1
+            for point in range(hearing.begin[pair], hearing.end[pair]):
+                away = np.sqrt(squared_m(market, x, y, pair, point))
+                ratio = look_up(levels.open, away) * hearing.per_limit[pair]
+                if ratio > own_loudest:
+                    own_loudest, own_point = ratio, point
+            if own_loudest > loudest:
+                second, second_pair, second_point = loudest, loudest_pair, loudest_point
+                loudest, loudest_pair, loudest_point = own_loudest, pair, own_point
+            elif own_loudest > second:
+                second, second_pair, second_point = own_loudest, pair, own_point
+        if loudest_pair >= 0:
+            add_column(market, bench, table, case, site, loudest_pair, loudest_point)
+        if second_pair >= 0:
+            add_column(market, bench, table, case, site, second_pair, second_point)
+
+
+@inlined
+def box_distance_m(box: np.ndarray, x: float, y: float) -> float:
+    """Return the distance from a point to a box (left, bottom, right, top); 0 inside."""
+    dx = max(box[0] - x, x - box[2], 0.0)
+    dy = max(box[1] - y, y - box[3], 0.0)
+    return np.sqrt(dx * dx + dy * dy)
+
+
+@inlined
+def find_near_spots(table: Table, site: int, x: float, y: float, near: np.ndarray,
+                    weight: np.ndarray) -> None:  # fmt: skip
+    """Set the nearest spots of a table, and their weights: inverse squares, together 1."""
+    count = 0
+    for spot in range(table.spots[site]):
+        away2 = (table.spot[site, spot, 0] - x) ** 2 + (table.spot[site, spot, 1] - y) ** 2
+        if count == NEAR_SPOTS and away2 >= weight[count - 1]:
+            continue
+        place = min(count, NEAR_SPOTS - 1)
+        while place > 0 and weight[place - 1] > away2:
+            weight[place], near[place] = weight[place - 1], near[place - 1]
+            place -= 1
+        weight[place], near[place] = away2, spot
+        count = min(count + 1, NEAR_SPOTS)
+    total = 0.0
+    for place in range(NEAR_SPOTS):
+        if place < count:
+            weight[place] = 1.0 / (weight[place] + 0.01)
+            total += weight[place]
+        else:
+            weight[place], near[place] = 0.0, 0
+    for place in range(count):
+        weight[place] /= total
+
+
+@inlined
+def read_table(
+    market: Market,
+    bench: Bench,
+    table: Table,
+    case: Case,
+    site: int,
+    column: int,
+    x: float,
+    y: float,
+    near: np.ndarray,
+    weight: np.ndarray,
+) -> float:
+    """Return the ratio of one machine at (x, y) at a column's point, between the spots."""
+    total = 0.0
+    for place in range(NEAR_SPOTS):
+        if weight[place] > 0:
+            if table.energy[site, near[place], column] == NOT_COMPUTED:
+                _fill_entry(market, bench, table, site, near[place], column)
+            total += weight[place] * table.energy[site, near[place], column]
+    pair, point = table.column_pair[site, column], table.column_point[site, column]
+    if case.wall_height_m > 0:
+        if table.walled[site, column] == 0:
+            table.walled[site, column] = _share_behind_wall(
+                market, bench, table, case, site, near[0], column
+            )
+        total *= table.walled[site, column]
+    return total * table.scale[site, column] / squared_m(market, x, y, pair, point)

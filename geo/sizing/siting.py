@@ -1,0 +1,544 @@
+"""Find how many generators each site's ground has room for, and how many its neighbors allow.
+
+Noise depends on the place, the place on the number of generators, and the best place on noise. So
+the search tries numbers, places and directions together (see `kernel`), against a table of what one
+machine at a spot causes at a receiver point. Every number that it returns is for a block that was
+verified by the full model, with each machine at its place, at every receiver point.
+"""
+
+from dataclasses import dataclass, replace
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from geo.criteria.noise.receiver_points import ReceiverPoints, list_receiver_points
+from geo.criteria.noise.receptors import ReceptorPairs, find_receptors
+from geo.criteria.noise.sound import WALL_OFFSET_M, NoiseSource
+from geo.criteria.pad.ground import (
+    BuildableGround,
+    cut_buildable_ground,
+    select_ground,
+    subtract_ground,
+    take_sites,
+)
+from geo.criteria.pad.room import max_machines_that_fit
+from geo.criteria.pad.storage import PlacedStorage, place_storage
+from geo.equipment.tanks import TankGroup
+from geo.model import Generator, Market, Plan, Screening
+from geo.shapes.near import geometry_array
+from geo.sizing.kernel.answers import JUDGE_EACH, JUDGE_WORST, LARGEST, measure_loudness
+from geo.sizing.kernel.arrays import PLACE_COLUMNS, Case, Grounds
+from geo.sizing.kernel.verification import WORST
+from geo.sizing.search_arrays import (
+    Found,
+    Searcher,
+    arrange_ground,
+    arrange_lone_machine,
+    arrange_lots,
+    ask,
+    make_searcher,
+)
+
+HOPELESS_DB = 1.0
+"""Where one machine at the quietest spot found exceeds a limit by more, no place is searched."""
+OWN_DWELLING_AT = -2  # as kernel.verification
+
+
+@dataclass(frozen=True)
+class SizingContext:
+    """The ground, the receptors, the noise source, and the search over them.
+
+    Attributes:
+        ground: The buildable ground of each site.
+        grounds: The same for the search.
+        pairs: All receptors within reach of the sites.
+        points: Their receiver points.
+        search: The compiled search.
+        sound: One generator as a noise source.
+        generator: The plan's generator.
+        plan: The plan.
+    """
+
+    ground: BuildableGround
+    grounds: Grounds
+    pairs: ReceptorPairs
+    points: ReceiverPoints
+    search: Searcher
+    sound: NoiseSource
+    generator: Generator
+    plan: Plan
+
+    @property
+    def origin(self) -> np.ndarray:
+        """The origin of the search's coordinates (2,), in the market's frame."""
+        return self.sound.scene.index.origin
+
+    def stand_on(self, ground: BuildableGround) -> "SizingContext":
+        """Return the same sites with other ground."""
+        return replace(self, ground=ground, grounds=arrange_ground(ground, self.origin))
+
+    def measure_quietness(self, points: np.ndarray, site: np.ndarray) -> np.ndarray:
+        """Return how quiet each point of a site is over open ground; inf where nobody hears it.
+
+        For example, 0.5 where one machine would be allowed half of what it emits.
+        """
+        loudness = np.zeros(len(points))
+        xy = shapely.get_coordinates(points) - self.origin
+        measure_loudness(
+            self.search.market, self.search.levels, site.astype(np.int64), xy, loudness
+        )
+        with np.errstate(divide="ignore"):
+            return np.asarray(1 / loudness)
+
+
+@dataclass(frozen=True)
+class Siting:
+    """What the ground and the neighbors allow at each site, before any fuel.
+
+    All counts are of installed generators, from 0 to the plan's cap, one value per site.
+
+    Attributes:
+        context: The ground, the receptors and the noise source.
+        pad_n: What the ground alone has room for.
+        pad_n_upper: An upper bound for `pad_n`.
+        pad_lo: `pad_n` in the worst case: 0 where the ground is only assumed to be free.
+        place_lo: What ground and neighbors allow together in the worst case.
+        place_hi: The same in the best case.
+        held_lo: The number for which a place was found in the worst case: `place_lo` before it is
+            set to 0 for missing facts (`pad_n` without a receptor layer).
+        noise_n: What the neighbors alone allow, at the quietest spot.
+        block_lo: The verified block of `held_lo` (n, 5), see `search_arrays.Found`.
+        block_hi: The verified block of `place_hi`.
+        next_lo: The quietest block found for one more than `held_lo`.
+        alone_worst: One generator at the quietest spot, worst case (see `judge_quietest_spots`).
+        alone_best: The same in the best case.
+    """
+
+    context: SizingContext
+    pad_n: np.ndarray
+    pad_n_upper: np.ndarray
+    pad_lo: np.ndarray
+    place_lo: np.ndarray
+    place_hi: np.ndarray
+    held_lo: np.ndarray
+    noise_n: np.ndarray
+    block_lo: np.ndarray
+    block_hi: np.ndarray
+    next_lo: np.ndarray
+    alone_worst: pd.DataFrame
+    alone_best: pd.DataFrame
+
+
+PER_SITE = ("pad_n", "pad_n_upper", "pad_lo", "place_lo", "place_hi", "held_lo", "noise_n",
+            "block_lo", "block_hi", "next_lo")  # fmt: skip
+
+
+def list_case(plan: Plan, *, worst: bool, gain_db: float = 0.0, wall_m: float = 0.0) -> Case:
+    """Return what a question varies.
+
+    Args:
+        plan: The plan; the case depends on it in no way yet.
+        worst: Whether receptors that may not exist count.
+        gain_db: How much louder another rating is than the plan's.
+        wall_m: The height of a noise wall around the block; 0: none.
+
+    Returns:
+        The case.
+    """
+    return Case(not worst, float(10 ** (gain_db / 10)), float(wall_m), WALL_OFFSET_M)
+
+
+def size_sites(
+    sites: gpd.GeoDataFrame,
+    screening: Screening,
+    sound: NoiseSource,
+    generator: Generator,
+    market: Market,
+    plan: Plan,
+) -> Siting:
+    """Find how many generators each site's ground has room for, and how many its neighbors allow.
+
+    Args:
+        sites: One row per site, polygons in the market's CRS (m).
+        screening: The sites' layers, rasters and coverage.
+        sound: The noise source: one generator among the layers' buildings.
+        generator: The plan's generator.
+        market: The market, for its noise rule.
+        plan: The plan.
+
+    Returns:
+        The siting of every site, in the order of `sites`.
+    """
+    ambient = screening.rasters.get("ambient")
+    pairs = find_receptors(
+        sites, screening.layers, screening.coverage, ambient, sound, market, plan
+    )
+    points = list_receiver_points(pairs)
+    ground = cut_buildable_ground(sites, screening, plan)
+    search = make_searcher(pairs, points, ground.shapes, sound, generator, plan)
+    grounds = arrange_ground(ground, sound.scene.index.origin)
+    context = SizingContext(ground, grounds, pairs, points, search, sound, generator, plan)
+    every = np.arange(len(sites))
+    alone_worst = alone_best = judge_quietest_spots(context, every, worst=True)
+    uncertain = could_uncertain_govern(pairs, alone_worst["margin_db"].to_numpy())
+    if uncertain.any():
+        known = judge_quietest_spots(context, np.flatnonzero(uncertain), worst=False)
+        alone_best = pd.concat([known, alone_worst[~uncertain]]).sort_index()
+    return _size_in_context(context, every, alone_worst, alone_best)
+
+
+def resize_beside_tanks(
+    siting: Siting, sites: gpd.GeoDataFrame, screening: Screening, groups: list[TankGroup]
+) -> tuple[Siting, PlacedStorage]:
+    """Size the sites again with fuel tanks on their ground.
+
+    Args:
+        siting: The sites as sized without tanks.
+        sites: All sites, as in `size_sites`.
+        screening: As in `size_sites`.
+        groups: The groups of tanks that may be placed.
+
+    Returns:
+        The siting, unchanged where no tanks fit, and the tanks with the ground that they leave.
+    """
+    context, buildings = siting.context, geometry_array(screening.layers.get("buildings"))
+    kept = place_storage(
+        context.ground,
+        geometry_array(sites),
+        buildings,
+        groups,
+        context.measure_quietness,
+        siting.place_hi,
+        context.generator,
+        context.plan,
+    )
+    positions = np.flatnonzero(kept.group >= 0)
+    beside = context.stand_on(kept.ground)
+    again = _size_in_context(beside, positions, siting.alone_worst, siting.alone_best, siting)
+    return select_sitings(siting, again, kept.group >= 0), kept
+
+
+def select_sitings(siting: Siting, other: Siting, use_other: np.ndarray) -> Siting:
+    """Combine two sitings of the same sites; only the ground in their contexts may differ.
+
+    Args:
+        siting: The siting to start from.
+        other: The siting to take instead where `use_other` is true.
+        use_other: One boolean per site.
+
+    Returns:
+        The combined siting.
+    """
+    if not use_other.any():
+        return siting
+    ground = select_ground(siting.context.ground, other.context.ground, use_other)
+    combined = {}
+    for name in PER_SITE:
+        mine, others = getattr(siting, name), getattr(other, name)
+        chosen = use_other if mine.ndim == 1 else use_other[:, None]
+        combined[name] = np.where(chosen, others, mine)
+    return replace(siting, context=siting.context.stand_on(ground), **combined)
+
+
+def resize_under_clearance(
+    siting: Siting,
+    sites: gpd.GeoDataFrame,
+    screening: Screening,
+    positions: np.ndarray,
+    plan: Plan,
+) -> np.ndarray:
+    """Return how many generators some sites carry in the worst case under other clearances.
+
+    Args:
+        siting: The sites as sized before.
+        sites: All sites, as in `size_sites`.
+        screening: As in `size_sites`.
+        positions: The sites to size again.
+        plan: The plan with the other clearances.
+
+    Returns:
+        What ground and neighbors allow together (p,), at least as many as before.
+    """
+    context = siting.context
+    chosen = sites.iloc[positions].reset_index(drop=True)
+    before = take_sites(context.ground, positions)
+    # Other clearances change neither the tanks nor the open area on the parcel's record.
+    wider = subtract_ground(cut_buildable_ground(chosen, screening, plan), before.taken)
+    wider = replace(wider, open_m2=before.open_m2)
+    room_for, _ = max_machines_that_fit(wider, context.generator, plan)
+    ground = _spread_ground(wider, positions, len(sites))
+    return _count_again(
+        siting, arrange_ground(ground, context.origin), positions, room_for,
+        list_case(plan, worst=True),
+    )  # fmt: skip
+
+
+def resize_with_source(
+    siting: Siting, positions: np.ndarray, *, gain_db: float = 0.0, wall_m: float = 0.0
+) -> np.ndarray:
+    """Return how many generators some sites carry in the worst case with another source.
+
+    Args:
+        siting: The sites as sized before.
+        positions: The sites to size again.
+        gain_db: How much louder the generator is (dB).
+        wall_m: The height of a noise wall around the block; 0: none.
+
+    Returns:
+        What ground and neighbors allow together (p,), at least as many as before if the source is
+        no louder.
+    """
+    case = list_case(siting.context.plan, worst=True, gain_db=gain_db, wall_m=wall_m)
+    room_for = siting.pad_n[positions]
+    if gain_db > 0:
+        # Receptors are only listed as far as the plan's rating reaches.
+        room_for = np.minimum(room_for, siting.held_lo[positions])
+        found = ask(siting.context.search, siting.context.grounds, LARGEST, positions, room_for, case)
+        return _zero_without_facts(siting, found.count, positions)
+    return _count_again(siting, siting.context.grounds, positions, room_for, case)
+
+
+def _count_again(
+    siting: Siting, grounds: Grounds, positions: np.ndarray, room_for: np.ndarray, case: Case
+) -> np.ndarray:
+    """Return the largest number of some sites in another case that allows no fewer."""
+    held = siting.held_lo[positions]
+    more = np.flatnonzero(room_for > held)
+    count = held.copy()
+    if len(more):
+        found = ask(
+            siting.context.search, grounds, LARGEST, positions[more], room_for[more], case
+        )
+        count[more] = np.maximum(found.count, held[more])
+    return _zero_without_facts(siting, count, positions)
+
+
+def _zero_without_facts(siting: Siting, count: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return the numbers, 0 where the worst case allows none because a fact is missing."""
+    context = siting.context
+    missing = _is_ground_unknown(context) | _is_noise_unknown(context.pairs)
+    return np.where(missing[positions], 0, _zero_if_only_spares(count, context.plan))
+
+
+def _spread_ground(ground: BuildableGround, positions: np.ndarray, count: int) -> BuildableGround:
+    """Return the ground of some sites as a table of all `count` sites, empty at the others."""
+    back = np.full(count, -1)
+    back[positions] = np.arange(len(positions))
+    shapes = np.full(count, shapely.Polygon(), dtype=object)
+    shapes[positions] = ground.shapes
+    times = np.zeros(count, dtype=np.int64)
+    times[positions] = np.diff(ground.turns_from)
+    open_m2 = np.full(count, np.inf)
+    open_m2[positions] = ground.open_m2
+    return replace(
+        ground,
+        shapes=shapes,
+        open_m2=open_m2,
+        turns_from=np.concatenate(([0], np.cumsum(times))),
+    )
+
+
+def _size_in_context(
+    context: SizingContext,
+    positions: np.ndarray,
+    alone_worst: pd.DataFrame,
+    alone_best: pd.DataFrame,
+    roomier: Siting | None = None,
+) -> Siting:
+    """Size the sites in `positions`; `roomier` is a siting with at least as many at each site."""
+    pairs, plan = context.pairs, context.plan
+    sites = len(context.ground.shapes)
+    pad_n, pad_n_upper = np.zeros((2, sites), dtype=int)
+    pad_n[positions], pad_n_upper[positions] = max_machines_that_fit(
+        take_sites(context.ground, positions), context.generator, plan
+    )
+    roof_lo = roof_hi = pad_n
+    if roomier is not None:
+        roof_lo = np.minimum(pad_n, roomier.held_lo)
+        roof_hi = np.minimum(pad_n, roomier.place_hi)
+    held, block_lo, next_lo = _find_largest(context, roof_lo, pad_n, alone_worst, worst=True)
+    place_lo = _zero_if_only_spares(held, plan)
+    place_hi, block_hi = place_lo.copy(), block_lo.copy()
+    with np.errstate(divide="ignore"):
+        uncertain = could_uncertain_govern(pairs, 10 * np.log10(roof_hi)) & (place_lo < roof_hi)
+    more, block, _ = _find_largest(
+        context, np.where(uncertain, roof_hi, 0), pad_n, alone_best, worst=False
+    )
+    more = _zero_if_only_spares(more, plan)
+    raised = more > place_hi
+    place_hi[raised], block_hi[raised] = more[raised], block[raised]
+    allowed = count_allowed(alone_worst["margin_db"], plan)
+    noise_unknown = _is_noise_unknown(pairs)
+    ground_unknown = _is_ground_unknown(context)
+    return Siting(
+        context=context,
+        pad_n=pad_n,
+        pad_n_upper=pad_n_upper,
+        pad_lo=np.where(ground_unknown, 0, pad_n),
+        place_lo=np.where(ground_unknown | noise_unknown, 0, place_lo),
+        place_hi=place_hi if pairs.known else pad_n,
+        held_lo=place_lo if pairs.known else pad_n,
+        noise_n=np.where(noise_unknown, 0, np.maximum(allowed, place_lo)),
+        block_lo=block_lo,
+        block_hi=block_hi,
+        next_lo=next_lo,
+        alone_worst=alone_worst,
+        alone_best=alone_best,
+    )
+
+
+def _find_largest(
+    context: SizingContext,
+    most: np.ndarray,
+    room_for: np.ndarray,
+    alone: pd.DataFrame,
+    *,
+    worst: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the largest number of each site, its block, and the best block for one more."""
+    count = np.zeros(len(most), dtype=int)
+    block = np.full((len(most), PLACE_COLUMNS), -1.0)
+    one_more = block.copy()
+    hopeful = (alone["margin_db"] > -HOPELESS_DB).to_numpy()
+    positions = np.flatnonzero((most > 0) & (hopeful | (context.plan.spares > 0)))
+    if len(positions):
+        found = ask(
+            context.search, context.grounds, LARGEST, positions, most[positions],
+            list_case(context.plan, worst=worst), room_for=room_for[positions],
+        )  # fmt: skip
+        count[positions], block[positions] = found.count, found.place
+        one_more[positions] = found.next_place
+    return count, block, one_more
+
+
+def judge_quietest_spots(
+    context: SizingContext, sites: np.ndarray, *, worst: bool
+) -> pd.DataFrame:
+    """Judge one running generator at the quietest spot of each parcel, whatever its ground.
+
+    Args:
+        context: The context.
+        sites: The sites to judge, as positions.
+        worst: Whether uncertain receptors count.
+
+    Returns:
+        margin_db, margin_plan_db, margin_rule_db, level_dba, limit_dba, receptor_class, and
+        quiet_side_db (how much quieter the spot is than the middle of the lot), indexed by site.
+    """
+    search = context.search
+    lone = replace(
+        search, market=search.market._replace(blocks=arrange_lone_machine(search.market.blocks))
+    )
+    lots = arrange_lots(context.pairs.line, context.origin)
+    one, case = np.ones(len(sites), dtype=int), list_case(context.plan, worst=worst)
+    best = ask(lone, lots, WORST, sites, one, case)
+    middle = np.zeros((len(sites), PLACE_COLUMNS))
+    middle[:, 1:3] = context.ground.origin[sites] - context.origin
+    middle[:, 4] = 1
+    at_middle = ask(lone, lots, JUDGE_WORST, sites, one, case, middle)
+    # A lot without area has no spot but its middle.
+    nowhere = best.count == 0
+    best.place[nowhere] = middle[nowhere]
+    best = ask(lone, lots, JUDGE_EACH, sites, one, case, best.place)
+    judged = describe_levels(context, best)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        side = 10 * np.log10(at_middle.ratio.max(axis=1) / best.ratio.max(axis=1))
+    judged["quiet_side_db"] = np.where(np.isfinite(side), np.maximum(side, 0.0), np.nan)
+    judged["receptor_class"] = _name_classes(context.pairs, judged["pair"].to_numpy())
+    return judged.set_index(pd.Index(sites))
+
+
+def describe_levels(context: SizingContext, found: Found) -> pd.DataFrame:
+    """Return the margins of verified blocks, and the level and the limit where they are smallest.
+
+    Args:
+        context: The context.
+        found: The blocks.
+
+    Returns:
+        margin_plan_db, margin_rule_db and margin_db (inf: nobody hears it), level_dba, limit_dba,
+        pair and point (-1: nobody), one row per block.
+    """
+    with np.errstate(divide="ignore"):
+        margin = -10 * np.log10(found.ratio)
+    by_rule = found.ratio[:, 1] > found.ratio[:, 0]
+    each = np.arange(len(by_rule))
+    pair, point = (one[each, by_rule.astype(int)] for one in (found.pair, found.point))
+    limit = np.full(len(pair), np.nan)
+    limit[pair >= 0] = context.pairs.column("limit_dba", pair[pair >= 0])
+    limit[pair == OWN_DWELLING_AT] = context.pairs.own_limit_dba
+    least = margin.min(axis=1)
+    return pd.DataFrame(
+        {
+            "margin_plan_db": margin[:, 0],
+            "margin_rule_db": margin[:, 1],
+            "margin_db": least,
+            "level_dba": np.where(np.isfinite(limit), limit - least, np.nan),
+            "limit_dba": limit,
+            "pair": pair,
+            "point": point,
+        }
+    )
+
+
+def _name_classes(pairs: ReceptorPairs, pair: np.ndarray) -> np.ndarray:
+    names = np.full(len(pair), None, dtype=object)
+    names[pair >= 0] = pairs.column("receptor_class", pair[pair >= 0])
+    names[pair == OWN_DWELLING_AT] = "own dwelling"
+    return names
+
+
+def count_allowed(margin_db: pd.Series, plan: Plan) -> np.ndarray:
+    """Return the number of installed generators that the margin of one allows, summed by energy.
+
+    For example, a margin of 6.1 dB with one generator allows floor(10^0.61) = 4 running ones.
+    """
+    running = np.floor(10 ** (margin_db.to_numpy(dtype=float).clip(max=30.0) / 10) + 1e-9)
+    return add_spares(running.astype(int), plan)
+
+
+def add_spares(running: np.ndarray, plan: Plan) -> np.ndarray:
+    """Return how many generators may be installed where `running` may run, including spares."""
+    return np.where(running > 0, np.minimum(running + plan.spares, plan.cap), 0)
+
+
+def _zero_if_only_spares(installed: np.ndarray, plan: Plan) -> np.ndarray:
+    """Return the installed generators, or 0 where all of them are spares that never run."""
+    return np.where(installed > plan.spares, installed, 0)
+
+
+def has_uncertain_receptors(pairs: ReceptorPairs) -> np.ndarray:
+    """Return whether each site has receptors that may or may not exist."""
+    uncertain = np.zeros(len(pairs.line), dtype=bool)
+    uncertain[pairs.site[~pairs.column("certain")]] = True
+    return uncertain
+
+
+def could_uncertain_govern(pairs: ReceptorPairs, margin_db: np.ndarray) -> np.ndarray:
+    """Return where a receptor that may not exist could be louder than one machine by `margin_db`.
+
+    Args:
+        pairs: The receptors in reach of each site.
+        margin_db: Per site (n,), how far below its limit one machine stays at any other receptor,
+            or how many machines run, in dB above one.
+
+    Returns:
+        One boolean per site.
+    """
+    uncertain = np.flatnonzero(~pairs.column("certain"))
+    loudest = np.full(len(pairs.line), -np.inf)
+    np.maximum.at(loudest, pairs.site[uncertain], pairs.bound_db[uncertain])
+    return np.asarray(loudest > -margin_db)
+
+
+def _is_noise_unknown(pairs: ReceptorPairs) -> np.ndarray:
+    return pairs.own_unknown | (not pairs.known)
+
+
+def _is_ground_unknown(context: SizingContext) -> np.ndarray:
+    """Return where the ground is only free if the plan may not assume it is."""
+    facts = context.ground.facts
+    bare = facts["bare"].to_numpy() & (not context.plan.assume.bare_parcel)
+    return np.asarray(bare | ~facts["clear_known"].to_numpy())

@@ -1,0 +1,54 @@
+"""The towns whose sites the slow oracle looks at: the demo town of any size, and Cambridge."""
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from data import demo, pull, select
+from flows import declarations, settings
+from geo.contract.toml import parse_toml
+from geo.model import Market, Plan, Screening
+from geo.screen import list_needs
+from tests.built_in import read_land_use
+
+ROOT = Path(__file__).parents[2]
+NIGHT = dt.date(2026, 6, 1)
+
+
+def demo_town(
+    folder: Path, market: Market, plan: Plan, parcels: int = demo.recipe.PARCELS
+) -> Screening:
+    """Write a demo town of about `parcels` parcels and return its screening."""
+    demo.write_town(folder / "files", parcels)
+    return select_town(folder / "files", folder / "demo.duckdb", market, plan)
+
+
+def select_town(files: Path, store: Path, market: Market, plan: Plan) -> Screening:
+    """Pull a market's files into a store, and return its screening."""
+    where = settings.read_settings({})
+    for source_id in market.sources:
+        pull.refresh_source(declarations.load_source(source_id, where), market, files, store, NIGHT)
+    needs = list_needs(market, plan)
+    return select.select_sites(store, market, needs, read_land_use(), NIGHT).screening
+
+
+def read_cambridge() -> tuple[Market, Plan]:
+    """Return the market of Cambridge and its plan."""
+    folder = ROOT / "data/markets/cambridge"
+    market, plan = folder / "market.toml", folder / "plans/cambridge.toml"
+    return (
+        parse_toml(Market, market.read_text("utf-8"), market.name),
+        parse_toml(Plan, plan.read_text("utf-8"), plan.name),
+    )
+
+
+def some_of(town: Screening, count: int, seed: int | np.random.Generator) -> Screening:
+    """Return a town with only some of its sites, chosen at random."""
+    rng = np.random.default_rng(seed)
+    some = np.sort(rng.choice(len(town.sites), min(count, len(town.sites)), replace=False))
+    sites = town.sites.iloc[some].reset_index(drop=True)
+    # The plan's setbacks are the same on every side, so the kind of each yard does not matter.
+    sites[[name for name in sites if name.startswith("setback_")]] = np.nan
+    return replace(town, sites=sites)
