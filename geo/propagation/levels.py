@@ -263,7 +263,7 @@ def upper_level_dba(
     return np.asarray(falling[place])
 
 
-def upper_screened_db(
+def upper_path_db(
     distance_m: np.ndarray,
     power_db: np.ndarray,
     source_m: float,
@@ -271,16 +271,12 @@ def upper_screened_db(
     ground: GroundEffect,
     air: np.ndarray,
     edition: Edition,
-    *,
-    least_absorption: float = 0.0,
 ) -> np.ndarray:
-    """Return upper bounds on the band levels behind a wall, before the wall's own attenuation.
+    """Return upper bounds on the band levels by any one path behind a wall, before the wall's part.
 
-    For sources with a closed wall around them, the level from all paths together (over the top,
-    around two sides, back from walls) is at most this minus `wall_attenuation_db`, band by band.
-
-    For example, the 46 dB of `upper_level_dba`'s example, behind walls that reflect everything,
-    become 46 + 10 lg 6 = 53.8 dB.
+    For sources with a closed wall around them, the level by one path (over the top, around one
+    side, back from one wall) is at most this minus `wall_attenuation_db`, band by band. It is the
+    same as in `upper_level_dba`, except that the screen replaces a ground effect that attenuates.
 
     Args:
         distance_m: Shortest distance in plan (N,).
@@ -290,7 +286,6 @@ def upper_screened_db(
         ground: The ground effect.
         air: Air absorption in dB per meter (8,).
         edition: The edition of the standard.
-        least_absorption: The least absorption of any wall.
 
     Returns:
         The band levels in dB (N, 8).
@@ -298,9 +293,7 @@ def upper_screened_db(
     level, place = _bands_at_distance(
         distance_m, power_db, source_m, receiver_m, ground, air, edition, screened=True
     )
-    falling = np.maximum.accumulate(level[::-1])[::-1]
-    ways = 3 + MOST_REFLECTED * (1 - least_absorption)
-    return np.asarray(falling[place] + 10 * np.log10(ways))
+    return np.asarray(np.maximum.accumulate(level[::-1])[::-1][place])
 
 
 def _bands_at_distance(

@@ -133,7 +133,7 @@ def make_room(sound: Sound, longest_m: float) -> Room:
         no_wall=np.empty((0, 8)),
         own_wall=np.empty((1, 8)),
         energy=np.empty((1, 8)),
-        sent=np.zeros(12, dtype=np.int64),
+        sent=np.zeros(1, dtype=np.int64),
     )
 
 
@@ -165,7 +165,11 @@ def _send_energy(
     )  # fmt: skip
     count = min(count, len(room.back))
     if wall_height_m > 0:
-        _set_own_wall(sound, room, wall_m, wall_height_m)
+        row = room.direct[0]
+        set_own_wall(
+            sound, row[paths.START], row[paths.END], row[paths.PLAN],
+            max(row[paths.SLANT], NEAREST_M), wall_m, wall_height_m, room.own_wall[0],
+        )  # fmt: skip
         own = room.own_wall
     sum_each_energy(
         sound.rules, room.buffers, room.direct, room.back, room.pair[:count], room.owner,
@@ -179,11 +183,28 @@ def _send_energy(
 
 
 @inlined
-def _set_own_wall(sound: Sound, room: Room, wall_m: float, wall_height_m: float) -> None:
-    """Set the share that the wall around the source leaves, as `levels.wall_attenuation_db`."""
-    row, left = room.direct[0], room.own_wall[0]
-    begin, end, plan = row[paths.START], row[paths.END], row[paths.PLAN]
-    slant = max(row[paths.SLANT], NEAREST_M)
+def set_own_wall(
+    sound: Sound,
+    begin: float,
+    end: float,
+    plan: float,
+    slant: float,
+    wall_m: float,
+    wall_height_m: float,
+    left: np.ndarray,
+) -> None:
+    """Set the share by band that a wall around the source leaves, as `levels.wall_attenuation_db`.
+
+    Args:
+        sound: The source.
+        begin: Its height above the datum.
+        end: The receiver's height above the datum.
+        plan: The distance in plan.
+        slant: The distance in space, at least NEAREST_M.
+        wall_m: How far from the source the straight line crosses the wall.
+        wall_height_m: The height of the wall above the source's ground.
+        left: The shares (8,).
+    """
     rise = wall_height_m - sound.source_height_m
     fall = end - begin - rise
     line = (end - begin) * wall_m / max(plan, NEAREST_M)

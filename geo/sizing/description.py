@@ -14,12 +14,10 @@ from geo.model import Market, Plan, Screening
 from geo.propagation.band_energy import NEAREST_M
 from geo.shapes.near import find_nearest, find_pairs_within, geometry_array, name_directions
 from geo.sizing.clearance import measure_shortage_m, measure_slack_m
-from geo.sizing.kernel.answers import HEAR, JUDGE_EACH, JUDGE_WORST
-from geo.sizing.kernel.verification import WORST
-from geo.sizing.search_arrays import Found, ask
+from geo.sizing.kernel.answers import HEAR, JUDGE_WORST, QUIETEST
+from geo.sizing.search_arrays import PlacedBlocks, ask, no_blocks
 from geo.sizing.siting import (
     OWN_DWELLING_AT,
-    PLACE_COLUMNS,
     Siting,
     SizingContext,
     count_allowed,
@@ -65,7 +63,7 @@ def describe_sites(
     below_cap, after, sure = count < plan.cap, count + 1, n_lo > 0
     # A block drawn only in the best case is placed for the receptors that certainly exist.
     blocks = _find_blocks(siting, count, sure)
-    facts = _describe_placement(sites, context, blocks, count, sure)
+    facts = _describe_placement(sites, context, blocks, count)
     facts["needed_margin_db"] = _margin_with_needed(siting, blocks, count, needed, sure)
     facts["building_distance_m"] = _to_building_m(facts["block"], screening, context)
     facts["access"] = _access(sites, facts["block"], tanks, screening, context)
@@ -118,57 +116,59 @@ def describe_sites(
     return facts
 
 
-def _find_blocks(siting: Siting, count: np.ndarray, sure: np.ndarray) -> np.ndarray:
-    """Return the best block of `count` machines at each site (n, 5), worst case where `sure`.
+def _find_blocks(siting: Siting, count: np.ndarray, sure: np.ndarray) -> PlacedBlocks:
+    """Return the best block of `count` machines at each site, worst case where `sure`.
 
     If no place is found for this number but one is known for a larger number, the smaller number
     stands on the larger block.
     """
     context = siting.context
     running = context.search.market.blocks.running
-    blocks = np.full((len(count), PLACE_COLUMNS), -1.0)
+    blocks = no_blocks(len(count))
     for worst in (True, False):
         known = siting.block_lo if worst else siting.block_hi
         held = siting.held_lo if worst else siting.place_hi
         stands = (count > 0) & (sure == worst)
-        ready = stands & (count == held) & (known[:, 0] >= 0)
-        blocks[ready] = known[ready]
+        ready = stands & (count == held) & (known.place[:, 0] >= 0)
+        blocks = blocks.replace(ready, known.take(ready))
         positions = np.flatnonzero(stands & ~ready)
         if not len(positions):
             continue
-        fewer = known[positions].copy()
+        fewer = known.place[positions].copy()
         fewer[:, 4] = running[count[positions]]
         found = ask(
-            context.search, context.grounds, WORST, positions, count[positions],
+            context.search, context.grounds, QUIETEST, positions, count[positions],
             list_case(context.plan, worst=worst), fewer,
         )  # fmt: skip
-        blocks[positions] = found.place
+        blocks = blocks.replace(positions, found.blocks)
     return blocks
 
 
-def _judge_blocks(
-    context: SizingContext, blocks: np.ndarray, sure: np.ndarray, question: int
+def _judge_blocks(siting: Siting, blocks: PlacedBlocks, sure: np.ndarray) -> PlacedBlocks:
+    """Return the same blocks with their worst levels."""
+    context = siting.context
+    for worst in (True, False):
+        positions = np.flatnonzero((blocks.place[:, 0] >= 0) & (sure == worst))
+        found = ask(
+            context.search, context.grounds, JUDGE_WORST, positions, np.ones(len(positions)),
+            list_case(context.plan, worst=worst), blocks.place[positions],
+        )  # fmt: skip
+        blocks = blocks.replace(positions, found.blocks)
+    return blocks
+
+
+def _describe_blocks(
+    context: SizingContext, blocks: PlacedBlocks
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Return the sites that have a block, and how loud each is (see `describe_levels`)."""
-    parts, judged = [], []
-    for worst in (True, False):
-        positions = np.flatnonzero((blocks[:, 0] >= 0) & (sure == worst))
-        found = ask(
-            context.search, context.grounds, question, positions, np.ones(len(positions)),
-            list_case(context.plan, worst=worst), blocks[positions],
-        )  # fmt: skip
-        parts.append(positions)
-        judged.append(describe_levels(context, found))
-    positions = np.concatenate(parts)
-    order = np.argsort(positions)
-    table: pd.DataFrame = pd.concat(judged, ignore_index=True).iloc[order].reset_index(drop=True)
-    return positions[order], table
+    row = np.flatnonzero(blocks.place[:, 0] >= 0)
+    return row, describe_levels(context, blocks.take(row))
 
 
 def list_placements(
     context: SizingContext, blocks: np.ndarray, count: np.ndarray
 ) -> pd.DataFrame:
-    """Return blocks (p, 5) of `count` machines (p,) as rows, in the market's frame.
+    """Return the places of blocks (p, 5) of `count` machines (p,) as rows, in the market's frame.
 
     The columns are x, y, degrees, count, rows, columns, length_m and width_m.
     """
@@ -182,13 +182,12 @@ def list_placements(
 def _describe_placement(
     sites: gpd.GeoDataFrame,
     context: SizingContext,
-    blocks: np.ndarray,
+    blocks: PlacedBlocks,
     count: np.ndarray,
-    sure: np.ndarray,
 ) -> pd.DataFrame:
     """Return the facts of the blocks that are placed."""
-    row, judged = _judge_blocks(context, blocks, sure, JUDGE_EACH)
-    placed = list_placements(context, blocks[row], count[row])
+    row, judged = _describe_blocks(context, blocks)
+    placed = list_placements(context, blocks.place[row], count[row])
     block, machines, gear = draw_blocks(placed, context.generator, context.plan)
     parcels = geometry_array(sites)
     finite = {name: judged[name].where(np.isfinite(judged[name])).to_numpy()
@@ -207,7 +206,7 @@ def _describe_placement(
             "noise_slack_db": finite["margin_db"],
             "noise_margin_plan_db": finite["margin_plan_db"],
             "noise_margin_rule_db": finite["margin_rule_db"],
-            "wall_gain_db": _wall_gain_db(context, blocks[row], row, judged),
+            "wall_gain_db": _wall_gain_db(context, blocks.place[row], row, judged),
             "distance_floored": _is_distance_floored(context, placed, judged),
             **{
                 name: column.to_numpy()
@@ -225,7 +224,7 @@ def _describe_placement(
 
 
 def _margin_with_needed(
-    siting: Siting, blocks: np.ndarray, count: np.ndarray, needed: np.ndarray, sure: np.ndarray
+    siting: Siting, blocks: PlacedBlocks, count: np.ndarray, needed: np.ndarray, sure: np.ndarray
 ) -> np.ndarray:
     """Return the margin (dB) of the generators that the load needs, at their best place.
 
@@ -235,8 +234,8 @@ def _margin_with_needed(
     needed = np.where(asked, needed, 0).astype(int)
     same = asked & (needed == count)
     fewer = _find_blocks(siting, np.where(same, 0, needed), sure)
-    fewer[same] = blocks[same]
-    row, judged = _judge_blocks(siting.context, fewer, sure, JUDGE_WORST)
+    fewer = fewer.replace(same, blocks.take(same))
+    row, judged = _describe_blocks(siting.context, fewer)
     margin = np.full(len(count), np.nan)
     margin[row] = judged["margin_db"].where(np.isfinite(judged["margin_db"]))
     return margin
@@ -250,12 +249,14 @@ def _describe_one_more(
     fits = (siting.pad_n >= after) & (count < context.plan.cap)
     # The search for the largest number has tried one more.
     tried = fits & (count == siting.held_lo) & sure & (siting.next_lo[:, 0] >= 0)
+    new = no_blocks(len(count))
+    new.place[tried] = siting.next_lo[tried]
     blocks = _find_blocks(siting, np.where(fits & ~tried, after, 0), sure)
-    blocks[tried] = siting.next_lo[tried]
-    row, judged = _judge_blocks(context, blocks, sure, JUDGE_WORST)
+    blocks = blocks.replace(tried, _judge_blocks(siting, new, sure).take(tried))
+    row, judged = _describe_blocks(context, blocks)
     facts = pd.DataFrame(index=placed.index)
     heard = describe_receptors(
-        context, list_placements(context, blocks[row], after[row]), judged
+        context, list_placements(context, blocks.place[row], after[row]), judged
     ).set_index(placed.index[row])
     for name in ("receptor_class", "receptor_distance_m", "receptor_direction"):
         # Where the ground has no room for one more, name the receptor of the placed block.
@@ -342,7 +343,7 @@ def _wall_gain_db(
         list_case(context.plan, worst=True, wall_m=wall_m), blocks[hit], heard_at=(pair, point),
     )  # fmt: skip
     limit = context.pairs.column("limit_dba", pair).astype(float)
-    walled = limit + 10 * np.log10(found.ratio[:, 0])
+    walled = limit + 10 * np.log10(found.blocks.ratio[:, 0])
     gain_db[hit] = judged["level_dba"].to_numpy()[hit] - walled
     return gain_db
 

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,15 @@ from geo.criteria.noise.receiver_points import ReceiverPoints
 from geo.criteria.noise.receptors import EDGE_OF_LAYER, ReceptorPairs
 from geo.criteria.noise.sound import (
     NoiseSource,
+    one_path_dba,
+    one_path_energy,
     open_field_dba,
-    remove_obstacles,
-    upper_dba,
-    upper_walled_dba,
 )
 from geo.criteria.pad.ground import CIRCLE_TOLERANCE_M, BuildableGround
 from geo.equipment.block import list_layouts, locate_machines
 from geo.model import Generator, Plan
+from geo.propagation.band_energy import MOST_REFLECTED
+from geo.propagation.by_distance import list_distances_m
 from geo.propagation.one_pair import find_sender, make_room, make_sound
 from geo.shapes.rectangles import (
     TOLERANCE_M,
@@ -48,7 +50,7 @@ from geo.sizing.kernel.arrays import (
     Market,
     Table,
 )
-from geo.sizing.kernel.transfer import list_level_distances_m
+from geo.sizing.kernel.verification import NOBODY
 
 PLACES_PER_GROUND = 40
 """About so many places of a block are tried on a site's ground."""
@@ -58,15 +60,8 @@ SPOTS_PER_GROUND = 20
 SPOTS_PER_LOT = 6
 LEAST_STEP_M = 1.0
 THREADS = 2
-SENT = [np.zeros(12)]
 SITES_PER_TURN = 16
-WALLS_M = (1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 22.0)
-"""So far from a machine the wall around its block may be."""
-WALL_MARGIN = float(10**0.1)
-"""Sloping ground may lower what a wall takes by this much, 1 dB."""
 STACK_CELLS = 200
-LEVEL_AT_M = 1.5
-"""The height of the receivers for the energies over open ground that only guide the search."""
 
 
 def arrange_hearing(
@@ -92,6 +87,7 @@ def arrange_hearing(
         level = open_field_dba(sound, pairs.own_at_m[assumed], plan.noise.facade_height_m)
         own[assumed] = 10 ** ((level - pairs.own_limit_dba) / 10)
     return Hearing(
+        lot=shapely.bounds(pairs.line) - np.tile(sound.scene.index.origin, 2),
         first=np.searchsorted(pairs.site, np.arange(sites + 1)),
         box=_boxes_around(xy, points),
         begin=points.begin.astype(np.int64),
@@ -101,7 +97,9 @@ def arrange_hearing(
         by_rule=pairs.column("by_rule").astype(bool),
         certain=pairs.column("certain").astype(bool),
         over_open_ground=pairs.column("receptor_class") == EDGE_OF_LAYER,
+        facing_only=points.facing_only,
         point=np.ascontiguousarray(xy),
+        outward=points.outward,
         own=own,
     )
 
@@ -132,9 +130,9 @@ def arrange_blocks(generator: Generator, plan: Plan) -> tuple[Blocks, pd.DataFra
     of, x, y = locate_machines(placed, generator, plan)
     blocks = Blocks(
         first=np.concatenate(([0], np.cumsum(many))),
-        size_m=rows[["length_m", "width_m"]].to_numpy(dtype=float),
+        size_m=np.ascontiguousarray(rows[["length_m", "width_m"]], dtype=float),
         machine_from=np.searchsorted(of, np.arange(len(rows) + 1)),
-        machine=np.column_stack((x, y)).reshape(-1, 2),
+        machine=np.ascontiguousarray(np.column_stack((x, y)).reshape(-1, 2)),
         running=running,
     )
     return blocks, rows
@@ -151,41 +149,16 @@ def arrange_lone_machine(blocks: Blocks) -> Blocks:
     )
 
 
-def arrange_levels(sound: NoiseSource, plan: Plan) -> Levels:
+def arrange_levels(sound: NoiseSource) -> Levels:
     """Return the energies by distance that guide the search and bound the levels."""
-    away_m = list_level_distances_m()
-    upper = 10 ** (upper_dba(sound, away_m) / 10)
+    away_m = list_distances_m()
     return Levels(
-        open=10 ** (open_field_dba(sound, away_m, LEVEL_AT_M) / 10),
-        upper=upper,
-        upper_walled=_bound_behind_wall(sound, plan, away_m, upper),
+        open=10 ** (one_path_dba(sound, away_m)[:, None] / 10),
+        bands=np.ascontiguousarray(one_path_energy(sound, away_m)),
+        nothing_taken=np.ones(1),
+        most_back=MOST_REFLECTED * float(sound.scene.most_reflected.max(initial=0.0)),
+        kept=sound.scene.reflected.max(axis=1, initial=0.0),
     )
-
-
-def _bound_behind_wall(
-    sound: NoiseSource, plan: Plan, away_m: np.ndarray, upper: np.ndarray
-) -> np.ndarray:
-    """Return the highest energy by distance behind the plan's noise wall, over level ground."""
-    height_m = find_wall_height_m(plan)
-    if height_m is None:
-        return upper
-    walled = replace(sound, scene=remove_obstacles(sound).scene, wall_height_m=height_m)
-    source = np.zeros((len(away_m), 3))
-    source[:, 2] = sound.source_height_m
-    most = np.zeros(len(away_m))
-    for receiver_m in (plan.noise.receptor_height_m, plan.noise.facade_height_m):
-        receiver = np.column_stack((away_m, np.zeros(len(away_m)), np.full(len(away_m), receiver_m)))
-        for wall_m in WALLS_M:
-            level = upper_walled_dba(walled, source, receiver, np.full(len(away_m), wall_m))
-            most = np.maximum(most, 10 ** (level / 10))
-    # It falls with distance, so that it holds for an entry and all farther ones.
-    return np.minimum(np.maximum.accumulate(most[::-1])[::-1] * WALL_MARGIN, upper)
-
-
-def find_wall_height_m(plan: Plan) -> float | None:
-    """Return the height of the plan's noise wall; None without such a lever."""
-    heights = [lever.wall_height_m for lever in plan.levers.values()]
-    return next(filter(None, heights), None)
 
 
 def arrange_ground(ground: BuildableGround, origin: np.ndarray) -> Grounds:
@@ -279,16 +252,13 @@ def list_places(shapes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray,
     return of[order], shapely.get_coordinates(points)[order], step_m
 
 
-def start_tables(
-    grounds: np.ndarray, lots: np.ndarray, origin: np.ndarray, points: ReceiverPoints
-) -> Table:
+def start_tables(grounds: np.ndarray, lots: np.ndarray, origin: np.ndarray) -> Table:
     """Return empty transfer tables with spots on each site's widest ground and on its lot.
 
     Args:
         grounds: The widest ground of each site (n,).
         lots: The sites' parcels (n,).
         origin: The scene's origin (2,), meters in the market's frame.
-        points: The receiver points of each pair.
 
     Returns:
         The tables. Their columns are added by the search.
@@ -303,7 +273,6 @@ def start_tables(
         kept = nth < count
         spot[of[kept], spots[of[kept]] + nth[kept]] = place[kept] - origin
         spots += np.bincount(of[kept], minlength=sites)
-    many = points.end - points.begin
     return Table(
         spot=spot,
         spots=spots,
@@ -313,11 +282,6 @@ def start_tables(
         energy=np.zeros((sites, SPOTS_MOST, COLUMNS_MOST)),
         scale=np.ones((sites, COLUMNS_MOST)),
         walled=np.zeros((sites, COLUMNS_MOST)),
-        probe_from=np.cumsum(many) - many,
-        # Most probes are never made, and memory that is not touched takes no room.
-        probe=np.zeros((2, many.sum())),
-        probe_x=np.zeros((2, many.sum())),
-        probe_y=np.zeros((2, many.sum())),
     )
 
 
@@ -340,22 +304,52 @@ class Searcher:
     longest_m: float
 
 
-@dataclass(frozen=True)
-class Found:
-    """The blocks that answer a question, one per site asked (q,).
+class PlacedBlocks(NamedTuple):
+    """Blocks, one per site (n,), and where they are loudest by the plan's limits and the rule's.
 
-    `count` is the number of machines, 0 where none was found; `place` (q, 5) has layout, x, y,
-    angle and running machines; `ratio`, `pair` and `point` (q, 2) are by the plan's limits and by
-    the rule's (see `kernel.arrays.Answer`). `next_place` is the quietest place found for one more
-    than the largest number; its layout is -1 where the ground has no room for it.
+    `place` (n, 5) has layout, x, y, angle and running machines; the layout is -1 where there is no
+    block. `ratio` (n, 2) is the energy as a share of what the limit allows, and `pair` and `point`
+    (n, 2) say where that is (see `kernel.arrays.Answer`).
     """
 
-    count: np.ndarray
     place: np.ndarray
     ratio: np.ndarray
     pair: np.ndarray
     point: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> "PlacedBlocks":
+        """Return the blocks of some sites."""
+        return PlacedBlocks(*(one[chosen] for one in self))
+
+    def replace(self, chosen: np.ndarray, others: "PlacedBlocks") -> "PlacedBlocks":
+        """Return these blocks with those of the `chosen` sites replaced by others, in order."""
+        parts = [one.copy() for one in self]
+        for mine, other in zip(parts, others, strict=True):
+            mine[chosen] = other
+        return PlacedBlocks(*parts)
+
+
+def no_blocks(sites: int) -> PlacedBlocks:
+    """Return no block at each of some sites."""
+    nobody = np.full((sites, 2), NOBODY, dtype=np.int64)
+    place = np.full((sites, PLACE_COLUMNS), -1.0)
+    return PlacedBlocks(place, np.zeros((sites, 2)), nobody, nobody.copy())
+
+
+@dataclass(frozen=True)
+class Found:
+    """The answers to a question, one per site asked (q,).
+
+    `count` is the number of machines, 0 where none was found, and `blocks` are where they stand.
+    `next_place` (q, 5) is the quietest place found for one more
+    than the largest number; its layout is -1 where the ground has no room for it. `rays` is how
+    many levels of one machine at one point the full model computed.
+    """
+
+    count: np.ndarray
+    blocks: PlacedBlocks
     next_place: np.ndarray
+    rays: int = 0
 
 
 def make_searcher(
@@ -394,9 +388,9 @@ def make_searcher(
     sender = find_sender(source, make_room(source, 0.0))
     return Searcher(
         market=Market(source, sender, hearing, blocks),
-        levels=arrange_levels(sound, plan),
+        levels=arrange_levels(sound),
         layouts=layouts,
-        table=start_tables(widest, pairs.line, origin, points),
+        table=start_tables(widest, pairs.line, origin),
         longest_m=longest_m,
     )
 
@@ -409,6 +403,7 @@ def ask(
     count: np.ndarray,
     case: Case,
     place: np.ndarray | None = None,
+    least: np.ndarray | None = None,
     room_for: np.ndarray | None = None,
     heard_at: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Found:
@@ -421,47 +416,54 @@ def ask(
         sites: Positions of the sites (q,).
         count: The number of machines, or the most to try (q,).
         case: What the question varies.
-        place: Blocks that are known (q, 5), as in `Found`; their layout is -1 where none is.
-        room_for: How many machines the ground has room for (q,), for the largest number; None:
-            as many as are tried.
+        place: Blocks that are known (q, 5), as in `PlacedBlocks`; their layout is -1 where none is.
+        least: How many machines are known to have a place (q,), for the largest number; None: 0.
+        room_for: How many machines the ground has room for (q,), for the largest number. Up to
+            there, the quietest place for one more is found too. None: neither that place nor the
+            levels of the block are of interest.
         heard_at: The pair and the point (q,) at which blocks are heard, for that question.
 
     Returns:
         The answers.
     """
     asked = len(sites)
-    if place is None:
-        place = np.full((asked, PLACE_COLUMNS), -1.0)
+    blocks = no_blocks(asked)
+    if place is not None:
+        blocks = blocks._replace(place=np.array(place, dtype=float))
     found = Found(
         count=np.zeros(asked, dtype=np.int64),
-        place=np.ascontiguousarray(place, dtype=float),
-        ratio=np.zeros((asked, 2)),
-        pair=np.full((asked, 2), -1, dtype=np.int64),
-        point=np.full((asked, 2), -1, dtype=np.int64),
+        blocks=blocks,
         next_place=np.full((asked, PLACE_COLUMNS), -1.0),
     )
-    room_for = count if room_for is None else room_for
+    least, room_for = (np.zeros(asked) if one is None else one for one in (least, room_for))
     if heard_at is not None:
-        found.pair[:, 0], found.point[:, 0] = heard_at
+        blocks.pair[:, 0], blocks.point[:, 0] = heard_at
     table = searcher.table
     benches: SimpleQueue[Bench] = SimpleQueue()
     for _ in range(THREADS):
         benches.put(_make_bench(searcher, ground))
-    sites, count, room_for = (one.astype(np.int64) for one in (sites, count, room_for))
+    bench = benches.get()
+    calls = answers.find_calls(
+        searcher.market, searcher.levels, bench, ground, table, case
+    )
+    benches.put(bench)
+    sites, least, count, room_for = (
+        one.astype(np.int64) for one in (sites, least, count, room_for)
+    )
 
     def work(start: int) -> None:
         bench, part = benches.get(), slice(start, start + SITES_PER_TURN)
         answers.answer_each(
-            searcher.market, searcher.levels, bench, ground, table, case, sites[part], count[part],
-            room_for[part], question, found.count[part], found.next_place[part], found.place[part],
-            found.ratio[part], found.pair[part], found.point[part],
+            calls, searcher.market, searcher.levels, bench, ground, table, case, sites[part], least[part],
+            count[part], room_for[part], question, found.count[part],
+            found.next_place[part], blocks.place[part], blocks.ratio[part], blocks.pair[part],
+            blocks.point[part],
         )  # fmt: skip
         benches.put(bench)
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(work, range(0, asked, SITES_PER_TURN)))
-    SENT[0] = np.sum([benches.get().room.sent for _ in range(THREADS)],axis=0)
-    return found
+    return replace(found, rays=sum(int(benches.get().room.sent[0]) for _ in range(THREADS)))
 
 
 def _make_bench(searcher: Searcher, ground: Grounds) -> Bench:
@@ -479,7 +481,7 @@ def _make_bench(searcher: Searcher, ground: Grounds) -> Bench:
         fit_across=np.zeros(layouts, dtype=np.int64),
         fit_at=np.zeros((layouts, 2)),
         machine=np.empty((machines, 2)),
-        outermost=np.zeros(4, dtype=np.int64),
+        outermost=np.zeros(5, dtype=np.int64),
         near=np.empty((machines, NEAR_SPOTS), dtype=np.int64),
         weight=np.empty((machines, NEAR_SPOTS)),
         candidate=np.empty((CANDIDATES, CANDIDATE_COLUMNS)),
@@ -487,9 +489,12 @@ def _make_bench(searcher: Searcher, ground: Grounds) -> Bench:
             np.empty(PLACE_COLUMNS), np.empty(2), np.empty(2, dtype=np.int64),
             np.empty(2, dtype=np.int64),
         ),  # fmt: skip
-        known=np.empty(PLACE_COLUMNS),
         ranked=np.empty(RANKED_PLACES, dtype=np.int64),
         ranked_ratio=np.empty(RANKED_PLACES),
+        left=np.empty(8),
+        most_left=np.empty(8),
+        near_block=np.empty(len(market.sound.scene.wall) + 1, dtype=np.int64),
+        near_point=np.empty(len(market.sound.scene.wall) + 1, dtype=np.int64),
         waiting=np.empty(pairs + 1, dtype=np.int64),
         bound=np.empty(pairs + 1),
     )

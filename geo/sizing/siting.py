@@ -7,6 +7,7 @@ verified by the full model, with each machine at its place, at every receiver po
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -28,17 +29,17 @@ from geo.criteria.pad.storage import PlacedStorage, place_storage
 from geo.equipment.tanks import TankGroup
 from geo.model import Generator, Market, Plan, Screening
 from geo.shapes.near import geometry_array
-from geo.sizing.kernel.answers import JUDGE_EACH, JUDGE_WORST, LARGEST, measure_loudness
+from geo.sizing.kernel.answers import JUDGE_EACH, JUDGE_WORST, LARGEST, QUIETEST, measure_loudness
 from geo.sizing.kernel.arrays import PLACE_COLUMNS, Case, Grounds
-from geo.sizing.kernel.verification import WORST
 from geo.sizing.search_arrays import (
-    Found,
+    PlacedBlocks,
     Searcher,
     arrange_ground,
     arrange_lone_machine,
     arrange_lots,
     ask,
     make_searcher,
+    no_blocks,
 )
 
 HOPELESS_DB = 1.0
@@ -109,8 +110,8 @@ class Siting:
         held_lo: The number for which a place was found in the worst case: `place_lo` before it is
             set to 0 for missing facts (`pad_n` without a receptor layer).
         noise_n: What the neighbors alone allow, at the quietest spot.
-        block_lo: The verified block of `held_lo` (n, 5), see `search_arrays.Found`.
-        block_hi: The verified block of `place_hi`.
+        block_lo: The block of `held_lo`, and how loud it is.
+        block_hi: The block of `place_hi`.
         next_lo: The quietest block found for one more than `held_lo`.
         alone_worst: One generator at the quietest spot, worst case (see `judge_quietest_spots`).
         alone_best: The same in the best case.
@@ -124,8 +125,8 @@ class Siting:
     place_hi: np.ndarray
     held_lo: np.ndarray
     noise_n: np.ndarray
-    block_lo: np.ndarray
-    block_hi: np.ndarray
+    block_lo: PlacedBlocks
+    block_hi: PlacedBlocks
     next_lo: np.ndarray
     alone_worst: pd.DataFrame
     alone_best: pd.DataFrame
@@ -234,11 +235,14 @@ def select_sitings(siting: Siting, other: Siting, use_other: np.ndarray) -> Siti
     if not use_other.any():
         return siting
     ground = select_ground(siting.context.ground, other.context.ground, use_other)
-    combined = {}
+    combined: dict[str, Any] = {}
     for name in PER_SITE:
         mine, others = getattr(siting, name), getattr(other, name)
-        chosen = use_other if mine.ndim == 1 else use_other[:, None]
-        combined[name] = np.where(chosen, others, mine)
+        if isinstance(mine, PlacedBlocks):
+            combined[name] = mine.replace(use_other, others.take(use_other))
+        else:
+            chosen = use_other if mine.ndim == 1 else use_other[:, None]
+            combined[name] = np.where(chosen, others, mine)
     return replace(siting, context=siting.context.stand_on(ground), **combined)
 
 
@@ -309,8 +313,9 @@ def _count_again(
     count = held.copy()
     if len(more):
         found = ask(
-            siting.context.search, grounds, LARGEST, positions[more], room_for[more], case
-        )
+            siting.context.search, grounds, LARGEST, positions[more], room_for[more], case,
+            least=held[more],
+        )  # fmt: skip
         count[more] = np.maximum(found.count, held[more])
     return _zero_without_facts(siting, count, positions)
 
@@ -358,17 +363,20 @@ def _size_in_context(
     if roomier is not None:
         roof_lo = np.minimum(pad_n, roomier.held_lo)
         roof_hi = np.minimum(pad_n, roomier.place_hi)
-    held, block_lo, next_lo = _find_largest(context, roof_lo, pad_n, alone_worst, worst=True)
+    held, block_lo, next_lo = _find_largest(
+        context, roof_lo, pad_n, np.zeros(sites), alone_worst, worst=True
+    )
     place_lo = _zero_if_only_spares(held, plan)
-    place_hi, block_hi = place_lo.copy(), block_lo.copy()
+    place_hi = place_lo.copy()
     with np.errstate(divide="ignore"):
         uncertain = could_uncertain_govern(pairs, 10 * np.log10(roof_hi)) & (place_lo < roof_hi)
     more, block, _ = _find_largest(
-        context, np.where(uncertain, roof_hi, 0), pad_n, alone_best, worst=False
+        context, np.where(uncertain, roof_hi, 0), pad_n, held, alone_best, worst=False
     )
     more = _zero_if_only_spares(more, plan)
     raised = more > place_hi
-    place_hi[raised], block_hi[raised] = more[raised], block[raised]
+    place_hi[raised] = more[raised]
+    block_hi = block_lo.replace(raised, block.take(raised))
     allowed = count_allowed(alone_worst["margin_db"], plan)
     noise_unknown = _is_noise_unknown(pairs)
     ground_unknown = _is_ground_unknown(context)
@@ -393,22 +401,28 @@ def _find_largest(
     context: SizingContext,
     most: np.ndarray,
     room_for: np.ndarray,
+    least: np.ndarray,
     alone: pd.DataFrame,
     *,
     worst: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the largest number of each site, its block, and the best block for one more."""
+) -> tuple[np.ndarray, PlacedBlocks, np.ndarray]:
+    """Return the largest number of each site, its block, and the best block for one more.
+
+    `least` are known to have a place, for which no block is returned.
+    """
     count = np.zeros(len(most), dtype=int)
-    block = np.full((len(most), PLACE_COLUMNS), -1.0)
-    one_more = block.copy()
+    block = no_blocks(len(most))
+    one_more = np.full((len(most), PLACE_COLUMNS), -1.0)
     hopeful = (alone["margin_db"] > -HOPELESS_DB).to_numpy()
-    positions = np.flatnonzero((most > 0) & (hopeful | (context.plan.spares > 0)))
+    positions = np.flatnonzero((most > least) & (hopeful | (context.plan.spares > 0)))
     if len(positions):
         found = ask(
             context.search, context.grounds, LARGEST, positions, most[positions],
-            list_case(context.plan, worst=worst), room_for=room_for[positions],
+            list_case(context.plan, worst=worst), least=least[positions],
+            room_for=room_for[positions],
         )  # fmt: skip
-        count[positions], block[positions] = found.count, found.place
+        count[positions] = found.count
+        block = block.replace(positions, found.blocks)
         one_more[positions] = found.next_place
     return count, block, one_more
 
@@ -433,29 +447,31 @@ def judge_quietest_spots(
     )
     lots = arrange_lots(context.pairs.line, context.origin)
     one, case = np.ones(len(sites), dtype=int), list_case(context.plan, worst=worst)
-    best = ask(lone, lots, WORST, sites, one, case)
+    best = ask(lone, lots, QUIETEST, sites, one, case)
     middle = np.zeros((len(sites), PLACE_COLUMNS))
     middle[:, 1:3] = context.ground.origin[sites] - context.origin
     middle[:, 4] = 1
     at_middle = ask(lone, lots, JUDGE_WORST, sites, one, case, middle)
     # A lot without area has no spot but its middle.
     nowhere = best.count == 0
-    best.place[nowhere] = middle[nowhere]
-    best = ask(lone, lots, JUDGE_EACH, sites, one, case, best.place)
-    judged = describe_levels(context, best)
+    heard = best.blocks
+    if nowhere.any():
+        alone = ask(lone, lots, JUDGE_EACH, sites[nowhere], one[nowhere], case, middle[nowhere])
+        heard = heard.replace(nowhere, alone.blocks)
+    judged = describe_levels(context, heard)
     with np.errstate(divide="ignore", invalid="ignore"):
-        side = 10 * np.log10(at_middle.ratio.max(axis=1) / best.ratio.max(axis=1))
+        side = 10 * np.log10(at_middle.blocks.ratio.max(axis=1) / heard.ratio.max(axis=1))
     judged["quiet_side_db"] = np.where(np.isfinite(side), np.maximum(side, 0.0), np.nan)
     judged["receptor_class"] = _name_classes(context.pairs, judged["pair"].to_numpy())
     return judged.set_index(pd.Index(sites))
 
 
-def describe_levels(context: SizingContext, found: Found) -> pd.DataFrame:
+def describe_levels(context: SizingContext, found: PlacedBlocks) -> pd.DataFrame:
     """Return the margins of verified blocks, and the level and the limit where they are smallest.
 
     Args:
         context: The context.
-        found: The blocks.
+        found: The blocks, and how loud they are.
 
     Returns:
         margin_plan_db, margin_rule_db and margin_db (inf: nobody hears it), level_dba, limit_dba,

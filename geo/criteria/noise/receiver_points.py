@@ -1,8 +1,9 @@
 """The receiver points of each receptor: several along its line, since any of them can be the worst.
 
 The nearer the receptor is to the site, the closer together they are (STEPS_M), and there is one at
-every corner. Where a rule measures at a distance beyond the
-site's own line, the line is that of the part of the lot which is at least that far away.
+every corner. Of a lot farther away than FACING_BEYOND_M, only the sides that face the site count.
+Where a rule measures at a distance beyond the site's own line, the line is that of the part of the
+lot which is at least that far away.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from geo.criteria.noise.receptors import OWN_DWELLING, ReceptorPairs
 
 STEPS_M = ((20.0, 2.5), (60.0, 5.0), (np.inf, 10.0))
 """Up to a distance between site and receptor, the points on it are at most so far apart."""
+FACING_BEYOND_M = 60.0
+"""Of a lot farther away, only the points count from which some of the site is on the outer side."""
 SIMPLER_BY_M = 0.05
 """Corners that change a line by less than this are left out."""
 MITER: dict[str, object] = {"join_style": "mitre", "mitre_limit": 2.0}
@@ -27,11 +30,16 @@ class ReceiverPoints:
         xy: The points (P, 2), in the market's metric frame.
         begin: The first point of each pair (Q,). Pairs may share points.
         end: One more than the last point of each pair (Q,).
+        facing_only: Whether only the points that face the site count (Q,).
+        outward: The directions away from the lot before and after each point (P, 4): x, y, x, y;
+            NaN where the points are not on the line of a lot.
     """
 
     xy: np.ndarray
     begin: np.ndarray
     end: np.ndarray
+    facing_only: np.ndarray
+    outward: np.ndarray
 
 
 def list_receiver_points(pairs: ReceptorPairs) -> ReceiverPoints:
@@ -67,17 +75,28 @@ def list_receiver_points(pairs: ReceptorPairs) -> ReceiverPoints:
     chosen = row + rows * np.searchsorted(up_to_m, pairs.away_m)
     chosen[cut] = len(steps_m) * rows + np.arange(len(cut))
     used[chosen] = True
-    xy, of = _space_points(sets[used], step[used])
+    xy, of, outward = _space_points(sets[used], step[used])
     number = np.cumsum(used) - 1
     first = np.searchsorted(of, np.arange(used.sum() + 1))
-    return ReceiverPoints(xy, first[number[chosen]], first[number[chosen] + 1])
+    return ReceiverPoints(
+        xy=xy,
+        begin=first[number[chosen]],
+        end=first[number[chosen] + 1],
+        facing_only=pairs.away_m > FACING_BEYOND_M,
+        outward=outward,
+    )
 
 
 def _lines_of(shapes: np.ndarray) -> np.ndarray:
-    """Return the boundary of areas, with corners that hardly matter left out; others as they are."""
+    """Return the boundary of areas, with corners that hardly matter left out; others as they are.
+
+    The inside is to the left of a boundary.
+    """
     area = shapely.get_dimensions(shapes) == 2
     lines = shapes.copy()
-    lines[area] = shapely.simplify(shapely.boundary(shapes[area]), SIMPLER_BY_M)
+    lines[area] = shapely.simplify(
+        shapely.boundary(shapely.orient_polygons(shapes[area])), SIMPLER_BY_M
+    )
     return lines
 
 
@@ -100,14 +119,26 @@ def _measure_beyond(sites: np.ndarray, lots: np.ndarray, beyond_m: np.ndarray) -
     return np.asarray(shapely.simplify(lines, SIMPLER_BY_M))
 
 
-def _space_points(lines: np.ndarray, step_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return points along each line, at most `step_m` apart, and each point's line."""
+def _space_points(
+    lines: np.ndarray, step_m: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points along each line, at most `step_m` apart, each point's line, and `outward`."""
     spaced = shapely.segmentize(lines, step_m)
     xy, of = shapely.get_coordinates(spaced, return_index=True)
     # A ring ends where it begins: count that point once.
     parts = shapely.get_parts(spaced)
     closed = shapely.is_closed(parts) & (shapely.get_dimensions(parts) == 1)
-    last = np.cumsum(shapely.get_num_coordinates(parts)) - 1
+    many = shapely.get_num_coordinates(parts)
+    last = np.cumsum(many) - 1
     kept = np.ones(len(xy), dtype=bool)
     kept[last[closed]] = False
-    return xy[kept], of[kept]
+    outward = np.full((len(xy), 4), np.nan)
+    if len(xy):
+        ahead = np.diff(xy, axis=0, append=xy[-1:])
+        right = np.column_stack((ahead[:, 1], -ahead[:, 0]))
+        before = np.roll(right, 1, axis=0)
+        # Before the first point of a ring comes its last side.
+        before[last[closed] - many[closed] + 1] = right[last[closed] - 1]
+        ring = np.repeat(closed, many)
+        outward[ring] = np.column_stack((before, right))[ring]
+    return xy[kept], of[kept], outward[kept]

@@ -27,8 +27,9 @@ class NoiseSource:
     """The sound power of one machine by band, unweighted, and what affects it on its way.
 
     `upper_dba` is, at each of TABLE_M's distances, the highest level that one machine can cause at
-    that distance or farther, in any surroundings; `upper_walled_db` is the same by band,
-    before its noise wall. `wall_height_m` is the height of a noise wall around every pad (None: no
+    that distance or farther, in any surroundings; `one_path_dba` is the same without any
+    reflection. `one_path_db` has the highest band levels by one path behind a noise wall, before
+    what the wall takes. `wall_height_m` is the height of a noise wall around every pad (None: no
     wall).
     """
 
@@ -38,7 +39,8 @@ class NoiseSource:
     air_db_m: np.ndarray
     edition: Edition
     upper_dba: np.ndarray
-    upper_walled_db: np.ndarray
+    one_path_dba: np.ndarray
+    one_path_db: np.ndarray
     wall_height_m: float | None = None
 
 
@@ -149,7 +151,8 @@ def rerate_source(sound: NoiseSource, generator: Generator, level_distance_m: fl
         sound,
         power_db=sound.power_db + more_db,
         upper_dba=sound.upper_dba + more_db,
-        upper_walled_db=sound.upper_walled_db + more_db,
+        one_path_dba=sound.one_path_dba + more_db,
+        one_path_db=sound.one_path_db + more_db,
     )
 
 
@@ -174,24 +177,32 @@ def _build_source(
     bands = sound_power_bands_db(generator)
     heights = (noise.receptor_height_m, noise.facade_height_m)
     effect = _ground_effect(plan)
-    upper = [
-        levels.upper_level_dba(TABLE_M, bands, noise.source_height_m, height, effect, air,
-                         edition, reflecting=reflecting, least_absorption=noise.wall_absorption)
-        for height in heights
-    ]  # fmt: skip
+    one_path, upper = (
+        np.max(
+            [
+                levels.upper_level_dba(
+                    TABLE_M, bands, noise.source_height_m, height, effect, air, edition,
+                    reflecting=walls, least_absorption=noise.wall_absorption,
+                )  # fmt: skip
+                for height in heights
+            ],
+            axis=0,
+        )
+        for walls in (False, reflecting)
+    )
     walled = [
-        levels.upper_screened_db(TABLE_M, bands, noise.source_height_m, height, effect, air,
-                                 edition, least_absorption=noise.wall_absorption)
+        levels.upper_path_db(TABLE_M, bands, noise.source_height_m, height, effect, air, edition)
         for height in heights
-    ]  # fmt: skip
+    ]
     return NoiseSource(
         power_db=bands,
         source_height_m=noise.source_height_m,
         scene=around,
         air_db_m=air,
         edition=edition,
-        upper_dba=np.maximum(*upper),
-        upper_walled_db=np.maximum(*walled),
+        upper_dba=upper,
+        one_path_dba=one_path,
+        one_path_db=np.maximum(*walled),
     )
 
 
@@ -203,29 +214,18 @@ def upper_dba(sound: NoiseSource, distance_m: np.ndarray) -> np.ndarray:
     return np.asarray(sound.upper_dba[_source_and_receiver(distance_m)])
 
 
-def upper_walled_dba(
-    sound: NoiseSource, source: np.ndarray, receiver: np.ndarray, wall_m: np.ndarray | None
-) -> np.ndarray:
-    """Return an upper bound on the level of one machine behind its noise wall (see `level_dba`).
+def one_path_dba(sound: NoiseSource, distance_m: np.ndarray) -> np.ndarray:
+    """Return the highest level that any one path of this length or longer can cause."""
+    return np.asarray(sound.one_path_dba[_source_and_receiver(distance_m)])
 
-    Args:
-        sound: The sound of one machine, with a noise wall.
-        source: Points (P, 3): x, y and height above ground, meters.
-        receiver: Points (P, 3), as `source`.
-        wall_m: Distance from each source (P,) to where the path crosses its noise wall.
 
-    Returns:
-        The bounds (P,) in dB(A).
+def one_path_energy(sound: NoiseSource, distance_m: np.ndarray) -> np.ndarray:
+    """Return the most A-weighted energy by band (N, 8) that one path behind a wall can carry.
 
-    Raises:
-        ValueError: When the sound has no noise wall.
+    The wall takes its part of it, band by band.
     """
-    if sound.wall_height_m is None or wall_m is None:
-        raise ValueError("bounding the level behind a noise wall: there is no wall")
-    screen = (wall_m, sound.wall_height_m)
-    taken = levels.wall_attenuation_db(source, receiver, sound.scene, sound.edition, screen)
-    away = np.hypot(*(receiver[:, :2] - source[:, :2]).T)
-    return sum_bands_dba(sound.upper_walled_db[_source_and_receiver(away)] - taken)
+    level_db = sound.one_path_db[_source_and_receiver(distance_m)]
+    return np.asarray(10 ** ((level_db + A_WEIGHTING_DB) / 10))
 
 
 def _source_and_receiver(distance_m: np.ndarray) -> np.ndarray:

@@ -6,11 +6,12 @@ the search is repeated.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from geo.compiled import called, entry, inlined
+from geo.compiled import address_of, call_at, called, entry, inlined
+from geo.propagation.by_distance import look_up
 from geo.sizing.kernel.arrays import (
     PLACE_COLUMNS,
     Answer,
@@ -26,12 +27,20 @@ from geo.sizing.kernel.transfer import (
     add_column,
     add_spot,
     box_distance_m,
-    look_up,
+    counts,
     read_table,
     squared_m,
     start_table,
 )
-from geo.sizing.kernel.verification import DECIDE, hear_block, place_machines, verify_block
+from geo.sizing.kernel.verification import (
+    EACH_LIMIT,
+    MEETS,
+    MEETS_EACH,
+    WORST,
+    hear_block,
+    place_machines,
+    verify_block,
+)
 
 HOPEFUL = float(10**0.05)
 """A block that the table puts this much over a limit, 0.5 dB, is verified before it is given up."""
@@ -39,11 +48,77 @@ SETTLED = float(10**0.1)
 """A block that is louder than the table says by no more than this, 1 dB, is not searched again."""
 REPEATS = 4
 """So often the search for one number is repeated after the table has learned."""
-LARGEST, JUDGE_WORST, JUDGE_EACH, HEAR = range(3, 7)
-"""Questions beside those of `verification`, which look for the quietest place of a number: the
-largest number; how loud a given block is where it is worst, or by each kind of limit, or at a given
-point."""
+LARGEST, QUIETEST, JUDGE_WORST, JUDGE_EACH, HEAR = range(5)
+"""Questions: the largest number; the quietest place of a number; how loud a given block is where it
+is worst, or by each kind of limit, or at a given point."""
 PACKAGES = ("propagation", "shapes", "sizing/kernel")
+
+
+class Calls(NamedTuple):
+    """Where the machine code of the two large parts is; see `geo.compiled.call_at`."""
+
+    find: int
+    verify: int
+
+
+def _make_find(version: str) -> Callable[..., Any]:
+    def find(
+        market: Market, bench: Bench, ground: Grounds, table: Table, case: Case, site: int,
+        count: int, move: bool, place: np.ndarray,
+    ) -> float:  # fmt: skip
+        len(version)
+        return find_quiet_place(market, bench, ground, table, case, site, count, move, place)
+
+    return find
+
+
+def _make_verify(version: str) -> Callable[..., Any]:
+    def verify(
+        market: Market, levels: Levels, bench: Bench, table: Table, case: Case, site: int,
+        question: int, answer: Answer,
+    ) -> float:  # fmt: skip
+        len(version)
+        return verify_block(market, levels, bench, table, case, site, question, answer)
+
+    return verify
+
+
+_find_compiled = entry(_make_find, PACKAGES)
+_verify_compiled = entry(_make_verify, PACKAGES)
+
+
+def find_calls(
+    market: Market, levels: Levels, bench: Bench, ground: Grounds, table: Table, case: Case
+) -> Calls:
+    """Compile the large parts for arguments of these types, and return where they are."""
+    return Calls(
+        address_of(
+            _find_compiled, market, bench, ground, table, case, 0, 0, False, bench.trial.place
+        ),
+        address_of(_verify_compiled, market, levels, bench, table, case, 0, 0, bench.trial),
+    )
+
+
+@inlined
+def _find(
+    calls: Calls, market: Market, bench: Bench, ground: Grounds, table: Table, case: Case,
+    site: int, count: int, move: bool, place: np.ndarray,
+) -> float:  # fmt: skip
+    return call_at(
+        calls.find,
+        (market, bench, ground, table, case, np.int64(site), np.int64(count), move, place),
+    )
+
+
+@inlined
+def _verify(
+    calls: Calls, market: Market, levels: Levels, bench: Bench, table: Table, case: Case,
+    site: int, question: int, answer: Answer,
+) -> float:  # fmt: skip
+    return call_at(
+        calls.verify,
+        (market, levels, bench, table, case, np.int64(site), np.int64(question), answer),
+    )
 
 
 @inlined
@@ -103,6 +178,7 @@ def _take(answer: Answer, best: Answer) -> None:
 
 @called
 def _find_largest(
+    calls: Calls,
     market: Market,
     levels: Levels,
     bench: Bench,
@@ -110,6 +186,7 @@ def _find_largest(
     table: Table,
     case: Case,
     site: int,
+    least: int,
     most: int,
     room_for: int,
     best: Answer,
@@ -117,36 +194,34 @@ def _find_largest(
 ) -> int:
     """Return the most machines, up to `most`, for which a place was found and verified.
 
-    `best` is set to it, and `next_place` to the quietest place found for one more, as far as the
-    ground has room for it.
+    `least` machines are known to have one, which need not be given. `best` is set to a place of
+    more than that, and `next_place` to the quietest place found for one more, as far as the ground
+    has room for it. It is known how loud `best` is if `room_for` asks for the next place.
     """
     answer = bench.trial
-    below, above = 0, most + 1
+    question = MEETS_EACH if room_for > 0 else MEETS
+    below, above = least, most + 1
     count = most
     while above - below > 1:
-        ratio = find_quiet_place(
-            market, bench, ground, table, case, site, count, False, answer.place
+        ratio = _find(
+            calls, market, bench, ground, table, case, site, count, False, answer.place
         )
         if ratio <= 1.0:
             below = count
         else:
             above = count
         count = (below + above) // 2
-    verified, highest, count = 0, most, min(max(below, 1), most)
+    verified, highest, count = least, most, min(max(below, least + 1), most)
     repeats, next_count = 0, -1
-    while verified < highest and count > 0:
-        ratio = find_quiet_place(
-            market, bench, ground, table, case, site, count, True, answer.place
+    while verified < highest:
+        ratio = _find(
+            calls, market, bench, ground, table, case, site, count, True, answer.place
         )
         next_count = count
         _copy(answer.place, next_place)
         meets = False
         if ratio <= HOPEFUL:
-            heard = verify_block(market, levels, bench, table, case, site, DECIDE, True, answer)
-            if heard <= 1.0:
-                heard = verify_block(
-                    market, levels, bench, table, case, site, DECIDE, False, answer
-                )
+            heard = _verify(calls, market, levels, bench, table, case, site, question, answer)
             meets = heard <= 1.0
             if not meets:
                 repeats += 1
@@ -162,14 +237,15 @@ def _find_largest(
             highest = count - 1
             count = highest
     if verified < room_for and next_count != verified + 1:
-        find_quiet_place(
-            market, bench, ground, table, case, site, verified + 1, True, next_place
+        _find(
+            calls, market, bench, ground, table, case, site, verified + 1, True, next_place
         )
     return verified
 
 
 @called
 def _find_best(
+    calls: Calls,
     market: Market,
     levels: Levels,
     bench: Bench,
@@ -178,41 +254,34 @@ def _find_best(
     case: Case,
     site: int,
     count: int,
-    question: int,
     best: Answer,
 ) -> bool:
     """Set `best` to the quietest place found for a number; return whether there is any.
 
-    `best` may hold a place where that number is known to meet the limits.
+    `best` may hold a place that is known for that number.
     """
     answer, least = bench.trial, np.inf
-    is_known = best.place[0] >= 0
-    if is_known:
-        _copy(best.place, bench.known)
-        least = verify_block(market, levels, bench, table, case, site, question, True, best)
+    if best.place[0] >= 0:
+        least = _verify(calls, market, levels, bench, table, case, site, EACH_LIMIT, best)
     for _ in range(REPEATS):
-        expected = find_quiet_place(
-            market, bench, ground, table, case, site, count, True, answer.place
+        expected = _find(
+            calls, market, bench, ground, table, case, site, count, True, answer.place
         )
         if not np.isfinite(expected):
             break
-        heard = verify_block(market, levels, bench, table, case, site, question, True, answer)
+        heard = _verify(calls, market, levels, bench, table, case, site, EACH_LIMIT, answer)
         if heard < least:
             least = heard
             _take(answer, best)
         if heard <= expected * SETTLED:
             break
         _learn(market, bench, table, case, site, heard, answer)
-    if is_known and np.isfinite(least):
-        # The known block meets the limits, which a quick look at another one does not prove.
-        heard = verify_block(market, levels, bench, table, case, site, DECIDE, False, best)
-        if heard > 1.0:
-            _copy(bench.known, best.place)
     return np.isfinite(least)
 
 
 @called
 def _answer_each(
+    calls: Calls,
     market: Market,
     levels: Levels,
     bench: Bench,
@@ -220,6 +289,7 @@ def _answer_each(
     table: Table,
     case: Case,
     site: np.ndarray,
+    least: np.ndarray,
     count: np.ndarray,
     room_for: np.ndarray,
     question: int,
@@ -238,8 +308,8 @@ def _answer_each(
         _forget_fits(bench)
         if question == LARGEST:
             found[k] = _find_largest(
-                market, levels, bench, ground, table, case, site[k], count[k], room_for[k], best,
-                next_place[k],
+                calls, market, levels, bench, ground, table, case, site[k], least[k], count[k],
+                room_for[k], best, next_place[k],
             )  # fmt: skip
         elif question == HEAR:
             running = int(best.place[4])
@@ -250,13 +320,10 @@ def _answer_each(
             best.ratio[0] = hear_block(
                 market, bench, case, best.place, running, best.pair[0], best.point[0]
             )
-        elif question > LARGEST:
-            verify_block(
-                market, levels, bench, table, case, site[k], question - LARGEST, False, best
-            )
-        elif _find_best(
-            market, levels, bench, ground, table, case, site[k], count[k], question, best
-        ):
+        elif question != QUIETEST:
+            asked = WORST if question == JUDGE_WORST else EACH_LIMIT
+            _verify(calls, market, levels, bench, table, case, site[k], asked, best)
+        elif _find_best(calls, market, levels, bench, ground, table, case, site[k], count[k], best):
             found[k] = count[k]
 
 
@@ -283,6 +350,8 @@ def _measure_each_loudness(
             if look_up(levels.open, away_m) * hearing.per_limit[pair] <= loudest:
                 continue
             for point in range(hearing.begin[pair], hearing.end[pair]):
+                if not counts(market, site[k], pair, point):
+                    continue
                 away = np.sqrt(squared_m(market, xy[k, 0], xy[k, 1], pair, point))
                 loudest = max(loudest, look_up(levels.open, away) * hearing.per_limit[pair])
         loudness[k] = loudest

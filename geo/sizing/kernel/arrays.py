@@ -32,6 +32,7 @@ class Hearing(NamedTuple):
     points of pair q are `begin[q]` up to but not including `end[q]`.
     """
 
+    lot: np.ndarray  # (sites, 4): the box around each site
     first: np.ndarray  # (sites + 1,)
     box: np.ndarray  # (pairs, 4): around the pair's points
     begin: np.ndarray  # (pairs,)
@@ -41,7 +42,9 @@ class Hearing(NamedTuple):
     by_rule: np.ndarray  # (pairs,): whether the limit is the market rule's
     certain: np.ndarray  # (pairs,): whether the receptor and its limit are certain
     over_open_ground: np.ndarray  # (pairs,): whether no obstacle stands in between
+    facing_only: np.ndarray  # (pairs,): whether only the points that face the site count
     point: np.ndarray  # (points, 2)
+    outward: np.ndarray  # (points, 4): away from the lot, on both sides of the point; NaN: no lot
     own: np.ndarray  # (sites,): ratio of one machine at homes at an assumed distance
 
 
@@ -74,9 +77,7 @@ class Table(NamedTuple):
     """The transfer table of each site: what one machine at a spot causes at a receiver point.
 
     `energy` is multiplied by the squared distance, so that it changes little from spot to spot. A
-    column is a receiver point of a pair. Columns are added when a block exceeds a limit there. A
-    probe is the last machine that was heard at a point, wherever it stood; the second row is for
-    machines behind a wall.
+    column is a receiver point of a pair. Columns are added when a block exceeds a limit there.
     """
 
     spot: np.ndarray  # (sites, SPOTS_MOST, 2)
@@ -87,18 +88,19 @@ class Table(NamedTuple):
     energy: np.ndarray  # (sites, SPOTS_MOST, COLUMNS_MOST)
     scale: np.ndarray  # (sites, COLUMNS_MOST): corrections that verified blocks have taught
     walled: np.ndarray  # (sites, COLUMNS_MOST): what a wall around a block leaves; 0: not known
-    probe_from: np.ndarray  # (pairs,): where the probes of each pair's points begin
-    probe: np.ndarray  # (2, probes): energy of one machine heard there before; 0: none yet
-    probe_x: np.ndarray  # (2, probes): where that machine stood
-    probe_y: np.ndarray  # (2, probes)
 
 
 class Levels(NamedTuple):
-    """Energies by distance over open ground: what arrives, and an upper bound; see `look_up`."""
+    """Upper bounds of the energy that one path carries, by distance (see `by_distance`).
 
-    open: np.ndarray
-    upper: np.ndarray
-    upper_walled: np.ndarray  # behind a wall around the block
+    Over flat ground with nothing around, `open` is hardly more than what arrives.
+    """
+
+    open: np.ndarray  # (distances, 1)
+    bands: np.ndarray  # (distances, 8): of one path behind a wall, before what the wall takes
+    nothing_taken: np.ndarray  # (1,): 1
+    most_back: float  # all walls together reflect at most so much of what arrives in the open
+    kept: np.ndarray  # (owners,): the most that each owner's walls reflect of any band
 
 
 class Answer(NamedTuple):
@@ -121,14 +123,17 @@ class Bench(NamedTuple):
     fit_across: np.ndarray  # (layouts,)
     fit_at: np.ndarray  # (layouts, 2): center in the turned frame
     machine: np.ndarray  # (machines, 2): where the machines of a block stand
-    outermost: np.ndarray  # (4,): the machines farthest west, east, south and north
+    outermost: np.ndarray  # (5,): the machines nearest to the center, and farthest out on each side
     near: np.ndarray  # (machines, NEAR_SPOTS): the nearest spots of the table
     weight: np.ndarray  # (machines, NEAR_SPOTS)
     candidate: np.ndarray  # (CANDIDATES, CANDIDATE_COLUMNS)
     trial: Answer
-    known: np.ndarray  # (PLACE_COLUMNS,)
     ranked: np.ndarray  # (RANKED_PLACES,): the quietest places for one machine
     ranked_ratio: np.ndarray  # (RANKED_PLACES,)
+    left: np.ndarray  # (8,): what the wall around a block leaves of one machine's sound
+    most_left: np.ndarray  # (8,): the most that it leaves of any machine's
+    near_block: np.ndarray  # (walls,): the walls near a block
+    near_point: np.ndarray  # (walls,): the walls near a receiver point
     waiting: np.ndarray  # (pairs,): pairs in a heap, the loudest bound first
     bound: np.ndarray  # (pairs,)
 

@@ -64,7 +64,6 @@ def estimate_ratio(
     Returns:
         The ratio.
     """
-    bench.room.sent[8] += 1
     place_machines(market, bench, layout, x, y, angle, running)
     for k in range(running):
         find_near_spots(
@@ -206,8 +205,6 @@ def find_quiet_place(
     for nth in range(CANDIDATES):
         bench.candidate[nth, 0] = np.inf
     first, last = ground.edge_from[site], ground.edge_from[site + 1]
-    bench.room.sent[7] += 1
-    before = bench.room.sent[0]
     ranked = _rank_places(market, bench, ground, table, case, site)
     turns = ALL_TURNS
     for layout in range(market.blocks.first[count], market.blocks.first[count + 1]):
@@ -227,7 +224,6 @@ def find_quiet_place(
                     market, bench, ground, table, case, site, nth,
                     market.blocks.running[count], first, last,
                 )  # fmt: skip
-    bench.room.sent[9] += bench.room.sent[0] - before
     best = 0
     for nth in range(1, CANDIDATES):
         if bench.candidate[nth, 0] < bench.candidate[best, 0]:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from geo.compiled import called, inlined
+from geo.propagation.by_distance import look_up
 from geo.propagation.one_pair import send_energy, send_over_open_ground
 from geo.sizing.kernel.arrays import (
     COLUMNS_MOST,
@@ -15,26 +16,37 @@ from geo.sizing.kernel.arrays import (
     Table,
 )
 
-LEVELS_TO_M = 20_000.0
-LEVEL_STEPS = 4_000
-STEP = float(np.log(LEVELS_TO_M) / LEVEL_STEPS)
 WALL_TABLE_M = 3.0
 """So far from a machine is the wall around its block, for the search."""
 NEAREST_M2 = 1.0
 NOT_COMPUTED = -1.0
 
 
-def list_level_distances_m() -> np.ndarray:
-    """Return the distances of the entries of `Levels`: 0, then 1 m to 20 km in even ratios."""
-    return np.concatenate(([0.0], np.exp(STEP * np.arange(LEVEL_STEPS + 1))))
-
-
 @inlined
-def look_up(levels: np.ndarray, away_m: float) -> float:
-    """Return the entry of the next smaller distance."""
-    if away_m < 1.0:
-        return levels[0]
-    return levels[min(int(np.log(away_m) / STEP), LEVEL_STEPS) + 1]
+def counts(market: Market, site: int, pair: int, point: int) -> bool:
+    """Return whether a receiver point counts: on a distant lot, only those that face the site do.
+
+    Args:
+        market: The sites.
+        site: The site.
+        pair: The pair.
+        point: One of its receiver points.
+
+    Returns:
+        Whether any corner of the box around the site is in front of a side of the lot there.
+    """
+    hearing = market.hearing
+    if not hearing.facing_only[pair]:
+        return True
+    left, bottom, right, top = hearing.lot[site]
+    px, py = hearing.point[point, 0], hearing.point[point, 1]
+    for side in range(2):
+        x, y = hearing.outward[point, 2 * side], hearing.outward[point, 2 * side + 1]
+        # Where there is no side (NaN), this does not hold.
+        ahead = x * ((right if x > 0 else left) - px) + y * ((top if y > 0 else bottom) - py)
+        if not ahead <= 0:
+            return True
+    return False
 
 
 @inlined
@@ -171,6 +183,8 @@ def start_table(
                 continue
             own_loudest, own_point = 0.0, -1
             for point in range(hearing.begin[pair], hearing.end[pair]):
+                if not counts(market, site, pair, point):
+                    continue
                 away = np.sqrt(squared_m(market, x, y, pair, point))
                 ratio = look_up(levels.open, away) * hearing.per_limit[pair]
                 if ratio > own_loudest:

@@ -1,35 +1,39 @@
 """How loud a block is where it is worst: the full model, every machine at its place. Compiled.
 
-Receptors come loudest bound first, until no other could be worse. At a point, one machine at the
-block's center is heard first. If all machines there stay PROBE_DB below what would matter, the
-point is dropped; otherwise every machine is heard from its own place.
+Receptors come loudest bound first, until no other could be worse. At each receiver point, the block
+is first bounded: by what would arrive in the open, and by the walls that could reflect to there. Of
+a block of many machines, the one nearest to the center and the outermost are then heard; the point
+is dropped if all machines together, each as loud as the loudest of those, and SAMPLE_DB more, would
+not matter. Otherwise every machine is heard from its own place.
 """
 
 import numpy as np
 
 from geo.compiled import called, inlined
+from geo.propagation.by_distance import look_up, sum_left
+from geo.propagation.band_energy import NEAREST_M
+from geo.propagation.crossings import distance_m, ground_height_m
+from geo.propagation.one_pair import set_own_wall
+from geo.propagation.reflection_bound import bound_reflections, list_walls_near
+from geo.propagation.reflections import REFLECTOR_REACH_M
 from geo.sizing.kernel.arrays import Answer, Bench, Case, Levels, Market, Table
-from geo.sizing.kernel.transfer import box_distance_m, find_near_spots, hear, look_up, read_table, squared_m
+from geo.sizing.kernel.transfer import (
+    box_distance_m,
+    counts,
+    find_near_spots,
+    hear,
+    read_table,
+    squared_m,
+)
 
-PROBE_DB = 8.0
-PROBE_IN_SIGHT_DB = 2.5
-PROBE = float(10 ** (PROBE_DB / 10))
-PROBE_WALLED = 1.26
-PROBE_IN_SIGHT = float(10 ** (PROBE_IN_SIGHT_DB / 10))
-FAR_M, PROBE_FAR_DB = 60.0, 10.0
-"""On a lot farther away than this, the nearest point stands for all if it is this far below."""
-PROBE_FAR = float(10 ** (PROBE_FAR_DB / 10))
-IN_SIGHT = 0.7
-"""Nothing screens a point that gets this share of what it would get over open ground."""
-NEARBY_M, NEARBY_SHARE = 5.0, 0.3
-"""In a quick look, a machine heard before counts for a block that is at most so far from it, or so
-far as a share of the distance to the point. Otherwise it must have stood at the same place."""
-SAME_PLACE_M = 0.1
 OUTERMOST, SAMPLE_DB = 4, 1.5
 SAMPLE = float(10 ** (SAMPLE_DB / 10))
+WAYS = 3.0
+"""Behind a wall, sound can come over the top and around both sides of what stands behind it."""
 NOBODY, OWN_DWELLING = -1, -2
-DECIDE, WORST, EACH_LIMIT = range(3)
-"""What is asked: whether the limits are met, the worst ratio, or that of each kind of limit."""
+MEETS, MEETS_EACH, WORST, EACH_LIMIT = range(4)
+"""What is asked: whether the limits are met; the same, and the ratio by each kind of limit if they
+are; the worst ratio; or that by each kind of limit."""
 LOUDEST_COLUMNS = 3
 """So many of the table's columns, the loudest by estimate, are heard before all others."""
 
@@ -139,7 +143,7 @@ def _drop_first(bench: Bench, held: int) -> int:
 @inlined
 def _threshold(answer: Answer, question: int, kind: int) -> float:
     """Return the ratio above which a point would change the answer."""
-    if question == DECIDE:
+    if question == MEETS:
         return max(1.0, answer.ratio[0], answer.ratio[1])
     if question == WORST:
         return max(answer.ratio[0], answer.ratio[1])
@@ -161,21 +165,18 @@ def verify_block(
     case: Case,
     site: int,
     question: int,
-    quick: bool,
     answer: Answer,
 ) -> float:
     """Hear the block in `answer` at every receiver point that could matter.
 
     Args:
         market: The sites.
-        levels: Energies over open ground.
+        levels: Bounds by distance.
         bench: The thread's arrays.
         table: The transfer tables, which say where to listen first.
         case: What the question varies.
         site: The site.
-        question: DECIDE stops at the first point that exceeds its limit.
-        quick: Whether machines that were heard from other places may rule points out. What a quick
-            look finds too loud is too loud, but it may miss a point.
+        question: MEETS and MEETS_EACH stop at the first point that exceeds its limit.
         answer: The block; its ratio, pair and point are set.
 
     Returns:
@@ -184,7 +185,6 @@ def verify_block(
     hearing, place = market.hearing, answer.place
     x, y = place[1], place[2]
     running = int(place[4])
-    bench.room.sent[1] += 1
     place_machines(market, bench, int(place[0]), x, y, place[3], running)
     for kind in range(2):
         answer.ratio[kind], answer.pair[kind], answer.point[kind] = 0.0, NOBODY, NOBODY
@@ -192,198 +192,192 @@ def verify_block(
         return 0.0
     if hearing.own[site] > 0:
         _note(answer, 0, hearing.own[site] * running * case.gain, OWN_DWELLING, NOBODY)
-    upper = levels.upper_walled if case.wall_height_m > 0 else levels.upper
-    half_m = 0.0
+    radius_m = 0.0
     for k in range(running):
-        half_m = max(half_m, (bench.machine[k, 0] - x) ** 2 + (bench.machine[k, 1] - y) ** 2)
-    half_m = np.sqrt(half_m)
-    _find_outermost(bench, running)
-    loudness = running * case.gain
+        radius_m = max(radius_m, (bench.machine[k, 0] - x) ** 2 + (bench.machine[k, 1] - y) ** 2)
+    radius_m = np.sqrt(radius_m)
     _hear_loudest_columns(market, bench, table, case, site, running, answer)
-    if question == DECIDE and max(answer.ratio[0], answer.ratio[1]) > 1.0:
+    stops = question <= MEETS_EACH
+    if stops and max(answer.ratio[0], answer.ratio[1]) > 1.0:
         return max(answer.ratio[0], answer.ratio[1])
-    held = 0
-    for pair in range(hearing.first[site], hearing.first[site + 1]):
-        if case.certain_only and not hearing.certain[pair]:
-            continue
-        away_m = box_distance_m(hearing.box[pair], x, y) - half_m
-        bound = loudness * look_up(upper, max(away_m, 0.0)) * hearing.per_limit[pair]
-        if bound > _threshold(answer, question, int(hearing.by_rule[pair])):
-            held = _push(bench, held, pair, bound)
+    _find_outermost(bench, running, x, y)
+    scene = market.sound.scene
+    walls = list_walls_near(
+        scene, bench.room.scratch, x, y, REFLECTOR_REACH_M + radius_m, bench.near_block
+    )
+    held = _list_waiting(market, levels, bench, case, site, question, running, radius_m, answer)
     while held:
         pair, bound = bench.waiting[0], bench.bound[0]
         held = _drop_first(bench, held)
         kind = int(hearing.by_rule[pair])
         if bound <= _threshold(answer, question, kind):
-            if question == EACH_LIMIT:
-                continue
-            break
-        is_far = box_distance_m(hearing.box[pair], x, y) > FAR_M
-        if quick and is_far and _is_lot_surely_quieter(
-            market, levels, bench, table, case, place, running, pair,
-            _threshold(answer, question, kind),
-        ):  # fmt: skip
             continue
         for point in range(hearing.begin[pair], hearing.end[pair]):
-            least = _threshold(answer, question, kind)
-            if _is_surely_quieter(
-                market, levels, bench, table, case, place, running, pair, point, least, quick
-            ):
+            if not counts(market, site, pair, point) or _is_surely_quieter(
+                market, levels, bench, case, place, running, radius_m, walls, pair, point,
+                _threshold(answer, question, kind),
+            ):  # fmt: skip
                 continue
-            bench.room.sent[4] += 1
-            bench.room.sent[5] += running
             ratio = hear_block(market, bench, case, place, running, pair, point)
-            if running == 1 and case.wall_height_m <= 0:
-                slot = table.probe_from[pair] + point - hearing.begin[pair]
-                heard = ratio / case.gain * squared_m(market, x, y, pair, point)
-                _keep_probe(table, 0, slot, x, y, heard)
             _note(answer, kind, ratio, pair, point)
-            if question == DECIDE and ratio > 1.0:
+            if stops and ratio > 1.0:
                 return ratio
     return max(answer.ratio[0], answer.ratio[1])
 
 
 @inlined
-def _is_probe_nearby(
-    table: Table, kind: int, slot: int, x: float, y: float, away2: float, quick: bool
-) -> bool:
-    """Return whether a point was heard from (x, y), or in a quick look from nearby, before."""
-    shift2 = (table.probe_x[kind, slot] - x) ** 2 + (table.probe_y[kind, slot] - y) ** 2
-    most2 = max(NEARBY_SHARE**2 * away2, NEARBY_M**2) if quick else SAME_PLACE_M**2
-    return table.probe[kind, slot] > 0 and shift2 <= most2
-
-
-@inlined
-def _keep_probe(table: Table, kind: int, slot: int, x: float, y: float, heard: float) -> None:
-    table.probe_x[kind, slot], table.probe_y[kind, slot] = x, y
-    table.probe[kind, slot] = heard
-
-
-@called
-def _is_lot_surely_quieter(
+def _list_waiting(
     market: Market,
     levels: Levels,
     bench: Bench,
-    table: Table,
     case: Case,
-    place: np.ndarray,
+    site: int,
+    question: int,
     running: int,
-    pair: int,
-    least: float,
-) -> bool:
-    """Return whether a block stays below a ratio on a whole distant lot, by its nearest point."""
-    hearing, x, y = market.hearing, place[1], place[2]
-    point, away2 = hearing.begin[pair], np.inf
-    for other in range(hearing.begin[pair], hearing.end[pair]):
-        own2 = squared_m(market, x, y, pair, other)
-        if own2 < away2:
-            point, away2 = other, own2
-    slot = table.probe_from[pair] + point - hearing.begin[pair]
-    if not _is_probe_nearby(table, 0, slot, x, y, away2, True):
-        plain = Case(False, 1.0, 0.0, 0.0)
-        heard = hear(market, bench, plain, x, y, np.nan, pair, point) * away2
-        _keep_probe(table, 0, slot, x, y, heard)
-    return running * table.probe[0, slot] * case.gain / away2 * PROBE_FAR <= least
+    radius_m: float,
+    answer: Answer,
+) -> int:
+    """Put the pairs that could change the answer on a heap, by their boxes; return how many."""
+    hearing, x, y = market.hearing, answer.place[1], answer.place[2]
+    held = 0
+    for pair in range(hearing.first[site], hearing.first[site + 1]):
+        if case.certain_only and not hearing.certain[pair]:
+            continue
+        away_m = max(box_distance_m(hearing.box[pair], x, y) - radius_m, 0.0)
+        bound = look_up(levels.open, away_m)
+        if not hearing.over_open_ground[pair]:
+            bound *= 1.0 + levels.most_back
+        bound *= running * case.gain * hearing.per_limit[pair]
+        if bound > _threshold(answer, question, int(hearing.by_rule[pair])):
+            held = _push(bench, held, pair, bound)
+    return held
 
 
-@inlined
+@called
 def _is_surely_quieter(
     market: Market,
     levels: Levels,
     bench: Bench,
-    table: Table,
     case: Case,
     place: np.ndarray,
     running: int,
+    radius_m: float,
+    walls: int,
     pair: int,
     point: int,
     least: float,
-    quick: bool,
 ) -> bool:
-    """Return whether a block stays below a ratio at a point, by bounds and by single machines.
+    """Return whether a block stays below a ratio at a point, by bounds or by some machines.
 
-    First the bound of each machine over open ground; then one machine at the block's center; then
-    the outermost machines of the block.
+    Args:
+        market: The sites.
+        levels: Bounds by distance.
+        bench: The thread's arrays.
+        case: What the question varies.
+        place: The block: layout, x, y, angle, running machines.
+        running: How many machines run.
+        radius_m: The farthest that one stands from the center.
+        walls: The number of walls near the block.
+        pair: The pair.
+        point: One of its receiver points.
+        least: The ratio.
+
+    Returns:
+        Whether the point can be dropped.
     """
     hearing = market.hearing
+    per_limit = hearing.per_limit[pair] * case.gain
     px, py = hearing.point[point, 0], hearing.point[point, 1]
-    upper = levels.upper_walled if case.wall_height_m > 0 else levels.upper
-    bound, nearer = 0.0, 0.0
+    direct, nearer = 0.0, 0.0
     for k in range(running):
-        own2 = squared_m(market, bench.machine[k, 0], bench.machine[k, 1], pair, point)
-        bound += look_up(upper, np.sqrt(own2))
-        nearer += 1.0 / own2
-    bench.room.sent[2] += 1
-    if bound * hearing.per_limit[pair] * case.gain <= least:
+        x, y = bench.machine[k, 0], bench.machine[k, 1]
+        direct += look_up(levels.open, distance_m(px - x, py - y))
+        nearer += 1.0 / squared_m(market, x, y, pair, point)
+    if hearing.over_open_ground[pair]:
+        return direct * per_limit <= least
+    if direct * (1.0 + levels.most_back) * per_limit <= least:
         return True
-    x, y = place[1], place[2]
-    away2 = squared_m(market, x, y, pair, point)
-    slot = table.probe_from[pair] + point - hearing.begin[pair]
-    walled = case.wall_height_m > 0
-    over_open = look_up(levels.open, np.sqrt(away2)) * hearing.per_limit[pair] * away2
-    is_nearby = _is_probe_nearby(table, 0, slot, x, y, away2, quick)
-    if running == 1 and not walled and not is_nearby:
-        return False
-    margin = PROBE
-    if not is_nearby:
-        plain = Case(False, 1.0, 0.0, 0.0)
-        heard = hear(market, bench, plain, x, y, np.nan, pair, point) * away2
-        _keep_probe(table, 0, slot, x, y, heard)
-        if heard >= IN_SIGHT * over_open:
-            margin = PROBE_IN_SIGHT
-    heard = table.probe[0, slot]
-    if walled:
-        # No wall makes it louder; in sight, it takes about what it takes over open ground.
-        margin = PROBE_WALLED
-        if heard >= IN_SIGHT * over_open:
-            taken = look_up(levels.upper_walled, np.sqrt(away2)) / look_up(
-                levels.upper, np.sqrt(away2)
-            )
-            margin = min(margin, taken * PROBE)
-    if quick or walled:
-        if nearer * heard * case.gain * margin <= least:
+    bound, table, left = direct, levels.open, levels.nothing_taken
+    if case.wall_height_m > 0:
+        one_way = _bound_behind_wall(market, levels, bench, case, place, running, pair, point)
+        bound, table, left = min(direct, WAYS * one_way), levels.bands, bench.most_left
+    if bound * per_limit <= least:
+        scene = market.sound.scene
+        pz = ground_height_m(scene, px, py) + hearing.height_m[pair]
+        back = bound_reflections(
+            scene, bench.room.scratch, levels.kept, table, left, px, py, pz, place[1], place[2],
+            radius_m, bench.near_block[:walls], bench.near_point,
+        )  # fmt: skip
+        if (bound + running * back) * per_limit <= least:
             return True
-    elif nearer * heard * case.gain * SAMPLE > least:
+    if running <= OUTERMOST + 1:
         return False
-    if running == 1:
-        return False
-    loudest = heard * case.gain
-    if walled:
-        if not _is_probe_nearby(table, 1, slot, x, y, away2, quick):
-            wall_m = wall_distance_m(market, case, place, x, y, point)
-            heard = hear(market, bench, case, x, y, wall_m, pair, point) * away2
-            _keep_probe(table, 1, slot, x, y, heard / case.gain)
-        loudest = table.probe[1, slot] * case.gain
-        if quick and nearer * loudest * PROBE <= least:
-            return True
-    if running <= OUTERMOST:
-        return False
-    for nth in range(OUTERMOST):
+    loudest = 0.0
+    for nth in range(OUTERMOST + 1):
         k = bench.outermost[nth]
-        mx, my = bench.machine[k, 0], bench.machine[k, 1]
-        wall_m = wall_distance_m(market, case, place, mx, my, point)
-        heard = hear(market, bench, case, mx, my, wall_m, pair, point)
-        loudest = max(loudest, heard * squared_m(market, mx, my, pair, point))
+        x, y = bench.machine[k, 0], bench.machine[k, 1]
+        wall_m = wall_distance_m(market, case, place, x, y, point)
+        heard = hear(market, bench, case, x, y, wall_m, pair, point)
+        loudest = max(loudest, heard * squared_m(market, x, y, pair, point))
         if nearer * loudest * SAMPLE > least:
             return False
     return True
 
 
 @inlined
-def _find_outermost(bench: Bench, running: int) -> None:
-    """Set the machines that stand farthest west, east, south and north."""
-    for nth in range(OUTERMOST):
-        bench.outermost[nth] = 0
-    for k in range(1, running):
+def _bound_behind_wall(
+    market: Market,
+    levels: Levels,
+    bench: Bench,
+    case: Case,
+    place: np.ndarray,
+    running: int,
+    pair: int,
+    point: int,
+) -> float:
+    """Return the most that each machine sends by one path behind the wall, summed.
+
+    Set `most_left` to the most that the wall leaves of any machine's sound, by band.
+    """
+    scene, total = market.sound.scene, 0.0
+    px, py = market.hearing.point[point, 0], market.hearing.point[point, 1]
+    end = ground_height_m(scene, px, py) + market.hearing.height_m[pair]
+    for band in range(8):
+        bench.most_left[band] = 0.0
+    for k in range(running):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
-        if x < bench.machine[bench.outermost[0], 0]:
-            bench.outermost[0] = k
-        if x > bench.machine[bench.outermost[1], 0]:
+        begin = ground_height_m(scene, x, y) + market.sound.source_height_m
+        plan = distance_m(px - x, py - y)
+        slant = max(distance_m(plan, end - begin), NEAREST_M)
+        wall_m = wall_distance_m(market, case, place, x, y, point)
+        set_own_wall(
+            market.sound, begin, end, plan, slant, wall_m, case.wall_height_m, bench.left
+        )
+        total += sum_left(levels.bands, bench.left, plan)
+        for band in range(8):
+            bench.most_left[band] = max(bench.most_left[band], bench.left[band])
+    return total
+
+
+@inlined
+def _find_outermost(bench: Bench, running: int, center_x: float, center_y: float) -> None:
+    """Set the machine nearest to the block's center, and those farthest out on four sides."""
+    for nth in range(OUTERMOST + 1):
+        bench.outermost[nth] = 0
+    nearest2 = np.inf
+    for k in range(running):
+        x, y = bench.machine[k, 0], bench.machine[k, 1]
+        away2 = (x - center_x) ** 2 + (y - center_y) ** 2
+        if away2 < nearest2:
+            nearest2, bench.outermost[0] = away2, k
+        if x < bench.machine[bench.outermost[1], 0]:
             bench.outermost[1] = k
-        if y < bench.machine[bench.outermost[2], 1]:
+        if x > bench.machine[bench.outermost[2], 0]:
             bench.outermost[2] = k
-        if y > bench.machine[bench.outermost[3], 1]:
+        if y < bench.machine[bench.outermost[3], 1]:
             bench.outermost[3] = k
+        if y > bench.machine[bench.outermost[4], 1]:
+            bench.outermost[4] = k
 
 
 @inlined
