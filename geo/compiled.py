@@ -89,9 +89,7 @@ def call_at(_: Any, address: Any, arguments: Any) -> Any:
         function_type = context.call_conv.get_function_type(types.float64, kinds)
         function = builder.inttoptr(values[0], function_type.as_pointer())
         given = [builder.extract_value(values[1], nth) for nth in range(len(kinds))]
-        _, result = context.call_conv.call_function(
-            builder, function, types.float64, kinds, given
-        )
+        _, result = context.call_conv.call_function(builder, function, types.float64, kinds, given)
         return result
 
     return types.float64(address, arguments), generate

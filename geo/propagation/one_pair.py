@@ -230,9 +230,7 @@ def _make_send_energy(version: str) -> Callable[..., Any]:
         wall_height_m: float,
     ) -> float:
         len(version)
-        return _send_energy(
-            sound, room, ax, ay, bx, by, receiver_height_m, wall_m, wall_height_m
-        )
+        return _send_energy(sound, room, ax, ay, bx, by, receiver_height_m, wall_m, wall_height_m)
 
     return send
 

@@ -18,7 +18,9 @@ def measure_slack_m(siting: Siting, count: np.ndarray) -> np.ndarray:
     low, high = np.zeros(len(positions)), np.minimum(part.radius_m, MAX_SLACK_M)
     for _ in range(SLACK_STEPS):
         middle = (low + high) / 2
-        passed = _check_fit_with_margin(shrink_ground(part, middle), count[positions], siting.context)
+        passed = _check_fit_with_margin(
+            shrink_ground(part, middle), count[positions], siting.context
+        )
         low, high = np.where(passed, middle, low), np.where(passed, high, middle)
     slack[positions] = low
     return slack

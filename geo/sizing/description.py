@@ -69,9 +69,7 @@ def describe_sites(
     facts["access"] = _access(sites, facts["block"], tanks, screening, context)
     facts["ground_pressure_kg_m2"] = generator.mass_kg / (generator.length_m * generator.width_m)
     facts["pad_slack_m"] = measure_slack_m(siting, count)
-    facts["pad_short_by_m"] = measure_shortage_m(
-        siting, after, (siting.pad_n < after) & below_cap
-    )
+    facts["pad_short_by_m"] = measure_shortage_m(siting, after, (siting.pad_n < after) & below_cap)
     facts = facts.join(_describe_one_more(siting, count, sure, facts))
 
     for name, table in (("worst", siting.alone_worst), ("best", siting.alone_best)):
@@ -165,9 +163,7 @@ def _describe_blocks(
     return row, describe_levels(context, blocks.take(row))
 
 
-def list_placements(
-    context: SizingContext, blocks: np.ndarray, count: np.ndarray
-) -> pd.DataFrame:
+def list_placements(context: SizingContext, blocks: np.ndarray, count: np.ndarray) -> pd.DataFrame:
     """Return the places of blocks (p, 5) of `count` machines (p,) as rows, in the market's frame.
 
     The columns are x, y, degrees, count, rows, columns, length_m and width_m.

@@ -443,9 +443,7 @@ def ask(
     for _ in range(THREADS):
         benches.put(_make_bench(searcher, ground))
     bench = benches.get()
-    calls = answers.find_calls(
-        searcher.market, searcher.levels, bench, ground, table, case
-    )
+    calls = answers.find_calls(searcher.market, searcher.levels, bench, ground, table, case)
     benches.put(bench)
     sites, least, count, room_for = (
         one.astype(np.int64) for one in (sites, least, count, room_for)
@@ -481,18 +479,19 @@ def _make_bench(searcher: Searcher, ground: Grounds) -> Bench:
         fit_across=np.zeros(layouts, dtype=np.int64),
         fit_at=np.zeros((layouts, 2)),
         machine=np.empty((machines, 2)),
-        outermost=np.zeros(5, dtype=np.int64),
+        most=np.empty(machines),
         near=np.empty((machines, NEAR_SPOTS), dtype=np.int64),
         weight=np.empty((machines, NEAR_SPOTS)),
         candidate=np.empty((CANDIDATES, CANDIDATE_COLUMNS)),
         trial=Answer(
-            np.empty(PLACE_COLUMNS), np.empty(2), np.empty(2, dtype=np.int64),
+            np.empty(PLACE_COLUMNS),
+            np.empty(2),
+            np.empty(2, dtype=np.int64),
             np.empty(2, dtype=np.int64),
         ),  # fmt: skip
         ranked=np.empty(RANKED_PLACES, dtype=np.int64),
         ranked_ratio=np.empty(RANKED_PLACES),
         left=np.empty(8),
-        most_left=np.empty(8),
         near_block=np.empty(len(market.sound.scene.wall) + 1, dtype=np.int64),
         near_point=np.empty(len(market.sound.scene.wall) + 1, dtype=np.int64),
         waiting=np.empty(pairs + 1, dtype=np.int64),

@@ -299,7 +299,9 @@ def resize_with_source(
     if gain_db > 0:
         # Receptors are only listed as far as the plan's rating reaches.
         room_for = np.minimum(room_for, siting.held_lo[positions])
-        found = ask(siting.context.search, siting.context.grounds, LARGEST, positions, room_for, case)
+        found = ask(
+            siting.context.search, siting.context.grounds, LARGEST, positions, room_for, case
+        )
         return _zero_without_facts(siting, found.count, positions)
     return _count_again(siting, siting.context.grounds, positions, room_for, case)
 
@@ -427,9 +429,7 @@ def _find_largest(
     return count, block, one_more
 
 
-def judge_quietest_spots(
-    context: SizingContext, sites: np.ndarray, *, worst: bool
-) -> pd.DataFrame:
+def judge_quietest_spots(context: SizingContext, sites: np.ndarray, *, worst: bool) -> pd.DataFrame:
     """Judge one running generator at the quietest spot of each parcel, whatever its ground.
 
     Args:

@@ -13,7 +13,7 @@ import shapely
 
 from geo.criteria.noise.receptors import OWN_DWELLING, ReceptorPairs
 
-STEPS_M = ((20.0, 2.5), (60.0, 5.0), (np.inf, 10.0))
+STEPS_M = ((50.0, 2.5), (100.0, 5.0), (np.inf, 10.0))
 """Up to a distance between site and receptor, the points on it are at most so far apart."""
 FACING_BEYOND_M = 60.0
 """Of a lot farther away, only the points count from which some of the site is on the outer side."""
@@ -63,16 +63,16 @@ def list_receiver_points(pairs: ReceptorPairs) -> ReceiverPoints:
     area = shapely.get_dimensions(shape) == 2
     # A lot that touches or overlaps the site, or is nearer than the rule measures.
     row, limit_m = pairs.row, np.maximum(beyond_m, 0.0)[pairs.row]
-    cut = np.flatnonzero(
-        area[row] & ~own[row] & (beyond_m[row] >= 0) & (pairs.away_m <= limit_m)
-    )
+    cut = np.flatnonzero(area[row] & ~own[row] & (beyond_m[row] >= 0) & (pairs.away_m <= limit_m))
     lines = _measure_beyond(pairs.line[pairs.site[cut]], shape[row[cut]], limit_m[cut])
     rows, plain = len(shape), _lines_of(shape)
     up_to_m, steps_m = np.array(STEPS_M).T
     sets = np.concatenate([*([plain] * len(steps_m)), lines])
     step = np.concatenate((np.repeat(steps_m, rows), np.full(len(lines), steps_m[0])))
     used = np.zeros(len(sets), dtype=bool)
-    chosen = row + rows * np.searchsorted(up_to_m, pairs.away_m)
+    # Distances to a facade are measured from where the level is, in front of it.
+    away_m = pairs.away_m + np.maximum(-beyond_m, 0.0)[pairs.row]
+    chosen = row + rows * np.searchsorted(up_to_m, away_m)
     chosen[cut] = len(steps_m) * rows + np.arange(len(cut))
     used[chosen] = True
     xy, of, outward = _space_points(sets[used], step[used])
@@ -82,7 +82,7 @@ def list_receiver_points(pairs: ReceptorPairs) -> ReceiverPoints:
         xy=xy,
         begin=first[number[chosen]],
         end=first[number[chosen] + 1],
-        facing_only=pairs.away_m > FACING_BEYOND_M,
+        facing_only=away_m > FACING_BEYOND_M,
         outward=outward,
     )
 

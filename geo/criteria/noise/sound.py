@@ -181,8 +181,15 @@ def _build_source(
         np.max(
             [
                 levels.upper_level_dba(
-                    TABLE_M, bands, noise.source_height_m, height, effect, air, edition,
-                    reflecting=walls, least_absorption=noise.wall_absorption,
+                    TABLE_M,
+                    bands,
+                    noise.source_height_m,
+                    height,
+                    effect,
+                    air,
+                    edition,
+                    reflecting=walls,
+                    least_absorption=noise.wall_absorption,
                 )  # fmt: skip
                 for height in heights
             ],

@@ -203,9 +203,7 @@ def _find_largest(
     below, above = least, most + 1
     count = most
     while above - below > 1:
-        ratio = _find(
-            calls, market, bench, ground, table, case, site, count, False, answer.place
-        )
+        ratio = _find(calls, market, bench, ground, table, case, site, count, False, answer.place)
         if ratio <= 1.0:
             below = count
         else:
@@ -214,9 +212,7 @@ def _find_largest(
     verified, highest, count = least, most, min(max(below, least + 1), most)
     repeats, next_count = 0, -1
     while verified < highest:
-        ratio = _find(
-            calls, market, bench, ground, table, case, site, count, True, answer.place
-        )
+        ratio = _find(calls, market, bench, ground, table, case, site, count, True, answer.place)
         next_count = count
         _copy(answer.place, next_place)
         meets = False
@@ -237,9 +233,7 @@ def _find_largest(
             highest = count - 1
             count = highest
     if verified < room_for and next_count != verified + 1:
-        _find(
-            calls, market, bench, ground, table, case, site, verified + 1, True, next_place
-        )
+        _find(calls, market, bench, ground, table, case, site, verified + 1, True, next_place)
     return verified
 
 
@@ -264,9 +258,7 @@ def _find_best(
     if best.place[0] >= 0:
         least = _verify(calls, market, levels, bench, table, case, site, EACH_LIMIT, best)
     for _ in range(REPEATS):
-        expected = _find(
-            calls, market, bench, ground, table, case, site, count, True, answer.place
-        )
+        expected = _find(calls, market, bench, ground, table, case, site, count, True, answer.place)
         if not np.isfinite(expected):
             break
         heard = _verify(calls, market, levels, bench, table, case, site, EACH_LIMIT, answer)

@@ -123,15 +123,14 @@ class Bench(NamedTuple):
     fit_across: np.ndarray  # (layouts,)
     fit_at: np.ndarray  # (layouts, 2): center in the turned frame
     machine: np.ndarray  # (machines, 2): where the machines of a block stand
-    outermost: np.ndarray  # (5,): the machines nearest to the center, and farthest out on each side
+    most: np.ndarray  # (machines,): the most that each can cause at a point, as a ratio
     near: np.ndarray  # (machines, NEAR_SPOTS): the nearest spots of the table
     weight: np.ndarray  # (machines, NEAR_SPOTS)
     candidate: np.ndarray  # (CANDIDATES, CANDIDATE_COLUMNS)
     trial: Answer
     ranked: np.ndarray  # (RANKED_PLACES,): the quietest places for one machine
     ranked_ratio: np.ndarray  # (RANKED_PLACES,)
-    left: np.ndarray  # (8,): what the wall around a block leaves of one machine's sound
-    most_left: np.ndarray  # (8,): the most that it leaves of any machine's
+    left: np.ndarray  # (8,): the most that a wall leaves of any machine's sound, by band
     near_block: np.ndarray  # (walls,): the walls near a block
     near_point: np.ndarray  # (walls,): the walls near a receiver point
     waiting: np.ndarray  # (pairs,): pairs in a heap, the loudest bound first

@@ -17,7 +17,7 @@ from geo.sizing.kernel.arrays import (
     Market,
     Table,
 )
-from geo.sizing.kernel.transfer import find_near_spots, read_table
+from geo.sizing.kernel.transfer import find_near_spots, is_computed, read_table
 from geo.sizing.kernel.verification import place_machines
 
 ROUGH = 1.5
@@ -70,18 +70,25 @@ def estimate_ratio(
             table, site, bench.machine[k, 0], bench.machine[k, 1], bench.near[k], bench.weight[k]
         )
     worst = market.hearing.own[site] * running * case.gain
-    for column in range(table.columns[site]):
-        if case.certain_only and not market.hearing.certain[table.column_pair[site, column]]:
-            continue
-        total = 0.0
-        for k in range(running):
-            total += read_table(
-                market, bench, table, case, site, column, bench.machine[k, 0], bench.machine[k, 1],
-                bench.near[k], bench.weight[k],
-            )  # fmt: skip
-        worst = max(worst, total * case.gain)
-        if worst > give_up:
-            break
+    # First the columns that are computed at the spots near all machines.
+    for computed in (True, False):
+        for column in range(table.columns[site]):
+            if case.certain_only and not market.hearing.certain[table.column_pair[site, column]]:
+                continue
+            ready = True
+            for k in range(running):
+                ready &= is_computed(table, case, site, column, bench.near[k], bench.weight[k])
+            if ready != computed:
+                continue
+            total = 0.0
+            for k in range(running):
+                total += read_table(
+                    market, bench, table, case, site, column, bench.machine[k, 0],
+                    bench.machine[k, 1], bench.near[k], bench.weight[k],
+                )  # fmt: skip
+            worst = max(worst, total * case.gain)
+            if worst > give_up:
+                return worst
     return worst
 
 
@@ -100,13 +107,16 @@ def _estimate_at_center(
     near, weight = bench.near[0], bench.weight[0]
     find_near_spots(table, site, x, y, near, weight)
     worst = market.hearing.own[site]
-    for column in range(table.columns[site]):
-        if case.certain_only and not market.hearing.certain[table.column_pair[site, column]]:
-            continue
-        ratio = read_table(market, bench, table, case, site, column, x, y, near, weight)
-        worst = max(worst, ratio)
-        if worst * case.gain > give_up:
-            break
+    for computed in (True, False):
+        for column in range(table.columns[site]):
+            if case.certain_only and not market.hearing.certain[table.column_pair[site, column]]:
+                continue
+            if is_computed(table, case, site, column, near, weight) != computed:
+                continue
+            ratio = read_table(market, bench, table, case, site, column, x, y, near, weight)
+            worst = max(worst, ratio)
+            if worst * case.gain > give_up:
+                return worst * case.gain
     return worst * case.gain
 
 
@@ -214,9 +224,7 @@ def find_quiet_place(
             continue
         # The noise hardly depends on the direction, so that one layout is enough to be sure of.
         turns = FEW_TURNS
-        _try_layout(
-            market, bench, ground, table, case, site, count, layout, first, last, ranked
-        )
+        _try_layout(market, bench, ground, table, case, site, count, layout, first, last, ranked)
     if move:
         for nth in range(CANDIDATES):
             if np.isfinite(bench.candidate[nth, 0]):
@@ -269,12 +277,12 @@ def _try_layout(
         worst = bench.candidate[CANDIDATES - 1, 0]
         if running * bench.ranked_ratio[nth] > ROUGH * worst or fitting == TRIED_PLACES:
             break
-        if not fits_at(
-            level, x * cos + y * sin, y * cos - x * sin, size[across], size[1 - across]
-        ):
+        if not fits_at(level, x * cos + y * sin, y * cos - x * sin, size[across], size[1 - across]):
             continue
         fitting += 1
-        ratio = estimate_ratio(market, bench, table, case, site, layout, x, y, angle, running, worst)
+        ratio = estimate_ratio(
+            market, bench, table, case, site, layout, x, y, angle, running, worst
+        )
         _keep(bench, ratio, layout, x, y, angle)
 
 

@@ -235,6 +235,19 @@ def find_near_spots(table: Table, site: int, x: float, y: float, near: np.ndarra
 
 
 @inlined
+def is_computed(
+    table: Table, case: Case, site: int, column: int, near: np.ndarray, weight: np.ndarray
+) -> bool:
+    """Return whether a table has the entries of a column that `read_table` needs."""
+    if case.wall_height_m > 0 and table.walled[site, column] == 0:
+        return False
+    for place in range(NEAR_SPOTS):
+        if weight[place] > 0 and table.energy[site, near[place], column] == NOT_COMPUTED:
+            return False
+    return True
+
+
+@inlined
 def read_table(
     market: Market,
     bench: Bench,

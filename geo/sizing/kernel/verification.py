@@ -1,10 +1,11 @@
 """How loud a block is where it is worst: the full model, every machine at its place. Compiled.
 
 Receptors come loudest bound first, until no other could be worse. At each receiver point, the block
-is first bounded: by what would arrive in the open, and by the walls that could reflect to there. Of
-a block of many machines, the one nearest to the center and the outermost are then heard; the point
-is dropped if all machines together, each as loud as the loudest of those, and SAMPLE_DB more, would
-not matter. Otherwise every machine is heard from its own place.
+is first bounded: by what would arrive in the open, and by the walls that could reflect to there.
+Then its machines are heard, one after another, each from its own place, until those not yet heard
+could not matter. The machine nearest to the center comes first, then those at both ends as seen from
+the point. The point is dropped if all machines together, each as loud as the loudest so far and
+PROBE_DB more after the first, or SAMPLE_DB more after the third, would not matter.
 """
 
 import numpy as np
@@ -13,9 +14,9 @@ from geo.compiled import called, inlined
 from geo.propagation.by_distance import look_up, sum_left
 from geo.propagation.band_energy import NEAREST_M
 from geo.propagation.crossings import distance_m, ground_height_m
-from geo.propagation.one_pair import set_own_wall
 from geo.propagation.reflection_bound import bound_reflections, list_walls_near
 from geo.propagation.reflections import REFLECTOR_REACH_M
+from geo.propagation.screening import screen_over_top
 from geo.sizing.kernel.arrays import Answer, Bench, Case, Levels, Market, Table
 from geo.sizing.kernel.transfer import (
     box_distance_m,
@@ -26,10 +27,13 @@ from geo.sizing.kernel.transfer import (
     squared_m,
 )
 
-OUTERMOST, SAMPLE_DB = 4, 1.5
+PROBE_DB, SAMPLE_DB = 18.0, 3.0
+PROBE = float(10 ** (PROBE_DB / 10))
 SAMPLE = float(10 ** (SAMPLE_DB / 10))
 WAYS = 3.0
 """Behind a wall, sound can come over the top and around both sides of what stands behind it."""
+QUIETER = -1.0
+ROUNDING = 1 + 1e-9
 NOBODY, OWN_DWELLING = -1, -2
 MEETS, MEETS_EACH, WORST, EACH_LIMIT = range(4)
 """What is asked: whether the limits are met; the same, and the ratio by each kind of limit if they
@@ -200,7 +204,7 @@ def verify_block(
     stops = question <= MEETS_EACH
     if stops and max(answer.ratio[0], answer.ratio[1]) > 1.0:
         return max(answer.ratio[0], answer.ratio[1])
-    _find_outermost(bench, running, x, y)
+    _put_middle_first(bench, running, x, y)
     scene = market.sound.scene
     walls = list_walls_near(
         scene, bench.room.scratch, x, y, REFLECTOR_REACH_M + radius_m, bench.near_block
@@ -213,12 +217,12 @@ def verify_block(
         if bound <= _threshold(answer, question, kind):
             continue
         for point in range(hearing.begin[pair], hearing.end[pair]):
-            if not counts(market, site, pair, point) or _is_surely_quieter(
+            if not counts(market, site, pair, point):
+                continue
+            ratio = _hear_unless_quieter(
                 market, levels, bench, case, place, running, radius_m, walls, pair, point,
                 _threshold(answer, question, kind),
-            ):  # fmt: skip
-                continue
-            ratio = hear_block(market, bench, case, place, running, pair, point)
+            )  # fmt: skip
             _note(answer, kind, ratio, pair, point)
             if stops and ratio > 1.0:
                 return ratio
@@ -254,7 +258,7 @@ def _list_waiting(
 
 
 @called
-def _is_surely_quieter(
+def _hear_unless_quieter(
     market: Market,
     levels: Levels,
     bench: Bench,
@@ -266,8 +270,8 @@ def _is_surely_quieter(
     pair: int,
     point: int,
     least: float,
-) -> bool:
-    """Return whether a block stays below a ratio at a point, by bounds or by some machines.
+) -> float:
+    """Return the ratio of a block at a point, or QUIETER once it is known to be below a ratio.
 
     Args:
         market: The sites.
@@ -283,101 +287,157 @@ def _is_surely_quieter(
         least: The ratio.
 
     Returns:
-        Whether the point can be dropped.
+        The energy as a share of what the limit allows.
     """
     hearing = market.hearing
     per_limit = hearing.per_limit[pair] * case.gain
     px, py = hearing.point[point, 0], hearing.point[point, 1]
-    direct, nearer = 0.0, 0.0
+    bound, nearer = 0.0, 0.0
     for k in range(running):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
-        direct += look_up(levels.open, distance_m(px - x, py - y))
+        bench.most[k] = look_up(levels.open, distance_m(px - x, py - y)) * per_limit
+        bound += bench.most[k]
         nearer += 1.0 / squared_m(market, x, y, pair, point)
-    if hearing.over_open_ground[pair]:
-        return direct * per_limit <= least
-    if direct * (1.0 + levels.most_back) * per_limit <= least:
-        return True
-    bound, table, left = direct, levels.open, levels.nothing_taken
-    if case.wall_height_m > 0:
-        one_way = _bound_behind_wall(market, levels, bench, case, place, running, pair, point)
-        bound, table, left = min(direct, WAYS * one_way), levels.bands, bench.most_left
-    if bound * per_limit <= least:
-        scene = market.sound.scene
-        pz = ground_height_m(scene, px, py) + hearing.height_m[pair]
-        back = bound_reflections(
-            scene, bench.room.scratch, levels.kept, table, left, px, py, pz, place[1], place[2],
-            radius_m, bench.near_block[:walls], bench.near_point,
-        )  # fmt: skip
-        if (bound + running * back) * per_limit <= least:
-            return True
-    if running <= OUTERMOST + 1:
-        return False
-    loudest = 0.0
-    for nth in range(OUTERMOST + 1):
-        k = bench.outermost[nth]
+    most_back = 0.0 if hearing.over_open_ground[pair] else levels.most_back
+    if bound * (1.0 + most_back) <= least:
+        return QUIETER
+    if most_back > 0:
+        bound = _bound_each(
+            market, levels, bench, case, place, running, radius_m, walls, pair, point
+        )
+        if bound <= least:
+            return QUIETER
+    _put_ends_next(bench, running, place, px, py)
+    total, loudest = 0.0, 0.0
+    for k in range(running):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
         wall_m = wall_distance_m(market, case, place, x, y, point)
-        heard = hear(market, bench, case, x, y, wall_m, pair, point)
-        loudest = max(loudest, heard * squared_m(market, x, y, pair, point))
-        if nearer * loudest * SAMPLE > least:
-            return False
-    return True
+        ratio = hear(market, bench, case, x, y, wall_m, pair, point)
+        total += ratio
+        bound += ratio - bench.most[k]
+        loudest = max(loudest, ratio * squared_m(market, x, y, pair, point))
+        if bound * ROUNDING <= least:
+            return QUIETER
+        if k == 0 and nearer * loudest * PROBE <= least:
+            return QUIETER
+        if k == 2 and nearer * loudest * SAMPLE <= least:
+            return QUIETER
+    return total
 
 
 @inlined
-def _bound_behind_wall(
+def _bound_each(
     market: Market,
     levels: Levels,
     bench: Bench,
     case: Case,
     place: np.ndarray,
     running: int,
+    radius_m: float,
+    walls: int,
     pair: int,
     point: int,
 ) -> float:
-    """Return the most that each machine sends by one path behind the wall, summed.
+    """Bound the ratio of each machine in `bench.most`, and return the sum.
 
-    Set `most_left` to the most that the wall leaves of any machine's sound, by band.
+    `bench.most` must hold what arrives by the straight line in the open.
     """
-    scene, total = market.sound.scene, 0.0
-    px, py = market.hearing.point[point, 0], market.hearing.point[point, 1]
-    end = ground_height_m(scene, px, py) + market.hearing.height_m[pair]
-    for band in range(8):
-        bench.most_left[band] = 0.0
+    hearing, scene = market.hearing, market.sound.scene
+    per_limit = hearing.per_limit[pair] * case.gain
+    px, py = hearing.point[point, 0], hearing.point[point, 1]
+    pz = ground_height_m(scene, px, py) + hearing.height_m[pair]
+    most_back = 1.0 + levels.most_back
+    table, left = levels.open, levels.nothing_taken
+    if case.wall_height_m > 0:
+        _bound_behind_wall(market, bench, case, place, running, radius_m, point, pz)
+        table, left = levels.bands, bench.left
+    back = bound_reflections(
+        scene, bench.room.scratch, levels.kept, table, left, px, py, pz, place[1], place[2],
+        radius_m, bench.near_block[:walls], bench.near_point,
+    )  # fmt: skip
+    total = 0.0
     for k in range(running):
-        x, y = bench.machine[k, 0], bench.machine[k, 1]
-        begin = ground_height_m(scene, x, y) + market.sound.source_height_m
-        plan = distance_m(px - x, py - y)
-        slant = max(distance_m(plan, end - begin), NEAREST_M)
-        wall_m = wall_distance_m(market, case, place, x, y, point)
-        set_own_wall(
-            market.sound, begin, end, plan, slant, wall_m, case.wall_height_m, bench.left
-        )
-        total += sum_left(levels.bands, bench.left, plan)
-        for band in range(8):
-            bench.most_left[band] = max(bench.most_left[band], bench.left[band])
+        most = bench.most[k]
+        if case.wall_height_m > 0:
+            away_m = distance_m(px - bench.machine[k, 0], py - bench.machine[k, 1])
+            most = min(most, WAYS * sum_left(table, left, away_m) * per_limit)
+        bench.most[k] = min(most + back * per_limit, bench.most[k] * most_back)
+        total += bench.most[k]
     return total
 
 
 @inlined
-def _find_outermost(bench: Bench, running: int, center_x: float, center_y: float) -> None:
-    """Set the machine nearest to the block's center, and those farthest out on four sides."""
-    for nth in range(OUTERMOST + 1):
-        bench.outermost[nth] = 0
-    nearest2 = np.inf
+def _bound_behind_wall(
+    market: Market,
+    bench: Bench,
+    case: Case,
+    place: np.ndarray,
+    running: int,
+    radius_m: float,
+    point: int,
+    end: float,
+) -> None:
+    """Set the most that the wall leaves of any machine's sound to a point at height `end`, by band.
+
+    The detour over a wall is at least that to a receiver infinitely far away in the same direction.
+    It is least where the wall is farthest from the machine, and where the receiver is highest.
+    """
+    scene, sound = market.sound.scene, market.sound
+    px, py = market.hearing.point[point, 0], market.hearing.point[point, 1]
+    wall_m, begin = 0.0, np.inf
     for k in range(running):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
-        away2 = (x - center_x) ** 2 + (y - center_y) ** 2
-        if away2 < nearest2:
-            nearest2, bench.outermost[0] = away2, k
-        if x < bench.machine[bench.outermost[1], 0]:
-            bench.outermost[1] = k
-        if x > bench.machine[bench.outermost[2], 0]:
-            bench.outermost[2] = k
-        if y < bench.machine[bench.outermost[3], 1]:
-            bench.outermost[3] = k
-        if y > bench.machine[bench.outermost[4], 1]:
-            bench.outermost[4] = k
+        wall_m = max(wall_m, wall_distance_m(market, case, place, x, y, point))
+        begin = min(begin, ground_height_m(scene, x, y) + sound.source_height_m)
+    center_m = distance_m(px - place[1], py - place[2])
+    plan, longest = center_m - radius_m, center_m + radius_m
+    rise = case.wall_height_m - sound.source_height_m
+    slope = (end - begin) / max(plan, NEAREST_M)
+    if wall_m >= plan or rise <= slope * wall_m or rise <= 0:
+        for band in range(8):
+            bench.left[band] = 1.0
+        return
+    steep = np.sqrt(1.0 + slope * slope)
+    before = distance_m(wall_m, rise)
+    detour = max(before - (wall_m + rise * slope) / steep, 0.0)
+    screen_over_top(
+        sound.rules.screening, detour, before, 0.0, longest * steep, longest * steep, bench.left
+    )
+
+
+@inlined
+def _put_middle_first(bench: Bench, running: int, x: float, y: float) -> None:
+    """Put the machine nearest to (x, y) first."""
+    chosen, least = 0, np.inf
+    for k in range(running):
+        away2 = (bench.machine[k, 0] - x) ** 2 + (bench.machine[k, 1] - y) ** 2
+        if away2 < least:
+            chosen, least = k, away2
+    _swap(bench, 0, chosen)
+
+
+@inlined
+def _put_ends_next(bench: Bench, running: int, place: np.ndarray, px: float, py: float) -> None:
+    """Put the two machines next that are farthest left and right as seen from (px, py)."""
+    dx, dy = px - place[1], py - place[2]
+    for end in range(min(2, running - 1)):
+        chosen, most = 1 + end, -np.inf
+        for k in range(1 + end, running):
+            left = (bench.machine[k, 1] - place[2]) * dx - (bench.machine[k, 0] - place[1]) * dy
+            if (left if end else -left) > most:
+                chosen, most = k, (left if end else -left)
+        _swap(bench, 1 + end, chosen)
+
+
+@inlined
+def _swap(bench: Bench, one: int, other: int) -> None:
+    for axis in range(2):
+        kept = bench.machine[one, axis]
+        bench.machine[one, axis] = bench.machine[other, axis]
+        bench.machine[other, axis] = kept
+    kept = bench.most[one]
+    bench.most[one] = bench.most[other]
+    bench.most[other] = kept
 
 
 @inlined
@@ -401,7 +461,9 @@ def _hear_loudest_columns(
             pair = table.column_pair[site, column]
             if case.certain_only and not hearing.certain[pair]:
                 continue
-            ratio = read_table(market, bench, table, case, site, column, place[1], place[2], near, weight)
+            ratio = read_table(
+                market, bench, table, case, site, column, place[1], place[2], near, weight
+            )
             if loudest < ratio < below:
                 loudest, chosen = ratio, column
         if chosen < 0:
