@@ -7,9 +7,9 @@ Numba compares a cached function with its own source file only, not with those o
 it calls. The functions that are called from Python (`entry`) therefore close over a digest of all
 the packages that they use, which becomes part of the key of their cache.
 
-Numba also compiles a function anew into each of its callers, and into theirs. For the sound from one
-point to another, that takes half a minute each time. `address_of` and `call_at` call such a function
-through its address, as a function pointer in C.
+Numba also compiles a function anew into each of its callers, and into theirs. For the sound from
+one point to another, that takes half a minute each time. `address_of` and `call_at` call such a
+function through its address, as a function pointer in C.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numba import njit, typeof, types
+from numba import njit, types
+from numba import typeof as numba_type
 from numba.extending import intrinsic
 
 Piece = TypeVar("Piece", bound=Callable[..., Any])
-compile_piece: Any = njit  # `_nrt`, Numba's switch for reference counts, has no type hint
+# Numba's functions have no type hints, nor has `_nrt`, its switch for reference counts.
+compile_piece: Any = njit
+compile_intrinsic: Any = intrinsic
+typeof: Any = numba_type
 
 
 def inlined(function: Piece) -> Piece:
@@ -77,7 +81,7 @@ def address_of(function: Any, *arguments: Any) -> int:
     return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
 
 
-@intrinsic
+@compile_intrinsic
 def call_at(_: Any, address: Any, arguments: Any) -> Any:
     """Call the function at an address with a tuple of arguments. It returns a float.
 

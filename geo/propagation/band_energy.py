@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from geo.propagation import paths
 from geo.compiled import called, entry, inlined
+from geo.propagation import paths
 from geo.propagation.edition import Edition
 from geo.propagation.ground import (
     Table3,
@@ -169,6 +169,24 @@ def sum_each_energy(
     own: np.ndarray,
     energy: np.ndarray,
 ) -> None:
+    """Fill the energy of each pair (P, 8), as `sum_energy` returns it.
+
+    Args:
+        rules: The constants of the standard.
+        buffers: The arrays to use.
+        direct: The straight paths, as `paths.Paths.direct`.
+        back: The reflections, as `paths.Paths.back`.
+        pair: The pair of each reflection.
+        owner: The owner of each wall that reflects.
+        kept_most: The most that any wall reflects, by band.
+        source_m: Heights of the sources above the ground (P,).
+        receiver_m: Heights of the receivers above the ground (P,).
+        direct_factor: Ground factors of the three zones of the straight paths (P, 3).
+        back_factor: The same of the reflections.
+        kept: The share that each owner's walls reflect, by band.
+        own: The share that a wall around each source leaves (P, 8); no rows: there is no wall.
+        energy: Set to the shares (P, 8).
+    """
     screened, nth = len(own) > 0, 0
     for k in range(len(direct)):
         row = direct[k]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from geo.compiled import address_of, call_at, called, entry, inlined
 from geo.propagation import paths
 from geo.propagation.band_energy import (
     DIVERGENCE,
@@ -20,7 +21,6 @@ from geo.propagation.band_energy import (
     sum_each_energy,
 )
 from geo.propagation.bands import A_WEIGHTING_DB
-from geo.compiled import address_of, call_at, called, entry, inlined
 from geo.propagation.crossings import Scratch, distance_m, make_scratch
 from geo.propagation.edition import Edition
 from geo.propagation.ground import (
@@ -31,10 +31,14 @@ from geo.propagation.ground import (
     mean_height_db,
     solid_angle_db,
 )
+from geo.propagation.reflections import REFLECTOR_REACH_M
 from geo.propagation.scene import Scene, SceneIndex
 from geo.propagation.screening import screen_over_top
 
 MOST_REFLECTIONS = 10_000
+Point = tuple[float, float]
+Receiver = tuple[float, float, float]
+Wall = tuple[float, float]
 
 
 class Room(NamedTuple):
@@ -115,7 +119,7 @@ def _list_factors(ground: GroundEffect) -> np.ndarray:
 def make_room(sound: Sound, longest_m: float) -> Room:
     """Return the arrays that one thread needs for pairs up to `longest_m` apart."""
     reflections = min(len(sound.scene.wall) + 1, MOST_REFLECTIONS)
-    scratch = make_scratch(sound.scene, longest_m + 4 * paths.REFLECTOR_REACH_M)
+    scratch = make_scratch(sound.scene, longest_m + 4 * REFLECTOR_REACH_M)
     return Room(
         scratch=scratch,
         buffers=Buffers(*np.empty((7, 8))),
@@ -141,18 +145,16 @@ def make_room(sound: Sound, longest_m: float) -> Room:
 def _send_energy(
     sound: Sound,
     room: Room,
-    ax: float,
-    ay: float,
-    bx: float,
-    by: float,
-    receiver_height_m: float,
-    wall_m: float,
-    wall_height_m: float,
+    source: Point,
+    receiver: Receiver,
+    wall: Wall,
 ) -> float:
+    wall_m, wall_height_m = wall
     room.sent[0] += 1
-    room.source[0, 0], room.source[0, 1], room.source[0, 2] = ax, ay, sound.source_height_m
-    room.receiver[0, 0], room.receiver[0, 1], room.receiver[0, 2] = bx, by, receiver_height_m
-    room.source_m[0], room.receiver_m[0] = sound.source_height_m, receiver_height_m
+    room.source[0, 0], room.source[0, 1] = source
+    room.source[0, 2] = sound.source_height_m
+    room.receiver[0, 0], room.receiver[0, 1], room.receiver[0, 2] = receiver
+    room.source_m[0], room.receiver_m[0] = sound.source_height_m, receiver[2]
     room.screen_m[0] = np.nan
     for column in range(room.direct.shape[1]):
         room.direct[0, column] = np.nan
@@ -218,19 +220,9 @@ def set_own_wall(
 
 
 def _make_send_energy(version: str) -> Callable[..., Any]:
-    def send(
-        sound: Sound,
-        room: Room,
-        ax: float,
-        ay: float,
-        bx: float,
-        by: float,
-        receiver_height_m: float,
-        wall_m: float,
-        wall_height_m: float,
-    ) -> float:
+    def send(sound: Sound, room: Room, source: Point, receiver: Receiver, wall: Wall) -> float:
         len(version)
-        return _send_energy(sound, room, ax, ay, bx, by, receiver_height_m, wall_m, wall_height_m)
+        return _send_energy(sound, room, source, receiver, wall)
 
     return send
 
@@ -240,21 +232,12 @@ _send_compiled = entry(_make_send_energy, ("propagation",))
 
 def find_sender(sound: Sound, room: Room) -> int:
     """Return the address at which `send_energy` finds its machine code."""
-    return address_of(_send_compiled, sound, room, *(1.0,) * 7)
+    return address_of(_send_compiled, sound, room, (0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0))
 
 
 @inlined
 def send_energy(
-    sender: int,
-    sound: Sound,
-    room: Room,
-    ax: float,
-    ay: float,
-    bx: float,
-    by: float,
-    receiver_height_m: float,
-    wall_m: float,
-    wall_height_m: float,
+    sender: int, sound: Sound, room: Room, source: Point, receiver: Receiver, wall: Wall
 ) -> float:
     """Return the A-weighted energy at a receiver, 10^(level / 10), by all paths.
 
@@ -262,19 +245,15 @@ def send_energy(
         sender: See `find_sender`.
         sound: The source and its surroundings.
         room: The thread's arrays.
-        ax: The source, meters east of the scene's origin.
-        ay: The source, meters north of the scene's origin.
-        bx: The receiver, as `ax`.
-        by: The receiver, as `ay`.
-        receiver_height_m: The receiver's height above the ground.
-        wall_m: How far from the source the straight line crosses the wall around it.
-        wall_height_m: The height of that wall above the source's ground; 0: no wall.
+        source: The source, meters east and north of the scene's origin.
+        receiver: The receiver, the same, and its height above the ground.
+        wall: How far from the source the straight line crosses a wall around it, and the height of
+            that wall above the source's ground; 0: no wall.
 
     Returns:
         The energy.
     """
-    arguments = (sound, room, ax, ay, bx, by, receiver_height_m, wall_m, wall_height_m)
-    return call_at(sender, arguments)
+    return call_at(sender, (sound, room, source, receiver, wall))
 
 
 @inlined

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from geo.propagation.around_sides import SIDE_REACH, go_around_side
 from geo.compiled import called, entry, inlined
+from geo.propagation.around_sides import SIDE_REACH, go_around_side
 from geo.propagation.crossings import (
     Line,
     Scratch,

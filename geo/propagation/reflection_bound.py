@@ -6,6 +6,8 @@ open-field energy at the shortest folded distance, less what the wall absorbs. H
 that a wall needs to reflect are not looked at.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from geo.compiled import called, inlined
@@ -14,8 +16,23 @@ from geo.propagation.crossings import Scratch, distance_m, list_cells, step_in_f
 from geo.propagation.reflections import REFLECTOR_REACH_M
 from geo.propagation.scene import SceneIndex
 
+Receiver = tuple[float, float, float]
+Circle = tuple[float, float, float]
 MOVED_M = 0.5
 """A source at a wall is moved by less than this (see `crossings.step_in_front`)."""
+
+
+class Walls(NamedTuple):
+    """The walls that may reflect.
+
+    `kept` (owners,) is the most that each owner's walls reflect of any band, as a share;
+    `near_source` are the walls within `REFLECTOR_REACH_M` of the circle, and `near_receiver` is
+    room for all walls.
+    """
+
+    kept: np.ndarray
+    near_source: np.ndarray
+    near_receiver: np.ndarray
 
 
 @inlined
@@ -73,22 +90,10 @@ def list_walls_near(
 
 @inlined
 def _folded_from_m(
-    scene: SceneIndex, w: int, px: float, py: float, cx: float, cy: float, radius_m: float
+    scene: SceneIndex, w: int, px: float, py: float, circle: Circle, radius_m: float
 ) -> float:
-    """Return the least folded distance by a wall, -1 if no source in the circle is reflected.
-
-    Args:
-        scene: The scene.
-        w: The wall.
-        px: The receiver, east.
-        py: The receiver, north.
-        cx: The circle's center, east.
-        cy: The circle's center, north.
-        radius_m: The circle's radius.
-
-    Returns:
-        The distance in plan.
-    """
+    """Return the least folded distance by a wall, -1 if no source in the circle is reflected."""
+    cx, cy, _ = circle
     x0, y0 = scene.wall[w, 0], scene.wall[w, 1]
     ex, ey = scene.wall[w, 3] - x0, scene.wall[w, 4] - y0
     length = distance_m(ex, ey)
@@ -115,48 +120,37 @@ def _folded_from_m(
 def bound_reflections(
     scene: SceneIndex,
     scratch: Scratch,
-    kept: np.ndarray,
+    walls: Walls,
     table: np.ndarray,
     left: np.ndarray,
-    px: float,
-    py: float,
-    pz: float,
-    cx: float,
-    cy: float,
-    radius_m: float,
-    near_source: np.ndarray,
-    near_receiver: np.ndarray,
+    receiver: Receiver,
+    circle: Circle,
 ) -> float:
     """Return a bound on the energy that walls reflect to a point from one source in a circle.
 
     Args:
         scene: The scene.
         scratch: The arrays to use.
-        kept: The most that each owner's walls reflect of any band, as a share.
+        walls: The walls that may reflect.
         table: Upper bounds of the energy of one path, by distance (see `by_distance`) and band.
         left: What a wall around the source leaves of each band; as many as the table has.
-        px: The receiver, meters east of the scene's origin.
-        py: The receiver, meters north of the scene's origin.
-        pz: Its height above the datum.
-        cx: The circle's center, as `px`.
-        cy: The circle's center, as `py`.
-        radius_m: The circle's radius.
-        near_source: The walls within `REFLECTOR_REACH_M` of the circle.
-        near_receiver: Room for the walls near the receiver.
+        receiver: Meters east and north of the scene's origin, and its height above the datum.
+        circle: The center, the same, and the radius in meters.
 
     Returns:
         The energy.
     """
-    px, py = step_in_front(scene, px, py, pz)
-    radius_m += MOVED_M
+    px, py = step_in_front(scene, receiver[0], receiver[1], receiver[2])
+    radius_m = circle[2] + MOVED_M
+    near_source, near_receiver = walls.near_source, walls.near_receiver
     count = list_walls_near(scene, scratch, px, py, REFLECTOR_REACH_M, near_receiver)
     mark = scratch.mark[0]
     total = 0.0
     for k in range(count):
         w = near_receiver[k]
-        folded_m = _folded_from_m(scene, w, px, py, cx, cy, radius_m)
+        folded_m = _folded_from_m(scene, w, px, py, circle, radius_m)
         if folded_m >= 0:
-            total += kept[scene.wall_owner[w]] * sum_left(table, left, folded_m)
+            total += walls.kept[scene.wall_owner[w]] * sum_left(table, left, folded_m)
     for k in range(len(near_source)):
         w = near_source[k]
         if scratch.wall_stamp[w] == mark and (
@@ -166,7 +160,7 @@ def bound_reflections(
             <= REFLECTOR_REACH_M
         ):
             continue
-        folded_m = _folded_from_m(scene, w, px, py, cx, cy, radius_m)
+        folded_m = _folded_from_m(scene, w, px, py, circle, radius_m)
         if folded_m >= 0:
-            total += kept[scene.wall_owner[w]] * sum_left(table, left, folded_m)
+            total += walls.kept[scene.wall_owner[w]] * sum_left(table, left, folded_m)
     return total

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from geo.propagation.bands import WAVELENGTH_M
 from geo.compiled import called, entry, inlined
+from geo.propagation.bands import WAVELENGTH_M
 from geo.propagation.edition import Edition
 
 

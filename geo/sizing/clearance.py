@@ -4,7 +4,7 @@ import numpy as np
 
 from geo.criteria.pad.ground import BuildableGround, shrink_ground, take_sites
 from geo.criteria.pad.room import check_fit
-from geo.sizing.siting import SizingContext, Siting
+from geo.sizing.siting import Siting, SizingContext
 
 MAX_SLACK_M = 6.4
 SLACK_STEPS = 6  # halvings of MAX_SLACK_M, down to 0.1 m

@@ -10,12 +10,12 @@ from geo.criteria.pad.access import check_access
 from geo.criteria.pad.ground import YARDS
 from geo.criteria.pad.room import missing_room
 from geo.equipment.block import draw_blocks, locate_machines
-from geo.model import Market, Plan, Screening
+from geo.model import Market, Screening
 from geo.propagation.band_energy import NEAREST_M
 from geo.shapes.near import find_nearest, find_pairs_within, geometry_array, name_directions
 from geo.sizing.clearance import measure_shortage_m, measure_slack_m
 from geo.sizing.kernel.answers import HEAR, JUDGE_WORST, QUIETEST
-from geo.sizing.search_arrays import PlacedBlocks, ask, no_blocks
+from geo.sizing.questions import PlacedBlocks, ask, no_blocks
 from geo.sizing.siting import (
     OWN_DWELLING_AT,
     Siting,
@@ -132,11 +132,10 @@ def _find_blocks(siting: Siting, count: np.ndarray, sure: np.ndarray) -> PlacedB
         positions = np.flatnonzero(stands & ~ready)
         if not len(positions):
             continue
-        fewer = known.place[positions].copy()
-        fewer[:, 4] = running[count[positions]]
+        fewer = known.take(positions)
+        fewer.place[:, 4] = running[count[positions]]
         found = ask(
-            context.search, context.grounds, QUIETEST, positions, count[positions],
-            list_case(context.plan, worst=worst), fewer,
+            context.search, QUIETEST, list_case(worst=worst), positions, count[positions], fewer
         )  # fmt: skip
         blocks = blocks.replace(positions, found.blocks)
     return blocks
@@ -148,8 +147,8 @@ def _judge_blocks(siting: Siting, blocks: PlacedBlocks, sure: np.ndarray) -> Pla
     for worst in (True, False):
         positions = np.flatnonzero((blocks.place[:, 0] >= 0) & (sure == worst))
         found = ask(
-            context.search, context.grounds, JUDGE_WORST, positions, np.ones(len(positions)),
-            list_case(context.plan, worst=worst), blocks.place[positions],
+            context.search, JUDGE_WORST, list_case(worst=worst), positions,
+            np.ones(len(positions)), blocks.take(positions),
         )  # fmt: skip
         blocks = blocks.replace(positions, found.blocks)
     return blocks
@@ -334,9 +333,12 @@ def _wall_gain_db(
     if wall_m is None or not len(hit):
         return gain_db
     pair, point = (judged[name].to_numpy()[hit] for name in ("pair", "point"))
+    given = no_blocks(len(hit))
+    given.place[:] = blocks[hit]
+    given.pair[:, 0], given.point[:, 0] = pair, point
     found = ask(
-        context.search, context.grounds, HEAR, row[hit], np.ones(len(hit)),
-        list_case(context.plan, worst=True, wall_m=wall_m), blocks[hit], heard_at=(pair, point),
+        context.search, HEAR, list_case(worst=True, wall_m=wall_m), row[hit], np.ones(len(hit)),
+        given,
     )  # fmt: skip
     limit = context.pairs.column("limit_dba", pair).astype(float)
     walled = limit + 10 * np.log10(found.blocks.ratio[:, 0])

@@ -81,6 +81,7 @@ def _size_under_lever(
             choice, screening, sites, generator, plan, lever.usable_share
         )
         return np.asarray(np.where(np.isnan(after), before, after)[positions].astype(int))
+    fuel_n = add_spares(choice.supply["fuel_n_lo"].to_numpy(), plan)[positions]
     changes = {
         key: value
         for key in ("building_clearance_m", "setback_most_m")
@@ -94,7 +95,6 @@ def _size_under_lever(
         if lever.level_distance_m is not None:
             gain_db = rerating_db(generator, lever.level_distance_m)
         place_n = resize_with_source(
-            siting, positions, gain_db=gain_db, wall_m=lever.wall_height_m or 0.0
+            siting, positions, fuel_n, gain_db=gain_db, wall_m=lever.wall_height_m or 0.0
         )
-    fuel_n = add_spares(choice.supply["fuel_n_lo"].to_numpy(), plan)
-    return np.asarray(np.minimum(place_n, fuel_n[positions]))
+    return np.asarray(np.minimum(place_n, fuel_n))

@@ -1,9 +1,4 @@
-"""Make the arrays of the compiled search from tables, and put questions to it."""
-
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from queue import SimpleQueue
-from typing import NamedTuple
+"""Make the arrays of the compiled search from tables."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +17,7 @@ from geo.equipment.block import list_layouts, locate_machines
 from geo.model import Generator, Plan
 from geo.propagation.band_energy import MOST_REFLECTED
 from geo.propagation.by_distance import list_distances_m
-from geo.propagation.one_pair import find_sender, make_room, make_sound
+from geo.shapes.ragged import positions_in_groups
 from geo.shapes.rectangles import (
     TOLERANCE_M,
     list_edges,
@@ -30,27 +25,15 @@ from geo.shapes.rectangles import (
     rotate_shapes,
     rotate_shapes_back,
 )
-from geo.shapes.ragged import positions_in_groups
-from geo.sizing.kernel import answers
 from geo.sizing.kernel.arrays import (
-    CANDIDATE_COLUMNS,
-    CANDIDATES,
     COLUMNS_MOST,
-    NEAR_SPOTS,
-    PLACE_COLUMNS,
-    RANKED_PLACES,
     SPOTS_MOST,
-    Answer,
-    Bench,
     Blocks,
-    Case,
     Grounds,
     Hearing,
     Levels,
-    Market,
     Table,
 )
-from geo.sizing.kernel.verification import NOBODY
 
 PLACES_PER_GROUND = 40
 """About so many places of a block are tried on a site's ground."""
@@ -59,9 +42,6 @@ SPOTS_PER_GROUND = 20
 """About so many spots of the ground are in the transfer table."""
 SPOTS_PER_LOT = 6
 LEAST_STEP_M = 1.0
-THREADS = 2
-SITES_PER_TURN = 16
-STACK_CELLS = 200
 
 
 def arrange_hearing(
@@ -138,7 +118,7 @@ def arrange_blocks(generator: Generator, plan: Plan) -> tuple[Blocks, pd.DataFra
     return blocks, rows
 
 
-def arrange_lone_machine(blocks: Blocks) -> Blocks:
+def arrange_lone_machine() -> Blocks:
     """Return the layout of one machine alone, which takes no ground."""
     return Blocks(
         first=np.array([0, 0, 1]),
@@ -282,218 +262,4 @@ def start_tables(grounds: np.ndarray, lots: np.ndarray, origin: np.ndarray) -> T
         energy=np.zeros((sites, SPOTS_MOST, COLUMNS_MOST)),
         scale=np.ones((sites, COLUMNS_MOST)),
         walled=np.zeros((sites, COLUMNS_MOST)),
-    )
-
-
-@dataclass(frozen=True)
-class Searcher:
-    """The compiled search over the sites of a market.
-
-    Attributes:
-        market: Who hears the sites, the source and the blocks.
-        levels: Energies by distance over open ground.
-        layouts: The layouts of `market.blocks`: rows, columns, length_m and width_m.
-        table: The transfer table of each site, which grows with each question.
-        longest_m: The farthest that a receiver point may be from a machine.
-    """
-
-    market: Market
-    levels: Levels
-    layouts: pd.DataFrame
-    table: Table
-    longest_m: float
-
-
-class PlacedBlocks(NamedTuple):
-    """Blocks, one per site (n,), and where they are loudest by the plan's limits and the rule's.
-
-    `place` (n, 5) has layout, x, y, angle and running machines; the layout is -1 where there is no
-    block. `ratio` (n, 2) is the energy as a share of what the limit allows, and `pair` and `point`
-    (n, 2) say where that is (see `kernel.arrays.Answer`).
-    """
-
-    place: np.ndarray
-    ratio: np.ndarray
-    pair: np.ndarray
-    point: np.ndarray
-
-    def take(self, chosen: np.ndarray) -> "PlacedBlocks":
-        """Return the blocks of some sites."""
-        return PlacedBlocks(*(one[chosen] for one in self))
-
-    def replace(self, chosen: np.ndarray, others: "PlacedBlocks") -> "PlacedBlocks":
-        """Return these blocks with those of the `chosen` sites replaced by others, in order."""
-        parts = [one.copy() for one in self]
-        for mine, other in zip(parts, others, strict=True):
-            mine[chosen] = other
-        return PlacedBlocks(*parts)
-
-
-def no_blocks(sites: int) -> PlacedBlocks:
-    """Return no block at each of some sites."""
-    nobody = np.full((sites, 2), NOBODY, dtype=np.int64)
-    place = np.full((sites, PLACE_COLUMNS), -1.0)
-    return PlacedBlocks(place, np.zeros((sites, 2)), nobody, nobody.copy())
-
-
-@dataclass(frozen=True)
-class Found:
-    """The answers to a question, one per site asked (q,).
-
-    `count` is the number of machines, 0 where none was found, and `blocks` are where they stand.
-    `next_place` (q, 5) is the quietest place found for one more
-    than the largest number; its layout is -1 where the ground has no room for it. `rays` is how
-    many levels of one machine at one point the full model computed.
-    """
-
-    count: np.ndarray
-    blocks: PlacedBlocks
-    next_place: np.ndarray
-    rays: int = 0
-
-
-def make_searcher(
-    pairs: ReceptorPairs,
-    points: ReceiverPoints,
-    widest: np.ndarray,
-    sound: NoiseSource,
-    generator: Generator,
-    plan: Plan,
-) -> Searcher:
-    """Prepare the compiled search.
-
-    Args:
-        pairs: The receptors in reach of each site.
-        points: Their receiver points.
-        widest: The ground (n,) that any question may use, for the spots of the tables.
-        sound: The sound of one machine and its surroundings.
-        generator: The generator.
-        plan: The plan.
-
-    Returns:
-        The search.
-    """
-    origin = sound.scene.index.origin
-    hearing = arrange_hearing(pairs, points, sound, plan)
-    blocks, layouts = arrange_blocks(generator, plan)
-    lots = shapely.bounds(pairs.line) - np.tile(origin, 2)
-    longest_m = 1.0
-    if len(hearing.box):
-        across = np.maximum(hearing.box[:, 2:] - lots[pairs.site, :2],
-                            lots[pairs.site, 2:] - hearing.box[:, :2])  # fmt: skip
-        longest_m = float(np.hypot(*across.T).max())
-    source = make_sound(
-        sound.scene, sound.power_db, sound.source_height_m, sound.air_db_m, sound.edition
-    )
-    sender = find_sender(source, make_room(source, 0.0))
-    return Searcher(
-        market=Market(source, sender, hearing, blocks),
-        levels=arrange_levels(sound),
-        layouts=layouts,
-        table=start_tables(widest, pairs.line, origin),
-        longest_m=longest_m,
-    )
-
-
-def ask(
-    searcher: Searcher,
-    ground: Grounds,
-    question: int,
-    sites: np.ndarray,
-    count: np.ndarray,
-    case: Case,
-    place: np.ndarray | None = None,
-    least: np.ndarray | None = None,
-    room_for: np.ndarray | None = None,
-    heard_at: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Found:
-    """Put a question to the search for some sites, each at most once.
-
-    Args:
-        searcher: The search.
-        ground: The ground of all sites.
-        question: One of `kernel.answers`.
-        sites: Positions of the sites (q,).
-        count: The number of machines, or the most to try (q,).
-        case: What the question varies.
-        place: Blocks that are known (q, 5), as in `PlacedBlocks`; their layout is -1 where none is.
-        least: How many machines are known to have a place (q,), for the largest number; None: 0.
-        room_for: How many machines the ground has room for (q,), for the largest number. Up to
-            there, the quietest place for one more is found too. None: neither that place nor the
-            levels of the block are of interest.
-        heard_at: The pair and the point (q,) at which blocks are heard, for that question.
-
-    Returns:
-        The answers.
-    """
-    asked = len(sites)
-    blocks = no_blocks(asked)
-    if place is not None:
-        blocks = blocks._replace(place=np.array(place, dtype=float))
-    found = Found(
-        count=np.zeros(asked, dtype=np.int64),
-        blocks=blocks,
-        next_place=np.full((asked, PLACE_COLUMNS), -1.0),
-    )
-    least, room_for = (np.zeros(asked) if one is None else one for one in (least, room_for))
-    if heard_at is not None:
-        blocks.pair[:, 0], blocks.point[:, 0] = heard_at
-    table = searcher.table
-    benches: SimpleQueue[Bench] = SimpleQueue()
-    for _ in range(THREADS):
-        benches.put(_make_bench(searcher, ground))
-    bench = benches.get()
-    calls = answers.find_calls(searcher.market, searcher.levels, bench, ground, table, case)
-    benches.put(bench)
-    sites, least, count, room_for = (
-        one.astype(np.int64) for one in (sites, least, count, room_for)
-    )
-
-    def work(start: int) -> None:
-        bench, part = benches.get(), slice(start, start + SITES_PER_TURN)
-        answers.answer_each(
-            calls, searcher.market, searcher.levels, bench, ground, table, case, sites[part], least[part],
-            count[part], room_for[part], question, found.count[part],
-            found.next_place[part], blocks.place[part], blocks.ratio[part], blocks.pair[part],
-            blocks.point[part],
-        )  # fmt: skip
-        benches.put(bench)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(work, range(0, asked, SITES_PER_TURN)))
-    return replace(found, rays=sum(int(benches.get().room.sent[0]) for _ in range(THREADS)))
-
-
-def _make_bench(searcher: Searcher, ground: Grounds) -> Bench:
-    market = searcher.market
-    layouts = len(market.blocks.size_m)
-    machines = max(int(market.blocks.running.max(initial=1)), 1)
-    edges = int(np.diff(ground.edge_from).max(initial=1))
-    pairs = int(np.diff(market.hearing.first).max(initial=0))
-    return Bench(
-        room=make_room(market.sound, searcher.longest_m),
-        edge=np.empty((edges, 4)),
-        stack=np.empty((STACK_CELLS, 4)),
-        fit=np.zeros(layouts, dtype=np.int64),
-        fit_turn=np.zeros(layouts, dtype=np.int64),
-        fit_across=np.zeros(layouts, dtype=np.int64),
-        fit_at=np.zeros((layouts, 2)),
-        machine=np.empty((machines, 2)),
-        most=np.empty(machines),
-        near=np.empty((machines, NEAR_SPOTS), dtype=np.int64),
-        weight=np.empty((machines, NEAR_SPOTS)),
-        candidate=np.empty((CANDIDATES, CANDIDATE_COLUMNS)),
-        trial=Answer(
-            np.empty(PLACE_COLUMNS),
-            np.empty(2),
-            np.empty(2, dtype=np.int64),
-            np.empty(2, dtype=np.int64),
-        ),  # fmt: skip
-        ranked=np.empty(RANKED_PLACES, dtype=np.int64),
-        ranked_ratio=np.empty(RANKED_PLACES),
-        left=np.empty(8),
-        near_block=np.empty(len(market.sound.scene.wall) + 1, dtype=np.int64),
-        near_point=np.empty(len(market.sound.scene.wall) + 1, dtype=np.int64),
-        waiting=np.empty(pairs + 1, dtype=np.int64),
-        bound=np.empty(pairs + 1),
     )

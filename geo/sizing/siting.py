@@ -29,18 +29,17 @@ from geo.criteria.pad.storage import PlacedStorage, place_storage
 from geo.equipment.tanks import TankGroup
 from geo.model import Generator, Market, Plan, Screening
 from geo.shapes.near import geometry_array
-from geo.sizing.kernel.answers import JUDGE_EACH, JUDGE_WORST, LARGEST, QUIETEST, measure_loudness
-from geo.sizing.kernel.arrays import PLACE_COLUMNS, Case, Grounds
-from geo.sizing.search_arrays import (
+from geo.sizing.kernel.answers import JUDGE_EACH, JUDGE_WORST, LARGEST, QUIETEST
+from geo.sizing.kernel.arrays import PLACE_COLUMNS, Case
+from geo.sizing.questions import (
     PlacedBlocks,
     Searcher,
-    arrange_ground,
-    arrange_lone_machine,
-    arrange_lots,
     ask,
     make_searcher,
+    measure_loudness,
     no_blocks,
 )
+from geo.sizing.search_arrays import arrange_ground, arrange_lone_machine, arrange_lots
 
 HOPELESS_DB = 1.0
 """Where one machine at the quietest spot found exceeds a limit by more, no place is searched."""
@@ -53,17 +52,15 @@ class SizingContext:
 
     Attributes:
         ground: The buildable ground of each site.
-        grounds: The same for the search.
         pairs: All receptors within reach of the sites.
         points: Their receiver points.
-        search: The compiled search.
+        search: The compiled search over that ground.
         sound: One generator as a noise source.
         generator: The plan's generator.
         plan: The plan.
     """
 
     ground: BuildableGround
-    grounds: Grounds
     pairs: ReceptorPairs
     points: ReceiverPoints
     search: Searcher
@@ -78,17 +75,16 @@ class SizingContext:
 
     def stand_on(self, ground: BuildableGround) -> "SizingContext":
         """Return the same sites with other ground."""
-        return replace(self, ground=ground, grounds=arrange_ground(ground, self.origin))
+        search = self.search.on(arrange_ground(ground, self.origin))
+        return replace(self, ground=ground, search=search)
 
     def measure_quietness(self, points: np.ndarray, site: np.ndarray) -> np.ndarray:
         """Return how quiet each point of a site is over open ground; inf where nobody hears it.
 
         For example, 0.5 where one machine would be allowed half of what it emits.
         """
-        loudness = np.zeros(len(points))
-        xy = shapely.get_coordinates(points) - self.origin
-        measure_loudness(
-            self.search.market, self.search.levels, site.astype(np.int64), xy, loudness
+        loudness = measure_loudness(
+            self.search, site, shapely.get_coordinates(points) - self.origin
         )
         with np.errstate(divide="ignore"):
             return np.asarray(1 / loudness)
@@ -136,11 +132,10 @@ PER_SITE = ("pad_n", "pad_n_upper", "pad_lo", "place_lo", "place_hi", "held_lo",
             "block_lo", "block_hi", "next_lo")  # fmt: skip
 
 
-def list_case(plan: Plan, *, worst: bool, gain_db: float = 0.0, wall_m: float = 0.0) -> Case:
+def list_case(*, worst: bool, gain_db: float = 0.0, wall_m: float = 0.0) -> Case:
     """Return what a question varies.
 
     Args:
-        plan: The plan; the case depends on it in no way yet.
         worst: Whether receptors that may not exist count.
         gain_db: How much louder another rating is than the plan's.
         wall_m: The height of a noise wall around the block; 0: none.
@@ -178,9 +173,8 @@ def size_sites(
     )
     points = list_receiver_points(pairs)
     ground = cut_buildable_ground(sites, screening, plan)
-    search = make_searcher(pairs, points, ground.shapes, sound, generator, plan)
-    grounds = arrange_ground(ground, sound.scene.index.origin)
-    context = SizingContext(ground, grounds, pairs, points, search, sound, generator, plan)
+    search = make_searcher(pairs, points, ground, sound, generator, plan)
+    context = SizingContext(ground, pairs, points, search, sound, generator, plan)
     every = np.arange(len(sites))
     alone_worst = alone_best = judge_quietest_spots(context, every, worst=True)
     uncertain = could_uncertain_govern(pairs, alone_worst["margin_db"].to_numpy())
@@ -273,20 +267,24 @@ def resize_under_clearance(
     wider = replace(wider, open_m2=before.open_m2)
     room_for, _ = max_machines_that_fit(wider, context.generator, plan)
     ground = _spread_ground(wider, positions, len(sites))
-    return _count_again(
-        siting, arrange_ground(ground, context.origin), positions, room_for,
-        list_case(plan, worst=True),
-    )  # fmt: skip
+    search = context.search.on(arrange_ground(ground, context.origin))
+    return _count_again(siting, search, positions, room_for, list_case(worst=True))
 
 
 def resize_with_source(
-    siting: Siting, positions: np.ndarray, *, gain_db: float = 0.0, wall_m: float = 0.0
+    siting: Siting,
+    positions: np.ndarray,
+    most: np.ndarray,
+    *,
+    gain_db: float = 0.0,
+    wall_m: float = 0.0,
 ) -> np.ndarray:
     """Return how many generators some sites carry in the worst case with another source.
 
     Args:
         siting: The sites as sized before.
         positions: The sites to size again.
+        most: More than this many are of no interest (p,).
         gain_db: How much louder the generator is (dB).
         wall_m: The height of a noise wall around the block; 0: none.
 
@@ -294,30 +292,25 @@ def resize_with_source(
         What ground and neighbors allow together (p,), at least as many as before if the source is
         no louder.
     """
-    case = list_case(siting.context.plan, worst=True, gain_db=gain_db, wall_m=wall_m)
-    room_for = siting.pad_n[positions]
+    case = list_case(worst=True, gain_db=gain_db, wall_m=wall_m)
+    room_for = np.minimum(siting.pad_n[positions], most)
     if gain_db > 0:
         # Receptors are only listed as far as the plan's rating reaches.
         room_for = np.minimum(room_for, siting.held_lo[positions])
-        found = ask(
-            siting.context.search, siting.context.grounds, LARGEST, positions, room_for, case
-        )
+        found = ask(siting.context.search, LARGEST, case, positions, room_for)
         return _zero_without_facts(siting, found.count, positions)
-    return _count_again(siting, siting.context.grounds, positions, room_for, case)
+    return _count_again(siting, siting.context.search, positions, room_for, case)
 
 
 def _count_again(
-    siting: Siting, grounds: Grounds, positions: np.ndarray, room_for: np.ndarray, case: Case
+    siting: Siting, search: Searcher, positions: np.ndarray, room_for: np.ndarray, case: Case
 ) -> np.ndarray:
     """Return the largest number of some sites in another case that allows no fewer."""
     held = siting.held_lo[positions]
     more = np.flatnonzero(room_for > held)
     count = held.copy()
     if len(more):
-        found = ask(
-            siting.context.search, grounds, LARGEST, positions[more], room_for[more], case,
-            least=held[more],
-        )  # fmt: skip
+        found = ask(search, LARGEST, case, positions[more], room_for[more], least=held[more])
         count[more] = np.maximum(found.count, held[more])
     return _zero_without_facts(siting, count, positions)
 
@@ -419,9 +412,8 @@ def _find_largest(
     positions = np.flatnonzero((most > least) & (hopeful | (context.plan.spares > 0)))
     if len(positions):
         found = ask(
-            context.search, context.grounds, LARGEST, positions, most[positions],
-            list_case(context.plan, worst=worst), least=least[positions],
-            room_for=room_for[positions],
+            context.search, LARGEST, list_case(worst=worst), positions, most[positions],
+            least=least[positions], room_for=room_for[positions],
         )  # fmt: skip
         count[positions] = found.count
         block = block.replace(positions, found.blocks)
@@ -442,21 +434,20 @@ def judge_quietest_spots(context: SizingContext, sites: np.ndarray, *, worst: bo
         quiet_side_db (how much quieter the spot is than the middle of the lot), indexed by site.
     """
     search = context.search
-    lone = replace(
-        search, market=search.market._replace(blocks=arrange_lone_machine(search.market.blocks))
-    )
     lots = arrange_lots(context.pairs.line, context.origin)
-    one, case = np.ones(len(sites), dtype=int), list_case(context.plan, worst=worst)
-    best = ask(lone, lots, QUIETEST, sites, one, case)
-    middle = np.zeros((len(sites), PLACE_COLUMNS))
-    middle[:, 1:3] = context.ground.origin[sites] - context.origin
-    middle[:, 4] = 1
-    at_middle = ask(lone, lots, JUDGE_WORST, sites, one, case, middle)
+    market = search.market._replace(blocks=arrange_lone_machine())
+    lone = replace(search, market=market, ground=lots)
+    one, case = np.ones(len(sites), dtype=int), list_case(worst=worst)
+    best = ask(lone, QUIETEST, case, sites, one)
+    middle = no_blocks(len(sites))
+    middle.place[:, 0], middle.place[:, 3], middle.place[:, 4] = 0, 0, 1
+    middle.place[:, 1:3] = context.ground.origin[sites] - context.origin
+    at_middle = ask(lone, JUDGE_WORST, case, sites, one, middle)
     # A lot without area has no spot but its middle.
     nowhere = best.count == 0
     heard = best.blocks
     if nowhere.any():
-        alone = ask(lone, lots, JUDGE_EACH, sites[nowhere], one[nowhere], case, middle[nowhere])
+        alone = ask(lone, JUDGE_EACH, case, sites[nowhere], one[nowhere], middle.take(nowhere))
         heard = heard.replace(nowhere, alone.blocks)
     judged = describe_levels(context, heard)
     with np.errstate(divide="ignore", invalid="ignore"):

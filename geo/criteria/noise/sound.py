@@ -178,23 +178,7 @@ def _build_source(
     heights = (noise.receptor_height_m, noise.facade_height_m)
     effect = _ground_effect(plan)
     one_path, upper = (
-        np.max(
-            [
-                levels.upper_level_dba(
-                    TABLE_M,
-                    bands,
-                    noise.source_height_m,
-                    height,
-                    effect,
-                    air,
-                    edition,
-                    reflecting=walls,
-                    least_absorption=noise.wall_absorption,
-                )  # fmt: skip
-                for height in heights
-            ],
-            axis=0,
-        )
+        np.max([_upper_dba(generator, plan, height, walls=walls) for height in heights], axis=0)
         for walls in (False, reflecting)
     )
     walled = [
@@ -219,6 +203,21 @@ def upper_dba(sound: NoiseSource, distance_m: np.ndarray) -> np.ndarray:
     It is the table's value at the next smaller distance, so it is never below the true level.
     """
     return np.asarray(sound.upper_dba[_source_and_receiver(distance_m)])
+
+
+def _upper_dba(generator: Generator, plan: Plan, height_m: float, *, walls: bool) -> np.ndarray:
+    noise = plan.noise
+    return levels.upper_level_dba(
+        TABLE_M,
+        sound_power_bands_db(generator),
+        noise.source_height_m,
+        height_m,
+        _ground_effect(plan),
+        air_absorption_db_m(noise.temperature_c, noise.humidity_pct),
+        EDITIONS[noise.edition],
+        reflecting=walls,
+        least_absorption=noise.wall_absorption,
+    )
 
 
 def one_path_dba(sound: NoiseSource, distance_m: np.ndarray) -> np.ndarray:

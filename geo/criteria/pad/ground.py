@@ -30,7 +30,8 @@ class BuildableGround:
     """The buildable ground of each site, and the directions in which a block is tried on it.
 
     `shapes` (n,) are polygons, `radius_m` (n,) is the radius of the largest circle inside each (0
-    where empty, NaN where not measured), and `taken` (n,) is the ground that fuel storage occupies, None where none.
+    where empty, NaN where not measured), and `taken` (n,) is the ground that fuel storage occupies,
+    None where there is none.
     `street` (n,) is the lot lines on the street, None where they are not known. `open_m2` (n,) is
     an upper bound on the area that can be used on a parcel assumed bare: the lot less the building
     on record and less what is already placed there; infinite where nothing is on record or

@@ -73,6 +73,15 @@ class Blocks(NamedTuple):
     running: np.ndarray  # (cap + 1,): machines that run, of n
 
 
+class Market(NamedTuple):
+    """All that the search knows about the sites of a market."""
+
+    sound: Sound
+    sender: int  # see one_pair
+    hearing: Hearing
+    blocks: Blocks
+
+
 class Table(NamedTuple):
     """The transfer table of each site: what one machine at a spot causes at a receiver point.
 
@@ -128,6 +137,7 @@ class Bench(NamedTuple):
     weight: np.ndarray  # (machines, NEAR_SPOTS)
     candidate: np.ndarray  # (CANDIDATES, CANDIDATE_COLUMNS)
     trial: Answer
+    tried: np.ndarray  # (PLACE_COLUMNS,): the place that the search looks at
     ranked: np.ndarray  # (RANKED_PLACES,): the quietest places for one machine
     ranked_ratio: np.ndarray  # (RANKED_PLACES,)
     left: np.ndarray  # (8,): the most that a wall leaves of any machine's sound, by band
@@ -135,6 +145,33 @@ class Bench(NamedTuple):
     near_point: np.ndarray  # (walls,): the walls near a receiver point
     waiting: np.ndarray  # (pairs,): pairs in a heap, the loudest bound first
     bound: np.ndarray  # (pairs,)
+
+
+class Study(NamedTuple):
+    """All that one thread needs to answer questions; see `geo.compiled.call_at` for the calls."""
+
+    market: Market
+    levels: Levels
+    ground: Grounds
+    table: Table
+    bench: Bench
+    find: int  # where the machine code of `search.find_quiet_place` is
+    verify: int  # where that of `verification.verify_block` is
+
+
+class Asked(NamedTuple):
+    """Sites that a question is put for (q,), and their answers."""
+
+    site: np.ndarray
+    least: np.ndarray  # how many machines are known to have a place
+    most: np.ndarray  # the number of machines, or the most to try
+    room_for: np.ndarray  # how many the ground has room for, where one more is of interest
+    found: np.ndarray  # the answer: how many machines
+    next_place: np.ndarray  # (q, PLACE_COLUMNS)
+    place: np.ndarray  # (q, PLACE_COLUMNS)
+    ratio: np.ndarray  # (q, 2)
+    pair: np.ndarray  # (q, 2)
+    point: np.ndarray  # (q, 2)
 
 
 class Case(NamedTuple):
@@ -151,12 +188,3 @@ class Case(NamedTuple):
     gain: float
     wall_height_m: float
     wall_away_m: float
-
-
-class Market(NamedTuple):
-    """All that the search knows about the sites of a market."""
-
-    sound: Sound
-    sender: int  # see one_pair
-    hearing: Hearing
-    blocks: Blocks

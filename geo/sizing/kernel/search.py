@@ -9,13 +9,12 @@ import numpy as np
 from geo.compiled import called, inlined
 from geo.shapes.rectangles import fits_at, rotate_edges, search_center
 from geo.sizing.kernel.arrays import (
+    CANDIDATE_COLUMNS,
     CANDIDATES,
     RANKED_PLACES,
     Bench,
     Case,
-    Grounds,
-    Market,
-    Table,
+    Study,
 )
 from geo.sizing.kernel.transfer import find_near_spots, is_computed, read_table
 from geo.sizing.kernel.verification import place_machines
@@ -32,100 +31,94 @@ WORTHWHILE = 1e-4
 AREA_TOLERANCE_M2 = 0.1
 
 
+@inlined
+def set_place(
+    place: np.ndarray, layout: int, x: float, y: float, angle: float, running: int
+) -> None:
+    """Set a block's layout, center, direction in radians, and how many machines run."""
+    place[0], place[1], place[2], place[3], place[4] = layout, x, y, angle, running
+
+
 @called
-def estimate_ratio(
-    market: Market,
-    bench: Bench,
-    table: Table,
-    case: Case,
-    site: int,
-    layout: int,
-    x: float,
-    y: float,
-    angle: float,
-    running: int,
-    give_up: float,
-) -> float:
+def estimate_ratio(study: Study, case: Case, site: int, place: np.ndarray, give_up: float) -> float:
     """Return the highest ratio of a block by the table, or anything above `give_up` if it is above.
 
     Args:
-        market: The sites.
-        bench: The thread's arrays.
-        table: The transfer tables.
+        study: The arrays.
         case: What the question varies.
         site: The site.
-        layout: The block's layout.
-        x: Its center, east.
-        y: Its center, north.
-        angle: Its direction in radians.
-        running: How many machines run.
+        place: The block (PLACE_COLUMNS,).
         give_up: The ratio above which the block is of no interest.
 
     Returns:
         The ratio.
     """
-    place_machines(market, bench, layout, x, y, angle, running)
+    table, bench, running = study.table, study.bench, int(place[4])
+    place_machines(study, place)
     for k in range(running):
-        find_near_spots(
-            table, site, bench.machine[k, 0], bench.machine[k, 1], bench.near[k], bench.weight[k]
-        )
-    worst = market.hearing.own[site] * running * case.gain
+        x, y = bench.machine[k, 0], bench.machine[k, 1]
+        find_near_spots(table, site, x, y, bench.near[k], bench.weight[k])
+    worst = study.market.hearing.own[site] * running * case.gain
     # First the columns that are computed at the spots near all machines.
     for computed in (True, False):
         for column in range(table.columns[site]):
-            if case.certain_only and not market.hearing.certain[table.column_pair[site, column]]:
+            if case.certain_only and not _is_certain(study, site, column):
                 continue
             ready = True
             for k in range(running):
                 ready &= is_computed(table, case, site, column, bench.near[k], bench.weight[k])
             if ready != computed:
                 continue
-            total = 0.0
-            for k in range(running):
-                total += read_table(
-                    market, bench, table, case, site, column, bench.machine[k, 0],
-                    bench.machine[k, 1], bench.near[k], bench.weight[k],
-                )  # fmt: skip
-            worst = max(worst, total * case.gain)
+            worst = max(worst, sum_column(study, case, site, column, running) * case.gain)
             if worst > give_up:
                 return worst
     return worst
 
 
 @inlined
+def _is_certain(study: Study, site: int, column: int) -> bool:
+    return study.market.hearing.certain[study.table.column_pair[site, column]]
+
+
+@inlined
+def sum_column(study: Study, case: Case, site: int, column: int, running: int) -> float:
+    """Return the sum over a block's machines at a column, by the table, for the plan's rating.
+
+    The machines must stand at their places, and the spots near them must be known.
+    """
+    bench, total = study.bench, 0.0
+    for k in range(running):
+        x, y = bench.machine[k, 0], bench.machine[k, 1]
+        total += read_table(study, case, site, column, x, y, bench.near[k], bench.weight[k])
+    return total
+
+
+@inlined
 def _estimate_at_center(
-    market: Market,
-    bench: Bench,
-    table: Table,
-    case: Case,
-    site: int,
-    x: float,
-    y: float,
-    give_up: float,
+    study: Study, case: Case, site: int, x: float, y: float, give_up: float
 ) -> float:
     """Return the highest ratio of one machine at a point by the table, as `estimate_ratio`."""
+    table, bench = study.table, study.bench
     near, weight = bench.near[0], bench.weight[0]
     find_near_spots(table, site, x, y, near, weight)
-    worst = market.hearing.own[site]
+    worst = study.market.hearing.own[site]
     for computed in (True, False):
         for column in range(table.columns[site]):
-            if case.certain_only and not market.hearing.certain[table.column_pair[site, column]]:
+            if case.certain_only and not _is_certain(study, site, column):
                 continue
             if is_computed(table, case, site, column, near, weight) != computed:
                 continue
-            ratio = read_table(market, bench, table, case, site, column, x, y, near, weight)
-            worst = max(worst, ratio)
+            worst = max(worst, read_table(study, case, site, column, x, y, near, weight))
             if worst * case.gain > give_up:
                 return worst * case.gain
     return worst * case.gain
 
 
 @called
-def _find_fit(
-    market: Market, bench: Bench, ground: Grounds, site: int, layout: int, turns: int
-) -> None:
+def _find_fit(study: Study, site: int, layout: int, turns: int) -> None:
     """Find the first of some directions in which a layout fits, and an exact place for it."""
-    size = market.blocks.size_m[layout]
+    ground, bench = study.ground, study.bench
+    size = study.market.blocks.size_m[layout]
     first, last = ground.edge_from[site], ground.edge_from[site + 1]
     bench.fit[layout] = -1
     if size[0] * size[1] > ground.open_m2[site] + AREA_TOLERANCE_M2:
@@ -147,16 +140,13 @@ def _find_fit(
 
 
 @inlined
-def _rank_places(
-    market: Market, bench: Bench, ground: Grounds, table: Table, case: Case, site: int
-) -> int:
-    """List the quietest places of the ground for one machine, the quietest first; return how many."""
-    held = 0
+def _rank_places(study: Study, case: Case, site: int) -> int:
+    """List the quietest places of the ground for one machine, the quietest first; count them."""
+    ground, bench, held = study.ground, study.bench, 0
     for k in range(ground.place_from[site], ground.place_from[site + 1]):
         most = bench.ranked_ratio[held - 1] if held == RANKED_PLACES else np.inf
-        ratio = _estimate_at_center(
-            market, bench, table, case, site, ground.place[k, 0], ground.place[k, 1], most
-        )
+        x, y = ground.place[k, 0], ground.place[k, 1]
+        ratio = _estimate_at_center(study, case, site, x, y, most)
         if ratio >= most:
             continue
         place = min(held, RANKED_PLACES - 1)
@@ -170,39 +160,29 @@ def _rank_places(
 
 
 @inlined
-def _keep(bench: Bench, ratio: float, layout: int, x: float, y: float, angle: float) -> None:
+def _keep(bench: Bench, ratio: float, tried: np.ndarray) -> None:
     """Keep a place among the quietest few."""
     candidate = bench.candidate
     place = CANDIDATES - 1
     if ratio >= candidate[place, 0]:
         return
     while place > 0 and candidate[place - 1, 0] > ratio:
-        for column in range(5):
+        for column in range(CANDIDATE_COLUMNS):
             candidate[place, column] = candidate[place - 1, column]
         place -= 1
-    candidate[place, 0], candidate[place, 1] = ratio, layout
-    candidate[place, 2], candidate[place, 3], candidate[place, 4] = x, y, angle
+    candidate[place, 0] = ratio
+    for column in range(4):
+        candidate[place, 1 + column] = tried[column]
 
 
 @called
 def find_quiet_place(
-    market: Market,
-    bench: Bench,
-    ground: Grounds,
-    table: Table,
-    case: Case,
-    site: int,
-    count: int,
-    move: bool,
-    place: np.ndarray,
+    study: Study, case: Case, site: int, count: int, move: bool, place: np.ndarray
 ) -> float:
     """Find a quiet place for a block on a site's ground, and return its ratio by the table.
 
     Args:
-        market: The sites.
-        bench: The thread's arrays. Its fits must be those of this ground, or not tried.
-        ground: The ground.
-        table: The transfer tables.
+        study: The arrays. The fits on its bench must be those of this ground, or not tried.
         case: What the question varies.
         site: The site.
         count: How many machines.
@@ -212,64 +192,46 @@ def find_quiet_place(
     Returns:
         The ratio; infinite where the block does not fit.
     """
+    blocks, bench = study.market.blocks, study.bench
+    running = blocks.running[count]
     for nth in range(CANDIDATES):
         bench.candidate[nth, 0] = np.inf
-    first, last = ground.edge_from[site], ground.edge_from[site + 1]
-    ranked = _rank_places(market, bench, ground, table, case, site)
+    ranked = _rank_places(study, case, site)
     turns = ALL_TURNS
-    for layout in range(market.blocks.first[count], market.blocks.first[count + 1]):
+    for layout in range(blocks.first[count], blocks.first[count + 1]):
         if bench.fit[layout] == 0:
-            _find_fit(market, bench, ground, site, layout, turns)
-        if bench.fit[layout] < 0:
-            continue
-        # The noise hardly depends on the direction, so that one layout is enough to be sure of.
-        turns = FEW_TURNS
-        _try_layout(market, bench, ground, table, case, site, count, layout, first, last, ranked)
-    if move:
-        for nth in range(CANDIDATES):
-            if np.isfinite(bench.candidate[nth, 0]):
-                _move_to_quieter(
-                    market, bench, ground, table, case, site, nth,
-                    market.blocks.running[count], first, last,
-                )  # fmt: skip
+            _find_fit(study, site, layout, turns)
+        if bench.fit[layout] > 0:
+            # Noise hardly depends on the direction, so that one layout is enough to be sure of.
+            turns = FEW_TURNS
+            _try_layout(study, case, site, layout, running, ranked)
     best = 0
-    for nth in range(1, CANDIDATES):
+    for nth in range(CANDIDATES):
+        if move and np.isfinite(bench.candidate[nth, 0]):
+            _move_to_quieter(study, case, site, nth, running)
         if bench.candidate[nth, 0] < bench.candidate[best, 0]:
             best = nth
-    for column in range(4):
-        place[column] = bench.candidate[best, 1 + column]
-    place[4] = market.blocks.running[count]
-    return bench.candidate[best, 0]
+    chosen = bench.candidate[best]
+    set_place(place, int(chosen[1]), chosen[2], chosen[3], chosen[4], running)
+    return chosen[0]
 
 
 @called
 def _try_layout(
-    market: Market,
-    bench: Bench,
-    ground: Grounds,
-    table: Table,
-    case: Case,
-    site: int,
-    count: int,
-    layout: int,
-    first: int,
-    last: int,
-    ranked: int,
+    study: Study, case: Case, site: int, layout: int, running: int, ranked: int
 ) -> None:
     """Try a layout at its exact place, and at the quietest places in the same direction."""
+    ground, bench = study.ground, study.bench
     turn, across = ground.turn[bench.fit_turn[layout]], bench.fit_across[layout]
-    size, running = market.blocks.size_m[layout], market.blocks.running[count]
+    size, tried = study.market.blocks.size_m[layout], bench.tried
     cos, sin = np.cos(turn), np.sin(turn)
     angle = turn + (np.pi / 2 if across else 0.0)
+    first, last = ground.edge_from[site], ground.edge_from[site + 1]
     rotate_edges(ground.edge[first:last], turn, bench.edge)
     level = bench.edge[: last - first]
     x, y = bench.fit_at[layout, 0], bench.fit_at[layout, 1]
-    x, y = x * cos - y * sin, x * sin + y * cos
-    _keep(
-        bench,
-        estimate_ratio(market, bench, table, case, site, layout, x, y, angle, running, np.inf),
-        layout, x, y, angle,
-    )  # fmt: skip
+    set_place(tried, layout, x * cos - y * sin, x * sin + y * cos, angle, running)
+    _keep(bench, estimate_ratio(study, case, site, tried, np.inf), tried)
     fitting = 0
     for nth in range(ranked):
         k = bench.ranked[nth]
@@ -280,30 +242,19 @@ def _try_layout(
         if not fits_at(level, x * cos + y * sin, y * cos - x * sin, size[across], size[1 - across]):
             continue
         fitting += 1
-        ratio = estimate_ratio(
-            market, bench, table, case, site, layout, x, y, angle, running, worst
-        )
-        _keep(bench, ratio, layout, x, y, angle)
+        set_place(tried, layout, x, y, angle, running)
+        _keep(bench, estimate_ratio(study, case, site, tried, worst), tried)
 
 
 @called
-def _move_to_quieter(
-    market: Market,
-    bench: Bench,
-    ground: Grounds,
-    table: Table,
-    case: Case,
-    site: int,
-    nth: int,
-    running: int,
-    first: int,
-    last: int,
-) -> None:
+def _move_to_quieter(study: Study, case: Case, site: int, nth: int, running: int) -> None:
     """Move a candidate by steps along its sides, half as long each time, while that helps."""
-    candidate = bench.candidate[nth]
+    ground, bench = study.ground, study.bench
+    candidate, tried = bench.candidate[nth], bench.tried
     layout, angle = int(candidate[1]), candidate[4]
-    size = market.blocks.size_m[layout]
+    size = study.market.blocks.size_m[layout]
     cos, sin = np.cos(angle), np.sin(angle)
+    first, last = ground.edge_from[site], ground.edge_from[site + 1]
     rotate_edges(ground.edge[first:last], angle, bench.edge)
     level = bench.edge[: last - first]
     step = ground.step_m[site]
@@ -320,9 +271,8 @@ def _move_to_quieter(
                     level, x * cos + y * sin, y * cos - x * sin, size[0], size[1]
                 ):
                     continue
-                ratio = estimate_ratio(
-                    market, bench, table, case, site, layout, x, y, angle, running, least
-                )
+                set_place(tried, layout, x, y, angle, running)
+                ratio = estimate_ratio(study, case, site, tried, least)
                 if ratio < least * (1 - WORTHWHILE):
                     least = ratio
                     candidate[0], candidate[2], candidate[3] = ratio, x, y

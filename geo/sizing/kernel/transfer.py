@@ -9,10 +9,9 @@ from geo.sizing.kernel.arrays import (
     COLUMNS_MOST,
     NEAR_SPOTS,
     SPOTS_MOST,
-    Bench,
     Case,
-    Levels,
     Market,
+    Study,
     Table,
 )
 
@@ -51,20 +50,12 @@ def counts(market: Market, site: int, pair: int, point: int) -> bool:
 
 @inlined
 def hear(
-    market: Market,
-    bench: Bench,
-    case: Case,
-    x: float,
-    y: float,
-    wall_m: float,
-    pair: int,
-    point: int,
+    study: Study, case: Case, x: float, y: float, wall_m: float, pair: int, point: int
 ) -> float:
     """Return the ratio of one machine at (x, y) at a receiver point, by the full model.
 
     Args:
-        market: The sites.
-        bench: The thread's arrays.
+        study: The arrays.
         case: What the question varies.
         x: The machine, east.
         y: The machine, north.
@@ -75,18 +66,15 @@ def hear(
     Returns:
         The energy as a share of what the limit allows.
     """
-    hearing = market.hearing
-    px, py = hearing.point[point, 0], hearing.point[point, 1]
+    market, room = study.market, study.bench.room
+    hearing, sound = market.hearing, market.sound
+    px, py, up = hearing.point[point, 0], hearing.point[point, 1], hearing.height_m[pair]
     if hearing.over_open_ground[pair]:
         away_m = np.sqrt((px - x) ** 2 + (py - y) ** 2)
-        energy = send_over_open_ground(
-            market.sound, bench.room.buffers, away_m, hearing.height_m[pair]
-        )
+        energy = send_over_open_ground(sound, room.buffers, away_m, up)
     else:
-        energy = send_energy(
-            market.sender, market.sound, bench.room, x, y, px, py, hearing.height_m[pair], wall_m,
-            case.wall_height_m,
-        )  # fmt: skip
+        wall = (wall_m, case.wall_height_m)
+        energy = send_energy(market.sender, sound, room, (x, y), (px, py, up), wall)
     return energy * hearing.per_limit[pair] * case.gain
 
 
@@ -99,32 +87,28 @@ def squared_m(market: Market, x: float, y: float, pair: int, point: int) -> floa
 
 
 @called
-def _fill_entry(
-    market: Market, bench: Bench, table: Table, site: int, spot: int, column: int
-) -> None:
+def _fill_entry(study: Study, site: int, spot: int, column: int) -> None:
     """Compute one entry of a table, for the plan's rating and no wall."""
+    table = study.table
     x, y = table.spot[site, spot, 0], table.spot[site, spot, 1]
     pair, point = table.column_pair[site, column], table.column_point[site, column]
     plain = Case(False, 1.0, 0.0, 0.0)
-    ratio = hear(market, bench, plain, x, y, np.nan, pair, point)
-    table.energy[site, spot, column] = ratio * squared_m(market, x, y, pair, point)
+    ratio = hear(study, plain, x, y, np.nan, pair, point)
+    table.energy[site, spot, column] = ratio * squared_m(study.market, x, y, pair, point)
 
 
 @inlined
-def _share_behind_wall(
-    market: Market, bench: Bench, table: Table, case: Case, site: int, spot: int, column: int
-) -> float:
+def _share_behind_wall(study: Study, case: Case, site: int, spot: int, column: int) -> float:
     """Return the share of a spot's energy at a column that a wall around a block leaves."""
+    table = study.table
     x, y = table.spot[site, spot, 0], table.spot[site, spot, 1]
     pair, point = table.column_pair[site, column], table.column_point[site, column]
-    ratio = hear(market, bench, case, x, y, WALL_TABLE_M, pair, point) / case.gain
-    return ratio * squared_m(market, x, y, pair, point) / table.energy[site, spot, column]
+    ratio = hear(study, case, x, y, WALL_TABLE_M, pair, point) / case.gain
+    return ratio * squared_m(study.market, x, y, pair, point) / table.energy[site, spot, column]
 
 
 @called
-def add_column(
-    market: Market, bench: Bench, table: Table, case: Case, site: int, pair: int, point: int
-) -> bool:
+def add_column(table: Table, site: int, pair: int, point: int) -> bool:
     """Add a receiver point to a site's table; return False if it is there or the table is full."""
     columns = table.columns[site]
     for column in range(columns):
@@ -142,9 +126,7 @@ def add_column(
 
 
 @called
-def add_spot(
-    market: Market, bench: Bench, table: Table, case: Case, site: int, x: float, y: float
-) -> bool:
+def add_spot(table: Table, site: int, x: float, y: float) -> bool:
     """Add a spot to a site's table; return False if one is there or the table is full."""
     spots = table.spots[site]
     if spots == SPOTS_MOST:
@@ -160,44 +142,45 @@ def add_spot(
 
 
 @called
-def start_table(
-    market: Market, levels: Levels, bench: Bench, table: Table, case: Case, site: int
-) -> None:
+def start_table(study: Study, site: int) -> None:
     """Fill a site's table with the points that are loudest over open ground at some spot.
 
     For each spot these are the loudest point of all, and the loudest of the other receptors.
     """
-    hearing = market.hearing
-    first, last = hearing.first[site], hearing.first[site + 1]
+    table, hearing = study.table, study.market.hearing
     for spot in range(table.spots[site]):
         x, y = table.spot[site, spot, 0], table.spot[site, spot, 1]
         loudest, second = 0.0, 0.0
         loudest_pair, loudest_point, second_pair, second_point = -1, -1, -1, -1
-        for pair in range(first, last):
+        for pair in range(hearing.first[site], hearing.first[site + 1]):
             # A receptor whose box is too far to be the loudest or second need not be looked at.
-            if (
-                look_up(levels.open, box_distance_m(hearing.box[pair], x, y))
-                * hearing.per_limit[pair]
-                <= second
-            ):
+            away_m = box_distance_m(hearing.box[pair], x, y)
+            if look_up(study.levels.open, away_m) * hearing.per_limit[pair] <= second:
                 continue
-            own_loudest, own_point = 0.0, -1
-            for point in range(hearing.begin[pair], hearing.end[pair]):
-                if not counts(market, site, pair, point):
-                    continue
-                away = np.sqrt(squared_m(market, x, y, pair, point))
-                ratio = look_up(levels.open, away) * hearing.per_limit[pair]
-                if ratio > own_loudest:
-                    own_loudest, own_point = ratio, point
-            if own_loudest > loudest:
+            ratio, point = find_loudest_point(study, site, pair, x, y)
+            if ratio > loudest:
                 second, second_pair, second_point = loudest, loudest_pair, loudest_point
-                loudest, loudest_pair, loudest_point = own_loudest, pair, own_point
-            elif own_loudest > second:
-                second, second_pair, second_point = own_loudest, pair, own_point
+                loudest, loudest_pair, loudest_point = ratio, pair, point
+            elif ratio > second:
+                second, second_pair, second_point = ratio, pair, point
         if loudest_pair >= 0:
-            add_column(market, bench, table, case, site, loudest_pair, loudest_point)
+            add_column(table, site, loudest_pair, loudest_point)
         if second_pair >= 0:
-            add_column(market, bench, table, case, site, second_pair, second_point)
+            add_column(table, site, second_pair, second_point)
+
+
+@inlined
+def find_loudest_point(study: Study, site: int, pair: int, x: float, y: float) -> tuple[float, int]:
+    """Return the ratio of one machine at (x, y) in the open where a pair is loudest, and where."""
+    hearing, loudest, chosen = study.market.hearing, 0.0, -1
+    for point in range(hearing.begin[pair], hearing.end[pair]):
+        if not counts(study.market, site, pair, point):
+            continue
+        away_m = np.sqrt(squared_m(study.market, x, y, pair, point))
+        ratio = look_up(study.levels.open, away_m) * hearing.per_limit[pair]
+        if ratio > loudest:
+            loudest, chosen = ratio, point
+    return loudest, chosen
 
 
 @inlined
@@ -209,9 +192,19 @@ def box_distance_m(box: np.ndarray, x: float, y: float) -> float:
 
 
 @inlined
-def find_near_spots(table: Table, site: int, x: float, y: float, near: np.ndarray,
-                    weight: np.ndarray) -> None:  # fmt: skip
-    """Set the nearest spots of a table, and their weights: inverse squares, together 1."""
+def find_near_spots(
+    table: Table, site: int, x: float, y: float, near: np.ndarray, weight: np.ndarray
+) -> None:
+    """Set the nearest spots of a table, and their weights: inverse squares, together 1.
+
+    Args:
+        table: The tables.
+        site: The site.
+        x: A machine, east.
+        y: The machine, north.
+        near: Set to the spots (NEAR_SPOTS,).
+        weight: Set to the weights (NEAR_SPOTS,), 0 where there are fewer spots.
+    """
     count = 0
     for spot in range(table.spots[site]):
         away2 = (table.spot[site, spot, 0] - x) ** 2 + (table.spot[site, spot, 1] - y) ** 2
@@ -249,9 +242,7 @@ def is_computed(
 
 @inlined
 def read_table(
-    market: Market,
-    bench: Bench,
-    table: Table,
+    study: Study,
     case: Case,
     site: int,
     column: int,
@@ -260,18 +251,30 @@ def read_table(
     near: np.ndarray,
     weight: np.ndarray,
 ) -> float:
-    """Return the ratio of one machine at (x, y) at a column's point, between the spots."""
-    total = 0.0
+    """Return the ratio of one machine at (x, y) at a column's point, between the spots.
+
+    Args:
+        study: The arrays.
+        case: What the question varies.
+        site: The site.
+        column: The column of its table.
+        x: The machine, east.
+        y: The machine, north.
+        near: The nearest spots (NEAR_SPOTS,).
+        weight: Their weights (NEAR_SPOTS,).
+
+    Returns:
+        The ratio, for the plan's rating.
+    """
+    table, total = study.table, 0.0
     for place in range(NEAR_SPOTS):
         if weight[place] > 0:
             if table.energy[site, near[place], column] == NOT_COMPUTED:
-                _fill_entry(market, bench, table, site, near[place], column)
+                _fill_entry(study, site, near[place], column)
             total += weight[place] * table.energy[site, near[place], column]
-    pair, point = table.column_pair[site, column], table.column_point[site, column]
     if case.wall_height_m > 0:
         if table.walled[site, column] == 0:
-            table.walled[site, column] = _share_behind_wall(
-                market, bench, table, case, site, near[0], column
-            )
+            table.walled[site, column] = _share_behind_wall(study, case, site, near[0], column)
         total *= table.walled[site, column]
-    return total * table.scale[site, column] / squared_m(market, x, y, pair, point)
+    pair, point = table.column_pair[site, column], table.column_point[site, column]
+    return total * table.scale[site, column] / squared_m(study.market, x, y, pair, point)

@@ -3,21 +3,21 @@
 Receptors come loudest bound first, until no other could be worse. At each receiver point, the block
 is first bounded: by what would arrive in the open, and by the walls that could reflect to there.
 Then its machines are heard, one after another, each from its own place, until those not yet heard
-could not matter. The machine nearest to the center comes first, then those at both ends as seen from
-the point. The point is dropped if all machines together, each as loud as the loudest so far and
-PROBE_DB more after the first, or SAMPLE_DB more after the third, would not matter.
+could not matter. The machine nearest to the center comes first, then those at both ends as seen
+from the point. The point is dropped if all machines together, each as loud as the loudest so far
+and PROBE_DB more after the first, or SAMPLE_DB more after the third, would not matter.
 """
 
 import numpy as np
 
 from geo.compiled import called, inlined
-from geo.propagation.by_distance import look_up, sum_left
 from geo.propagation.band_energy import NEAREST_M
+from geo.propagation.by_distance import look_up, sum_left
 from geo.propagation.crossings import distance_m, ground_height_m
-from geo.propagation.reflection_bound import bound_reflections, list_walls_near
+from geo.propagation.reflection_bound import Walls, bound_reflections, list_walls_near
 from geo.propagation.reflections import REFLECTOR_REACH_M
 from geo.propagation.screening import screen_over_top
-from geo.sizing.kernel.arrays import Answer, Bench, Case, Levels, Market, Table
+from geo.sizing.kernel.arrays import Answer, Bench, Case, Study
 from geo.sizing.kernel.transfer import (
     box_distance_m,
     counts,
@@ -43,42 +43,46 @@ LOUDEST_COLUMNS = 3
 
 
 @inlined
-def place_machines(
-    market: Market,
-    bench: Bench,
-    layout: int,
-    x: float,
-    y: float,
-    angle: float,
-    running: int,
-) -> None:
+def place_machines(study: Study, place: np.ndarray) -> None:
     """Set where the running machines of a block stand: in its first places, row by row."""
-    first = market.blocks.machine_from[layout]
-    cos, sin = np.cos(angle), np.sin(angle)
-    for k in range(running):
-        along, across = market.blocks.machine[first + k, 0], market.blocks.machine[first + k, 1]
-        bench.machine[k, 0] = x + along * cos - across * sin
-        bench.machine[k, 1] = y + along * sin + across * cos
+    blocks, machine = study.market.blocks, study.bench.machine
+    first = blocks.machine_from[int(place[0])]
+    cos, sin = np.cos(place[3]), np.sin(place[3])
+    for k in range(int(place[4])):
+        along, across = blocks.machine[first + k, 0], blocks.machine[first + k, 1]
+        machine[k, 0] = place[1] + along * cos - across * sin
+        machine[k, 1] = place[2] + along * sin + across * cos
 
 
 @inlined
 def wall_distance_m(
-    market: Market, case: Case, place: np.ndarray, x: float, y: float, point: int
+    study: Study, case: Case, place: np.ndarray, x: float, y: float, point: int
 ) -> float:
     """Return how far the line from (x, y) to a point runs to the wall around a block.
 
     For example, for a machine at the middle of a 4 by 4 m block with the wall 1 m outside: 3 m.
+
+    Args:
+        study: The arrays.
+        case: What the question varies; without a wall, the distance is NaN.
+        place: The block (PLACE_COLUMNS,).
+        x: A machine, east.
+        y: The machine, north.
+        point: The receiver point.
+
+    Returns:
+        The distance in meters.
     """
     if case.wall_height_m <= 0:
         return np.nan
+    size_m, point_xy = study.market.blocks.size_m, study.market.hearing.point
     cos, sin = np.cos(place[3]), np.sin(place[3])
-    px, py = market.hearing.point[point, 0], market.hearing.point[point, 1]
-    dx, dy, rx, ry = x - place[1], y - place[2], px - x, py - y
+    dx, dy = x - place[1], y - place[2]
+    rx, ry = point_xy[point, 0] - x, point_xy[point, 1] - y
     inner_x, inner_y = dx * cos + dy * sin, dy * cos - dx * sin
     ray_x, ray_y = rx * cos + ry * sin, ry * cos - rx * sin
-    layout = int(place[0])
-    reach_x = market.blocks.size_m[layout, 0] / 2 + case.wall_away_m
-    reach_y = market.blocks.size_m[layout, 1] / 2 + case.wall_away_m
+    reach_x = size_m[int(place[0]), 0] / 2 + case.wall_away_m
+    reach_y = size_m[int(place[0]), 1] / 2 + case.wall_away_m
     share = np.inf
     if ray_x != 0:
         share = min(share, ((reach_x if ray_x > 0 else -reach_x) - inner_x) / ray_x)
@@ -89,28 +93,24 @@ def wall_distance_m(
 
 
 @called
-def hear_block(
-    market: Market, bench: Bench, case: Case, place: np.ndarray, running: int, pair: int, point: int
-) -> float:
+def hear_block(study: Study, case: Case, place: np.ndarray, pair: int, point: int) -> float:
     """Return the ratio of a block at a receiver point: the sum over its machines.
 
     Args:
-        market: The sites.
-        bench: The thread's arrays; its machines stand at their places.
+        study: The arrays; the machines stand at their places.
         case: What the question varies.
-        place: The block: layout, x, y, angle, running machines.
-        running: How many machines run.
+        place: The block (PLACE_COLUMNS,).
         pair: The pair.
         point: One of its receiver points.
 
     Returns:
         The energy as a share of what the limit allows.
     """
-    total = 0.0
-    for k in range(running):
-        x, y = bench.machine[k, 0], bench.machine[k, 1]
-        wall_m = wall_distance_m(market, case, place, x, y, point)
-        total += hear(market, bench, case, x, y, wall_m, pair, point)
+    machine, total = study.bench.machine, 0.0
+    for k in range(int(place[4])):
+        x, y = machine[k, 0], machine[k, 1]
+        wall_m = wall_distance_m(study, case, place, x, y, point)
+        total += hear(study, case, x, y, wall_m, pair, point)
     return total
 
 
@@ -161,23 +161,11 @@ def _note(answer: Answer, kind: int, ratio: float, pair: int, point: int) -> Non
 
 
 @called
-def verify_block(
-    market: Market,
-    levels: Levels,
-    bench: Bench,
-    table: Table,
-    case: Case,
-    site: int,
-    question: int,
-    answer: Answer,
-) -> float:
+def verify_block(study: Study, case: Case, site: int, question: int, answer: Answer) -> float:
     """Hear the block in `answer` at every receiver point that could matter.
 
     Args:
-        market: The sites.
-        levels: Bounds by distance.
-        bench: The thread's arrays.
-        table: The transfer tables, which say where to listen first.
+        study: The arrays. The transfer table says where to listen first.
         case: What the question varies.
         site: The site.
         question: MEETS and MEETS_EACH stop at the first point that exceeds its limit.
@@ -186,30 +174,25 @@ def verify_block(
     Returns:
         The highest ratio.
     """
-    hearing, place = market.hearing, answer.place
-    x, y = place[1], place[2]
-    running = int(place[4])
-    place_machines(market, bench, int(place[0]), x, y, place[3], running)
+    hearing, bench, place = study.market.hearing, study.bench, answer.place
+    x, y, running = place[1], place[2], int(place[4])
+    place_machines(study, place)
     for kind in range(2):
         answer.ratio[kind], answer.pair[kind], answer.point[kind] = 0.0, NOBODY, NOBODY
     if running == 0:
         return 0.0
     if hearing.own[site] > 0:
         _note(answer, 0, hearing.own[site] * running * case.gain, OWN_DWELLING, NOBODY)
-    radius_m = 0.0
-    for k in range(running):
-        radius_m = max(radius_m, (bench.machine[k, 0] - x) ** 2 + (bench.machine[k, 1] - y) ** 2)
-    radius_m = np.sqrt(radius_m)
-    _hear_loudest_columns(market, bench, table, case, site, running, answer)
+    _hear_loudest_columns(study, case, site, answer)
     stops = question <= MEETS_EACH
     if stops and max(answer.ratio[0], answer.ratio[1]) > 1.0:
         return max(answer.ratio[0], answer.ratio[1])
-    _put_middle_first(bench, running, x, y)
-    scene = market.sound.scene
+    radius_m = _put_middle_first(bench, running, x, y)
     walls = list_walls_near(
-        scene, bench.room.scratch, x, y, REFLECTOR_REACH_M + radius_m, bench.near_block
-    )
-    held = _list_waiting(market, levels, bench, case, site, question, running, radius_m, answer)
+        study.market.sound.scene, bench.room.scratch, x, y, REFLECTOR_REACH_M + radius_m,
+        bench.near_block,
+    )  # fmt: skip
+    held = _list_waiting(study, case, site, question, radius_m, answer)
     while held:
         pair, bound = bench.waiting[0], bench.bound[0]
         held = _drop_first(bench, held)
@@ -217,12 +200,10 @@ def verify_block(
         if bound <= _threshold(answer, question, kind):
             continue
         for point in range(hearing.begin[pair], hearing.end[pair]):
-            if not counts(market, site, pair, point):
+            if not counts(study.market, site, pair, point):
                 continue
-            ratio = _hear_unless_quieter(
-                market, levels, bench, case, place, running, radius_m, walls, pair, point,
-                _threshold(answer, question, kind),
-            )  # fmt: skip
+            least = _threshold(answer, question, kind)
+            ratio = _hear_unless_quieter(study, case, place, radius_m, walls, pair, point, least)
             _note(answer, kind, ratio, pair, point)
             if stops and ratio > 1.0:
                 return ratio
@@ -231,18 +212,11 @@ def verify_block(
 
 @inlined
 def _list_waiting(
-    market: Market,
-    levels: Levels,
-    bench: Bench,
-    case: Case,
-    site: int,
-    question: int,
-    running: int,
-    radius_m: float,
-    answer: Answer,
+    study: Study, case: Case, site: int, question: int, radius_m: float, answer: Answer
 ) -> int:
     """Put the pairs that could change the answer on a heap, by their boxes; return how many."""
-    hearing, x, y = market.hearing, answer.place[1], answer.place[2]
+    hearing, levels = study.market.hearing, study.levels
+    x, y, running = answer.place[1], answer.place[2], answer.place[4]
     held = 0
     for pair in range(hearing.first[site], hearing.first[site + 1]):
         if case.certain_only and not hearing.certain[pair]:
@@ -253,18 +227,15 @@ def _list_waiting(
             bound *= 1.0 + levels.most_back
         bound *= running * case.gain * hearing.per_limit[pair]
         if bound > _threshold(answer, question, int(hearing.by_rule[pair])):
-            held = _push(bench, held, pair, bound)
+            held = _push(study.bench, held, pair, bound)
     return held
 
 
 @called
 def _hear_unless_quieter(
-    market: Market,
-    levels: Levels,
-    bench: Bench,
+    study: Study,
     case: Case,
     place: np.ndarray,
-    running: int,
     radius_m: float,
     walls: int,
     pair: int,
@@ -274,13 +245,10 @@ def _hear_unless_quieter(
     """Return the ratio of a block at a point, or QUIETER once it is known to be below a ratio.
 
     Args:
-        market: The sites.
-        levels: Bounds by distance.
-        bench: The thread's arrays.
+        study: The arrays; the machine nearest to the block's center stands first.
         case: What the question varies.
-        place: The block: layout, x, y, angle, running machines.
-        running: How many machines run.
-        radius_m: The farthest that one stands from the center.
+        place: The block (PLACE_COLUMNS,).
+        radius_m: The farthest that a machine stands from the block's center.
         walls: The number of walls near the block.
         pair: The pair.
         point: One of its receiver points.
@@ -289,33 +257,32 @@ def _hear_unless_quieter(
     Returns:
         The energy as a share of what the limit allows.
     """
-    hearing = market.hearing
-    per_limit = hearing.per_limit[pair] * case.gain
+    hearing, levels, bench = study.market.hearing, study.levels, study.bench
+    running = int(place[4])
     px, py = hearing.point[point, 0], hearing.point[point, 1]
     bound, nearer = 0.0, 0.0
     for k in range(running):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
-        bench.most[k] = look_up(levels.open, distance_m(px - x, py - y)) * per_limit
+        bench.most[k] = look_up(levels.open, distance_m(px - x, py - y))
+        bench.most[k] *= hearing.per_limit[pair] * case.gain
         bound += bench.most[k]
-        nearer += 1.0 / squared_m(market, x, y, pair, point)
+        nearer += 1.0 / squared_m(study.market, x, y, pair, point)
     most_back = 0.0 if hearing.over_open_ground[pair] else levels.most_back
     if bound * (1.0 + most_back) <= least:
         return QUIETER
     if most_back > 0:
-        bound = _bound_each(
-            market, levels, bench, case, place, running, radius_m, walls, pair, point
-        )
+        bound = _bound_each(study, case, place, radius_m, walls, pair, point)
         if bound <= least:
             return QUIETER
-    _put_ends_next(bench, running, place, px, py)
+    _put_ends_next(bench, place, px, py)
     total, loudest = 0.0, 0.0
     for k in range(running):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
-        wall_m = wall_distance_m(market, case, place, x, y, point)
-        ratio = hear(market, bench, case, x, y, wall_m, pair, point)
+        wall_m = wall_distance_m(study, case, place, x, y, point)
+        ratio = hear(study, case, x, y, wall_m, pair, point)
         total += ratio
         bound += ratio - bench.most[k]
-        loudest = max(loudest, ratio * squared_m(market, x, y, pair, point))
+        loudest = max(loudest, ratio * squared_m(study.market, x, y, pair, point))
         if bound * ROUNDING <= least:
             return QUIETER
         if k == 0 and nearer * loudest * PROBE <= least:
@@ -327,12 +294,9 @@ def _hear_unless_quieter(
 
 @inlined
 def _bound_each(
-    market: Market,
-    levels: Levels,
-    bench: Bench,
+    study: Study,
     case: Case,
     place: np.ndarray,
-    running: int,
     radius_m: float,
     walls: int,
     pair: int,
@@ -342,53 +306,46 @@ def _bound_each(
 
     `bench.most` must hold what arrives by the straight line in the open.
     """
-    hearing, scene = market.hearing, market.sound.scene
-    per_limit = hearing.per_limit[pair] * case.gain
+    hearing, scene = study.market.hearing, study.market.sound.scene
+    levels, bench = study.levels, study.bench
     px, py = hearing.point[point, 0], hearing.point[point, 1]
     pz = ground_height_m(scene, px, py) + hearing.height_m[pair]
-    most_back = 1.0 + levels.most_back
+    per_limit = hearing.per_limit[pair] * case.gain
     table, left = levels.open, levels.nothing_taken
     if case.wall_height_m > 0:
-        _bound_behind_wall(market, bench, case, place, running, radius_m, point, pz)
+        _bound_behind_wall(study, case, place, radius_m, point, pz)
         table, left = levels.bands, bench.left
+    near = Walls(levels.kept, bench.near_block[:walls], bench.near_point)
     back = bound_reflections(
-        scene, bench.room.scratch, levels.kept, table, left, px, py, pz, place[1], place[2],
-        radius_m, bench.near_block[:walls], bench.near_point,
-    )  # fmt: skip
+        scene, bench.room.scratch, near, table, left, (px, py, pz), (place[1], place[2], radius_m)
+    )
     total = 0.0
-    for k in range(running):
+    for k in range(int(place[4])):
         most = bench.most[k]
         if case.wall_height_m > 0:
             away_m = distance_m(px - bench.machine[k, 0], py - bench.machine[k, 1])
             most = min(most, WAYS * sum_left(table, left, away_m) * per_limit)
-        bench.most[k] = min(most + back * per_limit, bench.most[k] * most_back)
+        bench.most[k] = min(most + back * per_limit, bench.most[k] * (1.0 + levels.most_back))
         total += bench.most[k]
     return total
 
 
 @inlined
 def _bound_behind_wall(
-    market: Market,
-    bench: Bench,
-    case: Case,
-    place: np.ndarray,
-    running: int,
-    radius_m: float,
-    point: int,
-    end: float,
+    study: Study, case: Case, place: np.ndarray, radius_m: float, point: int, end: float
 ) -> None:
     """Set the most that the wall leaves of any machine's sound to a point at height `end`, by band.
 
     The detour over a wall is at least that to a receiver infinitely far away in the same direction.
     It is least where the wall is farthest from the machine, and where the receiver is highest.
     """
-    scene, sound = market.sound.scene, market.sound
-    px, py = market.hearing.point[point, 0], market.hearing.point[point, 1]
+    sound, bench = study.market.sound, study.bench
+    px, py = study.market.hearing.point[point, 0], study.market.hearing.point[point, 1]
     wall_m, begin = 0.0, np.inf
-    for k in range(running):
+    for k in range(int(place[4])):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
-        wall_m = max(wall_m, wall_distance_m(market, case, place, x, y, point))
-        begin = min(begin, ground_height_m(scene, x, y) + sound.source_height_m)
+        wall_m = max(wall_m, wall_distance_m(study, case, place, x, y, point))
+        begin = min(begin, ground_height_m(sound.scene, x, y) + sound.source_height_m)
     center_m = distance_m(px - place[1], py - place[2])
     plan, longest = center_m - radius_m, center_m + radius_m
     rise = case.wall_height_m - sound.source_height_m
@@ -406,20 +363,22 @@ def _bound_behind_wall(
 
 
 @inlined
-def _put_middle_first(bench: Bench, running: int, x: float, y: float) -> None:
-    """Put the machine nearest to (x, y) first."""
-    chosen, least = 0, np.inf
+def _put_middle_first(bench: Bench, running: int, x: float, y: float) -> float:
+    """Put the machine nearest to (x, y) first; return the distance of the farthest."""
+    chosen, least2, most2 = 0, np.inf, 0.0
     for k in range(running):
         away2 = (bench.machine[k, 0] - x) ** 2 + (bench.machine[k, 1] - y) ** 2
-        if away2 < least:
-            chosen, least = k, away2
+        most2 = max(most2, away2)
+        if away2 < least2:
+            chosen, least2 = k, away2
     _swap(bench, 0, chosen)
+    return np.sqrt(most2)
 
 
 @inlined
-def _put_ends_next(bench: Bench, running: int, place: np.ndarray, px: float, py: float) -> None:
+def _put_ends_next(bench: Bench, place: np.ndarray, px: float, py: float) -> None:
     """Put the two machines next that are farthest left and right as seen from (px, py)."""
-    dx, dy = px - place[1], py - place[2]
+    dx, dy, running = px - place[1], py - place[2], int(place[4])
     for end in range(min(2, running - 1)):
         chosen, most = 1 + end, -np.inf
         for k in range(1 + end, running):
@@ -441,18 +400,10 @@ def _swap(bench: Bench, one: int, other: int) -> None:
 
 
 @inlined
-def _hear_loudest_columns(
-    market: Market,
-    bench: Bench,
-    table: Table,
-    case: Case,
-    site: int,
-    running: int,
-    answer: Answer,
-) -> None:
+def _hear_loudest_columns(study: Study, case: Case, site: int, answer: Answer) -> None:
     """Hear the block at the columns of the table where the estimate is highest."""
-    hearing, place = market.hearing, answer.place
-    near, weight = bench.near[0], bench.weight[0]
+    hearing, table, place = study.market.hearing, study.table, answer.place
+    near, weight = study.bench.near[0], study.bench.weight[0]
     find_near_spots(table, site, place[1], place[2], near, weight)
     below = np.inf
     for _ in range(LOUDEST_COLUMNS):
@@ -461,14 +412,12 @@ def _hear_loudest_columns(
             pair = table.column_pair[site, column]
             if case.certain_only and not hearing.certain[pair]:
                 continue
-            ratio = read_table(
-                market, bench, table, case, site, column, place[1], place[2], near, weight
-            )
+            ratio = read_table(study, case, site, column, place[1], place[2], near, weight)
             if loudest < ratio < below:
                 loudest, chosen = ratio, column
         if chosen < 0:
             break
         below = loudest
         pair, point = table.column_pair[site, chosen], table.column_point[site, chosen]
-        ratio = hear_block(market, bench, case, place, running, pair, point)
+        ratio = hear_block(study, case, place, pair, point)
         _note(answer, int(hearing.by_rule[pair]), ratio, pair, point)
