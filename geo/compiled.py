@@ -10,6 +10,10 @@ the packages that they use, which becomes part of the key of their cache.
 Numba also compiles a function anew into each of its callers, and into theirs. For the sound from
 one point to another, that takes half a minute each time. `address_of` and `call_at` call such a
 function through its address, as a function pointer in C.
+
+A named tuple of arrays is passed array by array, each with its shape and strides. With hundreds of
+arrays, that takes longer to compile than the rest, and to call. `refer` passes the address of a tuple
+instead; its fields are read in the same way.
 """
 
 from collections.abc import Callable
@@ -18,9 +22,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
+from llvmlite import ir
 from numba import njit, types
 from numba import typeof as numba_type
-from numba.extending import intrinsic
+from numba.core import cgutils
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, models, register_model
 
 Piece = TypeVar("Piece", bound=Callable[..., Any])
 # Numba's functions have no type hints, nor has `_nrt`, its switch for reference counts.
@@ -74,8 +81,18 @@ def source_version(packages: tuple[str, ...]) -> str:
 
 
 def address_of(function: Any, *arguments: Any) -> int:
-    """Compile a function of `entry` for arguments of these types, and return its address."""
-    signature = tuple(typeof(argument) for argument in arguments)
+    """Compile a function of `entry` for arguments of these types, and return its address.
+
+    Args:
+        function: The function.
+        arguments: For each argument an example, or its type in Numba.
+
+    Returns:
+        The address.
+    """
+    signature = tuple(
+        argument if isinstance(argument, types.Type) else typeof(argument) for argument in arguments
+    )
     function.compile(signature)
     result = function.overloads[signature]
     return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
@@ -97,3 +114,74 @@ def call_at(_: Any, address: Any, arguments: Any) -> Any:
         return result
 
     return types.float64(address, arguments), generate
+
+
+class Reference(types.Type):  # type: ignore[misc]
+    """The address of a named tuple that is kept elsewhere."""
+
+    def __init__(self, of: Any) -> None:
+        """Make the type for a type of named tuples."""
+        self.of = of
+        super().__init__(name=f"Reference({of})")
+
+
+def reference_to(example: Any) -> Reference:
+    """Return the type of a reference to named tuples like an example."""
+    return Reference(typeof(example))
+
+
+@register_model(Reference)
+class _ReferenceModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Reference) -> None:
+        super().__init__(manager, kind, manager.lookup(kind.of).get_value_type().as_pointer())
+
+
+@infer_getattr
+class _ReferenceFields(AttributeTemplate):  # type: ignore[misc]
+    key = Reference
+
+    def generic_resolve(self, reference: Reference, name: str) -> Any:
+        """Return the type of a field: a reference to a tuple, or what is kept."""
+        if name not in reference.of.fields:
+            return None
+        kind = reference.of.types[reference.of.fields.index(name)]
+        return Reference(kind) if isinstance(kind, types.BaseNamedTuple) else kind
+
+
+@lower_getattr_generic(Reference)
+def _read_field(_: Any, builder: Any, kind: Reference, address: Any, name: str) -> Any:
+    place = kind.of.fields.index(name)
+    field = cgutils.gep_inbounds(builder, address, 0, place)
+    if isinstance(kind.of.types[place], types.BaseNamedTuple):
+        return field
+    return builder.load(field)
+
+
+@compile_intrinsic
+def refer(_: Any, kept: Any) -> Any:
+    """Return a reference to a named tuple. It is valid until the calling function returns."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return cgutils.alloca_once_value(builder, values[0])
+
+    return Reference(kept)(kept), generate
+
+
+@compile_intrinsic
+def read(_: Any, reference: Any) -> Any:
+    """Return the named tuple of a reference."""
+
+    def load(builder: Any, address: Any, kind: Any) -> Any:
+        parts = getattr(kind, "elements", None)
+        if parts is None:
+            return builder.load(address)
+        whole = ir.Constant(kind, ir.Undefined)
+        for place, part in enumerate(parts):
+            one = load(builder, cgutils.gep_inbounds(builder, address, 0, place), part)
+            whole = builder.insert_value(whole, one, place)
+        return whole
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return load(builder, values[0], values[0].type.pointee)
+
+    return reference.of(reference), generate

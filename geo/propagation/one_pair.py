@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from geo.compiled import address_of, call_at, called, entry, inlined
+from geo.compiled import address_of, call_at, called, entry, inlined, read, reference_to
 from geo.propagation import paths
 from geo.propagation.band_energy import (
     DIVERGENCE,
@@ -222,7 +222,7 @@ def set_own_wall(
 def _make_send_energy(version: str) -> Callable[..., Any]:
     def send(sound: Sound, room: Room, source: Point, receiver: Receiver, wall: Wall) -> float:
         len(version)
-        return _send_energy(sound, room, source, receiver, wall)
+        return _send_energy(read(sound), read(room), source, receiver, wall)
 
     return send
 
@@ -232,7 +232,8 @@ _send_compiled = entry(_make_send_energy, ("propagation",))
 
 def find_sender(sound: Sound, room: Room) -> int:
     """Return the address at which `send_energy` finds its machine code."""
-    return address_of(_send_compiled, sound, room, (0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0))
+    kept = (reference_to(sound), reference_to(room))
+    return address_of(_send_compiled, *kept, (0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0))
 
 
 @inlined
@@ -243,8 +244,8 @@ def send_energy(
 
     Args:
         sender: See `find_sender`.
-        sound: The source and its surroundings.
-        room: The thread's arrays.
+        sound: A reference to the source and its surroundings.
+        room: A reference to the thread's arrays.
         source: The source, meters east and north of the scene's origin.
         receiver: The receiver, the same, and its height above the ground.
         wall: How far from the source the straight line crosses a wall around it, and the height of

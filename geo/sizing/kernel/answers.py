@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from geo.compiled import address_of, call_at, called, entry, inlined
+from geo.compiled import address_of, call_at, called, entry, inlined, refer, reference_to
 from geo.propagation.by_distance import look_up
 from geo.sizing.kernel.arrays import PLACE_COLUMNS, Answer, Asked, Bench, Case, Study
 from geo.sizing.kernel.search import estimate_ratio, find_quiet_place, sum_column
@@ -67,10 +67,10 @@ _verify_compiled = entry(_make_verify, PACKAGES)
 
 def link(study: Study, case: Case) -> Study:
     """Return the arrays with the addresses of the two large parts, compiled for their types."""
-    trial = study.bench.trial
+    kept, trial = reference_to(study), study.bench.trial
     return study._replace(
-        find=address_of(_find_compiled, study, case, 0, 0, False, trial.place),
-        verify=address_of(_verify_compiled, study, case, 0, 0, trial),
+        find=address_of(_find_compiled, kept, case, 0, 0, False, trial.place),
+        verify=address_of(_verify_compiled, kept, case, 0, 0, reference_to(trial)),
     )
 
 
@@ -212,7 +212,7 @@ def _answer_each(study: Study, case: Case, question: int, asked: Asked) -> None:
         if study.table.columns[site] < 0:
             study.table.columns[site] = 0
             start_table(study, site)
-        best = Answer(asked.place[k], asked.ratio[k], asked.pair[k], asked.point[k])
+        best = refer(Answer(asked.place[k], asked.ratio[k], asked.pair[k], asked.point[k]))
         _forget_fits(study.bench)
         if question == LARGEST:
             asked.found[k] = _find_largest(
@@ -232,7 +232,7 @@ def _answer_each(study: Study, case: Case, question: int, asked: Asked) -> None:
 def _make_answer_each(version: str) -> Callable[..., Any]:
     def answer_each(study: Study, case: Case, question: int, asked: Asked) -> None:
         len(version)
-        _answer_each(study, case, question, asked)
+        _answer_each(refer(study), case, question, refer(asked))
 
     return answer_each
 
@@ -260,7 +260,7 @@ def _make_measure_loudness(version: str) -> Callable[..., Any]:
         study: Study, site: np.ndarray, xy: np.ndarray, loudness: np.ndarray
     ) -> None:
         len(version)
-        _measure_each_loudness(study, site, xy, loudness)
+        _measure_each_loudness(refer(study), site, xy, loudness)
 
     return measure_loudness
 
