@@ -12,8 +12,8 @@ one point to another, that takes half a minute each time. `address_of` and `call
 function through its address, as a function pointer in C.
 
 A named tuple of arrays is passed array by array, each with its shape and strides. With hundreds of
-arrays, that takes longer to compile than the rest, and to call. `refer` passes the address of a tuple
-instead; its fields are read in the same way.
+arrays, that takes longer to compile than the rest, and to call. `refer` passes the address of a
+tuple instead; its fields are read in the same way.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from llvmlite import ir
 from numba import njit, types
 from numba import typeof as numba_type
 from numba.core import cgutils
@@ -102,7 +101,13 @@ def address_of(function: Any, *arguments: Any) -> int:
 def call_at(_: Any, address: Any, arguments: Any) -> Any:
     """Call the function at an address with a tuple of arguments. It returns a float.
 
-    The address must be that of a function for arguments of exactly these types (see `address_of`).
+    Args:
+        _: Numba's own.
+        address: That of a function for arguments of exactly these types (see `address_of`).
+        arguments: The arguments.
+
+    Returns:
+        What the function returns.
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -116,7 +121,7 @@ def call_at(_: Any, address: Any, arguments: Any) -> Any:
     return types.float64(address, arguments), generate
 
 
-class Reference(types.Type):  # type: ignore[misc]
+class Reference(types.Type):
     """The address of a named tuple that is kept elsewhere."""
 
     def __init__(self, of: Any) -> None:
@@ -131,16 +136,16 @@ def reference_to(example: Any) -> Reference:
 
 
 @register_model(Reference)
-class _ReferenceModel(models.PrimitiveModel):  # type: ignore[misc]
+class _ReferenceModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Reference) -> None:
         super().__init__(manager, kind, manager.lookup(kind.of).get_value_type().as_pointer())
 
 
 @infer_getattr
-class _ReferenceFields(AttributeTemplate):  # type: ignore[misc]
+class _ReferenceFields(AttributeTemplate):
     key = Reference
 
-    def generic_resolve(self, reference: Reference, name: str) -> Any:
+    def generic_resolve(self, reference: Reference, name: str) -> Any:  # type: ignore[override]
         """Return the type of a field: a reference to a tuple, or what is kept."""
         if name not in reference.of.fields:
             return None
@@ -161,7 +166,7 @@ def _read_field(_: Any, builder: Any, kind: Reference, address: Any, name: str) 
 def refer(_: Any, kept: Any) -> Any:
     """Return a reference to a named tuple. It is valid until the calling function returns."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(_: Any, builder: Any, __: Any, values: Any) -> Any:
         return cgutils.alloca_once_value(builder, values[0])
 
     return Reference(kept)(kept), generate
@@ -175,13 +180,13 @@ def read(_: Any, reference: Any) -> Any:
         parts = getattr(kind, "elements", None)
         if parts is None:
             return builder.load(address)
-        whole = ir.Constant(kind, ir.Undefined)
+        whole = cgutils.get_null_value(kind)
         for place, part in enumerate(parts):
             one = load(builder, cgutils.gep_inbounds(builder, address, 0, place), part)
             whole = builder.insert_value(whole, one, place)
         return whole
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(_: Any, builder: Any, __: Any, values: Any) -> Any:
         return load(builder, values[0], values[0].type.pointee)
 
     return reference.of(reference), generate

@@ -32,7 +32,16 @@ def look_up(table: np.ndarray, away_m: float) -> float:
 
 @inlined
 def sum_left(table: np.ndarray, left: np.ndarray, away_m: float) -> float:
-    """Return the sum over bands of a table (distances, bands), each times what is left of it."""
+    """Return the sum over bands of a table (distances, bands), each times what is left of it.
+
+    Args:
+        table: The table.
+        left: The shares (bands,).
+        away_m: The distance.
+
+    Returns:
+        The sum for the next smaller distance.
+    """
     row, total = _row_at(away_m), 0.0
     for band in range(len(left)):
         total += table[row, band] * left[band]

@@ -273,9 +273,22 @@ def find_every_path(
     pair: np.ndarray,
     owner: np.ndarray,
 ) -> int:
-    """Fill `direct`, and `back`, `pair` and `owner` as far as they reach.
+    """Find the paths of each pair, as `find_paths`; return the number of reflections.
 
-    Return the number of reflections.
+    Args:
+        scene: The scene.
+        scratch: The arrays to use.
+        source: The sources (P, 3), meters from the scene's origin and above the ground.
+        receiver: The receivers, the same.
+        screen_m: How far each source's own wall is on the straight line (P,); NaN: none.
+        screen_height_m: The height of that wall above the source's ground.
+        direct: Set to the straight paths (P, 13).
+        back: Set to the reflections, as far as it reaches.
+        pair: Set to the pair of each, as far as it reaches.
+        owner: Set to the owner of each wall, as far as it reaches.
+
+    Returns:
+        The number of reflections.
     """
     total = 0
     for k in range(len(source)):

@@ -449,7 +449,16 @@ def _find_largest_fit(
 def rotate_edges(
     edge: np.ndarray, angle: float, level: np.ndarray
 ) -> tuple[float, float, float, float]:
-    """Rotate edges clockwise into `level` (middle and step of each); return the box around them."""
+    """Rotate edges clockwise, and return the box around them.
+
+    Args:
+        edge: The edges (E, 4): x, y, x, y.
+        angle: In radians.
+        level: Set to the middle and the step of each (E, 4).
+
+    Returns:
+        Left, bottom, right and top.
+    """
     cos, sin = np.cos(angle), np.sin(angle)
     left, low, right, high = np.inf, np.inf, -np.inf, -np.inf
     for i in range(len(edge)):
@@ -469,7 +478,18 @@ def search_center(
     width_m: float,
     stack: np.ndarray,
 ) -> tuple[int, float, float]:
-    """Return 1 and the center of a rectangle that fits; 0 if none fits; -1 if stopped early."""
+    """Search for a place of a rectangle that is level in the frame of the edges.
+
+    Args:
+        level: The edges of the ground, from `rotate_edges`.
+        box: The box around them.
+        length_m: The rectangle's size from left to right.
+        width_m: Its size from bottom to top.
+        stack: Room for the search, (STACK_CELLS, 4).
+
+    Returns:
+        1 and the center of one that fits; 0 if none fits; -1 if stopped early.
+    """
     a = max(length_m - TOLERANCE_M, TOLERANCE_M) / 2
     b = max(width_m - TOLERANCE_M, TOLERANCE_M) / 2
     left, low, right, high = box

@@ -27,7 +27,16 @@ def measure_slack_m(siting: Siting, count: np.ndarray) -> np.ndarray:
 
 
 def measure_shortage_m(siting: Siting, after: np.ndarray, short: np.ndarray) -> np.ndarray:
-    """Return how far (m) clearances would have to shrink for one more; NaN beyond 6.4 m."""
+    """Return how far (m) clearances would have to shrink for one more; NaN beyond 6.4 m.
+
+    Args:
+        siting: What ground and neighbors allow.
+        after: One more than the number that fits at each site (n,).
+        short: Where the ground has no room for that (n,).
+
+    Returns:
+        The distance (n,), NaN where it is not asked for.
+    """
     positions = np.flatnonzero(short)
     part = take_sites(siting.context.ground, positions)
     answer = np.full(len(after), np.nan)

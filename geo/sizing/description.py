@@ -165,7 +165,13 @@ def _describe_blocks(
 def list_placements(context: SizingContext, blocks: np.ndarray, count: np.ndarray) -> pd.DataFrame:
     """Return the places of blocks (p, 5) of `count` machines (p,) as rows, in the market's frame.
 
-    The columns are x, y, degrees, count, rows, columns, length_m and width_m.
+    Args:
+        context: The context.
+        blocks: The blocks (p, 5), as `PlacedBlocks.place`.
+        count: How many machines each has (p,).
+
+    Returns:
+        Columns x, y, degrees, count, rows, columns, length_m and width_m.
     """
     layouts = context.search.layouts.iloc[blocks[:, 0].astype(int)].reset_index(drop=True)
     xy = blocks[:, 1:3] + context.origin

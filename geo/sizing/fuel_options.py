@@ -18,7 +18,8 @@ from geo.equipment.tanks import list_tank_groups, storage_days
 from geo.model import Fuel, FuelEvidence, Generator, Plan, Route, Screening
 from geo.shapes.near import geometry_array
 from geo.sizing.deployment import deploy_fuel
-from geo.sizing.siting import Siting, resize_beside_tanks, select_sitings
+from geo.sizing.resizing import resize_beside_tanks, select_sitings
+from geo.sizing.siting import Siting
 
 # Columns that only some routes have.
 EXTRA_SUPPLY_COLUMNS = {**plants.PLANT_COLUMNS, "storage_days": np.nan}

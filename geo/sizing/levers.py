@@ -7,7 +7,8 @@ import pandas as pd
 from geo.criteria.noise.sound import rerating_db
 from geo.model import Generator, Lever, Plan, Screening
 from geo.sizing.fuel_options import FuelChoice, resize_with_main_share
-from geo.sizing.siting import add_spares, resize_under_clearance, resize_with_source
+from geo.sizing.resizing import resize_under_clearance, resize_with_source
+from geo.sizing.siting import add_spares
 
 
 def size_under_levers(

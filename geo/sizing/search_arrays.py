@@ -190,7 +190,8 @@ def arrange_lots(lots: np.ndarray, origin: np.ndarray) -> Grounds:
 def _longest_m(shapes: np.ndarray) -> np.ndarray:
     """Return the diagonal of the box around each shape, which is longer than anything in it."""
     box = shapely.bounds(shapes)
-    return np.nan_to_num(np.hypot(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1])) + TOLERANCE_M
+    diagonal_m = np.nan_to_num(np.hypot(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]))
+    return np.asarray(diagonal_m + TOLERANCE_M)
 
 
 def list_places(shapes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

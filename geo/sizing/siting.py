@@ -7,7 +7,6 @@ verified by the full model, with each machine at its place, at every receiver po
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -20,15 +19,10 @@ from geo.criteria.noise.sound import WALL_OFFSET_M, NoiseSource
 from geo.criteria.pad.ground import (
     BuildableGround,
     cut_buildable_ground,
-    select_ground,
-    subtract_ground,
     take_sites,
 )
 from geo.criteria.pad.room import max_machines_that_fit
-from geo.criteria.pad.storage import PlacedStorage, place_storage
-from geo.equipment.tanks import TankGroup
 from geo.model import Generator, Market, Plan, Screening
-from geo.shapes.near import geometry_array
 from geo.sizing.kernel.answers import JUDGE_EACH, JUDGE_WORST, LARGEST, QUIETEST
 from geo.sizing.kernel.arrays import PLACE_COLUMNS, Case
 from geo.sizing.questions import (
@@ -181,173 +175,28 @@ def size_sites(
     if uncertain.any():
         known = judge_quietest_spots(context, np.flatnonzero(uncertain), worst=False)
         alone_best = pd.concat([known, alone_worst[~uncertain]]).sort_index()
-    return _size_in_context(context, every, alone_worst, alone_best)
+    return size_in_context(context, every, alone_worst, alone_best)
 
 
-def resize_beside_tanks(
-    siting: Siting, sites: gpd.GeoDataFrame, screening: Screening, groups: list[TankGroup]
-) -> tuple[Siting, PlacedStorage]:
-    """Size the sites again with fuel tanks on their ground.
-
-    Args:
-        siting: The sites as sized without tanks.
-        sites: All sites, as in `size_sites`.
-        screening: As in `size_sites`.
-        groups: The groups of tanks that may be placed.
-
-    Returns:
-        The siting, unchanged where no tanks fit, and the tanks with the ground that they leave.
-    """
-    context, buildings = siting.context, geometry_array(screening.layers.get("buildings"))
-    kept = place_storage(
-        context.ground,
-        geometry_array(sites),
-        buildings,
-        groups,
-        context.measure_quietness,
-        siting.place_hi,
-        context.generator,
-        context.plan,
-    )
-    positions = np.flatnonzero(kept.group >= 0)
-    beside = context.stand_on(kept.ground)
-    again = _size_in_context(beside, positions, siting.alone_worst, siting.alone_best, siting)
-    return select_sitings(siting, again, kept.group >= 0), kept
-
-
-def select_sitings(siting: Siting, other: Siting, use_other: np.ndarray) -> Siting:
-    """Combine two sitings of the same sites; only the ground in their contexts may differ.
-
-    Args:
-        siting: The siting to start from.
-        other: The siting to take instead where `use_other` is true.
-        use_other: One boolean per site.
-
-    Returns:
-        The combined siting.
-    """
-    if not use_other.any():
-        return siting
-    ground = select_ground(siting.context.ground, other.context.ground, use_other)
-    combined: dict[str, Any] = {}
-    for name in PER_SITE:
-        mine, others = getattr(siting, name), getattr(other, name)
-        if isinstance(mine, PlacedBlocks):
-            combined[name] = mine.replace(use_other, others.take(use_other))
-        else:
-            chosen = use_other if mine.ndim == 1 else use_other[:, None]
-            combined[name] = np.where(chosen, others, mine)
-    return replace(siting, context=siting.context.stand_on(ground), **combined)
-
-
-def resize_under_clearance(
-    siting: Siting,
-    sites: gpd.GeoDataFrame,
-    screening: Screening,
-    positions: np.ndarray,
-    plan: Plan,
-) -> np.ndarray:
-    """Return how many generators some sites carry in the worst case under other clearances.
-
-    Args:
-        siting: The sites as sized before.
-        sites: All sites, as in `size_sites`.
-        screening: As in `size_sites`.
-        positions: The sites to size again.
-        plan: The plan with the other clearances.
-
-    Returns:
-        What ground and neighbors allow together (p,), at least as many as before.
-    """
-    context = siting.context
-    chosen = sites.iloc[positions].reset_index(drop=True)
-    before = take_sites(context.ground, positions)
-    # Other clearances change neither the tanks nor the open area on the parcel's record.
-    wider = subtract_ground(cut_buildable_ground(chosen, screening, plan), before.taken)
-    wider = replace(wider, open_m2=before.open_m2)
-    room_for, _ = max_machines_that_fit(wider, context.generator, plan)
-    ground = _spread_ground(wider, positions, len(sites))
-    search = context.search.on(arrange_ground(ground, context.origin))
-    return _count_again(siting, search, positions, room_for, list_case(worst=True))
-
-
-def resize_with_source(
-    siting: Siting,
-    positions: np.ndarray,
-    most: np.ndarray,
-    *,
-    gain_db: float = 0.0,
-    wall_m: float = 0.0,
-) -> np.ndarray:
-    """Return how many generators some sites carry in the worst case with another source.
-
-    Args:
-        siting: The sites as sized before.
-        positions: The sites to size again.
-        most: More than this many are of no interest (p,).
-        gain_db: How much louder the generator is (dB).
-        wall_m: The height of a noise wall around the block; 0: none.
-
-    Returns:
-        What ground and neighbors allow together (p,), at least as many as before if the source is
-        no louder.
-    """
-    case = list_case(worst=True, gain_db=gain_db, wall_m=wall_m)
-    room_for = np.minimum(siting.pad_n[positions], most)
-    if gain_db > 0:
-        # Receptors are only listed as far as the plan's rating reaches.
-        room_for = np.minimum(room_for, siting.held_lo[positions])
-        found = ask(siting.context.search, LARGEST, case, positions, room_for)
-        return _zero_without_facts(siting, found.count, positions)
-    return _count_again(siting, siting.context.search, positions, room_for, case)
-
-
-def _count_again(
-    siting: Siting, search: Searcher, positions: np.ndarray, room_for: np.ndarray, case: Case
-) -> np.ndarray:
-    """Return the largest number of some sites in another case that allows no fewer."""
-    held = siting.held_lo[positions]
-    more = np.flatnonzero(room_for > held)
-    count = held.copy()
-    if len(more):
-        found = ask(search, LARGEST, case, positions[more], room_for[more], least=held[more])
-        count[more] = np.maximum(found.count, held[more])
-    return _zero_without_facts(siting, count, positions)
-
-
-def _zero_without_facts(siting: Siting, count: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Return the numbers, 0 where the worst case allows none because a fact is missing."""
-    context = siting.context
-    missing = _is_ground_unknown(context) | _is_noise_unknown(context.pairs)
-    return np.where(missing[positions], 0, _zero_if_only_spares(count, context.plan))
-
-
-def _spread_ground(ground: BuildableGround, positions: np.ndarray, count: int) -> BuildableGround:
-    """Return the ground of some sites as a table of all `count` sites, empty at the others."""
-    back = np.full(count, -1)
-    back[positions] = np.arange(len(positions))
-    shapes = np.full(count, shapely.Polygon(), dtype=object)
-    shapes[positions] = ground.shapes
-    times = np.zeros(count, dtype=np.int64)
-    times[positions] = np.diff(ground.turns_from)
-    open_m2 = np.full(count, np.inf)
-    open_m2[positions] = ground.open_m2
-    return replace(
-        ground,
-        shapes=shapes,
-        open_m2=open_m2,
-        turns_from=np.concatenate(([0], np.cumsum(times))),
-    )
-
-
-def _size_in_context(
+def size_in_context(
     context: SizingContext,
     positions: np.ndarray,
     alone_worst: pd.DataFrame,
     alone_best: pd.DataFrame,
     roomier: Siting | None = None,
 ) -> Siting:
-    """Size the sites in `positions`; `roomier` is a siting with at least as many at each site."""
+    """Size some sites on the ground of a context.
+
+    Args:
+        context: The context.
+        positions: The sites to size.
+        alone_worst: One generator at the quietest spot of each site, worst case.
+        alone_best: The same in the best case.
+        roomier: A siting of the same sites that allows at least as many at each; None: none.
+
+    Returns:
+        The siting of all sites, without any generator at the others.
+    """
     pairs, plan = context.pairs, context.plan
     sites = len(context.ground.shapes)
     pad_n, pad_n_upper = np.zeros((2, sites), dtype=int)
@@ -361,20 +210,20 @@ def _size_in_context(
     held, block_lo, next_lo = _find_largest(
         context, roof_lo, pad_n, np.zeros(sites), alone_worst, worst=True
     )
-    place_lo = _zero_if_only_spares(held, plan)
+    place_lo = zero_if_only_spares(held, plan)
     place_hi = place_lo.copy()
     with np.errstate(divide="ignore"):
         uncertain = could_uncertain_govern(pairs, 10 * np.log10(roof_hi)) & (place_lo < roof_hi)
     more, block, _ = _find_largest(
         context, np.where(uncertain, roof_hi, 0), pad_n, held, alone_best, worst=False
     )
-    more = _zero_if_only_spares(more, plan)
+    more = zero_if_only_spares(more, plan)
     raised = more > place_hi
     place_hi[raised] = more[raised]
     block_hi = block_lo.replace(raised, block.take(raised))
     allowed = count_allowed(alone_worst["margin_db"], plan)
-    noise_unknown = _is_noise_unknown(pairs)
-    ground_unknown = _is_ground_unknown(context)
+    noise_unknown = is_noise_unknown(pairs)
+    ground_unknown = is_ground_unknown(context)
     return Siting(
         context=context,
         pad_n=pad_n,
@@ -511,7 +360,7 @@ def add_spares(running: np.ndarray, plan: Plan) -> np.ndarray:
     return np.where(running > 0, np.minimum(running + plan.spares, plan.cap), 0)
 
 
-def _zero_if_only_spares(installed: np.ndarray, plan: Plan) -> np.ndarray:
+def zero_if_only_spares(installed: np.ndarray, plan: Plan) -> np.ndarray:
     """Return the installed generators, or 0 where all of them are spares that never run."""
     return np.where(installed > plan.spares, installed, 0)
 
@@ -540,11 +389,12 @@ def could_uncertain_govern(pairs: ReceptorPairs, margin_db: np.ndarray) -> np.nd
     return np.asarray(loudest > -margin_db)
 
 
-def _is_noise_unknown(pairs: ReceptorPairs) -> np.ndarray:
+def is_noise_unknown(pairs: ReceptorPairs) -> np.ndarray:
+    """Return where it is not known who hears the site."""
     return pairs.own_unknown | (not pairs.known)
 
 
-def _is_ground_unknown(context: SizingContext) -> np.ndarray:
+def is_ground_unknown(context: SizingContext) -> np.ndarray:
     """Return where the ground is only free if the plan may not assume it is."""
     facts = context.ground.facts
     bare = facts["bare"].to_numpy() & (not context.plan.assume.bare_parcel)

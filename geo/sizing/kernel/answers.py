@@ -13,6 +13,7 @@ import numpy as np
 from geo.compiled import address_of, call_at, called, entry, inlined, refer, reference_to
 from geo.propagation.by_distance import look_up
 from geo.sizing.kernel.arrays import PLACE_COLUMNS, Answer, Asked, Bench, Case, Study
+from geo.sizing.kernel.bounds import place_machines
 from geo.sizing.kernel.search import estimate_ratio, find_quiet_place, sum_column
 from geo.sizing.kernel.transfer import (
     add_column,
@@ -27,7 +28,6 @@ from geo.sizing.kernel.verification import (
     MEETS_EACH,
     WORST,
     hear_block,
-    place_machines,
     verify_block,
 )
 

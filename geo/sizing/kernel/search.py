@@ -16,8 +16,8 @@ from geo.sizing.kernel.arrays import (
     Case,
     Study,
 )
+from geo.sizing.kernel.bounds import place_machines
 from geo.sizing.kernel.transfer import find_near_spots, is_computed, read_table
-from geo.sizing.kernel.verification import place_machines
 
 ROUGH = 1.5
 """A place where all machines at the block's center would be louder than this many times the best
@@ -35,7 +35,16 @@ AREA_TOLERANCE_M2 = 0.1
 def set_place(
     place: np.ndarray, layout: int, x: float, y: float, angle: float, running: int
 ) -> None:
-    """Set a block's layout, center, direction in radians, and how many machines run."""
+    """Set a block's place.
+
+    Args:
+        place: The block (PLACE_COLUMNS,).
+        layout: Its layout.
+        x: Its center, east.
+        y: Its center, north.
+        angle: Its direction in radians.
+        running: How many of its machines run.
+    """
     place[0], place[1], place[2], place[3], place[4] = layout, x, y, angle, running
 
 
@@ -84,7 +93,15 @@ def _is_certain(study: Study, site: int, column: int) -> bool:
 def sum_column(study: Study, case: Case, site: int, column: int, running: int) -> float:
     """Return the sum over a block's machines at a column, by the table, for the plan's rating.
 
-    The machines must stand at their places, and the spots near them must be known.
+    Args:
+        study: The arrays; the machines stand at their places, and the spots near them are set.
+        case: What the question varies.
+        site: The site.
+        column: The column of its table.
+        running: How many machines run.
+
+    Returns:
+        The ratio.
     """
     bench, total = study.bench, 0.0
     for k in range(running):

@@ -80,7 +80,18 @@ def hear(
 
 @inlined
 def squared_m(market: Market, x: float, y: float, pair: int, point: int) -> float:
-    """Return the squared distance in space from a machine to a receiver point, at least 1 m2."""
+    """Return the squared distance in space from a machine to a receiver point, at least 1 m2.
+
+    Args:
+        market: The sites.
+        x: The machine, east.
+        y: The machine, north.
+        pair: The pair.
+        point: One of its receiver points.
+
+    Returns:
+        The square, over level ground.
+    """
     px, py = market.hearing.point[point, 0], market.hearing.point[point, 1]
     up = market.hearing.height_m[pair] - market.sound.source_height_m
     return max((px - x) ** 2 + (py - y) ** 2 + up * up, NEAREST_M2)
@@ -109,7 +120,17 @@ def _share_behind_wall(study: Study, case: Case, site: int, spot: int, column: i
 
 @called
 def add_column(table: Table, site: int, pair: int, point: int) -> bool:
-    """Add a receiver point to a site's table; return False if it is there or the table is full."""
+    """Add a receiver point to a site's table.
+
+    Args:
+        table: The tables.
+        site: The site.
+        pair: The pair.
+        point: Its receiver point.
+
+    Returns:
+        Whether it was added: not if it is there, or the table is full.
+    """
     columns = table.columns[site]
     for column in range(columns):
         if table.column_point[site, column] == point and table.column_pair[site, column] == pair:
@@ -127,7 +148,17 @@ def add_column(table: Table, site: int, pair: int, point: int) -> bool:
 
 @called
 def add_spot(table: Table, site: int, x: float, y: float) -> bool:
-    """Add a spot to a site's table; return False if one is there or the table is full."""
+    """Add a spot to a site's table.
+
+    Args:
+        table: The tables.
+        site: The site.
+        x: The spot, east.
+        y: The spot, north.
+
+    Returns:
+        Whether it was added: not if one is there, or the table is full.
+    """
     spots = table.spots[site]
     if spots == SPOTS_MOST:
         return False
@@ -171,7 +202,18 @@ def start_table(study: Study, site: int) -> None:
 
 @inlined
 def find_loudest_point(study: Study, site: int, pair: int, x: float, y: float) -> tuple[float, int]:
-    """Return the ratio of one machine at (x, y) in the open where a pair is loudest, and where."""
+    """Find where a pair hears one machine in the open the loudest.
+
+    Args:
+        study: The arrays.
+        site: The site.
+        pair: The pair.
+        x: The machine, east.
+        y: The machine, north.
+
+    Returns:
+        The ratio there, and the receiver point; 0 and -1 if no point counts.
+    """
     hearing, loudest, chosen = study.market.hearing, 0.0, -1
     for point in range(hearing.begin[pair], hearing.end[pair]):
         if not counts(study.market, site, pair, point):
@@ -185,7 +227,16 @@ def find_loudest_point(study: Study, site: int, pair: int, x: float, y: float) -
 
 @inlined
 def box_distance_m(box: np.ndarray, x: float, y: float) -> float:
-    """Return the distance from a point to a box (left, bottom, right, top); 0 inside."""
+    """Return the distance from a point to a box.
+
+    Args:
+        box: Left, bottom, right and top (4,).
+        x: The point, east.
+        y: The point, north.
+
+    Returns:
+        The distance in meters; 0 inside.
+    """
     dx = max(box[0] - x, x - box[2], 0.0)
     dy = max(box[1] - y, y - box[3], 0.0)
     return np.sqrt(dx * dx + dy * dy)
@@ -231,7 +282,19 @@ def find_near_spots(
 def is_computed(
     table: Table, case: Case, site: int, column: int, near: np.ndarray, weight: np.ndarray
 ) -> bool:
-    """Return whether a table has the entries of a column that `read_table` needs."""
+    """Return whether a table has the entries of a column that `read_table` needs.
+
+    Args:
+        table: The tables.
+        case: What the question varies.
+        site: The site.
+        column: The column.
+        near: The nearest spots (NEAR_SPOTS,).
+        weight: Their weights (NEAR_SPOTS,).
+
+    Returns:
+        Whether reading needs no ray.
+    """
     if case.wall_height_m > 0 and table.walled[site, column] == 0:
         return False
     for place in range(NEAR_SPOTS):

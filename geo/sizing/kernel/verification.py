@@ -11,13 +11,12 @@ and PROBE_DB more after the first, or SAMPLE_DB more after the third, would not 
 import numpy as np
 
 from geo.compiled import called, inlined
-from geo.propagation.band_energy import NEAREST_M
-from geo.propagation.by_distance import look_up, sum_left
-from geo.propagation.crossings import distance_m, ground_height_m
-from geo.propagation.reflection_bound import Walls, bound_reflections, list_walls_near
+from geo.propagation.by_distance import look_up
+from geo.propagation.crossings import distance_m
+from geo.propagation.reflection_bound import list_walls_near
 from geo.propagation.reflections import REFLECTOR_REACH_M
-from geo.propagation.screening import screen_over_top
 from geo.sizing.kernel.arrays import Answer, Bench, Case, Study
+from geo.sizing.kernel.bounds import bound_each, place_machines, wall_distance_m
 from geo.sizing.kernel.transfer import (
     box_distance_m,
     counts,
@@ -30,8 +29,6 @@ from geo.sizing.kernel.transfer import (
 PROBE_DB, SAMPLE_DB = 18.0, 3.0
 PROBE = float(10 ** (PROBE_DB / 10))
 SAMPLE = float(10 ** (SAMPLE_DB / 10))
-WAYS = 3.0
-"""Behind a wall, sound can come over the top and around both sides of what stands behind it."""
 QUIETER = -1.0
 ROUNDING = 1 + 1e-9
 NOBODY, OWN_DWELLING = -1, -2
@@ -40,56 +37,6 @@ MEETS, MEETS_EACH, WORST, EACH_LIMIT = range(4)
 are; the worst ratio; or that by each kind of limit."""
 LOUDEST_COLUMNS = 3
 """So many of the table's columns, the loudest by estimate, are heard before all others."""
-
-
-@inlined
-def place_machines(study: Study, place: np.ndarray) -> None:
-    """Set where the running machines of a block stand: in its first places, row by row."""
-    blocks, machine = study.market.blocks, study.bench.machine
-    first = blocks.machine_from[int(place[0])]
-    cos, sin = np.cos(place[3]), np.sin(place[3])
-    for k in range(int(place[4])):
-        along, across = blocks.machine[first + k, 0], blocks.machine[first + k, 1]
-        machine[k, 0] = place[1] + along * cos - across * sin
-        machine[k, 1] = place[2] + along * sin + across * cos
-
-
-@inlined
-def wall_distance_m(
-    study: Study, case: Case, place: np.ndarray, x: float, y: float, point: int
-) -> float:
-    """Return how far the line from (x, y) to a point runs to the wall around a block.
-
-    For example, for a machine at the middle of a 4 by 4 m block with the wall 1 m outside: 3 m.
-
-    Args:
-        study: The arrays.
-        case: What the question varies; without a wall, the distance is NaN.
-        place: The block (PLACE_COLUMNS,).
-        x: A machine, east.
-        y: The machine, north.
-        point: The receiver point.
-
-    Returns:
-        The distance in meters.
-    """
-    if case.wall_height_m <= 0:
-        return np.nan
-    size_m, point_xy = study.market.blocks.size_m, study.market.hearing.point
-    cos, sin = np.cos(place[3]), np.sin(place[3])
-    dx, dy = x - place[1], y - place[2]
-    rx, ry = point_xy[point, 0] - x, point_xy[point, 1] - y
-    inner_x, inner_y = dx * cos + dy * sin, dy * cos - dx * sin
-    ray_x, ray_y = rx * cos + ry * sin, ry * cos - rx * sin
-    reach_x = size_m[int(place[0]), 0] / 2 + case.wall_away_m
-    reach_y = size_m[int(place[0]), 1] / 2 + case.wall_away_m
-    share = np.inf
-    if ray_x != 0:
-        share = min(share, ((reach_x if ray_x > 0 else -reach_x) - inner_x) / ray_x)
-    if ray_y != 0:
-        share = min(share, ((reach_y if ray_y > 0 else -reach_y) - inner_y) / ray_y)
-    length = np.sqrt(rx * rx + ry * ry)
-    return share * length if length > 0 else 0.0
 
 
 @called
@@ -271,7 +218,7 @@ def _hear_unless_quieter(
     if bound * (1.0 + most_back) <= least:
         return QUIETER
     if most_back > 0:
-        bound = _bound_each(study, case, place, radius_m, walls, pair, point)
+        bound = bound_each(study, case, place, radius_m, walls, pair, point)
         if bound <= least:
             return QUIETER
     _put_ends_next(bench, place, px, py)
@@ -290,76 +237,6 @@ def _hear_unless_quieter(
         if k == 2 and nearer * loudest * SAMPLE <= least:
             return QUIETER
     return total
-
-
-@inlined
-def _bound_each(
-    study: Study,
-    case: Case,
-    place: np.ndarray,
-    radius_m: float,
-    walls: int,
-    pair: int,
-    point: int,
-) -> float:
-    """Bound the ratio of each machine in `bench.most`, and return the sum.
-
-    `bench.most` must hold what arrives by the straight line in the open.
-    """
-    hearing, scene = study.market.hearing, study.market.sound.scene
-    levels, bench = study.levels, study.bench
-    px, py = hearing.point[point, 0], hearing.point[point, 1]
-    pz = ground_height_m(scene, px, py) + hearing.height_m[pair]
-    per_limit = hearing.per_limit[pair] * case.gain
-    table, left = levels.open, levels.nothing_taken
-    if case.wall_height_m > 0:
-        _bound_behind_wall(study, case, place, radius_m, point, pz)
-        table, left = levels.bands, bench.left
-    near = Walls(levels.kept, bench.near_block[:walls], bench.near_point)
-    back = bound_reflections(
-        scene, bench.room.scratch, near, table, left, (px, py, pz), (place[1], place[2], radius_m)
-    )
-    total = 0.0
-    for k in range(int(place[4])):
-        most = bench.most[k]
-        if case.wall_height_m > 0:
-            away_m = distance_m(px - bench.machine[k, 0], py - bench.machine[k, 1])
-            most = min(most, WAYS * sum_left(table, left, away_m) * per_limit)
-        bench.most[k] = min(most + back * per_limit, bench.most[k] * (1.0 + levels.most_back))
-        total += bench.most[k]
-    return total
-
-
-@inlined
-def _bound_behind_wall(
-    study: Study, case: Case, place: np.ndarray, radius_m: float, point: int, end: float
-) -> None:
-    """Set the most that the wall leaves of any machine's sound to a point at height `end`, by band.
-
-    The detour over a wall is at least that to a receiver infinitely far away in the same direction.
-    It is least where the wall is farthest from the machine, and where the receiver is highest.
-    """
-    sound, bench = study.market.sound, study.bench
-    px, py = study.market.hearing.point[point, 0], study.market.hearing.point[point, 1]
-    wall_m, begin = 0.0, np.inf
-    for k in range(int(place[4])):
-        x, y = bench.machine[k, 0], bench.machine[k, 1]
-        wall_m = max(wall_m, wall_distance_m(study, case, place, x, y, point))
-        begin = min(begin, ground_height_m(sound.scene, x, y) + sound.source_height_m)
-    center_m = distance_m(px - place[1], py - place[2])
-    plan, longest = center_m - radius_m, center_m + radius_m
-    rise = case.wall_height_m - sound.source_height_m
-    slope = (end - begin) / max(plan, NEAREST_M)
-    if wall_m >= plan or rise <= slope * wall_m or rise <= 0:
-        for band in range(8):
-            bench.left[band] = 1.0
-        return
-    steep = np.sqrt(1.0 + slope * slope)
-    before = distance_m(wall_m, rise)
-    detour = max(before - (wall_m + rise * slope) / steep, 0.0)
-    screen_over_top(
-        sound.rules.screening, detour, before, 0.0, longest * steep, longest * steep, bench.left
-    )
 
 
 @inlined

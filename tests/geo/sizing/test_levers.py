@@ -5,7 +5,7 @@ import shapely
 from geo import catalogue
 from geo.criteria.noise.sound import rerating_db
 from geo.equipment.tanks import list_tank_groups
-from geo.sizing.siting import resize_beside_tanks, resize_under_clearance, resize_with_source
+from geo.sizing.resizing import resize_beside_tanks, resize_under_clearance, resize_with_source
 from tests.geo.sizing.conftest import GX230, LOT, crowd, home_at
 
 ONE = np.arange(1)

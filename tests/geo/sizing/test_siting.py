@@ -3,7 +3,7 @@ import pytest
 import shapely
 
 from geo.model import Setback
-from geo.sizing.siting import select_sitings
+from geo.sizing.resizing import select_sitings
 from tests.geo.conftest import SETBACKS
 from tests.geo.sizing.conftest import LOT, crowd, home_at, size_in
 
