@@ -17,7 +17,7 @@ COLUMNS_MOST = 64
 """Receiver points of one site in its transfer table."""
 NEAR_SPOTS = 3
 """So many spots of the table, the nearest ones, stand for a machine between them."""
-RANKED_PLACES = 12
+RANKED_PLACES = 24
 """So many places, the quietest for one machine, are looked at for a block."""
 CANDIDATES = 3
 """So many places of a block are moved to quieter ones."""
