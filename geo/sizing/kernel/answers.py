@@ -35,8 +35,9 @@ HOPEFUL = float(10**0.05)
 """A block that the table puts this much over a limit, 0.5 dB, is verified before it is given up."""
 SETTLED = float(10**0.1)
 """A block that is louder than the table says by no more than this, 1 dB, is not searched again."""
-REPEATS = 4
-"""So often the search for one number is repeated after the table has learned."""
+REPEATS_LARGEST, REPEATS_BEST = 10, 6
+"""So often the search for one number is repeated after the table has learned, to find whether that
+number meets the limits, and to find its quietest place."""
 LARGEST, QUIETEST, JUDGE_WORST, JUDGE_EACH, HEAR = range(5)
 """Questions: the largest number; the quietest place of a number; how loud a given block is where it
 is worst, or by each kind of limit, or at a given point."""
@@ -166,10 +167,12 @@ def _find_largest(
             meets = heard <= 1.0
             if not meets:
                 repeats += 1
-                if repeats <= REPEATS:
+                if repeats <= REPEATS_LARGEST:
                     _learn(study, case, site, heard, answer)
                     continue
         repeats = 0
+        for column in range(study.table.columns[site]):
+            study.table.scale[site, column] = 1.0
         if meets:
             verified = count
             _take(answer, best)
@@ -191,7 +194,7 @@ def _find_best(study: Study, case: Case, site: int, count: int, best: Answer) ->
     answer, least = study.bench.trial, np.inf
     if best.place[0] >= 0:
         least = _verify(study, case, site, EACH_LIMIT, best)
-    for _ in range(REPEATS):
+    for _ in range(REPEATS_BEST):
         expected = _find(study, case, site, count, True, answer.place)
         if not np.isfinite(expected):
             break

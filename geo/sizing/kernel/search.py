@@ -25,7 +25,7 @@ block so far is not looked at."""
 TRIED_PLACES = 4
 """So many of the quietest places at which a layout fits are tried."""
 ALL_TURNS, FEW_TURNS = 1_000_000, 6
-HALVINGS = 3
+HALVINGS = 5
 MOVES = 8  # of each size, while that helps
 WORTHWHILE = 1e-4
 AREA_TOLERANCE_M2 = 0.1
