@@ -31,13 +31,14 @@ from geo.sizing.kernel.verification import (
     verify_block,
 )
 
-HOPEFUL = float(10**0.05)
-"""A block that the table puts this much over a limit, 0.5 dB, is verified before it is given up."""
+HOPEFUL, HOPEFUL_LEVER = float(10**0.2), float(10**0.05)
+"""A block that the table puts this much over a limit, 2 dB, is verified before it is given up; for
+a lever, 0.5 dB."""
 SETTLED = float(10**0.1)
 """A block that is louder than the table says by no more than this, 1 dB, is not searched again."""
-REPEATS_LARGEST, REPEATS_BEST = 10, 6
+REPEATS_LARGEST, REPEATS_LEVER, REPEATS_BEST = 10, 3, 6
 """So often the search for one number is repeated after the table has learned, to find whether that
-number meets the limits, and to find its quietest place."""
+number meets the limits, the same for a lever, and to find its quietest place."""
 LARGEST, QUIETEST, JUDGE_WORST, JUDGE_EACH, HEAR = range(5)
 """Questions: the largest number; the quietest place of a number; how loud a given block is where it
 is worst, or by each kind of limit, or at a given point."""
@@ -129,6 +130,19 @@ def _take(answer: Answer, best: Answer) -> None:
 
 
 @called
+def _bisect_by_table(study: Study, case: Case, site: int, least: int, most: int) -> int:
+    """Return about the most machines for which the table has a place; `least` have one."""
+    below, above, count = least, most + 1, most
+    while above - below > 1:
+        if _find(study, case, site, count, False, study.bench.trial.place) <= 1.0:
+            below = count
+        else:
+            above = count
+        count = (below + above) // 2
+    return below
+
+
+@called
 def _find_largest(
     study: Study,
     case: Case,
@@ -146,28 +160,23 @@ def _find_largest(
     has room for it. It is known how loud `best` is if `room_for` asks for the next place.
     """
     answer = study.bench.trial
-    question = MEETS_EACH if room_for > 0 else MEETS
-    below, above = least, most + 1
-    count = most
-    while above - below > 1:
-        if _find(study, case, site, count, False, answer.place) <= 1.0:
-            below = count
-        else:
-            above = count
-        count = (below + above) // 2
-    verified, highest, count = least, most, min(max(below, least + 1), most)
+    question, hopeful, repeats_most = MEETS_EACH, HOPEFUL, REPEATS_LARGEST
+    if room_for == 0:
+        question, hopeful, repeats_most = MEETS, HOPEFUL_LEVER, REPEATS_LEVER
+    verified, highest = least, most
+    count = min(max(_bisect_by_table(study, case, site, least, most), least + 1), most)
     repeats, next_count = 0, -1
     while verified < highest:
         ratio = _find(study, case, site, count, True, answer.place)
         next_count = count
         _copy(answer.place, next_place)
         meets = False
-        if ratio <= HOPEFUL:
+        if ratio <= hopeful:
             heard = _verify(study, case, site, question, answer)
             meets = heard <= 1.0
             if not meets:
                 repeats += 1
-                if repeats <= REPEATS_LARGEST:
+                if repeats <= repeats_most:
                     _learn(study, case, site, heard, answer)
                     continue
         repeats = 0

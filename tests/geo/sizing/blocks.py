@@ -80,6 +80,22 @@ def levels_at_points(context, placed, pair, loud=None):
     return 10 * np.log10((10 ** (each / 10)).sum(axis=1))
 
 
+def faces_the_site(context, pair):
+    """Return which points of a pair count: on a distant lot, only those that face the site."""
+    points, pairs = context.points, context.pairs
+    part = slice(points.begin[pair], points.end[pair])
+    at, outward = points.xy[part], points.outward[part]
+    left, bottom, right, top = shapely.bounds(pairs.line[pairs.site[pair]])
+    corners = np.array([(left, bottom), (left, top), (right, bottom), (right, top)])
+    to_corner = corners[None, :, :] - at[:, None, :]
+    ahead = [
+        (to_corner * side[:, None, :]).sum(axis=2).max(axis=1)
+        for side in (outward[:, :2], outward[:, 2:])
+    ]
+    no_side = np.isnan(outward).any(axis=1)
+    return ~points.facing_only[pair] | no_side | (np.maximum(*ahead) > 0)
+
+
 def margins_by_hand(context, placed, loud=None, *, worst=True):
     """Return the smallest margin by the plan's limits and by the rule's, at every point."""
     pairs, least = context.pairs, np.full(2, np.inf)
@@ -90,7 +106,8 @@ def margins_by_hand(context, placed, loud=None, *, worst=True):
             continue
         if context.points.begin[pair] == context.points.end[pair]:
             continue
-        level = levels_at_points(context, placed, pair, loud).max()
+        level = levels_at_points(context, placed, pair, loud)
+        level = level[faces_the_site(context, pair)].max()
         kind = int(pairs.column("by_rule")[pair])
         least[kind] = min(least[kind], pairs.column("limit_dba")[pair] - level)
     own_m = pairs.own_at_m[int(placed["site"])]
