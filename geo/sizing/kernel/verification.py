@@ -14,8 +14,7 @@ from geo.compiled import called, inlined
 from geo.propagation.band_energy import NEAREST_M
 from geo.propagation.by_distance import look_up, sum_left
 from geo.propagation.crossings import distance_m, ground_height_m
-from geo.propagation.reflection_bound import Walls, bound_reflections, list_walls_near
-from geo.propagation.reflections import REFLECTOR_REACH_M
+from geo.propagation.reflection_bound import Walls, bound_reflections, list_walls_near_circle
 from geo.propagation.screening import screen_over_top
 from geo.sizing.kernel.arrays import Answer, Bench, Case, Study
 from geo.sizing.kernel.transfer import (
@@ -188,10 +187,8 @@ def verify_block(study: Study, case: Case, site: int, question: int, answer: Ans
     if stops and max(answer.ratio[0], answer.ratio[1]) > 1.0:
         return max(answer.ratio[0], answer.ratio[1])
     radius_m = _put_middle_first(bench, running, x, y)
-    walls = list_walls_near(
-        study.market.sound.scene, bench.room.scratch, x, y, REFLECTOR_REACH_M + radius_m,
-        bench.near_block,
-    )  # fmt: skip
+    scene, circle = study.market.sound.scene, (x, y, radius_m)
+    walls = list_walls_near_circle(scene, bench.room.scratch, circle, bench.near_block)
     held = _list_waiting(study, case, site, question, radius_m, answer)
     while held:
         pair, bound = bench.waiting[0], bench.bound[0]
