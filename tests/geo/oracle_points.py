@@ -80,14 +80,22 @@ def is_cut(shape: Geometry, lot: Geometry, beyond_m: float, *, own: bool) -> boo
 def line_of(shape: Geometry, lot: Geometry, beyond_m: float, *, own: bool = False) -> Geometry:
     """Return the line along which a receptor's points lie; one without an area is its own line."""
     if beyond_m < 0:
-        line = put_in_front(shape, beyond_m).boundary
+        line = walk_around(put_in_front(shape, beyond_m))
     elif is_cut(shape, lot, beyond_m, own=own):
         line = beyond_line(shape, lot, beyond_m)
     elif is_area(shape):
-        line = shape.boundary
+        line = walk_around(shape)
     else:
         return shape
     return line.simplify(SIMPLER_BY_M)
+
+
+def walk_around(shape: Geometry) -> Geometry:
+    """Return the boundary of an area, with the area to its left.
+
+    Of several corners within `SIMPLER_BY_M`, the direction decides which are left out.
+    """
+    return shapely.orient_polygons(shape).boundary
 
 
 def put_in_front(shape: Geometry, beyond_m: float) -> Geometry:
