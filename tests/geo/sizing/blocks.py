@@ -11,7 +11,7 @@ from geo.criteria.pad.ground import cut_buildable_ground
 from geo.equipment import block
 from geo.sizing import description
 from geo.sizing.kernel.answers import JUDGE_EACH
-from geo.sizing.search_arrays import arrange_ground, ask, make_searcher
+from geo.sizing.questions import ask, make_searcher, no_blocks
 from geo.sizing.siting import SizingContext, describe_levels, list_case
 from tests.geo.criteria.noise.conftest import GX230, heard
 
@@ -23,9 +23,8 @@ def context_of(given, market, plan):
     pairs, loud = heard(given, market, plan)
     points = list_receiver_points(pairs)
     ground = cut_buildable_ground(given.sites, given, plan)
-    search = make_searcher(pairs, points, ground.shapes, loud, GX230, plan)
-    grounds = arrange_ground(ground, loud.scene.index.origin)
-    return SizingContext(ground, grounds, pairs, points, search, loud, GX230, plan)
+    search = make_searcher(pairs, points, ground, loud, GX230, plan)
+    return SizingContext(ground, pairs, points, search, loud, GX230, plan)
 
 
 def block_row(context, placed):
@@ -42,15 +41,13 @@ def block_row(context, placed):
 
 def judge_blocks(context, placed, *, worst=True, wall_m=0.0):
     """Return how loud each placement is at each kind of limit, as `describe_levels`."""
-    case = list_case(context.plan, worst=worst, wall_m=wall_m)
+    case = list_case(worst=worst, wall_m=wall_m)
     rows = []
     for _, one in placed.iterrows():
-        place = np.array([block_row(context, one)])
-        found = ask(
-            context.search, context.grounds, JUDGE_EACH, np.array([one["site"]]), np.ones(1),
-            case, place,
-        )  # fmt: skip
-        rows.append(describe_levels(context, found))
+        known = no_blocks(1)
+        known.place[0] = block_row(context, one)
+        found = ask(context.search, JUDGE_EACH, case, np.array([one["site"]]), np.ones(1), known)
+        rows.append(describe_levels(context, found.blocks))
     return pd.concat(rows, ignore_index=True)
 
 
