@@ -26,8 +26,8 @@ class Walls(NamedTuple):
     """The walls that may reflect.
 
     `kept` (owners,) is the most that each owner's walls reflect of any band, as a share;
-    `near_source` are the walls within `REFLECTOR_REACH_M` of the circle, and `near_receiver` is
-    room for all walls.
+    `near_source` are the walls near the circle (see `list_walls_near_circle`), and `near_receiver`
+    is room for all walls.
     """
 
     kept: np.ndarray
@@ -86,6 +86,25 @@ def list_walls_near(
                 walls[count] = w
                 count += 1
     return count
+
+
+@inlined
+def list_walls_near_circle(
+    scene: SceneIndex, scratch: Scratch, circle: Circle, walls: np.ndarray
+) -> int:
+    """List the walls that are near enough to reflect for a source in a circle; return their number.
+
+    Args:
+        scene: The scene.
+        scratch: The arrays to use.
+        circle: The center, meters east and north of the scene's origin, and the radius in meters.
+        walls: Set to the walls; it must have room for all.
+
+    Returns:
+        How many walls.
+    """
+    reach_m = REFLECTOR_REACH_M + circle[2] + MOVED_M
+    return list_walls_near(scene, scratch, circle[0], circle[1], reach_m, walls)
 
 
 @inlined

@@ -15,9 +15,9 @@ from geo.propagation.band_energy import NEAREST_M
 from geo.shapes.near import find_nearest, find_pairs_within, geometry_array, name_directions
 from geo.sizing.clearance import measure_shortage_m, measure_slack_m
 from geo.sizing.kernel.answers import HEAR, JUDGE_WORST, QUIETEST
+from geo.sizing.kernel.verification import OWN_DWELLING
 from geo.sizing.questions import PlacedBlocks, ask, no_blocks
 from geo.sizing.siting import (
-    OWN_DWELLING_AT,
     Siting,
     SizingContext,
     count_allowed,
@@ -301,7 +301,7 @@ def describe_receptors(
     described["receptor_direction"][hit] = name_directions(center, receiver)
     away_m = np.full(len(pair), np.nan)
     away_m[hit] = shapely.distance(center, receiver)
-    own = pair == OWN_DWELLING_AT
+    own = pair == OWN_DWELLING
     described["receptor_class"][own], described["governs"][own] = "own dwelling", "plan"
     if own.any():
         away_m[own] = np.nanmin(context.pairs.own_at_m)

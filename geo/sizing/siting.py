@@ -25,6 +25,7 @@ from geo.criteria.pad.room import max_machines_that_fit
 from geo.model import Generator, Market, Plan, Screening
 from geo.sizing.kernel.answers import JUDGE_EACH, JUDGE_WORST, LARGEST, QUIETEST
 from geo.sizing.kernel.arrays import PLACE_COLUMNS, Case
+from geo.sizing.kernel.verification import OWN_DWELLING
 from geo.sizing.questions import (
     PlacedBlocks,
     Searcher,
@@ -36,8 +37,7 @@ from geo.sizing.questions import (
 from geo.sizing.search_arrays import arrange_ground, arrange_lone_machine, arrange_lots
 
 HOPELESS_DB = 1.0
-"""Where one machine at the quietest spot found exceeds a limit by more, no place is searched."""
-OWN_DWELLING_AT = -2  # as kernel.verification
+"""Where one machine at the quietest spot exceeds a limit by more, no place is searched."""
 
 
 @dataclass(frozen=True)
@@ -324,7 +324,7 @@ def describe_levels(context: SizingContext, found: PlacedBlocks) -> pd.DataFrame
     pair, point = (one[each, by_rule.astype(int)] for one in (found.pair, found.point))
     limit = np.full(len(pair), np.nan)
     limit[pair >= 0] = context.pairs.column("limit_dba", pair[pair >= 0])
-    limit[pair == OWN_DWELLING_AT] = context.pairs.own_limit_dba
+    limit[pair == OWN_DWELLING] = context.pairs.own_limit_dba
     least = margin.min(axis=1)
     return pd.DataFrame(
         {
@@ -342,7 +342,7 @@ def describe_levels(context: SizingContext, found: PlacedBlocks) -> pd.DataFrame
 def _name_classes(pairs: ReceptorPairs, pair: np.ndarray) -> np.ndarray:
     names = np.full(len(pair), None, dtype=object)
     names[pair >= 0] = pairs.column("receptor_class", pair[pair >= 0])
-    names[pair == OWN_DWELLING_AT] = "own dwelling"
+    names[pair == OWN_DWELLING] = "own dwelling"
     return names
 
 

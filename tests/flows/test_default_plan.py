@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
-from tests.geo.short_and_long import select_demo_town
 
 from flows import cli, declarations, settings
 from geo import screen
 from geo.ranking import rank
+from tests.geo.oracle_towns import select_demo_town
 
 KINDS = (
     "verdict", "gap_class", "binding", "grid_evidence", "headroom_check", "fuel_evidence",

@@ -7,17 +7,22 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import shapely
 
+from geo.compiled import called
 from geo.criteria.noise.receiver_points import list_receiver_points
 from geo.criteria.noise.receptors import find_receptors
 from geo.criteria.noise.sound import make_noise_source
 from geo.equipment.selection import plan_generator
 from geo.model import Market, Plan, Screening
 from geo.screen import screen_sites
+from geo.sizing.kernel.arrays import Hearing
+from geo.sizing.kernel.transfer import counts
+from geo.sizing.search_arrays import arrange_hearing
 from tests.geo import oracle, oracle_points
 from tests.geo.around import is_missing, is_missing_shape
 from tests.geo.oracle_fuel import EDGE, FuelSupply
@@ -230,6 +235,26 @@ def list_spot_misses(cases: list[Case]) -> list[tuple[float, Said]]:
     return found
 
 
+class Heard(NamedTuple):
+    """What padfinder's search reads of the receptors, in its form."""
+
+    hearing: Hearing
+
+
+@called
+def mark_counting(heard: Heard, site: int, pair: int, counting: np.ndarray) -> None:
+    """Mark which receiver points of a pair count for padfinder.
+
+    Args:
+        heard: The receptors.
+        site: The site.
+        pair: The pair.
+        counting: Set, for each point of the pair (P,).
+    """
+    for nth in range(len(counting)):
+        counting[nth] = counts(heard, site, pair, heard.hearing.begin[pair] + nth)
+
+
 def find_wrong_points(town: Screening, cases: list[Case]) -> list[Said]:
     """List the receptors whose points are not the oracle's.
 
@@ -243,6 +268,7 @@ def find_wrong_points(town: Screening, cases: list[Case]) -> list[Said]:
         town.sites, town.layers, town.coverage, town.rasters.get("ambient"), sound, market, plan
     )
     points = list_receiver_points(pairs)
+    heard = Heard(arrange_hearing(pairs, points, sound, plan))
     columns = [pairs.column(name) for name in ("receptor_class", "receptor_id", "by_rule")]
     wrong = []
     for number, case in enumerate(cases):
@@ -255,7 +281,10 @@ def find_wrong_points(town: Screening, cases: list[Case]) -> list[Said]:
                 too_far.add((one.kind, one.name, one.by_rule))
         for pair in its:
             key = tuple(None if is_missing(one[pair]) else one[pair] for one in columns)
-            xy = points.xy[points.begin[pair] : points.end[pair]]
+            which = slice(points.begin[pair], points.end[pair])
+            counting = np.empty(which.stop - which.start, dtype=bool)
+            mark_counting(heard, number, pair, counting)
+            xy = points.xy[which][counting]
             theirs.setdefault(key, []).append(xy)
         for key, mine in list_points_by_receptor(case.site):
             # The outer side of what is beyond the edge may be drawn otherwise.
@@ -300,8 +329,7 @@ def measure_between_points(case: Case, step_m: float, receptors: int) -> float:
     for number in list(loudest)[:receptors]:
         one = by_id[number]
         own = one.kind == "own dwelling"
-        line = oracle_points.line_of(one.shape, site.lot, one.beyond_m, own=own)
-        spots = oracle_points.space_points(line, step_m)
+        spots = oracle_points.list_points_every(step_m, one.shape, site.lot, one.beyond_m, own=own)
         ears = oracle.Ears(
             np.zeros(len(spots), dtype=int),
             np.array([(x, y, one.height_m) for x, y in spots]),

@@ -10,10 +10,14 @@ import math
 import shapely
 from shapely import Geometry, Point
 
-FAR_M, FARTHER_M = 20.0, 60.0
+FAR_M, FARTHER_M = 50.0, 100.0
 NEAR_STEP_M, FAR_STEP_M, FARTHER_STEP_M = 2.5, 5.0, 10.0
+FACING_BEYOND_M = 60.0
 SIMPLER_BY_M = 0.05
+# So far to each side of a line, the receptor is looked for.
+BESIDE_M = 0.5
 Spot = tuple[float, float]
+Piece = tuple[Spot, Spot]
 
 
 def list_points(
@@ -29,10 +33,36 @@ def list_points(
 
     Returns:
         Every corner of the receptor's line, and points between them that divide each straight piece
-        evenly.
+        evenly; of a receptor that is far away, only those that face the site.
     """
     step_m = NEAR_STEP_M if is_cut(shape, lot, beyond_m, own=own) else step_at(shape.distance(lot))
-    return space_points(line_of(shape, lot, beyond_m, own=own), step_m)
+    return list_points_every(step_m, shape, lot, beyond_m, own=own)
+
+
+def list_points_every(
+    step_m: float, shape: Geometry, lot: Geometry, beyond_m: float, *, own: bool = False
+) -> list[Spot]:
+    """Return points that are at most `step_m` apart, otherwise as `list_points` does.
+
+    Args:
+        step_m: The longest distance between two points.
+        shape: The receptor.
+        lot: The site's lot.
+        beyond_m: As in `list_points`.
+        own: As in `list_points`.
+
+    Returns:
+        The points.
+    """
+    line = line_of(shape, lot, beyond_m, own=own)
+    around = put_in_front(shape, beyond_m)
+    if shape.distance(lot) <= FACING_BEYOND_M or not is_area(around):
+        return space_points(line, step_m)
+    return [
+        spot
+        for ring in getattr(line, "geoms", [line])
+        for spot in space_facing_points(ring, around, lot, step_m)
+    ]
 
 
 def step_at(away_m: float) -> float:
@@ -50,14 +80,27 @@ def is_cut(shape: Geometry, lot: Geometry, beyond_m: float, *, own: bool) -> boo
 def line_of(shape: Geometry, lot: Geometry, beyond_m: float, *, own: bool = False) -> Geometry:
     """Return the line along which a receptor's points lie; one without an area is its own line."""
     if beyond_m < 0:
-        line = shape.buffer(-beyond_m, join_style="mitre", mitre_limit=2).boundary
+        line = walk_around(put_in_front(shape, beyond_m))
     elif is_cut(shape, lot, beyond_m, own=own):
         line = beyond_line(shape, lot, beyond_m)
     elif is_area(shape):
-        line = shape.boundary
+        line = walk_around(shape)
     else:
         return shape
     return line.simplify(SIMPLER_BY_M)
+
+
+def walk_around(shape: Geometry) -> Geometry:
+    """Return the boundary of an area, with the area to its left.
+
+    Of several corners within `SIMPLER_BY_M`, the direction decides which are left out.
+    """
+    return shapely.orient_polygons(shape).boundary
+
+
+def put_in_front(shape: Geometry, beyond_m: float) -> Geometry:
+    """Return a receptor, or the area around it if the level is measured in front of its facade."""
+    return shape.buffer(-beyond_m, join_style="mitre", mitre_limit=2) if beyond_m < 0 else shape
 
 
 def is_area(shape: Geometry) -> bool:
@@ -88,12 +131,66 @@ def space_points(line: Geometry, step_m: float) -> list[Spot]:
         if isinstance(part, Point):
             found.append((part.x, part.y))
             continue
-        corners = [(x, y) for x, y, *_ in part.coords]
-        for (x0, y0), (x1, y1) in itertools.pairwise(corners):
-            pieces = max(math.ceil(math.hypot(x1 - x0, y1 - y0) / step_m), 1)
-            found += [
-                (x0 + (x1 - x0) * i / pieces, y0 + (y1 - y0) * i / pieces) for i in range(pieces)
-            ]
-        if corners[0] != corners[-1]:
-            found.append(corners[-1])
+        pieces = list_pieces(part)
+        for piece in pieces:
+            found += divide(piece, step_m)
+        if pieces[0][0] != pieces[-1][1]:
+            found.append(pieces[-1][1])
     return found
+
+
+def space_facing_points(
+    ring: Geometry, around: Geometry, lot: Geometry, step_m: float
+) -> list[Spot]:
+    """Return the points of a ring from which some of the box around a lot is on the outer side.
+
+    Args:
+        ring: A closed line.
+        around: The area of which it is a boundary.
+        lot: The lot.
+        step_m: The longest distance between two points.
+
+    Returns:
+        The points for which this holds at either of the pieces that meet there.
+    """
+    left, bottom, right, top = lot.bounds
+    box = list(itertools.product((left, right), (bottom, top)))
+    pieces, found = list_pieces(ring), []
+    outer = find_outer_side(pieces, around)
+    for before, piece in zip([pieces[-1], *pieces[:-1]], pieces, strict=True):
+        for nth, spot in enumerate(divide(piece, step_m)):
+            meeting = [piece] if nth else [before, piece]
+            if any(outer * side_of(each, spot, at) > 0 for each in meeting for at in box):
+                found.append(spot)
+    return found
+
+
+def list_pieces(line: Geometry) -> list[Piece]:
+    """Return the straight pieces of a line."""
+    return list(itertools.pairwise((x, y) for x, y, *_ in line.coords))
+
+
+def divide(piece: Piece, step_m: float) -> list[Spot]:
+    """Return the points that divide a piece evenly, with its beginning and without its end."""
+    (x0, y0), (x1, y1) = piece
+    parts = max(math.ceil(math.hypot(x1 - x0, y1 - y0) / step_m), 1)
+    return [(x0 + (x1 - x0) * i / parts, y0 + (y1 - y0) * i / parts) for i in range(parts)]
+
+
+def side_of(piece: Piece, spot: Spot, at: Spot) -> float:
+    """Return a number above 0 if `at` is to the left of a piece through `spot`, else below."""
+    (x0, y0), (x1, y1) = piece
+    return (x1 - x0) * (at[1] - spot[1]) - (y1 - y0) * (at[0] - spot[0])
+
+
+def find_outer_side(pieces: list[Piece], around: Geometry) -> int:
+    """Return 1 if the outer side of a ring is to its left, else -1.
+
+    It is the side with less of the area next to the longest piece.
+    """
+    longest = shapely.LineString(max(pieces, key=lambda piece: math.dist(*piece)))
+    to_left, to_right = (
+        around.intersection(longest.buffer(off_m, single_sided=True)).area
+        for off_m in (BESIDE_M, -BESIDE_M)
+    )
+    return 1 if to_left < to_right else -1

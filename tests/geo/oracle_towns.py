@@ -21,17 +21,28 @@ def demo_town(
     folder: Path, market: Market, plan: Plan, parcels: int = demo.recipe.PARCELS
 ) -> Screening:
     """Write a demo town of about `parcels` parcels and return its screening."""
+    return select_demo_town(folder, market, plan, parcels).screening
+
+
+def select_demo_town(
+    folder: Path, market: Market, plan: Plan, parcels: int = demo.recipe.PARCELS
+) -> select.Selection:
+    """Write a demo town of about `parcels` parcels and return the selection of its sites."""
     demo.write_town(folder / "files", parcels)
-    return select_town(folder / "files", folder / "demo.duckdb", market, plan)
+    return _select_from(folder / "files", folder / "demo.duckdb", market, plan)
 
 
 def select_town(files: Path, store: Path, market: Market, plan: Plan) -> Screening:
     """Pull a market's files into a store, and return its screening."""
+    return _select_from(files, store, market, plan).screening
+
+
+def _select_from(files: Path, store: Path, market: Market, plan: Plan) -> select.Selection:
     where = settings.read_settings({})
     for source_id in market.sources:
         pull.refresh_source(declarations.load_source(source_id, where), market, files, store, NIGHT)
     needs = list_needs(market, plan)
-    return select.select_sites(store, market, needs, read_land_use(), NIGHT).screening
+    return select.select_sites(store, market, needs, read_land_use(), NIGHT)
 
 
 def read_cambridge() -> tuple[Market, Plan]:

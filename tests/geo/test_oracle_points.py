@@ -10,12 +10,44 @@ from tests.geo.oracle_points import line_of, list_points
 LOT = shapely.box(0, 0, 40, 40)
 
 
-@pytest.mark.parametrize(("away_m", "step_m"), [(20, 2.5), (20.01, 5), (60, 5), (60.01, 10)])
+@pytest.mark.parametrize(("away_m", "step_m"), [(50, 2.5), (50.01, 5), (60, 5)])
 def test_the_farther_away_the_fewer_points(away_m, step_m):
     beside = shapely.box(40 + away_m, 0, 60 + away_m, 20)
     points = list_points(beside, LOT, 0.0)
     assert len(points) == len(set(points)) == 4 * 20 / step_m
     assert {(40 + away_m, 0), (40 + away_m, 10)} <= set(points)
+
+
+@pytest.mark.parametrize(("away_m", "step_m"), [(60.01, 5), (100, 5), (100.01, 10)])
+def test_beyond_60_m_only_the_sides_that_face_the_lot_count(away_m, step_m):
+    # The lot reaches from 0 to 40 m: part of it is above the upper side, none below the lower one.
+    beside = shapely.box(40 + away_m, 0, 60 + away_m, 20)
+    points = list_points(beside, LOT, 0.0)
+    assert len(points) == len(set(points)) == 2 * 20 / step_m + 1
+    assert all(x == 40 + away_m or y == 20 for x, y in points)
+    # A point at the end of a side that faces the lot counts.
+    assert {(40 + away_m, 0), (60 + away_m, 20)} <= set(points)
+    assert (60 + away_m, 0) not in points
+
+
+def test_of_a_court_the_far_side_faces_the_lot():
+    court = shapely.box(120, 0, 160, 40).difference(shapely.box(130, 10, 150, 30))
+    inner = [(x, y) for x, y in list_points(court, LOT, 0.0) if 130 <= x <= 150 and 10 <= y <= 30]
+    # From the far side of the court, the lot is across it; from its near side, it is behind. The
+    # lot also reaches above the lower side and below the upper one.
+    assert {(150, 15), (140, 10), (140, 30)} <= set(inner)
+    assert (130, 15) not in inner
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_order_of_the_corners_does_not_matter(turned):
+    beside = shapely.box(120, 0, 140, 20, ccw=turned)
+    assert len(list_points(beside, LOT, 0.0)) == 2 * 20 / 5 + 1
+
+
+def test_all_points_of_a_distant_line_count():
+    ring = shapely.LineString([(120, 0), (140, 0), (140, 20), (120, 20), (120, 0)])
+    assert len(list_points(ring, LOT, 0.0)) == 4 * 20 / 5
 
 
 def test_pieces_are_even_and_not_longer_than_the_step():

@@ -13,8 +13,7 @@ import numpy as np
 from geo.compiled import called, inlined
 from geo.propagation.by_distance import look_up
 from geo.propagation.crossings import distance_m
-from geo.propagation.reflection_bound import list_walls_near
-from geo.propagation.reflections import REFLECTOR_REACH_M
+from geo.propagation.reflection_bound import list_walls_near_circle
 from geo.sizing.kernel.arrays import Answer, Bench, Case, Study
 from geo.sizing.kernel.bounds import bound_each, place_machines, wall_distance_m
 from geo.sizing.kernel.transfer import (
@@ -135,10 +134,8 @@ def verify_block(study: Study, case: Case, site: int, question: int, answer: Ans
     if stops and max(answer.ratio[0], answer.ratio[1]) > 1.0:
         return max(answer.ratio[0], answer.ratio[1])
     radius_m = _put_middle_first(bench, running, x, y)
-    walls = list_walls_near(
-        study.market.sound.scene, bench.room.scratch, x, y, REFLECTOR_REACH_M + radius_m,
-        bench.near_block,
-    )  # fmt: skip
+    scene, circle = study.market.sound.scene, (x, y, radius_m)
+    walls = list_walls_near_circle(scene, bench.room.scratch, circle, bench.near_block)
     held = _list_waiting(study, case, site, question, radius_m, answer)
     while held:
         pair, bound = bench.waiting[0], bench.bound[0]

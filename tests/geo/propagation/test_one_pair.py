@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from numba import njit
 
+from geo.compiled import called, refer
 from geo.propagation import levels, one_pair
 from geo.propagation.air import air_absorption_db_m
 from geo.propagation.bands import A_WEIGHTING_DB
@@ -19,16 +19,17 @@ EDITIONS = [ISO_1996, ISO_2024]
 NO_WALL = np.zeros(PAIRS)
 
 
-@njit(_nrt=False)
+@called
 def send_each(sender, sound, room, source, receiver, wall_m, wall_height_m, energy):
+    given, used = refer(sound), refer(room)
     for k in range(len(energy)):
-        energy[k] = one_pair.send_energy(
-            sender, sound, room, source[k, 0], source[k, 1], receiver[k, 0], receiver[k, 1],
-            receiver[k, 2], wall_m[k], wall_height_m,
-        )  # fmt: skip
+        start = source[k, 0], source[k, 1]
+        end = receiver[k, 0], receiver[k, 1], receiver[k, 2]
+        wall = wall_m[k], wall_height_m
+        energy[k] = one_pair.send_energy(sender, given, used, start, end, wall)
 
 
-@njit(_nrt=False)
+@called
 def send_each_over_open_ground(sound, room, away_m, height_m, energy):
     for k in range(len(energy)):
         energy[k] = one_pair.send_over_open_ground(sound, room.buffers, away_m[k], height_m[k])

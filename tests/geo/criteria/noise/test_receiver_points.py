@@ -5,7 +5,12 @@ import pytest
 import shapely
 from shapely.affinity import rotate, translate
 
-from geo.criteria.noise.receiver_points import SIMPLER_BY_M, STEPS_M, list_receiver_points
+from geo.criteria.noise.receiver_points import (
+    FACING_BEYOND_M,
+    SIMPLER_BY_M,
+    STEPS_M,
+    list_receiver_points,
+)
 from tests.geo.criteria.noise.conftest import heard, random_town, receptors, under
 
 LOT = shapely.box(0, 0, 40, 40)
@@ -25,6 +30,22 @@ def points_at(town, market, plan, shape, *, rule=None, lot=LOT, **layers):
     return xy_of(list_receiver_points(who), pairs[0])
 
 
+def all_points(town, market, plan, shape, *, rule=None, **layers):
+    """Return the receiver points of the only receptor of the lot, with what is known of them."""
+    who, _ = heard(town([LOT], homes=[shape], **layers), under(market, rule), reporting_far(plan))
+    pairs = np.flatnonzero(who.column("by_rule") == (rule is not None))
+    assert len(pairs) == 1
+    points, (pair,) = list_receiver_points(who), pairs
+    at = slice(points.begin[pair], points.end[pair])
+    return points.xy[at], points.outward[at], points.facing_only[pair]
+
+
+def reporting_far(plan):
+    """Return the plan with its own limit looked at up to 150 m from the site."""
+    wide = plan.noise.model_copy(update={"report_reach_m": 150.0})
+    return plan.model_copy(update={"noise": wide})
+
+
 def sorted_rows(xy, digits=6):
     rows = np.round(xy, digits) + 0.0
     return rows[np.lexsort(rows.T)]
@@ -39,18 +60,15 @@ def away_m(xy, shape):
 
 
 def test_the_nearer_the_receptor_the_closer_its_points():
-    assert ((20.0, 2.5), (60.0, 5.0), (np.inf, 10.0)) == STEPS_M
+    assert ((50.0, 2.5), (100.0, 5.0), (np.inf, 10.0)) == STEPS_M
 
 
 @pytest.mark.parametrize(
-    ("off_m", "step_m"), [(1.0, 2.5), (20.0, 2.5), (20.5, 5.0), (60.0, 5.0), (60.5, 10.0)]
+    ("off_m", "step_m"), [(1.0, 2.5), (50.0, 2.5), (50.5, 5.0), (100.0, 5.0), (100.5, 10.0)]
 )
 def test_a_square_has_a_point_at_each_step_of_its_line(town, market, plan, off_m, step_m):
-    # The plan's limit is looked at this far from the site.
-    wide = plan.noise.model_copy(update={"report_reach_m": 100.0})
-    seen = plan.model_copy(update={"noise": wide})
     lot = shapely.box(40 + off_m, 0, 60 + off_m, 20)
-    xy = points_at(town, market, seen, lot)
+    xy = points_at(town, market, reporting_far(plan), lot)
     ring = lot.exterior
     expected = [ring.interpolate(at).coords[0] for at in np.arange(0, 80, step_m)]
     assert len(xy) == 80 / step_m
@@ -115,6 +133,66 @@ def test_nobody_has_no_points(town, market, plan):
     who, _ = heard(town([LOT]), market, plan)
     points = list_receiver_points(who)
     assert (len(points.xy), len(points.begin), len(points.end)) == (0, 0, 0)
+
+
+# ---------------------------------------------------------------------------------------------
+# The sides that face the site
+
+
+@pytest.mark.parametrize(("off_m", "facing_only"), [(1, False), (60, False), (60.5, True)])
+def test_of_a_lot_farther_than_60_m_only_the_sides_that_face_the_site_count(
+    town, market, plan, off_m, facing_only
+):
+    assert FACING_BEYOND_M == 60
+    lot = shapely.box(40 + off_m, 0, 60 + off_m, 20)
+    assert all_points(town, market, plan, lot)[2] == facing_only
+
+
+@pytest.mark.parametrize("ccw", [True, False])
+def test_outward_is_away_from_the_lot_before_and_after_each_point(town, market, plan, ccw):
+    xy, outward, _ = all_points(town, market, plan, shapely.box(110, 0, 130, 20, ccw=ccw))
+    away = {(130, 10): (1, 0), (120, 20): (0, 1), (110, 10): (-1, 0), (120, 0): (0, -1)}
+    # Around the lot with its inside to the left, a corner is after one side and before the next.
+    corners = {
+        (130, 0): (0, -1, 1, 0), (130, 20): (1, 0, 0, 1),
+        (110, 20): (0, 1, -1, 0), (110, 0): (-1, 0, 0, -1),
+    }  # fmt: skip
+    expected = corners | {at: side * 2 for at, side in away.items()}
+    got = {}
+    for at, sides in zip(xy.tolist(), outward.reshape(-1, 2, 2), strict=True):
+        got[tuple(at)] = tuple((sides / np.hypot(*sides.T)[:, None]).ravel().tolist())
+    assert {at: got[at] for at in expected} == expected
+
+
+def test_outward_of_a_court_is_into_the_court(town, market, plan):
+    court = shapely.box(110, 0, 150, 40).difference(shapely.box(120, 10, 140, 30))
+    xy, outward, _ = all_points(town, market, plan, court)
+    for at, side in (((120, 20), (1, 0)), ((140, 20), (-1, 0)), ((110, 20), (-1, 0))):
+        (there,) = np.flatnonzero((xy == at).all(axis=1))
+        assert np.sign(outward[there]).tolist() == [*side, *side]
+
+
+@pytest.mark.parametrize(
+    "shape", [shapely.Point(120, 10), shapely.LineString([(110, 0), (130, 0), (130, 20)])]
+)
+def test_a_point_or_a_line_has_no_outer_side(town, market, plan, shape):
+    _, outward, _ = all_points(town, market, plan, shape)
+    assert len(outward) > 0
+    assert np.isnan(outward).all()
+
+
+@pytest.mark.parametrize(
+    ("off_m", "step_m", "facing_only"), [(50, 2.5, False), (59, 5, False), (61, 5, True)]
+)
+def test_distances_to_a_facade_are_to_the_house(town, market, plan, off_m, step_m, facing_only):
+    # The level is measured 2 m in front, along a line of 16 by 16 m.
+    house = shapely.box(40 + off_m, 10, 52 + off_m, 22)
+    xy, _, only = all_points(
+        town, market, plan, shapely.box(40 + off_m, 0, 90 + off_m, 40), rule="hud",
+        buildings=[house],
+    )  # fmt: skip
+    assert len(xy) == 4 * np.ceil(16 / step_m)
+    assert only == facing_only
 
 
 # ---------------------------------------------------------------------------------------------
