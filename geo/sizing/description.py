@@ -14,8 +14,9 @@ from geo.model import Market, Screening
 from geo.propagation.band_energy import NEAREST_M
 from geo.shapes.near import find_nearest, find_pairs_within, geometry_array, name_directions
 from geo.sizing.clearance import measure_shortage_m, measure_slack_m
-from geo.sizing.kernel.answers import HEAR, JUDGE_WORST, QUIETEST
+from geo.sizing.kernel.answers import HEAR, JUDGE_WORST
 from geo.sizing.kernel.verification import OWN_DWELLING
+from geo.sizing.placement import find_blocks, judge_blocks, list_placements
 from geo.sizing.questions import PlacedBlocks, ask, no_blocks
 from geo.sizing.siting import (
     Siting,
@@ -62,7 +63,7 @@ def describe_sites(
     count = np.where(n_lo > 0, n_lo, deployed["n_hi"].to_numpy(dtype=int))
     below_cap, after, sure = count < plan.cap, count + 1, n_lo > 0
     # A block drawn only in the best case is placed for the receptors that certainly exist.
-    blocks = _find_blocks(siting, count, sure)
+    blocks = find_blocks(siting, count, sure)
     facts = _describe_placement(sites, context, blocks, count)
     facts["needed_margin_db"] = _margin_with_needed(siting, blocks, count, needed, sure)
     facts["building_distance_m"] = _to_building_m(facts["block"], screening, context)
@@ -114,70 +115,12 @@ def describe_sites(
     return facts
 
 
-def _find_blocks(siting: Siting, count: np.ndarray, sure: np.ndarray) -> PlacedBlocks:
-    """Return the best block of `count` machines at each site, worst case where `sure`.
-
-    If no place is found for this number but one is known for a larger number, the smaller number
-    stands on the larger block.
-    """
-    context = siting.context
-    running = context.search.market.blocks.running
-    blocks = no_blocks(len(count))
-    for worst in (True, False):
-        known = siting.block_lo if worst else siting.block_hi
-        held = siting.held_lo if worst else siting.place_hi
-        stands = (count > 0) & (sure == worst)
-        ready = stands & (count == held) & (known.place[:, 0] >= 0)
-        blocks = blocks.replace(ready, known.take(ready))
-        positions = np.flatnonzero(stands & ~ready)
-        if not len(positions):
-            continue
-        fewer = known.take(positions)
-        fewer.place[:, 4] = running[count[positions]]
-        found = ask(
-            context.search, QUIETEST, list_case(worst=worst), positions, count[positions], fewer
-        )  # fmt: skip
-        blocks = blocks.replace(positions, found.blocks)
-    return blocks
-
-
-def _judge_blocks(siting: Siting, blocks: PlacedBlocks, sure: np.ndarray) -> PlacedBlocks:
-    """Return the same blocks with their worst levels."""
-    context = siting.context
-    for worst in (True, False):
-        positions = np.flatnonzero((blocks.place[:, 0] >= 0) & (sure == worst))
-        found = ask(
-            context.search, JUDGE_WORST, list_case(worst=worst), positions,
-            np.ones(len(positions)), blocks.take(positions),
-        )  # fmt: skip
-        blocks = blocks.replace(positions, found.blocks)
-    return blocks
-
-
 def _describe_blocks(
     context: SizingContext, blocks: PlacedBlocks
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Return the sites that have a block, and how loud each is (see `describe_levels`)."""
     row = np.flatnonzero(blocks.place[:, 0] >= 0)
     return row, describe_levels(context, blocks.take(row))
-
-
-def list_placements(context: SizingContext, blocks: np.ndarray, count: np.ndarray) -> pd.DataFrame:
-    """Return the places of blocks (p, 5) of `count` machines (p,) as rows, in the market's frame.
-
-    Args:
-        context: The context.
-        blocks: The blocks (p, 5), as `PlacedBlocks.place`.
-        count: How many machines each has (p,).
-
-    Returns:
-        Columns x, y, degrees, count, rows, columns, length_m and width_m.
-    """
-    layouts = context.search.layouts.iloc[blocks[:, 0].astype(int)].reset_index(drop=True)
-    xy = blocks[:, 1:3] + context.origin
-    return layouts.assign(
-        x=xy[:, 0].round(4), y=xy[:, 1].round(4), degrees=np.degrees(blocks[:, 3]), count=count
-    )
 
 
 def _describe_placement(
@@ -234,7 +177,7 @@ def _margin_with_needed(
     asked = (needed > 0) & (needed <= count) & sure
     needed = np.where(asked, needed, 0).astype(int)
     same = asked & (needed == count)
-    fewer = _find_blocks(siting, np.where(same, 0, needed), sure)
+    fewer = find_blocks(siting, np.where(same, 0, needed), sure)
     fewer = fewer.replace(same, blocks.take(same))
     row, judged = _describe_blocks(siting.context, fewer)
     margin = np.full(len(count), np.nan)
@@ -252,8 +195,9 @@ def _describe_one_more(
     tried = fits & (count == siting.held_lo) & sure & (siting.next_lo[:, 0] >= 0)
     new = no_blocks(len(count))
     new.place[tried] = siting.next_lo[tried]
-    blocks = _find_blocks(siting, np.where(fits & ~tried, after, 0), sure)
-    blocks = blocks.replace(tried, _judge_blocks(siting, new, sure).take(tried))
+    blocks = find_blocks(siting, np.where(fits & ~tried, after, 0), sure)
+    new = judge_blocks(siting, new, tried, JUDGE_WORST, worst=True)
+    blocks = blocks.replace(tried, new.take(tried))
     row, judged = _describe_blocks(context, blocks)
     facts = pd.DataFrame(index=placed.index)
     heard = describe_receptors(

@@ -16,11 +16,7 @@ import shapely
 from geo.criteria.noise.receiver_points import ReceiverPoints, list_receiver_points
 from geo.criteria.noise.receptors import ReceptorPairs, find_receptors
 from geo.criteria.noise.sound import WALL_OFFSET_M, NoiseSource
-from geo.criteria.pad.ground import (
-    BuildableGround,
-    cut_buildable_ground,
-    take_sites,
-)
+from geo.criteria.pad.ground import BuildableGround, cut_buildable_ground, take_sites
 from geo.criteria.pad.room import max_machines_that_fit
 from geo.model import Generator, Market, Plan, Screening
 from geo.sizing.kernel.answers import JUDGE_EACH, JUDGE_WORST, LARGEST, QUIETEST

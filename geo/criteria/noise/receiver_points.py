@@ -75,7 +75,9 @@ def list_receiver_points(pairs: ReceptorPairs) -> ReceiverPoints:
     chosen = row + rows * np.searchsorted(up_to_m, away_m)
     chosen[cut] = len(steps_m) * rows + np.arange(len(cut))
     used[chosen] = True
+    is_lot = np.concatenate((np.tile(area, len(steps_m)), np.zeros(len(lines), dtype=bool)))
     xy, of, outward = _space_points(sets[used], step[used])
+    outward[~is_lot[used][of]] = np.nan
     number = np.cumsum(used) - 1
     first = np.searchsorted(of, np.arange(used.sum() + 1))
     return ReceiverPoints(

@@ -15,7 +15,7 @@ from geo.model import UNCERTAIN_CLASSES, Market, NoiseRule, Plan, Raster
 from geo.shapes.near import find_pairs_within, geometry_array, is_covered, unite_by_group
 from geo.shapes.raster import sample_raster
 
-MEASURED_TO_M = 60.0
+MEASURED_TO_M = 100.0
 """Distances between site and receptor are exact up to this; beyond, a lower bound is enough."""
 EDGE_OF_LAYER = "edge of layer"
 OWN_DWELLING = "own dwelling"

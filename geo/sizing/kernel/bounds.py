@@ -6,7 +6,7 @@ from geo.compiled import inlined
 from geo.propagation.band_energy import NEAREST_M
 from geo.propagation.by_distance import sum_left
 from geo.propagation.crossings import distance_m, ground_height_m
-from geo.propagation.reflection_bound import Walls, bound_reflections
+from geo.propagation.reflection_bound import MOVED_M, Walls, bound_reflections
 from geo.propagation.screening import screen_over_top
 from geo.sizing.kernel.arrays import Case, Study
 
@@ -106,6 +106,7 @@ def bound_each(
         most = bench.most[k]
         if case.wall_height_m > 0:
             away_m = distance_m(px - bench.machine[k, 0], py - bench.machine[k, 1])
+            away_m = max(away_m - MOVED_M, 0.0)
             most = min(most, WAYS * sum_left(table, left, away_m) * per_limit)
         bench.most[k] = min(most + back * per_limit, bench.most[k] * (1.0 + levels.most_back))
         total += bench.most[k]

@@ -13,7 +13,7 @@ import numpy as np
 from geo.compiled import called, inlined
 from geo.propagation.by_distance import look_up
 from geo.propagation.crossings import distance_m
-from geo.propagation.reflection_bound import list_walls_near_circle
+from geo.propagation.reflection_bound import MOVED_M, list_walls_near_circle
 from geo.sizing.kernel.arrays import Answer, Bench, Case, Study
 from geo.sizing.kernel.bounds import bound_each, place_machines, wall_distance_m
 from geo.sizing.kernel.transfer import (
@@ -165,8 +165,8 @@ def _list_waiting(
     for pair in range(hearing.first[site], hearing.first[site + 1]):
         if case.certain_only and not hearing.certain[pair]:
             continue
-        away_m = max(box_distance_m(hearing.box[pair], x, y) - radius_m, 0.0)
-        bound = look_up(levels.open, away_m)
+        away_m = box_distance_m(hearing.box[pair], x, y) - radius_m - MOVED_M
+        bound = look_up(levels.open, max(away_m, 0.0))
         if not hearing.over_open_ground[pair]:
             bound *= 1.0 + levels.most_back
         bound *= running * case.gain * hearing.per_limit[pair]
@@ -207,7 +207,8 @@ def _hear_unless_quieter(
     bound, nearer = 0.0, 0.0
     for k in range(running):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
-        bench.most[k] = look_up(levels.open, distance_m(px - x, py - y))
+        away_m = max(distance_m(px - x, py - y) - MOVED_M, 0.0)
+        bench.most[k] = look_up(levels.open, away_m)
         bench.most[k] *= hearing.per_limit[pair] * case.gain
         bound += bench.most[k]
         nearer += 1.0 / squared_m(study.market, x, y, pair, point)
