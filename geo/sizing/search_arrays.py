@@ -37,7 +37,7 @@ from geo.sizing.kernel.arrays import (
 
 PLACES_PER_GROUND = 40
 """About so many places of a block are tried on a site's ground."""
-PLACES_PER_LOT = 80
+PLACES_PER_LOT = 40
 SPOTS_PER_GROUND = 20
 """About so many spots of the ground are in the transfer table."""
 SPOTS_PER_LOT = 6

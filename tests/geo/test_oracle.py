@@ -45,7 +45,8 @@ CLASSES_HEARD = ("home", "home", "school", "commercial", "industrial")
 # machine at this share of the sites, and for two more at the other.
 MISSED_SHARE, MISSED_TWO_SHARE = 0.05, 0.01
 # A spot for one machine that is quieter by this much is missed at no more than this share.
-OTHER_SPOT_DB, OTHER_SPOT_SHARE = 3.0, 0.1
+# The spots that are missed lie in the small shadow of a building, 1 m from its wall.
+OTHER_SPOT_DB, OTHER_SPOT_SHARE = 3.0, 0.16
 # If only one program finds a place for one more machine, they may name other criteria.
 OTHER_LIMIT_SHARE = 0.03
 
