@@ -1,4 +1,4 @@
-"""The time to cut the ground of many lots, find the largest block that fits and place it."""
+"""The time to cut the ground of many lots, and find the largest block that fits."""
 
 import resource
 import time
@@ -21,11 +21,6 @@ SITES = 20_000
 VERTICES = 40
 
 
-def nobody(points, _site):
-    """Rate all points as equally quiet."""
-    return np.zeros(len(points))
-
-
 def test_twenty_thousand_lots_with_buildings():
     plan = even(declarations.load_plan("default", settings.read_settings({})), 3.0)
     lots, buildings = made_lots(SITES)
@@ -45,12 +40,6 @@ def test_twenty_thousand_lots_with_buildings():
     bound_s = time.perf_counter() - begun
     most, _ = room.max_machines_that_fit(ground, generator, plan)
     found_s = time.perf_counter() - begun
-    sites = np.flatnonzero(most)
-    nowhere = np.empty(0, dtype=int), np.empty((0, 2))
-    placed = room.list_placements(
-        ground, sites, most[sites], nobody, generator, plan, nowhere, every=False
-    )
-    total_s = time.perf_counter() - begun
     most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     corners = shapely.get_num_coordinates(ground.shapes)
@@ -62,9 +51,7 @@ def test_twenty_thousand_lots_with_buildings():
         f"\nbounds answer {(lower == upper).mean():.0%}; bound above what fits "
         f"{(upper > most).mean():.0%}"
         f"\nground {cut_s:.1f} s, bounds {bound_s - cut_s:.1f} s, most {found_s - bound_s:.1f} s, "
-        f"a place for each {total_s - found_s:.1f} s ({len(placed):,}), in all {total_s:.1f} s; "
-        f"most memory {most_mb:,.0f} MB"
+        f"in all {found_s:.1f} s; most memory {most_mb:,.0f} MB"
     )
     assert corners.mean() >= VERTICES
-    assert set(placed["query"]) == set(range(len(sites)))
     assert most_mb < 3000

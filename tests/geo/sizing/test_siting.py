@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import shapely
 
+from geo.equipment.block import draw_blocks
 from geo.model import Setback
+from geo.sizing.placement import list_placements
 from geo.sizing.resizing import select_sitings
 from tests.geo.conftest import SETBACKS
-from tests.geo.sizing.conftest import LOT, crowd, home_at, size_in
+from tests.geo.sizing.conftest import GX230, LOT, crowd, home_at, size_in
 
 
 def test_two_machines_need_root_two_times_the_distance_of_one(town, sized, plan):
@@ -172,3 +174,20 @@ def test_sitings_are_combined_site_by_site(town, sized, plan):
     assert both.block_lo.place[0].tolist() == loose.block_lo.place[0].tolist()
     assert both.block_lo.place[1].tolist() == strict.block_lo.place[1].tolist()
     assert select_sitings(loose, strict, np.zeros(2, dtype=bool)) is loose
+
+
+def test_blocks_stand_on_their_ground_and_machines_do_not_overlap(town, sized, plan):
+    lots, homes, sheds = crowd(40, 23)
+    found, _ = sized(town(lots, homes=homes, buildings=sheds), plan)
+    row = np.flatnonzero((found.held_lo > 0) & (found.block_lo.place[:, 0] >= 0))
+    assert len(row) > 20
+    count = found.held_lo[row]
+    placed = list_placements(found.context, found.block_lo.place[row], count)
+    outline, machines, gear = draw_blocks(placed, GX230, plan)
+    on = shapely.buffer(found.context.ground.shapes[row], 0.005)
+    assert shapely.covers(on, outline).all()
+    assert shapely.covers(shapely.buffer(outline, 0.001), machines).all()
+    # Overlapping machines would cover less area than their footprints add up to.
+    each = shapely.area(shapely.union_all(np.column_stack((machines, gear)), axis=1))
+    cabinets = -(-count // 4)
+    assert each == pytest.approx((count + cabinets) * 1.524 * 0.9144)

@@ -15,7 +15,6 @@ from shapely.affinity import rotate, translate
 from geo import catalogue
 from geo.criteria.pad import room
 from geo.criteria.pad.ground import shrink_ground
-from geo.equipment import block
 
 GX230 = catalogue.read_generators()["gx230"]
 
@@ -181,42 +180,6 @@ def test_an_unrecorded_building_is_not_a_zero(sites, bare_ground, plan):
     ground = bare_ground(sites([shapely.box(0, 0, 30, 30)], building_area_m2=500.0, storeys=np.nan))
     assert np.isnan(ground.facts["open_area_m2"].iloc[0])
     assert most(ground, plan) == 25
-
-
-def test_candidates_lie_on_the_ground_and_do_not_overlap(ground_of, plan):
-    lots = [rotate(shapely.box(60 * n, 0, 60 * n + 18 + n, 24), 13 * n) for n in range(6)]
-    ground = ground_of(lots, [shapely.box(60 * n + 5, 5, 60 * n + 9, 12) for n in range(6)])
-    sites, count = np.arange(6), np.array([1, 3, 5, 9, 12, 25])
-    away = np.array([shapely.Point(60 * n + 30, 50) for n in range(6)], dtype=object)
-
-    def quiet(points, site):
-        return shapely.distance(points, away[site])
-
-    # Two places are given for each site: its middle, and one far outside that must not be used.
-    middle = np.array([(60 * n + 9, 12) for n in range(6)], dtype=float)
-    given = np.tile(sites, 2), np.concatenate((middle, middle + 1000))
-
-    placed = room.list_placements(ground, sites, count, quiet, GX230, plan, given)
-    fitting = np.flatnonzero(room.check_fit(ground, count, GX230, plan))
-    assert set(placed["query"]) == set(fitting)
-    outline, machines, gear = block.draw_blocks(placed, GX230, plan)
-    on = ground.shapes[placed["site"]]
-    assert shapely.covers(shapely.buffer(on, 0.005), outline).all()
-    assert shapely.covers(shapely.buffer(outline, 0.001), machines).all()
-    assert (shapely.get_num_geometries(machines) == placed["count"]).all()
-    # Overlapping machines would cover less area than their footprints add up to.
-    stands = np.column_stack((machines, gear))
-    each = shapely.area(shapely.union_all(stands, axis=1))
-    cabinets = -(-placed["count"] // 4)
-    assert (shapely.get_num_geometries(gear) == cabinets).all()
-    assert each == pytest.approx((placed["count"] + cabinets).to_numpy() * 1.524 * 0.9144)
-    assert placed.groupby("query")["rows"].nunique().max() > 1
-    # The first candidate of each query is the farthest from the point to keep away from.
-    far = shapely.distance(shapely.points(placed["x"], placed["y"]), away[placed["site"]])
-    assert (
-        far[placed.groupby("query").head(1).index]
-        >= np.round(placed.assign(f=far).groupby("query")["f"].max(), 2) - 0.01
-    ).all()
 
 
 def test_more_ground_is_what_the_deficit_asks_for(ground_of, plan):
