@@ -135,32 +135,6 @@ def rerating_db(generator: Generator, level_distance_m: float) -> float:
     return sound_power_dba(other) - sound_power_dba(generator)
 
 
-def rerate_source(sound: NoiseSource, generator: Generator, level_distance_m: float) -> NoiseSource:
-    """Return the same sound with the generator's rating at another distance.
-
-    Args:
-        sound: The sound of one machine and its surroundings.
-        generator: The generator, for its rating.
-        level_distance_m: The distance at which the rated level is assumed to be measured.
-
-    Returns:
-        The sound, louder or quieter by `rerating_db`.
-    """
-    more_db = rerating_db(generator, level_distance_m)
-    return replace(
-        sound,
-        power_db=sound.power_db + more_db,
-        upper_dba=sound.upper_dba + more_db,
-        one_path_dba=sound.one_path_dba + more_db,
-        one_path_db=sound.one_path_db + more_db,
-    )
-
-
-def power_difference_db(one: NoiseSource, other: NoiseSource) -> float:
-    """Return how much more sound power (dB) one has than the other; their spectra are equal."""
-    return float(one.power_db[0] - other.power_db[0])
-
-
 def _ground_effect(plan: Plan) -> GroundEffect:
     if plan.noise.ground_method == "7.3.2":
         return MeanHeightGround()
