@@ -170,23 +170,3 @@ def refer(_: Any, kept: Any) -> Any:
         return cgutils.alloca_once_value(builder, values[0])
 
     return Reference(kept)(kept), generate
-
-
-@compile_intrinsic
-def read(_: Any, reference: Any) -> Any:
-    """Return the named tuple of a reference."""
-
-    def load(builder: Any, address: Any, kind: Any) -> Any:
-        parts = getattr(kind, "elements", None)
-        if parts is None:
-            return builder.load(address)
-        whole = cgutils.get_null_value(kind)
-        for place, part in enumerate(parts):
-            one = load(builder, cgutils.gep_inbounds(builder, address, 0, place), part)
-            whole = builder.insert_value(whole, one, place)
-        return whole
-
-    def generate(_: Any, builder: Any, __: Any, values: Any) -> Any:
-        return load(builder, values[0], values[0].type.pointee)
-
-    return reference.of(reference), generate

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from geo.compiled import called, entry, inlined
+from geo.compiled import called, entry, inlined, refer
 from geo.propagation import paths
 from geo.propagation.edition import Edition
 from geo.propagation.ground import (
@@ -261,7 +261,7 @@ def sum_each_energy(
 def _make_fill_energy(version: str) -> Callable[..., Any]:
     def fill_energy(*values: Any) -> Any:
         len(version)
-        return sum_each_energy(*values)
+        return sum_each_energy(refer(values[0]), refer(values[1]), *values[2:])
 
     return fill_energy
 

@@ -19,15 +19,15 @@ def list_distances_m() -> np.ndarray:
 
 
 @inlined
-def _row_at(away_m: float) -> int:
-    """Return the row of the next smaller distance."""
+def row_at(away_m: float) -> int:
+    """Return the row of a table for the next smaller distance."""
     return 0 if away_m < 1.0 else min(int(np.log(away_m) / STEP), STEPS) + 1
 
 
 @inlined
 def look_up(table: np.ndarray, away_m: float) -> float:
     """Return the entry of a table (distances, 1) for the next smaller distance."""
-    return table[_row_at(away_m), 0]
+    return table[row_at(away_m), 0]
 
 
 @inlined
@@ -42,7 +42,22 @@ def sum_left(table: np.ndarray, left: np.ndarray, away_m: float) -> float:
     Returns:
         The sum for the next smaller distance.
     """
-    row, total = _row_at(away_m), 0.0
+    return sum_row(table, left, row_at(away_m))
+
+
+@inlined
+def sum_row(table: np.ndarray, left: np.ndarray, row: int) -> float:
+    """Return the sum over bands of a row of a table, each band times what is left of it.
+
+    Args:
+        table: The table (distances, bands).
+        left: The shares (bands,).
+        row: The row.
+
+    Returns:
+        The sum.
+    """
+    total = 0.0
     for band in range(len(left)):
         total += table[row, band] * left[band]
     return total

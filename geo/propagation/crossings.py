@@ -19,6 +19,7 @@ receiver points come from different surveys."""
 END_M = 0.001
 """A line does not cross the walls at which it begins or ends."""
 MAX_ENCLOSING = 8
+UNKNOWN = -1
 
 
 class Line(NamedTuple):
@@ -53,7 +54,9 @@ class Scratch(NamedTuple):
     way_m: np.ndarray  # shortest known distance from the source to each corner
     came_from: np.ndarray  # the corner before it on that path
     settled: np.ndarray  # whether that distance is final
-    mirror: np.ndarray  # (W + 1, 6): reflections, see reflections
+    mirror: np.ndarray  # (W + 1, 7): reflections, see reflections
+    reflector: np.ndarray  # (W + 1,): walls that may reflect
+    reflectors: np.ndarray  # (1,): how many; UNKNOWN: any wall near source or receiver may
 
 
 def make_scratch(scene: SceneIndex, longest_m: float) -> Scratch:
@@ -77,6 +80,8 @@ def make_scratch(scene: SceneIndex, longest_m: float) -> Scratch:
         came_from=np.empty(3 * walls + 6, dtype=np.int64),
         settled=np.empty(3 * walls + 6, dtype=bool),
         mirror=np.empty((walls + 1, 7)),
+        reflector=np.empty(walls + 1, dtype=np.int64),
+        reflectors=np.full(1, UNKNOWN, dtype=np.int64),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from geo.compiled import address_of, call_at, called, entry, inlined, read, reference_to
+from geo.compiled import address_of, call_at, called, entry, inlined, reference_to
 from geo.propagation import paths
 from geo.propagation.band_energy import (
     DIVERGENCE,
@@ -222,7 +222,7 @@ def set_own_wall(
 def _make_send_energy(version: str) -> Callable[..., Any]:
     def send(sound: Sound, room: Room, source: Point, receiver: Receiver, wall: Wall) -> float:
         len(version)
-        return _send_energy(read(sound), read(room), source, receiver, wall)
+        return _send_energy(sound, room, source, receiver, wall)
 
     return send
 

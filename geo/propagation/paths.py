@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from geo.compiled import called, entry, inlined
+from geo.compiled import called, entry, inlined, refer
 from geo.propagation.around_sides import SIDE_REACH, go_around_side
 from geo.propagation.crossings import (
     Line,
@@ -316,7 +316,7 @@ def find_every_path(
 def _make_find_paths(version: str) -> Callable[..., Any]:
     def find_paths(*values: Any) -> Any:
         len(version)
-        return find_every_path(*values)
+        return find_every_path(refer(values[0]), refer(values[1]), *values[2:])
 
     return find_paths
 

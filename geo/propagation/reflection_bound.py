@@ -149,7 +149,8 @@ def bound_reflections(
 
     Args:
         scene: The scene.
-        scratch: The arrays to use.
+        scratch: The arrays to use. The walls that may reflect are listed in `reflector`, and their
+            number is in `reflectors`. For other points or sources, set it back to UNKNOWN.
         walls: The walls that may reflect.
         table: Upper bounds of the energy of one path, by distance (see `by_distance`) and band.
         left: What a wall around the source leaves of each band; as many as the table has.
@@ -164,11 +165,13 @@ def bound_reflections(
     near_source, near_receiver = walls.near_source, walls.near_receiver
     count = list_walls_near(scene, scratch, px, py, REFLECTOR_REACH_M, near_receiver)
     mark = scratch.mark[0]
-    total = 0.0
+    total, reflectors = 0.0, 0
     for k in range(count):
         w = near_receiver[k]
         folded_m = _folded_from_m(scene, w, px, py, circle, radius_m)
         if folded_m >= 0:
+            scratch.reflector[reflectors] = w
+            reflectors += 1
             total += walls.kept[scene.wall_owner[w]] * sum_left(table, left, folded_m)
     for k in range(len(near_source)):
         w = near_source[k]
@@ -181,5 +184,8 @@ def bound_reflections(
             continue
         folded_m = _folded_from_m(scene, w, px, py, circle, radius_m)
         if folded_m >= 0:
+            scratch.reflector[reflectors] = w
+            reflectors += 1
             total += walls.kept[scene.wall_owner[w]] * sum_left(table, left, folded_m)
+    scratch.reflectors[0] = reflectors
     return total

@@ -16,6 +16,7 @@ from rasterio.fill import fillnodata
 from geo.propagation.facades import measure_facades
 from geo.propagation.footprints import find_unusable, prepare_footprints
 from geo.propagation.ground import GroundEffect, PlanGround
+from geo.shapes.ragged import positions_in_groups
 
 PLAN_ABSORPTION = 0.2
 """A plan assumption: a plain building front absorbs a fifth of the sound that reaches it."""
@@ -258,12 +259,8 @@ def _build_index(
     )
     box = shapely.bounds(np.concatenate((parts, ropes))).reshape(-1, 4) - np.tile(origin, 2)
     corner, size, shape = _size_cells(box)
-    cell_from, cell_wall = _list_shapes_by_cell(
-        shapely.linestrings(wall.reshape(-1, 2, 3)[:, :, :2]), corner, size, shape
-    )
-    room_from, room_solid = _list_shapes_by_cell(
-        shapely.box(*box[: len(parts)].T), corner, size, shape
-    )
+    cell_from, cell_wall = _list_walls_by_cell(wall, corner, size, shape)
+    room_from, room_solid = _list_boxes_by_cell(box[: len(parts)], corner, size, shape)
     return SceneIndex(
         origin=origin,
         solids=len(parts),
@@ -307,28 +304,49 @@ def _size_cells(box: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
     return corner, size, np.array([width // size + 1, depth // size + 1], dtype=np.int64)
 
 
-def _list_shapes_by_cell(
-    shapes: np.ndarray, corner: np.ndarray, size: float, count: np.ndarray
+def _list_walls_by_cell(
+    wall: np.ndarray, corner: np.ndarray, size: float, count: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return which shapes touch each cell: where each cell's list starts, and the lists."""
-    columns, rows = int(count[0]), int(count[1])
-    if not len(shapes):
-        return np.zeros(columns * rows + 1, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    box = shapely.bounds(shapes)
+    """Return which walls touch each cell: where each cell's list starts, and the lists."""
+    begin, end = wall[:, 0:2], wall[:, 3:5]
+    box = np.column_stack((np.minimum(begin, end), np.maximum(begin, end)))
+    which, column, row = _list_cells_of_boxes(box, corner, size, count)
+    # A wall whose box touches a cell misses it if all corners of the cell are on one side of it.
+    (x0, y0), (ex, ey) = begin[which].T, (end - begin)[which].T
+    left, low = corner[0] + column * size - NEAR_M - x0, corner[1] + row * size - NEAR_M - y0
+    wide = size + 2 * NEAR_M
+    sides = [ex * (low + up) - ey * (left + right) for right in (0.0, wide) for up in (0.0, wide)]
+    meets = (np.minimum.reduce(sides) <= 0) & (np.maximum.reduce(sides) >= 0)
+    return _group_by_cell(which[meets], column[meets], row[meets], count)
+
+
+def _list_boxes_by_cell(
+    box: np.ndarray, corner: np.ndarray, size: float, count: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which boxes touch each cell: where each cell's list starts, and the lists."""
+    return _group_by_cell(*_list_cells_of_boxes(box, corner, size, count), count)
+
+
+def _list_cells_of_boxes(
+    box: np.ndarray, corner: np.ndarray, size: float, count: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each box once for every cell that it touches, with the column and row of the cell.
+
+    A box near the side of a cell also counts, for points that stand at a wall.
+    """
     low = ((box[:, :2] - NEAR_M - corner) // size).astype(np.int64).clip(0)
     high = ((box[:, 2:] + NEAR_M - corner) // size).astype(np.int64)
-    high = np.minimum(high, count - 1)
-    wide = high - low + 1
+    wide = np.minimum(high, count - 1) - low + 1
     number = wide.prod(axis=1)
-    shape = np.repeat(np.arange(len(shapes)), number)
-    nth = np.arange(len(shape)) - np.repeat(np.cumsum(number) - number, number)
-    column, row = low[shape, 0] + nth % wide[shape, 0], low[shape, 1] + nth // wide[shape, 0]
-    # A wall near the side of a cell also counts, for points that stand at a wall.
-    x, y = corner[0] + column * size, corner[1] + row * size
-    meets = shapely.intersects(
-        shapes[shape], shapely.box(x - NEAR_M, y - NEAR_M, x + size + NEAR_M, y + size + NEAR_M)
-    )
-    cell, shape = (row * columns + column)[meets], shape[meets]
-    order = np.lexsort((shape, cell))
-    start = np.searchsorted(cell[order], np.arange(columns * rows + 1))
-    return start.astype(np.int64), shape[order].astype(np.int64)
+    which, nth = np.repeat(np.arange(len(box)), number), positions_in_groups(number)
+    return which, low[which, 0] + nth % wide[which, 0], low[which, 1] + nth // wide[which, 0]
+
+
+def _group_by_cell(
+    which: np.ndarray, column: np.ndarray, row: np.ndarray, count: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the list of each cell starts, row by row of cells, and the lists."""
+    cell = row * count[0] + column
+    order = np.lexsort((which, cell))
+    start = np.searchsorted(cell[order], np.arange(count.prod() + 1))
+    return start.astype(np.int64), which[order].astype(np.int64)

@@ -168,10 +168,29 @@ def rotate_shapes_back(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarr
     Returns:
         The geometries (n,) at their former place.
     """
-    zero = np.zeros_like(origin)
-    level = rotate_shapes(shapes, zero, -degrees)
-    xy, of = shapely.get_coordinates(level, return_index=True)
-    return np.asarray(shapely.set_coordinates(level, xy + origin[of]))
+    xy, of = shapely.get_coordinates(shapes, return_index=True)
+    moved = rotate_back(xy, origin[of], degrees[of])
+    return np.asarray(shapely.set_coordinates(shapes.copy(), moved))
+
+
+def rotate_back(xy: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    """Return points rotated counterclockwise about (0, 0), then moved to their origin.
+
+    >>> rotate_back(np.array([[1.0, 0.0]]), np.array([[5.0, 5.0]]), np.array([90.0])).tolist()
+    [[5.0, 6.0]]
+
+    Args:
+        xy: The points (n, 2).
+        origin: The origin of each point (n, 2).
+        degrees: The rotations (n,).
+
+    Returns:
+        The points (n, 2).
+    """
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    x, y = xy.T
+    moved: np.ndarray = origin + np.column_stack((x * cos - y * sin, y * cos + x * sin))
+    return moved
 
 
 def possible_centers(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarray) -> np.ndarray:

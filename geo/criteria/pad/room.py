@@ -85,13 +85,13 @@ def missing_room(
     facts = ground.facts
     room = np.where(facts["bare"], facts["open_or_built_over_m2"], facts["ground_area_m2"])
     room = np.fmin(room, facts["ground_area_m2"])
-    circle = shapely.maximum_inscribed_circle(parcels, tolerance=CIRCLE_TOLERANCE_M)
-    narrow = facts["deepest_yard_m"].to_numpy() + side_m / 2 - shapely.length(circle)
     # A block that fits lacks nothing, however deep a yard is.
-    lacking = np.fmax((need_m2 - room) / need_m2, narrow / side_m)
-    return np.where(
-        check_fit(ground, np.ones(len(parcels), dtype=int), generator, plan), 0.0, lacking
-    )
+    short = ~check_fit(ground, np.ones(len(parcels), dtype=int), generator, plan)
+    circle = shapely.maximum_inscribed_circle(parcels[short], tolerance=CIRCLE_TOLERANCE_M)
+    narrow = facts["deepest_yard_m"].to_numpy()[short] + side_m / 2 - shapely.length(circle)
+    lacking = np.zeros(len(parcels))
+    lacking[short] = np.fmax((need_m2 - room[short]) / need_m2, narrow / side_m)
+    return lacking
 
 
 def _bounds(

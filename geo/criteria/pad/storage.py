@@ -15,7 +15,7 @@ from geo.shapes.rectangles import (
     find_first_fit,
     make_rectangles,
     possible_centers_rotated,
-    rotate_shapes_back,
+    rotate_back,
 )
 
 
@@ -123,11 +123,9 @@ def _locate_tanks(
         rooms[site], ground.origin[site], ground.degrees[turn], across, sizes[held], center
     )
     corner, of = shapely.get_coordinates(area, return_index=True)
-    points = rotate_shapes_back(
-        shapely.points(corner), ground.origin[site[of]], ground.degrees[turn[of]]
-    )
-    x, y = shapely.get_coordinates(points).T.round(4)
-    quietness = np.round(quiet(shapely.points(x, y), site[of]), 6)
+    xy = rotate_back(corner, ground.origin[site[of]], ground.degrees[turn[of]]).round(4)
+    x, y = xy.T
+    quietness = np.round(quiet(xy, site[of]), 6)
     order = np.lexsort((y, x, quietness, of))
     order = order[np.unique(of[order], return_index=True)[1]]
     x, y = x[order], y[order]
