@@ -182,11 +182,12 @@ def _spread_ground(ground: BuildableGround, positions: np.ndarray, count: int) -
     shapes[positions] = ground.shapes
     times = np.zeros(count, dtype=np.int64)
     times[positions] = np.diff(ground.turns_from)
-    open_m2 = np.full(count, np.inf)
-    open_m2[positions] = ground.open_m2
+    radius_m, open_m2 = np.zeros(count), np.full(count, np.inf)
+    radius_m[positions], open_m2[positions] = ground.radius_m, ground.open_m2
     return replace(
         ground,
         shapes=shapes,
+        radius_m=radius_m,
         open_m2=open_m2,
         turns_from=np.concatenate(([0], np.cumsum(times))),
     )

@@ -122,3 +122,16 @@ def test_a_lever_leaves_a_bare_parcel_no_more_than_its_tanks_do(town, sized, pla
     eased = resize_under_clearance(beside, some.sites, some, ONE, nearer)
     assert eased.tolist() == beside.pad_n.tolist()
     assert eased[0] < found.pad_n[0]
+
+
+def test_other_clearances_of_a_site_do_not_depend_on_who_else_is_asked_for(town, sized, plan):
+    lots, homes, sheds = crowd(20, 31)
+    some = town(lots, homes=homes, buildings=sheds)
+    found, _ = sized(some, plan)
+    closer = plan.model_copy(
+        update={"pad": plan.pad.model_copy(update={"building_clearance_m": 0.4572})}
+    )
+    every = resize_under_clearance(found, some.sites, some, np.arange(20), closer)
+    for few in ([17, 19], [0], [3, 8, 12]):
+        asked = resize_under_clearance(found, some.sites, some, np.array(few), closer)
+        assert asked.tolist() == every[few].tolist()
