@@ -1,5 +1,7 @@
 """Put questions to the compiled search: the largest number, the quietest place, how loud."""
 
+import multiprocessing
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -40,7 +42,7 @@ from geo.sizing.search_arrays import (
     start_tables,
 )
 
-THREADS = 2
+THREADS = os.cpu_count() or 1
 SITES_PER_TURN = 16
 STACK_CELLS = 200
 
@@ -179,8 +181,9 @@ def ask(
         case: What the question varies.
         sites: Positions of the sites (q,).
         count: The number of machines, or the most to try (q,).
-        given: Blocks that are known (q); None: none. Only the question for the level at a given
-            point reads that point and its pair (of the first kind).
+        given: Blocks that are known (q); None: none. A known block of `count` machines that is
+            inside the ground answers the question for the largest number. Only the question for
+            the level at a given point reads that point and its pair (of the first kind).
         least: How many machines are known to have a place (q,), for the largest number; None: 0.
         room_for: How many machines the ground has room for (q,), for the largest number. Up to
             there, the quietest place for one more is found too. None: neither that place nor the
@@ -200,8 +203,10 @@ def ask(
         sites.astype(np.int64), least, count, room_for, np.zeros_like(count),
         np.full((len(sites), PLACE_COLUMNS), -1.0), *blocks,
     )  # fmt: skip
+    # Worker processes already keep every core busy.
+    threads = 1 if multiprocessing.parent_process() else THREADS
     studies: SimpleQueue[Study] = SimpleQueue()
-    for _ in range(THREADS):
+    for _ in range(threads):
         bench = _make_bench(searcher)
         parts = (searcher.market, searcher.levels, searcher.ground, searcher.table, bench)
         studies.put(answers.link(Study(*parts, find=0, verify=0), case))
@@ -212,9 +217,9 @@ def ask(
         answers.answer_each(study, case, question, part)
         studies.put(study)
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, range(0, len(sites), SITES_PER_TURN)))
-    rays = sum(int(studies.get().bench.room.sent[0]) for _ in range(THREADS))
+    rays = sum(int(studies.get().bench.room.sent[0]) for _ in range(threads))
     return Found(asked.found, blocks, asked.next_place, rays)
 
 
@@ -252,6 +257,7 @@ def _make_bench(searcher: Searcher) -> Bench:
         fit_at=np.zeros((layouts, 2)),
         machine=np.empty((machines, 2)),
         most=np.empty(machines),
+        with_back=np.empty(machines),
         near=np.empty((machines, NEAR_SPOTS), dtype=np.int64),
         weight=np.empty((machines, NEAR_SPOTS)),
         candidate=np.empty((CANDIDATES, CANDIDATE_COLUMNS)),

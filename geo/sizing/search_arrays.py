@@ -22,8 +22,8 @@ from geo.shapes.rectangles import (
     TOLERANCE_M,
     list_edges,
     longest_edge_direction,
+    rotate_back,
     rotate_shapes,
-    rotate_shapes_back,
 )
 from geo.sizing.kernel.arrays import (
     COLUMNS_MOST,
@@ -228,9 +228,9 @@ def list_places(shapes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray,
     middle = shapely.get_coordinates(shapely.point_on_surface(parts))
     of = np.concatenate((of[inside], part_of))
     places = np.concatenate((lattice[inside], middle))
-    points = rotate_shapes_back(shapely.points(places), origin[of], turn[of])
     order = np.argsort(of, kind="stable")
-    return of[order], shapely.get_coordinates(points)[order], step_m
+    of, places = of[order], places[order]
+    return of, rotate_back(places, origin[of], turn[of]), step_m
 
 
 def start_tables(grounds: np.ndarray, lots: np.ndarray, origin: np.ndarray) -> Table:
@@ -260,7 +260,10 @@ def start_tables(grounds: np.ndarray, lots: np.ndarray, origin: np.ndarray) -> T
         column_point=np.zeros((sites, COLUMNS_MOST), dtype=np.int64),
         column_pair=np.zeros((sites, COLUMNS_MOST), dtype=np.int64),
         columns=np.full(sites, -1, dtype=np.int64),
-        energy=np.zeros((sites, SPOTS_MOST, COLUMNS_MOST)),
+        energy=np.zeros((sites, COLUMNS_MOST, SPOTS_MOST)),
+        missing=np.zeros((sites, COLUMNS_MOST), dtype=np.int64),
+        most=np.zeros((sites, COLUMNS_MOST)),
+        loudest=np.zeros(sites, dtype=np.int64),
         scale=np.ones((sites, COLUMNS_MOST)),
         walled=np.zeros((sites, COLUMNS_MOST)),
     )

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely
 
 from geo.criteria.noise.receiver_points import ReceiverPoints, list_receiver_points
 from geo.criteria.noise.receptors import ReceptorPairs, find_receptors
@@ -69,13 +68,11 @@ class SizingContext:
         return replace(self, ground=ground, search=search)
 
     def measure_quietness(self, points: np.ndarray, site: np.ndarray) -> np.ndarray:
-        """Return how quiet each point of a site is over open ground; inf where nobody hears it.
+        """Return how quiet some points (n, 2) of sites are over open ground; inf: nobody hears it.
 
         For example, 0.5 where one machine would be allowed half of what it emits.
         """
-        loudness = measure_loudness(
-            self.search, site, shapely.get_coordinates(points) - self.origin
-        )
+        loudness = measure_loudness(self.search, site, points - self.origin)
         with np.errstate(divide="ignore"):
             return np.asarray(1 / loudness)
 
@@ -200,18 +197,20 @@ def size_in_context(
         take_sites(context.ground, positions), context.generator, plan
     )
     roof_lo = roof_hi = pad_n
+    known_lo = known_hi = None
     if roomier is not None:
+        known_lo, known_hi = roomier.block_lo, roomier.block_hi
         roof_lo = np.minimum(pad_n, roomier.held_lo)
         roof_hi = np.minimum(pad_n, roomier.place_hi)
     held, block_lo, next_lo = _find_largest(
-        context, roof_lo, pad_n, np.zeros(sites), alone_worst, worst=True
+        context, roof_lo, pad_n, np.zeros(sites), alone_worst, known_lo, worst=True
     )
     place_lo = zero_if_only_spares(held, plan)
     place_hi = place_lo.copy()
     with np.errstate(divide="ignore"):
         uncertain = could_uncertain_govern(pairs, 10 * np.log10(roof_hi)) & (place_lo < roof_hi)
     more, block, _ = _find_largest(
-        context, np.where(uncertain, roof_hi, 0), pad_n, held, alone_best, worst=False
+        context, np.where(uncertain, roof_hi, 0), pad_n, held, alone_best, known_hi, worst=False
     )
     more = zero_if_only_spares(more, plan)
     raised = more > place_hi
@@ -243,12 +242,14 @@ def _find_largest(
     room_for: np.ndarray,
     least: np.ndarray,
     alone: pd.DataFrame,
+    known: PlacedBlocks | None,
     *,
     worst: bool,
 ) -> tuple[np.ndarray, PlacedBlocks, np.ndarray]:
     """Return the largest number of each site, its block, and the best block for one more.
 
-    `least` are known to have a place, for which no block is returned.
+    `least` are known to have a place, for which no block is returned. `known` are blocks on wider
+    ground, which are kept where they have `most` machines and still fit.
     """
     count = np.zeros(len(most), dtype=int)
     block = no_blocks(len(most))
@@ -256,8 +257,9 @@ def _find_largest(
     hopeful = (alone["margin_db"] > -HOPELESS_DB).to_numpy()
     positions = np.flatnonzero((most > least) & (hopeful | (context.plan.spares > 0)))
     if len(positions):
+        given = None if known is None else known.take(positions)
         found = ask(
-            context.search, LARGEST, list_case(worst=worst), positions, most[positions],
+            context.search, LARGEST, list_case(worst=worst), positions, most[positions], given,
             least=least[positions], room_for=room_for[positions],
         )  # fmt: skip
         count[positions] = found.count

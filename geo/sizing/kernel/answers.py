@@ -14,7 +14,12 @@ from geo.compiled import address_of, call_at, called, entry, inlined, refer, ref
 from geo.propagation.by_distance import look_up
 from geo.sizing.kernel.arrays import PLACE_COLUMNS, Answer, Asked, Bench, Case, Study
 from geo.sizing.kernel.bounds import place_machines
-from geo.sizing.kernel.search import estimate_ratio, find_quiet_place, sum_column
+from geo.sizing.kernel.search import (
+    estimate_ratio,
+    find_quiet_place,
+    fits_here,
+    sum_column,
+)
 from geo.sizing.kernel.transfer import (
     add_column,
     add_spot,
@@ -25,7 +30,7 @@ from geo.sizing.kernel.transfer import (
 from geo.sizing.kernel.verification import (
     EACH_LIMIT,
     MEETS,
-    MEETS_EACH,
+    NOBODY,
     WORST,
     hear_block,
     verify_block,
@@ -35,10 +40,13 @@ HOPEFUL, HOPEFUL_LEVER = float(10**0.2), float(10**0.05)
 """A block that the table puts this much over a limit, 2 dB, is verified before it is given up; for
 a lever, 0.5 dB."""
 SETTLED = float(10**0.1)
-"""A block that is louder than the table says by no more than this, 1 dB, is not searched again."""
+"""Where the table promises no place quieter than the best known by more than this, 1 dB, the
+search for the quietest is over."""
 REPEATS_LARGEST, REPEATS_LEVER, REPEATS_BEST = 10, 3, 6
 """So often the search for one number is repeated after the table has learned, to find whether that
 number meets the limits, the same for a lever, and to find its quietest place."""
+REPEATS_HOPEFUL = 3
+"""No more often where the table already puts the block over a limit."""
 LARGEST, QUIETEST, JUDGE_WORST, JUDGE_EACH, HEAR = range(5)
 """Questions: the largest number; the quietest place of a number; how loud a given block is where it
 is worst, or by each kind of limit, or at a given point."""
@@ -56,9 +64,11 @@ def _make_find(version: str) -> Callable[..., Any]:
 
 
 def _make_verify(version: str) -> Callable[..., Any]:
-    def verify(study: Study, case: Case, site: int, question: int, answer: Answer) -> float:
+    def verify(
+        study: Study, case: Case, site: int, question: int, stop_above: float, answer: Answer
+    ) -> float:
         len(version)
-        return verify_block(study, case, site, question, answer)
+        return verify_block(study, case, site, question, stop_above, answer)
 
     return verify
 
@@ -72,7 +82,7 @@ def link(study: Study, case: Case) -> Study:
     kept, trial = reference_to(study), study.bench.trial
     return study._replace(
         find=address_of(_find_compiled, kept, case, 0, 0, False, trial.place),
-        verify=address_of(_verify_compiled, kept, case, 0, 0, reference_to(trial)),
+        verify=address_of(_verify_compiled, kept, case, 0, 0, 0.0, reference_to(trial)),
     )
 
 
@@ -82,8 +92,12 @@ def _find(study: Study, case: Case, site: int, count: int, move: bool, place: np
 
 
 @inlined
-def _verify(study: Study, case: Case, site: int, question: int, answer: Answer) -> float:
-    return call_at(study.verify, (study, case, np.int64(site), np.int64(question), answer))
+def _verify(
+    study: Study, case: Case, site: int, question: int, stop_above: float, answer: Answer
+) -> float:
+    return call_at(
+        study.verify, (study, case, np.int64(site), np.int64(question), stop_above, answer)
+    )
 
 
 @inlined
@@ -107,7 +121,7 @@ def _learn(study: Study, case: Case, site: int, ratio: float, answer: Answer) ->
     for column in range(table.columns[site]):
         if table.column_pair[site, column] != pair or table.column_point[site, column] != point:
             continue
-        total = sum_column(study, case, site, column, int(place[4])) * case.gain
+        total = sum_column(study, case, site, column, int(place[4]), np.inf)
         if 0 < total < ratio:
             if case.wall_height_m > 0:
                 table.walled[site, column] *= ratio / total
@@ -127,6 +141,22 @@ def _take(answer: Answer, best: Answer) -> None:
     for kind in range(2):
         best.ratio[kind] = answer.ratio[kind]
         best.pair[kind], best.point[kind] = answer.pair[kind], answer.point[kind]
+
+
+@inlined
+def _clear(answer: Answer) -> None:
+    """Set an answer to no block, as `questions.no_blocks`."""
+    for column in range(PLACE_COLUMNS):
+        answer.place[column] = -1.0
+    for kind in range(2):
+        answer.ratio[kind], answer.pair[kind], answer.point[kind] = 0.0, NOBODY, NOBODY
+
+
+@inlined
+def _still_stands(study: Study, site: int, count: int, place: np.ndarray) -> bool:
+    """Return whether a known block, if any, has that many machines and is inside the ground."""
+    first, last = study.market.blocks.first[count], study.market.blocks.first[count + 1]
+    return first <= place[0] < last and fits_here(study, site, place)
 
 
 @called
@@ -155,15 +185,20 @@ def _find_largest(
 ) -> int:
     """Return the most machines, up to `most`, for which a place was found and verified.
 
-    `least` machines are known to have one, which need not be given. `best` is set to a place of
-    more than that, and `next_place` to the quietest place found for one more, as far as the ground
-    has room for it. It is known how loud `best` is if `room_for` asks for the next place.
+    `least` machines are known to have one, which need not be given. `best` may hold a place that is
+    known for `most` on wider ground; it is set to a place of more than `least`, and `next_place` to
+    the quietest place found for one more, as far as the ground has room for it. It is known how
+    loud `best` is if `room_for` asks for the next place.
     """
     answer = study.bench.trial
-    question, hopeful, repeats_most = MEETS_EACH, HOPEFUL, REPEATS_LARGEST
+    question, hopeful, repeats_most = EACH_LIMIT, HOPEFUL, REPEATS_LARGEST
     if room_for == 0:
         question, hopeful, repeats_most = MEETS, HOPEFUL_LEVER, REPEATS_LEVER
     verified, highest = least, most
+    if _still_stands(study, site, most, best.place):
+        verified = most
+    else:
+        _clear(best)
     count = min(max(_bisect_by_table(study, case, site, least, most), least + 1), most)
     repeats, next_count = 0, -1
     while verified < highest:
@@ -172,11 +207,13 @@ def _find_largest(
         _copy(answer.place, next_place)
         meets = False
         if ratio <= hopeful:
-            heard = _verify(study, case, site, question, answer)
+            heard = _verify(study, case, site, question, 1.0, answer)
             meets = heard <= 1.0
             if not meets:
                 repeats += 1
-                if repeats <= repeats_most:
+                if repeats <= min(
+                    repeats_most, REPEATS_LARGEST if ratio <= 1.0 else REPEATS_HOPEFUL
+                ):
                     _learn(study, case, site, heard, answer)
                     continue
         repeats = 0
@@ -202,16 +239,16 @@ def _find_best(study: Study, case: Case, site: int, count: int, best: Answer) ->
     """
     answer, least = study.bench.trial, np.inf
     if best.place[0] >= 0:
-        least = _verify(study, case, site, EACH_LIMIT, best)
+        least = _verify(study, case, site, EACH_LIMIT, np.inf, best)
     for _ in range(REPEATS_BEST):
         expected = _find(study, case, site, count, True, answer.place)
         if not np.isfinite(expected):
             break
-        heard = _verify(study, case, site, EACH_LIMIT, answer)
+        heard = _verify(study, case, site, EACH_LIMIT, least, answer)
         if heard < least:
             least = heard
             _take(answer, best)
-        if heard <= expected * SETTLED:
+        if least <= expected * SETTLED:
             break
         _learn(study, case, site, heard, answer)
     return np.isfinite(least)
@@ -238,7 +275,7 @@ def _answer_each(study: Study, case: Case, question: int, asked: Asked) -> None:
             best.ratio[0] = hear_block(study, case, best.place, best.pair[0], best.point[0])
         else:
             worst_only = question == JUDGE_WORST
-            _verify(study, case, site, WORST if worst_only else EACH_LIMIT, best)
+            _verify(study, case, site, WORST if worst_only else EACH_LIMIT, np.inf, best)
 
 
 def _make_answer_each(version: str) -> Callable[..., Any]:

@@ -94,7 +94,10 @@ class Table(NamedTuple):
     column_point: np.ndarray  # (sites, COLUMNS_MOST)
     column_pair: np.ndarray  # (sites, COLUMNS_MOST)
     columns: np.ndarray  # (sites,); below 0: not started
-    energy: np.ndarray  # (sites, SPOTS_MOST, COLUMNS_MOST)
+    energy: np.ndarray  # (sites, COLUMNS_MOST, SPOTS_MOST)
+    missing: np.ndarray  # (sites, COLUMNS_MOST): entries of the column that are not computed
+    most: np.ndarray  # (sites, COLUMNS_MOST): the largest entry that is
+    loudest: np.ndarray  # (sites,): the column that was loudest at the last place looked at
     scale: np.ndarray  # (sites, COLUMNS_MOST): corrections that verified blocks have taught
     walled: np.ndarray  # (sites, COLUMNS_MOST): what a wall around a block leaves; 0: not known
 
@@ -133,6 +136,7 @@ class Bench(NamedTuple):
     fit_at: np.ndarray  # (layouts, 2): center in the turned frame
     machine: np.ndarray  # (machines, 2): where the machines of a block stand
     most: np.ndarray  # (machines,): the most that each can cause at a point, as a ratio
+    with_back: np.ndarray  # (machines,): the same, however many walls reflect
     near: np.ndarray  # (machines, NEAR_SPOTS): the nearest spots of the table
     weight: np.ndarray  # (machines, NEAR_SPOTS)
     candidate: np.ndarray  # (CANDIDATES, CANDIDATE_COLUMNS)

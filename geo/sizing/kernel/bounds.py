@@ -4,7 +4,7 @@ import numpy as np
 
 from geo.compiled import inlined
 from geo.propagation.band_energy import NEAREST_M
-from geo.propagation.by_distance import sum_left
+from geo.propagation.by_distance import look_up, row_at, sum_left, sum_row
 from geo.propagation.crossings import distance_m, ground_height_m
 from geo.propagation.reflection_bound import MOVED_M, Walls, bound_reflections
 from geo.propagation.screening import screen_over_top
@@ -73,44 +73,66 @@ def bound_each(
     walls: int,
     pair: int,
     point: int,
+    least: float,
 ) -> float:
     """Bound the ratio of each machine in `bench.most`, and return the sum.
 
     Args:
-        study: The arrays; `bench.most` has what arrives by the straight line in the open.
+        study: The arrays; the machines stand at their places.
         case: What the question varies.
         place: The block (PLACE_COLUMNS,).
         radius_m: The farthest that a machine stands from the block's center.
         walls: The number of walls near the block.
         pair: The pair.
         point: One of its receiver points.
+        least: A bound that is no higher than this need not be lower.
 
     Returns:
-        The sum.
+        The sum. Where it is at most `least`, the machines' own bounds may not be set.
     """
     hearing, scene = study.market.hearing, study.market.sound.scene
-    levels, bench = study.levels, study.bench
+    levels, bench, running = study.levels, study.bench, int(place[4])
     px, py = hearing.point[point, 0], hearing.point[point, 1]
-    pz = ground_height_m(scene, px, py) + hearing.height_m[pair]
     per_limit = hearing.per_limit[pair] * case.gain
-    table, left = levels.open, levels.nothing_taken
-    if case.wall_height_m > 0:
+    back_share = 0.0 if hearing.over_open_ground[pair] else levels.most_back
+    # First all machines at the nearest place, then each at its own, then the walls that reflect.
+    near_m = max(distance_m(px - place[1], py - place[2]) - radius_m - MOVED_M, 0.0)
+    bound = running * per_limit * (1.0 + back_share) * look_up(levels.open, near_m)
+    if bound <= least:
+        return bound
+    walled = case.wall_height_m > 0 and not hearing.over_open_ground[pair]
+    pz = 0.0
+    if back_share > 0:
+        pz = ground_height_m(scene, px, py) + hearing.height_m[pair]
+    if walled:
         _bound_behind_wall(study, case, place, radius_m, point, pz)
-        table, left = levels.bands, bench.left
+        behind = sum_left(levels.bands, bench.left, near_m)
+        behind *= running * per_limit * (WAYS + back_share)
+        if behind <= least:
+            return behind
+    bound = 0.0
+    for k in range(running):
+        away_m = distance_m(px - bench.machine[k, 0], py - bench.machine[k, 1])
+        row = row_at(max(away_m - MOVED_M, 0.0))
+        bench.most[k] = levels.open[row, 0] * per_limit
+        bench.with_back[k] = bench.most[k] * (1.0 + back_share)
+        if walled:
+            behind = sum_row(levels.bands, bench.left, row) * per_limit
+            bench.most[k] = min(bench.most[k], WAYS * behind)
+            bench.with_back[k] = min(bench.with_back[k], (WAYS + back_share) * behind)
+        bound += bench.with_back[k]
+    if bound <= least or back_share == 0:
+        return bound
     near = Walls(levels.kept, bench.near_block[:walls], bench.near_point)
-    back = bound_reflections(
-        scene, bench.room.scratch, near, table, left, (px, py, pz), (place[1], place[2], radius_m)
-    )
-    total = 0.0
-    for k in range(int(place[4])):
-        most = bench.most[k]
-        if case.wall_height_m > 0:
-            away_m = distance_m(px - bench.machine[k, 0], py - bench.machine[k, 1])
-            away_m = max(away_m - MOVED_M, 0.0)
-            most = min(most, WAYS * sum_left(table, left, away_m) * per_limit)
-        bench.most[k] = min(most + back * per_limit, bench.most[k] * (1.0 + levels.most_back))
-        total += bench.most[k]
-    return total
+    table = levels.bands if walled else levels.open
+    left = bench.left if walled else levels.nothing_taken
+    circle = (place[1], place[2], radius_m)
+    back = bound_reflections(scene, bench.room.scratch, near, table, left, (px, py, pz), circle)
+    bound = 0.0
+    for k in range(running):
+        bench.most[k] = min(bench.most[k] + back * per_limit, bench.with_back[k])
+        bound += bench.most[k]
+    return bound
 
 
 @inlined

@@ -105,7 +105,10 @@ def _fill_entry(study: Study, site: int, spot: int, column: int) -> None:
     pair, point = table.column_pair[site, column], table.column_point[site, column]
     plain = Case(False, 1.0, 0.0, 0.0)
     ratio = hear(study, plain, x, y, np.nan, pair, point)
-    table.energy[site, spot, column] = ratio * squared_m(study.market, x, y, pair, point)
+    energy = ratio * squared_m(study.market, x, y, pair, point)
+    table.energy[site, column, spot] = energy
+    table.most[site, column] = max(table.most[site, column], energy)
+    table.missing[site, column] -= 1
 
 
 @inlined
@@ -115,7 +118,7 @@ def _share_behind_wall(study: Study, case: Case, site: int, spot: int, column: i
     x, y = table.spot[site, spot, 0], table.spot[site, spot, 1]
     pair, point = table.column_pair[site, column], table.column_point[site, column]
     ratio = hear(study, case, x, y, WALL_TABLE_M, pair, point) / case.gain
-    return ratio * squared_m(study.market, x, y, pair, point) / table.energy[site, spot, column]
+    return ratio * squared_m(study.market, x, y, pair, point) / table.energy[site, column, spot]
 
 
 @called
@@ -141,8 +144,9 @@ def add_column(table: Table, site: int, pair: int, point: int) -> bool:
     table.scale[site, columns] = 1.0
     table.walled[site, columns] = 0.0
     table.columns[site] = columns + 1
+    table.missing[site, columns], table.most[site, columns] = table.spots[site], 0.0
     for spot in range(table.spots[site]):
-        table.energy[site, spot, columns] = NOT_COMPUTED
+        table.energy[site, columns, spot] = NOT_COMPUTED
     return True
 
 
@@ -168,7 +172,8 @@ def add_spot(table: Table, site: int, x: float, y: float) -> bool:
     table.spot[site, spots, 0], table.spot[site, spots, 1] = x, y
     table.spots[site] = spots + 1
     for column in range(table.columns[site]):
-        table.energy[site, spots, column] = NOT_COMPUTED
+        table.energy[site, column, spots] = NOT_COMPUTED
+        table.missing[site, column] += 1
     return True
 
 
@@ -297,8 +302,10 @@ def is_computed(
     """
     if case.wall_height_m > 0 and table.walled[site, column] == 0:
         return False
+    if table.missing[site, column] == 0:
+        return True
     for place in range(NEAR_SPOTS):
-        if weight[place] > 0 and table.energy[site, near[place], column] == NOT_COMPUTED:
+        if weight[place] > 0 and table.energy[site, column, near[place]] == NOT_COMPUTED:
             return False
     return True
 
@@ -332,9 +339,9 @@ def read_table(
     table, total = study.table, 0.0
     for place in range(NEAR_SPOTS):
         if weight[place] > 0:
-            if table.energy[site, near[place], column] == NOT_COMPUTED:
+            if table.energy[site, column, near[place]] == NOT_COMPUTED:
                 _fill_entry(study, site, near[place], column)
-            total += weight[place] * table.energy[site, near[place], column]
+            total += weight[place] * table.energy[site, column, near[place]]
     if case.wall_height_m > 0:
         if table.walled[site, column] == 0:
             table.walled[site, column] = _share_behind_wall(study, case, site, near[0], column)

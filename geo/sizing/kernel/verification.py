@@ -12,7 +12,7 @@ import numpy as np
 
 from geo.compiled import called, inlined
 from geo.propagation.by_distance import look_up
-from geo.propagation.crossings import distance_m
+from geo.propagation.crossings import UNKNOWN
 from geo.propagation.reflection_bound import MOVED_M, list_walls_near_circle
 from geo.sizing.kernel.arrays import Answer, Bench, Case, Study
 from geo.sizing.kernel.bounds import bound_each, place_machines, wall_distance_m
@@ -31,9 +31,8 @@ SAMPLE = float(10 ** (SAMPLE_DB / 10))
 QUIETER = -1.0
 ROUNDING = 1 + 1e-9
 NOBODY, OWN_DWELLING = -1, -2
-MEETS, MEETS_EACH, WORST, EACH_LIMIT = range(4)
-"""What is asked: whether the limits are met; the same, and the ratio by each kind of limit if they
-are; the worst ratio; or that by each kind of limit."""
+MEETS, WORST, EACH_LIMIT = range(3)
+"""What is asked: whether the limits are met; the worst ratio; or that by each kind of limit."""
 LOUDEST_COLUMNS = 3
 """So many of the table's columns, the loudest by estimate, are heard before all others."""
 
@@ -107,18 +106,21 @@ def _note(answer: Answer, kind: int, ratio: float, pair: int, point: int) -> Non
 
 
 @called
-def verify_block(study: Study, case: Case, site: int, question: int, answer: Answer) -> float:
+def verify_block(
+    study: Study, case: Case, site: int, question: int, stop_above: float, answer: Answer
+) -> float:
     """Hear the block in `answer` at every receiver point that could matter.
 
     Args:
         study: The arrays. The transfer table says where to listen first.
         case: What the question varies.
         site: The site.
-        question: MEETS and MEETS_EACH stop at the first point that exceeds its limit.
+        question: One of MEETS, WORST and EACH_LIMIT.
+        stop_above: A block above this ratio is of no interest: stop at the first such point.
         answer: The block; its ratio, pair and point are set.
 
     Returns:
-        The highest ratio.
+        The highest ratio, or one above `stop_above`.
     """
     hearing, bench, place = study.market.hearing, study.bench, answer.place
     x, y, running = place[1], place[2], int(place[4])
@@ -130,8 +132,7 @@ def verify_block(study: Study, case: Case, site: int, question: int, answer: Ans
     if hearing.own[site] > 0:
         _note(answer, 0, hearing.own[site] * running * case.gain, OWN_DWELLING, NOBODY)
     _hear_loudest_columns(study, case, site, answer)
-    stops = question <= MEETS_EACH
-    if stops and max(answer.ratio[0], answer.ratio[1]) > 1.0:
+    if max(answer.ratio[0], answer.ratio[1]) > stop_above:
         return max(answer.ratio[0], answer.ratio[1])
     radius_m = _put_middle_first(bench, running, x, y)
     scene, circle = study.market.sound.scene, (x, y, radius_m)
@@ -149,7 +150,7 @@ def verify_block(study: Study, case: Case, site: int, question: int, answer: Ans
             least = _threshold(answer, question, kind)
             ratio = _hear_unless_quieter(study, case, place, radius_m, walls, pair, point, least)
             _note(answer, kind, ratio, pair, point)
-            if stops and ratio > 1.0:
+            if ratio > stop_above:
                 return ratio
     return max(answer.ratio[0], answer.ratio[1])
 
@@ -175,7 +176,7 @@ def _list_waiting(
     return held
 
 
-@called
+@inlined
 def _hear_unless_quieter(
     study: Study,
     case: Case,
@@ -201,25 +202,39 @@ def _hear_unless_quieter(
     Returns:
         The energy as a share of what the limit allows.
     """
-    hearing, levels, bench = study.market.hearing, study.levels, study.bench
-    running = int(place[4])
-    px, py = hearing.point[point, 0], hearing.point[point, 1]
-    bound, nearer = 0.0, 0.0
+    bound = bound_each(study, case, place, radius_m, walls, pair, point, least)
+    ratio = QUIETER
+    if bound > least:
+        ratio = _hear_each(study, case, place, pair, point, bound, least)
+    study.bench.room.scratch.reflectors[0] = UNKNOWN
+    return ratio
+
+
+@called
+def _hear_each(
+    study: Study, case: Case, place: np.ndarray, pair: int, point: int, bound: float, least: float
+) -> float:
+    """Return the ratio of a block at a point, or QUIETER, as `_hear_unless_quieter`.
+
+    Args:
+        study: The arrays; the machine nearest to the block's center stands first, and it is known
+            how loud each can be and which walls may reflect.
+        case: What the question varies.
+        place: The block (PLACE_COLUMNS,).
+        pair: The pair.
+        point: One of its receiver points.
+        bound: The sum of what each machine can cause.
+        least: The ratio.
+
+    Returns:
+        The energy as a share of what the limit allows.
+    """
+    hearing, bench, running = study.market.hearing, study.bench, int(place[4])
+    nearer = 0.0
     for k in range(running):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
-        away_m = max(distance_m(px - x, py - y) - MOVED_M, 0.0)
-        bench.most[k] = look_up(levels.open, away_m)
-        bench.most[k] *= hearing.per_limit[pair] * case.gain
-        bound += bench.most[k]
         nearer += 1.0 / squared_m(study.market, x, y, pair, point)
-    most_back = 0.0 if hearing.over_open_ground[pair] else levels.most_back
-    if bound * (1.0 + most_back) <= least:
-        return QUIETER
-    if most_back > 0:
-        bound = bound_each(study, case, place, radius_m, walls, pair, point)
-        if bound <= least:
-            return QUIETER
-    _put_ends_next(bench, place, px, py)
+    _put_ends_next(bench, place, hearing.point[point, 0], hearing.point[point, 1])
     total, loudest = 0.0, 0.0
     for k in range(running):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
