@@ -21,6 +21,7 @@ from flows.check import LoadedRun, load_run
 from flows.outcome import PublishedNight, TopRow
 from flows.progress import show_step
 from flows.settings import Workspace
+from flows.workers import screen_side_by_side
 from geo import screen
 from geo.errors import StoreError
 from geo.model import Market, Report
@@ -127,7 +128,7 @@ def _screen_night(
         site_count = len(selected.screening.sites)
         show_result(f"{site_count:,} of {selected.parcels_in:,} parcels")
     with show_step("Screening", seconds):
-        facts = screen.screen_sites(selected.screening, market, plan)
+        facts = screen_side_by_side(selected.screening, market, plan, workspace.workers)
     with show_step("Ranking", seconds):
         ranking = rank.rank_sites(facts, plan)
     source_lines = select.describe_sources(path, market, night)

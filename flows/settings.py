@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from pydantic import Field
+
 from data import demo
 from data.source import Source
 from geo.contract.toml import parse_toml
@@ -36,6 +38,7 @@ class Settings(Frozen):
         sources: Folders of sources (old layout).
         land_use: Folders of land-use tables (old layout).
         retry_delays_s: Seconds to wait before each new try of a source that does not answer.
+        workers: How many processes screen sites side by side; None: one per core.
     """
 
     files: str | None = None
@@ -45,6 +48,7 @@ class Settings(Frozen):
     sources: tuple[str, ...] = ()
     land_use: tuple[str, ...] = ()
     retry_delays_s: tuple[float, ...] = (10, 60, 300)
+    workers: int | None = Field(default=None, ge=1)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Workspace:
     sources: tuple[Path, ...]
     land_use: tuple[Path, ...]
     retry_delays_s: tuple[float, ...]
+    workers: int
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Workspace:
@@ -114,6 +119,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Workspace:
         sources=find_folders("sources"),
         land_use=find_folders("land_use"),
         retry_delays_s=settings.retry_delays_s,
+        workers=settings.workers or os.cpu_count() or 1,
     )
 
 

@@ -1,10 +1,13 @@
 """Screen the sites of a market for a plan: list what the store must give, and measure the facts."""
 
+from collections.abc import Callable, Iterator
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
 
+from geo.batches import Shared, join_facts, split_sites
 from geo.contract.facts import check_facts
 from geo.contract.units import convert_units
 from geo.criteria.cost.economics import estimate_costs
@@ -20,6 +23,7 @@ from geo.equipment.tanks import list_tank_groups
 from geo.errors import ConfigError
 from geo.model import Generator, Market, Needs, Plan, Screening
 from geo.shapes import adjoining
+from geo.shapes.near import geometry_array
 from geo.shapes.raster import sample_raster
 from geo.sizing import levers
 from geo.sizing.description import describe_sites
@@ -33,6 +37,8 @@ from geo.sizing.siting import Siting, size_sites
 
 # Reach of the land beside a site, to tell a street from a neighbor: half a street and its shoulder.
 LOT_REACH_M = 30.0
+# An outline with more vertices than this is thinned by at most this distance.
+VERTICES_MOST, THINNED_BY_M = 2_000, 0.01
 # Sites with no wider gap than this between them (a path, a survey error) form one group of sites.
 GROUP_GAP_M = 1.0
 
@@ -79,13 +85,21 @@ def list_needs(market: Market, plan: Plan) -> Needs:
     )
 
 
-def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDataFrame:
+def screen_sites(
+    screening: Screening,
+    market: Market,
+    plan: Plan,
+    screen_all: Callable[[Iterator[Screening], Shared], Iterator[gpd.GeoDataFrame]] | None = None,
+    workers: int = 1,
+) -> gpd.GeoDataFrame:
     """Measure the facts of every site; they are judged later (see `geo.ranking`).
 
     Args:
         screening: The sites with the layers near them, in the market's CRS (m).
         market: The market, for its CRS and noise rule.
         plan: The plan.
+        screen_all: Applies `screen_batch` to every batch; None: to one after another.
+        workers: How many batches that does at once.
 
     Returns:
         One row of facts per site, in the order of the sites. The columns are declared in
@@ -95,22 +109,43 @@ def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDat
         ConfigError: If the market has no site under this plan.
         ContractError: If a column is not declared.
     """
-    generator = plan_generator(plan)
-    sites = screening.sites.reset_index(drop=True)
-    if sites.empty:
+    if screening.sites.empty:
         raise ConfigError(
             f"screening {market.title}",
             "no parcel of the market is a site under this plan",
             f"widen [sites] in plan {plan.id!r}: classes, zones or minimum_area_m2",
         )
-    source = make_noise_source(
-        generator,
-        plan,
-        screening.layers.get("buildings"),
-        screening.rasters.get("elevation"),
-        market.crs,
-    )
-    siting = size_sites(sites, screening, source, generator, market, plan)
+    buildings, elevation = screening.layers.get("buildings"), screening.rasters.get("elevation")
+    sound = make_noise_source(plan_generator(plan), plan, buildings, elevation, market.crs)
+    shared = Shared(sound, market, plan)
+    rows, batches = split_sites(screening, list_needs(market, plan).reach_m, workers)
+    if screen_all is None or len(rows) == 1:
+        screen_all = screen_in_turn
+    facts = join_facts(rows, list(screen_all(batches, shared)))
+    facts["group_id"] = _group_ids(facts)
+    check_facts(facts.columns, "screened sites", published=False)
+    return facts
+
+
+def screen_in_turn(batches: Iterator[Screening], shared: Shared) -> Iterator[gpd.GeoDataFrame]:
+    """Screen one batch after another."""
+    return (screen_batch(batch, shared) for batch in batches)
+
+
+def screen_batch(screening: Screening, shared: Shared) -> gpd.GeoDataFrame:
+    """Measure the facts of some sites, whatever other sites are screened with them.
+
+    Args:
+        screening: The sites with the layers near them, in the market's CRS (m).
+        shared: What all batches of the market share.
+
+    Returns:
+        One row of facts per site, in their order, without the group of adjoining sites.
+    """
+    sound, market, plan = shared
+    generator = plan_generator(plan)
+    sites = _thin_outlines(screening.sites.reset_index(drop=True))
+    siting = size_sites(sites, screening, sound, generator, market, plan)
     fuels = plan_fuels(plan)
     choice = choose_fuel(screening, sites, siting, fuels, generator, plan)
     siting = choice.siting
@@ -150,12 +185,24 @@ def screen_sites(screening: Screening, market: Market, plan: Plan) -> gpd.GeoDat
     facts["own_assumed"] = ~np.isnan(siting.context.pairs.own_at_m)
     facts["ambient_assumed"] = siting.context.pairs.ambient_assumed
     facts["noise_rule"] = describe_noise_limits(market, plan)
-    facts["noise_edition"] = source.edition.name
+    facts["noise_edition"] = sound.edition.name
     facts["level_at_1m_dba"] = facts["level_dba"] + rerating_db(generator, 1.0)
-    facts["group_id"] = _group_ids(sites)
     facts["weightless"] = " ".join(list_missing_criteria(screening, plan))
-    check_facts(facts.columns, "screened sites", published=False)
     return gpd.GeoDataFrame(facts, geometry="geometry", crs=sites.crs)
+
+
+def _thin_outlines(sites: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Leave out vertices of outlines that have very many, where that moves a line by 1 cm at most.
+
+    Each piece of a lot line has its own kind, yard and direction. Pieces of less than a millimeter
+    would have none, and a hundred thousand of them take many seconds.
+    """
+    shapes = geometry_array(sites).copy()
+    many = shapely.get_num_coordinates(shapes) > VERTICES_MOST
+    if not many.any():
+        return sites
+    shapes[many] = shapely.simplify(shapes[many], THINNED_BY_M)
+    return sites.set_geometry(gpd.GeoSeries(shapes, index=sites.index, crs=sites.crs))
 
 
 def _group_ids(sites: gpd.GeoDataFrame) -> np.ndarray:

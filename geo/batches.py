@@ -1,0 +1,118 @@
+"""Divide the sites of a market into batches, which can be screened one after another or at once."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from geo.criteria.noise.sound import NoiseSource
+from geo.model import Market, Plan, Screening
+from geo.shapes.near import geometry_array
+
+SITES_MOST = 1_000
+"""A batch has no more sites than this: its tables take some hundred megabytes."""
+SITES_LEAST = 200
+"""Fewer sites than this are not worth a batch of their own."""
+# Layers with so many rows that a batch gets only those near its sites. What lies farther away is
+# never looked at. The other layers stay whole: some of their records refer to each other.
+LARGE_LAYERS = ("receptors", "buildings", "lots", "exclusions")
+MARGIN_M = 1.0
+
+
+class Shared(NamedTuple):
+    """What all batches of a market share.
+
+    Attributes:
+        sound: The sound of one machine, with all buildings of the market around it.
+        market: The market.
+        plan: The plan.
+    """
+
+    sound: NoiseSource
+    market: Market
+    plan: Plan
+
+
+def split_sites(
+    screening: Screening, reach_m: dict[str, float], workers: int = 1
+) -> tuple[list[np.ndarray], Iterator[Screening]]:
+    """Divide the sites into batches of neighbors, each with the layers near it.
+
+    Args:
+        screening: All sites of a market and its layers, in the market's metric frame.
+        reach_m: How far from a site each layer matters, in meters (see `model.Needs`).
+        workers: How many batches are screened at once.
+
+    Returns:
+        For each batch the positions of its sites among all sites, in ascending order, and its
+        screening, which is put together only when it is its turn.
+    """
+    sites = screening.sites
+    count = max(-(-len(sites) // SITES_MOST), min(workers, len(sites) // SITES_LEAST), 1)
+    if count == 1:
+        return [np.arange(len(sites))], iter((screening,))
+    # Along a Hilbert curve, sites that follow each other are near each other.
+    along = np.argsort(sites.geometry.hilbert_distance().to_numpy(), kind="stable")
+    parts = [np.sort(rows) for rows in np.array_split(along, count)]
+    return parts, (_take_surroundings(screening, rows, reach_m) for rows in parts)
+
+
+def _take_surroundings(
+    screening: Screening, rows: np.ndarray, reach_m: dict[str, float]
+) -> Screening:
+    """Return some sites with the rows of the large layers that lie near them."""
+    sites = screening.sites.iloc[rows].reset_index(drop=True)
+    box = np.array(sites.total_bounds)
+    layers = dict(screening.layers)
+    receptors = None
+    for name in LARGE_LAYERS:
+        if name not in layers:
+            continue
+        shapes = geometry_array(layers[name])
+        is_near = _meets_box(shapes, box, reach_m[name] + MARGIN_M)
+        if name == "receptors":
+            receptors = shapes[is_near]
+        if name == "buildings" and receptors is not None:
+            # The facades of a large receptor may be farther away than its lot line.
+            is_near[shapely.STRtree(shapes).query(shapely.envelope(receptors))[1]] = True
+        layers[name] = layers[name][is_near]
+    return replace(screening, sites=sites, layers=layers)
+
+
+def _meets_box(shapes: np.ndarray, box: np.ndarray, reach_m: float) -> np.ndarray:
+    """Return which shapes have a bounding box that meets a box grown by a distance."""
+    bounds = shapely.bounds(shapes)
+    return np.asarray(
+        (bounds[:, :2] <= box[2:] + reach_m).all(axis=1)
+        & (bounds[:, 2:] >= box[:2] - reach_m).all(axis=1)
+    )
+
+
+def join_facts(rows: list[np.ndarray], facts: list[gpd.GeoDataFrame]) -> gpd.GeoDataFrame:
+    """Return the facts of all batches as one table.
+
+    Args:
+        rows: The positions of each batch's sites among all sites.
+        facts: The facts of each batch.
+
+    Returns:
+        One row per site, in the order of their positions.
+    """
+    if len(facts) == 1:
+        return facts[0]
+    columns = {name: _join_column([part[name] for part in facts]) for name in facts[0].columns}
+    order = np.argsort(np.concatenate(rows))
+    together = gpd.GeoDataFrame(columns, geometry="geometry", crs=facts[0].crs)
+    return together.iloc[order].reset_index(drop=True)
+
+
+def _join_column(parts: list[pd.Series]) -> pd.Series:
+    """Return the values of all parts; a part without any value takes the type of the others."""
+    typed = [part.dtype for part in parts if part.notna().any()]
+    if typed and not pd.api.types.is_integer_dtype(typed[0]):
+        parts = [part if part.notna().any() else part.astype(typed[0]) for part in parts]
+    return pd.concat(parts, ignore_index=True)
