@@ -21,6 +21,7 @@ SITES_LEAST = 200
 # never looked at. The other layers stay whole: some of their records refer to each other.
 LARGE_LAYERS = ("receptors", "buildings", "lots", "exclusions")
 MARGIN_M = 1.0
+TEXT = pd.StringDtype(na_value=np.nan)
 
 
 class Shared(NamedTuple):
@@ -102,8 +103,6 @@ def join_facts(rows: list[np.ndarray], facts: list[gpd.GeoDataFrame]) -> gpd.Geo
     Returns:
         One row per site, in the order of their positions.
     """
-    if len(facts) == 1:
-        return facts[0]
     columns = {name: _join_column([part[name] for part in facts]) for name in facts[0].columns}
     order = np.argsort(np.concatenate(rows))
     together = gpd.GeoDataFrame(columns, geometry="geometry", crs=facts[0].crs)
@@ -111,8 +110,14 @@ def join_facts(rows: list[np.ndarray], facts: list[gpd.GeoDataFrame]) -> gpd.Geo
 
 
 def _join_column(parts: list[pd.Series]) -> pd.Series:
-    """Return the values of all parts; a part without any value takes the type of the others."""
-    typed = [part.dtype for part in parts if part.notna().any()]
-    if typed and not pd.api.types.is_integer_dtype(typed[0]):
-        parts = [part if part.notna().any() else part.astype(typed[0]) for part in parts]
+    """Return the values of all parts, of a type that does not depend on how they are divided.
+
+    The types of two parts may differ where one has no values. Texts are always of one type.
+    """
+    valued = [part for part in parts if part.notna().any()]
+    together = pd.concat(valued or parts)
+    if valued and pd.api.types.is_string_dtype(together.dropna()):
+        parts = [part.astype(TEXT) for part in parts]
+    elif valued and not pd.api.types.is_integer_dtype(together):
+        parts = [part.astype(together.dtype) for part in parts]
     return pd.concat(parts, ignore_index=True)

@@ -14,12 +14,8 @@ from geo.compiled import address_of, call_at, called, entry, inlined, refer, ref
 from geo.propagation.by_distance import look_up
 from geo.sizing.kernel.arrays import PLACE_COLUMNS, Answer, Asked, Bench, Case, Study
 from geo.sizing.kernel.bounds import place_machines
-from geo.sizing.kernel.search import (
-    estimate_ratio,
-    find_quiet_place,
-    fits_here,
-    sum_column,
-)
+from geo.sizing.kernel.estimate import estimate_ratio, sum_column
+from geo.sizing.kernel.search import find_quiet_place, fits_here
 from geo.sizing.kernel.transfer import (
     add_column,
     add_spot,

@@ -155,7 +155,7 @@ def test_one_generator_that_nobody_hears_has_an_infinite_margin(town, sized, pla
 def test_quietness_is_what_one_machine_would_be_allowed(town, sized, plan):
     found, _ = sized(town([LOT, LOT], homes=[home_at(10)]), plan)
     # 14 m from the nearest point of the home, one machine is at a quarter of what is allowed.
-    points = shapely.points([(56 - 14, 23), (56 - 7, 23)])
+    points = np.array([(56.0 - 14, 23), (56 - 7, 23)])
     quiet = found.context.measure_quietness(points, np.array([0, 1]))
     assert quiet == pytest.approx([4, 1], rel=0.06)
     alone, _ = sized(town([LOT]), plan)
