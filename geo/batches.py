@@ -56,8 +56,11 @@ def split_sites(
     count = max(-(-len(sites) // SITES_MOST), min(workers, len(sites) // SITES_LEAST), 1)
     if count == 1:
         return [np.arange(len(sites))], iter((screening,))
-    # Along a Hilbert curve, sites that follow each other are near each other.
-    along = np.argsort(sites.geometry.hilbert_distance().to_numpy(), kind="stable")
+    # Along a Hilbert curve, sites that follow each other are near each other. A lot without an
+    # outline may be anywhere.
+    box = np.nan_to_num(shapely.bounds(geometry_array(sites)))
+    middle = gpd.GeoSeries(shapely.points((box[:, :2] + box[:, 2:]) / 2))
+    along = np.argsort(middle.hilbert_distance().to_numpy(), kind="stable")
     parts = [np.sort(rows) for rows in np.array_split(along, count)]
     return parts, (_take_surroundings(screening, rows, reach_m) for rows in parts)
 

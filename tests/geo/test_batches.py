@@ -67,6 +67,10 @@ def test_neighbors_are_screened_together(demo):
     # No batch of fewer than 200 sites is made to keep more workers busy.
     many = replace(screening, sites=screening.sites.iloc[np.arange(450) % SITES])
     assert [len(one) for one in split_sites(many, reach_m, workers=8)[0]] == [225, 225]
+    nowhere = many.sites.geometry.copy()
+    nowhere.iloc[7] = shapely.Polygon()
+    gap = replace(many, sites=many.sites.set_geometry(nowhere))
+    assert sorted(np.concatenate(split_sites(gap, reach_m, workers=2)[0])) == list(range(450))
     # Half of the sites are on one side of a line across the town, the other half on the other.
     first, second = split_sites(many, reach_m, workers=2)[1]
     middle = [
