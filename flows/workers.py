@@ -69,7 +69,9 @@ def _screen_all(
         for batch in batches:
             sent.append(pool.submit(_screen_in_worker, batch))
             if len(sent) == SENT_PER_WORKER * workers:
-                yield sent.popleft().result()
+                facts = sent.popleft().result()
+                _return_free_memory()
+                yield facts
         while sent:
             yield sent.popleft().result()
 
@@ -77,7 +79,8 @@ def _screen_all(
 def _return_free_memory() -> None:
     """Give memory that is not in use back to the system, where the C library can do so.
 
-    Making the index of a large market's buildings leaves more than a gigabyte behind.
+    Making the index of a large market's buildings leaves more than a gigabyte behind, and sending
+    it to a worker leaves a copy.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
@@ -89,6 +92,7 @@ def _start_worker(shared: Shared) -> None:
     # The objects that are alive now stay alive, so that they need not be looked at again and again.
     gc.collect()
     gc.freeze()
+    _return_free_memory()
 
 
 def _screen_in_worker(batch: Screening) -> gpd.GeoDataFrame:

@@ -29,13 +29,16 @@ if __name__ == "__main__":
 
 
 def read_memory_mb(process: int) -> float:
-    """Return the resident memory of a process and its children in MB; 0 once it has ended."""
+    """Return the memory of a process and its children in MB; 0 once it has ended.
+
+    What several processes share counts once.
+    """
     try:
-        status = Path(f"/proc/{process}/status").read_text("ascii")
+        status = Path(f"/proc/{process}/smaps_rollup").read_text("ascii")
         children = Path(f"/proc/{process}/task/{process}/children").read_text("ascii")
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
-    own_kb = re.search(r"VmRSS:\s+(\d+) kB", status)
+    own_kb = re.search(r"^Pss:\s+(\d+) kB", status, re.MULTILINE)
     own_mb = int(own_kb[1]) / 1024 if own_kb else 0.0
     return own_mb + sum(read_memory_mb(int(child)) for child in children.split())
 
