@@ -120,14 +120,14 @@ def screen_sites(
     shared = Shared(sound, market, plan)
     rows, batches = split_sites(screening, list_needs(market, plan).reach_m, workers)
     if screen_all is None or len(rows) == 1:
-        screen_all = screen_in_turn
+        screen_all = _screen_in_turn
     facts = join_facts(rows, list(screen_all(batches, shared)))
     facts["group_id"] = _group_ids(facts)
     check_facts(facts.columns, "screened sites", published=False)
     return facts
 
 
-def screen_in_turn(batches: Iterator[Screening], shared: Shared) -> Iterator[gpd.GeoDataFrame]:
+def _screen_in_turn(batches: Iterator[Screening], shared: Shared) -> Iterator[gpd.GeoDataFrame]:
     """Screen one batch after another."""
     return (screen_batch(batch, shared) for batch in batches)
 

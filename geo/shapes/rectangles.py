@@ -157,24 +157,10 @@ def rotate_shapes(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -
     return np.asarray(shapely.set_coordinates(shapes.copy(), turned))
 
 
-def rotate_shapes_back(shapes: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Undo `rotate_shapes`.
-
-    Args:
-        shapes: Geometries (n,), as `rotate_shapes` returns them.
-        origin: The points (n, 2) to which (0, 0) returns.
-        degrees: The rotations (n,) to undo.
-
-    Returns:
-        The geometries (n,) at their former place.
-    """
-    xy, of = shapely.get_coordinates(shapes, return_index=True)
-    moved = rotate_back(xy, origin[of], degrees[of])
-    return np.asarray(shapely.set_coordinates(shapes.copy(), moved))
-
-
 def rotate_back(xy: np.ndarray, origin: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """Return points rotated counterclockwise about (0, 0), then moved to their origin.
+
+    This undoes `rotate_shapes`, point by point.
 
     >>> rotate_back(np.array([[1.0, 0.0]]), np.array([[5.0, 5.0]]), np.array([90.0])).tolist()
     [[5.0, 6.0]]

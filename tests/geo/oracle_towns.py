@@ -32,11 +32,6 @@ def select_demo_town(
     return _select_from(folder / "files", folder / "demo.duckdb", market, plan)
 
 
-def select_town(files: Path, store: Path, market: Market, plan: Plan) -> Screening:
-    """Pull a market's files into a store, and return its screening."""
-    return _select_from(files, store, market, plan).screening
-
-
 def _select_from(files: Path, store: Path, market: Market, plan: Plan) -> select.Selection:
     where = settings.read_settings({})
     for source_id in market.sources:
@@ -45,14 +40,13 @@ def _select_from(files: Path, store: Path, market: Market, plan: Plan) -> select
     return select.select_sites(store, market, needs, read_land_use(), NIGHT)
 
 
-def read_cambridge() -> tuple[Market, Plan]:
-    """Return the market of Cambridge and its plan."""
-    folder = ROOT / "data/markets/cambridge"
-    market, plan = folder / "market.toml", folder / "plans/cambridge.toml"
-    return (
-        parse_toml(Market, market.read_text("utf-8"), market.name),
-        parse_toml(Plan, plan.read_text("utf-8"), plan.name),
-    )
+def select_cambridge(folder: Path, files: Path) -> tuple[Screening, Market, Plan]:
+    """Pull Cambridge's files into a store, and return its screening, its market and its plan."""
+    declared = ROOT / "data/markets/cambridge"
+    market = parse_toml(Market, (declared / "market.toml").read_text("utf-8"), "market.toml")
+    text = (declared / "plans/cambridge.toml").read_text("utf-8")
+    plan = parse_toml(Plan, text, "cambridge.toml")
+    return _select_from(files, folder / "cambridge.duckdb", market, plan).screening, market, plan
 
 
 def some_of(town: Screening, count: int, seed: int | np.random.Generator) -> Screening:

@@ -10,7 +10,7 @@ from geopandas.testing import assert_geodataframe_equal
 from geo import batches
 from geo.batches import split_sites
 from geo.screen import list_needs, screen_sites
-from tests.geo.oracle_towns import demo_town, read_cambridge, select_town, some_of
+from tests.geo.oracle_towns import demo_town, select_cambridge, some_of
 
 SITES, SEED = 60, 5
 
@@ -23,9 +23,8 @@ def demo(tmp_path_factory, market, plan):
 
 @pytest.fixture(scope="module")
 def cambridge(tmp_path_factory, cambridge_files):
-    market, plan = read_cambridge()
-    store = tmp_path_factory.mktemp("cambridge") / "cambridge.duckdb"
-    return some_of(select_town(cambridge_files, store, market, plan), SITES, SEED), market, plan
+    town, market, plan = select_cambridge(tmp_path_factory.mktemp("cambridge"), cambridge_files)
+    return some_of(town, SITES, SEED), market, plan
 
 
 @pytest.fixture(params=["demo", "cambridge"])

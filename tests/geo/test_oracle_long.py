@@ -17,7 +17,7 @@ from tests.geo.oracle_cases import (
     list_spot_misses,
     measure_between_points,
 )
-from tests.geo.oracle_towns import demo_town, read_cambridge, select_town, some_of
+from tests.geo.oracle_towns import demo_town, select_cambridge, some_of
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
@@ -42,9 +42,8 @@ def demo(tmp_path_factory, market, plan):
 
 @pytest.fixture(scope="module")
 def cambridge(tmp_path_factory, cambridge_files):
-    market, plan = read_cambridge()
-    store = tmp_path_factory.mktemp("cambridge") / "cambridge.duckdb"
-    return some_of(select_town(cambridge_files, store, market, plan), SITES, SEED), market, plan
+    town, market, plan = select_cambridge(tmp_path_factory.mktemp("cambridge"), cambridge_files)
+    return some_of(town, SITES, SEED), market, plan
 
 
 @pytest.fixture(scope="module", params=["demo", "cambridge"])
