@@ -122,6 +122,24 @@ def _measure_chain(corner: np.ndarray, chain: np.ndarray, held: int) -> tuple[fl
 
 
 @inlined
+def _least_detour_m(scratch: Scratch, n: int, slant: float) -> float:
+    """Return the detour around the corners that are beside the straight line.
+
+    What blocks the line reaches from there to each corner, so that every path around it is longer.
+    """
+    corner, beside = scratch.corner, 2
+    for k in range(2, n):
+        if corner[k, V] > 0 and 0 <= corner[k, U] <= slant:
+            corner[beside, U], corner[beside, V] = corner[k, U], corner[k, V]
+            beside += 1
+    held = _wrap_side(corner, beside, scratch.chain)
+    if held == 0:
+        return 0.0
+    length, _, _ = _measure_chain(corner, scratch.chain, held)
+    return max(length - slant, 0.0)
+
+
+@inlined
 def _add_member(scratch: Scratch, owner: int, members: int, u: float, v: float) -> int:
     """Append an owner, which was met at (u, v), to the members; return the number of members."""
     scratch.owner_stamp[owner] = scratch.mark[1]
@@ -224,7 +242,9 @@ def go_around_side(
         rooms: The number of those solids.
 
     Returns:
-        The detour and the length between the first and the last edge, in meters.
+        The detour and the length between the first and the last edge, in meters. Where
+        `scratch.roughly` is set, only what blocks the straight line is looked at: the detour may be
+        too short, and there is one edge, so that the path is never screened too much.
     """
     corner = scratch.corner
     for column in range(COLUMNS):
@@ -246,6 +266,9 @@ def go_around_side(
             n = cut_section(scene, scratch, plane, scratch.member[k], n, by_corners)
         if _is_too_wide(corner, old, n, plane.slant, reach):
             break
+        if scratch.roughly[0]:
+            # Every further obstacle makes the path longer, and two edges screen more than one.
+            return _least_detour_m(scratch, n, plane.slant), 0.0
         if by_corners:
             n = drop_far_corners(corner, n, reach)
             held = find_shortest_path(scene, scratch, plane, n, members)

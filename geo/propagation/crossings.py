@@ -57,6 +57,7 @@ class Scratch(NamedTuple):
     mirror: np.ndarray  # (W + 1, 7): reflections, see reflections
     reflector: np.ndarray  # (W + 1,): walls that may reflect
     reflectors: np.ndarray  # (1,): how many; UNKNOWN: any wall near source or receiver may
+    roughly: np.ndarray  # (1,): whether side paths may be taken to be shorter than they are
 
 
 def make_scratch(scene: SceneIndex, longest_m: float) -> Scratch:
@@ -82,6 +83,7 @@ def make_scratch(scene: SceneIndex, longest_m: float) -> Scratch:
         mirror=np.empty((walls + 1, 7)),
         reflector=np.empty(walls + 1, dtype=np.int64),
         reflectors=np.full(1, UNKNOWN, dtype=np.int64),
+        roughly=np.zeros(1, dtype=np.bool_),
     )
 
 

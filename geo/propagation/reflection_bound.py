@@ -25,14 +25,12 @@ MOVED_M = 0.5
 class Walls(NamedTuple):
     """The walls that may reflect.
 
-    `kept` (owners,) is the most that each owner's walls reflect of any band, as a share;
-    `near_source` are the walls near the circle (see `list_walls_near_circle`), and `near_receiver`
-    is room for all walls.
+    `kept` (owners,) is the most that each owner's walls reflect of any band, as a share, and
+    `near_source` are the walls near the circle (see `list_walls_near_circle`).
     """
 
     kept: np.ndarray
     near_source: np.ndarray
-    near_receiver: np.ndarray
 
 
 @inlined
@@ -45,18 +43,16 @@ def _to_wall_m(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -
 
 
 @called
-def list_walls_near(
-    scene: SceneIndex, scratch: Scratch, x: float, y: float, reach_m: float, walls: np.ndarray
+def list_walls_near_circle(
+    scene: SceneIndex, scratch: Scratch, circle: Circle, walls: np.ndarray
 ) -> int:
-    """List the walls within a distance of a point, each once, and return their number.
+    """List the walls that are near enough to reflect for a source in a circle; return their number.
 
     Args:
         scene: The scene.
         scratch: The arrays to use.
-        x: The point, meters east of the scene's origin.
-        y: The point, meters north of the scene's origin.
-        reach_m: The distance.
-        walls: Set to the walls; it must have room for all.
+        circle: The center, meters east and north of the scene's origin, and the radius in meters.
+        walls: Set to the walls, each once; it must have room for all.
 
     Returns:
         How many walls.
@@ -64,6 +60,8 @@ def list_walls_near(
     count = 0
     if len(scene.wall) == 0:
         return count
+    x, y = circle[0], circle[1]
+    reach_m = REFLECTOR_REACH_M + circle[2] + MOVED_M
     scratch.mark[0] += 1
     mark = scratch.mark[0]
     corner_x, corner_y, size = scene.cells_xy
@@ -89,40 +87,29 @@ def list_walls_near(
 
 
 @inlined
-def list_walls_near_circle(
-    scene: SceneIndex, scratch: Scratch, circle: Circle, walls: np.ndarray
-) -> int:
-    """List the walls that are near enough to reflect for a source in a circle; return their number.
-
-    Args:
-        scene: The scene.
-        scratch: The arrays to use.
-        circle: The center, meters east and north of the scene's origin, and the radius in meters.
-        walls: Set to the walls; it must have room for all.
-
-    Returns:
-        How many walls.
-    """
-    reach_m = REFLECTOR_REACH_M + circle[2] + MOVED_M
-    return list_walls_near(scene, scratch, circle[0], circle[1], reach_m, walls)
-
-
-@inlined
 def _folded_from_m(
-    scene: SceneIndex, w: int, px: float, py: float, circle: Circle, radius_m: float
+    scene: SceneIndex,
+    w: int,
+    ends: tuple[float, float, float, float],
+    px: float,
+    py: float,
+    circle: Circle,
 ) -> float:
     """Return the least folded distance by a wall, -1 if no source in the circle is reflected."""
-    cx, cy, _ = circle
-    x0, y0 = scene.wall[w, 0], scene.wall[w, 1]
-    ex, ey = scene.wall[w, 3] - x0, scene.wall[w, 4] - y0
-    length = distance_m(ex, ey)
-    # In the frame of the wall: distance to its right, and along it from its beginning.
-    out_p = ((px - x0) * ey - (py - y0) * ex) / length
-    out_c = ((cx - x0) * ey - (cy - y0) * ex) / length
-    if out_p < 0 and scene.wall_owner[w] >= scene.solids:
-        out_p, out_c = -out_p, -out_c
-    if out_p <= 0 or out_c + radius_m <= 0:
+    cx, cy, radius_m = circle
+    x0, y0 = ends[0], ends[1]
+    ex, ey = ends[2] - x0, ends[3] - y0
+    # Distances to the right of the wall, times its length. Most walls face away from one or both.
+    right_p = (px - x0) * ey - (py - y0) * ex
+    right_c = (cx - x0) * ey - (cy - y0) * ex
+    if right_p < 0 and scene.wall_owner[w] >= scene.solids:
+        right_p, right_c = -right_p, -right_c
+    square = ex * ex + ey * ey
+    if right_p <= 0 or (right_c <= 0 and right_c * right_c >= radius_m * radius_m * square):
         return -1.0
+    # In the frame of the wall: distance to its right, and along it from its beginning.
+    length = np.sqrt(square)
+    out_p, out_c = right_p / length, right_c / length
     at_p = ((px - x0) * ex + (py - y0) * ey) / length
     along = ((cx - x0) * ex + (cy - y0) * ey) / length - at_p
     across = out_c + out_p
@@ -133,6 +120,24 @@ def _folded_from_m(
     if left * across - out_p * along < -radius_m * distance_m(left, out_p):
         return -1.0
     return max(distance_m(along, across) - radius_m, 0.0)
+
+
+@inlined
+def _add_wall(
+    scene: SceneIndex,
+    scratch: Scratch,
+    walls: Walls,
+    w: int,
+    folded_m: float,
+    table: np.ndarray,
+    left: np.ndarray,
+) -> float:
+    """List a wall as one that may reflect, and return a bound on the energy that it does."""
+    scratch.wall_stamp[w] = scratch.mark[0]
+    count = scratch.reflectors[0]
+    scratch.reflector[count] = w
+    scratch.reflectors[0] = count + 1
+    return walls.kept[scene.wall_owner[w]] * sum_left(table, left, folded_m)
 
 
 @called
@@ -160,32 +165,37 @@ def bound_reflections(
     Returns:
         The energy.
     """
+    scratch.reflectors[0] = 0
+    if len(scene.wall) == 0:
+        return 0.0
     px, py = step_in_front(scene, receiver[0], receiver[1], receiver[2])
-    radius_m = circle[2] + MOVED_M
-    near_source, near_receiver = walls.near_source, walls.near_receiver
-    count = list_walls_near(scene, scratch, px, py, REFLECTOR_REACH_M, near_receiver)
-    mark = scratch.mark[0]
-    total, reflectors = 0.0, 0
-    for k in range(count):
-        w = near_receiver[k]
-        folded_m = _folded_from_m(scene, w, px, py, circle, radius_m)
+    around = circle[0], circle[1], circle[2] + MOVED_M
+    scratch.mark[0] += 1
+    mark, total = scratch.mark[0], 0.0
+    for k in range(len(walls.near_source)):
+        w = walls.near_source[k]
+        ends = scene.wall[w, 0], scene.wall[w, 1], scene.wall[w, 3], scene.wall[w, 4]
+        folded_m = _folded_from_m(scene, w, ends, px, py, around)
         if folded_m >= 0:
-            scratch.reflector[reflectors] = w
-            reflectors += 1
-            total += walls.kept[scene.wall_owner[w]] * sum_left(table, left, folded_m)
-    for k in range(len(near_source)):
-        w = near_source[k]
-        if scratch.wall_stamp[w] == mark and (
-            _to_wall_m(
-                scene.wall[w, 0], scene.wall[w, 1], scene.wall[w, 3], scene.wall[w, 4], px, py
-            )
-            <= REFLECTOR_REACH_M
+            total += _add_wall(scene, scratch, walls, w, folded_m, table, left)
+    corner_x, corner_y, size = scene.cells_xy
+    columns, rows = scene.shape
+    first, last = list_cells(py - REFLECTOR_REACH_M, py + REFLECTOR_REACH_M, corner_y, size, rows)
+    low, high = list_cells(px - REFLECTOR_REACH_M, px + REFLECTOR_REACH_M, corner_x, size, columns)
+    for row in range(first, last + 1):
+        if low > high:
+            break
+        for k in range(
+            scene.cell_from[row * columns + low], scene.cell_from[row * columns + high + 1]
         ):
-            continue
-        folded_m = _folded_from_m(scene, w, px, py, circle, radius_m)
-        if folded_m >= 0:
-            scratch.reflector[reflectors] = w
-            reflectors += 1
-            total += walls.kept[scene.wall_owner[w]] * sum_left(table, left, folded_m)
-    scratch.reflectors[0] = reflectors
+            w = scene.cell_wall[k]
+            ends = (
+                scene.cell_line[k, 0], scene.cell_line[k, 1],
+                scene.cell_line[k, 2], scene.cell_line[k, 3],
+            )  # fmt: skip
+            folded_m = _folded_from_m(scene, w, ends, px, py, around)
+            if folded_m < 0 or scratch.wall_stamp[w] == mark:
+                continue
+            if _to_wall_m(*ends, px, py) <= REFLECTOR_REACH_M:
+                total += _add_wall(scene, scratch, walls, w, folded_m, table, left)
     return total

@@ -268,11 +268,12 @@ def _make_bench(searcher: Searcher) -> Bench:
             np.empty(2, dtype=np.int64),
         ),
         tried=np.empty(PLACE_COLUMNS),
+        nearest_place=np.empty(PLACE_COLUMNS),
+        quietest=np.empty(PLACE_COLUMNS),
         ranked=np.empty(RANKED_PLACES, dtype=np.int64),
         ranked_ratio=np.empty(RANKED_PLACES),
         left=np.empty(8),
         near_block=np.empty(len(market.sound.scene.wall) + 1, dtype=np.int64),
-        near_point=np.empty(len(market.sound.scene.wall) + 1, dtype=np.int64),
         waiting=np.empty(pairs + 1, dtype=np.int64),
         bound=np.empty(pairs + 1),
     )

@@ -35,7 +35,7 @@ from geo.sizing.kernel.arrays import (
     Table,
 )
 
-PLACES_PER_GROUND = 40
+PLACES_PER_GROUND = 80
 """About so many places of a block are tried on a site's ground."""
 PLACES_PER_LOT = 40
 SPOTS_PER_GROUND = 20
@@ -259,6 +259,8 @@ def start_tables(grounds: np.ndarray, lots: np.ndarray, origin: np.ndarray) -> T
         spots=spots,
         column_point=np.zeros((sites, COLUMNS_MOST), dtype=np.int64),
         column_pair=np.zeros((sites, COLUMNS_MOST), dtype=np.int64),
+        column_at=np.zeros((sites, COLUMNS_MOST, 3)),
+        column_most=np.zeros((sites, COLUMNS_MOST)),
         columns=np.full(sites, -1, dtype=np.int64),
         energy=np.zeros((sites, COLUMNS_MOST, SPOTS_MOST)),
         missing=np.zeros((sites, COLUMNS_MOST), dtype=np.int64),

@@ -15,7 +15,7 @@ from geo.propagation.by_distance import look_up
 from geo.sizing.kernel.arrays import PLACE_COLUMNS, Answer, Asked, Bench, Case, Study
 from geo.sizing.kernel.bounds import place_machines
 from geo.sizing.kernel.estimate import estimate_ratio, sum_column
-from geo.sizing.kernel.search import find_quiet_place, fits_here
+from geo.sizing.kernel.search import WORTHWHILE, find_quiet_place, fits_here
 from geo.sizing.kernel.transfer import (
     add_column,
     add_spot,
@@ -27,6 +27,7 @@ from geo.sizing.kernel.verification import (
     EACH_LIMIT,
     MEETS,
     NOBODY,
+    TABLE_ONLY,
     WORST,
     hear_block,
     verify_block,
@@ -43,9 +44,21 @@ REPEATS_LARGEST, REPEATS_LEVER, REPEATS_BEST = 10, 3, 6
 number meets the limits, the same for a lever, and to find its quietest place."""
 REPEATS_HOPEFUL = 3
 """No more often where the table already puts the block over a limit."""
-LARGEST, QUIETEST, JUDGE_WORST, JUDGE_EACH, HEAR = range(5)
+NEARLY = float(10**0.05)
+"""A block that is over a limit by no more than this, 0.5 dB, is moved step by step by the full
+model."""
+STEP_M, LEAST_STEP_M = 2.0, 0.5
+STEP_ALONG = (1.0, 0.0, -1.0, 0.0, 1.0, -1.0, -1.0, 1.0)
+STEP_ACROSS = (0.0, 1.0, 0.0, -1.0, 1.0, 1.0, -1.0, -1.0)
+"""The first and the last size of these steps, and their eight directions."""
+SURPRISES_MOST = 2
+"""It is given up once it was over a limit more often than this at a point that the table lacked."""
+HARDLY_LOUDER = float(10**0.05)
+"""A block may be louder by this, 0.5 dB, than at its worst receiver point."""
+LARGEST, QUIETEST, JUDGE_WORST, JUDGE_EACH, HEAR, LOUDER = range(6)
 """Questions: the largest number; the quietest place of a number; how loud a given block is where it
-is worst, or by each kind of limit, or at a given point."""
+is worst, or by each kind of limit, or at a given point; whether it is louder than given by more
+than HARDLY_LOUDER."""
 PACKAGES = ("propagation", "shapes", "sizing/kernel")
 
 
@@ -108,7 +121,7 @@ def _learn(study: Study, case: Case, site: int, ratio: float, answer: Answer) ->
     table, place = study.table, answer.place
     kind = 1 if answer.ratio[1] > answer.ratio[0] else 0
     pair, point = answer.pair[kind], answer.point[kind]
-    if point < 0 or add_column(table, site, pair, point):
+    if point < 0 or add_column(study, site, pair, point):
         return
     if case.wall_height_m <= 0 and add_spot(table, site, place[1], place[2]):
         return
@@ -169,6 +182,80 @@ def _bisect_by_table(study: Study, case: Case, site: int, least: int, most: int)
 
 
 @called
+def _move_until_quiet(study: Study, case: Case, site: int, question: int, answer: Answer) -> bool:
+    """Move a block that is nearly quiet enough until it meets the limits; return whether it does.
+
+    At each step, the full model judges it at the points that are the loudest by the table. Where
+    that says it is quiet enough, it is judged at every point.
+    """
+    place, known = answer.place, study.bench.quietest
+    cos, sin = np.cos(place[3]), np.sin(place[3])
+    least, step_m, tried, direction, surprises = np.inf, STEP_M, 8, 0, 0
+    _copy(place, known)
+    heard = _verify(study, case, site, TABLE_ONLY, NEARLY, answer)
+    while True:
+        if heard < least * (1 - WORTHWHILE):
+            # Go on in the same direction.
+            least, tried = heard, 0
+            _copy(place, known)
+            if heard <= 1.0:
+                least = _verify(study, case, site, question, 1.0, answer)
+                if least <= 1.0:
+                    return True
+                surprises += 1
+                _learn(study, case, site, least, answer)
+        else:
+            tried, direction = tried + 1, (direction + 1) % 8
+        if least > NEARLY or surprises > SURPRISES_MOST:
+            return False
+        if tried >= 8:
+            tried, step_m = 0, step_m / 2
+            if step_m < LEAST_STEP_M:
+                return False
+        along, across = STEP_ALONG[direction] * step_m, STEP_ACROSS[direction] * step_m
+        place[1] = known[1] + along * cos - across * sin
+        place[2] = known[2] + along * sin + across * cos
+        heard = np.inf
+        if fits_here(study, site, place):
+            heard = _verify(study, case, site, TABLE_ONLY, least, answer)
+
+
+@called
+def _try_number(
+    study: Study, case: Case, site: int, count: int, careful: bool, last: np.ndarray
+) -> bool:
+    """Find a place for a number, verified; return whether there is one.
+
+    `last` is set to the place that the table last said is the quietest. Where the answer is
+    `careful`, more is tried before a number is given up, and it is told by each kind of limit how
+    loud it is.
+    """
+    answer, nearest, repeats = study.bench.trial, np.inf, 0
+    question = EACH_LIMIT if careful else MEETS
+    hopeful = HOPEFUL if careful else HOPEFUL_LEVER
+    repeats_most = REPEATS_LARGEST if careful else REPEATS_LEVER
+    while True:
+        ratio = _find(study, case, site, count, True, answer.place)
+        _copy(answer.place, last)
+        if ratio > hopeful:
+            break
+        heard = _verify(study, case, site, question, 1.0, answer)
+        if heard <= 1.0:
+            return True
+        if heard < nearest:
+            nearest = heard
+            _copy(answer.place, study.bench.nearest_place)
+        repeats += 1
+        if repeats > min(repeats_most, REPEATS_LARGEST if ratio <= 1.0 else REPEATS_HOPEFUL):
+            break
+        _learn(study, case, site, heard, answer)
+    if not careful or nearest > NEARLY:
+        return False
+    _copy(study.bench.nearest_place, answer.place)
+    return _move_until_quiet(study, case, site, question, answer)
+
+
+@called
 def _find_largest(
     study: Study,
     case: Case,
@@ -186,38 +273,21 @@ def _find_largest(
     the quietest place found for one more, as far as the ground has room for it. It is known how
     loud `best` is if `room_for` asks for the next place.
     """
-    answer = study.bench.trial
-    question, hopeful, repeats_most = EACH_LIMIT, HOPEFUL, REPEATS_LARGEST
-    if room_for == 0:
-        question, hopeful, repeats_most = MEETS, HOPEFUL_LEVER, REPEATS_LEVER
     verified, highest = least, most
     if _still_stands(study, site, most, best.place):
         verified = most
     else:
         _clear(best)
     count = min(max(_bisect_by_table(study, case, site, least, most), least + 1), most)
-    repeats, next_count = 0, -1
+    next_count = -1
     while verified < highest:
-        ratio = _find(study, case, site, count, True, answer.place)
+        meets = _try_number(study, case, site, count, room_for > 0, next_place)
         next_count = count
-        _copy(answer.place, next_place)
-        meets = False
-        if ratio <= hopeful:
-            heard = _verify(study, case, site, question, 1.0, answer)
-            meets = heard <= 1.0
-            if not meets:
-                repeats += 1
-                if repeats <= min(
-                    repeats_most, REPEATS_LARGEST if ratio <= 1.0 else REPEATS_HOPEFUL
-                ):
-                    _learn(study, case, site, heard, answer)
-                    continue
-        repeats = 0
         for column in range(study.table.columns[site]):
             study.table.scale[site, column] = 1.0
         if meets:
             verified = count
-            _take(answer, best)
+            _take(study.bench.trial, best)
             count += 1
         else:
             highest = count - 1
@@ -269,6 +339,9 @@ def _answer_each(study: Study, case: Case, question: int, asked: Asked) -> None:
         elif question == HEAR:
             place_machines(study, best.place)
             best.ratio[0] = hear_block(study, case, best.place, best.pair[0], best.point[0])
+        elif question == LOUDER:
+            least = max(best.ratio[0], best.ratio[1]) * HARDLY_LOUDER
+            asked.found[k] = _verify(study, case, site, MEETS, least, best) > least
         else:
             worst_only = question == JUDGE_WORST
             _verify(study, case, site, WORST if worst_only else EACH_LIMIT, np.inf, best)

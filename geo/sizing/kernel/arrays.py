@@ -93,6 +93,8 @@ class Table(NamedTuple):
     spots: np.ndarray  # (sites,)
     column_point: np.ndarray  # (sites, COLUMNS_MOST)
     column_pair: np.ndarray  # (sites, COLUMNS_MOST)
+    column_at: np.ndarray  # (sites, COLUMNS_MOST, 3): x, y, squared height over a source
+    column_most: np.ndarray  # (sites, COLUMNS_MOST): the highest ratio, per `Levels.open`
     columns: np.ndarray  # (sites,); below 0: not started
     energy: np.ndarray  # (sites, COLUMNS_MOST, SPOTS_MOST)
     missing: np.ndarray  # (sites, COLUMNS_MOST): entries of the column that are not computed
@@ -142,11 +144,12 @@ class Bench(NamedTuple):
     candidate: np.ndarray  # (CANDIDATES, CANDIDATE_COLUMNS)
     trial: Answer
     tried: np.ndarray  # (PLACE_COLUMNS,): the place that the search looks at
+    nearest_place: np.ndarray  # (PLACE_COLUMNS,): the quietest of those over a limit
+    quietest: np.ndarray  # (PLACE_COLUMNS,): the quietest place of a block that is being moved
     ranked: np.ndarray  # (RANKED_PLACES,): the quietest places for one machine
     ranked_ratio: np.ndarray  # (RANKED_PLACES,)
     left: np.ndarray  # (8,): the most that a wall leaves of any machine's sound, by band
     near_block: np.ndarray  # (walls,): the walls near a block
-    near_point: np.ndarray  # (walls,): the walls near a receiver point
     waiting: np.ndarray  # (pairs,): pairs in a heap, the loudest bound first
     bound: np.ndarray  # (pairs,)
 

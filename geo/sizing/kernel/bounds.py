@@ -123,7 +123,7 @@ def bound_each(
         bound += bench.with_back[k]
     if bound <= least or back_share == 0:
         return bound
-    near = Walls(levels.kept, bench.near_block[:walls], bench.near_point)
+    near = Walls(levels.kept, bench.near_block[:walls])
     table = levels.bands if walled else levels.open
     left = bench.left if walled else levels.nothing_taken
     circle = (place[1], place[2], radius_m)

@@ -11,7 +11,12 @@ from geo.propagation.by_distance import look_up
 from geo.propagation.crossings import distance_m
 from geo.sizing.kernel.arrays import Case, Study
 from geo.sizing.kernel.bounds import place_machines
-from geo.sizing.kernel.transfer import find_near_spots, is_computed, read_table, squared_m
+from geo.sizing.kernel.transfer import (
+    column_squared_m,
+    find_near_spots,
+    is_computed,
+    read_table,
+)
 
 
 @called
@@ -129,9 +134,8 @@ def _could_be_louder(
 
     Either by what arrives over open ground, or by the column's largest entry.
     """
-    table, levels, hearing = study.table, study.levels, study.market.hearing
-    pair, point = table.column_pair[site, column], table.column_point[site, column]
-    away_m = np.sqrt(squared_m(study.market, circle[0], circle[1], pair, point))
+    table = study.table
+    away_m = np.sqrt(column_squared_m(table, site, column, circle[0], circle[1]))
     near_m = max(away_m - circle[2], 1.0)
     times = running * case.gain
     if table.missing[site, column] == 0:
@@ -140,10 +144,7 @@ def _could_be_louder(
             most *= table.walled[site, column]
         if most * times <= worst * near_m * near_m:
             return False
-    times *= hearing.per_limit[pair]
-    if not hearing.over_open_ground[pair]:
-        times *= 1.0 + levels.most_back
-    return look_up(levels.open, near_m) * times > worst
+    return look_up(study.levels.open, near_m) * times * table.column_most[site, column] > worst
 
 
 @inlined

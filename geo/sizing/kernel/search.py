@@ -23,6 +23,8 @@ ROUGH = 1.5
 block so far is not looked at."""
 TRIED_PLACES = 4
 """So many of the quietest places at which a layout fits are tried."""
+APART = 0.9
+"""The quietest few are at least so many steps of the lattice of places apart."""
 ALL_TURNS, FEW_TURNS = 1_000_000, 6
 HALVINGS = 5
 MOVES = 8  # of each size, while that helps
@@ -115,12 +117,20 @@ def _rank_places(study: Study, case: Case, site: int) -> int:
 
 
 @inlined
-def _keep(bench: Bench, ratio: float, tried: np.ndarray) -> None:
-    """Keep a place among the quietest few."""
+def _keep(bench: Bench, ratio: float, tried: np.ndarray, apart_m: float) -> None:
+    """Keep a place among the quietest few. Of places nearer than `apart_m`, one is kept."""
     candidate = bench.candidate
     place = CANDIDATES - 1
     if ratio >= candidate[place, 0]:
         return
+    for nth in range(CANDIDATES):
+        if not np.isfinite(candidate[nth, 0]):
+            break
+        dx, dy = candidate[nth, 2] - tried[1], candidate[nth, 3] - tried[2]
+        if dx * dx + dy * dy < apart_m * apart_m:
+            if ratio >= candidate[nth, 0]:
+                return
+            place = min(place, nth)
     while place > 0 and candidate[place - 1, 0] > ratio:
         for column in range(CANDIDATE_COLUMNS):
             candidate[place, column] = candidate[place - 1, column]
@@ -179,6 +189,7 @@ def _try_layout(
     ground, bench = study.ground, study.bench
     turn, across = ground.turn[bench.fit_turn[layout]], bench.fit_across[layout]
     size, tried = study.market.blocks.size_m[layout], bench.tried
+    apart_m = APART * ground.step_m[site]
     cos, sin = np.cos(turn), np.sin(turn)
     angle = turn + (np.pi / 2 if across else 0.0)
     first, last = ground.edge_from[site], ground.edge_from[site + 1]
@@ -186,7 +197,7 @@ def _try_layout(
     level = bench.edge[: last - first]
     x, y = bench.fit_at[layout, 0], bench.fit_at[layout, 1]
     set_place(tried, layout, x * cos - y * sin, x * sin + y * cos, angle, running)
-    _keep(bench, estimate_ratio(study, case, site, tried, np.inf), tried)
+    _keep(bench, estimate_ratio(study, case, site, tried, np.inf), tried, apart_m)
     fitting = 0
     for nth in range(ranked):
         k = bench.ranked[nth]
@@ -198,7 +209,7 @@ def _try_layout(
             continue
         fitting += 1
         set_place(tried, layout, x, y, angle, running)
-        _keep(bench, estimate_ratio(study, case, site, tried, worst), tried)
+        _keep(bench, estimate_ratio(study, case, site, tried, worst), tried, apart_m)
 
 
 @called

@@ -97,6 +97,25 @@ def squared_m(market: Market, x: float, y: float, pair: int, point: int) -> floa
     return max((px - x) ** 2 + (py - y) ** 2 + up * up, NEAREST_M2)
 
 
+@inlined
+def column_squared_m(table: Table, site: int, column: int, x: float, y: float) -> float:
+    """Return the squared distance from a machine to a column's receiver point, as `squared_m`.
+
+    Args:
+        table: The tables.
+        site: The site.
+        column: The column of its table.
+        x: The machine, east.
+        y: The machine, north.
+
+    Returns:
+        The square, over level ground.
+    """
+    at = table.column_at[site, column]
+    dx, dy = at[0] - x, at[1] - y
+    return max(dx * dx + dy * dy + at[2], NEAREST_M2)
+
+
 @called
 def _fill_entry(study: Study, site: int, spot: int, column: int) -> None:
     """Compute one entry of a table, for the plan's rating and no wall."""
@@ -122,11 +141,11 @@ def _share_behind_wall(study: Study, case: Case, site: int, spot: int, column: i
 
 
 @called
-def add_column(table: Table, site: int, pair: int, point: int) -> bool:
+def add_column(study: Study, site: int, pair: int, point: int) -> bool:
     """Add a receiver point to a site's table.
 
     Args:
-        table: The tables.
+        study: The arrays.
         site: The site.
         pair: The pair.
         point: Its receiver point.
@@ -134,6 +153,7 @@ def add_column(table: Table, site: int, pair: int, point: int) -> bool:
     Returns:
         Whether it was added: not if it is there, or the table is full.
     """
+    table, hearing = study.table, study.market.hearing
     columns = table.columns[site]
     for column in range(columns):
         if table.column_point[site, column] == point and table.column_pair[site, column] == pair:
@@ -141,6 +161,11 @@ def add_column(table: Table, site: int, pair: int, point: int) -> bool:
     if columns == COLUMNS_MOST:
         return False
     table.column_pair[site, columns], table.column_point[site, columns] = pair, point
+    up = hearing.height_m[pair] - study.market.sound.source_height_m
+    at = table.column_at[site, columns]
+    at[0], at[1], at[2] = hearing.point[point, 0], hearing.point[point, 1], up * up
+    most_back = 0.0 if hearing.over_open_ground[pair] else study.levels.most_back
+    table.column_most[site, columns] = hearing.per_limit[pair] * (1.0 + most_back)
     table.scale[site, columns] = 1.0
     table.walled[site, columns] = 0.0
     table.columns[site] = columns + 1
@@ -200,9 +225,9 @@ def start_table(study: Study, site: int) -> None:
             elif ratio > second:
                 second, second_pair, second_point = ratio, pair, point
         if loudest_pair >= 0:
-            add_column(table, site, loudest_pair, loudest_point)
+            add_column(study, site, loudest_pair, loudest_point)
         if second_pair >= 0:
-            add_column(table, site, second_pair, second_point)
+            add_column(study, site, second_pair, second_point)
 
 
 @inlined
@@ -346,5 +371,4 @@ def read_table(
         if table.walled[site, column] == 0:
             table.walled[site, column] = _share_behind_wall(study, case, site, near[0], column)
         total *= table.walled[site, column]
-    pair, point = table.column_pair[site, column], table.column_point[site, column]
-    return total * table.scale[site, column] / squared_m(study.market, x, y, pair, point)
+    return total * table.scale[site, column] / column_squared_m(table, site, column, x, y)

@@ -31,8 +31,9 @@ SAMPLE = float(10 ** (SAMPLE_DB / 10))
 QUIETER = -1.0
 ROUNDING = 1 + 1e-9
 NOBODY, OWN_DWELLING = -1, -2
-MEETS, WORST, EACH_LIMIT = range(3)
-"""What is asked: whether the limits are met; the worst ratio; or that by each kind of limit."""
+MEETS, WORST, EACH_LIMIT, TABLE_ONLY = range(4)
+"""What is asked: whether a ratio is exceeded; the worst ratio; that by each kind of limit; or only
+the worst at the points that are the loudest by the table."""
 LOUDEST_COLUMNS = 3
 """So many of the table's columns, the loudest by estimate, are heard before all others."""
 
@@ -90,10 +91,10 @@ def _drop_first(bench: Bench, held: int) -> int:
 
 
 @inlined
-def _threshold(answer: Answer, question: int, kind: int) -> float:
+def _threshold(answer: Answer, question: int, stop_above: float, kind: int) -> float:
     """Return the ratio above which a point would change the answer."""
     if question == MEETS:
-        return max(1.0, answer.ratio[0], answer.ratio[1])
+        return max(stop_above, answer.ratio[0], answer.ratio[1])
     if question == WORST:
         return max(answer.ratio[0], answer.ratio[1])
     return answer.ratio[kind]
@@ -115,7 +116,7 @@ def verify_block(
         study: The arrays. The transfer table says where to listen first.
         case: What the question varies.
         site: The site.
-        question: One of MEETS, WORST and EACH_LIMIT.
+        question: One of MEETS, WORST, EACH_LIMIT and TABLE_ONLY.
         stop_above: A block above this ratio is of no interest: stop at the first such point.
         answer: The block; its ratio, pair and point are set.
 
@@ -131,23 +132,23 @@ def verify_block(
         return 0.0
     if hearing.own[site] > 0:
         _note(answer, 0, hearing.own[site] * running * case.gain, OWN_DWELLING, NOBODY)
-    _hear_loudest_columns(study, case, site, answer)
-    if max(answer.ratio[0], answer.ratio[1]) > stop_above:
+    _hear_loudest_columns(study, case, site, stop_above, answer)
+    if question == TABLE_ONLY or max(answer.ratio[0], answer.ratio[1]) > stop_above:
         return max(answer.ratio[0], answer.ratio[1])
     radius_m = _put_middle_first(bench, running, x, y)
     scene, circle = study.market.sound.scene, (x, y, radius_m)
     walls = list_walls_near_circle(scene, bench.room.scratch, circle, bench.near_block)
-    held = _list_waiting(study, case, site, question, radius_m, answer)
+    held = _list_waiting(study, case, site, question, stop_above, radius_m, answer)
     while held:
         pair, bound = bench.waiting[0], bench.bound[0]
         held = _drop_first(bench, held)
         kind = int(hearing.by_rule[pair])
-        if bound <= _threshold(answer, question, kind):
+        if bound <= _threshold(answer, question, stop_above, kind):
             continue
         for point in range(hearing.begin[pair], hearing.end[pair]):
             if not counts(study.market, site, pair, point):
                 continue
-            least = _threshold(answer, question, kind)
+            least = _threshold(answer, question, stop_above, kind)
             ratio = _hear_unless_quieter(study, case, place, radius_m, walls, pair, point, least)
             _note(answer, kind, ratio, pair, point)
             if ratio > stop_above:
@@ -157,7 +158,13 @@ def verify_block(
 
 @inlined
 def _list_waiting(
-    study: Study, case: Case, site: int, question: int, radius_m: float, answer: Answer
+    study: Study,
+    case: Case,
+    site: int,
+    question: int,
+    stop_above: float,
+    radius_m: float,
+    answer: Answer,
 ) -> int:
     """Put the pairs that could change the answer on a heap, by their boxes; return how many."""
     hearing, levels = study.market.hearing, study.levels
@@ -171,7 +178,7 @@ def _list_waiting(
         if not hearing.over_open_ground[pair]:
             bound *= 1.0 + levels.most_back
         bound *= running * case.gain * hearing.per_limit[pair]
-        if bound > _threshold(answer, question, int(hearing.by_rule[pair])):
+        if bound > _threshold(answer, question, stop_above, int(hearing.by_rule[pair])):
             held = _push(study.bench, held, pair, bound)
     return held
 
@@ -230,25 +237,32 @@ def _hear_each(
         The energy as a share of what the limit allows.
     """
     hearing, bench, running = study.market.hearing, study.bench, int(place[4])
+    roughly = bench.room.scratch.roughly
     nearer = 0.0
     for k in range(running):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
         nearer += 1.0 / squared_m(study.market, x, y, pair, point)
     _put_ends_next(bench, place, hearing.point[point, 0], hearing.point[point, 1])
-    total, loudest = 0.0, 0.0
-    for k in range(running):
-        x, y = bench.machine[k, 0], bench.machine[k, 1]
-        wall_m = wall_distance_m(study, case, place, x, y, point)
-        ratio = hear(study, case, x, y, wall_m, pair, point)
-        total += ratio
-        bound += ratio - bench.most[k]
-        loudest = max(loudest, ratio * squared_m(study.market, x, y, pair, point))
-        if bound * ROUNDING <= least:
-            return QUIETER
-        if k == 0 and nearer * loudest * PROBE <= least:
-            return QUIETER
-        if k == 2 and nearer * loudest * SAMPLE <= least:
-            return QUIETER
+    for rough in (True, False):
+        total, loudest = 0.0, 0.0
+        for k in range(running):
+            x, y = bench.machine[k, 0], bench.machine[k, 1]
+            wall_m = wall_distance_m(study, case, place, x, y, point)
+            roughly[0] = rough
+            ratio = hear(study, case, x, y, wall_m, pair, point)
+            roughly[0] = False
+            total += ratio
+            bound += ratio - bench.most[k]
+            bench.most[k] = ratio
+            loudest = max(loudest, ratio * squared_m(study.market, x, y, pair, point))
+            if bound * ROUNDING <= least:
+                return QUIETER
+            if k == 0 and nearer * loudest * PROBE <= least:
+                return QUIETER
+            if k == 2 and nearer * loudest * SAMPLE <= least:
+                return QUIETER
+            if rough and nearer * loudest > least:
+                break
     return total
 
 
@@ -290,7 +304,9 @@ def _swap(bench: Bench, one: int, other: int) -> None:
 
 
 @inlined
-def _hear_loudest_columns(study: Study, case: Case, site: int, answer: Answer) -> None:
+def _hear_loudest_columns(
+    study: Study, case: Case, site: int, stop_above: float, answer: Answer
+) -> None:
     """Hear the block at the columns of the table where the estimate is highest."""
     hearing, table, place = study.market.hearing, study.table, answer.place
     near, weight = study.bench.near[0], study.bench.weight[0]
@@ -311,3 +327,5 @@ def _hear_loudest_columns(study: Study, case: Case, site: int, answer: Answer) -
         pair, point = table.column_pair[site, chosen], table.column_point[site, chosen]
         ratio = hear_block(study, case, place, pair, point)
         _note(answer, int(hearing.by_rule[pair]), ratio, pair, point)
+        if ratio > stop_above:
+            break

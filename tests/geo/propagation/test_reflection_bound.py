@@ -39,8 +39,8 @@ STEP = 0.003
 
 @called
 def bound_from_circle(scene, scratch, kept, near, table, left, receiver, circle):
-    count = list_walls_near_circle(scene, scratch, circle, near[0])
-    walls = Walls(kept, near[0, :count], near[1])
+    count = list_walls_near_circle(scene, scratch, circle, near)
+    walls = Walls(kept, near[:count])
     return bound_reflections(scene, scratch, walls, table, left, receiver, circle)
 
 
@@ -50,7 +50,7 @@ def bound_at(scene, circle, receiver, table, left):
     up = ground_height_m(np.array([receiver[:2]], dtype=float), scene)[0] + receiver[2]
     return bound_from_circle(
         scene.index, make_scratch(scene.index, 500.0), scene.reflected.max(axis=1, initial=0.0),
-        np.empty((2, len(scene.index.wall) + 1), dtype=np.int64), table, left,
+        np.empty(len(scene.index.wall) + 1, dtype=np.int64), table, left,
         (float(receiver[0] - x), float(receiver[1] - y), float(up)),
         (float(circle[0] - x), float(circle[1] - y), float(circle[2])),
     )  # fmt: skip
