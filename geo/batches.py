@@ -62,22 +62,31 @@ def split_sites(
     middle = gpd.GeoSeries(shapely.points((box[:, :2] + box[:, 2:]) / 2))
     along = np.argsort(middle.hilbert_distance().to_numpy(), kind="stable")
     parts = [np.sort(rows) for rows in np.array_split(along, count)]
-    return parts, (_take_surroundings(screening, rows, reach_m) for rows in parts)
+    return parts, (take_surroundings(screening, rows, reach_m) for rows in parts)
 
 
-def _take_surroundings(
+def take_surroundings(
     screening: Screening, rows: np.ndarray, reach_m: dict[str, float]
 ) -> Screening:
-    """Return some sites with the rows of the large layers that lie near them."""
+    """Return some sites with the rows of the large layers that lie near them.
+
+    Args:
+        screening: The sites and their layers, in the market's metric frame.
+        rows: The positions of the sites.
+        reach_m: How far from a site each layer matters, in meters (see `model.Needs`).
+
+    Returns:
+        The sites, in the order of `rows`, and the layers.
+    """
     sites = screening.sites.iloc[rows].reset_index(drop=True)
-    box = np.array(sites.total_bounds)
+    boxes = shapely.bounds(geometry_array(sites))
     layers = dict(screening.layers)
     receptors = None
     for name in LARGE_LAYERS:
         if name not in layers:
             continue
         shapes = geometry_array(layers[name])
-        is_near = _meets_box(shapes, box, reach_m[name] + MARGIN_M)
+        is_near = _is_near(shapes, boxes, reach_m[name] + MARGIN_M)
         if name == "receptors":
             receptors = shapes[is_near]
         if name == "buildings" and receptors is not None:
@@ -87,13 +96,20 @@ def _take_surroundings(
     return replace(screening, sites=sites, layers=layers)
 
 
-def _meets_box(shapes: np.ndarray, box: np.ndarray, reach_m: float) -> np.ndarray:
-    """Return which shapes have a bounding box that meets a box grown by a distance."""
+def _is_near(shapes: np.ndarray, boxes: np.ndarray, reach_m: float) -> np.ndarray:
+    """Return which shapes have a bounding box that meets any of some boxes grown by a distance."""
     bounds = shapely.bounds(shapes)
-    return np.asarray(
-        (bounds[:, :2] <= box[2:] + reach_m).all(axis=1)
-        & (bounds[:, 2:] >= box[:2] - reach_m).all(axis=1)
+    lowest, highest = boxes[:, :2] - reach_m, boxes[:, 2:] + reach_m
+    near = (bounds[:, :2] <= np.nanmax(highest, axis=0)) & (
+        bounds[:, 2:] >= np.nanmin(lowest, axis=0)
     )
+    is_near = np.asarray(near.all(axis=1))
+    grown = shapely.STRtree(shapely.box(*np.column_stack((lowest, highest)).T))
+    some = np.flatnonzero(is_near)
+    met = np.unique(grown.query(shapely.box(*bounds[some].T))[0])
+    is_near[some] = False
+    is_near[some[met]] = True
+    return is_near
 
 
 def join_facts(rows: list[np.ndarray], facts: list[gpd.GeoDataFrame]) -> gpd.GeoDataFrame:

@@ -1,13 +1,14 @@
 """Screen the sites of a market for a plan: list what the store must give, and measure the facts."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
 
-from geo.batches import Shared, join_facts, split_sites
+from geo.batches import Shared, join_facts, split_sites, take_surroundings
 from geo.contract.facts import check_facts
 from geo.contract.units import convert_units
 from geo.criteria.cost.economics import estimate_costs
@@ -26,6 +27,7 @@ from geo.shapes import adjoining
 from geo.shapes.near import geometry_array
 from geo.shapes.raster import sample_raster
 from geo.sizing import levers
+from geo.sizing.between_points import SEPARATOR
 from geo.sizing.description import describe_sites
 from geo.sizing.fuel_options import (
     choose_fuel,
@@ -135,6 +137,9 @@ def _screen_in_turn(batches: Iterator[Screening], shared: Shared) -> Iterator[gp
 def screen_batch(screening: Screening, shared: Shared) -> gpd.GeoDataFrame:
     """Measure the facts of some sites, whatever other sites are screened with them.
 
+    A site whose block is louder between its receiver points than at the worst of them is measured
+    again. The points of the receptors where it is are then close together.
+
     Args:
         screening: The sites with the layers near them, in the market's CRS (m).
         shared: What all batches of the market share.
@@ -142,10 +147,27 @@ def screen_batch(screening: Screening, shared: Shared) -> gpd.GeoDataFrame:
     Returns:
         One row of facts per site, in their order, without the group of adjoining sites.
     """
-    sound, market, plan = shared
-    generator = plan_generator(plan)
     sites = _thin_outlines(screening.sites.reset_index(drop=True))
-    siting = size_sites(sites, screening, sound, generator, market, plan)
+    facts = _measure_facts(replace(screening, sites=sites), shared)
+    louder = facts["close_points"].notna().to_numpy()
+    if not louder.any():
+        return facts
+    again = np.flatnonzero(louder)
+    names = facts["close_points"].to_numpy(dtype=object)[again]
+    reach_m = list_needs(shared.market, shared.plan).reach_m
+    some = take_surroundings(replace(screening, sites=sites), again, reach_m)
+    closer = _measure_facts(some, shared, [one.split(SEPARATOR) for one in names])
+    closer["close_points"] = names
+    return join_facts([np.flatnonzero(~louder), again], [facts[~louder], closer])
+
+
+def _measure_facts(
+    screening: Screening, shared: Shared, close: list[list[str]] | None = None
+) -> gpd.GeoDataFrame:
+    """Measure the facts of some sites, with points close together at the receptors named."""
+    sound, market, plan = shared
+    generator, sites = plan_generator(plan), screening.sites
+    siting = size_sites(sites, screening, sound, generator, market, plan, close)
     fuels = plan_fuels(plan)
     choice = choose_fuel(screening, sites, siting, fuels, generator, plan)
     siting = choice.siting

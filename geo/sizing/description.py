@@ -13,6 +13,7 @@ from geo.equipment.block import draw_blocks, locate_machines
 from geo.model import Market, Screening
 from geo.propagation.band_energy import NEAREST_M
 from geo.shapes.near import find_nearest, find_pairs_within, geometry_array, name_directions
+from geo.sizing.between_points import name_louder_between
 from geo.sizing.clearance import measure_shortage_m, measure_slack_m
 from geo.sizing.kernel.answers import HEAR, JUDGE_WORST
 from geo.sizing.kernel.verification import OWN_DWELLING
@@ -65,6 +66,7 @@ def describe_sites(
     # A block drawn only in the best case is placed for the receptors that certainly exist.
     blocks = find_blocks(siting, count, sure)
     facts = _describe_placement(sites, context, blocks, count)
+    facts["close_points"] = name_louder_between(context, blocks, sure)
     facts["needed_margin_db"] = _margin_with_needed(siting, blocks, count, needed, sure)
     facts["building_distance_m"] = _to_building_m(facts["block"], screening, context)
     facts["access"] = _access(sites, facts["block"], tanks, screening, context)

@@ -12,8 +12,11 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geo.criteria.noise.receiver_points import ReceiverPoints, list_receiver_points
-from geo.criteria.noise.receptors import ReceptorPairs, find_receptors
+from geo.criteria.noise.receiver_points import (
+    ReceiverPoints,
+    list_receiver_points,
+)
+from geo.criteria.noise.receptors import ReceptorPairs, find_receptors, is_named
 from geo.criteria.noise.sound import WALL_OFFSET_M, NoiseSource
 from geo.criteria.pad.ground import BuildableGround, cut_buildable_ground, take_sites
 from geo.criteria.pad.room import max_machines_that_fit
@@ -140,6 +143,7 @@ def size_sites(
     generator: Generator,
     market: Market,
     plan: Plan,
+    close: list[list[str]] | None = None,
 ) -> Siting:
     """Find how many generators each site's ground has room for, and how many its neighbors allow.
 
@@ -150,6 +154,8 @@ def size_sites(
         generator: The plan's generator.
         market: The market, for its noise rule.
         plan: The plan.
+        close: For each site, the receptors whose receiver points are close together, by name (see
+            `ReceptorPairs.name`); None: none.
 
     Returns:
         The siting of every site, in the order of `sites`.
@@ -158,7 +164,7 @@ def size_sites(
     pairs = find_receptors(
         sites, screening.layers, screening.coverage, ambient, sound, market, plan
     )
-    points = list_receiver_points(pairs)
+    points = list_receiver_points(pairs, None if close is None else is_named(pairs, close))
     ground = cut_buildable_ground(sites, screening, plan)
     search = make_searcher(pairs, points, ground, sound, generator, plan)
     context = SizingContext(ground, pairs, points, search, sound, generator, plan)

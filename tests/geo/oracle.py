@@ -45,6 +45,8 @@ SHAPES, TURNS, MOVES = 4, 2, 6
 # The quietest spot of a lot for one machine: spots across, starts, steps and moves. First a grid of
 # spots away from walls, then spots everywhere, each search more thorough than the one before.
 GRID_ALONE, FROM_WALL_M = (12, 1, (), 0), 1.0
+# Spots so far from the buildings, and so far apart, are tried too.
+BESIDE_WALL_M, BESIDE_STEP_M = (0.1, 0.5, 1.0, 2.0), 0.5
 EVERYWHERE = ((10, 2, (2.0, 0.5), 8), (40, 8, (2.0, 1.0, 0.5, 0.25, 0.1), 30))
 # If a spot is farther over a limit than this, no place near it is quiet enough.
 HOPELESS_DB = 1.5
@@ -156,6 +158,8 @@ class Site(Parcel):
     market: Market
     air: "Air"
     tanks: Geometry | None = None
+    # The receptors whose points are close together, because it is louder between the usual ones.
+    close: list[str] = field(default_factory=list)
     regions: dict[tuple[float, int, int], Geometry] = field(default_factory=dict)
 
     @cached_property
@@ -647,7 +651,9 @@ def place_ears(site: Site, *, worst: bool) -> Ears:
     for number, one in enumerate(site.receptors):
         if worst or one.sure:
             own = one.kind == "own dwelling"
-            for x, y in list_points(one.shape, site.lot, one.beyond_m, own=own):
+            close = " ".join(filter(None, (one.kind, one.name))) in site.close
+            points = list_points(one.shape, site.lot, one.beyond_m, own=own, close=close)
+            for x, y in points:
                 rows.append((number, x, y, one.height_m, one.limit_dba, one.kind == EDGE))
     table = np.array(rows, dtype=float).reshape(-1, 6)
     return Ears(table[:, 0].astype(int), table[:, 1:4], table[:, 4], table[:, 5] > 0)
@@ -846,7 +852,26 @@ def quietest_on_grid(site: Site) -> float:
 
 def is_quieter_somewhere(site: Site, over_db: float) -> bool:
     """Return whether a spot is found on the lot where one machine causes no more excess."""
-    return any(quietest_by(site, *search, site.lot) <= over_db for search in EVERYWHERE)
+    if any(quietest_by(site, *search, site.lot) <= over_db for search in EVERYWHERE):
+        return True
+    ears, first = site.worst_ears, list[int]()
+    return any(
+        over_db_at(site, spot, ears, first, over_db) <= over_db for spot in spots_beside_walls(site)
+    )
+
+
+def over_db_at(site: Site, spot: Spot, ears: Ears, first: list[int], give_up_db: float) -> float:
+    """Return the excess over a limit that one machine causes, or one above `give_up_db`."""
+    return over_db(site, [spot], ears, first, give_up_db, quiet_db=-math.inf)
+
+
+def spots_beside_walls(site: Site) -> Iterator[Spot]:
+    """Yield spots of the lot close to its buildings, where the shadows are deepest."""
+    for away_m in BESIDE_WALL_M:
+        for building in site.buildings:
+            line = building.buffer(away_m).boundary.intersection(site.lot)
+            for x, y in shapely.get_coordinates(line.segmentize(BESIDE_STEP_M)):
+                yield float(x), float(y)
 
 
 def quietest_by(

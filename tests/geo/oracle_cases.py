@@ -124,7 +124,10 @@ def list_cases(town: Screening, market: Market, plan: Plan) -> list[Case]:
     for number in range(len(facts)):
         got = facts.iloc[number]
         tanks = None if is_missing_shape(got["storage"]) else got["storage"]
-        site = oracle.Site(town.sites.iloc[number], town, plan, market, air, tanks)
+        close = "" if is_missing(got["close_points"]) else got["close_points"]
+        site = oracle.Site(
+            town.sites.iloc[number], town, plan, market, air, tanks, close.split("; ")
+        )
         found.append(Case(got, site))
     return found
 

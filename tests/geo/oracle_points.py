@@ -21,7 +21,7 @@ Piece = tuple[Spot, Spot]
 
 
 def list_points(
-    shape: Geometry, lot: Geometry, beyond_m: float, *, own: bool = False
+    shape: Geometry, lot: Geometry, beyond_m: float, *, own: bool = False, close: bool = False
 ) -> list[Spot]:
     """Return the points of a receptor at which the level of a site's machines is measured.
 
@@ -30,12 +30,14 @@ def list_points(
         lot: The site's lot.
         beyond_m: How far beyond the lot's line the limit applies; negative: in front of a facade.
         own: Whether the receptor is a dwelling on the site itself.
+        close: Whether the points are close together, because it is louder between the usual ones.
 
     Returns:
         Every corner of the receptor's line, and points between them that divide each straight piece
         evenly; of a receptor that is far away, only those that face the site.
     """
-    step_m = NEAR_STEP_M if is_cut(shape, lot, beyond_m, own=own) else step_at(shape.distance(lot))
+    away_m = 0.0 if is_cut(shape, lot, beyond_m, own=own) else shape.distance(lot)
+    step_m = close_step_at(away_m) if close else step_at(away_m)
     return list_points_every(step_m, shape, lot, beyond_m, own=own)
 
 
@@ -70,6 +72,11 @@ def step_at(away_m: float) -> float:
     if away_m <= FAR_M:
         return NEAR_STEP_M
     return FAR_STEP_M if away_m <= FARTHER_M else FARTHER_STEP_M
+
+
+def close_step_at(away_m: float) -> float:
+    """Return the same where it is louder between the points."""
+    return 1.0 if away_m <= FARTHER_M else 2.0
 
 
 def is_cut(shape: Geometry, lot: Geometry, beyond_m: float, *, own: bool) -> bool:

@@ -30,7 +30,7 @@ MISSED_SHARE, MISSED_TWO_SHARE = 0.05, 0.01
 OTHER_SPOT_DB, OTHER_SPOT_SHARE = 3.0, 0.1
 # Lines are sampled this closely, at so many of the loudest receptors. Between the points where
 # levels are measured, it may be louder by this much.
-SAMPLE_M, LOUDEST, BETWEEN_DB = 1.0, 5, 0.5
+SAMPLE_M, LOUDEST, BETWEEN_DB = 0.8, 5, 0.5
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from geo.criteria.noise.receptors import OWN_DWELLING, ReceptorPairs
 
 STEPS_M = ((50.0, 2.5), (100.0, 5.0), (np.inf, 10.0))
 """Up to a distance between site and receptor, the points on it are at most so far apart."""
+CLOSE_STEPS_M = ((100.0, 1.0), (np.inf, 2.0))
+"""The same where a block would be louder between those points."""
 FACING_BEYOND_M = 60.0
 """Of a lot farther away, only the points count from which some of the site is on the outer side."""
 SIMPLER_BY_M = 0.05
@@ -42,7 +44,7 @@ class ReceiverPoints:
     outward: np.ndarray
 
 
-def list_receiver_points(pairs: ReceptorPairs) -> ReceiverPoints:
+def list_receiver_points(pairs: ReceptorPairs, close: np.ndarray | None = None) -> ReceiverPoints:
     """List the receiver points of every pair of a site and a receptor.
 
     For example, a square lot of 20 by 20 m beside the site has a point every 2.5 m, 32 in all; at
@@ -50,10 +52,13 @@ def list_receiver_points(pairs: ReceptorPairs) -> ReceiverPoints:
 
     Args:
         pairs: The receptors in reach of each site, in the market's metric frame.
+        close: Which pairs have points close together (Q,); None: none.
 
     Returns:
         The points.
     """
+    # Receptors out of reach of all sites are left out.
+    pairs = pairs.take(np.ones(len(pairs.row), dtype=bool))
     shape = pairs.receptors["shape"].to_numpy(dtype=object)
     beyond_m = pairs.receptors["beyond_m"].to_numpy(dtype=float)
     facade = np.flatnonzero(beyond_m < 0)
@@ -66,17 +71,27 @@ def list_receiver_points(pairs: ReceptorPairs) -> ReceiverPoints:
     cut = np.flatnonzero(area[row] & ~own[row] & (beyond_m[row] >= 0) & (pairs.away_m <= limit_m))
     lines = _measure_beyond(pairs.line[pairs.site[cut]], shape[row[cut]], limit_m[cut])
     rows, plain = len(shape), _lines_of(shape)
-    up_to_m, steps_m = np.array(STEPS_M).T
-    sets = np.concatenate([*([plain] * len(steps_m)), lines])
-    step = np.concatenate((np.repeat(steps_m, rows), np.full(len(lines), steps_m[0])))
+    if close is None:
+        close = np.zeros(len(row), dtype=bool)
+    up_to_m, step_m = np.array(STEPS_M + CLOSE_STEPS_M).T
+    sets = np.concatenate([*([plain] * len(step_m)), lines])
+    apart_m = np.concatenate(
+        (np.repeat(step_m, rows), np.where(close[cut], CLOSE_STEPS_M[0][1], STEPS_M[0][1]))
+    )
     used = np.zeros(len(sets), dtype=bool)
     # Distances to a facade are measured from where the level is, in front of it.
     away_m = pairs.away_m + np.maximum(-beyond_m, 0.0)[pairs.row]
-    chosen = row + rows * np.searchsorted(up_to_m, away_m)
-    chosen[cut] = len(steps_m) * rows + np.arange(len(cut))
+    usual = len(STEPS_M)
+    nth = np.where(
+        close,
+        usual + np.searchsorted(up_to_m[usual:], away_m),
+        np.searchsorted(up_to_m[:usual], away_m),
+    )
+    chosen = row + rows * nth
+    chosen[cut] = len(step_m) * rows + np.arange(len(cut))
     used[chosen] = True
-    is_lot = np.concatenate((np.tile(area, len(steps_m)), np.zeros(len(lines), dtype=bool)))
-    xy, of, outward = _space_points(sets[used], step[used])
+    is_lot = np.concatenate((np.tile(area, len(step_m)), np.zeros(len(lines), dtype=bool)))
+    xy, of, outward = _space_points(sets[used], apart_m[used])
     outward[~is_lot[used][of]] = np.nan
     number = np.cumsum(used) - 1
     first = np.searchsorted(of, np.arange(used.sum() + 1))

@@ -69,11 +69,39 @@ class ReceptorPairs:
         """Keep the columns of `receptors` as arrays, since they are read thousands of times."""
         return {name: self.receptors[name].to_numpy() for name in RECEPTOR_COLUMNS}
 
-    def keep_certain(self) -> "ReceptorPairs":
-        """Return only the pairs that are certain."""
-        kept = self.column("certain")
-        pairs = ("site", "row", "away_m", "bound_db")
-        return replace(self, **{name: getattr(self, name)[kept] for name in pairs})
+    def name(self, pair: np.ndarray) -> np.ndarray:
+        """Return the class and, if it has one, the id of the receptor of some pairs, as text."""
+        columns = (self.column(name, pair) for name in ("receptor_class", "receptor_id"))
+        names = [
+            f"{kind} {one}" if isinstance(one, str) else f"{kind}"
+            for kind, one in zip(*columns, strict=True)
+        ]
+        return np.array(names, dtype=object)
+
+    def take(self, kept: np.ndarray) -> "ReceptorPairs":
+        """Return only some pairs, and only their receptors."""
+        used, row = np.unique(self.row[kept], return_inverse=True)
+        receptors = self.receptors.iloc[used].reset_index(drop=True)
+        pairs = {name: getattr(self, name)[kept] for name in ("site", "away_m", "bound_db")}
+        return replace(self, receptors=receptors, row=row, **pairs)
+
+
+def is_named(pairs: ReceptorPairs, names: list[list[str]]) -> np.ndarray:
+    """Return which pairs have a receptor that is named at their site.
+
+    Args:
+        pairs: The receptors in reach of each site.
+        names: The names of some receptors, one list per site.
+
+    Returns:
+        One boolean per pair.
+    """
+    named = np.zeros(len(pairs.site), dtype=bool)
+    for site, some in enumerate(names):
+        if some:
+            its = np.flatnonzero(pairs.site == site)
+            named[its] = np.isin(pairs.name(its), some)
+    return named
 
 
 def search_reach_m(limit: Limit, rule: NoiseRule | None, sound: NoiseSource, plan: Plan) -> float:

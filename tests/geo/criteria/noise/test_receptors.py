@@ -155,7 +155,7 @@ def test_beyond_the_edge_of_the_layer_somebody_may_live(town, market, plan):
     # The nearest edges are 25 m away, and no unmapped receptor can be nearer.
     assert row["receptor_distance_m"] == pytest.approx(25)
     assert row["limit_dba"] == 50
-    assert len(who.keep_certain().site) == 0
+    assert len(who.take(who.column("certain")).site) == 0
 
 
 def test_with_no_coverage_known_somebody_may_live_anywhere(town, market, plan):
@@ -209,7 +209,7 @@ def test_an_ambient_level_that_nobody_knows_is_a_bracket(town, market, plan, ras
     who = massachusetts(town, market, plan, raster)
     # The worst case is the quietest night, 30 + 10. In the best case there is no such limit.
     assert names(who) == [("home", 40, True, False), ("home", 69, False, True)]
-    assert names(who.keep_certain()) == [("home", 69, False, True)]
+    assert names(who.take(who.column("certain"))) == [("home", 69, False, True)]
     assert who.evidence.tolist() == ["ambient unknown"]
     assert who.ambient_assumed.tolist() == [False]
 
