@@ -12,10 +12,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geo.criteria.noise.receiver_points import (
-    ReceiverPoints,
-    list_receiver_points,
-)
+from geo.criteria.noise.receiver_points import ReceiverPoints, list_receiver_points
 from geo.criteria.noise.receptors import ReceptorPairs, find_receptors, is_named
 from geo.criteria.noise.sound import WALL_OFFSET_M, NoiseSource
 from geo.criteria.pad.ground import BuildableGround, cut_buildable_ground, take_sites
@@ -154,8 +151,7 @@ def size_sites(
         generator: The plan's generator.
         market: The market, for its noise rule.
         plan: The plan.
-        close: For each site, the receptors whose receiver points are close together, by name (see
-            `ReceptorPairs.name`); None: none.
+        close: Names of each site's receptors with points close together; None: none.
 
     Returns:
         The siting of every site, in the order of `sites`.
@@ -172,7 +168,7 @@ def size_sites(
     alone_worst = alone_best = judge_quietest_spots(context, every, worst=True)
     uncertain = could_uncertain_govern(pairs, alone_worst["margin_db"].to_numpy())
     if uncertain.any():
-        known = judge_quietest_spots(context, np.flatnonzero(uncertain), worst=False)
+        known = judge_quietest_spots(context, every[uncertain], worst=False)
         alone_best = pd.concat([known, alone_worst[~uncertain]]).sort_index()
     return size_in_context(context, every, alone_worst, alone_best)
 
@@ -197,8 +193,7 @@ def size_in_context(
         The siting of all sites, without any generator at the others.
     """
     pairs, plan = context.pairs, context.plan
-    sites = len(context.ground.shapes)
-    pad_n, pad_n_upper = np.zeros((2, sites), dtype=int)
+    pad_n, pad_n_upper = np.zeros((2, len(context.ground.shapes)), dtype=int)
     pad_n[positions], pad_n_upper[positions] = max_machines_that_fit(
         take_sites(context.ground, positions), context.generator, plan
     )
@@ -209,7 +204,7 @@ def size_in_context(
         roof_lo = np.minimum(pad_n, roomier.held_lo)
         roof_hi = np.minimum(pad_n, roomier.place_hi)
     held, block_lo, next_lo = _find_largest(
-        context, roof_lo, pad_n, np.zeros(sites), alone_worst, known_lo, worst=True
+        context, roof_lo, pad_n, np.zeros(len(pad_n)), alone_worst, known_lo, worst=True
     )
     place_lo = zero_if_only_spares(held, plan)
     place_hi = place_lo.copy()
@@ -365,7 +360,7 @@ def add_spares(running: np.ndarray, plan: Plan) -> np.ndarray:
 
 
 def zero_if_only_spares(installed: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return the installed generators, or 0 where all of them are spares that never run."""
+    """Return the installed generators, or 0 where all of them are spares."""
     return np.where(installed > plan.spares, installed, 0)
 
 
