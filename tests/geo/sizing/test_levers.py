@@ -98,8 +98,8 @@ def test_other_clearances_never_leave_fewer(town, sized, plan):
     )
     assert (closer >= found.held_lo).all()
     assert (closer > found.held_lo).any()
-    # A wider clearance is no lever: what is known to fit stays. Asked once more, the search may find
-    # a place for one more that it missed, at no more than one of these sites.
+    # A wider clearance is no lever: what is known to fit stays. Asked once more, the search may
+    # find a place for one more that it missed, at no more than one of these sites.
     pad = plan.pad.model_copy(update={"building_clearance_m": 6.0})
     wider = resize_under_clearance(
         found, some.sites, some, every, plan.model_copy(update={"pad": pad})
