@@ -43,6 +43,8 @@ LOT_REACH_M = 30.0
 VERTICES_MOST, THINNED_BY_M = 2_000, 0.01
 # Sites with no wider gap than this between them (a path, a survey error) form one group of sites.
 GROUP_GAP_M = 1.0
+# A site whose block is louder between its receiver points is measured again no more than so often.
+MEASURED_AGAIN_MOST = 3
 
 
 def list_needs(market: Market, plan: Plan) -> Needs:
@@ -147,18 +149,22 @@ def screen_batch(screening: Screening, shared: Shared) -> gpd.GeoDataFrame:
     Returns:
         One row of facts per site, in their order, without the group of adjoining sites.
     """
-    sites = _thin_outlines(screening.sites.reset_index(drop=True))
-    facts = _measure_facts(replace(screening, sites=sites), shared)
-    louder = facts["close_points"].notna().to_numpy()
-    if not louder.any():
-        return facts
-    again = np.flatnonzero(louder)
-    names = facts["close_points"].to_numpy(dtype=object)[again]
-    reach_m = list_needs(shared.market, shared.plan).reach_m
-    some = take_surroundings(replace(screening, sites=sites), again, reach_m)
-    closer = _measure_facts(some, shared, [one.split(SEPARATOR) for one in names])
-    closer["close_points"] = names
-    return join_facts([np.flatnonzero(~louder), again], [facts[~louder], closer])
+    screening = replace(screening, sites=_thin_outlines(screening.sites.reset_index(drop=True)))
+    facts = _measure_facts(screening, shared)
+    close: list[list[str]] = [[] for _ in range(len(facts))]
+    for _ in range(MEASURED_AGAIN_MOST):
+        louder = facts["close_points"].notna().to_numpy()
+        if not louder.any():
+            break
+        again = np.flatnonzero(louder)
+        for row, names in zip(again, facts["close_points"].to_numpy()[again], strict=True):
+            close[row] += names.split(SEPARATOR)
+        reach_m = list_needs(shared.market, shared.plan).reach_m
+        some = take_surroundings(screening, again, reach_m)
+        closer = _measure_facts(some, shared, [close[row] for row in again])
+        facts = join_facts([np.flatnonzero(~louder), again], [facts[~louder], closer])
+    facts["close_points"] = [SEPARATOR.join(names) or None for names in close]
+    return facts
 
 
 def _measure_facts(
