@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from geo.criteria.noise.receiver_points import list_receiver_points
+from geo.criteria.noise.receiver_points import CHECKED, list_receiver_points
 from geo.criteria.noise.receptors import ReceptorPairs, is_named
 from geo.sizing.kernel.answers import LOUDER
 from geo.sizing.questions import PlacedBlocks, Searcher, ask
@@ -68,7 +68,7 @@ def name_louder_between(
 
 def _listen_closely(context: SizingContext, pairs: ReceptorPairs) -> Searcher:
     """Return the search with some pairs and points close together on them."""
-    points = list_receiver_points(pairs, np.ones(len(pairs.site), dtype=bool))
+    points = list_receiver_points(pairs, np.full(len(pairs.site), CHECKED))
     hearing = arrange_hearing(pairs, points, context.sound, context.plan)
     search = context.search
     # The columns of the table are other points.

@@ -12,7 +12,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geo.criteria.noise.receiver_points import ReceiverPoints, list_receiver_points
+from geo.criteria.noise.receiver_points import CLOSE, USUAL, ReceiverPoints, list_receiver_points
 from geo.criteria.noise.receptors import ReceptorPairs, find_receptors, is_named
 from geo.criteria.noise.sound import WALL_OFFSET_M, NoiseSource
 from geo.criteria.pad.ground import BuildableGround, cut_buildable_ground, take_sites
@@ -156,11 +156,10 @@ def size_sites(
     Returns:
         The siting of every site, in the order of `sites`.
     """
-    ambient = screening.rasters.get("ambient")
-    pairs = find_receptors(
-        sites, screening.layers, screening.coverage, ambient, sound, market, plan
-    )
-    points = list_receiver_points(pairs, None if close is None else is_named(pairs, close))
+    layers, ambient = screening.layers, screening.rasters.get("ambient")
+    pairs = find_receptors(sites, layers, screening.coverage, ambient, sound, market, plan)
+    spacing = None if close is None else np.where(is_named(pairs, close), CLOSE, USUAL)
+    points = list_receiver_points(pairs, spacing)
     ground = cut_buildable_ground(sites, screening, plan)
     search = make_searcher(pairs, points, ground, sound, generator, plan)
     context = SizingContext(ground, pairs, points, search, sound, generator, plan)

@@ -76,7 +76,7 @@ def step_at(away_m: float) -> float:
 
 def close_step_at(away_m: float) -> float:
     """Return the same where it is louder between the points."""
-    return 1.0 if away_m <= FARTHER_M else 2.0
+    return 0.5 if away_m <= FARTHER_M else 1.0
 
 
 def is_cut(shape: Geometry, lot: Geometry, beyond_m: float, *, own: bool) -> bool:

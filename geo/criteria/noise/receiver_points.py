@@ -13,10 +13,15 @@ import shapely
 
 from geo.criteria.noise.receptors import OWN_DWELLING, ReceptorPairs
 
-STEPS_M = ((50.0, 2.5), (100.0, 5.0), (np.inf, 10.0))
+USUAL, CHECKED, CLOSE = range(3)
+"""How far apart points are: as usual; where it is checked whether a block is louder between those;
+where it is."""
+STEPS_M = (
+    ((50.0, 2.5), (100.0, 5.0), (np.inf, 10.0)),
+    ((100.0, 1.0), (np.inf, 2.0)),
+    ((100.0, 0.5), (np.inf, 1.0)),
+)
 """Up to a distance between site and receptor, the points on it are at most so far apart."""
-CLOSE_STEPS_M = ((100.0, 1.0), (np.inf, 2.0))
-"""The same where a block would be louder between those points."""
 FACING_BEYOND_M = 60.0
 """Of a lot farther away, only the points count from which some of the site is on the outer side."""
 SIMPLER_BY_M = 0.05
@@ -44,7 +49,7 @@ class ReceiverPoints:
     outward: np.ndarray
 
 
-def list_receiver_points(pairs: ReceptorPairs, close: np.ndarray | None = None) -> ReceiverPoints:
+def list_receiver_points(pairs: ReceptorPairs, spacing: np.ndarray | None = None) -> ReceiverPoints:
     """List the receiver points of every pair of a site and a receptor.
 
     For example, a square lot of 20 by 20 m beside the site has a point every 2.5 m, 32 in all; at
@@ -52,7 +57,8 @@ def list_receiver_points(pairs: ReceptorPairs, close: np.ndarray | None = None) 
 
     Args:
         pairs: The receptors in reach of each site, in the market's metric frame.
-        close: Which pairs have points close together (Q,); None: none.
+        spacing: How far apart the points of each pair are (Q,): USUAL, CHECKED or CLOSE; None: as
+            usual.
 
     Returns:
         The points.
@@ -71,22 +77,21 @@ def list_receiver_points(pairs: ReceptorPairs, close: np.ndarray | None = None) 
     cut = np.flatnonzero(area[row] & ~own[row] & (beyond_m[row] >= 0) & (pairs.away_m <= limit_m))
     lines = _measure_beyond(pairs.line[pairs.site[cut]], shape[row[cut]], limit_m[cut])
     rows, plain = len(shape), _lines_of(shape)
-    if close is None:
-        close = np.zeros(len(row), dtype=bool)
-    up_to_m, step_m = np.array(STEPS_M + CLOSE_STEPS_M).T
+    if spacing is None:
+        spacing = np.full(len(row), USUAL)
+    step_m = np.concatenate([np.array(steps)[:, 1] for steps in STEPS_M])
     sets = np.concatenate([*([plain] * len(step_m)), lines])
     apart_m = np.concatenate(
-        (np.repeat(step_m, rows), np.where(close[cut], CLOSE_STEPS_M[0][1], STEPS_M[0][1]))
+        (np.repeat(step_m, rows), np.array([steps[0][1] for steps in STEPS_M])[spacing[cut]])
     )
     used = np.zeros(len(sets), dtype=bool)
     # Distances to a facade are measured from where the level is, in front of it.
     away_m = pairs.away_m + np.maximum(-beyond_m, 0.0)[pairs.row]
-    usual = len(STEPS_M)
-    nth = np.where(
-        close,
-        usual + np.searchsorted(up_to_m[usual:], away_m),
-        np.searchsorted(up_to_m[:usual], away_m),
-    )
+    nth, before = np.zeros(len(row), dtype=np.int64), 0
+    for kind, steps in enumerate(STEPS_M):
+        its = spacing == kind
+        nth[its] = before + np.searchsorted(np.array(steps)[:, 0], away_m[its])
+        before += len(steps)
     chosen = row + rows * nth
     chosen[cut] = len(step_m) * rows + np.arange(len(cut))
     used[chosen] = True

@@ -6,9 +6,12 @@ import shapely
 from shapely.affinity import rotate, translate
 
 from geo.criteria.noise.receiver_points import (
+    CHECKED,
+    CLOSE,
     FACING_BEYOND_M,
     SIMPLER_BY_M,
     STEPS_M,
+    USUAL,
     list_receiver_points,
 )
 from tests.geo.criteria.noise.conftest import heard, random_town, receptors, under
@@ -60,7 +63,16 @@ def away_m(xy, shape):
 
 
 def test_the_nearer_the_receptor_the_closer_its_points():
-    assert ((50.0, 2.5), (100.0, 5.0), (np.inf, 10.0)) == STEPS_M
+    assert STEPS_M[USUAL] == ((50.0, 2.5), (100.0, 5.0), (np.inf, 10.0))
+
+
+@pytest.mark.parametrize(("spacing", "times"), [(USUAL, 1), (CHECKED, 2.5), (CLOSE, 5)])
+def test_points_are_closer_together_where_it_is_louder_between(town, market, plan, spacing, times):
+    home = shapely.box(60, 0, 80, 20)
+    who, _ = heard(town([LOT], homes=[home]), under(market, None), plan)
+    points = list_receiver_points(who, np.full(len(who.site), spacing))
+    # A line of 80 m, with a point every 2.5 m.
+    assert (points.end - points.begin).tolist() == [32 * times] * len(who.site)
 
 
 @pytest.mark.parametrize(
