@@ -31,11 +31,13 @@ class Shared(NamedTuple):
         sound: The sound of one machine, with all buildings of the market around it.
         market: The market.
         plan: The plan.
+        reach_m: How far from a site each layer matters, in meters (see `model.Needs`).
     """
 
     sound: NoiseSource
     market: Market
     plan: Plan
+    reach_m: dict[str, float]
 
 
 def split_sites(
@@ -80,6 +82,8 @@ def take_surroundings(
     """
     sites = screening.sites.iloc[rows].reset_index(drop=True)
     boxes = shapely.bounds(geometry_array(sites))
+    # A lot without an outline has nothing near it.
+    boxes = boxes[~np.isnan(boxes).any(axis=1)]
     layers = dict(screening.layers)
     receptors = None
     for name in LARGE_LAYERS:
@@ -100,8 +104,8 @@ def _is_near(shapes: np.ndarray, boxes: np.ndarray, reach_m: float) -> np.ndarra
     """Return which shapes have a bounding box that meets any of some boxes grown by a distance."""
     bounds = shapely.bounds(shapes)
     lowest, highest = boxes[:, :2] - reach_m, boxes[:, 2:] + reach_m
-    near = (bounds[:, :2] <= np.nanmax(highest, axis=0)) & (
-        bounds[:, 2:] >= np.nanmin(lowest, axis=0)
+    near = (bounds[:, :2] <= highest.max(axis=0, initial=-np.inf)) & (
+        bounds[:, 2:] >= lowest.min(axis=0, initial=np.inf)
     )
     is_near = np.asarray(near.all(axis=1))
     grown = shapely.STRtree(shapely.box(*np.column_stack((lowest, highest)).T))

@@ -121,8 +121,8 @@ def screen_sites(
         )
     buildings, elevation = screening.layers.get("buildings"), screening.rasters.get("elevation")
     sound = make_noise_source(plan_generator(plan), plan, buildings, elevation, market.crs)
-    shared = Shared(sound, market, plan)
-    rows, batches = split_sites(screening, list_needs(market, plan).reach_m, workers)
+    shared = Shared(sound, market, plan, list_needs(market, plan).reach_m)
+    rows, batches = split_sites(screening, shared.reach_m, workers)
     if screen_all is None or len(rows) == 1:
         screen_all = _screen_in_turn
     facts = join_facts(rows, list(screen_all(batches, shared)))
@@ -159,8 +159,7 @@ def screen_batch(screening: Screening, shared: Shared) -> gpd.GeoDataFrame:
         again = np.flatnonzero(louder)
         for row, names in zip(again, facts["close_points"].to_numpy()[again], strict=True):
             close[row] += names.split(SEPARATOR)
-        reach_m = list_needs(shared.market, shared.plan).reach_m
-        some = take_surroundings(screening, again, reach_m)
+        some = take_surroundings(screening, again, shared.reach_m)
         closer = _measure_facts(some, shared, [close[row] for row in again])
         facts = join_facts([np.flatnonzero(~louder), again], [facts[~louder], closer])
     facts["close_points"] = [SEPARATOR.join(names) or None for names in close]
@@ -171,7 +170,7 @@ def _measure_facts(
     screening: Screening, shared: Shared, close: list[list[str]] | None = None
 ) -> gpd.GeoDataFrame:
     """Measure the facts of some sites, with points close together at the receptors named."""
-    sound, market, plan = shared
+    sound, market, plan, _ = shared
     generator, sites = plan_generator(plan), screening.sites
     siting = size_sites(sites, screening, sound, generator, market, plan, close)
     fuels = plan_fuels(plan)

@@ -160,6 +160,30 @@ def list_cells(low: float, high: float, corner: float, size: float, count: int) 
 
 
 @inlined
+def list_cells_around(
+    scene: SceneIndex, x: float, y: float, reach_m: float
+) -> tuple[int, int, int, int]:
+    """Return the first and last row, and the first and last column, of the cells around a point.
+
+    Args:
+        scene: The scene.
+        x: Easting in meters from the scene's origin.
+        y: Northing in meters from the scene's origin.
+        reach_m: How far around it.
+
+    Returns:
+        The four numbers; the first row is greater than the last if there is no cell.
+    """
+    corner_x, corner_y, size = scene.cells_xy
+    columns, rows = scene.shape
+    first, last = list_cells(y - reach_m, y + reach_m, corner_y, size, rows)
+    low, high = list_cells(x - reach_m, x + reach_m, corner_x, size, columns)
+    if low > high:
+        first, last = 1, 0
+    return first, last, low, high
+
+
+@inlined
 def list_crossings(
     scene: SceneIndex, scratch: Scratch, ax: float, ay: float, bx: float, by: float
 ) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from geo.compiled import called, inlined
 from geo.propagation.by_distance import sum_left
-from geo.propagation.crossings import Scratch, distance_m, list_cells, step_in_front
+from geo.propagation.crossings import Scratch, distance_m, list_cells_around, step_in_front
 from geo.propagation.reflections import REFLECTOR_REACH_M
 from geo.propagation.scene import SceneIndex
 
@@ -64,13 +64,9 @@ def list_walls_near_circle(
     reach_m = REFLECTOR_REACH_M + circle[2] + MOVED_M
     scratch.mark[0] += 1
     mark = scratch.mark[0]
-    corner_x, corner_y, size = scene.cells_xy
-    columns, rows = scene.shape
-    first, last = list_cells(y - reach_m, y + reach_m, corner_y, size, rows)
-    low, high = list_cells(x - reach_m, x + reach_m, corner_x, size, columns)
+    columns = scene.shape[0]
+    first, last, low, high = list_cells_around(scene, x, y, reach_m)
     for row in range(first, last + 1):
-        if low > high:
-            break
         for k in range(
             scene.cell_from[row * columns + low], scene.cell_from[row * columns + high + 1]
         ):
@@ -178,13 +174,9 @@ def bound_reflections(
         folded_m = _folded_from_m(scene, w, ends, px, py, around)
         if folded_m >= 0:
             total += _add_wall(scene, scratch, walls, w, folded_m, table, left)
-    corner_x, corner_y, size = scene.cells_xy
-    columns, rows = scene.shape
-    first, last = list_cells(py - REFLECTOR_REACH_M, py + REFLECTOR_REACH_M, corner_y, size, rows)
-    low, high = list_cells(px - REFLECTOR_REACH_M, px + REFLECTOR_REACH_M, corner_x, size, columns)
+    columns = scene.shape[0]
+    first, last, low, high = list_cells_around(scene, px, py, REFLECTOR_REACH_M)
     for row in range(first, last + 1):
-        if low > high:
-            break
         for k in range(
             scene.cell_from[row * columns + low], scene.cell_from[row * columns + high + 1]
         ):

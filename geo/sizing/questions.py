@@ -269,7 +269,6 @@ def _make_bench(searcher: Searcher) -> Bench:
         ),
         tried=np.empty(PLACE_COLUMNS),
         nearest_place=np.empty(PLACE_COLUMNS),
-        quietest=np.empty(PLACE_COLUMNS),
         ranked=np.empty(RANKED_PLACES, dtype=np.int64),
         ranked_ratio=np.empty(RANKED_PLACES),
         left=np.empty(8),

@@ -8,8 +8,9 @@ import shapely
 from geopandas.testing import assert_geodataframe_equal
 
 from geo import batches
-from geo.batches import split_sites
+from geo.batches import split_sites, take_surroundings
 from geo.screen import list_needs, screen_sites
+from tests.geo.conftest import make_town
 from tests.geo.oracle_towns import demo_town, select_cambridge, some_of
 
 SITES, SEED = 60, 5
@@ -77,3 +78,12 @@ def test_neighbors_are_screened_together(demo):
     ]
     spread = np.ptp(shapely.get_coordinates(many.sites.centroid), axis=0).max()
     assert np.hypot(*(middle[0] - middle[1])) > 0.2 * spread
+
+
+def test_a_lot_without_an_outline_has_nothing_near_it():
+    given = make_town([shapely.box(0, 0, 40, 40)] * 2, homes=[shapely.box(50, 0, 60, 10)])
+    sites = given.sites.set_geometry([None, given.sites.geometry.iloc[1]], crs=given.sites.crs)
+    reach_m = dict.fromkeys(("receptors", "buildings", "lots", "exclusions"), 20.0)
+    for rows, near in (([0], 0), ([1], 1), ([0, 1], 1)):
+        some = take_surroundings(replace(given, sites=sites), np.array(rows), reach_m)
+        assert len(some.layers["receptors"]) == near

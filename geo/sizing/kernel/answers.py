@@ -185,13 +185,14 @@ def _bisect_by_table(study: Study, case: Case, site: int, least: int, most: int)
 def _move_until_quiet(study: Study, case: Case, site: int, question: int, answer: Answer) -> bool:
     """Move a block that is nearly quiet enough until it meets the limits; return whether it does.
 
-    At each step, the full model judges it at the points that are the loudest by the table. Where
-    that says it is quiet enough, it is judged at every point.
+    The block starts at `nearest_place` on the bench. At each step, the full model judges it at the
+    points that are the loudest by the table. Where that says it is quiet enough, it is judged at
+    every point.
     """
-    place, known = answer.place, study.bench.quietest
-    cos, sin = np.cos(place[3]), np.sin(place[3])
+    place, known = answer.place, study.bench.nearest_place
+    cos, sin = np.cos(known[3]), np.sin(known[3])
     least, step_m, tried, direction, surprises = np.inf, STEP_M, 8, 0, 0
-    _copy(place, known)
+    _copy(known, place)
     heard = _verify(study, case, site, TABLE_ONLY, NEARLY, answer)
     while True:
         if heard < least * (1 - WORTHWHILE):
@@ -251,7 +252,6 @@ def _try_number(
         _learn(study, case, site, heard, answer)
     if not careful or nearest > NEARLY:
         return False
-    _copy(study.bench.nearest_place, answer.place)
     return _move_until_quiet(study, case, site, question, answer)
 
 

@@ -145,7 +145,6 @@ class Bench(NamedTuple):
     trial: Answer
     tried: np.ndarray  # (PLACE_COLUMNS,): the place that the search looks at
     nearest_place: np.ndarray  # (PLACE_COLUMNS,): the quietest of those over a limit
-    quietest: np.ndarray  # (PLACE_COLUMNS,): the quietest place of a block that is being moved
     ranked: np.ndarray  # (RANKED_PLACES,): the quietest places for one machine
     ranked_ratio: np.ndarray  # (RANKED_PLACES,)
     left: np.ndarray  # (8,): the most that a wall leaves of any machine's sound, by band

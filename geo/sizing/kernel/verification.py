@@ -5,7 +5,9 @@ is first bounded: by what would arrive in the open, and by the walls that could 
 Then its machines are heard, one after another, each from its own place, until those not yet heard
 could not matter. The machine nearest to the center comes first, then those at both ends as seen
 from the point. The point is dropped if all machines together, each as loud as the loudest so far
-and PROBE_DB more after the first, or SAMPLE_DB more after the third, would not matter.
+and PROBE_DB more after the first, or SAMPLE_DB more after the third, would not matter. All this is
+done with rough side paths first (see `around_sides`), which are never quieter, and with exact ones
+only where those do not rule the point out.
 """
 
 import numpy as np

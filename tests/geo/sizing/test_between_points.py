@@ -1,9 +1,12 @@
 """A narrow gap between two halls lets sound through to a stretch of a neighbor's line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
 
+from geo.criteria.noise.receiver_points import ReceiverPoints
 from geo.screen import screen_sites
 from geo.sizing.between_points import name_louder_between
 from geo.sizing.kernel.answers import JUDGE_EACH
@@ -88,11 +91,11 @@ def test_such_a_site_is_measured_at_close_points(behind_halls):
 def levels_along(context, row, drawn, apart_m):
     """Return the highest level of the drawn block at points of the home's near line."""
     at = np.column_stack((np.full(161, 60.0), np.arange(0, 40 + apart_m / 2, apart_m)))
-    closer = context.points.__class__(
+    closer = ReceiverPoints(
         xy=at, begin=np.zeros(1, int), end=np.array([len(at)]), facing_only=np.zeros(1, bool),
         outward=np.full((len(at), 4), np.nan),
     )  # fmt: skip
-    moved = context.__class__(**{**vars(context), "points": closer})
+    moved = replace(context, points=closer)
     placed = place(
         drawn.x, drawn.y, int(row["placed_n"]), columns=int(row["pad_columns"]),
         degrees=90 - row["pad_bearing_deg"],
