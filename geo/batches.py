@@ -21,7 +21,7 @@ SITES_LEAST = 200
 # never looked at. The other layers stay whole: some of their records refer to each other.
 LARGE_LAYERS = ("receptors", "buildings", "lots", "exclusions")
 MARGIN_M = 1.0
-TEXT = pd.StringDtype(na_value=np.nan)
+TEXT, NUMBERS = pd.StringDtype(na_value=np.nan), "biuf"
 
 
 class Shared(NamedTuple):
@@ -126,9 +126,20 @@ def join_facts(rows: list[np.ndarray], facts: list[gpd.GeoDataFrame]) -> gpd.Geo
     Returns:
         One row per site, in the order of their positions.
     """
-    columns = {name: _join_column([part[name] for part in facts]) for name in facts[0].columns}
+    # Most columns are numbers, of the same type in all parts.
+    names, types = facts[0].columns, [part.dtypes.to_numpy() for part in facts]
+    plain = np.array(
+        [
+            first.kind in NUMBERS and all(one[nth] == first for one in types)
+            for nth, first in enumerate(types[0])
+        ]
+    )
+    numbers = pd.concat([pd.DataFrame(part[names[plain]]) for part in facts], ignore_index=True)
+    others = {name: _join_column([part[name] for part in facts]) for name in names[~plain]}
     order = np.argsort(np.concatenate(rows))
-    together = gpd.GeoDataFrame(columns, geometry="geometry", crs=facts[0].crs)
+    together = gpd.GeoDataFrame(
+        numbers.assign(**others)[names], geometry="geometry", crs=facts[0].crs
+    )
     return together.iloc[order].reset_index(drop=True)
 
 

@@ -22,6 +22,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from numba import njit, types
 from numba import typeof as numba_type
 from numba.core import cgutils
@@ -130,9 +131,35 @@ class Reference(types.Type):
         super().__init__(name=f"Reference({of})")
 
 
+_references: dict[Any, Reference] = {}
+
+
 def reference_to(example: Any) -> Reference:
-    """Return the type of a reference to named tuples like an example."""
-    return Reference(typeof(example))
+    """Return the type of a reference to named tuples like an example.
+
+    Numba takes milliseconds to tell the type of a tuple with hundreds of arrays.
+    """
+    kind = _kind_of(example)
+    if kind not in _references:
+        _references[kind] = Reference(typeof(example))
+    return _references[kind]
+
+
+def _kind_of(value: Any) -> Any:
+    """Return what determines the type of a value in Numba: equal kinds are of the same type."""
+    if isinstance(value, np.ndarray):
+        flags = value.flags
+        return (
+            value.dtype,
+            value.ndim,
+            flags.c_contiguous,
+            flags.f_contiguous,
+            flags.aligned,
+            flags.writeable,
+        )
+    if isinstance(value, tuple):
+        return (type(value), *map(_kind_of, value))
+    return type(value)
 
 
 @register_model(Reference)

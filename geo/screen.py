@@ -127,6 +127,7 @@ def screen_sites(
         screen_all = _screen_in_turn
     facts = join_facts(rows, list(screen_all(batches, shared)))
     facts["group_id"] = _group_ids(facts)
+    facts["weightless"] = " ".join(list_missing_criteria(screening, plan))
     check_facts(facts.columns, "screened sites", published=False)
     return facts
 
@@ -150,7 +151,8 @@ def screen_batch(screening: Screening, shared: Shared) -> gpd.GeoDataFrame:
         One row of facts per site, in their order, without the group of adjoining sites.
     """
     screening = replace(screening, sites=_thin_outlines(screening.sites.reset_index(drop=True)))
-    facts = _measure_facts(screening, shared)
+    grid = _measure_grid(screening, shared)
+    facts = _measure_facts(screening, shared, grid)
     close: list[list[str]] = [[] for _ in range(len(facts))]
     for _ in range(MEASURED_AGAIN_MOST):
         louder = facts["close_points"].notna().to_numpy()
@@ -160,14 +162,27 @@ def screen_batch(screening: Screening, shared: Shared) -> gpd.GeoDataFrame:
         for row, names in zip(again, facts["close_points"].to_numpy()[again], strict=True):
             close[row] += names.split(SEPARATOR)
         some = take_surroundings(screening, again, shared.reach_m)
-        closer = _measure_facts(some, shared, [close[row] for row in again])
+        same_grid = grid.iloc[again].reset_index(drop=True)
+        closer = _measure_facts(some, shared, same_grid, [close[row] for row in again])
         facts = join_facts([np.flatnonzero(~louder), again], [facts[~louder], closer])
     facts["close_points"] = [SEPARATOR.join(names) or None for names in close]
     return facts
 
 
+def _measure_grid(screening: Screening, shared: Shared) -> pd.DataFrame:
+    """Measure what the grid still supplies at each site, where it is, and what it lacks there."""
+    sites, plan = screening.sites, shared.plan
+    grid = serving.find_serving_records(sites, screening.layers, screening.coverage, plan)
+    _add_location(grid, screening, sites)
+    _add_gap(grid, plan_generator(plan), plan)
+    return grid
+
+
 def _measure_facts(
-    screening: Screening, shared: Shared, close: list[list[str]] | None = None
+    screening: Screening,
+    shared: Shared,
+    grid: pd.DataFrame,
+    close: list[list[str]] | None = None,
 ) -> gpd.GeoDataFrame:
     """Measure the facts of some sites, with points close together at the receptors named."""
     sound, market, plan, _ = shared
@@ -177,9 +192,6 @@ def _measure_facts(
     choice = choose_fuel(screening, sites, siting, fuels, generator, plan)
     siting = choice.siting
     tanks_there = choice.supply["storage"].to_numpy(dtype=object)
-    grid = serving.find_serving_records(sites, screening.layers, screening.coverage, plan)
-    _add_location(grid, screening, sites)
-    _add_gap(grid, generator, plan)
     described = describe_sites(
         sites,
         screening,
@@ -214,7 +226,6 @@ def _measure_facts(
     facts["noise_rule"] = describe_noise_limits(market, plan)
     facts["noise_edition"] = sound.edition.name
     facts["level_at_1m_dba"] = facts["level_dba"] + rerating_db(generator, 1.0)
-    facts["weightless"] = " ".join(list_missing_criteria(screening, plan))
     return gpd.GeoDataFrame(facts, geometry="geometry", crs=sites.crs)
 
 

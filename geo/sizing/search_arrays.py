@@ -42,6 +42,8 @@ SPOTS_PER_GROUND = 20
 """About so many spots of the ground are in the transfer table."""
 SPOTS_PER_LOT = 6
 LEAST_STEP_M = 1.0
+PARTS = 3
+"""A block is cut into so many parts along each side, each with a point for all its machines."""
 
 
 def arrange_hearing(
@@ -108,14 +110,49 @@ def arrange_blocks(generator: Generator, plan: Plan) -> tuple[Blocks, pd.DataFra
     running = np.maximum(np.arange(plan.cap + 1) - plan.spares, 0)
     placed = rows.assign(x=0.0, y=0.0, degrees=0.0, count=running[count])
     of, x, y = locate_machines(placed, generator, plan)
+    point_of, point, machines = _gather_machines(rows, of, x, y)
     blocks = Blocks(
         first=np.concatenate(([0], np.cumsum(many))),
         size_m=np.ascontiguousarray(rows[["length_m", "width_m"]], dtype=float),
         machine_from=np.searchsorted(of, np.arange(len(rows) + 1)),
         machine=np.ascontiguousarray(np.column_stack((x, y)).reshape(-1, 2)),
+        point_from=np.searchsorted(point_of, np.arange(len(rows) + 1)),
+        point=point,
+        machines=machines,
         running=running,
     )
     return blocks, rows
+
+
+def _gather_machines(
+    rows: pd.DataFrame, of: np.ndarray, x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points that stand for the machines of each layout: the middles of groups of neighbors.
+
+    Each group has the machines of one part of the layout (see PARTS).
+
+    Args:
+        rows: The layouts, with length_m and width_m.
+        of: The layout of each machine (k,), in ascending order.
+        x: The machine along the layout, meters from its center (k,).
+        y: The machine across, the same (k,).
+
+    Returns:
+        The layout of each point (p,), the points (p, 2), and how many machines each stands for.
+    """
+    part = [
+        np.floor((place / rows[size].to_numpy()[of] + 0.5) * PARTS)
+        for place, size in ((x, "length_m"), (y, "width_m"))
+    ]
+    groups = pd.DataFrame({"of": of, "along": part[0], "across": part[1], "x": x, "y": y})
+    points = groups.groupby(["of", "along", "across"]).agg(
+        x=("x", "mean"), y=("y", "mean"), machines=("x", "size")
+    )
+    return (
+        points.index.get_level_values("of").to_numpy(),
+        np.ascontiguousarray(points[["x", "y"]]),
+        points["machines"].to_numpy(dtype=float),
+    )
 
 
 def arrange_lone_machine() -> Blocks:
@@ -125,6 +162,9 @@ def arrange_lone_machine() -> Blocks:
         size_m=np.zeros((1, 2)),
         machine_from=np.array([0, 1]),
         machine=np.zeros((1, 2)),
+        point_from=np.array([0, 1]),
+        point=np.zeros((1, 2)),
+        machines=np.ones(1),
         running=np.array([0, 1]),
     )
 
@@ -263,8 +303,6 @@ def start_tables(grounds: np.ndarray, lots: np.ndarray, origin: np.ndarray) -> T
         column_most=np.zeros((sites, COLUMNS_MOST)),
         columns=np.full(sites, -1, dtype=np.int64),
         energy=np.zeros((sites, COLUMNS_MOST, SPOTS_MOST)),
-        missing=np.zeros((sites, COLUMNS_MOST), dtype=np.int64),
-        most=np.zeros((sites, COLUMNS_MOST)),
         loudest=np.zeros(sites, dtype=np.int64),
         scale=np.ones((sites, COLUMNS_MOST)),
         walled=np.zeros((sites, COLUMNS_MOST)),

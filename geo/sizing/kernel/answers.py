@@ -14,7 +14,7 @@ from geo.compiled import address_of, call_at, called, entry, inlined, refer, ref
 from geo.propagation.by_distance import look_up
 from geo.sizing.kernel.arrays import PLACE_COLUMNS, Answer, Asked, Bench, Case, Study
 from geo.sizing.kernel.bounds import place_machines
-from geo.sizing.kernel.estimate import estimate_ratio, sum_column
+from geo.sizing.kernel.estimate import estimate_ratio, place_points, sum_column
 from geo.sizing.kernel.search import WORTHWHILE, find_quiet_place, fits_here
 from geo.sizing.kernel.transfer import (
     add_column,
@@ -125,12 +125,13 @@ def _learn(study: Study, case: Case, site: int, ratio: float, answer: Answer) ->
         return
     if case.wall_height_m <= 0 and add_spot(table, site, place[1], place[2]):
         return
-    # This finds the spots near each machine.
+    # This sets the points that stand for the machines, and the spots near them.
     estimate_ratio(study, case, site, place, np.inf)
+    points = place_points(study, place)
     for column in range(table.columns[site]):
         if table.column_pair[site, column] != pair or table.column_point[site, column] != point:
             continue
-        total = sum_column(study, case, site, column, int(place[4]), np.inf)
+        total = sum_column(study, case, site, column, points, np.inf)
         if 0 < total < ratio:
             if case.wall_height_m > 0:
                 table.walled[site, column] *= ratio / total

@@ -70,6 +70,9 @@ class Blocks(NamedTuple):
     size_m: np.ndarray  # (layouts, 2): length and width
     machine_from: np.ndarray  # (layouts + 1,)
     machine: np.ndarray  # (running machines, 2): along and across, from the block's center
+    point_from: np.ndarray  # (layouts + 1,)
+    point: np.ndarray  # (points, 2): for the table, a few points stand for the running machines
+    machines: np.ndarray  # (points,): how many machines each stands for
     running: np.ndarray  # (cap + 1,): machines that run, of n
 
 
@@ -97,8 +100,6 @@ class Table(NamedTuple):
     column_most: np.ndarray  # (sites, COLUMNS_MOST): the highest ratio, per `Levels.open`
     columns: np.ndarray  # (sites,); below 0: not started
     energy: np.ndarray  # (sites, COLUMNS_MOST, SPOTS_MOST)
-    missing: np.ndarray  # (sites, COLUMNS_MOST): entries of the column that are not computed
-    most: np.ndarray  # (sites, COLUMNS_MOST): the largest entry that is
     loudest: np.ndarray  # (sites,): the column that was loudest at the last place looked at
     scale: np.ndarray  # (sites, COLUMNS_MOST): corrections that verified blocks have taught
     walled: np.ndarray  # (sites, COLUMNS_MOST): what a wall around a block leaves; 0: not known
@@ -136,9 +137,12 @@ class Bench(NamedTuple):
     fit_turn: np.ndarray  # (layouts,)
     fit_across: np.ndarray  # (layouts,)
     fit_at: np.ndarray  # (layouts, 2): center in the turned frame
-    machine: np.ndarray  # (machines, 2): where the machines of a block stand
+    machine: np.ndarray  # (machines, 2): where the machines of a block stand, or a few points
+    machines: np.ndarray  # (machines,): how many machines each of the points stands for
     most: np.ndarray  # (machines,): the most that each can cause at a point, as a ratio
     with_back: np.ndarray  # (machines,): the same, however many walls reflect
+    around: np.ndarray  # (SPOTS_MOST,): spots that may be the nearest to a machine of a block
+    away2: np.ndarray  # (SPOTS_MOST,): squared distances of spots
     near: np.ndarray  # (machines, NEAR_SPOTS): the nearest spots of the table
     weight: np.ndarray  # (machines, NEAR_SPOTS)
     candidate: np.ndarray  # (CANDIDATES, CANDIDATE_COLUMNS)

@@ -1,7 +1,8 @@
 """Estimate by the transfer table how loud a block is where it is loudest. Compiled.
 
-The column that was the loudest at the last place looked at comes first, since it mostly is again.
-Others are looked at only if they could be louder, and those that need a ray come last.
+A few points stand for the machines of a large block. The column that was the loudest at the last
+place looked at comes first, since it mostly is again. Others are looked at only if they could be
+louder, and those that need a ray come last.
 """
 
 import numpy as np
@@ -10,13 +11,17 @@ from geo.compiled import called, inlined
 from geo.propagation.by_distance import look_up
 from geo.propagation.crossings import distance_m
 from geo.sizing.kernel.arrays import Case, Study
-from geo.sizing.kernel.bounds import place_machines
 from geo.sizing.kernel.transfer import (
+    NOT_COMPUTED,
     column_squared_m,
+    find_most_around,
     find_near_spots,
-    is_computed,
+    list_spots_around,
     read_table,
 )
+
+QUIETER, READY, LACKS_RAYS = range(3)
+"""Whether a column could be louder than a ratio, and if so, whether its entries are computed."""
 
 
 @called
@@ -34,117 +39,141 @@ def estimate_ratio(study: Study, case: Case, site: int, place: np.ndarray, give_
         The ratio.
     """
     size_m = study.market.blocks.size_m[int(place[0])]
-    place_machines(study, place)
     circle = (place[1], place[2], distance_m(size_m[0], size_m[1]) / 2)
-    return _estimate_machines(study, case, site, circle, int(place[4]), give_up)
+    points = place_points(study, place)
+    return _estimate_points(study, case, site, circle, points, place[4], give_up)
+
+
+@inlined
+def place_points(study: Study, place: np.ndarray) -> int:
+    """Set the points that stand for the running machines of a block, and how many each stands for.
+
+    Args:
+        study: The arrays.
+        place: The block (PLACE_COLUMNS,).
+
+    Returns:
+        How many points.
+    """
+    blocks, bench = study.market.blocks, study.bench
+    first, last = blocks.point_from[int(place[0])], blocks.point_from[int(place[0]) + 1]
+    cos, sin = np.cos(place[3]), np.sin(place[3])
+    for k in range(last - first):
+        along, across = blocks.point[first + k, 0], blocks.point[first + k, 1]
+        bench.machine[k, 0] = place[1] + along * cos - across * sin
+        bench.machine[k, 1] = place[2] + along * sin + across * cos
+        bench.machines[k] = blocks.machines[first + k]
+    return last - first
 
 
 @called
-def _estimate_machines(
+def _estimate_points(
     study: Study,
     case: Case,
     site: int,
     circle: tuple[float, float, float],
-    running: int,
+    points: int,
+    running: float,
     give_up: float,
 ) -> float:
     """Return the highest ratio of the machines on the bench by the table, as `estimate_ratio`.
 
     Args:
-        study: The arrays; the machines stand at their places.
+        study: The arrays; the points that stand for the machines are on the bench.
         case: What the question varies.
         site: The site.
-        circle: A circle that contains the machines: its center and its radius.
+        circle: A circle that contains the points: its center and its radius.
+        points: How many points.
         running: How many machines run.
         give_up: The ratio above which they are of no interest.
 
     Returns:
         The ratio.
     """
-    table = study.table
-    worst = study.market.hearing.own[site] * running * case.gain
+    table, bench = study.table, study.bench
+    held = list_spots_around(table, bench, site, circle)
+    times = running * case.gain
+    worst = study.market.hearing.own[site] * times
     # First the column that was the loudest at the last place, then those that need no ray.
     guess = table.loudest[site]
-    worst = max(worst, _find_spots_and_sum(study, case, site, guess, running, give_up))
-    if worst > give_up:
-        return worst
+    worst = max(worst, _find_spots_and_sum(study, case, site, guess, points, held, give_up))
     for ready in (True, False):
+        lacks_rays = False
         for column in range(table.columns[site]):
-            if column == guess:
-                continue
-            if case.certain_only and not _is_certain(study, site, column):
-                continue
-            if not _could_be_louder(study, case, site, column, circle, running, worst):
-                continue
-            if _is_ready(study, case, site, column, running) != ready:
-                continue
-            ratio = sum_column(study, case, site, column, running, give_up)
-            if ratio > worst:
-                worst, table.loudest[site] = ratio, column
             if worst > give_up:
                 return worst
+            if column == guess or (case.certain_only and not _is_certain(study, site, column)):
+                continue
+            could_be = _bound_column(study, case, site, column, circle, times, held, worst)
+            if could_be == QUIETER:
+                continue
+            if (could_be == READY) != ready:
+                lacks_rays = True
+                continue
+            ratio = sum_column(study, case, site, column, points, give_up)
+            if ratio > worst:
+                worst, table.loudest[site] = ratio, column
+        if not lacks_rays:
+            break
     return worst
 
 
 @inlined
 def _find_spots_and_sum(
-    study: Study, case: Case, site: int, column: int, running: int, give_up: float
+    study: Study, case: Case, site: int, column: int, points: int, held: int, give_up: float
 ) -> float:
-    """Find the spots near each machine, and return the sum at a column; 0 if it does not count.
+    """Find the spots near each point, and return the sum at a column; 0 if it does not count.
 
-    Above `give_up`, the other machines are left out.
+    Above `give_up`, the other points are left out.
     """
     table, bench = study.table, study.bench
     is_heard = column < table.columns[site]
     if case.certain_only and is_heard:
         is_heard = _is_certain(study, site, column)
     total = 0.0
-    for k in range(running):
+    for k in range(points):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
-        near, weight = bench.near[k], bench.weight[k]
-        find_near_spots(table, site, x, y, near, weight)
+        find_near_spots(table, bench, site, held, k, x, y)
         if is_heard:
-            total += case.gain * read_table(study, case, site, column, x, y, near, weight)
+            near, weight, gain = bench.near[k], bench.weight[k], case.gain * bench.machines[k]
+            total += gain * read_table(study, case, site, column, x, y, near, weight)
             if total > give_up:
                 break
     return total
 
 
 @inlined
-def _is_ready(study: Study, case: Case, site: int, column: int, running: int) -> bool:
-    """Return whether a column is computed at the spots near all machines."""
-    bench = study.bench
-    for k in range(running):
-        if not is_computed(study.table, case, site, column, bench.near[k], bench.weight[k]):
-            return False
-    return True
-
-
-@inlined
-def _could_be_louder(
+def _bound_column(
     study: Study,
     case: Case,
     site: int,
     column: int,
     circle: tuple[float, float, float],
-    running: int,
+    times: float,
+    held: int,
     worst: float,
-) -> bool:
-    """Return whether machines in a circle could exceed a ratio at a column.
+) -> int:
+    """Return whether machines in a circle, together `times` as loud as one, could exceed a ratio.
 
-    Either by what arrives over open ground, or by the column's largest entry.
+    Either by what arrives over open ground, or by the column's largest entry around the circle.
+
+    Returns:
+        QUIETER, READY where no ray is needed to tell, or LACKS_RAYS.
     """
     table = study.table
     away_m = np.sqrt(column_squared_m(table, site, column, circle[0], circle[1]))
     near_m = max(away_m - circle[2], 1.0)
-    times = running * case.gain
-    if table.missing[site, column] == 0:
-        most = table.most[site, column] * table.scale[site, column]
-        if case.wall_height_m > 0 and table.walled[site, column] > 0:
-            most *= table.walled[site, column]
-        if most * times <= worst * near_m * near_m:
-            return False
-    return look_up(study.levels.open, near_m) * times * table.column_most[site, column] > worst
+    if look_up(study.levels.open, near_m) * times * table.column_most[site, column] <= worst:
+        return QUIETER
+    most = find_most_around(table, study.bench, site, held, column)
+    if most == NOT_COMPUTED:
+        return LACKS_RAYS
+    most *= table.scale[site, column]
+    if case.wall_height_m > 0:
+        if table.walled[site, column] == 0:
+            return LACKS_RAYS
+        most *= table.walled[site, column]
+    return READY if most * times > worst * near_m * near_m else QUIETER
 
 
 @inlined
@@ -154,26 +183,26 @@ def _is_certain(study: Study, site: int, column: int) -> bool:
 
 @inlined
 def sum_column(
-    study: Study, case: Case, site: int, column: int, running: int, give_up: float
+    study: Study, case: Case, site: int, column: int, points: int, give_up: float
 ) -> float:
     """Return the sum over a block's machines at a column, by the table.
 
     Args:
-        study: The arrays; the machines stand at their places, and the spots near them are set.
+        study: The arrays; the points that stand for the machines and the spots near them are set.
         case: What the question varies.
         site: The site.
         column: The column of its table.
-        running: How many machines run.
-        give_up: The sum above which the rest of the machines need not be added.
+        points: How many points.
+        give_up: The sum above which the rest of the points need not be added.
 
     Returns:
         The ratio.
     """
     bench, total = study.bench, 0.0
-    for k in range(running):
+    for k in range(points):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
-        near, weight = bench.near[k], bench.weight[k]
-        total += case.gain * read_table(study, case, site, column, x, y, near, weight)
+        near, weight, gain = bench.near[k], bench.weight[k], case.gain * bench.machines[k]
+        total += gain * read_table(study, case, site, column, x, y, near, weight)
         if total > give_up:
             break
     return total
@@ -194,5 +223,6 @@ def estimate_at(study: Study, case: Case, site: int, x: float, y: float, give_up
     Returns:
         The ratio.
     """
-    study.bench.machine[0, 0], study.bench.machine[0, 1] = x, y
-    return _estimate_machines(study, case, site, (x, y, 0.0), 1, give_up)
+    bench = study.bench
+    bench.machine[0, 0], bench.machine[0, 1], bench.machines[0] = x, y, 1.0
+    return _estimate_points(study, case, site, (x, y, 0.0), 1, 1.0, give_up)

@@ -9,6 +9,7 @@ from geo.sizing.kernel.arrays import (
     COLUMNS_MOST,
     NEAR_SPOTS,
     SPOTS_MOST,
+    Bench,
     Case,
     Market,
     Study,
@@ -126,8 +127,6 @@ def _fill_entry(study: Study, site: int, spot: int, column: int) -> None:
     ratio = hear(study, plain, x, y, np.nan, pair, point)
     energy = ratio * squared_m(study.market, x, y, pair, point)
     table.energy[site, column, spot] = energy
-    table.most[site, column] = max(table.most[site, column], energy)
-    table.missing[site, column] -= 1
 
 
 @inlined
@@ -169,7 +168,6 @@ def add_column(study: Study, site: int, pair: int, point: int) -> bool:
     table.scale[site, columns] = 1.0
     table.walled[site, columns] = 0.0
     table.columns[site] = columns + 1
-    table.missing[site, columns], table.most[site, columns] = table.spots[site], 0.0
     for spot in range(table.spots[site]):
         table.energy[site, columns, spot] = NOT_COMPUTED
     return True
@@ -198,7 +196,6 @@ def add_spot(table: Table, site: int, x: float, y: float) -> bool:
     table.spots[site] = spots + 1
     for column in range(table.columns[site]):
         table.energy[site, column, spots] = NOT_COMPUTED
-        table.missing[site, column] += 1
     return True
 
 
@@ -273,22 +270,67 @@ def box_distance_m(box: np.ndarray, x: float, y: float) -> float:
 
 
 @inlined
-def find_near_spots(
-    table: Table, site: int, x: float, y: float, near: np.ndarray, weight: np.ndarray
-) -> None:
-    """Set the nearest spots of a table, and their weights: inverse squares, together 1.
+def list_spots_around(
+    table: Table, bench: Bench, site: int, circle: tuple[float, float, float]
+) -> int:
+    """List the spots that can be among the nearest of some point in a circle, in `bench.around`.
 
     Args:
         table: The tables.
+        bench: The bench.
         site: The site.
-        x: A machine, east.
-        y: The machine, north.
-        near: Set to the spots (NEAR_SPOTS,).
-        weight: Set to the weights (NEAR_SPOTS,), 0 where there are fewer spots.
+        circle: Its center and its radius.
+
+    Returns:
+        How many these are.
     """
-    count = 0
-    for spot in range(table.spots[site]):
-        away2 = (table.spot[site, spot, 0] - x) ** 2 + (table.spot[site, spot, 1] - y) ** 2
+    x, y, radius_m = circle
+    spots, nearest, held = table.spots[site], bench.weight[0], 0
+    for place in range(NEAR_SPOTS):
+        nearest[place] = np.inf
+    for spot in range(spots):
+        dx, dy = table.spot[site, spot, 0] - x, table.spot[site, spot, 1] - y
+        away2 = dx * dx + dy * dy
+        bench.away2[spot] = away2
+        place = NEAR_SPOTS - 1
+        if away2 >= nearest[place]:
+            continue
+        while place > 0 and nearest[place - 1] > away2:
+            nearest[place] = nearest[place - 1]
+            place -= 1
+        nearest[place] = away2
+    # From any point in the circle, the last of these is at most one radius farther away.
+    reach_m = np.sqrt(nearest[NEAR_SPOTS - 1]) + 2 * radius_m
+    reach2 = reach_m * reach_m * (1 + 1e-9)
+    for spot in range(spots):
+        if bench.away2[spot] <= reach2:
+            bench.around[held] = spot
+            held += 1
+    return held
+
+
+@inlined
+def find_near_spots(
+    table: Table, bench: Bench, site: int, held: int, machine: int, x: float, y: float
+) -> None:
+    """Set the nearest spots of a machine, and their weights: inverse squares, together 1.
+
+    Where there are fewer spots, the weight is 0.
+
+    Args:
+        table: The tables.
+        bench: The bench, with the spots around the block listed.
+        site: The site.
+        held: How many spots are listed.
+        machine: The machine.
+        x: Its place, east.
+        y: Its place, north.
+    """
+    near, weight, count = bench.near[machine], bench.weight[machine], 0
+    for nth in range(held):
+        spot = bench.around[nth]
+        dx, dy = table.spot[site, spot, 0] - x, table.spot[site, spot, 1] - y
+        away2 = dx * dx + dy * dy
         if count == NEAR_SPOTS and away2 >= weight[count - 1]:
             continue
         place = min(count, NEAR_SPOTS - 1)
@@ -309,30 +351,26 @@ def find_near_spots(
 
 
 @inlined
-def is_computed(
-    table: Table, case: Case, site: int, column: int, near: np.ndarray, weight: np.ndarray
-) -> bool:
-    """Return whether a table has the entries of a column that `read_table` needs.
+def find_most_around(table: Table, bench: Bench, site: int, held: int, column: int) -> float:
+    """Return a column's largest entry at the spots around a block.
 
     Args:
         table: The tables.
-        case: What the question varies.
+        bench: The bench, with the spots around the block listed.
         site: The site.
+        held: How many spots are listed.
         column: The column.
-        near: The nearest spots (NEAR_SPOTS,).
-        weight: Their weights (NEAR_SPOTS,).
 
     Returns:
-        Whether reading needs no ray.
+        The entry; NOT_COMPUTED where one of them is.
     """
-    if case.wall_height_m > 0 and table.walled[site, column] == 0:
-        return False
-    if table.missing[site, column] == 0:
-        return True
-    for place in range(NEAR_SPOTS):
-        if weight[place] > 0 and table.energy[site, column, near[place]] == NOT_COMPUTED:
-            return False
-    return True
+    most = 0.0
+    for nth in range(held):
+        energy = table.energy[site, column, bench.around[nth]]
+        if energy == NOT_COMPUTED:
+            return NOT_COMPUTED
+        most = max(most, energy)
+    return most
 
 
 @inlined

@@ -4,8 +4,8 @@ Receptors come loudest bound first, until no other could be worse. At each recei
 is first bounded: by what would arrive in the open, and by the walls that could reflect to there.
 Then its machines are heard, one after another, each from its own place, until those not yet heard
 could not matter. The machine nearest to the center comes first, then those at both ends as seen
-from the point. The point is dropped if all machines together, each as loud as the loudest so far
-and PROBE_DB more after the first, or SAMPLE_DB more after the third, would not matter. All this is
+from the point. The point is dropped if it would not matter even if each of the others were louder
+than the loudest so far by PROBE_DB, or by SAMPLE_DB once three are heard. All this is
 done with rough side paths first (see `around_sides`), which are never quieter, and with exact ones
 only where those do not rule the point out.
 """
@@ -23,6 +23,7 @@ from geo.sizing.kernel.transfer import (
     counts,
     find_near_spots,
     hear,
+    list_spots_around,
     read_table,
     squared_m,
 )
@@ -246,7 +247,7 @@ def _hear_each(
         nearer += 1.0 / squared_m(study.market, x, y, pair, point)
     _put_ends_next(bench, place, hearing.point[point, 0], hearing.point[point, 1])
     for rough in (True, False):
-        total, loudest = 0.0, 0.0
+        total, loudest, rest = 0.0, 0.0, nearer
         for k in range(running):
             x, y = bench.machine[k, 0], bench.machine[k, 1]
             wall_m = wall_distance_m(study, case, place, x, y, point)
@@ -256,12 +257,11 @@ def _hear_each(
             total += ratio
             bound += ratio - bench.most[k]
             bench.most[k] = ratio
-            loudest = max(loudest, ratio * squared_m(study.market, x, y, pair, point))
-            if bound * ROUNDING <= least:
-                return QUIETER
-            if k == 0 and nearer * loudest * PROBE <= least:
-                return QUIETER
-            if k == 2 and nearer * loudest * SAMPLE <= least:
+            away2 = squared_m(study.market, x, y, pair, point)
+            loudest = max(loudest, ratio * away2)
+            rest -= 1.0 / away2
+            could_be = total + rest * loudest * (PROBE if k < 2 else SAMPLE)
+            if min(bound, could_be) * ROUNDING <= least:
                 return QUIETER
             if rough and nearer * loudest > least:
                 break
@@ -311,8 +311,10 @@ def _hear_loudest_columns(
 ) -> None:
     """Hear the block at the columns of the table where the estimate is highest."""
     hearing, table, place = study.market.hearing, study.table, answer.place
-    near, weight = study.bench.near[0], study.bench.weight[0]
-    find_near_spots(table, site, place[1], place[2], near, weight)
+    bench = study.bench
+    held = list_spots_around(table, bench, site, (place[1], place[2], 0.0))
+    find_near_spots(table, bench, site, held, 0, place[1], place[2])
+    near, weight = bench.near[0], bench.weight[0]
     below = np.inf
     for _ in range(LOUDEST_COLUMNS):
         loudest, chosen = 0.0, -1
