@@ -5,20 +5,23 @@ import gc
 import multiprocessing
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import geopandas as gpd
 
+from flows.mapped import read_mapped, write_mapped
 from geo.batches import Shared
 from geo.errors import ConfigError
 from geo.model import Market, Plan, Screening
 from geo.screen import screen_batch, screen_sites
 
 SENT_PER_WORKER = 2
-# What all batches share is sent once to each worker, not with every batch.
+# What all batches share is read once by each worker, not sent with every batch.
 _shared: list[Shared] = []
 
 
@@ -53,42 +56,50 @@ def screen_side_by_side(
 
 
 def _screen_all(
-    workers: int, batches: Iterator[Screening], shared: Shared
+    workers: int, batches: Iterator[Screening], share: Callable[[], Shared]
 ) -> Iterator[gpd.GeoDataFrame]:
-    _return_free_memory()
-    pool = ProcessPoolExecutor(
-        workers,
-        # A copy of this process would have the locks of its threads, but not the threads.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(shared,),
-    )
-    with pool:
-        # Only the next few batches are in memory.
-        sent: deque[Future[gpd.GeoDataFrame]] = deque()
-        for batch in batches:
-            sent.append(pool.submit(_screen_in_worker, batch))
-            if len(sent) == SENT_PER_WORKER * workers:
-                facts = sent.popleft().result()
-                _return_free_memory()
-                yield facts
-        while sent:
-            yield sent.popleft().result()
+    with TemporaryDirectory(prefix="padfinder-") as folder:
+        # All workers map the same memory. This process does not keep what they share.
+        write_mapped(share(), Path(folder))
+        _return_free_memory()
+        pool = ProcessPoolExecutor(
+            workers,
+            # A copy of this process would have the locks of its threads, but not the threads.
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(Path(folder),),
+        )
+        with pool:
+            yield from _screen_in_pool(pool, workers, batches)
+
+
+def _screen_in_pool(
+    pool: ProcessPoolExecutor, workers: int, batches: Iterator[Screening]
+) -> Iterator[gpd.GeoDataFrame]:
+    # Only the next few batches are in memory.
+    sent: deque[Future[gpd.GeoDataFrame]] = deque()
+    for batch in batches:
+        sent.append(pool.submit(_screen_in_worker, batch))
+        if len(sent) == SENT_PER_WORKER * workers:
+            facts = sent.popleft().result()
+            _return_free_memory()
+            yield facts
+    while sent:
+        yield sent.popleft().result()
 
 
 def _return_free_memory() -> None:
     """Give memory that is not in use back to the system, where the C library can do so.
 
-    Making the index of a large market's buildings leaves more than a gigabyte behind, and sending
-    it to a worker leaves a copy.
+    Making the index of a large market's buildings leaves more than a gigabyte behind.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
 
 
-def _start_worker(shared: Shared) -> None:
-    _shared.append(shared)
+def _start_worker(folder: Path) -> None:
+    _shared.append(read_mapped(folder))
     # The objects that are alive now stay alive, so that they need not be looked at again and again.
     gc.collect()
     gc.freeze()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import geopandas as gpd
 import numpy as np
@@ -43,6 +44,8 @@ LOT_REACH_M = 30.0
 VERTICES_MOST, THINNED_BY_M = 2_000, 0.01
 # Sites with no wider gap than this between them (a path, a survey error) form one group of sites.
 GROUP_GAP_M = 1.0
+# Screens batches with what they share, which it must ask for.
+ScreenAll = Callable[[Iterator[Screening], Callable[[], Shared]], Iterator[gpd.GeoDataFrame]]
 # A site whose block is louder between its receiver points is measured again no more than so often.
 MEASURED_AGAIN_MOST = 3
 
@@ -93,7 +96,7 @@ def screen_sites(
     screening: Screening,
     market: Market,
     plan: Plan,
-    screen_all: Callable[[Iterator[Screening], Shared], Iterator[gpd.GeoDataFrame]] | None = None,
+    screen_all: ScreenAll | None = None,
     workers: int = 1,
 ) -> gpd.GeoDataFrame:
     """Measure the facts of every site; they are judged later (see `geo.ranking`).
@@ -102,7 +105,8 @@ def screen_sites(
         screening: The sites with the layers near them, in the market's CRS (m).
         market: The market, for its CRS and noise rule.
         plan: The plan.
-        screen_all: Applies `screen_batch` to every batch; None: to one after another.
+        screen_all: Applies `screen_batch` to every batch, and first calls what returns that which
+            they share; None: to one after another.
         workers: How many batches that does at once.
 
     Returns:
@@ -119,21 +123,30 @@ def screen_sites(
             "no parcel of the market is a site under this plan",
             f"widen [sites] in plan {plan.id!r}: classes, zones or minimum_area_m2",
         )
-    buildings, elevation = screening.layers.get("buildings"), screening.rasters.get("elevation")
-    sound = make_noise_source(plan_generator(plan), plan, buildings, elevation, market.crs)
-    shared = Shared(sound, market, plan, list_needs(market, plan).reach_m)
-    rows, batches = split_sites(screening, shared.reach_m, workers)
+    reach_m = list_needs(market, plan).reach_m
+    rows, batches = split_sites(screening, reach_m, workers)
     if screen_all is None or len(rows) == 1:
         screen_all = _screen_in_turn
-    facts = join_facts(rows, list(screen_all(batches, shared)))
+    share = partial(_share, screening, market, plan, reach_m)
+    facts = join_facts(rows, list(screen_all(batches, share)))
     facts["group_id"] = _group_ids(facts)
     facts["weightless"] = " ".join(list_missing_criteria(screening, plan))
     check_facts(facts.columns, "screened sites", published=False)
     return facts
 
 
-def _screen_in_turn(batches: Iterator[Screening], shared: Shared) -> Iterator[gpd.GeoDataFrame]:
+def _share(screening: Screening, market: Market, plan: Plan, reach_m: dict[str, float]) -> Shared:
+    """Return what all batches share."""
+    buildings, elevation = screening.layers.get("buildings"), screening.rasters.get("elevation")
+    sound = make_noise_source(plan_generator(plan), plan, buildings, elevation, market.crs)
+    return Shared(sound, market, plan, reach_m)
+
+
+def _screen_in_turn(
+    batches: Iterator[Screening], share: Callable[[], Shared]
+) -> Iterator[gpd.GeoDataFrame]:
     """Screen one batch after another."""
+    shared = share()
     return (screen_batch(batch, shared) for batch in batches)
 
 
