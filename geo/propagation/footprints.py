@@ -18,6 +18,8 @@ import shapely
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from geo.shapes.near import unite_by_group
+
 DIGITIZING_M = 0.02
 """Outlines are digitized to about this. Buildings that are nearer to each other touch."""
 UNDER_M = 0.05
@@ -203,7 +205,7 @@ def _join(
     groups, group = connected_components(graph, directed=False)
     order = np.lexsort((np.arange(count), -top, group))
     highest = order[np.unique(group[order], return_index=True)[1]]
-    joined = _union_by_group(parts, group, groups)
+    joined = unite_by_group(parts, group, groups)
     several = np.bincount(group, minlength=groups) > 1
     joined[several] = _close_gaps(joined[several])
     parts, of = _explode(joined, np.arange(groups))
@@ -211,7 +213,7 @@ def _join(
     same = of[one] == of[other]
     if same.any():
         patches = _patch_corners(parts[one[same]], parts[other[same]])
-        joined = _union_by_group(
+        joined = unite_by_group(
             np.concatenate((parts, patches)), np.concatenate((of, of[one[same]])), groups
         )
         parts, of = _explode(joined, np.arange(groups))
@@ -229,7 +231,7 @@ def _cut_below(parts: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarr
     lower, nth = np.unique(low, return_inverse=True)
     if not len(lower):
         return parts, np.arange(len(parts))
-    above = _union_by_group(parts[high], nth, len(lower))
+    above = unite_by_group(parts[high], nth, len(lower))
     left = _open_necks(shapely.difference(parts[lower], above))
     wider = _offset(left, UNDER_M)
     strip = shapely.intersection(wider, above)
@@ -237,7 +239,7 @@ def _cut_below(parts: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarr
     at_corner = (shared < 2 * UNDER_M**2) & (shapely.distance(left[nth], parts[high]) <= TOUCHING_M)
     patches = _patch_corners(left[nth[at_corner]], parts[high[at_corner]])
     every = np.arange(len(lower))
-    whole = _union_by_group(
+    whole = unite_by_group(
         np.concatenate((left, strip, patches)),
         np.concatenate((every, every, nth[at_corner])),
         len(lower),
@@ -245,14 +247,6 @@ def _cut_below(parts: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarr
     parts = parts.copy()
     parts[lower] = _close_gaps(whole)
     return _explode(parts, np.arange(len(parts)))
-
-
-def _union_by_group(shapes: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """Return the union of each group's shapes (groups,)."""
-    order = np.argsort(group, kind="stable")
-    together = np.empty(groups, dtype=object)
-    shapely.geometrycollections(shapes[order], indices=group[order].astype(np.intp), out=together)
-    return np.asarray(shapely.union_all(together[:, None], axis=1))
 
 
 def _close_gaps(shapes: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ import shapely
 from numba import njit
 
 from geo.compiled import called
+from geo.shapes.near import unite_by_group
 
 TOLERANCE_M = 0.001
 MAX_SEARCH_CELLS = (
@@ -222,9 +223,7 @@ def possible_centers(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarr
         ),
         axis=1,
     )
-    hexagons = shapely.polygons(corners)
-    bunch = shapely.geometrycollections(hexagons, indices=of)
-    blocked = shapely.union_all(bunch[:, None], axis=1)
+    blocked = unite_by_group(shapely.polygons(corners), of, len(shapes))
     return np.asarray(shapely.difference(shapes, blocked))
 
 

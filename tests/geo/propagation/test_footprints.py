@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 import shapely.affinity
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from geo.propagation import footprints, levels
@@ -108,13 +108,17 @@ def test_three_hundred_pairs_past_eight_row_houses():
     assert np.abs(level_dba(moved, 8.0, source, receiver) - merged).max() < 0.1
 
 
+# With 466, most of a row of houses was lost when they were united.
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 100_000))
+@example(466)
 def test_parts_are_as_loud_as_the_merged_outline(seed):
     rng = np.random.default_rng(seed)
     rows = [row_of_houses(rng, int(rng.integers(2, 8)), 8.0)[0] for _ in range(2)]
     houses = rows[0] + rows[1]
-    merged = shapely.buffer(shapely.union_all(houses), 0.0105, join_style="mitre")
+    # Without the grid, GEOS 3.14 at times loses a part.
+    merged = shapely.union_all(houses, grid_size=1e-6)
+    merged = shapely.buffer(merged, 0.0105, join_style="mitre")
     merged = shapely.get_parts(shapely.buffer(merged, -0.0105, join_style="mitre"))
     source, receiver = places_outside(rng, 30, houses), places_outside(rng, 30, houses)
     apart = level_dba(houses, 8.0, source, receiver)
