@@ -20,7 +20,7 @@ from geo.shapes.ragged import positions_in_groups
 from geo.shapes.rectangles import TOLERANCE_M, list_directions
 from geo.shapes.slope import find_steep_ground, outline_raster
 
-CIRCLE_TOLERANCE_M = 0.05
+CIRCLE_TOLERANCE_M = 0.25
 YARDS = ("front", "side", "rear", "home")
 MITER: dict[str, object] = {"join_style": "mitre", "mitre_limit": 2.0}
 

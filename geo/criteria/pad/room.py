@@ -18,6 +18,7 @@ from geo.shapes.rectangles import (
 )
 
 AREA_TOLERANCE_M2 = TOLERANCE_M * 100
+LACK_TOLERANCE_M = 0.05
 
 
 def max_machines_that_fit(
@@ -87,7 +88,7 @@ def missing_room(
     room = np.fmin(room, facts["ground_area_m2"])
     # A block that fits lacks nothing, however deep a yard is.
     short = ~check_fit(ground, np.ones(len(parcels), dtype=int), generator, plan)
-    circle = shapely.maximum_inscribed_circle(parcels[short], tolerance=CIRCLE_TOLERANCE_M)
+    circle = shapely.maximum_inscribed_circle(parcels[short], tolerance=LACK_TOLERANCE_M)
     narrow = facts["deepest_yard_m"].to_numpy()[short] + side_m / 2 - shapely.length(circle)
     lacking = np.zeros(len(parcels))
     lacking[short] = np.fmax((need_m2 - room[short]) / need_m2, narrow / side_m)
