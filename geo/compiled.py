@@ -14,6 +14,9 @@ function through its address, as a function pointer in C.
 A named tuple of arrays is passed array by array, each with its shape and strides. With hundreds of
 arrays, that takes longer to compile than the rest, and to call. `refer` passes the address of a
 tuple instead; its fields are read in the same way.
+
+Code is compiled again for arrays of another layout, or that are read-only. Arrays that come from a
+table or from `np.broadcast_to` are therefore copied (`np.array`, not `np.ascontiguousarray`).
 """
 
 from collections.abc import Callable

@@ -75,7 +75,7 @@ def read_rules(edition: Edition, air: np.ndarray, *, mean_height: bool) -> Rules
     return Rules(
         read_table3(edition),
         read_screening(edition),
-        np.ascontiguousarray(air, dtype=float),
+        np.array(air, dtype=float),
         mean_height,
     )
 
@@ -107,7 +107,7 @@ def sum_energy(
     buffers = Buffers(ground_db, share, top, left_side, right_side, reflected_sum, most)
     given = (*heights_m, *factors, scene.reflected, own)
     source_m, receiver_m, direct, back, reflected, left = (
-        np.ascontiguousarray(one, dtype=float) for one in given
+        np.array(one, dtype=float, order="C") for one in given
     )
     _fill_energy(
         rules, buffers, found.direct, np.ascontiguousarray(found.back), found.pair,

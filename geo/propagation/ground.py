@@ -297,7 +297,7 @@ def middle_zone_db(
 
 def _floats(column: np.ndarray) -> np.ndarray:
     """Return the column as the one type of array for which the kernel is compiled."""
-    return np.ascontiguousarray(column, dtype=float)
+    return np.array(column, dtype=float)
 
 
 def correct_steep_ground_db(

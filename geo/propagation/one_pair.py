@@ -100,7 +100,7 @@ def make_sound(
     return Sound(
         scene=scene.index,
         rules=rules,
-        reflected=np.ascontiguousarray(scene.reflected, dtype=float),
+        reflected=np.array(scene.reflected, dtype=float, order="C"),
         most_reflected=scene.most_reflected,
         factor=_list_factors(scene.ground),
         power=10 ** ((power_db + A_WEIGHTING_DB) / 10),

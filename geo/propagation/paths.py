@@ -106,7 +106,7 @@ def find_paths(
     a, b = (np.array(one, dtype=float) for one in (source, receiver))
     a[:, :2] -= scene.index.origin
     b[:, :2] -= scene.index.origin
-    away = np.ascontiguousarray(np.broadcast_to(away, count), dtype=float)
+    away = np.array(np.broadcast_to(away, count), dtype=float)
     plan = np.hypot(*(b - a)[:, :2].T)
     scratch = make_scratch(scene.index, plan.max(initial=0.0) + 4 * REFLECTOR_REACH_M)
     direct = np.full((count, DIRECT_COLUMNS), np.nan)

@@ -183,7 +183,7 @@ def over_top_db(
     """
     share = np.empty((len(detour_m), 8))
     legs = np.ascontiguousarray(np.column_stack(legs_m), dtype=float)
-    detour, distance = (np.ascontiguousarray(one, dtype=float) for one in (detour_m, distance_m))
+    detour, distance = (np.array(one, dtype=float) for one in (detour_m, distance_m))
     _fill_over_top(read_screening(edition), detour, legs, distance, share)
     return np.asarray(-10 * np.log10(share))
 
