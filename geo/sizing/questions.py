@@ -34,6 +34,7 @@ from geo.sizing.kernel.arrays import (
     Study,
     Table,
 )
+from geo.sizing.kernel.loudness import fill_loudness
 from geo.sizing.kernel.verification import NOBODY
 from geo.sizing.search_arrays import (
     arrange_blocks,
@@ -238,7 +239,7 @@ def measure_loudness(searcher: Searcher, site: np.ndarray, xy: np.ndarray) -> np
     parts = (searcher.market, searcher.levels, searcher.ground, searcher.table)
     study = Study(*parts, _make_bench(searcher), find=0, verify=0)
     loudness = np.zeros(len(xy))
-    answers.measure_loudness(study, site.astype(np.int64), np.ascontiguousarray(xy), loudness)
+    fill_loudness(study, site.astype(np.int64), np.ascontiguousarray(xy), loudness)
     return loudness
 
 

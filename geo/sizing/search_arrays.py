@@ -113,7 +113,7 @@ def arrange_blocks(generator: Generator, plan: Plan) -> tuple[Blocks, pd.DataFra
     point_of, point, machines = _gather_machines(rows, of, x, y)
     blocks = Blocks(
         first=np.concatenate(([0], np.cumsum(many))),
-        size_m=np.ascontiguousarray(rows[["length_m", "width_m"]], dtype=float),
+        size_m=np.array(rows[["length_m", "width_m"]], dtype=float, order="C"),
         machine_from=np.searchsorted(of, np.arange(len(rows) + 1)),
         machine=np.ascontiguousarray(np.column_stack((x, y)).reshape(-1, 2)),
         point_from=np.searchsorted(point_of, np.arange(len(rows) + 1)),
@@ -150,7 +150,7 @@ def _gather_machines(
     )
     return (
         points.index.get_level_values("of").to_numpy(),
-        np.ascontiguousarray(points[["x", "y"]]),
+        np.array(points[["x", "y"]], order="C"),
         points["machines"].to_numpy(dtype=float),
     )
 

@@ -11,16 +11,13 @@ from typing import Any
 import numpy as np
 
 from geo.compiled import address_of, call_at, called, entry, inlined, refer, reference_to
-from geo.propagation.by_distance import look_up
-from geo.sizing.kernel.arrays import PLACE_COLUMNS, Answer, Asked, Bench, Case, Study
+from geo.sizing.kernel.arrays import PACKAGES, PLACE_COLUMNS, Answer, Asked, Bench, Case, Study
 from geo.sizing.kernel.bounds import place_machines
 from geo.sizing.kernel.estimate import estimate_ratio, place_points, sum_column
 from geo.sizing.kernel.search import WORTHWHILE, find_quiet_place, fits_here
 from geo.sizing.kernel.transfer import (
     add_column,
     add_spot,
-    box_distance_m,
-    find_loudest_point,
     start_table,
 )
 from geo.sizing.kernel.verification import (
@@ -59,15 +56,20 @@ LARGEST, QUIETEST, JUDGE_WORST, JUDGE_EACH, HEAR, LOUDER = range(6)
 """Questions: the largest number; the quietest place of a number; how loud a given block is where it
 is worst, or by each kind of limit, or at a given point; whether it is louder than given by more
 than HARDLY_LOUDER."""
-PACKAGES = ("propagation", "shapes", "sizing/kernel")
 
 
 def _make_find(version: str) -> Callable[..., Any]:
     def find(
-        study: Study, case: Case, site: int, count: int, move: bool, place: np.ndarray
+        study: Study,
+        case: Case,
+        site: int,
+        count: int,
+        move: bool,
+        turned: bool,
+        place: np.ndarray,
     ) -> float:
         len(version)
-        return find_quiet_place(study, case, site, count, move, place)
+        return find_quiet_place(study, case, site, count, move, turned, place)
 
     return find
 
@@ -90,14 +92,22 @@ def link(study: Study, case: Case) -> Study:
     """Return the arrays with the addresses of the two large parts, compiled for their types."""
     kept, trial = reference_to(study), study.bench.trial
     return study._replace(
-        find=address_of(_find_compiled, kept, case, 0, 0, False, trial.place),
+        find=address_of(_find_compiled, kept, case, 0, 0, False, False, trial.place),
         verify=address_of(_verify_compiled, kept, case, 0, 0, 0.0, reference_to(trial)),
     )
 
 
 @inlined
-def _find(study: Study, case: Case, site: int, count: int, move: bool, place: np.ndarray) -> float:
-    return call_at(study.find, (study, case, np.int64(site), np.int64(count), move, place))
+def _find(
+    study: Study,
+    case: Case,
+    site: int,
+    count: int,
+    move: bool,
+    turned: bool,
+    place: np.ndarray,
+) -> float:
+    return call_at(study.find, (study, case, np.int64(site), np.int64(count), move, turned, place))
 
 
 @inlined
@@ -174,7 +184,7 @@ def _bisect_by_table(study: Study, case: Case, site: int, least: int, most: int)
     """Return about the most machines for which the table has a place; `least` have one."""
     below, above, count = least, most + 1, most
     while above - below > 1:
-        if _find(study, case, site, count, False, study.bench.trial.place) <= 1.0:
+        if _find(study, case, site, count, False, False, study.bench.trial.place) <= 1.0:
             below = count
         else:
             above = count
@@ -232,25 +242,29 @@ def _try_number(
     `careful`, more is tried before a number is given up, and it is told by each kind of limit how
     loud it is.
     """
-    answer, nearest, repeats = study.bench.trial, np.inf, 0
+    answer, nearest, repeats, turned = study.bench.trial, np.inf, 0, False
     question = EACH_LIMIT if careful else MEETS
     hopeful = HOPEFUL if careful else HOPEFUL_LEVER
     repeats_most = REPEATS_LARGEST if careful else REPEATS_LEVER
     while True:
-        ratio = _find(study, case, site, count, True, answer.place)
-        _copy(answer.place, last)
-        if ratio > hopeful:
-            break
-        heard = _verify(study, case, site, question, 1.0, answer)
-        if heard <= 1.0:
-            return True
-        if heard < nearest:
-            nearest = heard
-            _copy(answer.place, study.bench.nearest_place)
-        repeats += 1
-        if repeats > min(repeats_most, REPEATS_LARGEST if ratio <= 1.0 else REPEATS_HOPEFUL):
-            break
-        _learn(study, case, site, heard, answer)
+        ratio = _find(study, case, site, count, True, turned, answer.place)
+        if not turned:
+            _copy(answer.place, last)
+        if ratio <= hopeful:
+            heard = _verify(study, case, site, question, 1.0, answer)
+            if heard <= 1.0:
+                return True
+            if heard < nearest:
+                nearest = heard
+                _copy(answer.place, study.bench.nearest_place)
+            repeats += 1
+            _learn(study, case, site, heard, answer)
+        if ratio > hopeful or repeats > min(
+            repeats_most, REPEATS_LARGEST if ratio <= 1.0 else REPEATS_HOPEFUL
+        ):
+            if turned or not careful or nearest > HOPEFUL:
+                break
+            turned, repeats = True, 0
     if not careful or nearest > NEARLY:
         return False
     return _move_until_quiet(study, case, site, question, answer)
@@ -294,7 +308,7 @@ def _find_largest(
             highest = count - 1
             count = highest
     if verified < room_for and next_count != verified + 1:
-        _find(study, case, site, verified + 1, True, next_place)
+        _find(study, case, site, verified + 1, True, False, next_place)
     return verified
 
 
@@ -308,7 +322,7 @@ def _find_best(study: Study, case: Case, site: int, count: int, best: Answer) ->
     if best.place[0] >= 0:
         least = _verify(study, case, site, EACH_LIMIT, np.inf, best)
     for _ in range(REPEATS_BEST):
-        expected = _find(study, case, site, count, True, answer.place)
+        expected = _find(study, case, site, count, True, False, answer.place)
         if not np.isfinite(expected):
             break
         heard = _verify(study, case, site, EACH_LIMIT, least, answer)
@@ -357,31 +371,3 @@ def _make_answer_each(version: str) -> Callable[..., Any]:
 
 
 answer_each = entry(_make_answer_each, PACKAGES)
-
-
-@called
-def _measure_each_loudness(
-    study: Study, site: np.ndarray, xy: np.ndarray, loudness: np.ndarray
-) -> None:
-    hearing = study.market.hearing
-    for k in range(len(site)):
-        loudest = 0.0
-        for pair in range(hearing.first[site[k]], hearing.first[site[k] + 1]):
-            away_m = box_distance_m(hearing.box[pair], xy[k, 0], xy[k, 1])
-            if look_up(study.levels.open, away_m) * hearing.per_limit[pair] > loudest:
-                ratio, _ = find_loudest_point(study, site[k], pair, xy[k, 0], xy[k, 1])
-                loudest = max(loudest, ratio)
-        loudness[k] = loudest
-
-
-def _make_measure_loudness(version: str) -> Callable[..., Any]:
-    def measure_loudness(
-        study: Study, site: np.ndarray, xy: np.ndarray, loudness: np.ndarray
-    ) -> None:
-        len(version)
-        _measure_each_loudness(refer(study), site, xy, loudness)
-
-    return measure_loudness
-
-
-measure_loudness = entry(_make_measure_loudness, PACKAGES)

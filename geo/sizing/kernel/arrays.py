@@ -11,6 +11,8 @@ import numpy as np
 
 from geo.propagation.one_pair import Room, Sound
 
+PACKAGES = ("propagation", "shapes", "sizing/kernel")
+"""The packages whose compiled pieces the search uses (see `geo.compiled.entry`)."""
 SPOTS_MOST = 64
 """Spots of one site in its transfer table."""
 COLUMNS_MOST = 64

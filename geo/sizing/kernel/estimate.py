@@ -11,12 +11,11 @@ from geo.compiled import called, inlined
 from geo.propagation.by_distance import look_up
 from geo.propagation.crossings import distance_m
 from geo.sizing.kernel.arrays import Case, Study
+from geo.sizing.kernel.spots import find_near_spots, list_spots_around
 from geo.sizing.kernel.transfer import (
     NOT_COMPUTED,
     column_squared_m,
     find_most_around,
-    find_near_spots,
-    list_spots_around,
     read_table,
 )
 

@@ -142,7 +142,13 @@ def _keep(bench: Bench, ratio: float, tried: np.ndarray, apart_m: float) -> None
 
 @called
 def find_quiet_place(
-    study: Study, case: Case, site: int, count: int, move: bool, place: np.ndarray
+    study: Study,
+    case: Case,
+    site: int,
+    count: int,
+    move: bool,
+    turned: bool,
+    place: np.ndarray,
 ) -> float:
     """Find a quiet place for a block on a site's ground, and return its ratio by the table.
 
@@ -152,6 +158,8 @@ def find_quiet_place(
         site: The site.
         count: How many machines.
         move: Whether to move the quietest few to quieter places.
+        turned: Whether to try layouts only at right angles to the first direction in which they
+            fit.
         place: Set to layout, x, y, angle and running machines.
 
     Returns:
@@ -169,7 +177,7 @@ def find_quiet_place(
         if bench.fit[layout] > 0:
             # Noise hardly depends on the direction, so that one layout is enough to be sure of.
             turns = FEW_TURNS
-            _try_layout(study, case, site, layout, running, ranked)
+            _try_layout(study, case, site, layout, turned, running, ranked)
     best = 0
     for nth in range(CANDIDATES):
         if move and np.isfinite(bench.candidate[nth, 0]):
@@ -183,11 +191,22 @@ def find_quiet_place(
 
 @called
 def _try_layout(
-    study: Study, case: Case, site: int, layout: int, running: int, ranked: int
+    study: Study,
+    case: Case,
+    site: int,
+    layout: int,
+    turned: bool,
+    running: int,
+    ranked: int,
 ) -> None:
-    """Try a layout at its exact place, and at the quietest places in the same direction."""
+    """Try a layout at its exact place, and at the quietest places in the same direction.
+
+    If it is `turned`, try it at the quietest places at right angles to that direction.
+    """
     ground, bench = study.ground, study.bench
     turn, across = ground.turn[bench.fit_turn[layout]], bench.fit_across[layout]
+    if turned:
+        across = 1 - across
     size, tried = study.market.blocks.size_m[layout], bench.tried
     apart_m = APART * ground.step_m[site]
     cos, sin = np.cos(turn), np.sin(turn)
@@ -195,9 +214,10 @@ def _try_layout(
     first, last = ground.edge_from[site], ground.edge_from[site + 1]
     rotate_edges(ground.edge[first:last], turn, bench.edge)
     level = bench.edge[: last - first]
-    x, y = bench.fit_at[layout, 0], bench.fit_at[layout, 1]
-    set_place(tried, layout, x * cos - y * sin, x * sin + y * cos, angle, running)
-    _keep(bench, estimate_ratio(study, case, site, tried, np.inf), tried, apart_m)
+    if not turned:
+        x, y = bench.fit_at[layout, 0], bench.fit_at[layout, 1]
+        set_place(tried, layout, x * cos - y * sin, x * sin + y * cos, angle, running)
+        _keep(bench, estimate_ratio(study, case, site, tried, np.inf), tried, apart_m)
     fitting = 0
     for nth in range(ranked):
         k = bench.ranked[nth]

@@ -4,8 +4,8 @@ Receptors come loudest bound first, until no other could be worse. At each recei
 is first bounded: by what would arrive in the open, and by the walls that could reflect to there.
 Then its machines are heard, one after another, each from its own place, until those not yet heard
 could not matter. The machine nearest to the center comes first, then those at both ends as seen
-from the point. The point is dropped if it would not matter even if each of the others were louder
-than the loudest so far by PROBE_DB, or by SAMPLE_DB once three are heard. All this is
+from the point. The point is dropped if all machines together, each as loud as the loudest so far
+and PROBE_DB more after the first, or SAMPLE_DB more after the third, would not matter. All this is
 done with rough side paths first (see `around_sides`), which are never quieter, and with exact ones
 only where those do not rule the point out.
 """
@@ -18,12 +18,11 @@ from geo.propagation.crossings import UNKNOWN
 from geo.propagation.reflection_bound import MOVED_M, list_walls_near_circle
 from geo.sizing.kernel.arrays import Answer, Bench, Case, Study
 from geo.sizing.kernel.bounds import bound_each, place_machines, wall_distance_m
+from geo.sizing.kernel.spots import find_near_spots, list_spots_around
 from geo.sizing.kernel.transfer import (
     box_distance_m,
     counts,
-    find_near_spots,
     hear,
-    list_spots_around,
     read_table,
     squared_m,
 )
@@ -247,7 +246,7 @@ def _hear_each(
         nearer += 1.0 / squared_m(study.market, x, y, pair, point)
     _put_ends_next(bench, place, hearing.point[point, 0], hearing.point[point, 1])
     for rough in (True, False):
-        total, loudest, rest = 0.0, 0.0, nearer
+        total, loudest = 0.0, 0.0
         for k in range(running):
             x, y = bench.machine[k, 0], bench.machine[k, 1]
             wall_m = wall_distance_m(study, case, place, x, y, point)
@@ -257,11 +256,12 @@ def _hear_each(
             total += ratio
             bound += ratio - bench.most[k]
             bench.most[k] = ratio
-            away2 = squared_m(study.market, x, y, pair, point)
-            loudest = max(loudest, ratio * away2)
-            rest -= 1.0 / away2
-            could_be = total + rest * loudest * (PROBE if k < 2 else SAMPLE)
-            if min(bound, could_be) * ROUNDING <= least:
+            loudest = max(loudest, ratio * squared_m(study.market, x, y, pair, point))
+            if bound * ROUNDING <= least:
+                return QUIETER
+            if k == 0 and nearer * loudest * PROBE <= least:
+                return QUIETER
+            if k == 2 and nearer * loudest * SAMPLE <= least:
                 return QUIETER
             if rough and nearer * loudest > least:
                 break

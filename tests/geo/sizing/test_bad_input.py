@@ -5,8 +5,11 @@ import pydantic
 import pytest
 import shapely
 
+from geo.compiled import reference_to
 from geo.model import Plan
 from geo.screen import screen_sites
+from geo.sizing.search_arrays import arrange_blocks
+from tests.geo.criteria.noise.conftest import GX230
 from tests.geo.sizing.conftest import LOT, home_at
 
 pytestmark = pytest.mark.timeout(300)
@@ -94,3 +97,11 @@ def test_the_least_and_the_largest_cap_are_kept(town, sized, plan, cap):
     given = Plan.model_validate(plan.model_dump(by_alias=True) | {"cap": cap})
     _, got = sized(town([shapely.box(0, 0, 100, 100)]), given)
     assert got["n_lo"].tolist() == [min(cap, 25)]
+
+
+def test_no_cap_needs_machine_code_of_its_own(plan):
+    kinds = {
+        reference_to(arrange_blocks(GX230, plan.model_copy(update={"cap": cap}))[0])
+        for cap in (1, 2, 500)
+    }
+    assert len(kinds) == 1
