@@ -17,7 +17,7 @@ demo: venv
 	.venv/bin/padfinder nightly --market demo
 
 test: lint
-	.venv/bin/python -m pytest -n $(WORKERS) --dist loadscope
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 lint: venv
 	.venv/bin/ruff check .

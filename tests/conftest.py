@@ -7,6 +7,23 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 REAL_FILES = ROOT.parent / "shared" / "realdata"
+# Compiling the kernels takes a minute and a half. One worker does it, in the first and the third of
+# these, while others run tests that need no kernel; then all find the machine code in the cache.
+FIRST = (
+    "tests/geo/propagation/test_one_pair.py",
+    "tests/data",
+    "tests/geo/sizing/test_verification.py",
+    "tests/maps",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Run the tests in an order that compiles each kernel once."""
+    items.sort(key=lambda item: _place_of(item.nodeid))
+
+
+def _place_of(test):
+    return next((nth for nth, begin in enumerate(FIRST) if test.startswith(begin)), len(FIRST))
 
 
 @pytest.fixture(scope="session")

@@ -190,6 +190,16 @@ def find_loud(cases: list[Case]) -> list[Said]:
     return [case.say(case.over_db) for case in cases if case.over_db > 1e-6]
 
 
+FIND_WRONG_IN_DRAWN = (
+    find_wrong_levels,
+    find_wrong_governors,
+    find_wrong_distances,
+    find_wrong_slack,
+    find_loud,
+)
+"""What is checked of every site with a pad."""
+
+
 def find_wrong_needed(cases: list[Case]) -> list[Said]:
     """List wrong margins of as many machines as the load needs, which fewer than `n_lo` may be."""
     wrong = []

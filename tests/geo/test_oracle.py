@@ -16,15 +16,11 @@ from tests.geo import oracle, oracle_fuel, oracle_gap
 from tests.geo.around import are_equal, is_missing
 from tests.geo.conftest import CRS, make_layer, make_mains, make_town
 from tests.geo.oracle_cases import (
-    find_loud,
+    FIND_WRONG_IN_DRAWN,
     find_too_quiet,
-    find_wrong_distances,
-    find_wrong_governors,
     find_wrong_ground,
-    find_wrong_levels,
     find_wrong_needed,
     find_wrong_points,
-    find_wrong_slack,
     list_cases,
     list_more,
     list_spot_misses,
@@ -309,24 +305,9 @@ def test_every_receptor_is_measured_at_the_same_points(towns):
     assert [one for town, cases in towns for one in find_wrong_points(town, cases)] == []
 
 
-def test_levels_follow_from_the_machines_drawn(drawn):
-    assert find_wrong_levels(drawn) == []
-
-
-def test_the_governing_neighbor_is_the_one_most_over_what_they_are_due(drawn):
-    assert find_wrong_governors(drawn) == []
-
-
-def test_the_distance_is_to_the_loudest_point(drawn):
-    assert find_wrong_distances(drawn) == []
-
-
-def test_the_slack_is_to_the_limit_of_who_governs(drawn):
-    assert find_wrong_slack(drawn) == []
-
-
-def test_what_is_drawn_is_quiet_enough(drawn):
-    assert find_loud(drawn) == []
+@pytest.mark.parametrize("find_wrong", FIND_WRONG_IN_DRAWN)
+def test_levels_follow_from_the_machines_drawn_and_are_quiet_enough(drawn, find_wrong):
+    assert find_wrong(drawn) == []
 
 
 def test_no_level_is_above_the_bound_that_leaves_points_out(drawn):
