@@ -37,7 +37,7 @@ def write_mapped(value: object, folder: Path) -> None:
 def read_mapped(folder: Path) -> Any:
     """Return a value that was written to a folder (see `write_mapped`).
 
-    What the caller writes to its arrays is in memory twice, and is not written to the file. The
+    Writing to an array copies what is changed, for this process alone; the file stays as it is. The
     folder must be one that this program has written: a pickle can run any code.
 
     Args:

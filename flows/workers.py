@@ -58,9 +58,18 @@ def screen_side_by_side(
 def _screen_all(
     workers: int, batches: Iterator[Screening], share: Callable[[], Shared]
 ) -> Iterator[gpd.GeoDataFrame]:
-    with TemporaryDirectory(prefix="padfinder-") as folder:
+    # On Windows, a file that is still mapped cannot be removed.
+    with TemporaryDirectory(prefix="padfinder-", ignore_cleanup_errors=True) as folder:
         # All workers map the same memory. This process does not keep what they share.
-        write_mapped(share(), Path(folder))
+        try:
+            write_mapped(share(), Path(folder))
+        except OSError as error:
+            raise ConfigError(
+                f"writing what all worker processes share to {folder}",
+                str(error),
+                "free some disk space, set TMPDIR to a larger disk, or set `workers` to 1 in "
+                "padfinder.toml",
+            ) from error
         _return_free_memory()
         pool = ProcessPoolExecutor(
             workers,

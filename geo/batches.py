@@ -127,7 +127,7 @@ def join_facts(rows: list[np.ndarray], facts: list[gpd.GeoDataFrame]) -> gpd.Geo
         One row per site, in the order of their positions.
     """
     # Most columns are numbers, of the same type in all parts.
-    names, types = facts[0].columns, [part.dtypes.to_numpy() for part in facts]
+    names, types = facts[0].columns, [part.dtypes[facts[0].columns].to_numpy() for part in facts]
     plain = np.array(
         [
             first.kind in NUMBERS and all(one[nth] == first for one in types)

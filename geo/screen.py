@@ -44,7 +44,7 @@ LOT_REACH_M = 30.0
 VERTICES_MOST, THINNED_BY_M = 2_000, 0.01
 # Sites with no wider gap than this between them (a path, a survey error) form one group of sites.
 GROUP_GAP_M = 1.0
-# Screens batches with what they share, which it must ask for.
+# Called with the batches and with a function that makes what they share.
 ScreenAll = Callable[[Iterator[Screening], Callable[[], Shared]], Iterator[gpd.GeoDataFrame]]
 # A site whose block is louder between its receiver points is measured again no more than so often.
 MEASURED_AGAIN_MOST = 3
@@ -105,8 +105,8 @@ def screen_sites(
         screening: The sites with the layers near them, in the market's CRS (m).
         market: The market, for its CRS and noise rule.
         plan: The plan.
-        screen_all: Applies `screen_batch` to every batch, and first calls what returns that which
-            they share; None: to one after another.
+        screen_all: Applies `screen_batch` to every batch. Called with the batches and with a
+            function that makes what they share. None: one batch after another.
         workers: How many batches that does at once.
 
     Returns:

@@ -7,8 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 REAL_FILES = ROOT.parent / "shared" / "realdata"
-# Compiling the kernels takes a minute and a half. One worker does it, in the first and the third of
-# these, while others run tests that need no kernel; then all find the machine code in the cache.
+# Compiling the kernels takes a minute and a half. Most are compiled in the first and the third of
+# these, as a rule by one worker, while others run tests that need no kernel.
 FIRST = (
     "tests/geo/propagation/test_one_pair.py",
     "tests/data",
@@ -18,7 +18,7 @@ FIRST = (
 
 
 def pytest_collection_modifyitems(items):
-    """Run the tests in an order that compiles each kernel once."""
+    """Run the tests in an order that hardly compiles a kernel twice."""
     items.sort(key=lambda item: _place_of(item.nodeid))
 
 

@@ -65,7 +65,7 @@ def unite_by_group(shapes: np.ndarray, group: np.ndarray, groups: int) -> np.nda
     (https://github.com/libgeos/geos/issues/1344).
 
     Args:
-        shapes: Geometries (n,).
+        shapes: Valid geometries (n,). One that is alone in its group stays as it is.
         group: The group of each (n,), 0 to `groups` - 1, in any order.
         groups: How many groups there are.
 

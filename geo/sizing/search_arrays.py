@@ -43,7 +43,7 @@ SPOTS_PER_GROUND = 20
 SPOTS_PER_LOT = 6
 LEAST_STEP_M = 1.0
 PARTS = 3
-"""A block is cut into so many parts along each side, each with a point for all its machines."""
+"""Each side of a block is cut into this many; one point of each part stands for its machines."""
 
 
 def arrange_hearing(

@@ -1,6 +1,8 @@
 """Batches are screened in processes of their own."""
 
+import errno
 import os
+import tempfile
 
 import pytest
 import shapely
@@ -42,11 +44,26 @@ def end_without_answer(_batch):
 
 
 @pytest.mark.usefixtures("small_batches")
-def test_a_process_that_ends_is_an_error_with_a_remedy(town, monkeypatch):
+def test_a_process_that_ends_is_an_error_with_a_remedy(town, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(workers, "_screen_in_worker", end_without_answer)
     with pytest.raises(ConfigError, match="without an answer") as caught:
         workers.screen_side_by_side(*town, workers=2)
     assert "`workers`" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_full_disk_is_an_error_that_names_the_folder(town, monkeypatch, tmp_path):
+    def fail(_value, _folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(workers, "write_mapped", fail)
+    with pytest.raises(ConfigError, match="No space left on device") as caught:
+        workers.screen_side_by_side(*town, workers=2)
+    assert str(tmp_path) in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def fail_on_a_value(_batch):

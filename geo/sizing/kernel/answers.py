@@ -33,10 +33,13 @@ from geo.sizing.kernel.verification import (
 HOPEFUL, HOPEFUL_LEVER = float(10**0.2), float(10**0.05)
 """A block that the table puts this much over a limit, 2 dB, is verified before it is given up; for
 a lever, 0.5 dB."""
+HOPEFUL_TURNED = float(10**0.1)
+"""Where a number is over a limit by no more than this, 1 dB, its layouts are tried at right angles
+too."""
 SETTLED = float(10**0.1)
 """Where the table promises no place quieter than the best known by more than this, 1 dB, the
 search for the quietest is over."""
-REPEATS_LARGEST, REPEATS_LEVER, REPEATS_BEST = 10, 3, 6
+REPEATS_LARGEST, REPEATS_LEVER, REPEATS_BEST = 5, 3, 6
 """So often the search for one number is repeated after the table has learned, to find whether that
 number meets the limits, the same for a lever, and to find its quietest place."""
 REPEATS_HOPEFUL = 3
@@ -123,6 +126,16 @@ def _verify(
 def _forget_fits(bench: Bench) -> None:
     for layout in range(len(bench.fit)):
         bench.fit[layout] = 0
+
+
+@inlined
+def _forget_lessons(study: Study, case: Case, site: int) -> None:
+    """Undo the corrections of other questions; walls may be of different heights."""
+    table = study.table
+    for column in range(table.columns[site]):
+        table.scale[site, column] = 1.0
+        if case.wall_height_m > 0:
+            table.walled[site, column] = 0.0
 
 
 @called
@@ -238,9 +251,9 @@ def _try_number(
 ) -> bool:
     """Find a place for a number, verified; return whether there is one.
 
-    `last` is set to the place that the table last said is the quietest. Where the answer is
-    `careful`, more is tried before a number is given up, and it is told by each kind of limit how
-    loud it is.
+    `last` is set to the place that the table last said is the quietest, before layouts are tried at
+    right angles. Where the answer is `careful`, that and more is tried before a number is given up,
+    and it is told by each kind of limit how loud it is.
     """
     answer, nearest, repeats, turned = study.bench.trial, np.inf, 0, False
     question = EACH_LIMIT if careful else MEETS
@@ -259,12 +272,11 @@ def _try_number(
                 _copy(answer.place, study.bench.nearest_place)
             repeats += 1
             _learn(study, case, site, heard, answer)
-        if ratio > hopeful or repeats > min(
-            repeats_most, REPEATS_LARGEST if ratio <= 1.0 else REPEATS_HOPEFUL
-        ):
-            if turned or not careful or nearest > HOPEFUL:
+        most = REPEATS_LARGEST if ratio <= 1.0 and not turned else REPEATS_HOPEFUL
+        if ratio > hopeful or repeats > min(repeats_most, most):
+            if turned or not careful or nearest > HOPEFUL_TURNED:
                 break
-            turned, repeats = True, 0
+            turned, hopeful, repeats = True, HOPEFUL_LEVER, 0
     if not careful or nearest > NEARLY:
         return False
     return _move_until_quiet(study, case, site, question, answer)
@@ -344,6 +356,7 @@ def _answer_each(study: Study, case: Case, question: int, asked: Asked) -> None:
             start_table(study, site)
         best = refer(Answer(asked.place[k], asked.ratio[k], asked.pair[k], asked.point[k]))
         _forget_fits(study.bench)
+        _forget_lessons(study, case, site)
         if question == LARGEST:
             asked.found[k] = _find_largest(
                 study, case, site, asked.least[k], count, asked.room_for[k], best,

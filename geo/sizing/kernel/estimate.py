@@ -1,6 +1,6 @@
 """Estimate by the transfer table how loud a block is where it is loudest. Compiled.
 
-A few points stand for the machines of a large block. The column that was the loudest at the last
+A few points stand for the machines of a block. The column that was the loudest at the last
 place looked at comes first, since it mostly is again. Others are looked at only if they could be
 louder, and those that need a ray come last.
 """

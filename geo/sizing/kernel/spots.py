@@ -36,7 +36,8 @@ def list_spots_around(
             nearest[place] = nearest[place - 1]
             place -= 1
         nearest[place] = away2
-    # From any point in the circle, the last of these is at most one radius farther away.
+    # From any point in the circle, the last of these is at most one radius farther away than from
+    # the center, and that point is itself up to one radius from the center.
     reach_m = np.sqrt(nearest[NEAR_SPOTS - 1]) + 2 * radius_m
     reach2 = reach_m * reach_m * (1 + 1e-9)
     for spot in range(spots):
