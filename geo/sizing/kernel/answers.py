@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 
 from geo.compiled import address_of, call_at, called, entry, inlined, refer, reference_to
-from geo.sizing.kernel.arrays import PACKAGES, PLACE_COLUMNS, Answer, Asked, Bench, Case, Study
+from geo.sizing.kernel.arrays import (
+    PACKAGES,
+    PLACE_COLUMNS,
+    Answer,
+    Asked,
+    Bench,
+    Case,
+    Study,
+    Table,
+)
 from geo.sizing.kernel.bounds import place_machines
 from geo.sizing.kernel.estimate import estimate_ratio, place_points, sum_column
 from geo.sizing.kernel.search import WORTHWHILE, find_quiet_place, fits_here
@@ -129,13 +138,16 @@ def _forget_fits(bench: Bench) -> None:
 
 
 @inlined
-def _forget_lessons(study: Study, case: Case, site: int) -> None:
-    """Undo the corrections of other questions; walls may be of different heights."""
-    table = study.table
+def _forget_corrections(table: Table, site: int) -> None:
     for column in range(table.columns[site]):
         table.scale[site, column] = 1.0
-        if case.wall_height_m > 0:
-            table.walled[site, column] = 0.0
+
+
+@inlined
+def _forget_walls(table: Table, site: int) -> None:
+    """Forget what a wall leaves, since the next may be of another height."""
+    for column in range(table.columns[site]):
+        table.walled[site, column] = 0.0
 
 
 @called
@@ -310,8 +322,7 @@ def _find_largest(
     while verified < highest:
         meets = _try_number(study, case, site, count, room_for > 0, next_place)
         next_count = count
-        for column in range(study.table.columns[site]):
-            study.table.scale[site, column] = 1.0
+        _forget_corrections(study.table, site)
         if meets:
             verified = count
             _take(study.bench.trial, best)
@@ -356,7 +367,9 @@ def _answer_each(study: Study, case: Case, question: int, asked: Asked) -> None:
             start_table(study, site)
         best = refer(Answer(asked.place[k], asked.ratio[k], asked.pair[k], asked.point[k]))
         _forget_fits(study.bench)
-        _forget_lessons(study, case, site)
+        _forget_corrections(study.table, site)
+        if case.wall_height_m > 0:
+            _forget_walls(study.table, site)
         if question == LARGEST:
             asked.found[k] = _find_largest(
                 study, case, site, asked.least[k], count, asked.room_for[k], best,

@@ -17,13 +17,25 @@ WAYS = 3.0
 @inlined
 def place_machines(study: Study, place: np.ndarray) -> None:
     """Set where the running machines of a block stand: in its first places, row by row."""
-    blocks, machine = study.market.blocks, study.bench.machine
+    blocks = study.market.blocks
     first = blocks.machine_from[int(place[0])]
+    move_into_place(place, blocks.machine[first : first + int(place[4])], study.bench.machine)
+
+
+@inlined
+def move_into_place(place: np.ndarray, inner: np.ndarray, at: np.ndarray) -> None:
+    """Set where points of a block are.
+
+    Args:
+        place: The block (PLACE_COLUMNS,).
+        inner: The points along and across, in meters from the block's center (k, 2).
+        at: Set to their places (k or more, 2).
+    """
     cos, sin = np.cos(place[3]), np.sin(place[3])
-    for k in range(int(place[4])):
-        along, across = blocks.machine[first + k, 0], blocks.machine[first + k, 1]
-        machine[k, 0] = place[1] + along * cos - across * sin
-        machine[k, 1] = place[2] + along * sin + across * cos
+    for k in range(len(inner)):
+        along, across = inner[k, 0], inner[k, 1]
+        at[k, 0] = place[1] + along * cos - across * sin
+        at[k, 1] = place[2] + along * sin + across * cos
 
 
 @inlined

@@ -11,6 +11,7 @@ from geo.compiled import called, inlined
 from geo.propagation.by_distance import look_up
 from geo.propagation.crossings import distance_m
 from geo.sizing.kernel.arrays import Case, Study
+from geo.sizing.kernel.bounds import move_into_place
 from geo.sizing.kernel.spots import find_near_spots, list_spots_around
 from geo.sizing.kernel.transfer import (
     NOT_COMPUTED,
@@ -56,11 +57,8 @@ def place_points(study: Study, place: np.ndarray) -> int:
     """
     blocks, bench = study.market.blocks, study.bench
     first, last = blocks.point_from[int(place[0])], blocks.point_from[int(place[0]) + 1]
-    cos, sin = np.cos(place[3]), np.sin(place[3])
+    move_into_place(place, blocks.point[first:last], bench.machine)
     for k in range(last - first):
-        along, across = blocks.point[first + k, 0], blocks.point[first + k, 1]
-        bench.machine[k, 0] = place[1] + along * cos - across * sin
-        bench.machine[k, 1] = place[2] + along * sin + across * cos
         bench.machines[k] = blocks.machines[first + k]
     return last - first
 
