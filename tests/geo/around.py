@@ -50,11 +50,24 @@ def list_rows_within(town: Screening, layer: str, lot: Geometry, reach_m: float)
     left, bottom, right, top = lot.bounds
     rows, frame = [], town.layers[layer]
     around = shapely.box(left - reach_m, bottom - reach_m, right + reach_m, top + reach_m)
-    for row in frame.iloc[np.sort(frame.sindex.query(around))].to_dict("records"):
+    every = list_layer_rows(frame)
+    for nth in np.sort(frame.sindex.query(around)):
+        row = every[nth]
         distance_m = lot.distance(row["geometry"])
         if distance_m <= reach_m:
             rows.append({**row, "distance_m": distance_m})
     return rows
+
+
+# The rows of each table already read, with the table itself, so that no other can have its id.
+_read_tables: dict[int, tuple[pd.DataFrame, list[dict]]] = {}
+
+
+def list_layer_rows(frame: pd.DataFrame) -> list[dict]:
+    """List all rows of a layer; the layer must not be changed afterwards."""
+    if id(frame) not in _read_tables:
+        _read_tables[id(frame)] = (frame, frame.to_dict("records"))
+    return _read_tables[id(frame)][1]
 
 
 def is_reach_covered(town: Screening, layer: str, lot: Geometry, reach_m: float) -> bool:

@@ -13,6 +13,7 @@ from tests.geo.around import (
     Parcel,
     is_missing,
     is_reach_covered,
+    list_layer_rows,
     list_rows_within,
     read_number,
     read_text,
@@ -228,7 +229,7 @@ def find_substation(site: Parcel, substation_id: str | None) -> dict | None:
         return None
     rows = [
         row
-        for row in site.town.layers["substations"].to_dict("records")
+        for row in list_layer_rows(site.town.layers["substations"])
         if row["substation_id"] == substation_id and is_distribution(row)
     ]
     return rows[0] if len(rows) == 1 else None
@@ -367,7 +368,7 @@ def answer_by_feeders(site: Parcel, substation: dict | None) -> ServingAnswer | 
     if find_substation(site, substation["substation_id"]) is None:
         return None
     rules, feeders = site.plan.grid, []
-    for row in site.town.layers["capacity"].to_dict("records"):
+    for row in list_layer_rows(site.town.layers["capacity"]):
         if row["kind"] != "load" or row["grain"] not in {"feeder", "segment"}:
             continue
         if row["geometry"].geom_type not in {"Point", "MultiPoint"}:

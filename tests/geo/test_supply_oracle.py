@@ -250,7 +250,7 @@ def test_the_nearest_record_answers_even_without_a_value(plan):
         committed_included=True,
     )
     for kw in (math.nan, 400.0):
-        records.loc[2, "headroom_kw"] = kw
+        records = records.assign(headroom_kw=[math.nan, 900.0, kw])
         case = ScreenedTown(replace(town, layers={"capacity": records}, coverage={}), plan)
         assert list_wrong_rows([case], find_service, oracle_gap.describe_service) == []
         facts = oracle_gap.describe_service(case.parcels[0])

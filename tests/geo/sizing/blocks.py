@@ -66,18 +66,25 @@ def to_wall_m(placed, source, receiver):
 
 def levels_at_points(context, placed, pair, loud=None):
     """Return the level of a placement at every receiver point of a pair: the sum over machines."""
+    return levels_at_pairs(context, placed, [pair], loud)[0]
+
+
+def levels_at_pairs(context, placed, chosen, loud=None):
+    """Return for each chosen pair the level of a placement at every one of its receiver points."""
     loud = context.sound if loud is None else loud
     row = placed.to_frame().T.astype(float).astype({"count": int, "rows": int, "columns": int})
     of, x, y = block.locate_machines(row, GX230, context.plan)
     points, pairs = context.points, context.pairs
-    at = points.xy[points.begin[pair] : points.end[pair]]
+    count = points.end[chosen] - points.begin[chosen]
+    at = np.concatenate([points.xy[points.begin[pair] : points.end[pair]] for pair in chosen])
     source = np.column_stack((x, y, np.full(len(of), loud.source_height_m)))
-    up = np.full((len(at), 1), float(pairs.column("height_m")[pair]))
+    up = np.repeat(pairs.column("height_m")[chosen].astype(float), count)
     receiver = np.repeat(np.column_stack((at, up)), len(of), axis=0)
     source = np.tile(source, (len(at), 1))
     wall_m = to_wall_m(placed, source, receiver) if loud.wall_height_m else None
     each = level_dba(loud, source, receiver, wall_m).reshape(len(at), len(of))
-    return 10 * np.log10((10 ** (each / 10)).sum(axis=1))
+    together = 10 * np.log10((10 ** (each / 10)).sum(axis=1))
+    return np.split(together, np.cumsum(count)[:-1])
 
 
 def faces_the_site(context, pair):
@@ -96,18 +103,31 @@ def faces_the_site(context, pair):
     return ~points.facing_only[pair] | no_side | (np.maximum(*ahead) > 0)
 
 
-def margins_by_hand(context, placed, loud=None, *, worst=True):
-    """Return the smallest margin by the plan's limits and by the rule's, at every point."""
+def loudest_by_hand(context, placed, loud=None):
+    """Return the pairs that hear a placement, and the level at the loudest point of each."""
+    pairs, points = context.pairs, context.points
+    chosen = np.flatnonzero((pairs.site == placed["site"]) & (points.begin < points.end))
+    if placed["count"] == 0 or len(chosen) == 0:
+        return chosen[:0], np.empty(0)
+    levels = levels_at_pairs(context, placed, chosen, loud)
+    loudest = [
+        level[faces_the_site(context, pair)].max()
+        for pair, level in zip(chosen, levels, strict=True)
+    ]
+    return chosen, np.array(loudest)
+
+
+def margins_by_hand(context, placed, heard_by, *, worst=True):
+    """Return the smallest margin by the plan's limits and by the rule's, over all who hear it.
+
+    `heard_by` is what `loudest_by_hand` returns.
+    """
     pairs, least = context.pairs, np.full(2, np.inf)
     if placed["count"] == 0:
         return least
-    for pair in np.flatnonzero(pairs.site == placed["site"]):
+    for pair, level in zip(*heard_by, strict=True):
         if not (worst or pairs.column("certain")[pair]):
             continue
-        if context.points.begin[pair] == context.points.end[pair]:
-            continue
-        level = levels_at_points(context, placed, pair, loud)
-        level = level[faces_the_site(context, pair)].max()
         kind = int(pairs.column("by_rule")[pair])
         least[kind] = min(least[kind], pairs.column("limit_dba")[pair] - level)
     own_m = pairs.own_at_m[int(placed["site"])]
