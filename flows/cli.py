@@ -88,9 +88,16 @@ def nightly(
     """Refresh every source, then publish the map and lists."""
     _prepare(market, plan, night, verbose=verbose)
     from flows import show
-    from flows.nightly import run_night
 
-    show.print_published(run_night(market, night, plan, stale_ok=stale_ok))
+    if _has_prefect_server():
+        from flows.nightly import run_night
+
+        published = run_night(market, night, plan, stale_ok=stale_ok)
+    else:
+        from flows.night import refresh_and_publish
+
+        published = refresh_and_publish(market, night, plan, stale_ok=stale_ok)
+    show.print_published(published)
 
 
 @app.command(epilog="Example: padfinder refresh --market demo")
@@ -99,9 +106,14 @@ def refresh(
 ) -> None:
     """Pull every source of a market into its store."""
     _prepare(market, None, night, verbose=verbose)
-    from flows.refresh import run_refresh
+    if _has_prefect_server():
+        from flows.nightly import run_refresh
 
-    outcomes = run_refresh(market, night)
+        outcomes = run_refresh(market, night)
+    else:
+        from flows.refresh import refresh_market
+
+        outcomes = refresh_market(market, night)
     changed = sum(outcome.changed for outcome in outcomes)
     typer.echo(f"{len(outcomes)} sources pulled, {changed} changed")
 
@@ -116,9 +128,16 @@ def publish(
     """Screen and rank the parcels in the store, and publish the map and lists."""
     _prepare(market, plan, night, verbose=verbose)
     from flows import show
-    from flows.publish import run_publish
 
-    show.print_published(run_publish(market, plan, night))
+    if _has_prefect_server():
+        from flows.nightly import run_publish
+
+        published = run_publish(market, plan, night)
+    else:
+        from flows.publish import publish_market
+
+        published = publish_market(market, plan, night)
+    show.print_published(published)
 
 
 @app.command(epilog="Example: padfinder explain 10000123 --market demo")
@@ -253,6 +272,13 @@ def _prepare(market: str, plan: str | None, night: str | None, *, verbose: bool)
     for name, value in variables.items():
         os.environ.setdefault(name, value)
     return market_model
+
+
+def _has_prefect_server() -> bool:
+    """Return whether Prefect's settings name a server; call it after `_prepare`."""
+    from prefect.settings import get_current_settings
+
+    return get_current_settings().api.url is not None
 
 
 def _print_error(text: str) -> None:

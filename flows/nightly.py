@@ -1,17 +1,69 @@
-"""Run a complete night of a market: refresh every source, then publish."""
+"""The Prefect flows: a complete night of a market, and each half of it.
 
-import datetime as dt
-import json
+They run the plain functions of `night`, `refresh` and `publish`: each source and the publishing are
+a task. The command line uses the flows where a Prefect server is configured, and the plain
+functions where none is, since Prefect's temporary server takes longer to start than a small night.
+"""
 
-from prefect import flow
+from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
 
-from flows import outcome, settings
-from flows.check import load_run
-from flows.outcome import PublishedNight
-from flows.publish import publish_market
-from flows.refresh import pull_all
-from geo.errors import PadfinderError
+from flows import declarations, publish, refresh, settings
+from flows import night as nights
+from flows.outcome import PublishedNight, SourceOutcome
+from geo.errors import SourceDown
+
+
+def _is_down(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
+    """Return whether a retry may help, which is true only if the source did not answer."""
+    return isinstance(state.result(raise_on_failure=False), SourceDown)
+
+
+@task(
+    name="pull",
+    task_run_name="pull {source_id}",
+    cache_policy=NO_CACHE,
+    retry_condition_fn=_is_down,
+)
+def pull_source(source_id: str, market: str, night: str) -> SourceOutcome:
+    """Pull one source into the market's store (see `refresh.pull_source`).
+
+    Args:
+        source_id: The source.
+        market: The market's id.
+        night: The night, as an ISO date.
+
+    Returns:
+        What was stored.
+
+    Raises:
+        PadfinderError: If the source fails.
+    """
+    return refresh.pull_source(source_id, market, night)
+
+
+@task(name="publish", task_run_name="publish {market}", cache_policy=NO_CACHE)
+def publish_market(
+    market: str, plan: str | None, night: str | None, stale: tuple[str, ...] = ()
+) -> PublishedNight:
+    """Screen a market and publish the result (see `publish.publish_market`).
+
+    Args:
+        market: The market's id.
+        plan: The plan's name; None for the plan that the market names.
+        night: The night, as an ISO date; None for today in the market's time zone.
+        stale: The sources that could not be pulled tonight.
+
+    Returns:
+        What was published.
+
+    Raises:
+        PadfinderError: If a file has errors, or the store lacks a layer.
+    """
+    return publish.publish_market(market, plan, night, stale)
 
 
 @flow(name="nightly", flow_run_name="nightly {market}")
@@ -22,10 +74,7 @@ def run_night(
     *,
     stale_ok: bool = False,
 ) -> PublishedNight:
-    """Refresh a market, then publish it.
-
-    If a source fails and `stale_ok` does not allow it, nothing is published, and the last
-    published night stays in place.
+    """Refresh a market, then publish it (see `night.refresh_and_publish`).
 
     Args:
         market: The market's id.
@@ -39,45 +88,49 @@ def run_night(
     Raises:
         PadfinderError: The error of the source that failed, or one that names all of them.
     """
-    started = dt.datetime.now(dt.UTC)
-    workspace = settings.read_settings()
-    # Read every file first, so that an error in one stops the night before any source is pulled.
-    market_model = load_run(market, plan, workspace).market
-    night_date = settings.parse_night(market_model, night).isoformat()
-    outcomes, errors = pull_all(market, night_date)
-    all_expected = all(isinstance(error, PadfinderError) for error in errors.values())
-    if errors and not (stale_ok and all_expected):
-        raise outcome.combine_errors(errors, market)
-    stale = tuple(f"{name}: {error}" for name, error in errors.items())
-    published = publish_market(market, plan, night_date, tuple(sorted(errors))).model_copy(
-        update={"stale": stale}
+    published = nights.refresh_and_publish(
+        market, night, plan, stale_ok=stale_ok, pull_one=_pull_in_task, publish=publish_market
     )
+    title = declarations.load_market(market, settings.read_settings()).title
     create_markdown_artifact(
         key=f"padfinder-{market}".replace("_", "-"),
         markdown=_format_night(published),
-        description=f"{market_model.title}: the first rows, and stale sources",
-    )
-    runs = workspace.var / "runs" / market_model.id
-    runs.mkdir(parents=True, exist_ok=True)
-    (runs / f"{published.report.run_id}.json").write_text(
-        json.dumps(
-            {
-                "run_id": published.report.run_id,
-                "market": market_model.id,
-                "night": night_date,
-                "started": started.isoformat(timespec="seconds"),
-                "finished": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-                "published": str(published.folder),
-                "seconds": published.seconds,
-                "sources": [source_outcome.model_dump() for source_outcome in outcomes],
-                "stale": sorted(errors),
-            },
-            indent=1,
-        )
-        + "\n",
-        "utf-8",
+        description=f"{title}: the first rows, and stale sources",
     )
     return published
+
+
+@flow(name="refresh", flow_run_name="refresh {market}")
+def run_refresh(market: str = "demo", night: str | None = None) -> list[SourceOutcome]:
+    """Pull every source of a market (see `refresh.refresh_market`)."""
+    return refresh.refresh_market(market, night, _pull_in_task)
+
+
+@flow(name="publish", flow_run_name="publish {market}")
+def run_publish(
+    market: str = "demo", plan: str | None = None, night: str | None = None
+) -> PublishedNight:
+    """Screen a market and publish the result (see `publish.publish_market`).
+
+    Args:
+        market: The market's id.
+        plan: The plan's name; None for the plan that the market names.
+        night: The night, as an ISO date; None for today in the market's time zone.
+
+    Returns:
+        What was published.
+
+    Raises:
+        PadfinderError: If a file has errors, or the store lacks a layer.
+    """
+    return publish_market(market, plan, night)
+
+
+def _pull_in_task(source_id: str, market: str, night: str) -> SourceOutcome:
+    """Pull one source in a task of its own, which Prefect tries again if it does not answer."""
+    delays_s = list(settings.read_settings().retry_delays_s)
+    pull = pull_source.with_options(retries=len(delays_s), retry_delay_seconds=delays_s)
+    return pull(source_id, market, night)
 
 
 def _format_night(published: PublishedNight) -> str:

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
 
 from data import select, store
 from flows import conformity, digests, settings
@@ -33,29 +31,8 @@ TOP_ROWS = 20
 DAY_S = 24 * 3600
 
 
-@flow(name="publish", flow_run_name="publish {market}")
-def run_publish(
-    market: str = "demo", plan: str | None = None, night: str | None = None
-) -> PublishedNight:
-    """Screen a market and publish the result.
-
-    Args:
-        market: The market's id.
-        plan: The plan's name; None for the plan that the market names.
-        night: The night, as an ISO date; None for today in the market's time zone.
-
-    Returns:
-        What was published.
-
-    Raises:
-        PadfinderError: If a file has errors, or the store lacks a layer.
-    """
-    return publish_market(market, plan, night)
-
-
-@task(name="publish", task_run_name="publish {market}", cache_policy=NO_CACHE)
 def publish_market(
-    market: str, plan: str | None, night: str | None, stale: tuple[str, ...] = ()
+    market: str, plan: str | None = None, night: str | None = None, stale: tuple[str, ...] = ()
 ) -> PublishedNight:
     """Screen a market and publish the result; the last night stays until the new one is complete.
 

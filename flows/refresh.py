@@ -1,12 +1,8 @@
-"""Pull every source of a market into its store: one task per source."""
+"""Pull every source of a market into its store."""
 
 import datetime as dt
-from typing import Any
-
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.tasks import Task
+import time
+from collections.abc import Callable
 
 from data import pull
 from flows import declarations, outcome, settings
@@ -15,18 +11,10 @@ from flows.outcome import SourceOutcome
 from flows.progress import show_step
 from geo.errors import SourceDown
 
-
-def _is_down(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Return whether a retry may help, which is true only if the source did not answer."""
-    return isinstance(state.result(raise_on_failure=False), SourceDown)
+# Pulls one source, by its id, the market's id and the night as an ISO date.
+PullSource = Callable[[str, str, str], SourceOutcome]
 
 
-@task(
-    name="pull",
-    task_run_name="pull {source_id}",
-    cache_policy=NO_CACHE,
-    retry_condition_fn=_is_down,
-)
 def pull_source(source_id: str, market: str, night: str) -> SourceOutcome:
     """Pull one source into the market's store.
 
@@ -65,8 +53,31 @@ def pull_source(source_id: str, market: str, night: str) -> SourceOutcome:
     )
 
 
-@flow(name="refresh", flow_run_name="refresh {market}")
-def run_refresh(market: str = "demo", night: str | None = None) -> list[SourceOutcome]:
+def pull_with_retries(source_id: str, market: str, night: str) -> SourceOutcome:
+    """Pull one source as `pull_source` does, and try again after a while if it does not answer.
+
+    Args:
+        source_id: The source.
+        market: The market's id.
+        night: The night, as an ISO date.
+
+    Returns:
+        What was stored.
+
+    Raises:
+        PadfinderError: If the source fails, the last time too if it does not answer.
+    """
+    for delay_s in settings.read_settings().retry_delays_s:
+        try:
+            return pull_source(source_id, market, night)
+        except SourceDown:
+            time.sleep(delay_s)
+    return pull_source(source_id, market, night)
+
+
+def refresh_market(
+    market: str, night: str | None, pull_one: PullSource = pull_with_retries
+) -> list[SourceOutcome]:
     """Pull every source of a market.
 
     If a source fails, the others are still pulled.
@@ -74,6 +85,7 @@ def run_refresh(market: str = "demo", night: str | None = None) -> list[SourceOu
     Args:
         market: The market's id.
         night: The night, as an ISO date; None for today in the market's time zone.
+        pull_one: What pulls one source.
 
     Returns:
         The outcome of each source.
@@ -81,45 +93,48 @@ def run_refresh(market: str = "demo", night: str | None = None) -> list[SourceOu
     Raises:
         PadfinderError: The error of the source that failed, or one that names all of them.
     """
-    outcomes, errors = pull_all(market, night)
+    outcomes, errors = pull_all(market, night, pull_one)
     if errors:
         raise outcome.combine_errors(errors, market)
     return outcomes
 
 
-def pull_all(market: str, night: str | None) -> tuple[list[SourceOutcome], dict[str, Exception]]:
-    """Pull every source; return the outcome of each, and the errors by source id.
+def pull_all(
+    market: str, night: str | None, pull_one: PullSource
+) -> tuple[list[SourceOutcome], dict[str, Exception]]:
+    """Pull every source of a market.
 
     The store takes one writer, so the sources are pulled one after another.
+
+    Args:
+        market: The market's id.
+        night: The night, as an ISO date; None for today in the market's time zone.
+        pull_one: What pulls one source.
+
+    Returns:
+        The outcome of each source, and the errors by source id.
     """
     workspace = settings.read_settings()
     run = load_run(market, None, workspace)
     with show_step("Looking for the files"):
         settings.find_files_folder(run.market, run.sources, workspace)
     night_date = settings.parse_night(run.market, night).isoformat()
-    pull_with_retries = pull_source.with_options(
-        retries=len(workspace.retry_delays_s), retry_delay_seconds=list(workspace.retry_delays_s)
-    )
     outcomes: list[SourceOutcome] = []
     errors: dict[str, Exception] = {}
     # Rasters come last, because their place is checked against the parcels in the store.
     for source in sorted(run.sources, key=lambda source: source.fetch.protocol == "raster"):
-        state = pull_with_retries(source.id, market, night_date, return_state=True)
-        result = state.result(raise_on_failure=False)
-        if isinstance(result, SourceOutcome):
-            outcomes.append(result)
-            continue
-        if not isinstance(result, Exception):
-            raise TypeError(f"pulling {source.id} ended in {state}")
-        errors[source.id] = result
-        outcomes.append(
-            SourceOutcome(
-                source_id=source.id,
-                layer=source.layer,
-                night=night_date,
-                error=str(result),
-                kind=type(result).__name__,
+        try:
+            outcomes.append(pull_one(source.id, market, night_date))
+        except Exception as error:  # noqa: BLE001 - one source's bug does not stop the others
+            errors[source.id] = error
+            outcomes.append(
+                SourceOutcome(
+                    source_id=source.id,
+                    layer=source.layer,
+                    night=night_date,
+                    error=str(error),
+                    kind=type(error).__name__,
+                )
             )
-        )
     outcome.save_outcomes(tuple(outcomes), workspace.var / "runs" / run.market.id)
     return outcomes, errors

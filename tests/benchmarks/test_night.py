@@ -19,7 +19,7 @@ from flows.publish import publish_market
 
 if __name__ == "__main__":
     begun = time.time()
-    night = publish_market.fn("demo", None, "2026-03-01")
+    night = publish_market("demo", None, "2026-03-01")
     took_s = time.time() - begun
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu_s = sum(one.ru_utime + one.ru_stime for one in used)

@@ -24,7 +24,7 @@ Padfinder = Callable[..., Ran]
 
 @pytest.fixture(scope="session", autouse=True)
 def _prefect_of_its_own(tmp_path_factory):
-    """Keep Prefect's files out of the home folder. One temporary server serves all tests."""
+    """Keep Prefect's files out of the home folder."""
     os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
 
 

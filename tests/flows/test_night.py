@@ -334,11 +334,11 @@ def test_with_no_server_and_an_empty_home(town, tmp_path):
     assert "prefect" not in done.stderr.lower()
 
 
-@pytest.fixture
-def prefect_server(tmp_path) -> Iterator[str]:
-    """Run `prefect server start` on this machine only, and stop it after the test."""
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory) -> Iterator[str]:
+    """Run `prefect server start` on this machine only, and stop it after the tests."""
     port = free_port()
-    home = tmp_path / "server"
+    home = tmp_path_factory.mktemp("server")
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "prefect", "server", "start"),
@@ -369,6 +369,12 @@ def prefect_server(tmp_path) -> Iterator[str]:
             process.wait()
 
 
+def list_flow_runs(server: str, state: str) -> list[dict[str, str]]:
+    asked = {"flow_runs": {"state": {"type": {"any_": [state]}}}}
+    runs: list[dict[str, str]] = httpx.post(f"{server}/flow_runs/filter", json=asked).json()
+    return runs
+
+
 def test_against_a_real_server(town, tmp_path, prefect_server):
     done = subprocess.run(
         padfinder_process("nightly", "-m", "hamlet"),
@@ -380,9 +386,10 @@ def test_against_a_real_server(town, tmp_path, prefect_server):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    runs = httpx.post(f"{prefect_server}/flow_runs/filter", json={}).json()
-    assert [(run["name"], run["state_type"]) for run in runs] == [("nightly hamlet", "COMPLETED")]
-    tasks = httpx.post(f"{prefect_server}/task_runs/filter", json={}).json()
+    (run,) = list_flow_runs(prefect_server, "COMPLETED")
+    assert run["name"] == "nightly hamlet"
+    of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
+    tasks = httpx.post(f"{prefect_server}/task_runs/filter", json=of_run).json()
     assert sorted(task["name"] for task in tasks) == sorted(
         ["publish hamlet", *(f"pull hamlet_{layer}" for layer in hamlet.COLUMNS_OF)]
     )
@@ -392,6 +399,24 @@ def test_against_a_real_server(town, tmp_path, prefect_server):
     assert "None; every source was pulled tonight." in page
     ranking = gpd.read_parquet(published(town) / "ranked.parquet")
     assert page.count("Mill Lane |") == min(20, len(ranking))
+
+
+@pytest.mark.parametrize(("status", "code", "tries"), [(503, 5, 3), (404, 6, 1)])
+def test_prefect_tries_again_only_a_source_that_is_down(
+    town, padfinder, answers, prefect_server, status, code, tries
+):
+    # Prefect reads the environment when it is first imported.
+    from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
+
+    url, asked = answers([(status, b"no")])
+    from_the_net(town, url)
+    failed = len(list_flow_runs(prefect_server, "FAILED"))
+    with temporary_settings({PREFECT_API_URL: prefect_server}):
+        ran = padfinder(town, "nightly", "-m", "hamlet", "--night", "2026-04-01")
+    assert ran.code == code, ran.err
+    assert "hamlet_mains" in ran.err
+    assert len(asked) == tries
+    assert len(list_flow_runs(prefect_server, "FAILED")) == failed + 1
 
 
 def test_schedule_serves_the_night_at_two(town, tmp_path, prefect_server):
