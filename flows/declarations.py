@@ -7,6 +7,7 @@ Plans that every market can use are in flows/plans.
 """
 
 import difflib
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -92,7 +93,7 @@ def read_declarations(workspace: Workspace) -> Declarations:
         markets=dict(sorted((built_in.markets | user.markets).items())),
         plans=_override_built_in(built_in.plans, user.plans),
         sources=_override_built_in(built_in.sources, user.sources),
-        land_use=built_in.land_use,
+        land_use=list(built_in.land_use),
         user_land_use=user.land_use,
     )
 
@@ -207,7 +208,9 @@ def load_land_use(workspace: Workspace) -> tuple[LandUse, ...]:
     return tuple(tables.values())
 
 
+@functools.cache
 def _read_built_in() -> Declarations:
+    """Read the files that come with the program; the result is shared and must not be changed."""
     built_in = Declarations()
     for folder in _sorted_items(files("data").joinpath("markets")):
         _read_market_folder(folder, f"data/markets/{folder.name}", built_in)

@@ -7,13 +7,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 REAL_FILES = ROOT.parent / "shared" / "realdata"
-# Compiling the kernels takes a minute and a half. Most are compiled in the first and the third of
-# these, as a rule by one worker, while others run tests that need no kernel.
+# Compiling the kernels takes a minute and a half. The first and the third of these compile nearly
+# all, as a rule in one worker, where they share their parts. The others need no kernel: they keep
+# the other worker busy in the meantime.
 FIRST = (
     "tests/geo/propagation/test_one_pair.py",
     "tests/data",
-    "tests/geo/sizing/test_verification.py",
+    "tests/geo/ranking/test_rank.py",
     "tests/maps",
+    "tests/geo/criteria/fuel",
+    "tests/geo/criteria/grid",
+    "tests/geo/contract",
+    "tests/geo/shapes",
 )
 
 

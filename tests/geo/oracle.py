@@ -652,8 +652,7 @@ def place_ears(site: Site, *, worst: bool) -> Ears:
         if worst or one.sure:
             own = one.kind == "own dwelling"
             close = " ".join(filter(None, (one.kind, one.name))) in site.close
-            points = list_points(one.shape, site.lot, one.beyond_m, own=own, close=close)
-            for x, y in points:
+            for x, y in list_points(one.shape, site.lot, one.beyond_m, own=own, close=close):
                 rows.append((number, x, y, one.height_m, one.limit_dba, one.kind == EDGE))
     table = np.array(rows, dtype=float).reshape(-1, 6)
     return Ears(table[:, 0].astype(int), table[:, 1:4], table[:, 4], table[:, 5] > 0)

@@ -4,6 +4,7 @@ Written from the definition alone, without reference to `geo.criteria.noise.rece
 receptor at a time, one straight piece at a time.
 """
 
+import functools
 import itertools
 import math
 
@@ -20,6 +21,7 @@ Spot = tuple[float, float]
 Piece = tuple[Spot, Spot]
 
 
+@functools.lru_cache(maxsize=20_000)
 def list_points(
     shape: Geometry, lot: Geometry, beyond_m: float, *, own: bool = False, close: bool = False
 ) -> list[Spot]:
