@@ -103,7 +103,7 @@ def find_paths(
     """
     count = len(source)
     away, height = (np.full(count, np.nan), 0.0) if screen is None else screen
-    a, b = (np.array(one, dtype=float) for one in (source, receiver))
+    a, b = (np.array(one, dtype=float, order="C") for one in (source, receiver))
     a[:, :2] -= scene.index.origin
     b[:, :2] -= scene.index.origin
     away = np.array(np.broadcast_to(away, count), dtype=float)
@@ -131,7 +131,7 @@ def is_enclosed(points: np.ndarray, scene: Scene) -> np.ndarray:
     Such a solid neither screens nor reflects for pairs with that point. A point less than
     `crossings.BEHIND_WALL_M` behind a wall is in front of it instead.
     """
-    local = np.array(points, dtype=float)
+    local = np.array(points, dtype=float, order="C")
     local[:, :2] -= scene.index.origin
     inside = np.zeros(len(points), dtype=bool)
     _mark_enclosed(scene.index, make_scratch(scene.index, 0.0), local, inside)

@@ -223,7 +223,7 @@ def _origin(parts: np.ndarray, ropes: np.ndarray, terrain: Terrain | None) -> np
 def _read_terrain(terrain: Terrain | None, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if terrain is None or not np.isfinite(terrain.height_m).any():
         return np.zeros((0, 0)), np.zeros(6)
-    values = np.array(terrain.height_m, dtype=float)
+    values = np.array(terrain.height_m, dtype=float, order="C")
     unknown = ~np.isfinite(values)
     if unknown.any():
         values[unknown] = 0

@@ -140,3 +140,16 @@ def test_there_and_back_are_equally_far(town, seed):
     assert np.sort(there.back[:, paths.BACK_PLAN]) == pytest.approx(
         np.sort(back.back[:, paths.BACK_PLAN])
     )
+
+
+@pytest.mark.parametrize("change", [np.asfortranarray, lambda at: np.broadcast_to(at[0], at.shape)])
+def test_points_of_any_layout_in_memory_compile_nothing_more(change):
+    scene, at = wall((10, -3), (10, 4)), np.array([[0.0, 0, 1], [0, 0, 1]])
+    to = np.array([[20.0, 0, 1], [20, 0, 1]])
+    before = paths.find_paths(at, to, scene)
+    assert not paths.is_enclosed(at, scene).any()
+    kinds = len(paths._find_paths.signatures), len(paths._mark_enclosed.signatures)
+    after = paths.find_paths(change(at), change(to), scene)
+    assert np.array_equal(after.direct, before.direct, equal_nan=True)
+    assert not paths.is_enclosed(change(at), scene).any()
+    assert (len(paths._find_paths.signatures), len(paths._mark_enclosed.signatures)) == kinds
