@@ -8,8 +8,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 REAL_FILES = ROOT.parent / "shared" / "realdata"
 # Compiling the kernels takes a minute and a half. The first and the third of these compile nearly
-# all, as a rule in one worker, where they share their parts. The others need no kernel: they keep
-# the other worker busy in the meantime.
+# all, as a rule in one worker, where they share their parts. The next need no kernel: they keep the
+# other worker busy in the meantime. The last take longest, and should not be what is left at last.
 FIRST = (
     "tests/geo/propagation/test_one_pair.py",
     "tests/data",
@@ -17,8 +17,12 @@ FIRST = (
     "tests/maps",
     "tests/geo/criteria/fuel",
     "tests/geo/criteria/grid",
-    "tests/geo/contract",
     "tests/geo/shapes",
+    "tests/geo/test_oracle.py",
+    "tests/flows",
+    "tests/geo/test_batches.py",
+    "tests/geo/sizing/test_verification.py",
+    "tests/geo/test_supply_oracle.py",
 )
 
 

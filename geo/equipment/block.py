@@ -1,6 +1,8 @@
 """The body of n machines and their gear: rows, columns and aisles, and where each stands."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,9 +59,9 @@ def list_layouts(count: int, generator: Generator, plan: Plan) -> list[Block]:
         if rows > 1 and columns == -(-wanted // (rows - 1)):
             continue  # one more row with the same columns only makes the block larger
         length = columns * generator.width_m + (columns + 1) * plan.pad.service_m
-        width = float(_aisle_depth_m(np.array(rows), generator, plan) + rows * generator.length_m)
+        width = _aisle_depth_m(rows, generator, plan) + rows * generator.length_m
         layouts.append(Block(rows, columns, length, width))
-    return sorted(layouts, key=lambda block: (np.hypot(block.length_m, block.width_m), block.rows))
+    return sorted(layouts, key=lambda one: (math.hypot(one.length_m, one.width_m), one.rows))
 
 
 def electrical_aisle_m(generator: Generator, plan: Plan) -> float:
@@ -71,13 +73,13 @@ def electrical_aisle_m(generator: Generator, plan: Plan) -> float:
     return max(depth, plan.pad.service_m)
 
 
-def _aisle_depth_m(row: np.ndarray, generator: Generator, plan: Plan) -> np.ndarray:
-    """Return the total depth (m) of the aisles up to the one after `row` rows.
+def _aisle_depth_m(row: Any, generator: Generator, plan: Plan) -> Any:
+    """Return the total depth (m) of the aisles up to the one after `row` rows, one or an array.
 
     Every second aisle is an electrical one.
     """
     deeper = electrical_aisle_m(generator, plan) - plan.pad.service_m
-    return np.asarray((row + 1) * plan.pad.service_m + (row + 1) // 2 * deeper)
+    return (row + 1) * plan.pad.service_m + (row + 1) // 2 * deeper
 
 
 def locate_machines(

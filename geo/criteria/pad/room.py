@@ -110,15 +110,19 @@ def _bounds(
     area = np.minimum(area, ground.open_m2)
     # A radius that was not measured rules nothing out, and nothing in.
     widest = np.nan_to_num(2 * (ground.radius_m + CIRCLE_TOLERANCE_M), nan=np.inf)
-    lower, upper = np.zeros((2, sites), dtype=int)
-    for n in range(1, plan.cap + 1):
-        could, does = np.zeros((2, sites), dtype=bool)
-        for one in list_layouts(n, generator, plan):
-            long, narrow = max(one.length_m, one.width_m), min(one.length_m, one.width_m)
-            room = (area >= long * narrow - AREA_TOLERANCE_M2) & (area > 0)
-            could |= room & (widest >= narrow) & (across >= long - TOLERANCE_M)
-            does |= room & (ground.radius_m >= np.hypot(long, narrow) / 2)
-        upper[could], lower[does & (lower == n - 1)] = n, n
+    if plan.cap == 0:
+        return np.zeros(sites, dtype=int), np.zeros(sites, dtype=int)
+    layouts = [_sizes(list_layouts(n, generator, plan)) for n in range(1, plan.cap + 1)]
+    first = np.cumsum([0, *(len(one) for one in layouts[:-1])])
+    size = np.concatenate(layouts)
+    long, narrow = size.max(axis=1), size.min(axis=1)
+    room = (area[:, None] >= long * narrow - AREA_TOLERANCE_M2) & (area[:, None] > 0)
+    could = room & (widest[:, None] >= narrow) & (across[:, None] >= long - TOLERANCE_M)
+    does = room & (ground.radius_m[:, None] >= np.hypot(long, narrow) / 2)
+    # Per number of machines: whether one of its layouts could fit, and whether one does.
+    could, does = (np.logical_or.reduceat(one, first, axis=1) for one in (could, does))
+    upper = np.where(could, np.arange(1, plan.cap + 1), 0).max(axis=1)
+    lower = np.logical_and.accumulate(does, axis=1).sum(axis=1)
     return lower, upper
 
 
