@@ -1,8 +1,10 @@
 """Turn the parcels of a market into lots, inside the database."""
 
 import datetime as dt
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from data.queries import read_query
 from data.select.layer_rows import create_layer_view
@@ -35,19 +37,25 @@ def create_code_tables(
             for code, use in table.use.items()
         ]
         zones = [(*scheme, code, zone.title, zone.zone_class) for code, zone in table.zone.items()]
-        if uses:
-            con.executemany("insert into use_meaning values (?, ?, ?, ?, ?, ?)", uses)
-        if zones:
-            con.executemany("insert into zone_meaning values (?, ?, ?, ?, ?)", zones)
-    setbacks = [
-        (table.jurisdiction, code, text.front_m, text.side_m, text.rear_m, text.home_m)
-        for table in land_use
-        for code, zone in table.zone.items()
-        if structure is not None and (text := getattr(zone.setbacks, structure)) is not None
-    ]
-    if setbacks:
-        # If two schemes of one jurisdiction share a code, the first one with setbacks is used.
-        con.executemany("insert or ignore into zone_setback values (?, ?, ?, ?, ?, ?)", setbacks)
+        _insert_rows(con, "use_meaning", uses)
+        _insert_rows(con, "zone_meaning", zones)
+    setbacks: dict[tuple[str, str], tuple[Any, ...]] = {}
+    for table in land_use:
+        for code, zone in table.zone.items():
+            text = None if structure is None else getattr(zone.setbacks, structure)
+            if text is not None:
+                # If two schemes of a jurisdiction share a code, the first one with setbacks counts.
+                yards = (text.front_m, text.side_m, text.rear_m, text.home_m)
+                setbacks.setdefault((table.jurisdiction, code), (table.jurisdiction, code, *yards))
+    _insert_rows(con, "zone_setback", list(setbacks.values()))
+
+
+def _insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[Any, ...]]) -> None:
+    """Insert rows into a table: all at once, which is some hundred times faster than one by one."""
+    if rows:
+        columns = [pa.array(column) for column in zip(*rows, strict=True)]
+        names = [str(nth) for nth in range(len(columns))]
+        con.from_arrow(pa.table(columns, names=names)).insert_into(table)
 
 
 def create_parcel_table(opened: Store, market: Market, night: dt.date) -> None:
