@@ -117,6 +117,7 @@ def _screen_night(
         "plan": plan.model_dump(mode="json", by_alias=True),
         "catalogue": digests.digest_catalogue(workspace),
         "version": version,
+        "night": night.isoformat(),
         "stale": stale,
     }
     everything_json = json.dumps(everything_read, sort_keys=True)
@@ -126,6 +127,7 @@ def _screen_night(
         market_title=market.title,
         plan_id=plan.id,
         plan_title=plan.title,
+        night=night.isoformat(),
         run_id=run_id,
         plan_digest=digests.digest_plan(plan),
         program_version=version,

@@ -163,13 +163,13 @@ def store_path(market: Market, workspace: Workspace) -> Path:
 
 
 def parse_night(market: Market, night: str | None) -> dt.date:
-    """Parse an ISO date; None means today in the market's time zone.
+    """Parse an ISO date; None means the market's own night, else today in its time zone.
 
     Raises:
         ConfigError: If the text is not a date.
     """
     if night is None:
-        return dt.datetime.now(ZoneInfo(market.time_zone)).date()
+        return market.night or dt.datetime.now(ZoneInfo(market.time_zone)).date()
     try:
         return dt.date.fromisoformat(night)
     except ValueError as error:

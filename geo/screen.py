@@ -14,6 +14,7 @@ from geo.contract.facts import check_facts
 from geo.contract.units import convert_units
 from geo.criteria.cost.economics import estimate_costs
 from geo.criteria.fuel import stored
+from geo.criteria.fuel.mains import describe_nearest_main
 from geo.criteria.grid import gap, records, serving
 from geo.criteria.noise import rules
 from geo.criteria.noise.receptors import search_reach_m
@@ -44,6 +45,8 @@ LOT_REACH_M = 30.0
 VERTICES_MOST, THINNED_BY_M = 2_000, 0.01
 # Sites with no wider gap than this between them (a path, a survey error) form one group of sites.
 GROUP_GAP_M = 1.0
+# A block of adjoining sites is no longer than this from corner to corner.
+BLOCK_MOST_M = 400.0
 # Called with the batches and with a function that makes what they share.
 ScreenAll = Callable[[Iterator[Screening], Callable[[], Shared]], Iterator[gpd.GeoDataFrame]]
 # A site whose block is louder between its receiver points is measured again no more than so often.
@@ -164,7 +167,7 @@ def screen_batch(screening: Screening, shared: Shared) -> gpd.GeoDataFrame:
         One row of facts per site, in their order, without the group of adjoining sites.
     """
     screening = replace(screening, sites=_thin_outlines(screening.sites.reset_index(drop=True)))
-    grid = _measure_grid(screening, shared)
+    grid = _measure_utilities(screening, shared)
     facts = _measure_facts(screening, shared, grid)
     close: list[list[str]] = [[] for _ in range(len(facts))]
     for _ in range(MEASURED_AGAIN_MOST):
@@ -182,13 +185,15 @@ def screen_batch(screening: Screening, shared: Shared) -> gpd.GeoDataFrame:
     return facts
 
 
-def _measure_grid(screening: Screening, shared: Shared) -> pd.DataFrame:
-    """Measure what the grid still supplies at each site, where it is, and what it lacks there."""
+def _measure_utilities(screening: Screening, shared: Shared) -> pd.DataFrame:
+    """Measure where each site is, what the grid still supplies there, and the nearest gas main."""
     sites, plan = screening.sites, shared.plan
-    grid = serving.find_serving_records(sites, screening.layers, screening.coverage, plan)
+    grid = serving.find_serving_records(
+        sites, screening.layers, screening.coverage, plan, screening.night
+    )
     _add_location(grid, screening, sites)
     _add_gap(grid, plan_generator(plan), plan)
-    return grid
+    return grid.join(describe_nearest_main(sites, screening.layers.get("mains"), plan))
 
 
 def _measure_facts(
@@ -225,7 +230,8 @@ def _measure_facts(
         describe_fuel_ladder(choice, plan),
         described,
     ]
-    facts = pd.concat(parts, axis=1)
+    # The copy has its columns together by type, to which others can be added quickly.
+    facts = pd.concat(parts, axis=1).copy()
     facts["fuel"] = choice.fuel
     # Where no machine stands, draw no tank.
     facts.loc[facts["block"].isna(), "storage"] = None
@@ -257,10 +263,10 @@ def _thin_outlines(sites: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 
 def _group_ids(sites: gpd.GeoDataFrame) -> np.ndarray:
-    """Return for each site the lowest id in its group of adjoining sites."""
+    """Return for each site the lowest id in its block of adjoining sites."""
     ids = sites["site_id"].to_numpy(dtype=object)
     order = np.argsort(ids, kind="stable")
-    first = adjoining.group_adjoining(np.asarray(sites.geometry.array)[order], GROUP_GAP_M)
+    first = adjoining.group_blocks(geometry_array(sites)[order], GROUP_GAP_M, BLOCK_MOST_M)
     siting = np.empty(len(ids), dtype=object)
     siting[order] = ids[order][first]
     return siting

@@ -330,7 +330,8 @@ def _about_sheet(book: xlsxwriter.Workbook, report: Report, facts: tuple[Fact, .
     for name, count in list_accounting(report):
         line((name, count))
     at += 1
-    for name, said in (("Run", report.run_id), ("Plan digest", report.plan_digest),
+    for name, said in (("Run", report.run_id), ("Night", report.night),
+                       ("Plan digest", report.plan_digest),
                        ("Program version", report.program_version)):  # fmt: skip
         line((name, said))
 

@@ -99,7 +99,7 @@ def select_sites(
         notes = list_selection_notes(con, unclassified)
         coverage = combine_coverages(snapshots, {*layers, *rasters, "parcels", "zoning"})
     return Selection(
-        screening=Screening(sites, layers, coverage, rasters),
+        screening=Screening(sites, layers, coverage, rasters, night),
         parcels_in=parcels_in,
         set_aside=set_aside,
         set_aside_parcels=set_aside_parcels,

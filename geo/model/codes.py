@@ -38,8 +38,9 @@ FuelEvidence = Literal[
     "edge of layer", "no layer",
 ]  # fmt: skip
 HeadroomBasis = Literal[
-    "published", "share of firm", "firm less peak", "N-1 of the banks less peak"
-]
+    "published", "share of firm", "firm less peak", "N-1 of the banks less peak",
+    "nameplate of one bank less peak",
+]  # fmt: skip
 HeadroomReading = Literal["exactly", "between", "at most", "at least", "neither"]
 HeadroomCheck = Literal["no second answer", "cannot be compared", "contradict", "differ", "agree"]
 PadEvidence = Literal["buildings", "bare parcel", "edge of layer", "slope not known"]

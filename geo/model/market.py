@@ -1,10 +1,15 @@
 """A market: an area with one metric CRS and its sources."""
 
+import datetime as dt
+
 from geo.model.base import Frozen
 
 
 class Market(Frozen):
-    """An area with one metric frame and its sources."""
+    """An area with one metric frame and its sources.
+
+    `night` is the date of every run that names none, for made-up data; None: the day of the run.
+    """
 
     id: str
     title: str
@@ -15,3 +20,4 @@ class Market(Frozen):
     noise_rule: str | None = None
     sources: tuple[str, ...]
     note: str = ""
+    night: dt.date | None = None

@@ -28,7 +28,8 @@ class GridPlan(Frozen):
 
     `cyclic_factor` is the multiple of their nameplate that the remaining banks carry when the
     largest is out, and `cyclic_factor_most` the highest multiple that is thought possible; `fold`
-    is the statistic that combines several rows of one feeder.
+    is the statistic that combines several rows of one feeder. A record older than
+    `record_months_most` on the night of the run, or without a date, bounds nothing.
     """
 
     ascending: ClassVar = (("cyclic_factor", "cyclic_factor_most"),)
@@ -39,6 +40,7 @@ class GridPlan(Frozen):
     cyclic_factor: Annotated[float, Field(ge=1, le=1.5)] = 1.0
     cyclic_factor_most: Annotated[float, Field(ge=1, le=1.5)] = 1.3
     fold: Literal["min", "median", "max"] = "median"
+    record_months_most: Annotated[int, Field(ge=1)] = 18
     goal: Literal["bridge", "headroom"] = "bridge"
 
 

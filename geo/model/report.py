@@ -18,12 +18,16 @@ class SourceLine(Frozen):
 
 
 class Report(Frozen):
-    """The report of a run. It has no wall-clock time, so the same inputs give the same report."""
+    """The report of a run. It has no wall-clock time, so the same inputs give the same report.
+
+    `night` is the date as of which the layers are read and the records' ages are measured.
+    """
 
     market_id: str
     market_title: str
     plan_id: str
     plan_title: str
+    night: str
     run_id: str
     plan_digest: str
     program_version: str

@@ -1,5 +1,6 @@
 """Definitions of layers and published facts, and the tables that pass between packages."""
 
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -113,10 +114,11 @@ class Screening:
 
     `layers` holds a frame per vector layer that the market has (absent key: no such layer), in
     the market's metric frame. `coverage` is the area in which a layer is complete, so that absence
-    is a fact there (None: unknown).
+    is a fact there (None: unknown). Records are as old as they are on `night` (None: none is old).
     """
 
     sites: gpd.GeoDataFrame
     layers: dict[str, gpd.GeoDataFrame]
     coverage: dict[str, shapely.Geometry | None]
     rasters: dict[str, Raster] = field(default_factory=dict)
+    night: dt.date | None = None

@@ -21,7 +21,7 @@ from geo.shapes.near import geometry_array
 def count_records(screening: Screening, plan: Plan) -> dict[str, int]:
     """Count the grid and gas records near sites that cannot be fully used, by reason."""
     return {
-        **count_unusable_records(screening.layers, plan),
+        **count_unusable_records(screening.layers, plan, screening.night),
         **count_unusable_mains(screening.layers),
     }
 
@@ -70,7 +70,7 @@ def list_first_lines(screening: Screening, market: Market, plan: Plan) -> tuple[
 
 def _record_notes(screening: Screening, plan: Plan) -> list[str]:
     shown = (
-        count_unusable_records(screening.layers, plan),
+        count_unusable_records(screening.layers, plan, screening.night),
         count_unusable_mains(screening.layers),
     )
     return [

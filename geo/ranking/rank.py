@@ -10,6 +10,7 @@ import pandas as pd
 
 from geo import catalogue
 from geo.contract.facts import check_facts
+from geo.criteria.fuel.shared_mains import gas_left_of_mains
 from geo.criteria.grid import gap
 from geo.equipment.selection import plan_fuels
 from geo.errors import ConfigError
@@ -48,6 +49,7 @@ def rank_sites(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     ranking = _sort_ranking(ranking)
     ranking["rank"] = np.arange(1, len(ranking) + 1)
     ranking["headroom_left_kw"] = gap.headroom_left_kw(ranking, plan.target_kw).round()
+    ranking = ranking.join(gas_left_of_mains(ranking, plan.spares))
     ranking["folded"] = mark_folded(ranking["group_id"])
     shapes = ["geometry", *catalogue.SHAPE_COLUMNS]
     published = [fact.name for fact in catalogue.facts_of_table(ranking.columns)]

@@ -257,6 +257,8 @@ def _grid(row: Row, plan: Plan) -> str:
     if row["gap_class"] == "covered":
         return f"The grid can already supply {target}."
     if row["gap_class"] == "unknown":
+        if row["grid_old"] == 1:
+            return f"{_old_record(row)} The target is {target}."
         if row["grid_evidence"] == "substation":
             return (
                 f"We don't know whether the grid can supply {target} here; the nearest substation "
@@ -270,6 +272,16 @@ def _grid(row: Row, plan: Plan) -> str:
         return f"No grid capacity for {target}; {needed} needed."
     least = "" if lo == hi else "at least "
     return f"Grid shortfall for {target}: {least}{format_power(lo)}; {needed} needed."
+
+
+def _old_record(row: Row) -> str:
+    record = read_code_words()["grid_evidence"][row["grid_evidence"]].phrase
+    age = f"as of {row['grid_as_of']}" if isinstance(row["grid_as_of"], str) else "without a date"
+    utility = row["grid_utility"] if isinstance(row["grid_utility"], str) else "the utility"
+    return (
+        f"The grid had {row['load_headroom_kw']:,.0f} kW by {record} ({age}), which is too old to "
+        f"rely on: ask {utility} for the current figure."
+    )
 
 
 def _contradiction(row: Row) -> str:

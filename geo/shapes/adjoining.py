@@ -2,6 +2,7 @@
 
 import numpy as np
 import shapely
+from numba import njit
 
 from geo.shapes.near import unite_by_group
 
@@ -42,6 +43,61 @@ def group_adjoining(
         first = first[first]
         if np.array_equal(first, before):
             return np.asarray(first)
+
+
+def group_blocks(shapes: np.ndarray, near_m: float, extent_most_m: float) -> np.ndarray:
+    """Group shapes that adjoin into blocks of a limited extent.
+
+    The nearest pairs are joined first, and no two groups are joined whose common bounding box would
+    have a diagonal of more than `extent_most_m`. Of a shape of several pieces only the largest
+    counts: pieces far apart do not join what lies between. For example, squares over x = 0..10,
+    10..20 and 20.5..30 are in one group within 1 m and 50 m, and in two within 1 m and 25 m.
+
+    Args:
+        shapes: Polygons (n,), in one metric frame; a missing or empty one is alone.
+        near_m: The largest gap between two shapes that adjoin.
+        extent_most_m: The largest diagonal of a group's bounding box.
+
+    Returns:
+        For each shape (n,), the position of the first member of its group.
+    """
+    pieces, of = shapely.get_parts(shapes, return_index=True)
+    order = np.lexsort((-shapely.area(pieces), of))
+    of, first = np.unique(of[order], return_index=True)
+    largest = np.full(len(shapes), None, dtype=object)
+    largest[of] = pieces[order][first]
+    one, other = shapely.STRtree(largest).query(largest, predicate="dwithin", distance=near_m)
+    one, other = one[one < other], other[one < other]
+    gap_m = shapely.distance(largest[one], largest[other]).round(3)
+    boxes = shapely.bounds(largest)
+    pairs = np.column_stack((one, other))[np.lexsort((other, one, gap_m))]
+    return np.asarray(_join_within(pairs, boxes, extent_most_m))
+
+
+@njit(nogil=True, cache=True)
+def _join_within(pairs: np.ndarray, boxes: np.ndarray, extent_most_m: float) -> np.ndarray:
+    """Join pairs in order while the box of both groups is small enough; return each one's group."""
+    group = np.arange(len(boxes))
+    box = boxes.copy()
+    for nth in range(len(pairs)):
+        one, other = pairs[nth, 0], pairs[nth, 1]
+        while group[one] != one:
+            one = group[one]
+        while group[other] != other:
+            other = group[other]
+        if one == other:
+            continue
+        left, low = min(box[one, 0], box[other, 0]), min(box[one, 1], box[other, 1])
+        right, high = max(box[one, 2], box[other, 2]), max(box[one, 3], box[other, 3])
+        if (right - left) ** 2 + (high - low) ** 2 > extent_most_m**2:
+            continue
+        first, last = min(one, other), max(one, other)
+        group[last] = first
+        box[first, 0], box[first, 1], box[first, 2], box[first, 3] = left, low, right, high
+    for nth in range(len(group)):
+        while group[group[nth]] != group[nth]:
+            group[nth] = group[group[nth]]
+    return group
 
 
 def unite_adjoining(shapes: np.ndarray, group: np.ndarray, near_m: float) -> np.ndarray:

@@ -60,6 +60,7 @@ status = { column = "STATUS", map = { "IN SERVICE" = "in_service" } }
 firm_capacity_mva = { column = "firm", unit = "MVA" }
 peak_load_mva = { column = "peak", unit = "MVA" }
 committed_load_mva = { column = "committed", unit = "MVA" }
+as_of = { value = "2026-01-31" }
 """,
     "mains": """
 main_id = { column = "id" }

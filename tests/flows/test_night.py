@@ -1,6 +1,7 @@
 """One night of the hamlet: what it prints, publishes and keeps, with and without a server."""
 
 import csv
+import datetime as dt
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import geopandas as gpd
 import httpx
@@ -19,7 +21,7 @@ import pandas as pd
 import pytest
 from typer.main import get_command
 
-from flows import cli
+from flows import cli, declarations, settings
 from tests.flows import hamlet
 
 # What one night publishes, and nothing else.
@@ -80,20 +82,27 @@ def test_run_report_keeps_the_clock_apart(finished_hamlet):
 
 def test_second_night_gives_the_same_bytes_and_no_new_snapshot(town, padfinder):
     before = dict(hamlet.digests(published(town)))
-    ran = padfinder(town, "nightly", "-m", "hamlet", "--night", "2026-04-07")
+    rows = pd.read_parquet(published(town) / "ranked.parquet")
+    ran = padfinder(town, "nightly", "-m", "hamlet", "--night", "2026-03-31")
     assert ran.code == 0, ran.err
     assert dict(hamlet.digests(published(town))) == before
     assert ran.err.count("unchanged") == 5
+    # Another night is another run, since records are a week older. The rows are the same.
+    ran = padfinder(town, "nightly", "-m", "hamlet", "--night", "2026-04-07")
+    assert ran.code == 0, ran.err
+    later = pd.read_parquet(published(town) / "ranked.parquet")
+    assert set(later["run_id"]).isdisjoint(rows["run_id"])
+    pd.testing.assert_frame_equal(later.drop(columns="run_id"), rows.drop(columns="run_id"))
     assert "new snapshot" not in ran.err
 
 
 def test_fresh_folder_gives_the_same_bytes(finished_hamlet, padfinder, tmp_path, monkeypatch):
-    """The same input gives the same bytes with another var folder, place and night."""
+    """The same input gives the same bytes with another var folder and place."""
     for name in ("own", "files", "padfinder.toml"):
         kind = shutil.copytree if (finished_hamlet / name).is_dir() else shutil.copy
         kind(finished_hamlet / name, tmp_path / name)
     monkeypatch.setenv("PADFINDER_VAR", str(tmp_path / "elsewhere"))
-    ran = padfinder(tmp_path, "nightly", "-m", "hamlet", "--night", "2026-05-01")
+    ran = padfinder(tmp_path, "nightly", "-m", "hamlet", "--night", "2026-03-31")
     assert ran.code == 0, ran.err
     first = dict(hamlet.digests(published(finished_hamlet)))
     second = dict(hamlet.digests(tmp_path / "elsewhere/published/hamlet"))
@@ -138,6 +147,25 @@ def test_layers_stand_as_of_any_night(town, padfinder):
     assert ran.code == 7
     assert "no snapshot of hamlet_parcels" in ran.err
     assert "padfinder refresh --market hamlet" in ran.err
+
+
+def test_records_age_with_the_night(town, padfinder):
+    """On 2027-07-31 the substations' records of 2026-01-31 are 18 months old, a day later more."""
+    for night, told in (("2027-07-31", 0), ("2027-08-01", 2)):
+        assert padfinder(town, "publish", "-m", "hamlet", "--night", night).code == 0
+        report = json.loads((published(town) / "report.json").read_text("utf-8"))
+        assert report["night"] == night
+        old = "capacity records that are too old, or have no date"
+        assert report["counts"]["records"].get(old, 0) == told
+
+
+def test_made_up_data_do_not_age():
+    demo = declarations.load_market("demo", settings.read_settings({}))
+    assert settings.parse_night(demo, None) == dt.date(2026, 6, 1)
+    assert settings.parse_night(demo, "2026-03-31") == dt.date(2026, 3, 31)
+    real = demo.model_copy(update={"night": None})
+    today = dt.datetime.now(ZoneInfo(real.time_zone)).date()
+    assert abs((settings.parse_night(real, None) - today).days) <= 1
 
 
 def test_explain_site_and_set_aside(finished_hamlet, padfinder):
@@ -194,8 +222,8 @@ def test_wrong_command_lines(finished_hamlet, padfinder, arguments, code, words)
 
 
 def test_secret_in_settings_comes_from_the_environment(town, padfinder, monkeypatch):
-    settings = town / "padfinder.toml"
-    settings.write_text(settings.read_text().replace('"files"', '"${HAMLET_FILES}"'), "utf-8")
+    toml = town / "padfinder.toml"
+    toml.write_text(toml.read_text().replace('"files"', '"${HAMLET_FILES}"'), "utf-8")
     unset = padfinder(town, "refresh", "-m", "hamlet")
     assert unset.code == 3
     assert "${HAMLET_FILES} is not in the environment" in unset.err
@@ -262,9 +290,9 @@ def from_the_net(town: Path, url: str) -> None:
     declared = town / "own/hamlet/sources/hamlet_mains.toml"
     text = declared.read_text("utf-8")
     declared.write_text(text.replace('path = "mains.geojson"', f'url = "{url}"'), "utf-8")
-    settings = town / "padfinder.toml"
-    text = settings.read_text("utf-8")
-    settings.write_text(text.replace("retry_delays_s = []", "retry_delays_s = [0, 0]"), "utf-8")
+    toml = town / "padfinder.toml"
+    text = toml.read_text("utf-8")
+    toml.write_text(text.replace("retry_delays_s = []", "retry_delays_s = [0, 0]"), "utf-8")
 
 
 def test_source_that_is_down_is_tried_again(town, padfinder, answers):

@@ -125,7 +125,7 @@ def list_mains(site: Parcel, fuel: Fuel, share: float | None = None) -> list[Mai
     """
     plan, mains, assumed = site.plan, [], site.plan.assume.main_size
     for row in list_rows_within(site.town, "mains", site.lot, plan.fuel.main_reach_m):
-        if read_text(row, "status") in {"planned", "retired"}:
+        if read_text(row, "status") in {"planned", "retired"} or row.get("kind") == "transmission":
             continue
         size, classes = read_number(row, "diameter_in"), pressure_class_range(row)
         known, material = size is not None and classes is not None, read_text(row, "material")
@@ -138,6 +138,24 @@ def list_mains(site: Parcel, fuel: Fuel, share: float | None = None) -> list[Mai
             MainInReach(row["main_id"], row["distance_m"], flows, plan.cap, is_known=known)
         )
     return mains
+
+
+def find_nearest_main(site: Parcel) -> dict[str, object]:
+    """Describe the nearest main in service within reach, keyed by fact name."""
+    rows = [
+        row
+        for row in list_rows_within(site.town, "mains", site.lot, site.plan.fuel.main_reach_m)
+        if read_text(row, "status") not in {"planned", "retired"}
+        and read_text(row, "kind") != "transmission"
+    ]
+    best = min(rows, key=lambda row: (row["distance_m"], row["main_id"]), default={})
+    return {
+        "nearest_main_id": best.get("main_id"),
+        "nearest_main_distance_m": best.get("distance_m"),
+        "nearest_main_diameter_in": read_number(best, "diameter_in"),
+        "nearest_main_pressure_class": read_text(best, "pressure_class"),
+        "nearest_main_material": read_text(best, "material"),
+    }
 
 
 def supply_from_mains(site: Parcel, fuel: Fuel, share: float | None = None) -> FuelSupply:

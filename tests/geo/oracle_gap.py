@@ -15,9 +15,9 @@ from tests.geo.oracle_grid import (
     ServingAnswer,
     answer_hosting,
     combine_values,
-    compute_headroom,
     explain_no_answer,
     find_substation,
+    headroom_at,
     is_unbounded,
     list_answers,
 )
@@ -34,13 +34,14 @@ def list_pools(site: Parcel, best: ServingAnswer) -> Pools:
     """
     pools: Pools = {}
     substation = find_substation(site, best.substation_id)
-    headroom = None if substation is None else compute_headroom(substation, site.plan.grid)
+    headroom = None if substation is None else headroom_at(site, substation)
     if headroom is not None and headroom.hi_kw < math.inf:
-        pools["substation", best.substation_id] = headroom.hi_kw
+        pools["substation", substation["substation_id"]] = headroom.hi_kw
     whole_substation = best.evidence in {"substation", "feeders of substation"}
     if best.headroom.hi_kw < math.inf and not (whole_substation and pools):
-        name = read_text(best.row, "source_id") or "", best.row.get("record_id", best.substation_id)
-        pools["record", best.evidence, *name] = best.headroom.hi_kw
+        names = best.names or (best.substation_id,)
+        source = best.source if best.names else read_text(best.row, "source_id")
+        pools["record", best.evidence, source or "", *names] = best.headroom.hi_kw
     return pools
 
 
@@ -222,6 +223,10 @@ def describe_answer(site: Parcel, best: ServingAnswer) -> dict[str, object]:
         "headroom_median_kw": combine_values(list(best.values_kw), "median"),
         "headroom_max_kw": max(best.values_kw),
         "substation_id": best.substation_id,
+        "grid_share": best.share,
+        "grid_split": None if best.share is None else best.share < 0.98,
+        "serving_count": best.count,
+        "grid_old": best.old,
         "pool_kw": next(iter(list_pools(site, best).values()), math.nan),
     }
 

@@ -5,8 +5,12 @@ record and one shape at a time. It is one long file so that the rules for all ki
 be read in a row. Powers are in kW.
 """
 
+import calendar
+import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import shapely
 
 from geo.model import GridPlan
 from tests.geo.around import (
@@ -61,6 +65,8 @@ def compute_headroom(row: dict, rules: GridPlan) -> HeadroomSpan | None:
     elif firm is not None and peak is not None:
         stated, published = (firm - peak) * 1000 * factor, False
         more_at_best = (firm_capacity_mva(row, rules.cyclic_factor_most) - firm) * 1000 * factor
+    elif has_single_bank(row) and peak is not None:
+        stated, published = (read_number(row, "nameplate_mva") - peak) * 1000 * factor, False
     else:
         return None
     ceiling = read_number(row, "ceiling_kw")
@@ -70,8 +76,41 @@ def compute_headroom(row: dict, rules: GridPlan) -> HeadroomSpan | None:
     if not included and committed is not None:
         stated -= committed * 1000 * factor
     at_most = not included and committed is None
+    if not published and firm is None:
+        # The firm capacity of a single bank is not known: it is no more than its nameplate.
+        at_most = True
     hi = math.inf if at_least else stated + more_at_best
     return HeadroomSpan(stated, -math.inf if at_most else stated, hi)
+
+
+def headroom_at(site: Parcel, row: dict) -> HeadroomSpan | None:
+    """Return the load headroom of a record, which bounds nothing if the record is too old."""
+    headroom = compute_headroom(row, site.plan.grid)
+    if headroom is None or not is_old(site, row):
+        return headroom
+    return HeadroomSpan(headroom.stated_kw, -math.inf, math.inf)
+
+
+def hosting_at(site: Parcel, row: dict) -> HeadroomSpan | None:
+    """Return the generation that a record allows; the same for its age."""
+    hosting = compute_hosting(row, site.plan.grid)
+    if hosting is None or not is_old(site, row):
+        return hosting
+    return HeadroomSpan(hosting.stated_kw, -math.inf, math.inf)
+
+
+def is_old(site: Parcel, row: dict) -> bool:
+    """Return whether a record has no date, or one more than the plan's months before the night."""
+    night = site.town.night
+    if night is None:
+        return False
+    if is_missing(row.get("as_of")):
+        return True
+    months = site.plan.grid.record_months_most
+    year, month = divmod(night.year * 12 + night.month - 1 - months, 12)
+    # The last day of a shorter month stands for the days that it lacks.
+    day = min(night.day, calendar.monthrange(year, month + 1)[1])
+    return row["as_of"].date() < dt.date(year, month + 1, day)
 
 
 def compute_hosting(row: dict, rules: GridPlan) -> HeadroomSpan | None:
@@ -104,13 +143,22 @@ def firm_capacity_mva(row: dict, cyclic_factor: float) -> float | None:
     largest = read_number(row, "largest_bank_mva")
     if nameplate is None:
         return None
-    if count == 1:
-        return 0.0
+    if has_single_bank(row):
+        return None
     if largest is None:
         if not count:
             return None
         largest = nameplate / count
     return (nameplate - largest) * cyclic_factor
+
+
+def has_single_bank(row: dict) -> bool:
+    """Return whether a record has a nameplate of a single transformer bank."""
+    count, nameplate = read_number(row, "bank_count"), read_number(row, "nameplate_mva")
+    largest = read_number(row, "largest_bank_mva")
+    if nameplate is None:
+        return False
+    return count == 1 or (count is None and largest is not None and largest >= nameplate)
 
 
 def peak_load_mva(row: dict) -> float | None:
@@ -140,6 +188,13 @@ class ServingAnswer:
         values_kw: The known values that were combined.
         substation_id: The substation that it names.
         silent: How many of the combined rows have no value.
+        utility: The utility of all combined rows.
+        names: The names of the combined records.
+        source: The source of all combined rows.
+        borrowed: Whether the value is that of the substation that the record names.
+        share: The share of the lot in a cell or area.
+        count: How many records may serve the site.
+        old: Whether one of the combined rows is too old.
     """
 
     evidence: str
@@ -149,6 +204,13 @@ class ServingAnswer:
     values_kw: tuple[float, ...]
     substation_id: str | None
     silent: int = 0
+    utility: str | None = None
+    names: tuple[str, ...] = ()
+    source: str | None = None
+    borrowed: bool = False
+    share: float | None = None
+    count: int = 1
+    old: bool = False
 
 
 def combine_values(values: list[float], statistic: str) -> float:
@@ -161,16 +223,53 @@ def combine_values(values: list[float], statistic: str) -> float:
 
 
 def list_answers(site: Parcel) -> list[ServingAnswer]:
-    """List every known answer to how much load a site may still draw, best first."""
+    """List every known answer to how much load a site may still draw, best first.
+
+    If a feeder, a cell or an area is best, its own substation answers instead of the nearest. Of a
+    feeder, that is the second answer.
+    """
     nearest = NearbySubstations(site).nearest
     answers = [
         answer_by_area(site),
-        answer_by_records(site, "feeder", ("feeder", "segment")),
-        answer_by_records(site, "grid cell", ("cell",)),
+        answer_by_lines(site),
+        answer_by_cell(site),
         answer_by_feeders(site, nearest),
         answer_by_substation(site, nearest),
     ]
-    return [answer for answer in answers if answer is not None]
+    known = [answer for answer in answers if answer is not None]
+    if not known or known[0].evidence not in {"service area", "feeder", "grid cell"}:
+        return known
+    own = None
+    if not known[0].borrowed:
+        own = answer_by_substation(site, find_own_substation(site, known[0]))
+    others = [answer for answer in known[1:] if answer.evidence != "substation"]
+    place = 0 if known[0].evidence == "feeder" else len(others)
+    return [known[0], *others[:place], *([] if own is None else [own]), *others[place:]]
+
+
+def find_own_substation(site: Parcel, answer: ServingAnswer) -> dict | None:
+    """Find the substation that a record names, else the nearest of the same utility."""
+    named = find_substation(site, answer.substation_id)
+    if named is not None:
+        return named | {"distance_m": site.lot.distance(named["geometry"])}
+    candidates = [
+        row
+        for row in NearbySubstations(site).candidates
+        if None in {answer.utility, read_text(row, "owner")}
+        or read_text(row, "owner") == answer.utility
+    ]
+    best = min(
+        candidates,
+        key=lambda row: (
+            row["distance_m"],
+            row["substation_id"],
+            read_text(row, "source_id") or "",
+        ),
+        default=None,
+    )
+    if best is None or not is_reach_covered(site.town, "substations", site.lot, best["distance_m"]):
+        return None
+    return best
 
 
 def explain_no_answer(site: Parcel) -> str:
@@ -220,19 +319,19 @@ def is_distribution(row: dict) -> bool:
     return row["status"] == "in_service" and read_text(row, "level") != "transmission"
 
 
-def find_substation(site: Parcel, substation_id: str | None) -> dict | None:
-    """Find the distribution substation of an id, at any distance.
+def find_substation(site: Parcel, name: str | None) -> dict | None:
+    """Find the distribution substation of an id, else of a name, at any distance.
 
-    None where there is none, or where two share the id and it is not known which is meant.
+    None where there is none, or where two share the id or name and it is not known which is meant.
     """
-    if substation_id is None or "substations" not in site.town.layers:
+    if name is None or "substations" not in site.town.layers:
         return None
-    rows = [
-        row
-        for row in list_layer_rows(site.town.layers["substations"])
-        if row["substation_id"] == substation_id and is_distribution(row)
-    ]
-    return rows[0] if len(rows) == 1 else None
+    rows = [row for row in list_layer_rows(site.town.layers["substations"]) if is_distribution(row)]
+    for column in ("substation_id", "name"):
+        found = [row for row in rows if read_text(row, column) == name]
+        if len(found) == 1:
+            return found[0]
+    return None
 
 
 def record_sort_key(row: dict) -> tuple[float, str, str, str]:
@@ -256,109 +355,172 @@ def list_records(site: Parcel, kind: str, reach_m: float) -> list[dict]:
     Returns:
         The records.
     """
-    compute = compute_headroom if kind == "load" else compute_hosting
+    compute = headroom_at if kind == "load" else hosting_at
     return [
-        {**row, "headroom": compute(row, site.plan.grid)}
+        {**row, "headroom": compute(site, row)}
         for row in list_rows_within(site.town, "capacity", site.lot, reach_m)
         if row["kind"] == kind
     ]
 
 
 def answer_by_area(site: Parcel) -> ServingAnswer | None:
-    """Answer by the smallest area that contains the site's point, or by its substation."""
-    if "capacity" not in site.town.layers:
+    """Answer by the area that covers most of the lot; of nested ones, by the smallest."""
+    records = find_covering_records(site, "area")
+    if not records:
         return None
-    rules, areas = site.plan.grid, []
-    for row in list_rows_within(site.town, "capacity", site.lot, 0.0):
-        if (row["kind"], row["grain"]) != ("load", "area"):
-            continue
-        if row["geometry"].geom_type not in {"Polygon", "MultiPolygon"}:
-            continue
-        if not row["geometry"].covers(site.spot):
-            continue
-        headroom = compute_headroom(row, rules)
+    smallest = min(
+        records,
+        key=lambda rows: (
+            sum(row["geometry"].area for row in list_whole_record(site, rows[0], "area")),
+            rows[0]["record_id"],
+        ),
+    )
+    borrowed = False
+    for row in smallest:
         substation = find_substation(site, read_text(row, "substation_id"))
-        if headroom is None and substation is not None:
-            headroom = compute_headroom(substation, rules)
+        if row["headroom"] is None and substation is not None:
+            headroom = headroom_at(site, substation)
             # The parcel may get less than the whole headroom of its substation.
-            headroom = (
-                None
-                if headroom is None
-                else HeadroomSpan(headroom.stated_kw, -math.inf, headroom.hi_kw)
-            )
-        if headroom is not None:
-            areas.append({**row, "headroom": headroom, "distance_m": 0.0})
-    if not areas:
-        return None
-    best = min(areas, key=lambda row: (row["geometry"].area, *record_sort_key(row)))
-    return ServingAnswer(
-        "service area",
-        best["headroom"],
-        best,
-        0.0,
-        (best["headroom"].stated_kw,),
-        read_text(best, "substation_id"),
+            if headroom is not None:
+                row["headroom"] = HeadroomSpan(headroom.stated_kw, -math.inf, headroom.hi_kw)
+                row["as_of"] = substation.get("as_of")
+                borrowed = True
+    answer = combine_records(site, "service area", [smallest])
+    share = share_of_lot(site, smallest)
+    return None if answer is None else replace(answer, borrowed=borrowed, share=share)
+
+
+def answer_by_cell(site: Parcel) -> ServingAnswer | None:
+    """Answer by the grid cell that covers most of the lot."""
+    records = find_covering_records(site, "cell")
+    answer = combine_records(site, "grid cell", records)
+    share = max((share_of_lot(site, rows) for rows in records), default=None)
+    return None if answer is None else replace(answer, share=share)
+
+
+def find_covering_records(site: Parcel, grain: str, kind: str = "load") -> list[list[dict]]:
+    """Find the records of a grain that cover the largest share of the lot, each as its rows.
+
+    None where more of the lot is left uncovered.
+    """
+    by_name: dict[tuple, list[dict]] = {}
+    for row in list_records(site, kind, 0.0):
+        if row["grain"] == grain and row["geometry"].geom_type in {"Polygon", "MultiPolygon"}:
+            name = row["record_id"], read_text(row, "source_id")
+            by_name.setdefault(name, []).append(row)
+    if not by_name:
+        return []
+    shares = {name: share_of_lot(site, rows) for name, rows in by_name.items()}
+    largest = max(shares.values())
+    uncovered = 1 - share_of_lot(site, [row for rows in by_name.values() for row in rows])
+    if largest == 0 or largest < round(max(uncovered, 0.0), 4):
+        return []
+    return [rows for name, rows in by_name.items() if 0 < largest - 0.001 <= shares[name]]
+
+
+def share_of_lot(site: Parcel, rows: list[dict]) -> float:
+    """Return the share of the lot that some rows cover together."""
+    covered = shapely.union_all([row["geometry"] for row in rows]).intersection(site.lot)
+    return round(min(covered.area / site.lot.area, 1.0), 4)
+
+
+def list_whole_record(site: Parcel, one: dict, grain: str) -> list[dict]:
+    """List all rows of the record that a row belongs to, wherever they are."""
+    return [
+        row
+        for row in list_layer_rows(site.town.layers["capacity"])
+        if (row["kind"], row["grain"]) == (one["kind"], grain)
+        and row["geometry"].geom_type in {"Polygon", "MultiPolygon"}
+        and (row["record_id"], read_text(row, "source_id"))
+        == (one["record_id"], read_text(one, "source_id"))
+    ]
+
+
+def answer_by_lines(
+    site: Parcel, kind: str = "load", evidence: str = "feeder", *, points: bool = False
+) -> ServingAnswer | None:
+    """Answer by the nearest feeder and all that are no more than 2 m farther away.
+
+    Args:
+        site: The site.
+        kind: `load` or `generation`.
+        evidence: The evidence of the answer.
+        points: Whether records without a route may answer too.
+
+    Returns:
+        The answer, None where there is none.
+    """
+    by_name: dict[tuple, list[dict]] = {}
+    for row in list_records(site, kind, site.plan.grid.feeder_reach_m):
+        is_point = row["geometry"].geom_type in {"Point", "MultiPoint"}
+        if row["grain"] in {"feeder", "segment"} and (points or not is_point):
+            row["distance_m"] = round(row["distance_m"], 3)
+            name = row["record_id"], read_text(row, "source_id")
+            by_name.setdefault(name, []).append(row)
+    away = {name: min(row["distance_m"] for row in rows) for name, rows in by_name.items()}
+    near_m = min(away.values(), default=0.0) + 2.0
+    return combine_records(
+        site, evidence, [rows for name, rows in by_name.items() if away[name] <= near_m]
     )
 
 
-def answer_by_records(site: Parcel, evidence: str, grains: tuple[str, ...]) -> ServingAnswer | None:
-    """Answer by the nearest record of some grains, with all its rows in reach combined.
+def combine_records(site: Parcel, evidence: str, records: list[list[dict]]) -> ServingAnswer | None:
+    """Combine the records that may serve a site: the lowest and the highest are the range.
+
+    The rows of one record are combined by the plan's statistic. A row without a value may be the
+    site's, so nothing bounds the headroom then.
 
     Args:
         site: The site.
         evidence: The evidence of the answer.
-        grains: The grains of the records that may answer.
+        records: The records, each as its rows with their `headroom`.
 
     Returns:
-        The answer, None where there is none.
+        The answer, None where no row has a value.
     """
-    rows = [
-        row
-        for row in list_records(site, "load", site.plan.grid.feeder_reach_m)
-        if row["grain"] in grains and row["geometry"].geom_type not in {"Point", "MultiPoint"}
-    ]
-    return answer_by_nearest(site, evidence, rows)
-
-
-def answer_by_nearest(site: Parcel, evidence: str, rows: list[dict]) -> ServingAnswer | None:
-    """Answer by the nearest of some records, with all the rows of the same name combined.
-
-    The nearest record answers even without a value: another record's value must not replace it. If
-    one of its rows has no value, that row may be the site's, so nothing bounds the headroom.
-
-    Args:
-        site: The site.
-        evidence: The evidence of the answer.
-        rows: The records that may answer, as `list_records` gives them.
-
-    Returns:
-        The answer, None where there is none.
-    """
-    if not rows:
-        return None
-    best, statistic = min(rows, key=record_sort_key), site.plan.grid.fold
-    name = read_text(best, "source_id"), best["record_id"]
-    same = [
-        row["headroom"] for row in rows if (read_text(row, "source_id"), row["record_id"]) == name
-    ]
-    known = [headroom for headroom in same if headroom is not None]
+    statistic, spans, rows = site.plan.grid.fold, [], [row for one in records for row in one]
+    known = [row["headroom"] for row in rows if row["headroom"] is not None]
     if not known:
         return None
-    combined = HeadroomSpan(
-        combine_values([headroom.stated_kw for headroom in known], statistic),
-        combine_values([headroom.lo_kw for headroom in known], statistic),
-        combine_values([headroom.hi_kw for headroom in known], statistic),
-    )
-    silent = len(same) - len(known)
+    for one in records:
+        values = [row["headroom"] for row in one if row["headroom"] is not None]
+        ends = [
+            combine_values([getattr(value, name) for value in values], statistic)
+            if values
+            else math.nan
+            for name in ("stated_kw", "lo_kw", "hi_kw")
+        ]
+        spans.append(
+            HeadroomSpan(*ends)
+            if len(values) == len(one) and not any(is_old(site, row) for row in one)
+            else HeadroomSpan(ends[0], -math.inf, math.inf)
+        )
+    stated = [span.stated_kw for span in spans if not math.isnan(span.stated_kw)]
+    nearest = min(rows, key=record_sort_key)
     return ServingAnswer(
         evidence,
-        HeadroomSpan(combined.stated_kw, -math.inf, math.inf) if silent else combined,
-        best,
-        best["distance_m"],
+        HeadroomSpan(
+            combine_values(stated, statistic),
+            min(span.lo_kw for span in spans),
+            max(span.hi_kw for span in spans),
+        ),
+        nearest,
+        nearest["distance_m"],
         tuple(headroom.stated_kw for headroom in known),
-        read_text(best, "substation_id"),
-        silent,
+        only_text(rows, "substation_id"),
+        len(rows) - len(known),
+        utility=only_text(rows, "owner"),
+        names=tuple(sorted({row["record_id"] for row in rows})),
+        source=only_text(rows, "source_id"),
+        count=len(records),
+        old=any(is_old(site, row) for row in rows if row["headroom"] is not None),
     )
+
+
+def only_text(rows: list[dict], name: str) -> str | None:
+    """Return the text that all rows have in a column, None if they differ."""
+    texts = {read_text(row, name) for row in rows}
+    return texts.pop() if len(texts) == 1 else None
 
 
 def answer_by_feeders(site: Parcel, substation: dict | None) -> ServingAnswer | None:
@@ -367,14 +529,15 @@ def answer_by_feeders(site: Parcel, substation: dict | None) -> ServingAnswer | 
         return None
     if find_substation(site, substation["substation_id"]) is None:
         return None
-    rules, feeders = site.plan.grid, []
+    rules, feeders, old = site.plan.grid, [], False
     for row in list_layer_rows(site.town.layers["capacity"]):
         if row["kind"] != "load" or row["grain"] not in {"feeder", "segment"}:
             continue
         if row["geometry"].geom_type not in {"Point", "MultiPoint"}:
             continue
         if read_text(row, "substation_id") == substation["substation_id"]:
-            feeders.append(compute_headroom(row, rules) or UNKNOWN_HEADROOM)
+            feeders.append(headroom_at(site, row) or UNKNOWN_HEADROOM)
+            old = old or (feeders[-1] is not UNKNOWN_HEADROOM and is_old(site, row))
     known = [headroom for headroom in feeders if headroom is not UNKNOWN_HEADROOM]
     if not known:
         return None
@@ -391,12 +554,14 @@ def answer_by_feeders(site: Parcel, substation: dict | None) -> ServingAnswer | 
         tuple(headroom.stated_kw for headroom in known),
         substation["substation_id"],
         len(feeders) - len(known),
+        count=len(feeders),
+        old=old,
     )
 
 
 def answer_by_substation(site: Parcel, substation: dict | None) -> ServingAnswer | None:
     """Answer by the nearest substation, which bounds the headroom from above."""
-    headroom = None if substation is None else compute_headroom(substation, site.plan.grid)
+    headroom = None if substation is None else headroom_at(site, substation)
     if headroom is None:
         return None
     return ServingAnswer(
@@ -406,10 +571,23 @@ def answer_by_substation(site: Parcel, substation: dict | None) -> ServingAnswer
         substation["distance_m"],
         (headroom.stated_kw,),
         substation["substation_id"],
+        old=is_old(site, substation),
     )
 
 
 def answer_hosting(site: Parcel) -> ServingAnswer | None:
-    """Answer how much generation the nearest record allows."""
-    records = list_records(site, "generation", site.plan.grid.feeder_reach_m)
-    return answer_by_nearest(site, "hosting", records)
+    """Answer how much generation the nearest lines allow, else the cell, else the area."""
+    cells = find_covering_records(site, "cell", "generation")
+    areas = find_covering_records(site, "area", "generation")
+    smallest = sorted(
+        areas,
+        key=lambda rows: (
+            sum(row["geometry"].area for row in list_whole_record(site, rows[0], "area")),
+            rows[0]["record_id"],
+        ),
+    )[:1]
+    return (
+        answer_by_lines(site, "generation", "hosting", points=True)
+        or combine_records(site, "hosting", cells)
+        or combine_records(site, "hosting", smallest)
+    )

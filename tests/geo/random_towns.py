@@ -3,6 +3,7 @@
 The order of the random draws matters: another order makes other towns.
 """
 
+import datetime as dt
 import math
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ SITES = 12
 SIDE_M = 1200.0
 MATERIALS = ("polyethylene", "coated steel", "bare steel", "cast iron", "other", None)
 SIZES_IN = (1.25, 2, 2.2, 3, 4, 4.5, 6, 7, 8, 12, math.nan)
+NIGHT = dt.date(2026, 6, 1)
+# On that night, the last is more than 18 months old.
+DATES = (pd.Timestamp("2026-01-31"), pd.Timestamp("2024-12-01"), pd.Timestamp("2024-11-30"))
 REQUIRED = ("record_id", "kind", "grain", "substation_id", "status", "main_id", "fuel",
             "plant_kind", "plant_id", "utility", "sign")  # fmt: skip
 
@@ -59,7 +63,9 @@ def make_random_town(rng, plan):
         if rng.random() < 0.8
     }
     coverage = {name: rng.choice([None, cut_square(rng), whole_area()]) for name in kept}
-    town = Screening(make_sites(lots), kept, coverage, {"elevation": make_elevation(rng)})
+    rasters = {"elevation": make_elevation(rng)}
+    night = None if len(kept) % 3 == 0 else NIGHT
+    town = Screening(make_sites(lots), kept, coverage, rasters, night)
     return ScreenedTown(town, make_plan(rng, plan))
 
 
@@ -177,7 +183,10 @@ def make_capacity_values(rng, count):
         "power_factor": draw_numbers(rng, 0.8, 1, count, 0.5),
         "voltage_kv": draw_numbers(rng, 4, 30, count, 0.6),
         "owner": choose_many(rng, ("Valley Electric", None), count),
-        "as_of": choose_many(rng, (pd.Timestamp("2026-01-31"), pd.NaT), count),
+        "as_of": [
+            DATES[number % len(DATES)] if known else pd.NaT
+            for number, known in enumerate(choose_many(rng, (True, False), count))
+        ],
         "source_id": choose_many(rng, ("north", "south"), count),
     }
 
@@ -259,6 +268,7 @@ def make_mains(rng):
         status=choose_many(
             rng, ("in_service", "in_service", "planned", "retired", "unknown", None), count
         ),
+        kind=[("main", None, "main", "transmission")[number % 4] for number in range(count)],
         source_id="pipes",
     )
 

@@ -14,6 +14,8 @@ import shapely
 
 from geo import catalogue
 from geo.criteria.fuel import gas, pipes, plants
+from geo.criteria.fuel.mains import describe_nearest_main
+from geo.criteria.fuel.shared_mains import gas_left_of_mains
 from geo.criteria.grid import gap, headroom, serving
 from geo.equipment.generator import derated_power_kw
 from geo.model import FuelEvidence, GridEvidence, HeadroomCheck
@@ -88,8 +90,10 @@ def list_wrong_rows(towns, screen, ask_oracle):
 
 
 def find_service(town):
-    layers, coverage = town.screening.layers, town.screening.coverage
-    return serving.find_serving_records(town.screening.sites, layers, coverage, town.plan)
+    given = town.screening
+    return serving.find_serving_records(
+        given.sites, given.layers, given.coverage, town.plan, given.night
+    )
 
 
 def test_the_made_up_towns_have_every_kind_of_evidence(made_up):
@@ -109,7 +113,7 @@ def test_the_made_up_towns_have_every_kind_of_evidence(made_up):
     }  # fmt: skip
     assert checks == set(get_args(HeadroomCheck))
     answers = [answer for parcel in parcels for answer in oracle_grid.list_answers(parcel)]
-    assert {"feeder", "grid cell"} <= {answer.evidence for answer in answers if answer.silent}
+    assert {"feeder", "service area"} <= {answer.evidence for answer in answers if answer.silent}
     assert by_mains == {
         "main", "main of unknown size", "sign of a main", "territory and transmission line",
         "territory", "no territory", "no main", EDGE, "no layer",
@@ -407,6 +411,41 @@ def test_every_main_in_reach(towns):
                 if capacity != pytest.approx([lo, hi], rel=0.003, nan_ok=True):
                     wrong.append((number, site, main, capacity))
     assert wrong == []
+
+
+def test_the_nearest_main(towns):
+    wrong, named = [], 0
+    for number, town in enumerate(towns):
+        mains = town.screening.layers.get("mains")
+        rows = describe_nearest_main(town.screening.sites, mains, town.plan).to_dict("records")
+        for site, parcel in enumerate(town.parcels):
+            expected = oracle_fuel.find_nearest_main(parcel)
+            named += expected["nearest_main_id"] is not None
+            wrong += list_differences(rows[site], expected, number, site)
+    assert wrong == []
+    assert named > 20
+
+
+def test_the_gas_left_of_a_main():
+    facts = pd.DataFrame(
+        {
+            "main_id": ["A", "B", "A", None, "A", "A"],
+            "main_source": ["x", "x", "x", "x", "y", "x"],
+            "fuel_capacity": [9000.0, math.nan, 9000.0, 5000.0, 9000.0, 9000.0],
+            "fuel_demand": 2000.0,
+            "n_lo": [3, 2, 9, 1, 4, 0],
+            "needed_hi": [2, 2, 6, 1, 0, 6],
+        }
+    )
+    # With one spare the first takes 1 x 2000, the third 5 x 2000.
+    rows = gas_left_of_mains(facts, spares=1)
+    assert rows["main_left"].tolist() == pytest.approx(
+        [9000, math.nan, 7000, math.nan, 9000, 0], nan_ok=True
+    )
+    assert rows["main_left_n"].tolist() == pytest.approx(
+        [4, math.nan, 3, math.nan, 4, 0], nan_ok=True
+    )
+    assert rows["main_sites"].tolist() == pytest.approx([3, 1, 3, math.nan, 1, 3], nan_ok=True)
 
 
 @pytest.mark.parametrize("running", [1, 3, 8, 25])

@@ -34,10 +34,9 @@ def test_the_flow_equations_match_published_cases():
         ({"firm_capacity_mva": 10, "peak_load_mva": 6}, 3800, 3800),
         ({"rating_a": 300, "peak_a": 100, "voltage_kv": 10, "power_factor": 0.9}, 3117.69, 3117.69),
         # Banks of 30 MVA with the largest out, times 1.1, or 1.3 in the best case:
-        # (30 - 12) 1.1 - 10, and 18 x 1.3 - 10 = 13.4; 2/3 of 30: 20 x 1.3 - 10 = 16; none left.
+        # (30 - 12) 1.1 - 10, and 18 x 1.3 - 10 = 13.4; 2/3 of 30: 20 x 1.3 - 10 = 16.
         ({"nameplate_mva": 30, "largest_bank_mva": 12, "peak_load_mva": 10}, 9310, 12730),
         ({"nameplate_mva": 30, "bank_count": 3, "peak_load_mva": 10}, 11400, 15200),
-        ({"nameplate_mva": 30, "bank_count": 1, "peak_load_mva": 10}, -9500, -9500),
         # A published share refers to the firm capacity at 1.1, also in the best case.
         ({"headroom_share": 0.1, "nameplate_mva": 30, "bank_count": 3}, 2090, 2090),
     ],
@@ -52,6 +51,13 @@ def test_the_headroom_of_a_record(plan, row, kw, highest_kw):
     assert less.stated_kw == pytest.approx(kw - 1000 * row.get("power_factor", 0.95))
     unknown = oracle_grid.compute_headroom(row, rules)
     assert (unknown.lo_kw, unknown.hi_kw) == pytest.approx((-math.inf, highest_kw))
+
+
+def test_the_headroom_of_a_single_bank_is_only_bounded_from_above(plan):
+    row = {"nameplate_mva": 30, "bank_count": 1, "peak_load_mva": 10, "committed_included": True}
+    rules = plan.grid.model_copy(update={"power_factor": 0.95})
+    span = oracle_grid.compute_headroom(row, rules)
+    assert (span.stated_kw, span.lo_kw, span.hi_kw) == (19_000, -math.inf, 19_000)
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,8 @@ def make_report(sites: int = 40, parcels: int = 400) -> Report:
 
     return Report(
         market_id="demo", market_title="Millbrook <town>", plan_id="default",
-        plan_title="Bridge 1 MW with GX230 generators", run_id="0123abcd4567",
+        plan_title="Bridge 1 MW with GX230 generators", night="2026-03-31",
+        run_id="0123abcd4567",
         plan_digest="feedbeef", program_version="0.1.0", parcels_in=parcels, sites=sites,
         set_aside={"residential use": homes, "no geometry": 5}, unclassified={"999": 3},
         counts={"verdict": {"fit": 24, "unknown": 10, "unfit": 6}},

@@ -12,9 +12,16 @@ from geo.criteria.fuel import pipes
 from geo.equipment.generator import fuel_demand
 from geo.errors import ConfigError
 from geo.model import AssumedMain, Fuel, Generator, Plan
-from geo.shapes.near import find_pairs_within, geometry_array
+from geo.shapes.near import find_nearest, find_pairs_within, geometry_array
 
-OUT_OF_SERVICE = ("planned", "retired")
+OUT_OF_SERVICE, TRANSMISSION = ("planned", "retired"), "transmission"
+# The facts of the nearest main, and the columns of the layer that they are from.
+NEAREST_MAIN_COLUMNS = {
+    "nearest_main_id": "main_id",
+    "nearest_main_diameter_in": "diameter_in",
+    "nearest_main_pressure_class": "pressure_class",
+    "nearest_main_material": "material",
+}
 CAPACITY_COLUMNS = ["capacity_lo", "capacity_hi", "n_lo", "n_hi"]
 
 
@@ -50,7 +57,7 @@ def find_mains_in_reach(
     ]
     if mains is None:
         return pd.DataFrame(columns=columns)
-    in_service = np.flatnonzero(~np.isin(text_column(mains, "status").astype(str), OUT_OF_SERVICE))
+    in_service = np.flatnonzero(is_usable_main(mains))
     shapes, lines = geometry_array(sites), geometry_array(mains)
     site, position = find_pairs_within(shapes, lines[in_service], plan.fuel.main_reach_m)
     main = in_service[position]
@@ -65,6 +72,41 @@ def find_mains_in_reach(
     )
     capacity = _describe_mains(mains.iloc[unique], fuel, generator, plan, share).iloc[of_unique]
     return pairs.join(capacity.reset_index(drop=True))[columns]
+
+
+def is_usable_main(mains: gpd.GeoDataFrame) -> np.ndarray:
+    """Return which pipes may serve a site: those in service that are not transmission lines."""
+    retired = np.isin(text_column(mains, "status").astype(str), OUT_OF_SERVICE)
+    return np.asarray(~retired & (text_column(mains, "kind") != TRANSMISSION))
+
+
+def describe_nearest_main(
+    sites: gpd.GeoDataFrame, mains: gpd.GeoDataFrame | None, plan: Plan
+) -> pd.DataFrame:
+    """Describe the nearest main within reach of each site, whatever fuel is used there.
+
+    Args:
+        sites: The sites, in the market's metric CRS.
+        mains: The market's mains in the same CRS, None where it has no such layer.
+        plan: The plan, for its reach.
+
+    Returns:
+        One row per site: nearest_main_id, nearest_main_distance_m, nearest_main_diameter_in,
+        nearest_main_pressure_class and nearest_main_material, empty where no main is in reach.
+    """
+    if mains is None:
+        mains = gpd.GeoDataFrame({"main_id": pd.Series(dtype=object)}, geometry=[])
+    # Of equally near mains, the one with the lowest id is named.
+    usable = mains[is_usable_main(mains)].sort_values("main_id", kind="stable")
+    near = find_nearest(geometry_array(sites), geometry_array(usable), plan.fuel.main_reach_m)
+    found = near["other"].to_numpy()
+    facts = pd.DataFrame({"nearest_main_distance_m": near["distance_m"]}).set_axis(sites.index)
+    for fact, column in NEAREST_MAIN_COLUMNS.items():
+        read = number_column if column == "diameter_in" else text_column
+        # The last place is for the sites that have none.
+        facts[fact] = np.array([*read(usable, column), None], dtype=object)[found]
+    facts["nearest_main_diameter_in"] = facts["nearest_main_diameter_in"].astype(float)
+    return facts
 
 
 def compute_free_capacity(
@@ -122,8 +164,12 @@ def count_unusable_mains(layers: dict[str, gpd.GeoDataFrame]) -> dict[str, int]:
     named = text_column(mains, "pressure_class")
     unnamed = pd.isna(named)
     lowest, _ = pipes.pressure_class_range(named, pressure)
+    retired |= text_column(mains, "kind") == TRANSMISSION
+    shapes = pd.Series(shapely.to_wkb(shapely.normalize(geometry_array(mains))))
+    twice = shapes.duplicated().to_numpy() & ~retired
     reasons = {
-        "retired or planned mains, not used": retired,
+        "retired or planned mains, and transmission lines, not used": retired,
+        "mains drawn twice, under two ids": twice,
         "mains without a size (capacity unknown)": ~retired & np.isnan(size),
         "mains without a pressure (capacity unknown)": ~retired & unnamed & np.isnan(pressure),
         "mains with a pressure class taken from their pressure": ~retired

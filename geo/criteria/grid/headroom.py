@@ -35,8 +35,9 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     [[950.0, 950.0]]
 
     Two banks of 20 MVA with a peak of 16 MVA have a firm capacity of 20 MVA (N-1): 3800 kW, or
-    9500 kW where the remaining bank may carry 1.3 times its nameplate. A single bank has no firm
-    capacity.
+    9500 kW where the remaining bank may carry 1.3 times its nameplate. Of a single bank the firm
+    capacity is not known, since N-1 would leave none: the headroom is at most its nameplate less
+    peak.
 
     Returns:
         Columns `stated_kw` (NaN where nothing is known), `lo_kw` and `hi_kw` (the range that the
@@ -46,6 +47,7 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     factor = values["power_factor"].fillna(plan.power_factor)
     kw_per_mva = KW_PER_MW * factor
     amps_to_mva = np.sqrt(3.0) * values["voltage_kv"] / 1000.0
+    one_bank_mva = values["nameplate_mva"].where(_is_single_bank(values))
     bank_firm_mva = firm_capacity_of_banks_mva(values, plan.cyclic_factor)
     bank_firm_best_mva = firm_capacity_of_banks_mva(values, plan.cyclic_factor_most)
     rated_mva = values["firm_capacity_mva"].fillna(values["rating_a"] * amps_to_mva)
@@ -58,6 +60,7 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
         ("share of firm", values["headroom_share"] * firm_mva * kw_per_mva),
         ("firm less peak", (rated_mva - peak_mva) * kw_per_mva),
         ("N-1 of the banks less peak", (bank_firm_mva - peak_mva) * kw_per_mva),
+        ("nameplate of one bank less peak", (one_bank_mva - peak_mva) * kw_per_mva),
     )
     stated = pd.Series(np.nan, index=records.index)
     basis = pd.Series([None] * len(records), index=records.index, dtype=object)
@@ -72,11 +75,12 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     committed_mva = values["committed_load_mva"].where(~already_deducted, 0.0)
     committed_unknown = committed_mva.isna() & stated.notna()
     committed_kw = committed_mva.fillna(0.0) * kw_per_mva
+    one_bank = basis == "nameplate of one bank less peak"
     stated, highest = stated - committed_kw, highest - committed_kw
     return pd.DataFrame(
         {
             "stated_kw": stated,
-            "lo_kw": stated.where(stated.notna() & ~committed_unknown, -np.inf),
+            "lo_kw": stated.where(stated.notna() & ~committed_unknown & ~one_bank, -np.inf),
             "hi_kw": highest.where(stated.notna() & ~at_ceiling, np.inf),
             "basis": basis,
             "power_factor": factor.where(basis.notna() & values["headroom_kw"].isna()),
@@ -121,21 +125,27 @@ def firm_capacity_of_banks_mva(values: dict[str, pd.Series], cyclic_factor: floa
 
     Where the largest bank is not known, all banks count as equal: (n - 1) / n of the nameplate.
     The remaining banks carry `cyclic_factor` times their nameplate. (N-1 as the UK networks define
-    firm capacity: UK Power Networks, "primary-substation-headroom".)
+    firm capacity: UK Power Networks, "primary-substation-headroom".) Of a single bank, NaN.
 
-    Three banks of 60 MVA in total, none larger than 20, leave 40 MVA. A single bank leaves 0.
+    Three banks of 60 MVA in total, none larger than 20, leave 40 MVA.
 
     >>> banks = {"bank_count": [3.0, 1.0], "nameplate_mva": [60.0, 20.0]}
     >>> banks = {name: pd.Series(column) for name, column in banks.items()}
     >>> banks["largest_bank_mva"] = pd.Series([20.0, np.nan])
     >>> firm_capacity_of_banks_mva(banks, cyclic_factor=1.0).tolist()
-    [40.0, 0.0]
+    [40.0, nan]
     """
     count, nameplate_mva = values["bank_count"], values["nameplate_mva"]
     if_equal_mva = nameplate_mva * (count - 1) / count.where(count >= 1)
     remaining_mva = (nameplate_mva - values["largest_bank_mva"]).fillna(if_equal_mva)
     firm_mva: pd.Series = remaining_mva.clip(lower=0.0) * cyclic_factor
-    return firm_mva
+    return firm_mva.where(~_is_single_bank(values))
+
+
+def _is_single_bank(values: dict[str, pd.Series]) -> pd.Series:
+    """Return which records have a single transformer bank, by their number or by its size."""
+    is_all = values["largest_bank_mva"] >= values["nameplate_mva"]
+    return (values["bank_count"] == 1) | (values["bank_count"].isna() & is_all)
 
 
 def _number_series(records: pd.DataFrame, name: str) -> pd.Series:

@@ -1,5 +1,6 @@
 """Read a market's capacity records, and count those that cannot serve a parcel."""
 
+import datetime as dt
 from dataclasses import dataclass
 
 import geopandas as gpd
@@ -37,14 +38,25 @@ class CapacityRecords:
 
 
 def has_published_capacity(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> bool:
-    """Return whether any record in the market's layers gives a load headroom."""
+    """Return whether any record in the market's layers gives a load headroom, however old."""
     load = read_capacity(layers.get("capacity"), "load", plan)
     substations = read_substations(layers.get("substations"), plan)
     return any(bool(records.rows["stated_kw"].notna().any()) for records in (load, substations))
 
 
-def count_unusable_records(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> dict[str, int]:
-    """Count the capacity records near sites that do not give a parcel's headroom, by reason."""
+def count_unusable_records(
+    layers: dict[str, gpd.GeoDataFrame], plan: Plan, night: dt.date | None = None
+) -> dict[str, int]:
+    """Count the capacity records near sites that do not give a parcel's headroom, by reason.
+
+    Args:
+        layers: May hold `capacity` and `substations`.
+        plan: The plan, for its grid assumptions.
+        night: The date as of which records may be too old; None: none is.
+
+    Returns:
+        The number of records by reason, without reasons that apply to none.
+    """
     counts: dict[str, int] = {}
     substations = layers.get("substations")
     if substations is not None:
@@ -68,11 +80,30 @@ def count_unusable_records(layers: dict[str, gpd.GeoDataFrame], plan: Plan) -> d
         overloaded = int((headroom["stated_kw"] < 0).sum())
         counts["overloaded load records (negative headroom)"] = overloaded
         counts["generation records, not used for load"] = len(records) - len(load)
+        named = text_series(load, "substation_id")
+        missing = find_named_substation(named, read_substations(substations, plan)) < 0
+        counts["load records that name no substation in service near here"] = int(
+            (missing & named.notna()).sum()
+        )
+    old = read_capacity(records, "load", plan, night).rows["old"].sum()
+    old += read_substations(substations, plan, night).rows["old"].sum()
+    counts["capacity records that are too old, or have no date"] = int(old)
     return {name: count for name, count in counts.items() if count}
 
 
-def read_substations(substations: gpd.GeoDataFrame | None, plan: Plan) -> CapacityRecords:
-    """Read the distribution substations in service; one of unknown level counts as distribution."""
+def read_substations(
+    substations: gpd.GeoDataFrame | None, plan: Plan, night: dt.date | None = None
+) -> CapacityRecords:
+    """Read the distribution substations in service; one of unknown level counts as distribution.
+
+    Args:
+        substations: The market's `substations` layer, None where it has none.
+        plan: The plan, for its grid assumptions.
+        night: The date as of which records may be too old; None: none is.
+
+    Returns:
+        The substations with their headroom.
+    """
     if substations is None:
         substations = _empty_layer(["substation_id", "status"])
     live = substations[
@@ -86,16 +117,20 @@ def read_substations(substations: gpd.GeoDataFrame | None, plan: Plan) -> Capaci
     rows = compute_headroom(live, plan.grid)
     rows["record"] = text_series(live, "name").fillna(live["substation_id"])
     rows["substation_id"] = live["substation_id"]
-    return CapacityRecords(_add_origin(rows, live), geometry_array(live))
+    rows = _open_old_records(_add_origin(rows, live), plan, night)
+    return CapacityRecords(rows, geometry_array(live))
 
 
-def read_capacity(capacity: gpd.GeoDataFrame | None, kind: str, plan: Plan) -> CapacityRecords:
+def read_capacity(
+    capacity: gpd.GeoDataFrame | None, kind: str, plan: Plan, night: dt.date | None = None
+) -> CapacityRecords:
     """Read the records of feeders, cells and areas that are for one kind of capacity.
 
     Args:
         capacity: The market's `capacity` layer, None where it has none.
         kind: `load` or `generation`.
         plan: The plan, for its grid assumptions.
+        night: The date as of which records may be too old; None: none is.
 
     Returns:
         The records with their headroom. `key` in their rows is equal for the rows of one feeder.
@@ -119,7 +154,8 @@ def read_capacity(capacity: gpd.GeoDataFrame | None, kind: str, plan: Plan) -> C
             [text_series(selected, "source_id").fillna(""), selected["record_id"]]
         )
     )[0]
-    return CapacityRecords(_add_origin(rows, selected), geometry_array(selected))
+    rows = _open_old_records(_add_origin(rows, selected), plan, night)
+    return CapacityRecords(rows, geometry_array(selected))
 
 
 def _empty_layer(columns: list[str]) -> gpd.GeoDataFrame:
@@ -137,6 +173,33 @@ def index_substations(substations: CapacityRecords) -> pd.DataFrame:
     """Return the substations by id, without ids that two substations share."""
     unique = ~substations.rows["substation_id"].duplicated(keep=False)
     return substations.rows[unique].set_index("substation_id")
+
+
+def _open_old_records(rows: pd.DataFrame, plan: Plan, night: dt.date | None) -> pd.DataFrame:
+    """Mark the records that are too old or have no date (`old`), and let them bound nothing."""
+    old = np.zeros(len(rows), dtype=bool)
+    if night is not None:
+        oldest = pd.Timestamp(night) - pd.DateOffset(months=plan.grid.record_months_most)
+        # ISO dates are ordered as texts.
+        dates = rows["as_of"].fillna("").astype(str)
+        old = (dates < oldest.strftime("%Y-%m-%d")).to_numpy(dtype=bool)
+    old = old & rows["stated_kw"].notna().to_numpy()
+    rows.loc[old, "lo_kw"], rows.loc[old, "hi_kw"] = -np.inf, np.inf
+    return rows.assign(old=old.astype(float))
+
+
+def find_named_substation(names: pd.Series, substations: CapacityRecords) -> np.ndarray:
+    """Return the position of the substation that has each name as its id, else as its name.
+
+    -1 where no substation has it, or several do.
+    """
+    position = np.full(len(names), -1)
+    for column in ("record", "substation_id"):
+        known = substations.rows[column]
+        unique = known[known.notna() & ~known.duplicated(keep=False)]
+        found = names.map(pd.Series(unique.index, index=unique.to_numpy())).fillna(-1)
+        position = np.where(found >= 0, found, position)
+    return position.astype(int)
 
 
 def text_series(frame: pd.DataFrame, name: str) -> pd.Series:

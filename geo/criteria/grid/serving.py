@@ -1,10 +1,13 @@
 """Choose the capacity record that serves each parcel, and report the second-best one.
 
-Best first: the service area that contains the parcel, a feeder line within reach, a grid cell, the
-feeders of the nearest substation where their routes are not published, and that substation itself,
-which bounds the parcel from above. Hosting capacity (for generation) is a separate fact and never
-stands in for load headroom.
+Best first: the service area that covers most of the parcel, a feeder line within reach, the grid
+cell that covers most of it, the feeders of the nearest substation where their routes are not
+published, and that substation itself, which bounds the parcel from above. The second opinion on a
+feeder is its own substation, else the nearest of the same utility. Hosting capacity (for
+generation) is a separate fact and never stands in for load headroom.
 """
+
+import datetime as dt
 
 import geopandas as gpd
 import numpy as np
@@ -12,25 +15,28 @@ import pandas as pd
 import shapely
 
 from geo.criteria.grid.answers import (
-    CELL_GRAINS,
-    EMPTY_ANSWER,
-    LINE_GRAINS,
     answer_by_area,
+    answer_by_cell,
     answer_by_feeders,
     answer_by_line,
     answer_by_substation,
     drop_uncertain_nearest,
+    find_own_substation,
 )
+from geo.criteria.grid.combining import EMPTY_ANSWER
 from geo.criteria.grid.records import (
     CapacityRecords,
-    index_substations,
+    find_named_substation,
     read_capacity,
     read_substations,
 )
 from geo.model import GridEvidence, HeadroomReading, Plan
 from geo.shapes.near import find_nearest, geometry_array, is_covered
 
-# The kinds of records, best first.
+# A site with a smaller share in its cell or area is split.
+WHOLE_SHARE = 0.98
+# The kinds of records, best first, and the places of some of them.
+LINE, FEEDERS, SUBSTATION = 1, 3, 4
 SERVING_EVIDENCE: tuple[GridEvidence, ...] = (
     "service area", "feeder", "grid cell", "feeders of substation", "substation",
 )  # fmt: skip
@@ -41,6 +47,7 @@ def find_serving_records(
     layers: dict[str, gpd.GeoDataFrame],
     coverage: dict[str, shapely.Geometry | None],
     plan: Plan,
+    night: dt.date | None = None,
 ) -> pd.DataFrame:
     """Find the load that the grid can still supply at each site, and the two best records for it.
 
@@ -52,6 +59,7 @@ def find_serving_records(
         layers: May hold `capacity` and `substations`, in the same CRS.
         coverage: Where each layer is complete.
         plan: The plan, for reaches and grid assumptions.
+        night: The date as of which records may be too old; None: none is.
 
     Returns:
         One row per site: grid_evidence; load_headroom_kw, its range headroom_lo_kw to
@@ -61,19 +69,18 @@ def find_serving_records(
         difference; hosting_*; and what the site shares with others (see `gap.headroom_left_kw`).
     """
     shapes = geometry_array(sites)
-    substations = read_substations(layers.get("substations"), plan)
-    records = read_capacity(layers.get("capacity"), "load", plan)
+    substations = read_substations(layers.get("substations"), plan, night)
+    records = read_capacity(layers.get("capacity"), "load", plan, night)
     nearest = find_nearest(shapes, substations.shapes, plan.grid.substation_reach_m)
     certain = drop_uncertain_nearest(nearest, shapes, coverage.get("substations"))
     answers = [
-        answer_by_area(shapes, records, substations),
-        answer_by_line(shapes, records, LINE_GRAINS, plan),
-        answer_by_line(shapes, records, CELL_GRAINS, plan),
+        answer_by_area(shapes, records, substations, plan),
+        answer_by_line(shapes, records, plan),
+        answer_by_cell(shapes, records, plan),
         answer_by_feeders(certain, substations, records, plan),
         answer_by_substation(certain, substations),
     ]
-    known = np.column_stack([answer["stated_kw"].notna() for answer in answers])
-    best, second = _choose_two(known)
+    best = _choose_first(answers)
     facts = _describe_best(answers, best, sites.index)
     mapped = {"capacity", "substations"} & set(layers)
     facts["grid_evidence"] = np.where(
@@ -84,18 +91,35 @@ def find_serving_records(
         else "no layer",
     )
     _name_silent_substation(facts, best < 0, nearest, substations)
-    facts = facts.join(_describe_second(answers, facts, second))
-    facts = facts.join(_describe_hosting(shapes, layers.get("capacity"), plan, sites.index))
+    # A feeder, cell or area is compared with its own substation, not with the nearest.
+    own = find_own_substation(facts, shapes, substations, coverage.get("substations"), plan)
+    # A value that is the substation's is not compared with itself.
+    own.loc[_pick_answers(answers, best, "borrowed") == 1, "other"] = -1
+    has_record = (best >= 0) & (best < FEEDERS)
+    answers[SUBSTATION] = answer_by_substation(
+        certain.where(pd.Series(~has_record), own), substations
+    )
+    facts = facts.join(_describe_second(answers, facts, _choose_second(answers, best)))
+    hosting = read_capacity(layers.get("capacity"), "generation", plan, night)
+    facts = facts.join(_describe_hosting(shapes, hosting, plan, sites.index))
     return facts.join(_describe_pools(facts, substations))
 
 
-def _choose_two(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and the second answer that is known at each site, -1 where none is."""
-    rows = np.arange(len(known))
-    best = np.where(known.any(axis=1), known.argmax(axis=1), -1)
-    others = known.copy()
-    others[rows[best >= 0], best[best >= 0]] = False
-    return best, np.where(others.any(axis=1), others.argmax(axis=1), -1)
+def _choose_first(answers: list[pd.DataFrame]) -> np.ndarray:
+    """Return the first answer that is known at each site, -1 where none is."""
+    known = np.column_stack([answer["stated_kw"].notna() for answer in answers])
+    return np.where(known.any(axis=1), known.argmax(axis=1), -1)
+
+
+def _choose_second(answers: list[pd.DataFrame], best: np.ndarray) -> np.ndarray:
+    """Return the answer that each site's best one is compared with, -1 where there is none.
+
+    That is the next known one; of a feeder line, the substation comes first.
+    """
+    others = np.column_stack([answer["stated_kw"].notna() for answer in answers])
+    others[np.flatnonzero(best >= 0), best[best >= 0]] = False
+    second = np.where(others.any(axis=1), others.argmax(axis=1), -1)
+    return np.where((best == LINE) & others[:, SUBSTATION], SUBSTATION, second)
 
 
 def _pick_answers(answers: list[pd.DataFrame], chosen: np.ndarray, name: str) -> np.ndarray:
@@ -117,6 +141,7 @@ def _describe_best(answers: list[pd.DataFrame], best: np.ndarray, index: pd.Inde
         "power_factor": "power_factor", "grid_distance_m": "distance_m", "headroom_rows": "rows",
         "headroom_silent_rows": "silent", "headroom_min_kw": "min_kw",
         "headroom_median_kw": "median_kw", "headroom_max_kw": "max_kw",
+        "grid_share": "share", "serving_count": "records",
     }  # fmt: skip
     return pd.DataFrame(
         {
@@ -125,11 +150,20 @@ def _describe_best(answers: list[pd.DataFrame], best: np.ndarray, index: pd.Inde
             "headroom_hi_kw": hi,
             "headroom_reads": _classify_bounds(stated, lo, hi),
             "overload_kw": np.maximum(-stated, 0.0) + 0.0,
+            "grid_old": values["old"].astype(float) == 1,
+            "grid_split": _is_split(values["share"].astype(float)),
             **{name: values[column] for name, column in texts.items()},
             **{name: values[column].astype(float) for name, column in numbers.items()},
         },
         index=index,
     )
+
+
+def _is_split(share: np.ndarray) -> np.ndarray:
+    """Return whether part of each site is outside its cell or area, None where it has neither."""
+    split = (share < WHOLE_SHARE).astype(object)
+    split[np.isnan(share)] = None
+    return split
 
 
 def _is_reach_mapped(
@@ -218,13 +252,17 @@ def _describe_second(
 
 
 def _describe_hosting(
-    shapes: np.ndarray, capacity: gpd.GeoDataFrame | None, plan: Plan, index: pd.Index
+    shapes: np.ndarray, records: CapacityRecords, plan: Plan, index: pd.Index
 ) -> pd.DataFrame:
     """Return the generation that the grid can take at each site, from the nearest such record."""
-    records = read_capacity(capacity, "generation", plan)
-    answer = answer_by_line(
-        shapes, records, ("feeder", "segment", "cell", "area"), plan, dimensions=0
-    )
+    answers = [
+        answer_by_line(shapes, records, plan, dimensions=0),
+        answer_by_cell(shapes, records, plan),
+        answer_by_area(shapes, records, read_substations(None, plan), plan),
+    ]
+    first = _choose_first(answers)
+    answer = pd.DataFrame({name: _pick_answers(answers, first, name) for name in EMPTY_ANSWER})
+    answer = answer.astype({"lo_kw": float, "hi_kw": float, "stated_kw": float})
     at_least = np.isfinite(answer["lo_kw"]) & np.isposinf(answer["hi_kw"])
     return pd.DataFrame(
         {
@@ -244,9 +282,11 @@ def _describe_pools(facts: pd.DataFrame, substations: CapacityRecords) -> pd.Dat
 
     `record_pool` and `station_pool` identify them, each with its headroom in `..._kw`.
     """
-    by_id = index_substations(substations)
-    substation = facts["substation_id"].where(facts["load_headroom_kw"].notna())
-    substation_kw = substation.map(by_id["hi_kw"]).astype(float).where(np.isfinite)
+    named = find_named_substation(facts["substation_id"], substations)
+    named = np.where(facts["load_headroom_kw"].notna(), named, -1)
+    # There is no row -1: a site without a known substation gets an empty one.
+    station = substations.rows.reindex(named).set_axis(facts.index)
+    substation_kw = station["hi_kw"].astype(float).where(np.isfinite)
     own_kw = facts["headroom_hi_kw"].where(np.isfinite)
     is_bounded = substation_kw.notna()
     # A value for a substation, or for all of its feeders, does not belong to a separate record.
@@ -256,9 +296,9 @@ def _describe_pools(facts: pd.DataFrame, substations: CapacityRecords) -> pd.Dat
     record += "/" + facts["grid_source"].fillna("").astype(str)
     return pd.DataFrame(
         {
-            "pool": substation.map(by_id["record"]).where(is_bounded, facts["grid_source"]),
+            "pool": station["record"].where(is_bounded, facts["grid_source"]),
             "pool_kw": substation_kw.where(is_bounded, own_kw),
-            "station_pool": substation.where(is_bounded),
+            "station_pool": station["substation_id"].where(is_bounded),
             "station_pool_kw": substation_kw,
             "record_pool": record.where(own_kw.notna() & ~(whole_substation & is_bounded)),
             "record_pool_kw": own_kw,

@@ -26,6 +26,7 @@ ROW = {
     "headroom_check": "no second answer", "load_headroom_kw": 200.0, "second_headroom_kw": np.nan,
     "second_evidence": None, "plant_name": None, "plant_status": None,
     "fuel_id": "natural_gas", "fuel_route": "main",
+    "grid_old": False, "grid_as_of": "2026-01-31", "grid_utility": "Valley Electric",
     "gap_class": "short", "grid_evidence": "feeder", "shortfall_lo_kw": 800.0,
     "shortfall_hi_kw": 800.0, "needed_lo": 4, "needed_hi": 4, "assumed": None,
     "other_n_lo": 10, "other_n_hi": 10, "other_evidence": "main", "other_title": "natural gas",
@@ -233,4 +234,19 @@ def test_two_sources_that_contradict_each_other_are_both_named(plan):
     assert said.endswith(
         "Two sources contradict each other: 200 kW spare by the feeder's record, 3,000 kW by the "
         "grid cell's record."
+    )
+
+
+@pytest.mark.parametrize(
+    ("as_of", "utility", "age", "whom"),
+    [
+        ("2023-06-30", "Valley Electric", "as of 2023-06-30", "Valley Electric"),
+        (None, None, "without a date", "the utility"),
+    ],
+)
+def test_an_old_record_sends_the_reader_to_the_utility(plan, as_of, utility, age, whom):
+    text = say(plan, gap_class="unknown", grid_old=True, grid_as_of=as_of, grid_utility=utility)
+    assert text.endswith(
+        f"The grid had 200 kW by the feeder's record ({age}), which is too old to rely on: ask "
+        f"{whom} for the current figure. The target is 1 MW."
     )

@@ -37,14 +37,33 @@ def test_the_records_power_factor_replaces_the_plans(plan):
         ({"bank_count": 3, "nameplate_mva": 60.0, "largest_bank_mva": 20.0}, 40.0),
         ({"bank_count": 2, "nameplate_mva": 53.33, "largest_bank_mva": 33.33}, 20.0),
         ({"bank_count": 4, "nameplate_mva": 80.0}, 60.0),  # equal banks: 3/4 of the total
-        ({"bank_count": 1, "nameplate_mva": 33.33}, 0.0),  # no bank remains
-        ({"bank_count": 1, "nameplate_mva": 33.33, "largest_bank_mva": 33.33}, 0.0),
+        # Two banks are said, but one is as large as both: none remains.
+        ({"bank_count": 2, "nameplate_mva": 33.33, "largest_bank_mva": 33.33}, 0.0),
     ],
 )
 def test_the_firm_capacity_of_banks_is_without_the_largest(plan, banks, firm_mva):
     row = compute_row(plan, **banks, peak_load_mva=5.0, committed_load_mva=0.0)
     assert row["stated_kw"] == pytest.approx((firm_mva - 5) * 950)
     assert row["basis"] == "N-1 of the banks less peak"
+
+
+@pytest.mark.parametrize(
+    "bank",
+    [
+        {"bank_count": 1, "nameplate_mva": 33.33},
+        {"bank_count": 1, "nameplate_mva": 33.33, "largest_bank_mva": 33.33},
+        {"nameplate_mva": 33.33, "largest_bank_mva": 33.33},
+    ],
+)
+def test_a_single_bank_is_not_an_overload(plan, bank):
+    """N-1 of one bank is 0 by definition; what it can carry is at most its nameplate."""
+    row = compute_row(plan, **bank, peak_load_mva=9.16, committed_load_mva=2.0)
+    assert row["hi_kw"] == row["stated_kw"] == pytest.approx((33.33 - 9.16 - 2) * 950)
+    assert row["lo_kw"] == -math.inf
+    assert row["basis"] == "nameplate of one bank less peak"
+    # A share of a firm capacity that is not known is not known either.
+    share = compute_row(plan, **bank, headroom_share=0.2, committed_included=True)
+    assert math.isnan(share["stated_kw"])
 
 
 def test_the_plan_may_let_the_remaining_banks_exceed_their_nameplate(plan):

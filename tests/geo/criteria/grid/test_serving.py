@@ -1,5 +1,6 @@
 """Which record serves a parcel, what the second-best record gives, and what is shared."""
 
+import datetime as dt
 import math
 
 import numpy as np
@@ -59,8 +60,8 @@ def make_line(y, x=-5.0, to=15.0):
     return shapely.LineString([(x, y), (to, y)])
 
 
-def find_row(sites, plan, coverage=AREA, shape=LOT, **layers):
-    return serving.find_serving_records(sites([shape]), layers, coverage, plan).iloc[0]
+def find_row(sites, plan, coverage=AREA, shape=LOT, night=None, **layers):
+    return serving.find_serving_records(sites([shape]), layers, coverage, plan, night).iloc[0]
 
 
 def test_a_substation_bounds_the_parcel_from_above(sites, substations, plan):
@@ -89,9 +90,10 @@ def test_the_kinds_of_records_answer_in_order_and_the_second_is_reported(
     ]
     assert [row["grid_evidence"] for row in rows] == ["service area", "feeder", "grid cell"]
     assert [row["load_headroom_kw"] for row in rows] == [700, 300, 1500]
-    assert [row["second_evidence"] for row in rows] == ["feeder", "grid cell", "substation"]
-    assert [row["second_headroom_kw"] for row in rows] == [300, 1500, 38_000]
-    assert [row["headroom_disagreement_kw"] for row in rows] == [400, -1200, -36_500]
+    # The second opinion on a feeder is its substation.
+    assert [row["second_evidence"] for row in rows] == ["feeder", "substation", "substation"]
+    assert [row["second_headroom_kw"] for row in rows] == [300, 38_000, 38_000]
+    assert [row["headroom_disagreement_kw"] for row in rows] == [400, -37_700, -36_500]
     assert [row["headroom_reads"] for row in rows] == ["exactly"] * 3
 
 
@@ -133,7 +135,7 @@ def test_rows_of_one_feeder_are_combined_by_the_plans_statistic(sites, capacity,
 def test_one_id_from_two_sources_is_two_feeders(sites, capacity, plan):
     rows = [
         (make_line(15), "F1", "feeder", 900.0),
-        (make_line(16), "F1", "feeder", 100.0, {"source_id": "others"}),
+        (make_line(18), "F1", "feeder", 100.0, {"source_id": "others"}),
     ]
     rows[0] = (*rows[0], {"source_id": "maps"})
     row = find_row(sites, plan, capacity=capacity(*rows))
@@ -184,16 +186,173 @@ def test_a_service_area_has_the_headroom_of_the_substation_that_it_names(
     assert (row["grid_evidence"], row["grid_source"]) == ("service area", "A1")
     # The parcel may get less than the whole headroom of its substation.
     assert (row["headroom_lo_kw"], row["headroom_reads"]) == (-math.inf, "at most")
-    assert row["second_headroom_kw"] == pytest.approx(950)
+    # The value is the substation's own, so there is nothing to compare it with.
+    assert row["second_evidence"] is None
 
 
-def test_the_smallest_nested_area_with_a_value_serves(sites, capacity, plan):
+def test_the_smallest_nested_area_serves_even_without_a_value(sites, capacity, plan):
     areas = [
         (shapely.box(-900, -900, 900, 900), "A-large", "area", 5.0),
         (shapely.box(-90, -90, 90, 90), "B-small", "area", 7.0),
         (shapely.box(-9, -9, 19, 19), "C-silent", "area", np.nan),
     ]
-    assert find_row(sites, plan, capacity=capacity(*areas))["grid_source"] == "B-small"
+    row = find_row(sites, plan, capacity=capacity(*areas[:2]))
+    assert (row["grid_source"], row["grid_share"]) == ("B-small", 1.0)
+    assert math.isnan(find_row(sites, plan, capacity=capacity(*areas))["load_headroom_kw"])
+
+
+LEFT, RIGHT = shapely.box(-50, -50, 6, 50), shapely.box(6, -50, 50, 50)
+
+
+@pytest.mark.parametrize(("grain", "evidence"), [("cell", "grid cell"), ("area", "service area")])
+def test_the_cell_or_area_that_covers_most_of_the_lot_serves(
+    sites, capacity, plan, grain, evidence
+):
+    # The lot is 10 m wide: the left one covers 60 %, the right one the rest.
+    both = [(LEFT, "L", grain, 500.0), (RIGHT, "R", grain, 900.0)]
+    row = find_row(sites, plan, capacity=capacity(*both))
+    assert (row["grid_evidence"], row["grid_source"]) == (evidence, "L")
+    assert (row["load_headroom_kw"], row["grid_share"]) == (500, 0.6)
+    # Without a value it leaves the headroom unknown: its neighbor does not answer for it.
+    silent = find_row(sites, plan, capacity=capacity((LEFT, "L", grain, np.nan), both[1]))
+    assert math.isnan(silent["load_headroom_kw"])
+    # Nor where its row is lost: 60 % of the lot is in no record.
+    assert math.isnan(find_row(sites, plan, capacity=capacity(both[1]))["load_headroom_kw"])
+    # A record that is near but does not reach the lot does not serve it: reach is for lines.
+    beside = (shapely.box(11, 0, 40, 10), "B", grain, 700.0)
+    assert math.isnan(find_row(sites, plan, capacity=capacity(beside))["load_headroom_kw"])
+
+
+def test_a_cell_of_several_pieces_counts_with_all_that_it_covers(sites, capacity, plan):
+    # The pieces of A cover 3 + 3 m of the 10, and B 4 m.
+    pieces = shapely.MultiPolygon([shapely.box(0, 0, 3, 10), shapely.box(7, 0, 20, 10)])
+    between = (shapely.box(3, 0, 7, 10), "B", "cell", 9.0)
+    whole = capacity((pieces, "A", "cell", 5.0), between)
+    apart = capacity(*((one, "A", "cell", 5.0) for one in pieces.geoms), between)
+    for records_, rows in ((whole, 1), (apart, 2)):
+        row = find_row(sites, plan, capacity=records_)
+        assert (row["grid_source"], row["grid_share"], row["headroom_rows"]) == ("A", 0.6, rows)
+
+
+def test_the_pieces_of_a_lot_count_together(sites, capacity, plan):
+    lot = shapely.MultiPolygon([shapely.box(0, 0, 10, 10), shapely.box(100, 0, 110, 20)])
+    cells = [
+        (shapely.box(-5, -5, 50, 50), "first", "cell", 5.0),
+        (shapely.box(50, -5, 150, 50), "second", "cell", 9.0),
+    ]
+    row = find_row(sites, plan, shape=lot, capacity=capacity(*cells))
+    assert (row["grid_source"], row["grid_share"]) == ("second", pytest.approx(2 / 3, abs=1e-4))
+
+
+def test_overlapping_cells_leave_a_range(sites, capacity, plan):
+    cells = [(shapely.box(-5, -5, 50, 50), f"C{kw}", "cell", kw) for kw in (900.0, 100.0)]
+    row = find_row(sites, plan, capacity=capacity(*cells))
+    assert (row["headroom_lo_kw"], row["headroom_hi_kw"]) == (100, 900)
+    assert (row["grid_source"], row["serving_count"]) == ("C100.0 or C900.0", 2)
+
+
+def test_feeders_on_the_same_poles_leave_a_range(sites, capacity, plan):
+    lines = [(make_line(15 + apart), name, "feeder", kw) for apart, name, kw in [
+        (0, "F1", 0.0), (2, "F2", 4252.0), (2.01, "F3", 90_000.0),
+    ]]  # fmt: skip
+    row = find_row(sites, plan, capacity=capacity(*lines))
+    assert (row["headroom_lo_kw"], row["headroom_hi_kw"]) == (0, 4252)
+    assert (row["headroom_reads"], row["grid_source"]) == ("between", "F1 or F2")
+    assert (row["serving_count"], row["grid_distance_m"]) == (2, 5)
+    # If one of them publishes nothing, nothing bounds the headroom.
+    silent = [*lines, (make_line(16), "F4", "feeder", np.nan)]
+    row = find_row(sites, plan, capacity=capacity(*silent))
+    assert (row["headroom_reads"], row["headroom_silent_rows"]) == ("neither", 1)
+
+
+def test_the_oldest_record_of_a_set_gives_its_date(sites, capacity, plan):
+    lines = [
+        (make_line(15), "F1", "feeder", 5.0, {"as_of": pd.Timestamp("2026-01-31")}),
+        (make_line(15), "F2", "feeder", 9.0, {"as_of": pd.Timestamp("2024-06-30")}),
+    ]
+    assert find_row(sites, plan, capacity=capacity(*lines))["grid_as_of"] == "2024-06-30"
+    undated = [lines[0], (make_line(15), "F2", "feeder", 9.0, {"as_of": pd.NaT})]
+    assert find_row(sites, plan, capacity=capacity(*undated))["grid_as_of"] is None
+
+
+@pytest.mark.parametrize(
+    ("named", "owner", "second"),
+    [
+        ("U1", None, 14_250.0),  # by its id
+        ("Station 1", None, 14_250.0),  # by its name
+        (None, "Hill Power", 14_250.0),  # the nearest of its utility
+        ("U9", "Hill Power", 14_250.0),  # the one it names is not mapped
+        (None, "Far Electric", None),  # never another utility's
+        (None, None, 950.0),  # its utility is not known: the nearest may be its own
+    ],
+)
+def test_the_second_opinion_on_a_feeder_is_its_own_substation(
+    sites, substations, capacity, plan, named, owner, second
+):
+    stations = substations((20, 19, 0, "in_service"), (30, 10, 5, "in_service"))
+    stations["owner"] = ["Valley Electric", "Hill Power"]
+    feeder = (make_line(15), "F1", "feeder", 300.0, {"substation_id": named, "owner": owner})
+    row = find_row(sites, plan, substations=stations, capacity=capacity(feeder))
+    assert row["grid_evidence"] == "feeder"
+    if second is None:
+        assert row["second_evidence"] is None
+    else:
+        assert row["second_headroom_kw"] == pytest.approx(second)
+
+
+def test_a_feeder_that_names_no_substation_here_is_counted(substations, capacity, plan):
+    feeders = capacity(
+        (make_line(15), "F1", "feeder", 300.0, {"substation_id": "U9"}),
+        (make_line(15), "F2", "feeder", 300.0, {"substation_id": "U0"}),
+        (make_line(15), "F3", "feeder", 300.0, {"substation_id": None}),
+    )
+    layers = {"substations": substations((20, 19, 0, "in_service")), "capacity": feeders}
+    counted = records.count_unusable_records(layers, plan)
+    assert counted["load records that name no substation in service near here"] == 1
+
+
+NIGHT = dt.date(2026, 7, 31)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "old"),
+    [("2026-07-01", False), ("2025-01-31", False), ("2025-01-30", True), (None, True)],
+)
+def test_a_record_of_more_than_18_months_or_without_a_date_bounds_nothing(
+    sites, capacity, plan, as_of, old
+):
+    feeder = (make_line(15), "F1", "feeder", 300.0, {"as_of": pd.Timestamp(as_of)})
+    row = find_row(sites, plan, night=NIGHT, capacity=capacity(feeder))
+    assert (row["load_headroom_kw"], row["grid_old"]) == (300, old)
+    span = (-math.inf, math.inf) if old else (300, 300)
+    assert (row["headroom_lo_kw"], row["headroom_hi_kw"]) == span
+    assert row["headroom_reads"] == ("neither" if old else "exactly")
+    layers = {"capacity": capacity(feeder)}
+    counted = records.count_unusable_records(layers, plan, NIGHT)
+    assert counted.get("capacity records that are too old, or have no date", 0) == old
+    # The plan may allow more.
+    grid = plan.grid.model_copy(update={"record_months_most": 19})
+    longer = plan.model_copy(update={"grid": grid})
+    row = find_row(sites, longer, night=NIGHT, capacity=capacity(feeder))
+    assert row["grid_old"] == (as_of is None)
+
+
+def test_one_old_row_of_a_feeder_opens_its_range(sites, substations, capacity, plan):
+    rows = [
+        (make_line(15 + n), "F1", "segment", 300.0, {"as_of": pd.Timestamp(date)})
+        for n, date in enumerate(["2026-01-31", "2026-01-31", "2021-01-31"])
+    ]
+    row = find_row(sites, plan, night=NIGHT, capacity=capacity(*rows))
+    assert (row["headroom_reads"], row["grid_as_of"]) == ("neither", "2021-01-31")
+    # The same for a substation, and for an area that has its value.
+    stations = substations((20, 16, 3, "in_service")).assign(as_of=pd.Timestamp("2021-01-31"))
+    row = find_row(sites, plan, night=NIGHT, substations=stations)
+    assert (row["headroom_reads"], row["grid_old"]) == ("neither", True)
+    assert math.isnan(row["pool_kw"])
+    area = (shapely.box(-50, -50, 50, 50), "A1", "area", np.nan, {"substation_id": "U0"})
+    row = find_row(sites, plan, night=NIGHT, substations=stations, capacity=capacity(area))
+    assert (row["grid_evidence"], row["headroom_reads"]) == ("service area", "neither")
+    assert row["grid_as_of"] == "2021-01-31"
 
 
 def test_the_feeders_of_the_nearest_substation_leave_a_range(sites, substations, capacity, plan):
