@@ -21,6 +21,7 @@ SET_ASIDE_RULES: tuple[str, ...] = (
     "no geometry",
     "not land",
     "no assessor id",
+    "entered twice",
     STACKED,
     PIECE,
     "residential use",

@@ -68,7 +68,7 @@ def describe_sites(
     facts = _describe_placement(sites, context, blocks, count)
     facts["close_points"] = name_louder_between(context, blocks, sure)
     facts["needed_margin_db"] = _margin_with_needed(siting, blocks, count, needed, sure)
-    facts["building_distance_m"] = _to_building_m(facts["block"], screening, context)
+    facts["building_distance_m"] = _to_building_m(facts["block"], screening)
     facts["access"] = _access(sites, facts["block"], tanks, screening, context)
     facts["ground_pressure_kg_m2"] = generator.mass_kg / (generator.length_m * generator.width_m)
     facts["pad_slack_m"] = measure_slack_m(siting, count)
@@ -298,8 +298,11 @@ def _wall_gain_db(
     return gain_db
 
 
-def _to_building_m(block: pd.Series, screening: Screening, context: SizingContext) -> np.ndarray:
-    """Return the distance (m) from each pad to the nearest building; NaN if none is in reach."""
+def _to_building_m(block: pd.Series, screening: Screening) -> np.ndarray:
+    """Return the distance (m) from each pad to the nearest building; NaN if none is in reach.
+
+    On a bare parcel, whose own building is not mapped, that is a neighbor's.
+    """
     buildings, has_block = (
         geometry_array(screening.layers.get("buildings")),
         block.notna().to_numpy(),
@@ -308,7 +311,7 @@ def _to_building_m(block: pd.Series, screening: Screening, context: SizingContex
     away[has_block] = find_nearest(block[has_block].to_numpy(), buildings, BUILDING_REACH_M)[
         "distance_m"
     ]
-    return np.where(context.ground.facts["bare"], np.nan, away)
+    return away
 
 
 def _access(

@@ -41,6 +41,9 @@ LOTS = [
     ("twice", "3", None, 70.0, 940, 0, 20),
     ("nowhere", "3", None, None, None, 0, 0),
     ("far_house", "1", None, None, 1200, 5000, 20),
+    # Entered twice: the same id on the same ground. The row whose use is known counts.
+    ("again", None, None, 20.0, 630, 0, 20),
+    ("again", "3", None, 40.0, 630, 0, 20),
 ]
 
 
@@ -70,6 +73,7 @@ def run_selection(stored_market, needs, land_use, night):
 def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, make_needs, land_use, night):
     selection = run_selection(street, make_needs(), land_use, night)
     assert selection.screening.sites["site_id"].tolist() == [
+        "again",
         "homes_above",
         "mill",
         "missing_in_b",
@@ -84,6 +88,7 @@ def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, make_needs, land
         selection.set_aside_parcels["parcel_id"].fillna("-")
     )["rule"]
     assert rules.drop(["-", "twice"]).to_dict() == {
+        "again": "entered twice",
         "nowhere": "no geometry",
         "street": "not land",
         "pond": "not land",
@@ -102,7 +107,7 @@ def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, make_needs, land
     }
     assert rules["twice"] == "another piece of a repeated id"
     assert rules["-"].tolist() == ["no assessor id"] * 2
-    assert selection.parcels_in == len(LOTS) == 9 + sum(selection.set_aside.values())
+    assert selection.parcels_in == len(LOTS) == 10 + sum(selection.set_aside.values())
     assert list(selection.set_aside) == [
         rule for rule in SET_ASIDE_RULES if rule in selection.set_aside
     ]
@@ -113,7 +118,7 @@ def test_each_parcel_is_a_site_or_set_aside_by_one_rule(street, make_needs, land
 def test_the_plan_decides_which_lots_are_sites(street, make_needs, land_use, night):
     plain = run_selection(street, make_needs(classes=("industrial",), zones=()), land_use, night)
     assert plain.screening.sites["site_id"].tolist() == ["mill"]
-    assert plain.set_aside["commercial use"] == 4
+    assert plain.set_aside["commercial use"] == 5
     # These are the stack of a shop and a home, and the shop with homes above it.
     assert plain.set_aside["mixed use"] == 2
     assert plain.parcels_in == 1 + sum(plain.set_aside.values())
@@ -183,6 +188,7 @@ def test_lots_are_every_piece_of_land_near_a_site(street, make_needs, land_use, 
     # The school is 60 m from vacant_in_b, the street 100 m from the stack, small 70 m from
     # odd_in_b.
     assert named.index.tolist() == [
+        "again",
         "homes_above",
         "house",
         "mill",
@@ -204,6 +210,7 @@ def test_lots_are_every_piece_of_land_near_a_site(street, make_needs, land_use, 
     assert set(kinds.values()) == {"lot"}
     # One parcel of the stack is a home, so its neighbors adjoin a residential lot.
     assert named["use_class"].drop("twice").fillna("").to_dict() == {
+        "again": "commercial",
         "homes_above": "mixed",
         "house": "residential",
         "mill": "industrial",

@@ -19,6 +19,7 @@ kind = { value = "load" }
 grain = { value = "GRAIN" }
 headroom_kw = { column = "kw", unit = "kW", most = 100000, missing = ["-1"] }
 committed_included = { value = "yes" }
+as_of = { value = "2026-01-31" }
 """
 MAINS = """
 main_id = { column = "id" }

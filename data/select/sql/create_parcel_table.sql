@@ -60,6 +60,15 @@ select
         when geometry is null or st_isempty(geometry) then 'no geometry'
         when kind <> 'lot' then 'not land'
         when nullif(trim(parcel_id), '') is null then 'no assessor id'
+        -- The same id on the same ground is one parcel that was entered twice, not two that are
+        -- stacked. The first row whose use is known stays.
+        when row_number() over (
+            partition by
+                parcel_row.jurisdiction,
+                trim(parcel_id),
+                coalesce(ground_row, parcel_row.row_id)
+            order by meaning.class is null, parcel_row.row_id
+        ) > 1 then 'entered twice'
     end as rule
 from parcel_row
 left join shared_ground using (row_id)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.shapes import adjoining
@@ -89,3 +89,55 @@ def test_lots_whose_corners_do_not_meet_leave_no_slit():
 def test_each_group_is_united_on_its_own():
     both = adjoining.unite_adjoining(FOUR, adjoining.group_adjoining(FOUR, 0.05), 0.05)
     assert shapely.area(both).tolist() == pytest.approx([200, 100, 45])
+
+
+def group_slowly(shapes, near_m, most_m):
+    """Join the nearest pairs of single shapes first, as sets, while the box of all is small."""
+    group = {nth: {nth} for nth in range(len(shapes))}
+    pairs = sorted(
+        (round(shapes[one].distance(shapes[other]), 3), one, other)
+        for other in range(len(shapes))
+        for one in range(other)
+        if shapes[one].distance(shapes[other]) <= near_m
+    )
+    for _, one, other in pairs:
+        both = group[one] | group[other]
+        left, low, right, high = shapely.total_bounds(shapes[sorted(both)])
+        if (right - left) ** 2 + (high - low) ** 2 <= most_m**2:
+            for each in both:
+                group[each] = both
+    return [min(group[nth]) for nth in range(len(shapes))]
+
+
+@settings(deadline=None)
+@given(lots, st.sampled_from([0.0, 1.0, 2.5]), st.sampled_from([1.0, 6.0, 15.0, 100.0]))
+def test_blocks_agree_with_a_slow_method(rows, near_m, most_m):
+    shapes = np.array([shapely.box(x, y, x + side, y + side) for (x, y), side, _ in rows], object)
+    found = adjoining.group_blocks(shapes, near_m, most_m).tolist()
+    assert found == group_slowly(shapes, near_m, most_m)
+
+
+def test_the_worked_example_of_blocks():
+    three = squares((0, 10), (10, 20), (20.5, 30))
+    assert adjoining.group_blocks(three, 1.0, 50.0).tolist() == [0, 0, 0]
+    assert adjoining.group_blocks(three, 1.0, 25.0).tolist() == [0, 0, 2]
+
+
+def test_a_railway_of_many_pieces_joins_nothing():
+    """One id with 67 pieces along 19 km, a lot at each: once a single block of a whole city."""
+    at = 290.0 * np.arange(67)
+    lots = shapely.box(at, 20, at + 100, 60)
+    railway = shapely.multipolygons(shapely.box(at, 0, at + 280, 20))
+    shapes = np.array([railway, *lots], dtype=object)
+    group = adjoining.group_blocks(shapes, 1.0, 400.0)
+    # Its pieces are equally large, so the first counts, and only the lot there joins it.
+    assert group.tolist() == [0, 0, *range(2, 68)]
+    whole = shapely.union_all(shapely.box(at, 0, at + 290, 20))
+    group = adjoining.group_blocks(np.array([whole, *lots], dtype=object), 1.0, 400.0)
+    assert group.tolist() == list(range(68))
+
+
+def test_a_missing_or_empty_shape_is_a_block_of_its_own():
+    shapes = np.array([None, shapely.Polygon(), FOUR[0], FOUR[2]], dtype=object)
+    assert adjoining.group_blocks(shapes, 1.0, 400.0).tolist() == [0, 1, 2, 2]
+    assert adjoining.group_blocks(shapes[:0], 1.0, 400.0).tolist() == []
