@@ -40,7 +40,10 @@ def list_first_lines(screening: Screening, market: Market, plan: Plan) -> tuple[
     lines = [market.note] if market.note else []
     missing = list_missing_criteria(screening, plan)
     if "grid" in missing:
-        lines.append("No grid capacity is published here: sites are ranked on siting only.")
+        lines.append(
+            "No grid capacity is published here: sites are ranked on siting only, and every site "
+            "needs the utility's figure first."
+        )
     if "fuel" in missing:
         lines.append("No gas mains are mapped here: fuel does not count in the score.")
     if "noise" in missing:

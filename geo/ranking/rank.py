@@ -235,21 +235,8 @@ def _smallest_slack(ranking: gpd.GeoDataFrame) -> pd.Series:
 
 
 def _add_texts(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
-    gap_matters = "grid" not in str(ranking["weightless"].iloc[0]).split()
     assumed = ranking["assumed"].notna()
-    short = (ranking["gap_class"] == "short") | (not gap_matters)
-    reached = ranking["access"] == "reached"
-    contradicted = ranking["headroom_check"] == "contradict"
-    ranking["call"] = np.select(
-        [
-            ranking["verdict"] == "unfit",
-            contradicted,
-            ranking["gap_class"] == "covered",
-            (ranking["verdict"] == "fit") & short & ~assumed & reached,
-        ],
-        ["no", "check first", "no", "yes"],
-        "check first",
-    )
+    ranking["call"] = _choose_call(ranking)
     grade = np.select(
         [(ranking["known_share"] >= HIGH_SHARE) & ~assumed, ranking["known_share"] >= MEDIUM_SHARE],
         ["high", "medium"],
@@ -264,6 +251,30 @@ def _add_texts(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
     ranking["limit_text"] = [describe_limit(row, plan) for row in rows]
     ranking["lift_text"] = [describe_levers(row, plan) for row in rows]
     ranking["sentence"] = [write_sentence(row, plan) for row in rows]
+
+
+def _choose_call(ranking: gpd.GeoDataFrame) -> np.ndarray:
+    """Return the call of each site for the target load.
+
+    `no`: none fits, or too few even at best, or the grid surely covers the load. `yes`: the grid is
+    surely short, enough fit for sure to close the largest shortfall, the pad can be reached from
+    the street, no source contradicts another, and nothing is assumed. Where no capacity is
+    published, nothing is surely short. Otherwise somebody must check first.
+    """
+    covers = ranking["covers_gap"]
+    return np.select(
+        [
+            ranking["verdict"] == "unfit",
+            ranking["headroom_check"] == "contradict",
+            (ranking["gap_class"] == "covered") | (covers == "no"),
+            (ranking["gap_class"] == "short")
+            & (covers == "yes")
+            & (ranking["access"] == "reached")
+            & ranking["assumed"].isna(),
+        ],
+        ["no", "check first", "no", "yes"],
+        "check first",
+    )
 
 
 def _sort_ranking(ranking: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

@@ -158,8 +158,34 @@ def test_power_served_is_grid_and_generators_up_to_the_target(mains, layer, town
     assert (row["n_lo"], row["power_served_kw"], row["needed_lo"]) == (1, 500, 4)
     assert (row["gap_class"], row["covers_gap"]) == ("short", "no")
     assert row["score_grid"] == pytest.approx(0.2)
-    assert row["call"] == "yes"
+    # One of the four that are needed is not enough.
+    assert row["call"] == "no"
     assert "700 kW; 4 generators needed." in row["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("inches", "headroom_kw", "expected"),
+    [
+        (4, 300.0, ("short", 4, "yes")),  # 11 machines fit, and 4 are needed
+        (2, 850.0, ("short", 1, "yes")),  # one fits, and one is needed
+        (2, 750.0, ("short", 2, "no")),  # one fits, and two are needed
+        (np.nan, 300.0, ("short", 4, "check first")),  # from none to the cap: nobody knows
+    ],
+)
+def test_only_what_surely_carries_enough_is_a_yes(
+    mains, layer, town, market, plan, inches, headroom_kw, expected
+):
+    given_town = town([LOT], mains=street(mains, inches=inches))
+    given_town.layers["capacity"] = feeder(layer, headroom_kw)
+    plan = plan.model_copy(update={"fuels": ("natural_gas",)})
+    row = rank.rank_sites(screen.screen_sites(given_town, market, plan), plan).iloc[0]
+    assert (row["gap_class"], row["needed_lo"], row["call"]) == expected
+
+
+def test_without_published_capacity_nothing_is_a_yes(mains, town, market, plan):
+    given_town = town([LOT], mains=street(mains))
+    row = rank.rank_sites(screen.screen_sites(given_town, market, plan), plan).iloc[0]
+    assert (row["verdict"], row["gap_class"], row["call"]) == ("fit", "unknown", "check first")
 
 
 def test_what_the_grid_already_carries_is_no_call(mains, layer, town, market, plan):
@@ -223,7 +249,10 @@ def test_goal_headroom_scores_headroom_itself(mains, layer, town, market, plan):
 
 def test_a_market_without_capacity_says_so_first(town, market, plan, mains):
     lines = list_first_lines(town([LOT], mains=street(mains)), market, plan)
-    assert "No grid capacity is published here: sites are ranked on siting only." in lines
+    assert (
+        "No grid capacity is published here: sites are ranked on siting only, and every site needs "
+        "the utility's figure first."
+    ) in lines
     assert any(line.startswith("Noise limits applied: 69 dB(A) and Colorado") for line in lines)
 
 
