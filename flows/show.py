@@ -44,7 +44,7 @@ def print_published(night: PublishedNight) -> None:
     total = report.sites + sum(report.set_aside.values())
     console.print(f"{report.parcels_in:,} parcels in = {total:,} accounted for")
     for name, counts in report.counts.items():
-        if name in {"verdict", "gap_class"}:
+        if name in {"call", "verdict", "gap_class"}:
             listed = ", ".join(f"{value} {count:,}" for value, count in counts.items())
             console.print(f"{name}: {listed}", markup=False)
     for row in night.top[:SHOWN_ROWS]:

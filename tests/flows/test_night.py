@@ -115,6 +115,7 @@ def test_final_lines_account_for_every_parcel(town, padfinder):
     ran = padfinder(town, "publish", "-m", "hamlet", "--night", "2026-03-31")
     assert ran.code == 0, ran.err
     assert "300 parcels in = 300 accounted for" in ran.out
+    assert "call: " in ran.out
     assert "verdict: " in ran.out
     assert "gap_class: " in ran.out
     for number in range(1, 6):
