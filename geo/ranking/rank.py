@@ -49,7 +49,7 @@ def rank_sites(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     ranking = _sort_ranking(ranking)
     ranking["rank"] = np.arange(1, len(ranking) + 1)
     ranking["headroom_left_kw"] = gap.headroom_left_kw(ranking, plan.target_kw).round()
-    ranking = ranking.join(gas_left_of_mains(ranking, plan.spares))
+    ranking = ranking.join(gas_left_of_mains(ranking, plan.spares).round(1))
     ranking["folded"] = mark_folded(ranking["group_id"])
     shapes = ["geometry", *catalogue.SHAPE_COLUMNS]
     published = [fact.name for fact in catalogue.facts_of_table(ranking.columns)]

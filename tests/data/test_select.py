@@ -627,3 +627,22 @@ def test_sites_have_the_setbacks_of_their_zone(street, make_needs, land_use, nig
         assert (
             run_selection(street, wanted, known, night).screening.sites[names].isna().all(axis=None)
         )
+
+
+def test_of_a_parcel_entered_twice_the_lot_stays(
+    *, tmp_path, make_square, make_table, pull, make_market, parcel_source, zone_source, make_needs,
+    land_use, night,
+):  # fmt: skip
+    """Its first row is drawn as a street, which is no lot."""
+    make_table(
+        [make_square(0, 0, 20)] * 3, ID=["A"] * 3, USE=["3"] * 3, KIND=["ROW", None, None],
+        FLOOR=[1.0] * 3,
+    ).to_parquet(tmp_path / "parcels.parquet")  # fmt: skip
+    make_table([make_square(-100, -100, 1100, 400)], ZONE=["B"]).to_parquet(
+        tmp_path / "zoning.parquet"
+    )
+    market = make_market(parcel_source.id, zone_source.id)
+    stored = pull(tmp_path, market, parcel_source, zone_source)[0]
+    selection = run_selection((stored, market), make_needs(), land_use, night)
+    assert selection.screening.sites["site_id"].tolist() == ["A"]
+    assert selection.set_aside == {"not land": 1, "entered twice": 1}

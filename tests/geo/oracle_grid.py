@@ -239,12 +239,16 @@ def list_answers(site: Parcel) -> list[ServingAnswer]:
     known = [answer for answer in answers if answer is not None]
     if not known or known[0].evidence not in {"service area", "feeder", "grid cell"}:
         return known
-    own = None
+    own, feeders = None, None
     if not known[0].borrowed:
-        own = answer_by_substation(site, find_own_substation(site, known[0]))
-    others = [answer for answer in known[1:] if answer.evidence != "substation"]
-    place = 0 if known[0].evidence == "feeder" else len(others)
-    return [known[0], *others[:place], *([] if own is None else [own]), *others[place:]]
+        substation = find_own_substation(site, known[0])
+        own, feeders = answer_by_substation(site, substation), answer_by_feeders(site, substation)
+    of_nearest = {"substation", "feeders of substation"}
+    others = [answer for answer in known[1:] if answer.evidence not in of_nearest]
+    after = [answer for answer in (feeders, own) if answer is not None]
+    if known[0].evidence == "feeder" and own is not None:
+        return [known[0], own, *others, *after[:-1]]
+    return [known[0], *others, *after]
 
 
 def find_own_substation(site: Parcel, answer: ServingAnswer) -> dict | None:
@@ -371,12 +375,15 @@ def answer_by_area(site: Parcel) -> ServingAnswer | None:
     smallest = min(
         records,
         key=lambda rows: (
-            sum(row["geometry"].area for row in list_whole_record(site, rows[0], "area")),
+            area_of_record(site, rows[0]),
             rows[0]["record_id"],
         ),
     )
     borrowed = False
-    for row in smallest:
+    own_value = any(
+        headroom_at(site, row) is not None for row in list_whole_record(site, smallest[0], "area")
+    )
+    for row in [] if own_value else smallest:
         substation = find_substation(site, read_text(row, "substation_id"))
         if row["headroom"] is None and substation is not None:
             headroom = headroom_at(site, substation)
@@ -401,7 +408,7 @@ def answer_by_cell(site: Parcel) -> ServingAnswer | None:
 def find_covering_records(site: Parcel, grain: str, kind: str = "load") -> list[list[dict]]:
     """Find the records of a grain that cover the largest share of the lot, each as its rows.
 
-    None where more of the lot is left uncovered.
+    None where as much of the lot is left uncovered.
     """
     by_name: dict[tuple, list[dict]] = {}
     for row in list_records(site, kind, 0.0):
@@ -413,7 +420,7 @@ def find_covering_records(site: Parcel, grain: str, kind: str = "load") -> list[
     shares = {name: share_of_lot(site, rows) for name, rows in by_name.items()}
     largest = max(shares.values())
     uncovered = 1 - share_of_lot(site, [row for rows in by_name.values() for row in rows])
-    if largest == 0 or largest < round(max(uncovered, 0.0), 4):
+    if largest == 0 or largest <= round(max(uncovered, 0.0), 4):
         return []
     return [rows for name, rows in by_name.items() if 0 < largest - 0.001 <= shares[name]]
 
@@ -422,6 +429,11 @@ def share_of_lot(site: Parcel, rows: list[dict]) -> float:
     """Return the share of the lot that some rows cover together."""
     covered = shapely.union_all([row["geometry"] for row in rows]).intersection(site.lot)
     return round(min(covered.area / site.lot.area, 1.0), 4)
+
+
+def area_of_record(site: Parcel, one: dict) -> float:
+    """Return the ground that all rows of an area's record cover together."""
+    return shapely.union_all([row["geometry"] for row in list_whole_record(site, one, "area")]).area
 
 
 def list_whole_record(site: Parcel, one: dict, grain: str) -> list[dict]:
@@ -582,7 +594,7 @@ def answer_hosting(site: Parcel) -> ServingAnswer | None:
     smallest = sorted(
         areas,
         key=lambda rows: (
-            sum(row["geometry"].area for row in list_whole_record(site, rows[0], "area")),
+            area_of_record(site, rows[0]),
             rows[0]["record_id"],
         ),
     )[:1]

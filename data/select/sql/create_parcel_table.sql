@@ -67,7 +67,7 @@ select
                 parcel_row.jurisdiction,
                 trim(parcel_id),
                 coalesce(ground_row, parcel_row.row_id)
-            order by meaning.class is null, parcel_row.row_id
+            order by kind <> 'lot', meaning.class is null, parcel_row.row_id
         ) > 1 then 'entered twice'
     end as rule
 from parcel_row

@@ -165,8 +165,10 @@ def count_unusable_mains(layers: dict[str, gpd.GeoDataFrame]) -> dict[str, int]:
     unnamed = pd.isna(named)
     lowest, _ = pipes.pressure_class_range(named, pressure)
     retired |= text_column(mains, "kind") == TRANSMISSION
-    shapes = pd.Series(shapely.to_wkb(shapely.normalize(geometry_array(mains))))
-    twice = shapes.duplicated().to_numpy() & ~retired
+    shapes = pd.Series(shapely.to_wkb(shapely.normalize(geometry_array(mains))), dtype=object)
+    drawn = shapes[~retired & shapes.notna().to_numpy()]
+    twice = np.zeros(len(mains), dtype=bool)
+    twice[drawn.index[drawn.duplicated()]] = True
     reasons = {
         "retired or planned mains, and transmission lines, not used": retired,
         "mains drawn twice, under two ids": twice,

@@ -41,7 +41,9 @@ def answer_by_area(
     """
     rows, areas = _take_grains(records, AREA_GRAINS, dimensions=2)
     named = find_named_substation(rows["substation_id"], substations)
-    silent = rows["stated_kw"].isna() & (named >= 0)
+    # An area with a value in one of its rows does not take the substation's for the others.
+    all_silent = rows["stated_kw"].isna().groupby(rows["key"]).transform("all")
+    silent = all_silent & (named >= 0)
     for name in ("stated_kw", "hi_kw", "basis", "power_factor", "as_of", "old"):
         of_substation = substations.rows[name].iloc[named[silent]]
         rows.loc[silent, name] = of_substation.astype(rows[name].dtype).array
@@ -49,7 +51,8 @@ def answer_by_area(
     rows.loc[silent, "lo_kw"] = -np.inf
     rows["borrowed"] = silent.astype(float)
     pairs = _list_covering(shapes, rows, areas)
-    size_m2 = pd.Series(shapely.area(areas)).groupby(rows["key"].to_numpy()).sum()
+    record, keys = pd.factorize(rows["key"])
+    size_m2 = pd.Series(shapely.area(unite_by_group(areas, record, len(keys))), index=keys)
     # Of areas that cover the same share, the smallest serves.
     pairs["size_m2"] = pairs["key"].map(size_m2)
     smallest = pairs.sort_values(["site", "size_m2", "key"]).groupby("site")["key"].first()
@@ -240,7 +243,7 @@ def _list_covering(shapes: np.ndarray, rows: pd.DataFrame, areas: np.ndarray) ->
     Returns:
         One row per site and row of its record: site, row, key, `share` of the site that the record
         covers, and `distance_m` of 0. Several records of a site have the same share. A site has
-        none if no record covers as much of it as is left uncovered.
+        none if no record covers more of it than is left uncovered.
     """
     site, row = find_pairs_within(shapes, areas, 0.0)
     pieces = shapely.intersection(shapes[site], areas[row])
@@ -254,6 +257,6 @@ def _list_covering(shapes: np.ndarray, rows: pd.DataFrame, areas: np.ndarray) ->
         uncovered = np.maximum(1.0 - covered / lot_m2, 0.0).round(4)
     largest = pairs.groupby("site")["share"].transform("max")
     serves = (pairs["share"] >= largest - SAME_SHARE) & (pairs["share"] > 0)
-    serves &= largest >= uncovered[site]
+    serves &= largest > uncovered[site]
     covering: pd.DataFrame = pairs[serves].assign(distance_m=0.0)
     return covering

@@ -96,9 +96,9 @@ def find_serving_records(
     # A value that is the substation's is not compared with itself.
     own.loc[_pick_answers(answers, best, "borrowed") == 1, "other"] = -1
     has_record = (best >= 0) & (best < FEEDERS)
-    answers[SUBSTATION] = answer_by_substation(
-        certain.where(pd.Series(~has_record), own), substations
-    )
+    compared = certain.where(pd.Series(~has_record), own)
+    answers[FEEDERS] = answer_by_feeders(compared, substations, records, plan)
+    answers[SUBSTATION] = answer_by_substation(compared, substations)
     facts = facts.join(_describe_second(answers, facts, _choose_second(answers, best)))
     hosting = read_capacity(layers.get("capacity"), "generation", plan, night)
     facts = facts.join(_describe_hosting(shapes, hosting, plan, sites.index))

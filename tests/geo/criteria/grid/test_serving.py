@@ -244,6 +244,38 @@ def test_the_pieces_of_a_lot_count_together(sites, capacity, plan):
     assert (row["grid_source"], row["grid_share"]) == ("second", pytest.approx(2 / 3, abs=1e-4))
 
 
+def test_half_of_a_lot_is_not_most_of_it(sites, capacity, plan):
+    half = (shapely.box(-50, -50, 5, 50), "H", "cell", 500.0)
+    assert math.isnan(find_row(sites, plan, capacity=capacity(half))["load_headroom_kw"])
+
+
+def test_nested_areas_are_measured_by_the_ground_they_cover(sites, capacity, plan):
+    inner, outer = shapely.box(-100, -100, 100, 100), shapely.box(-150, -150, 150, 150)
+    records_ = capacity(*[(inner, "IN", "area", 100.0)] * 3, (outer, "OUT", "area", 9000.0))
+    row = find_row(sites, plan, capacity=records_)
+    assert (row["grid_source"], row["load_headroom_kw"]) == ("IN", 100)
+
+
+def test_an_area_borrows_only_where_it_has_no_value_at_all(sites, substations, capacity, plan):
+    around, named = shapely.box(-50, -50, 50, 50), {"substation_id": "U0"}
+    rows = [(around, "A1", "area", kw, named) for kw in (5000.0, 5000.0, np.nan)]
+    stations = substations((20, 19, 0, "in_service"))  # at most 950
+    row = find_row(sites, plan, substations=stations, capacity=capacity(*rows))
+    assert (row["headroom_reads"], row["headroom_silent_rows"]) == ("neither", 1)
+    assert row["second_headroom_kw"] == pytest.approx(950)
+
+
+def test_feeders_of_another_utility_are_no_second_opinion(sites, substations, capacity, plan):
+    stations = substations((60, 20, 0, "in_service")).assign(owner="Hill Power")
+    spot = shapely.Point(1000, 0)
+    records_ = capacity(
+        (make_line(15), "F1", "feeder", 5000.0, {"owner": "Valley Electric"}),
+        (spot, "P1", "feeder", 100.0, {"owner": "Hill Power", "substation_id": "U0"}),
+    )
+    row = find_row(sites, plan, substations=stations, capacity=records_)
+    assert (row["grid_evidence"], row["second_evidence"]) == ("feeder", None)
+
+
 def test_overlapping_cells_leave_a_range(sites, capacity, plan):
     cells = [(shapely.box(-5, -5, 50, 50), f"C{kw}", "cell", kw) for kw in (900.0, 100.0)]
     row = find_row(sites, plan, capacity=capacity(*cells))
