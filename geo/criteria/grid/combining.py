@@ -57,8 +57,6 @@ def combine_records(
     """
     pairs = pairs.sort_values(["site", "distance_m", "row"], kind="stable")
     taken = rows.iloc[pairs["row"]].reset_index(drop=True)
-    if "borrowed" not in taken:
-        taken["borrowed"] = 0.0
     site, key = pairs["site"].to_numpy(), pairs["key"].to_numpy()
     first = np.unique(site, return_index=True)[1]
     answer = describe_record(
@@ -133,7 +131,6 @@ def describe_record(
     """
     values = rows.assign(
         distance_m=distance_m, share=np.nan, records=1.0, rows=1.0, silent=0.0,
-        borrowed=0.0,
         min_kw=rows["stated_kw"], median_kw=rows["stated_kw"], max_kw=rows["stated_kw"],
     )  # fmt: skip
     columns = {}

@@ -185,7 +185,8 @@ def _open_old_records(rows: pd.DataFrame, plan: Plan, night: dt.date | None) -> 
         old = (dates < oldest.strftime("%Y-%m-%d")).to_numpy(dtype=bool)
     old = old & rows["stated_kw"].notna().to_numpy()
     rows.loc[old, "lo_kw"], rows.loc[old, "hi_kw"] = -np.inf, np.inf
-    return rows.assign(old=old.astype(float))
+    # No record has its substation's value yet (see `answers.answer_by_area`).
+    return rows.assign(old=old.astype(float), borrowed=0.0)
 
 
 def find_named_substation(names: pd.Series, substations: CapacityRecords) -> np.ndarray:
