@@ -137,9 +137,8 @@ def join_facts(rows: list[np.ndarray], facts: list[gpd.GeoDataFrame]) -> gpd.Geo
     numbers = pd.concat([pd.DataFrame(part[names[plain]]) for part in facts], ignore_index=True)
     others = {name: _join_column([part[name] for part in facts]) for name in names[~plain]}
     order = np.argsort(np.concatenate(rows))
-    together = gpd.GeoDataFrame(
-        numbers.assign(**others)[names], geometry="geometry", crs=facts[0].crs
-    )
+    whole = pd.concat([numbers, pd.DataFrame(others)], axis=1)[names]
+    together = gpd.GeoDataFrame(whole, geometry="geometry", crs=facts[0].crs)
     return together.iloc[order].reset_index(drop=True)
 
 

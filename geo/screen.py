@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from geo import catalogue
 from geo.batches import Shared, join_facts, split_sites, take_surroundings
 from geo.contract.facts import check_facts
 from geo.contract.units import convert_units
@@ -18,7 +19,13 @@ from geo.criteria.fuel.mains import describe_nearest_main
 from geo.criteria.grid import gap, records, serving
 from geo.criteria.noise import rules
 from geo.criteria.noise.receptors import search_reach_m
-from geo.criteria.noise.sound import make_noise_source, make_open_field_source, rerating_db
+from geo.criteria.noise.sound import (
+    count_heard_machines,
+    count_unmeasured,
+    make_noise_source,
+    make_open_field_source,
+    rerating_db,
+)
 from geo.criteria.pad.ground import YARDS
 from geo.equipment.generator import derated_power_kw
 from geo.equipment.selection import delivered_fuels, plan_fuels, plan_generator
@@ -32,11 +39,13 @@ from geo.sizing import levers
 from geo.sizing.between_points import SEPARATOR
 from geo.sizing.description import describe_sites
 from geo.sizing.fuel_options import (
-    choose_fuel,
     describe_fuel_ladder,
     describe_other_fuel,
     service_line_m,
+    size_options,
+    take_fuel,
 )
+from geo.sizing.needed import describe_loads, describe_margins, judge_loads
 from geo.sizing.siting import Siting, size_sites
 
 # Reach of the land beside a site, to tell a street from a neighbor: half a street and its shoulder.
@@ -134,6 +143,7 @@ def screen_sites(
     facts = join_facts(rows, list(screen_all(batches, share)))
     facts["group_id"] = _group_ids(facts)
     facts["weightless"] = " ".join(list_missing_criteria(screening, plan))
+    facts["unmapped"] = " and ".join(list_unmapped_ground(screening, plan))
     check_facts(facts.columns, "screened sites", published=False)
     return facts
 
@@ -203,22 +213,16 @@ def _measure_facts(
     close: list[list[str]] | None = None,
 ) -> gpd.GeoDataFrame:
     """Measure the facts of some sites, with points close together at the receptors named."""
-    sound, market, plan, _ = shared
+    sound, market, plan, reach_m = shared
     generator, sites = plan_generator(plan), screening.sites
     siting = size_sites(sites, screening, sound, generator, market, plan, close)
     fuels = plan_fuels(plan)
-    choice = choose_fuel(screening, sites, siting, fuels, generator, plan)
+    options = size_options(screening, sites, siting, fuels, generator, plan)
+    at_loads = judge_loads(options, grid, screening, sites, plan)
+    choice = take_fuel(options, at_loads[plan.target_kw].option, screening, sites, plan)
     siting = choice.siting
     tanks_there = choice.supply["storage"].to_numpy(dtype=object)
-    described = describe_sites(
-        sites,
-        screening,
-        siting,
-        choice.deployed,
-        grid["needed_hi"].to_numpy(dtype=int),
-        tanks_there,
-        market,
-    )
+    described = describe_sites(sites, screening, siting, choice.deployed, tanks_there, market)
     # `described` has the setbacks that were used, from the zoning text or from the plan.
     site_columns = sites.drop(columns=[f"setback_{yard}_m" for yard in YARDS])
     parts = [
@@ -228,18 +232,25 @@ def _measure_facts(
         choice.deployed,
         describe_other_fuel(choice),
         describe_fuel_ladder(choice, plan),
+        describe_loads(at_loads, options),
         described,
     ]
-    # The copy has its columns together by type, to which others can be added quickly.
+    # A copy has its columns together by type, to which others can be added quickly.
     facts = pd.concat(parts, axis=1).copy()
     facts["fuel"] = choice.fuel
+    facts = facts.join(describe_margins(facts, at_loads, siting))
     # Where no machine stands, draw no tank.
     facts.loc[facts["block"].isna(), "storage"] = None
     facts["service_line_m"] = service_line_m(choice.supply, facts["block"], screening.layers)
     _add_fuel_slack(facts, plan)
     facts = facts.join(estimate_costs(facts, generator, fuels, plan))
-    facts = facts.join(levers.size_under_levers(screening, sites, choice, generator, plan))
-    facts["assumed"] = _assumption_texts(facts, siting, plan)
+    lifted = levers.size_under_levers(screening, sites, choice, generator, plan)
+    facts = facts.join(lifted).copy()
+    _add_assumptions(facts, siting, plan)
+    facts["sound_reach_n"] = count_heard_machines(plan)
+    facts["unmeasured_count"] = count_unmeasured(
+        geometry_array(sites), screening.layers.get("buildings"), reach_m["buildings"]
+    )
     facts["own_assumed"] = ~np.isnan(siting.context.pairs.own_at_m)
     facts["ambient_assumed"] = siting.context.pairs.ambient_assumed
     facts["noise_rule"] = describe_noise_limits(market, plan)
@@ -283,20 +294,33 @@ def _add_location(facts: pd.DataFrame, screening: Screening, sites: gpd.GeoDataF
 
 
 def _add_gap(facts: pd.DataFrame, generator: Generator, plan: Plan) -> None:
-    """Add the grid's shortfall for the target load, and how many generators would close it."""
+    """Add the grid's shortfall for each load, and how many generators would close it."""
     altitude_m = facts["elevation_m"].fillna(plan.altitude_m).to_numpy(dtype=float)
     facts["machine_kw"] = derated_power_kw(generator, altitude_m, plan.summer_c)
-    least, most = gap.shortfall_range_kw(
-        facts["headroom_lo_kw"], facts["headroom_hi_kw"], plan.target_kw
-    )
-    facts["shortfall_lo_kw"], facts["shortfall_hi_kw"] = least, most
-    facts["gap_class"] = gap.classify_gap(least, most)
+    lo_kw, hi_kw = facts["headroom_lo_kw"], facts["headroom_hi_kw"]
+    columns: dict[str, pd.Series | np.ndarray] = {}
+    for load_kw in plan.every_load_kw:
+        tag = catalogue.load_column_tag(load_kw)
+        least, most = gap.shortfall_range_kw(lo_kw, hi_kw, load_kw)
+        columns |= {
+            f"gap_at_{tag}": gap.classify_gap(least, most),
+            f"short_lo_at_{tag}": least,
+            f"short_hi_at_{tag}": most,
+            f"needed_lo_at_{tag}": gap.count_needed(least, facts["machine_kw"], plan.spares),
+            f"needed_hi_at_{tag}": gap.count_needed(most, facts["machine_kw"], plan.spares),
+        }
+    tag = catalogue.load_column_tag(plan.target_kw)
+    for name, at_target in (
+        ("gap_class", "gap"), ("shortfall_lo_kw", "short_lo"), ("shortfall_hi_kw", "short_hi"),
+        ("needed_lo", "needed_lo"), ("needed_hi", "needed_hi"),
+    ):  # fmt: skip
+        facts[name] = columns[f"{at_target}_at_{tag}"]
     facts["headroom_check"] = gap.compare_records(facts, plan.target_kw)
     facts["headroom_fold"] = pd.Series(plan.grid.fold, facts.index, dtype=object).where(
         facts["headroom_rows"] > 1, None
     )
-    for name, short in (("needed_lo", least), ("needed_hi", most)):
-        facts[name] = gap.count_needed(short, facts["machine_kw"], plan.spares)
+    for name, values in columns.items():
+        facts[name] = values
 
 
 def _add_fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
@@ -309,15 +333,16 @@ def _add_fuel_slack(facts: pd.DataFrame, plan: Plan) -> None:
     facts["fuel_short_by"] = lacking.where(stops & (lacking > 0) & (facts["n_lo"] < plan.cap))
 
 
-def _assumption_texts(facts: pd.DataFrame, siting: Siting, plan: Plan) -> list[str | None]:
-    """List what the plan assumes on each row, for the reader."""
+def _add_assumptions(facts: pd.DataFrame, siting: Siting, plan: Plan) -> None:
+    """Add what the plan assumes on each row, for the reader: of the site, and also of its fuel."""
     ambient = siting.context.pairs.ambient_assumed
     bare = siting.context.ground.facts["bare"].to_numpy() & plan.assume.bare_parcel
     own = ~np.isnan(siting.context.pairs.own_at_m)
-    texts = []
-    rows = zip(facts["fuel_assumed"], bare, own, ambient, strict=True)
-    for gas, is_bare, is_own, is_ambient in rows:
-        parts = [gas] if isinstance(gas, str) and gas != stored.ASSUMED_NO_BUILDING else []
+    of_sites, of_all = [], []
+    for gas, is_bare, is_own, is_ambient in zip(
+        facts["fuel_assumed"], bare, own, ambient, strict=True
+    ):
+        parts = []
         if is_bare:
             parts.append("no buildings in the way (none are mapped here)")
         if is_own:
@@ -325,8 +350,21 @@ def _assumption_texts(facts: pd.DataFrame, siting: Siting, plan: Plan) -> list[s
             parts.append(f"homes on the site are {distance_ft:.0f} ft from the pad")
         if is_ambient:
             parts.append(f"ambient noise level {plan.assume.ambient_dba:g} dB(A)")
-        texts.append("; ".join(parts) or None)
-    return texts
+        of_sites.append("; ".join(parts) or None)
+        fuel = [gas] if isinstance(gas, str) and gas != stored.ASSUMED_NO_BUILDING else []
+        of_all.append("; ".join(fuel + parts) or None)
+    facts["site_assumed"] = pd.Series(of_sites, facts.index, dtype=object)
+    facts["assumed"] = pd.Series(of_all, facts.index, dtype=object)
+
+
+def list_unmapped_ground(screening: Screening, plan: Plan) -> list[str]:
+    """List what the plan keeps clear of, but is mapped nowhere in the market, for the reader."""
+    unmapped = []
+    if plan.pad.exclusions and "exclusions" not in screening.layers:
+        unmapped.append("flood zones or wetland")
+    if plan.pad.slope_most is not None and "elevation" not in screening.rasters:
+        unmapped.append("ground heights")
+    return unmapped
 
 
 def describe_noise_limits(market: Market, plan: Plan) -> str:

@@ -28,6 +28,8 @@ from geo.model import (
 
 # The shapes drawn for a site's pad: its outline, machines, gear, and the fuel stored beside it.
 SHAPE_COLUMNS = ("block", "machines", "gear", "storage")
+# The tag of a load in the name of a column ends in this.
+LOAD_ENDING = "_kw"
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -144,7 +146,10 @@ def read_facts() -> tuple[Fact, ...]:
 
 
 def read_working_columns() -> dict[str, str]:
-    """Return the meaning of each unpublished column that screening passes to ranking, by name."""
+    """Return the meaning of each unpublished column that screening passes to ranking, by name.
+
+    In the name of a column per load, `{of}` stands for the load's tag (see `load_column_tag`).
+    """
     return _fact_table().working
 
 
@@ -162,8 +167,11 @@ def facts_of_table(columns: Iterable[str]) -> tuple[Fact, ...]:
         if per is None:
             facts += [fact for fact in group_facts if fact.name in present]
             continue
-        for of, title in _list_loads_or_fuels(per, group_facts, present):
-            named = {fact.name.format(of=of): fact for fact in group_facts}
+        for of, title in _list_loads_or_fuels(per, present):
+            named = {
+                fact.name.format(of=of, kw=of.removesuffix(LOAD_ENDING)): fact
+                for fact in group_facts
+            }
             facts += [
                 fact.model_copy(
                     update={"name": name, "title": fact.title.format(of=title), "of": title}
@@ -174,21 +182,28 @@ def facts_of_table(columns: Iterable[str]) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _list_loads_or_fuels(
-    per: str, group_facts: list[Fact], present: dict[str, None]
-) -> list[tuple[str, str]]:
+def _list_loads_or_fuels(per: str, present: dict[str, None]) -> list[tuple[str, str]]:
     """Return what replaces `{of}`, with its title: every fuel, or the loads in the columns.
 
     Loads are sorted, smallest first.
     """
     if per == "fuel":
         return [(one.id, one.title.capitalize()) for one in read_fuels().values()]
-    begins, ends = group_facts[0].name.split("{of}")
-    shape = re.compile(rf"{re.escape(begins)}(\d+(?:\.\d+)?)_kw{re.escape(ends)}")
-    loads = sorted({float(at[1]) for name in present if (at := shape.fullmatch(name))})
+    loads = [float(tag.removesuffix(LOAD_ENDING)) for tag in list_load_tags(present)]
     return [
         (load_column_tag(kw), f"{kw:g} kW" if kw < 1000 else f"{kw / 1000:g} MW") for kw in loads
     ]
+
+
+def list_load_tags(columns: Iterable[str]) -> list[str]:
+    """Return the tags of the loads for which a table has the grid's gap, smallest load first.
+
+    >>> list_load_tags(["gap_at_1000_kw", "gap_at_200_kw", "n_lo"])
+    ['200_kw', '1000_kw']
+    """
+    shape = re.compile(rf"gap_at_(\d+(?:\.\d+)?){LOAD_ENDING}")
+    loads = sorted(float(at[1]) for name in columns if (at := shape.fullmatch(str(name))))
+    return [load_column_tag(load_kw) for load_kw in loads]
 
 
 def load_column_tag(load_kw: float) -> str:
@@ -197,7 +212,7 @@ def load_column_tag(load_kw: float) -> str:
     >>> load_column_tag(1000.0)
     '1000_kw'
     """
-    return f"{load_kw:.12g}_kw"
+    return f"{load_kw:.12g}{LOAD_ENDING}"
 
 
 def read_file_texts() -> dict[str, str]:

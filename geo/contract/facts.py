@@ -25,7 +25,9 @@ def check_facts(columns: Iterable[str], table: str, *, published: bool) -> None:
     declared = {fact.name for fact in catalogue.facts_of_table(names)}
     declared |= {"geometry", *catalogue.SHAPE_COLUMNS}
     if not published:
-        declared |= set(catalogue.read_working_columns())
+        tags = catalogue.list_load_tags(names)
+        working = catalogue.read_working_columns()
+        declared |= {name.format(of=tag) for name in working for tag in (*tags, "")}
     unknown = sorted(set(names) - declared)
     missing = [
         fact.name

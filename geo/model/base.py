@@ -13,7 +13,7 @@ OctaveBands = tuple[float, float, float, float, float, float, float, float]
 class Frozen(BaseModel):
     """A model that cannot be changed once it is made, and that rejects unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     # Pairs of fields: the first may not exceed the second where both are given.
     ascending: ClassVar[tuple[tuple[str, str], ...]] = ()
 

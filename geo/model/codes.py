@@ -57,3 +57,14 @@ Binding = Literal["pad", "noise", "fuel", "several", "cap"]
 Verdict = Literal["fit", "unfit", "unknown"]
 GapClass = Literal["short", "covered", "unknown"]
 GapCover = Literal["no gap", "yes", "no", "not known"]
+Call = Literal["yes", "check first", "no"]
+# What somebody must check before a site is a `yes`, the most decisive first: the first ones may
+# still make it a `no`.
+CallCheck = Literal[
+    "contradiction", "grid", "count", "access", "fuel_margin", "noise_margin", "hosting",
+    "setbacks", "heights", "unmapped", "assumed",
+    "usable_share", "rating_distance_m", "efficiency", "power_factor", "altitude_m",
+]  # fmt: skip
+RangedAssumption = Literal[
+    "usable_share", "rating_distance_m", "efficiency", "power_factor", "altitude_m",
+]  # fmt: skip

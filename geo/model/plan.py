@@ -182,27 +182,107 @@ class Assume(Frozen):
     ambient_dba: Positive | None = None
 
 
-class Ramp(Frozen):
-    """A straight line from 0 to 1 in the fact's own unit, and its weight."""
+class CallPlan(Frozen):
+    """The margins that a `yes` must have with the generators that the load needs.
 
-    weight: NotNegative
+    `noise_margin_db` is how far below the noise limit they must stay, and `fuel_share_most` the
+    most that they may take of what a gas main or a plant can spare. `parallel`: the generators run
+    in parallel with the grid, so the feeder's hosting capacity must be at least their power.
+    """
+
+    noise_margin_db: NotNegative = 3.0
+    fuel_share_most: Annotated[float, Field(gt=0, le=1)] = 0.8
+    parallel: bool = True
+
+
+class Range(Frozen):
+    """The least and the greatest value that an assumption may really have, and its source."""
+
+    ascending: ClassVar = (("lo", "hi"),)
+
+    lo: NotNegative
+    hi: NotNegative
+    source: str
+
+
+class Ranges(Frozen):
+    """How far the plan's assumptions may be off. A call that changes within a range is no `yes`.
+
+    An assumption without a range may be off by any amount. `efficiency` and `rating_distance_m` are
+    those of the generator; the others have the names of the plan's own keys.
+    """
+
+    efficiency: Range | None = None
+    rating_distance_m: Range | None = None
+    usable_share: Range | None = None
+    power_factor: Range | None = None
+    altitude_m: Range | None = None
+
+    @model_validator(mode="after")
+    def _check_positive(self) -> Self:
+        for name in ("efficiency", "rating_distance_m", "usable_share", "power_factor"):
+            given = getattr(self, name)
+            if given is not None and given.lo == 0:
+                raise ValueError(f"{name}.lo is 0; give the least value that is possible")
+        for name in ("efficiency", "usable_share", "power_factor"):
+            given = getattr(self, name)
+            if given is not None and given.hi > 1:
+                raise ValueError(f"{name}.hi is {given.hi:g}, which is above 1")
+        return self
+
+
+class Line(Frozen):
+    """A straight line from 0 to 1 in the fact's own unit."""
+
     zero_at: float
     one_at: float
 
     @model_validator(mode="after")
-    def _check_ramp(self) -> Self:
+    def _check_line(self) -> Self:
         if self.zero_at == self.one_at:
             raise ValueError(f"zero_at and one_at are both {self.zero_at}: no ramp between them")
         return self
 
 
+class Ramp(Line):
+    """A straight line from 0 to 1 in the fact's own unit, and its weight."""
+
+    weight: NotNegative
+
+
+PAD_PLACES_MOST = 100.0
+"""A pad ramp that ends beyond so many places for each generator is an old one in square meters."""
+PAD_PLACES = {"zero_at": 0.0, "one_at": 2.0}
+"""The pad ramp that takes the place of one in square meters."""
+
+
+def is_pad_in_square_meters(raw: Any) -> bool:
+    """Return whether a plan's `score`, as written, has a pad ramp in square meters of ground."""
+    pad = raw.get("pad") if isinstance(raw, dict) else None
+    ends = [pad.get(key) for key in PAD_PLACES] if isinstance(pad, dict) else []
+    return any(isinstance(end, int | float) and abs(end) > PAD_PLACES_MOST for end in ends)
+
+
 class Score(Frozen):
-    """One ramp per criterion. Weights are relative."""
+    """One ramp per criterion, for the generators that the load needs. Weights are relative.
+
+    `grid` is the share of the target load that they cover, or the headroom (kW) where the plan's
+    goal is headroom; `fuel` the distance to their main or plant (m); `pad` the places on the ground
+    for each of them; `noise` how far below the limit they stay (dB). `fuel_share`, if given, is
+    the share that they take of what the main or plant can spare: the lower of it and `fuel` counts.
+    A pad ramp in square meters, as until November 2026, is replaced by one of 0 to 2 places.
+    """
 
     grid: Ramp
     fuel: Ramp
     pad: Ramp
     noise: Ramp
+    fuel_share: Line | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _replace_square_meters(cls, raw: Any) -> Any:
+        return raw | {"pad": raw["pad"] | PAD_PLACES} if is_pad_in_square_meters(raw) else raw
 
     @model_validator(mode="after")
     def _check_weights(self) -> Self:
@@ -248,6 +328,8 @@ class Plan(Frozen):
     noise: NoisePlan
     economics: Economics
     assume: Assume = Assume()
+    call: CallPlan = CallPlan()
+    ranges: Ranges = Ranges()
     score: Score
     levers: dict[str, Lever] = {}
 

@@ -17,6 +17,21 @@ class SourceLine(Frozen):
     notes: tuple[str, ...] = ()
 
 
+class ScreenedCounts(Frozen):
+    """The counts and notes of a screening, which a report repeats.
+
+    `set_aside` counts the parcels that are no sites by rule, `unclassified` those of each use code
+    that no land-use table lists, and `records` the grid and gas records that cannot be fully used.
+    """
+
+    parcels_in: int
+    sites: int
+    set_aside: dict[str, int]
+    unclassified: dict[str, int]
+    records: dict[str, int]
+    first_lines: tuple[str, ...]
+
+
 class Report(Frozen):
     """The report of a run. It has no wall-clock time, so the same inputs give the same report.
 

@@ -12,7 +12,8 @@ def deploy_fuel(siting: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFram
 
     The binding criterion is the one that, if it alone is waived, gives the largest n (ties: pad,
     noise, fuel). If waiving one does not help, the criteria that together stop one more generator
-    are named. An unknown criterion counts as failing, as it does in `n_lo`.
+    are named. An unknown criterion counts as failing, as it does in `n_lo`. The ground limits only
+    where it has no room for one more: where it has, but nowhere quiet enough, noise does.
 
     For example, the ground has room for 12, the neighbors allow 6, the fuel runs 10 and the cap is
     25: 6 fit, limited by noise and then by fuel.
@@ -39,9 +40,10 @@ def deploy_fuel(siting: Siting, supply: pd.DataFrame, plan: Plan) -> pd.DataFram
     )
     alone = np.column_stack((siting.pad_lo, siting.noise_n, fuel_lo))
     stops = alone <= n_lo[:, None]
-    # Ground and neighbors can together stop n + 1 although neither stops it alone.
-    together = (siting.place_lo <= n_lo) & ~stops[:, 0] & ~stops[:, 1]
-    stops[:, :2] |= together[:, None]
+    # Where the ground has room for n + 1, but nowhere quiet enough, the neighbors stop it.
+    has_room = siting.pad_lo > n_lo
+    waived[has_room, 0] = n_lo[has_room]
+    stops[:, 1] |= (siting.place_lo <= n_lo) & has_room
     gain = waived.max(axis=1) > n_lo
     lead = waived.argmax(axis=1)
     at_cap = n_lo >= plan.cap

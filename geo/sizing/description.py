@@ -6,13 +6,13 @@ import pandas as pd
 import shapely
 
 from geo.criteria.noise import rules
-from geo.criteria.pad.access import check_access
 from geo.criteria.pad.ground import YARDS
 from geo.criteria.pad.room import missing_room
 from geo.equipment.block import draw_blocks, locate_machines
 from geo.model import Market, Screening
 from geo.propagation.band_energy import NEAREST_M
-from geo.shapes.near import find_nearest, find_pairs_within, geometry_array, name_directions
+from geo.shapes.near import find_nearest, geometry_array, name_directions
+from geo.sizing.access import find_access
 from geo.sizing.between_points import name_louder_between
 from geo.sizing.clearance import measure_shortage_m, measure_slack_m
 from geo.sizing.kernel.answers import HEAR, JUDGE_WORST
@@ -36,7 +36,6 @@ def describe_sites(
     screening: Screening,
     siting: Siting,
     deployed: pd.DataFrame,
-    needed: np.ndarray,
     tanks: np.ndarray,
     market: Market,
 ) -> pd.DataFrame:
@@ -51,7 +50,6 @@ def describe_sites(
         screening: As in `siting.size_sites`.
         siting: What ground and neighbors allow.
         deployed: The generators that fit at each site (see `deployment.deploy_fuel`).
-        needed: The generators that the target load needs at each site at most (n,).
         tanks: The tanks beside the generators per site, as shapes; None where there are none.
         market: The market, for its noise rule.
 
@@ -67,9 +65,11 @@ def describe_sites(
     blocks = find_blocks(siting, count, sure)
     facts = _describe_placement(sites, context, blocks, count)
     facts["close_points"] = name_louder_between(context, blocks, sure)
-    facts["needed_margin_db"] = _margin_with_needed(siting, blocks, count, needed, sure)
     facts["building_distance_m"] = _to_building_m(facts["block"], screening)
-    facts["access"] = _access(sites, facts["block"], tanks, screening, context)
+    pads = facts["block"].where(facts["block"].notna(), None).to_numpy()
+    facts["access"] = find_access(
+        geometry_array(sites), pads, tanks, np.arange(len(sites)), screening, siting
+    )
     facts["ground_pressure_kg_m2"] = generator.mass_kg / (generator.length_m * generator.width_m)
     facts["pad_slack_m"] = measure_slack_m(siting, count)
     facts["pad_short_by_m"] = measure_shortage_m(siting, after, (siting.pad_n < after) & below_cap)
@@ -167,24 +167,6 @@ def _describe_placement(
     facts = facts.reindex(sites.index)
     facts["distance_floored"] = facts["distance_floored"].eq(other=True)
     return facts
-
-
-def _margin_with_needed(
-    siting: Siting, blocks: PlacedBlocks, count: np.ndarray, needed: np.ndarray, sure: np.ndarray
-) -> np.ndarray:
-    """Return the margin (dB) of the generators that the load needs, at their best place.
-
-    It is missing where none is needed, fewer fit, or nobody hears them.
-    """
-    asked = (needed > 0) & (needed <= count) & sure
-    needed = np.where(asked, needed, 0).astype(int)
-    same = asked & (needed == count)
-    fewer = find_blocks(siting, np.where(same, 0, needed), sure)
-    fewer = fewer.replace(same, blocks.take(same))
-    row, judged = _describe_blocks(siting.context, fewer)
-    margin = np.full(len(count), np.nan)
-    margin[row] = judged["margin_db"].where(np.isfinite(judged["margin_db"]))
-    return margin
 
 
 def _describe_one_more(
@@ -312,30 +294,6 @@ def _to_building_m(block: pd.Series, screening: Screening) -> np.ndarray:
         "distance_m"
     ]
     return away
-
-
-def _access(
-    sites: gpd.GeoDataFrame,
-    block: pd.Series,
-    tanks: np.ndarray,
-    screening: Screening,
-    context: SizingContext,
-) -> np.ndarray:
-    """Return whether a path leads from the street to each pad, past buildings and tanks.
-
-    None where buildings are not known.
-    """
-    parcels, buildings = geometry_array(sites), geometry_array(screening.layers.get("buildings"))
-    site, building = find_pairs_within(parcels, buildings, 0.0)
-    stored = np.flatnonzero(~shapely.is_missing(tanks))
-    site, standing = np.append(site, stored), np.append(buildings[building], tanks[stored])
-    street = context.ground.street.copy()
-    street[context.ground.facts["bare"]] = None
-    width_m = context.plan.pad.access_width_m
-    pads = block.where(block.notna(), None).to_numpy()
-    access = check_access(parcels, site, standing, street, pads, width_m)
-    access[shapely.is_missing(pads)] = None
-    return access
 
 
 def _margin_class(worst: pd.Series, best: pd.Series) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Size every fuel of the plan for each of its routes, and choose the best one for each site.
+"""Size every fuel of the plan for each of its routes, and take one of them at each site.
 
 Each fuel is sized on its own ground: stored fuel beside its tanks, which take space; a main or a
 plant takes none.
@@ -79,18 +79,15 @@ class FuelChoice:
         return np.asarray(ids[self.best_option])
 
 
-def choose_fuel(
+def size_options(
     screening: Screening,
     sites: gpd.GeoDataFrame,
     siting: Siting,
     fuels: list[Fuel],
     generator: Generator,
     plan: Plan,
-) -> FuelChoice:
-    """Size every fuel, and choose the plan's first fuel that certainly runs one generator.
-
-    Where no fuel certainly does, choose the one that may run the most; the plan's order decides
-    ties.
+) -> tuple[FuelOption, ...]:
+    """Size every fuel by every route.
 
     Args:
         screening: The layers, rasters and coverage of the market.
@@ -101,26 +98,45 @@ def choose_fuel(
         plan: The plan.
 
     Returns:
-        The chosen fuel of each site, and every option.
+        The options, in the plan's order of fuels.
     """
-    options = tuple(
+    return tuple(
         _size_option(screening, sites, siting, fuel, route, generator, plan)
         for fuel in fuels
         for route in fuel.routes
     )
+
+
+def take_fuel(
+    options: tuple[FuelOption, ...],
+    chosen: np.ndarray,
+    screening: Screening,
+    sites: gpd.GeoDataFrame,
+    plan: Plan,
+) -> FuelChoice:
+    """Take one option at each site (see `needed.judge_needed`).
+
+    Args:
+        options: Every fuel by every route.
+        chosen: The option of each site, as a position. Shape (n,).
+        screening: The layers, rasters and coverage of the market.
+        sites: The sites, in the market's metric CRS.
+        plan: The plan.
+
+    Returns:
+        The chosen fuel of each site, and every option.
+    """
     n_lo = np.column_stack([option.deployed["n_lo"] for option in options])
     n_hi = np.column_stack([option.deployed["n_hi"] for option in options])
-    # argmax returns the first of several equal values, which is the plan's preference.
-    best = np.where((n_lo > 0).any(axis=1), (n_lo > 0).argmax(axis=1), n_hi.argmax(axis=1))
     chosen_siting = options[0].siting
     for number, option in enumerate(options):
-        chosen_siting = select_sitings(chosen_siting, option.siting, best == number)
-    deployed = pick_rows([option.deployed for option in options], best)
+        chosen_siting = select_sitings(chosen_siting, option.siting, chosen == number)
+    deployed = pick_rows([option.deployed for option in options], chosen)
     supplies = tuple(_complete_supply(option, sites, screening, plan) for option in options)
-    supply = pick_rows(list(supplies), best)
+    supply = pick_rows(list(supplies), chosen)
     absent = {name: value for name, value in EXTRA_SUPPLY_COLUMNS.items() if name not in supply}
     supply = supply.join(pd.DataFrame(absent, index=supply.index))
-    return FuelChoice(options, supplies, best, chosen_siting, deployed, supply, n_lo, n_hi)
+    return FuelChoice(options, supplies, chosen, chosen_siting, deployed, supply, n_lo, n_hi)
 
 
 def _size_option(

@@ -128,6 +128,7 @@ def resize_with_source(
     *,
     gain_db: float = 0.0,
     wall_m: float = 0.0,
+    least: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return how many generators some sites carry in the worst case with another source.
 
@@ -137,6 +138,7 @@ def resize_with_source(
         most: More than this many are of no interest (p,); None: all that the ground has room for.
         gain_db: How much louder the generator is (dB).
         wall_m: The height of a noise wall around the block; 0: none.
+        least: How many are known to have a place with a louder source (p,); None: none.
 
     Returns:
         What ground and neighbors allow together (p,), at least as many as before if the source is
@@ -149,8 +151,9 @@ def resize_with_source(
     if gain_db > 0:
         # Receptors are only listed as far as the plan's rating reaches.
         room_for = np.minimum(room_for, siting.held_lo[positions])
-        found = ask(siting.context.search, LARGEST, case, positions, room_for)
-        return _zero_without_facts(siting, found.count, positions)
+        found = ask(siting.context.search, LARGEST, case, positions, room_for, least=least)
+        count = found.count if least is None else np.maximum(found.count, least)
+        return _zero_without_facts(siting, count, positions)
     return _count_again(siting, siting.context.search, positions, room_for, case)
 
 

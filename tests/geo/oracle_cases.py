@@ -205,9 +205,15 @@ def find_wrong_needed(cases: list[Case]) -> list[Said]:
     wrong = []
     for case in cases:
         needed, n_lo, margin = case.got["needed_hi"], case.given[0], case.got["needed_margin_db"]
-        asked = 0 < needed <= n_lo and bool(case.site.worst_ears.to.size)
-        if asked == is_missing(margin):
+        heard = needed > 0 and bool(case.site.worst_ears.to.size)
+        asked = heard and needed <= n_lo
+        # Where fuel alone stops them, ground and neighbors may still have a place for them.
+        room = min(case.got["pad_lo"], case.got["noise_n"])
+        may_have = heard and n_lo < needed <= room and case.got["fuel_n_lo"] < needed
+        if (asked and is_missing(margin)) or not (asked or may_have or is_missing(margin)):
             wrong.append(case.say("needed", needed, "of", n_lo, margin))
+        elif not asked and not is_missing(margin) and margin < 0:
+            wrong.append(case.say("needed", needed, "too loud", margin))
         elif asked:
             # Fewer machines are never louder at their best place than more at theirs.
             slack = case.got["noise_slack_db"]

@@ -235,14 +235,28 @@ def test_the_main_that_serves(cases, plan):
     assert wrong == []
 
 
-def test_the_fuel_is_the_first_that_surely_runs_one_machine(cases):
+def test_the_fuel_is_the_first_that_keeps_the_margins_or_surely_runs_most_of_those_needed(
+    cases, plan
+):
     wrong = []
     for case in cases:
-        runs = {name: max(one.n[0] for one in given) for name, given in case.found.supplies.items()}
-        runs[case.got["fuel"]] = case.supply.n[0]
-        first = next((name for name, n in runs.items() if n >= 1), None)
-        if case.got["n_lo"] >= 1 and case.got["fuel"] != first:
-            wrong.append(case.say(case.got["fuel"], runs))
+        got, needed = case.got, max(case.got["needed_hi"], 1)
+        # Of several routes of a fuel, the ladder gives the one that runs the most.
+        runs = {name: min(got[f"n_lo_on_{name}"], needed) for name in plan.fuels}
+        most = max(runs.values())
+        if most == 0:
+            continue
+        first = next(name for name in plan.fuels if runs[name] == most)
+        margin, share = got["margin_at_1000_kw"], got["fuel_share_at_1000_kw"]
+        least = {"main": 0.8 * 0.15 / 0.25, "plant": 0.8 * 0.25 / 0.33, "storage": 0.25 / 0.33}
+        keeps = (
+            margin >= 3
+            and share <= least[got["route_at_1000_kw"]] + 1e-9
+            and got["access_at_1000_kw"] == "reached"
+            and is_missing(got["fuel_assumed_at_1000_kw"])
+        )
+        if runs[got["fuel"]] != most or not (keeps or got["fuel"] == first):
+            wrong.append(case.say(got["fuel"], runs, margin, share))
     assert wrong == []
 
 

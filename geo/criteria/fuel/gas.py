@@ -105,11 +105,13 @@ def name_serving_main(
     sites: gpd.GeoDataFrame,
     layers: dict[str, gpd.GeoDataFrame],
     running: np.ndarray,
+    wanted: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Return a supply's facts with the main that would serve a given number of generators.
 
-    That is the nearest main that certainly runs them, else the nearest that may, else the one with
-    the most capacity. A site that runs none keeps the main that it had.
+    That is the nearest main on record with the capacity that is wanted, else the nearest that
+    certainly runs them, else the nearest that may, else the one with the most capacity. A site that
+    runs none keeps the main that it had.
 
     For example, of a 2 in main 10 m away and an 8 in main 60 m away, the 2 in main serves one
     generator if it can run one, and the 8 in main serves ten.
@@ -119,6 +121,8 @@ def name_serving_main(
         sites: The sites.
         layers: The layers that the supply was computed from.
         running: Running generators at each site. Shape (n,).
+        wanted: The free capacity that leaves them a margin, in the fuel's unit. Shape (n,). None:
+            no margin is wanted.
 
     Returns:
         The facts of the supply, with the columns of the named main replaced.
@@ -126,7 +130,7 @@ def name_serving_main(
     facts = piped.facts.copy()
     if len(piped.reach):
         chosen, runs = np.full(len(sites), -1), np.asarray(running) >= 1
-        chosen[runs] = _choose_main(piped.reach, layers["mains"], running)[runs]
+        chosen[runs] = _choose_main(piped.reach, layers["mains"], running, wanted)[runs]
         _write_main(facts, piped.reach, chosen, layers["mains"])
     return facts
 
@@ -225,7 +229,12 @@ def _is_supplied_by_known_main(reach: pd.DataFrame, highest: pd.DataFrame) -> np
     return (equal_at_worst | equal_at_best).to_numpy(dtype=bool)
 
 
-def _choose_main(reach: pd.DataFrame, mains: gpd.GeoDataFrame, running: np.ndarray) -> np.ndarray:
+def _choose_main(
+    reach: pd.DataFrame,
+    mains: gpd.GeoDataFrame,
+    running: np.ndarray,
+    wanted: np.ndarray | None = None,
+) -> np.ndarray:
     """Return the row of `reach` whose main would serve each site, -1 where none is in reach.
 
     Of equally near mains, the one with more capacity is chosen, then the one with the lower id.
@@ -234,6 +243,9 @@ def _choose_main(reach: pd.DataFrame, mains: gpd.GeoDataFrame, running: np.ndarr
     certain = (reach["n_lo"] >= needed).to_numpy()
     possible = (reach["n_hi"] >= needed).to_numpy()
     lowest = reach["capacity_lo"].fillna(-1.0).to_numpy()
+    ample = np.zeros(len(reach), dtype=bool)
+    if wanted is not None:
+        ample = certain & (lowest >= wanted[reach["site"]]) & reach["assumed"].isna().to_numpy()
     highest = reach["capacity_hi"].fillna(-1.0).to_numpy()
     _, id_order = np.unique(mains["main_id"].to_numpy(dtype=str), return_inverse=True)
     order = np.lexsort(
@@ -243,7 +255,7 @@ def _choose_main(reach: pd.DataFrame, mains: gpd.GeoDataFrame, running: np.ndarr
             -lowest,
             reach["distance_m"].to_numpy(),
             np.where(possible, 0.0, -lowest),
-            np.select([certain, possible], [0, 1], 2),
+            np.select([ample, certain, possible], [0, 1, 2], 3),
             site,
         )
     )

@@ -96,7 +96,8 @@ def combine_records(
 
 def _join_names(names: pd.Series, site: np.ndarray) -> pd.Series:
     """Return the different names of each site's records in order, as one text."""
-    of_site = pd.DataFrame({"site": site, "name": names.astype(str)}).drop_duplicates()
+    named = names.astype(object).where(names.notna(), "unnamed")
+    of_site = pd.DataFrame({"site": site, "name": named.astype(str)}).drop_duplicates()
     return of_site.sort_values(["site", "name"]).groupby("site")["name"].agg(" or ".join)
 
 

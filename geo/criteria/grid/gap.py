@@ -1,5 +1,7 @@
 """Compute the shortfall of a load, and the headroom that remains where parcels share a supply."""
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 
@@ -10,7 +12,7 @@ AGREEMENT_SHARE = 0.1
 
 
 def shortfall_range_kw(
-    lo_kw: pd.Series, hi_kw: pd.Series, load_kw: float
+    lo_kw: pd.Series, hi_kw: pd.Series, load_kw: float | pd.Series
 ) -> tuple[pd.Series, pd.Series]:
     """Return the lowest and the highest shortfall of a load, from the range of the headroom.
 
@@ -27,14 +29,17 @@ def shortfall_range_kw(
     Args:
         lo_kw: Lowest headroom of each site, -inf where it is not bounded.
         hi_kw: Highest headroom of each site, inf where it is not bounded.
-        load_kw: The load that the site needs.
+        load_kw: The load that the sites need, one for all or one for each.
 
     Returns:
         The lowest and the highest shortfall (kW), each between 0 and the load.
     """
-    least = (load_kw - hi_kw.clip(lower=0.0)).clip(0.0, load_kw)
-    most = (load_kw - lo_kw.clip(lower=0.0)).clip(0.0, load_kw)
-    return least, most
+    # NumPy's functions take a tenth of the time of the same methods of a series.
+    least, most = (
+        np.minimum(np.maximum(load_kw - np.maximum(end_kw, 0.0), 0.0), load_kw)
+        for end_kw in (hi_kw, lo_kw)
+    )
+    return cast("pd.Series", least), cast("pd.Series", most)
 
 
 def classify_gap(least_kw: pd.Series, most_kw: pd.Series) -> np.ndarray:
@@ -48,7 +53,7 @@ def classify_gap(least_kw: pd.Series, most_kw: pd.Series) -> np.ndarray:
     return np.select([least_kw > 0, most_kw == 0], classes, unclear)
 
 
-def compare_records(facts: pd.DataFrame, target_kw: float) -> np.ndarray:
+def compare_records(facts: pd.DataFrame, target_kw: float | pd.Series) -> np.ndarray:
     """Compare the best and the second-best record of each site by their ranges of headroom.
 
     `contradict`: according to one record the target is covered, according to the other it is
@@ -68,7 +73,7 @@ def compare_records(facts: pd.DataFrame, target_kw: float) -> np.ndarray:
     Args:
         facts: Columns headroom_lo_kw, headroom_hi_kw, second_lo_kw, second_hi_kw and
             second_evidence, one row per site.
-        target_kw: The load that the headroom is compared for.
+        target_kw: The load that the headroom is compared for, one for all sites or one for each.
 
     Returns:
         One `HeadroomCheck` per site.
@@ -114,9 +119,8 @@ def count_needed(shortfall_kw: pd.Series, power_kw: pd.Series | float, spares: i
     Returns:
         The number of installed generators that each site needs.
     """
-    ratio = (shortfall_kw / power_kw).round(9)
-    count = ratio.apply(np.ceil) + spares
-    needed: pd.Series = count.where(shortfall_kw > 0, 0).astype(int)
+    count = cast("pd.Series", np.ceil((shortfall_kw / power_kw).round(9))) + spares
+    needed: pd.Series = (count * (shortfall_kw > 0)).astype(int)
     return needed
 
 

@@ -10,7 +10,12 @@ import shapely
 
 from geo.criteria.noise import rules
 from geo.criteria.noise.rules import Limit
-from geo.criteria.noise.sound import NoiseSource, noise_reach_m, upper_dba
+from geo.criteria.noise.sound import (
+    NoiseSource,
+    count_heard_machines,
+    noise_reach_m,
+    upper_dba,
+)
 from geo.model import UNCERTAIN_CLASSES, Market, NoiseRule, Plan, Raster
 from geo.shapes.near import find_pairs_within, geometry_array, is_covered, unite_by_group
 from geo.shapes.raster import sample_raster
@@ -107,9 +112,9 @@ def is_named(pairs: ReceptorPairs, names: list[list[str]]) -> np.ndarray:
 def search_reach_m(limit: Limit, rule: NoiseRule | None, sound: NoiseSource, plan: Plan) -> float:
     """Return the distance from a site within which the receptors of a limit are searched.
 
-    It is the distance at which the plan's cap of machines could still reach the limit, plus the
-    distance by which the rule moves the measuring point. For the plan's own limit it is at least
-    the plan's reporting distance.
+    It is the distance at which the machines of `count_heard_machines` could still reach the limit,
+    plus the distance by which the rule moves the measuring point. For the plan's own limit it is at
+    least the plan's reporting distance.
 
     Args:
         limit: The limit that protects the receptors.
@@ -121,7 +126,7 @@ def search_reach_m(limit: Limit, rule: NoiseRule | None, sound: NoiseSource, pla
         The distance in meters.
     """
     lowest = limit.lowest_dba(plan.noise.ambient_floor_dba)
-    reach = noise_reach_m(sound, lowest, max(plan.cap - plan.spares, 1))
+    reach = noise_reach_m(sound, lowest, count_heard_machines(plan))
     if limit.by_rule and rule is not None:
         return reach + rule.beyond_m
     return max(reach, plan.noise.report_reach_m)

@@ -1,20 +1,25 @@
 """The sound of one machine, and the air, the ground and the buildings that affect it."""
 
+import math
 from dataclasses import dataclass, replace
 
 import geopandas as gpd
 import numpy as np
 
 from geo import catalogue
+from geo.equipment.generator import derated_power_kw
+from geo.equipment.selection import plan_generator
 from geo.errors import ConfigError
 from geo.model import Generator, Plan, Raster
 from geo.propagation import levels
 from geo.propagation.air import air_absorption_db_m
 from geo.propagation.bands import A_WEIGHTING_DB, sum_bands_dba
 from geo.propagation.edition import ISO_1996, ISO_2024, Edition
+from geo.propagation.footprints import find_unusable
 from geo.propagation.ground import GroundEffect, MeanHeightGround, PlanGround
+from geo.propagation.reflections import REFLECTOR_REACH_M
 from geo.propagation.scene import Scene, Terrain, build_scene
-from geo.shapes.near import geometry_array
+from geo.shapes.near import find_pairs_within, geometry_array
 from geo.shapes.raster import reproject_raster
 
 WALL_OFFSET_M = 1.0  # distance of a noise wall outside the pad
@@ -122,6 +127,45 @@ def make_noise_source(
 def make_open_field_source(generator: Generator, plan: Plan) -> NoiseSource:
     """Return the source without obstacles, to set search distances; its bound allows for walls."""
     return _build_source(generator, plan, build_scene(ground=_ground_effect(plan)), reflecting=True)
+
+
+def count_heard_machines(plan: Plan) -> int:
+    """Return how many running machines the receptors are searched for.
+
+    They are the plan's cap, or as many as raise the level of those that its largest load needs by
+    the margin of a `yes`. For example, 3 MW of 200 kW machines are 15; 3 dB more are as loud as 30.
+    """
+    generator = plan_generator(plan)
+    at_altitude_kw = float(
+        derated_power_kw(generator, np.array([plan.altitude_m]), plan.summer_c)[0]
+    )
+    needed = math.ceil(max(plan.every_load_kw) / max(at_altitude_kw, 1.0))
+    margin = 10 ** (plan.call.noise_margin_db / 10)
+    most = max(plan.cap - plan.spares, 1)
+    return max(most, math.ceil(min(needed, most) * margin))
+
+
+def count_unmeasured(
+    sites: np.ndarray, buildings: gpd.GeoDataFrame | None, reach_m: float
+) -> np.ndarray:
+    """Count the buildings near each site that the noise model leaves out.
+
+    They could reflect the sound of machines on the site, as far as the model counts reflections.
+
+    Args:
+        sites: The sites (n,), in a metric frame.
+        buildings: The buildings with their height_m (m, NaN where unknown); None: none are mapped.
+        reach_m: How far from a site all buildings are known.
+
+    Returns:
+        The count (n,).
+    """
+    if buildings is None:
+        return np.zeros(len(sites), dtype=int)
+    shapes, heights = geometry_array(buildings), buildings["height_m"].to_numpy(dtype=float)
+    left_out = np.any(list(find_unusable(shapes, heights).values()), axis=0)
+    near, _ = find_pairs_within(sites, shapes[left_out], min(REFLECTOR_REACH_M, reach_m))
+    return np.bincount(near, minlength=len(sites))
 
 
 def rerating_db(generator: Generator, level_distance_m: float) -> float:

@@ -33,11 +33,9 @@ def sized(plain_market):
 def described(plain_market):
     """Describe a town that was sized, in a market without a rule unless another is given."""
 
-    def describe(some, found, got, market=plain_market, needed=0):
-        count = len(some.sites)
-        no_tanks = np.full(count, None, dtype=object)
-        needed = np.broadcast_to(needed, count)
-        return describe_sites(some.sites, some, found, got, needed, no_tanks, market)
+    def describe(some, found, got, market=plain_market):
+        no_tanks = np.full(len(some.sites), None, dtype=object)
+        return describe_sites(some.sites, some, found, got, no_tanks, market)
 
     return describe
 

@@ -111,32 +111,6 @@ def test_as_many_as_fit_lie_on_the_ground_and_do_not_overlap(town, sized, plan, 
         assert shapely.covers(shapely.buffer(facts["block"][row], 0.001), machines)
 
 
-def test_the_margin_of_what_the_load_needs(town, sized, plan, described):
-    some = town([LOT], homes=[home_at(0)])
-    found, got = sized(some, plan)
-    n = int(got["n_lo"].iloc[0])
-    assert n > 3
-    margins = {
-        needed: described(some, found, got, needed=needed)["needed_margin_db"].iloc[0]
-        for needed in (0, 1, n // 2, n, n + 1)
-    }
-    # None is needed, or more than fit.
-    assert np.isnan(margins[0])
-    assert np.isnan(margins[n + 1])
-    assert margins[n] == described(some, found, got)["noise_slack_db"].iloc[0]
-    # Half as many are about 3 dB quieter, and find a quieter place.
-    assert margins[n // 2] >= margins[n] + 10 * np.log10(n / (n // 2)) - 0.1
-    assert margins[1] > margins[n // 2]
-    # One machine on the ground is no quieter than on the whole lot.
-    assert margins[1] <= found.alone_worst["margin_db"].iloc[0] + 0.1
-
-
-def test_what_is_needed_has_no_margin_where_nobody_hears_it(town, sized, plan, described):
-    some = town([LOT])
-    found, got = sized(some, plan)
-    assert np.isnan(described(some, found, got, needed=4)["needed_margin_db"].iloc[0])
-
-
 def test_what_is_drawn_at_best_holds_the_limit_where_somebody_really_lives(
     town, sized, plan, described
 ):
