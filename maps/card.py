@@ -50,6 +50,8 @@ CODE_FACTS = frozenset(
     }
 )
 WHOLE_FEET = 20.0
+# The load in the name of a fact per load, such as margin_at_1000_kw_db.
+LOAD_IN_NAME = re.compile(r"_\d+(?:\.\d+)?_kw")
 # Units that differ between rows, and the fact that gives each row's unit.
 UNIT_FACTS = {"fuel unit": "fuel_unit", "fuel unit stored": "storage_unit"}
 # Shown instead of the facts about a pad or a receptor if there is none.
@@ -171,7 +173,8 @@ def describe_missing(name: str) -> str:
     >>> describe_missing("load_headroom_kw")
     'not known'
     """
-    return read_card_words().absent.get(name, NOT_KNOWN)
+    absent = read_card_words().absent
+    return absent.get(name) or absent.get(LOAD_IN_NAME.sub("_{of}", name), NOT_KNOWN)
 
 
 def make_card(row: pd.Series) -> tuple[CardGroup, ...]:
@@ -289,7 +292,7 @@ def _text_formatter(name: str) -> Callable[[object], str]:
     """Return the function that formats a fact's text, truth value or date for readers."""
     words = read_code_words()
     titles: Mapping[str, str] = {}
-    if name == "fuel":
+    if name == "fuel" or name.startswith("fuel_at_"):
         titles = {fuel.id: fuel.title for fuel in read_fuels().values()}
     elif (table := words.get(_code_table(name))) is not None:
         titles = {code: entry.title for code, entry in table.items()}
@@ -318,6 +321,8 @@ def _code_table(name: str) -> str:
         return "covers_gap"
     if name.startswith("evidence_of_"):
         return "fuel_evidence"
+    if name.startswith("access_at_"):
+        return "access"
     shared = {
         "second_evidence": "grid_evidence",
         "second_reads": "headroom_reads",

@@ -14,7 +14,7 @@ one by its name in the catalogue.
   begins with = + - @, a tab or a return could run as a formula in a spreadsheet; it gets a
   leading apostrophe. Excel, GeoParquet and GeoPackage have typed cells and keep the text as it is.
 * GeoPackage ignores the case of column names. A fact whose name differs from a reader's column only
-  in case (rank, call, address, city, confidence) appears only once, under the reader's name.
+  in case (rank, call, address, city) appears only once, under the reader's name.
 * No file contains the time at which it was written: the same ranking gives the same bytes.
 
 The module is over 400 lines long: the four formats share the preparation of the table.
@@ -49,7 +49,8 @@ from maps.card import (
 READER_COLUMNS = (
     "Rank", "Call", "Address", "City", "Current use", "Lot sq ft", "Building sq ft",
     "Fits (generators)", "Fits (MW)", "Grid shortfall (MW)", "Covers shortfall", "Best fuel",
-    "What limits it", "How to fit more", "Summary", "Confidence", "Assessor ID",
+    "What limits it", "How to fit more", "Summary", "What to check first", "Data complete",
+    "Rank stability (%)", "Assessor ID",
     "Map link", "Latitude", "Longitude",
 )  # fmt: skip
 FIXED_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -64,7 +65,8 @@ EXCEL_LOOK = {
     "Fits (generators)": ("0", 12), "Fits (MW)": ("0.0##", 11),
     "Grid shortfall (MW)": ("0.0##", 11), "Covers shortfall": ("", 11),
     "Best fuel": ("", 13), "What limits it": ("", 44),
-    "How to fit more": ("", 40), "Summary": ("", 90), "Confidence": ("", 12),
+    "How to fit more": ("", 40), "Summary": ("", 90), "What to check first": ("", 90),
+    "Data complete": ("", 40), "Rank stability (%)": ("0", 10),
     "Assessor ID": ("", 16), "Map link": ("", 24), "Latitude": ("0.000000", 12),
     "Longitude": ("0.000000", 12),
 }  # fmt: skip
@@ -94,7 +96,7 @@ def make_map_links(site_ids: pd.Series, map_name: str = "map.html") -> pd.Series
 
 
 def make_reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFrame:
-    """Return the twenty columns for readers, in order, one row per row of the ranking.
+    """Return the columns for readers, in order, one row per row of the ranking.
 
     Missing texts are None and missing numbers NaN. The three columns that may be a range hold a
     number if it is certain and a text if not (see the module). Raises ContractError if a fact has
@@ -133,7 +135,9 @@ def make_reader_columns(ranking: pd.DataFrame, map_name: str = "map.html") -> pd
         "What limits it": words("limit_text", "binding"),
         "How to fit more": words("lift_text", "lift_lever"),
         "Summary": text("sentence"),
-        "Confidence": text("confidence"),
+        "What to check first": text("checks"),
+        "Data complete": text("data_complete"),
+        "Rank stability (%)": (100 * number("stability")).round().astype("Int64"),
         "Assessor ID": text("site_id"),
         "Map link": make_map_links(ranking["site_id"], map_name),
         "Latitude": number("lat"),

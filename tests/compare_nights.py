@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 # Texts for readers (`use_title` is the title of `use_code`, which is compared), and columns that
 # identify the run. All other columns are facts.
 READER_TEXTS = re.compile(
-    r"limit_text|lift_text|sentence|confidence|assumed|fuel_ladder|needs_of_\w+|noise_rule|"
+    r"limit_text|lift_text|sentence|data_complete|checks|assumed|fuel_ladder|needs_of_\w+|noise_rule|"
     r"upgrade_years_source|use_title"
 )
 PROVENANCE = re.compile(r"run_id|plan_digest|vintage")

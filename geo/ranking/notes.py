@@ -13,7 +13,12 @@ from geo.equipment import block
 from geo.equipment.selection import plan_fuels, plan_generator
 from geo.model import Assume, Market, Plan, Screening
 from geo.propagation.footprints import UNKNOWN_HEIGHT, find_unusable
-from geo.ranking.sentences import format_feet, format_temperature
+from geo.ranking.sentences import (
+    ASSUMPTION_TITLES,
+    format_feet,
+    format_power,
+    format_temperature,
+)
 from geo.screen import describe_noise_limits, list_missing_criteria
 from geo.shapes.near import geometry_array
 
@@ -67,6 +72,34 @@ def list_first_lines(screening: Screening, market: Market, plan: Plan) -> tuple[
         lines.append(
             "The local noise limit depends on the ambient noise level, which is not published "
             "here. Until somebody measures it, we don't know how many generators fit."
+        )
+    return tuple(lines)
+
+
+def list_call_lines(ranking: gpd.GeoDataFrame, plan: Plan) -> tuple[str, ...]:
+    """List how many sites are a yes for each load, and what no site can be a yes for.
+
+    Args:
+        ranking: The ranking.
+        plan: The plan.
+
+    Returns:
+        The notes, each of one or two sentences.
+    """
+    counts = []
+    for load_kw in plan.every_load_kw:
+        calls = ranking[f"call_{load_kw:.12g}"]
+        counts.append(f"{(calls == 'yes').sum():,} for {format_power(load_kw)}")
+    lines = [f"A yes: {', '.join(counts)}, of {len(ranking):,} sites."]
+    unranged = [
+        title
+        for name, title in ASSUMPTION_TITLES.items()
+        if name in type(plan.ranges).model_fields and getattr(plan.ranges, name) is None
+    ]
+    if unranged:
+        lines.append(
+            "The plan gives no range for these assumptions, so no site that depends on one is a "
+            f"yes: {', '.join(unranged)}."
         )
     return tuple(lines)
 

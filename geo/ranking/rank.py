@@ -13,14 +13,17 @@ from geo.contract.facts import check_facts
 from geo.criteria.fuel.shared_mains import gas_left_of_mains
 from geo.criteria.grid import gap
 from geo.equipment.selection import plan_fuels
-from geo.errors import ConfigError
-from geo.model import CRITERIA, Plan, Ramp
-from geo.ranking.sentences import describe_levers, describe_limit, write_sentence
+from geo.model import CallCheck, Plan
+from geo.ranking import calls
+from geo.ranking.calls import Judgment
+from geo.ranking.checks import join_checks, list_checks
+from geo.ranking.largest_yes import find_largest_yes_kw
+from geo.ranking.scores import add_scores
+from geo.ranking.sentences import describe_data, describe_levers, describe_limit, write_sentence
+from geo.ranking.stability import measure_stability
 
-VERDICTS = ("fit", "unknown", "unfit")
-# Roughly what one more machine needs in each criterion's unit, so that slacks can be compared.
-SLACK_UNIT_DB, SLACK_UNIT_M = 3.0, 1.524
-HIGH_SHARE, MEDIUM_SHARE = 0.85, 0.5
+# Roughly what one more machine needs in decibels and in clearance, to compare them with fuel.
+MARGIN_UNIT_DB, MARGIN_UNIT_M = 3.0, 1.524
 # Of a group of adjoining sites, at most ROWS_PER_GROUP are among the first TOP_ROWS listed; the
 # others are folded.
 TOP_ROWS, ROWS_PER_GROUP = 20, 3
@@ -29,12 +32,20 @@ TOP_ROWS, ROWS_PER_GROUP = 20, 3
 def rank_sites(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     """Judge and order the sites.
 
-    The order is by verdict, worst score, known share, power served, n_lo, smallest slack and id.
-    Numbers are rounded as the catalogue declares before they are compared, so that the order agrees
-    with the numbers that are shown.
+    The order is by call, worst score, known share, n_lo, smallest margin with the generators that
+    the target load needs, and id. Numbers are rounded as the catalogue declares before they are
+    compared, so that the order agrees with the numbers that are shown.
+
+    Args:
+        facts: The facts from screening, one row per site.
+        plan: The plan.
 
     Returns:
         The ranking: one row per site, best first, with a new index.
+
+    Raises:
+        ConfigError: If no criterion has a weight.
+        ContractError: If a column is not declared.
     """
     ranking = facts.copy()
     ranking["fuel_title"] = ranking["fuel"].map({one.id: one.title for one in plan_fuels(plan)})
@@ -42,11 +53,18 @@ def rank_sites(facts: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
         [ranking["n_lo"] >= 1, ranking["n_hi"] == 0], ["fit", "unfit"], "unknown"
     )
     ranking = _add_power(ranking, plan)
-    _add_scores(ranking, plan)
-    ranking["smallest_slack"] = _smallest_slack(ranking)
+    add_scores(ranking, plan)
+    ranking["smallest_slack"] = _smallest_margin(ranking, plan)
+    target = _add_calls(ranking, plan)
+    # What has been judged is judged by exact numbers; what is compared and shown is rounded.
+    exact = ranking.drop(columns=["geometry", *catalogue.SHAPE_COLUMNS])
     ranking = round_facts(ranking)
-    _add_texts(ranking, plan)
-    ranking = _sort_ranking(ranking)
+    _add_texts(ranking, target, plan)
+    order = _order_of(ranking)
+    exact = pd.DataFrame(exact.loc[order])
+    stability = measure_stability(exact, plan, TOP_ROWS)
+    ranking = ranking.loc[order].reset_index(drop=True)
+    ranking["stability"] = stability.round(2)
     ranking["rank"] = np.arange(1, len(ranking) + 1)
     ranking["headroom_left_kw"] = gap.headroom_left_kw(ranking, plan.target_kw).round()
     ranking = ranking.join(gas_left_of_mains(ranking, plan.spares).round(1))
@@ -99,6 +117,7 @@ def round_facts(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 def count_opinions(ranking: gpd.GeoDataFrame) -> dict[str, dict[str, int]]:
     """Count the ranking by each opinion and evidence, and by number of generators."""
     columns = (
+        *(name for name in ranking if str(name).startswith("call_")),
         "verdict", "call", "gap_class", "binding", "grid_evidence", "headroom_check",
         "fuel_evidence",
         "noise_evidence", "pad_evidence", "fuel", "n_lo", "n_hi",
@@ -109,15 +128,6 @@ def count_opinions(ranking: gpd.GeoDataFrame) -> dict[str, dict[str, int]]:
     }
 
 
-def score_on_ramp(values: pd.Series, line: Ramp) -> pd.Series:
-    """Return 0 at `zero_at`, 1 at `one_at`, linear between and constant beyond; NaN stays NaN.
-
-    >>> score_on_ramp(pd.Series([30.0]), Ramp(weight=1, zero_at=120, one_at=0)).tolist()
-    [0.75]
-    """
-    return ((values - line.zero_at) / (line.one_at - line.zero_at)).clip(0, 1)
-
-
 def _add_power(ranking: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     """Add the power of the generators that fit at each site, and the part of each load served."""
     machine_kw = ranking["machine_kw"]
@@ -125,170 +135,105 @@ def _add_power(ranking: gpd.GeoDataFrame, plan: Plan) -> gpd.GeoDataFrame:
     columns: dict[str, pd.Series | np.ndarray] = {
         f"power_{end}_kw": count * machine_kw for end, count in running.items()
     }
+    at_best = pd.Series(calls.most_at_best(ranking), ranking.index)
     for load_kw in plan.every_load_kw:
         tag = catalogue.load_column_tag(load_kw)
-        least, most = gap.shortfall_range_kw(
-            ranking["headroom_lo_kw"], ranking["headroom_hi_kw"], load_kw
-        )
-        few, many = (gap.count_needed(short, machine_kw, plan.spares) for short in (least, most))
+        few, many = (ranking[f"needed_{end}_at_{tag}"] for end in ("lo", "hi"))
+        most = ranking[f"short_hi_at_{tag}"]
+        fits = ranking[f"fits_at_{tag}"]
+        served = (fits - plan.spares).clip(lower=0)
         columns |= {
-            f"gap_at_{tag}": gap.classify_gap(least, most),
-            f"short_lo_at_{tag}": least,
-            f"short_hi_at_{tag}": most,
-            f"needed_lo_at_{tag}": few,
-            f"needed_hi_at_{tag}": many,
-            f"covers_at_{tag}": gap.classify_gap_cover(
-                few, many, ranking["n_lo"], ranking["n_hi"], most
-            ),
-            f"served_at_{tag}": gap.power_served_kw(load_kw, most, running["lo"], machine_kw),
+            f"covers_at_{tag}": gap.classify_gap_cover(few, many, fits, at_best, most),
+            f"served_at_{tag}": gap.power_served_kw(load_kw, most, served, machine_kw),
         }
     tag = catalogue.load_column_tag(plan.target_kw)
     columns |= {
         "power_served_kw": columns[f"served_at_{tag}"],
         "covers_gap": columns[f"covers_at_{tag}"],
+        "needed_fuel_share": ranking[f"fuel_share_at_{tag}"],
     }
     return gpd.GeoDataFrame(ranking.join(pd.DataFrame(columns, index=ranking.index)))
 
 
-def _add_scores(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
-    worst, best = {}, {}
-    if plan.grid.goal == "bridge":
-        closed = [
-            ranking[[f"shortfall_{end}_kw", f"power_{end}_kw"]].min(axis=1) / plan.target_kw
-            for end in ("lo", "hi")
-        ]
-        worst["grid"], best["grid"] = (score_on_ramp(share, plan.score.grid) for share in closed)
-    else:
-        ends = pd.concat(
-            [score_on_ramp(ranking[f"headroom_{end}_kw"], plan.score.grid) for end in ("lo", "hi")],
-            axis=1,
-        )
-        worst["grid"], best["grid"] = ends.min(axis=1), ends.max(axis=1)
-    stored = ranking["fuel_evidence"] == "storage"
-    away = ranking["main_distance_m"].fillna(ranking["plant_distance_m"])
-    away = away.where(~stored, plan.fuel.storage_as_far_as_m)
-    reached = score_on_ramp(away, plan.score.fuel)
-    worst["fuel"] = reached.where(ranking["fuel_n_lo"] > 0, 0.0)
-    best["fuel"] = reached.fillna(1.0).where(ranking["fuel_n_hi"] > 0, 0.0)
-    bare = ranking["bare"]
-    ground = ranking["ground_area_m2"]
-    # On a bare parcel the recorded floor area and stories still limit the ground.
-    ground = ground.where(~bare, np.fmin(ground, ranking["open_area_m2"]))
-    best["pad"] = score_on_ramp(ground, plan.score.pad)
-    worst["pad"] = best["pad"].where(ranking["pad_lo"] == ranking["pad_n"], 0.0)
-    worst["noise"] = score_on_ramp(ranking["margin_worst_db"], plan.score.noise)
-    best["noise"] = score_on_ramp(ranking["margin_best_db"], plan.score.noise)
+def _smallest_margin(ranking: gpd.GeoDataFrame, plan: Plan) -> pd.Series:
+    """Return the smallest margin with the generators needed, in generators.
 
-    weightless = set(str(ranking["weightless"].iloc[0]).split())
-    weight = {
-        name: 0.0 if name in weightless else getattr(plan.score, name).weight for name in CRITERIA
-    }
-    total = sum(weight.values())
-    if not total:
-        raise ConfigError(
-            f"scoring by plan {plan.id!r}",
-            f"nothing counts: the market has no layers for {' and '.join(sorted(weightless))}, and "
-            "the plan weighs no other criterion",
-            "give another criterion of [score] a weight above 0",
-        )
-    for name in CRITERIA:
-        counted = weight[name] > 0
-        ranking[f"score_{name}"] = worst[name] if counted else np.nan
-        ranking[f"score_{name}_best"] = best[name] if counted else np.nan
-    low = sum(weight[name] * worst[name] for name in CRITERIA)
-    high = sum(weight[name] * best[name] for name in CRITERIA)
-    sure = {
-        "grid": ranking["shortfall_lo_kw"] == ranking["shortfall_hi_kw"],
-        "fuel": (ranking["fuel_n_lo"] == ranking["fuel_n_hi"]) & ranking["fuel_assumed"].isna(),
-        "pad": (ranking["pad_evidence"] == "buildings")
-        & ranking["yards_known"]
-        & (ranking["setback_evidence"] == "zoning text"),
-        "noise": (ranking["margin_worst_db"] == ranking["margin_best_db"])
-        & ~ranking["own_assumed"]
-        & ~ranking["ambient_assumed"],
-    }
-    known = sum(weight[name] * sure[name].astype(float) for name in CRITERIA)
-    ranking["score"], ranking["score_best"] = 100 * low / total, 100 * high / total
-    ranking["known_share"] = known / total
-
-
-def _smallest_slack(ranking: gpd.GeoDataFrame) -> pd.Series:
-    """Return the approximate least slack, in generators; negative if the first does not fit."""
-    units = {"noise": SLACK_UNIT_DB, "pad": SLACK_UNIT_M, "fuel": ranking["fuel_demand"]}
-    slack = pd.DataFrame(
+    Negative where too few fit: how many are missing, of which the first by what it lacks.
+    """
+    needed = ranking["needed_hi"].clip(lower=1)
+    running = (needed - plan.spares).clip(lower=1)
+    margins = pd.DataFrame(
         {
-            "noise": ranking["noise_slack_db"] / units["noise"],
-            "pad": ranking["pad_slack_m"] / units["pad"],
-            "fuel": ranking["fuel_slack"] / units["fuel"],
+            "noise": ranking["needed_margin_db"] / MARGIN_UNIT_DB,
+            "pad": (ranking["pad_n"] - needed).astype(float),
+            "fuel": running / ranking["needed_fuel_share"] - running,
         }
     )
     # The first generator lacks its excess at the quietest spot, whether or not it fits there.
     too_loud = np.fmax(ranking["noise_short_by_db"], -ranking["one_machine_margin_db"])
     lacking = pd.DataFrame(
         {
-            "noise": too_loud.clip(lower=0) / units["noise"],
-            "pad": np.fmax(ranking["pad_short_by_m"] / units["pad"], ranking["pad_lack"]),
-            "fuel": ranking["fuel_short_by"] / units["fuel"],
+            "noise": too_loud.clip(lower=0) / MARGIN_UNIT_DB,
+            "pad": np.fmax(ranking["pad_short_by_m"] / MARGIN_UNIT_M, ranking["pad_lack"]),
+            "fuel": ranking["fuel_short_by"] / ranking["fuel_demand"],
         }
     )
-    return slack.min(axis=1).where(ranking["n_lo"] > 0, -lacking.max(axis=1))
+    missing = needed - ranking["n_lo"]
+    short = -(missing - 1 + lacking.max(axis=1).fillna(1.0))
+    smallest: pd.Series = margins.min(axis=1).clip(lower=0.0).where(missing <= 0, short)
+    return smallest
 
 
-def _add_texts(ranking: gpd.GeoDataFrame, plan: Plan) -> None:
-    assumed = ranking["assumed"].notna()
-    ranking["call"] = _choose_call(ranking)
-    grade = np.select(
-        [(ranking["known_share"] >= HIGH_SHARE) & ~assumed, ranking["known_share"] >= MEDIUM_SHARE],
-        ["high", "medium"],
-        "low",
-    )
-    share = (100 * ranking["known_share"]).round().astype(int).astype(str)
-    ranking["confidence"] = [
-        f"{word} (data {percent}% complete{', some assumed' if taken else ''})"
-        for word, percent, taken in zip(grade, share, assumed, strict=True)
-    ]
+def _add_calls(ranking: gpd.GeoDataFrame, plan: Plan) -> Judgment:
+    """Add the call for each load, and return the judgment of the target load."""
+    sites = pd.DataFrame(ranking)
+    judged = {load_kw: calls.judge_load(sites, plan, load_kw) for load_kw in plan.every_load_kw}
+    for load_kw, judgment in judged.items():
+        ranking[f"call_{load_kw:.12g}"] = judgment.call
+        # Infinite where nobody hears them: then there is no margin to show.
+        name = f"margin_at_{catalogue.load_column_tag(load_kw)}"
+        ranking[f"{name}_db"] = ranking[name].where(np.isfinite(ranking[name]))
+    target = judged[plan.target_kw]
+    ranking["call"] = target.call
+    ranking["largest_yes_kw"] = find_largest_yes_kw(sites, plan, judged)
+    return target
+
+
+def _add_texts(ranking: gpd.GeoDataFrame, target: Judgment, plan: Plan) -> None:
     rows = ranking.drop(columns=["geometry", *catalogue.SHAPE_COLUMNS]).to_dict("records")
+    failing = _names_of_failing(target, len(ranking))
+    asked = [
+        list_checks(row, names, plan) if row["call"] == calls.CHECK else []
+        for row, names in zip(rows, failing, strict=True)
+    ]
+    ranking["check_count"] = [len(texts) for texts in asked]
+    ranking["checks"] = pd.Series(
+        [join_checks(texts) for texts in asked], ranking.index, dtype=object
+    )
+    ranking["data_complete"] = [
+        describe_data(row, names) for row, names in zip(rows, failing, strict=True)
+    ]
     ranking["limit_text"] = [describe_limit(row, plan) for row in rows]
     ranking["lift_text"] = [describe_levers(row, plan) for row in rows]
     ranking["sentence"] = [write_sentence(row, plan) for row in rows]
 
 
-def _choose_call(ranking: gpd.GeoDataFrame) -> np.ndarray:
-    """Return the call of each site for the target load.
-
-    `no`: none fits, or too few even at best, or the grid surely covers the load. `yes`: the grid is
-    surely short, enough fit for sure to close the largest shortfall, the pad can be reached from
-    the street, no source contradicts another, and nothing is assumed. Where no capacity is
-    published, nothing is surely short. Otherwise somebody must check first.
-    """
-    covers = ranking["covers_gap"]
-    return np.select(
-        [
-            ranking["verdict"] == "unfit",
-            ranking["headroom_check"] == "contradict",
-            (ranking["gap_class"] == "covered") | (covers == "no"),
-            (ranking["gap_class"] == "short")
-            & (covers == "yes")
-            & (ranking["access"] == "reached")
-            & ranking["assumed"].isna(),
-        ],
-        ["no", "check first", "no", "yes"],
-        "check first",
-    )
+def _names_of_failing(judged: Judgment, count: int) -> list[list[CallCheck]]:
+    names = list(judged.fails)
+    table = np.column_stack([judged.fails[name] for name in names])
+    return [[names[nth] for nth in np.flatnonzero(table[row])] for row in range(count)]
 
 
-def _sort_ranking(ranking: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    place = {name: number for number, name in enumerate(VERDICTS)}
+def _order_of(ranking: gpd.GeoDataFrame) -> pd.Index:
+    place = {name: number for number, name in enumerate(calls.CALLS)}
     keys = pd.DataFrame(
         {
-            "verdict": ranking["verdict"].map(place),
+            "call": ranking["call"].map(place),
             "score": -ranking["score"],
             "known_share": -ranking["known_share"],
-            "power_served_kw": -ranking["power_served_kw"],
             "n_lo": -ranking["n_lo"],
-            "smallest_slack": -ranking["smallest_slack"].fillna(-np.inf),
+            "smallest_slack": -ranking["smallest_slack"],
             "site_id": ranking["site_id"],
         }
     )
-    order = keys.sort_values(list(keys.columns), kind="stable").index
-    return ranking.loc[order].reset_index(drop=True)
+    return keys.sort_values(list(keys.columns), kind="stable").index

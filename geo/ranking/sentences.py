@@ -10,7 +10,7 @@ from typing import Any
 
 from geo.catalogue import read_code_words
 from geo.contract.units import convert_units
-from geo.model import Plan
+from geo.model import CallCheck, Plan
 
 Row = dict[str, Any]
 
@@ -88,7 +88,7 @@ def describe_levers(row: Row, plan: Plan) -> str | None:
     """Describe how more generators could fit: with a lever, or if unknown facts become known."""
     parts = []
     lever = row["lift_lever"]
-    certain = row["lift_n"] if _is_known(row["lift_n"]) else 0
+    certain = row["lift_n"] if is_known(row["lift_n"]) else 0
     if isinstance(lever, str):
         known = plan.levers.get(lever)
         title = known.title if known else f"Use {lever.replace('_', ' ')}"
@@ -104,6 +104,38 @@ def describe_levers(row: Row, plan: Plan) -> str | None:
     return "; ".join(parts) or None
 
 
+# What a reader calls each assumption that may decide a call.
+ASSUMPTION_TITLES: dict[CallCheck, str] = {
+    "usable_share": "free share of the gas main",
+    "rating_distance_m": "distance of the noise rating",
+    "efficiency": "efficiency",
+    "power_factor": "power factor",
+    "altitude_m": "altitude",
+    "setbacks": "setbacks",
+    "assumed": "the assumptions on this row",
+}
+
+
+def describe_data(row: Row, failing: list[CallCheck]) -> str:
+    """Describe how complete the data are, how old the grid's record is, and what decides.
+
+    Args:
+        row: A row of the ranking.
+        failing: The checks that the target load needs.
+
+    Returns:
+        The text.
+    """
+    parts = [f"{row['known_share']:.0%} of the data known"]
+    if is_known(row["load_headroom_kw"]):
+        dated = isinstance(row["grid_as_of"], str)
+        parts.append(f"grid record of {row['grid_as_of']}" if dated else "grid record undated")
+    deciding = [title for name, title in ASSUMPTION_TITLES.items() if name in failing]
+    if deciding and row["call"] != "no":
+        parts.append(f"assumptions decide: {', '.join(deciding)}")
+    return "; ".join(parts)
+
+
 def list_unknowns(row: Row) -> list[str]:
     """List the unknown facts that separate the worst case from the best case."""
     words = read_code_words()
@@ -112,7 +144,7 @@ def list_unknowns(row: Row) -> list[str]:
         unknowns.append(words["fuel_evidence"][row["fuel_evidence"]].unknown)
     noise = words["noise_evidence"][row["noise_evidence"]].unknown
     if noise is not None and row["noise_unsure"]:
-        if _is_known(row["ambient_needed_dba"]):
+        if is_known(row["ambient_needed_dba"]):
             noise += f" ({row['ambient_needed_dba']:.0f} dB(A) would allow one generator)"
         unknowns.append(noise)
     if row["pad_lo"] < row["pad_n"]:
@@ -136,7 +168,7 @@ def write_sentence(row: Row, plan: Plan) -> str:
 def _fits(row: Row, plan: Plan) -> str:
     lo, hi, fuel = int(row["n_lo"]), int(row["n_hi"]), row["fuel_title"]
     if hi == 0:
-        return f"Fits no generators ({'; '.join(map(_lower_first, _limits(row)))})."
+        return f"Fits no generators ({'; '.join(map(lower_first, _limits(row)))})."
     if lo == 0:
         return (
             f"Fits up to {format_machines(hi)} ({format_power(row['power_hi_kw'])}) on {fuel}, "
@@ -153,16 +185,16 @@ def _next(row: Row, plan: Plan) -> str:
     another = f"{'an' if lo + 1 in (8, 11, 18) else 'a'} {format_ordinal(lo + 1)}"
     if row["binding"] == "cap":
         return f"capped at {plan.cap} by the plan"
-    if row["binding"] == "noise" and _is_known(row["level_next_dba"]):
+    if row["binding"] == "noise" and is_known(row["level_next_dba"]):
         place = _receptor(row, "next_receptor")
         level, over = row["level_next_dba"], row["noise_short_by_db"]
-        excess = f", {over:.1f} dB over its limit" if _is_known(over) else ""
+        excess = f", {over:.1f} dB over its limit" if is_known(over) else ""
         return f"{another} would reach {level:.1f} dB(A) at {place}{excess}"
     if row["binding"] == "pad":
         return f"there is no space for {another}: {_no_space(row)}"
     if row["binding"] == "fuel":
         return f"{another} would need more fuel: {_fuel_limit(row)}"
-    return f"limited by {' and '.join(map(_lower_first, _limits(row)))}"
+    return f"limited by {' and '.join(map(lower_first, _limits(row)))}"
 
 
 def _limits(row: Row) -> list[str]:
@@ -171,15 +203,16 @@ def _limits(row: Row) -> list[str]:
 
 def _receptor(row: Row, prefix: str = "receptor") -> str:
     """Return the affected receptor, its distance and its direction."""
-    receptor = _receptor_phrase(row[f"{prefix}_class"])
+    receptor = phrase_receptor(row[f"{prefix}_class"])
     distance_m, direction = row[f"{prefix}_distance_m"], row[f"{prefix}_direction"]
-    if not _is_known(distance_m):
+    if not is_known(distance_m):
         return receptor
     bearing = f" {direction.replace('-', '')}" if isinstance(direction, str) else " away"
     return f"{receptor} {format_feet(distance_m)}{bearing}"
 
 
-def _receptor_phrase(receptor_class: object) -> str:
+def phrase_receptor(receptor_class: object) -> str:
+    """Return a kind of receptor, for the middle of a sentence."""
     words = read_code_words()["receptor_class"].get(str(receptor_class))
     return words.phrase if words and words.phrase else "the nearest neighbor"
 
@@ -189,9 +222,9 @@ def _noise_limit(row: Row) -> str:
     undecided = ("own dwelling", "no layer", "ambient unknown", "use unknown")
     if evidence in undecided and row["noise_unsure"]:
         return f"Noise: we don't know {read_code_words()['noise_evidence'][evidence].unknown}"
-    if row["noise_n"] == 0 and _is_known(row["margin_worst_db"]):
+    if row["noise_n"] == 0 and is_known(row["margin_worst_db"]):
         over = -float(row["margin_worst_db"])
-        receptor = _receptor_phrase(row["alone_class"])
+        receptor = phrase_receptor(row["alone_class"])
         return f"Noise: one generator is {over:.1f} dB too loud at {receptor}, anywhere on the lot"
     return f"Noise at {_receptor(row)}"
 
@@ -204,10 +237,10 @@ def _no_space(row: Row) -> str:
         return "the open ground is too close to neighbors"
     if row["ground_area_m2"] == 0:
         return "setbacks, buildings and exclusions leave no ground"
-    if _is_known(row["pad_short_by_m"]):
+    if is_known(row["pad_short_by_m"]):
         short = format_feet(row["pad_short_by_m"])
         return f"setbacks, clearances and exclusions leave {short} too little"
-    if row["pad_evidence"] == "bare parcel" and _is_known(row["open_area_m2"]):
+    if row["pad_evidence"] == "bare parcel" and is_known(row["open_area_m2"]):
         open_m2 = row["open_area_m2"]
         left = f"leaves {format_area(open_m2)} of" if open_m2 > 0 else "covers"
         return f"the recorded building {left} the lot"
@@ -221,7 +254,7 @@ def _fuel_limit(row: Row) -> str:
     if words.unavailable is not None:
         return words.unavailable
     if row["fuel_evidence"] == "storage":
-        if not _is_known(row["storage_capacity"]):
+        if not is_known(row["storage_capacity"]):
             return f"no {row['fuel_title']} tank fits with its clearances"
         return f"{_tanks(row)} beside the generators"
     return _spare_fuel(row)
@@ -229,13 +262,13 @@ def _fuel_limit(row: Row) -> str:
 
 def _spare_fuel(row: Row) -> str:
     """Describe the gas that a main or a plant can spare."""
-    if not _is_known(row["fuel_capacity"]):
+    if not is_known(row["fuel_capacity"]):
         return "gas"
     capacity = f"{row['fuel_capacity']:,.0f} {row['fuel_unit']}"
     if str(row["fuel_evidence"]).startswith("plant"):
         return f"{row['plant_name'] or 'the plant'} can spare {capacity}"
     size_in, pressure = row["main_diameter_in"], row["main_pressure_class"]
-    if _is_known(size_in) and isinstance(pressure, str):
+    if is_known(size_in) and isinstance(pressure, str):
         distance = format_feet(row["main_distance_m"])
         main = f"the {size_in:g}-inch {pressure}-pressure main {distance} away"
     else:
@@ -293,11 +326,13 @@ def _contradiction(row: Row) -> str:
     )
 
 
-def _lower_first(text: str) -> str:
+def lower_first(text: str) -> str:
+    """Return a text that begins in lower case."""
     return text[:1].lower() + text[1:]
 
 
-def _is_known(value: object) -> bool:
+def is_known(value: object) -> bool:
+    """Return whether a value is a finite number."""
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 

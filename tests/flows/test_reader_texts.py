@@ -10,8 +10,8 @@ import pytest
 from maps.export import READER_COLUMNS
 
 ROOT = Path(__file__).parents[2]
-PUBLISHED = "var/published/hamlet"
-SENTENCES = ("sentence", "limit_text", "lift_text", "confidence", "fuel_ladder")
+PUBLISHED = "var/published/hamlet/hamlet"
+SENTENCES = ("sentence", "limit_text", "lift_text", "data_complete", "checks", "fuel_ladder")
 ORDINARY = {"at least", "at most", "local rule"}  # codes that are plain English
 UNDERSCORED = re.compile(r"\b[a-z]+_[a-z_]+\b")
 BRITISH = re.compile(

@@ -88,7 +88,8 @@ def make_ranking(count: int = 40, hostile: tuple[str, ...] = HOSTILE) -> gpd.Geo
             "800 kW: 4 needed."
             for k in n_lo
         ],
-        "confidence": np.array(["high", "medium", "low"])[n % 3],
+        "data_complete": "85% of the data known; grid record of 2026-03-31",
+        "stability": np.round(n % 100 / 100, 2),
         "site_id": [f"{i // 10 + 1}-{i}/A" for i in n],
         "address": [
             f"{10 + 2 * i} {('Mill', 'River', 'Station', 'Foundry')[i % 4]} Street" for i in n

@@ -19,8 +19,8 @@ from tests.maps.every import FACTS
 READER = [
     "Rank", "Call", "Address", "City", "Current use", "Lot sq ft", "Building sq ft",
     "Fits (generators)", "Fits (MW)", "Grid shortfall (MW)", "Covers shortfall", "Best fuel",
-    "What limits it", "How to fit more", "Summary", "Confidence", "Assessor ID",
-    "Map link", "Latitude", "Longitude",
+    "What limits it", "How to fit more", "Summary", "What to check first", "Data complete",
+    "Rank stability (%)", "Assessor ID", "Map link", "Latitude", "Longitude",
 ]  # fmt: skip
 COLUMNS = READER + [fact.name for fact in FACTS]
 FILES = ("ranked.csv", "ranked.gpkg", "ranked.parquet", "ranked.xlsx")
@@ -45,7 +45,7 @@ def book(folder: Path) -> openpyxl.Workbook:
 
 
 def test_the_facts_begin_with_verdict_and_score() -> None:
-    assert COLUMNS[20:22] == ["verdict", "score"]
+    assert COLUMNS[len(READER) : len(READER) + 2] == ["verdict", "score"]
 
 
 def test_same_ranking_gives_the_same_bytes(folder: Path, tmp_path: Path, ranking, report) -> None:
@@ -172,7 +172,7 @@ def test_geopackage_holds_sites_machines_and_blocks(folder: Path, ranking) -> No
     shapes = {"block", "machines", "gear", "storage"}
     assert {name for name, _ in pyogrio.list_layers(path)} == {"sites", *shapes}
     back = gpd.read_file(path, layer="sites")
-    clash = {"rank", "call", "address", "city", "confidence"}
+    clash = {"rank", "call", "address", "city"}
     assert list(back.columns) == [n for n in COLUMNS if n not in clash] + ["geometry"]
     assert len(back) == len(ranking)
     assert back.crs == ranking.crs
