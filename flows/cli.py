@@ -144,13 +144,15 @@ def publish(
 def explain(
     site: Annotated[str, typer.Argument(help="An assessor id or an address.")],
     market: MarketName = settings.DEMO,
+    plan: PlanName = None,
 ) -> None:
     """Show every fact of one published site, or why a parcel is not a site."""
     from flows import show
 
     workspace = _read_workspace()
     market_model = declarations.load_market(market, workspace)
-    if not show.print_site(workspace.var / "published" / market_model.id, market_model, site):
+    folder = settings.published_folder(market_model, plan or market_model.plan, workspace)
+    if not show.print_site(folder, market_model, site):
         raise typer.BadParameter(
             f"no parcel of market {market} has the id or address {site!r}; copy one from ranked.csv"
         )
@@ -168,12 +170,13 @@ def noise(
         typer.Option("--out", help="The output folder. Default: var/noise/MARKET/SITE."),
     ] = None,
     night: Night = None,
+    plan: PlanName = None,
 ) -> None:
     """Map the noise around one published site: a map, a GeoTIFF and contour lines as GeoJSON."""
     from flows.noise import draw_site_noise
     from geo.ranking.sentences import format_machines
 
-    folder, picture = draw_site_noise(market, site, cell, out, night)
+    folder, picture = draw_site_noise(market, site, cell, out, night=night, plan=plan)
     typer.echo(f"{picture.title}: {format_machines(picture.running)} running")
     typer.echo(f"Map:  {folder / 'noise.html'}")
     typer.echo(f"Data: {folder / 'noise.tif'} and {folder / 'contours.geojson'}")

@@ -1,6 +1,7 @@
 """Digests of what a run depends on: the program, the plan, the catalogue and land-use tables."""
 
 import hashlib
+import json
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +24,12 @@ def program_version() -> str:
                 digest.update(path.relative_to(root.parent).as_posix().encode())
                 digest.update(path.read_bytes())
     return f"{version('padfinder')}+{digest.hexdigest()[:8]}"
+
+
+def digest_json(values: dict[str, object]) -> str:
+    """Return twelve characters that change whenever one of some plain values does."""
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def digest_plan(plan: Plan) -> str:

@@ -47,7 +47,13 @@ class StoredTown:
 
 
 def draw_site_noise(
-    market: str, site: str, cell_m: float, out: Path | None, night: str | None
+    market: str,
+    site: str,
+    cell_m: float,
+    out: Path | None,
+    *,
+    night: str | None,
+    plan: str | None,
 ) -> tuple[Path, noise.NoisePicture]:
     """Draw the noise around one site of a published night, as files for a map and a GIS.
 
@@ -57,6 +63,7 @@ def draw_site_noise(
         cell_m: The cell size in meters.
         out: The folder for the files; None for var/noise/<market>/<site>.
         night: The night to draw; None for the last published one.
+        plan: The plan under which the night was published; None for the market's.
 
     Returns:
         The folder and the picture.
@@ -67,13 +74,13 @@ def draw_site_noise(
     """
     workspace = settings.read_settings()
     known = declarations.load_market(market, workspace)
-    folder = workspace.var / "published" / known.id
+    folder = settings.published_folder(known, plan or known.plan, workspace)
     ranking, report = _read_published(folder, known)
     row = _find_site(ranking, site, folder, known)
-    plan = _read_plan(report, workspace)
+    read_plan = _read_plan(report, workspace)
     town = _read_town(known, report, settings.parse_night(known, night), workspace)
     with show_step(f"Computing the noise around {row['site_id']}") as say:
-        picture = _draw_picture(row, town, known, plan, cell_m)
+        picture = _draw_picture(row, town, known, read_plan, cell_m)
         rows, columns = np.shape(picture.grid.values)
         say(f"{rows:,} by {columns:,} cells of {cell_m:g} m")
     to = out or workspace.var / "noise" / known.id / _folder_name(picture.site_id)

@@ -5,10 +5,11 @@ In that layout, padfinder.toml named one folder for each kind of file. Such fold
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from flows.declarations import LAND_USE_FILE, MARKET_FILE, read_declarations
 from flows.settings import OLD_KEYS, Workspace
-from geo.model import PadPlan
+from geo.model import PadPlan, Report, is_pad_in_square_meters
 
 ANY_MARKET = "MARKET_FOLDER"
 
@@ -35,10 +36,16 @@ def describe_old_layout(workspace: Workspace) -> str | None:
             folders = sorted({path.parent for path in paths})
             moves += [f"{folder}/*.toml to {target}/{key}/" for folder in folders]
     unused_keys = [f"`{key}`" for key in OLD_KEYS if getattr(workspace, key)]
+    plans = [
+        (toml.label, _parse(toml.text)) for toml in read_declarations(workspace).plans.values()
+    ]
     retired_keys = [
-        f"`pad.{key}` in {toml.label}"
-        for toml in read_declarations(workspace).plans.values()
-        for key in _list_retired_keys(toml.text)
+        f"`pad.{key}` in {label}" for label, plan in plans for key in _list_retired_keys(plan)
+    ]
+    old_ramps = [
+        f"`score.pad` in {label}"
+        for label, plan in plans
+        if is_pad_in_square_meters(plan.get("score"))
     ]
     lines = []
     if moves or unused_keys:
@@ -50,7 +57,28 @@ def describe_old_layout(workspace: Workspace) -> str | None:
             lines.append(f"  Then delete {', '.join(unused_keys)} from padfinder.toml.")
     if retired_keys:
         lines.append(f"Ignored, please delete: {'; '.join(retired_keys)}.")
+    if old_ramps:
+        lines.append(
+            f"No longer in square meters, please change: {'; '.join(old_ramps)}. 0 to 2 places on "
+            "the ground for each generator needed are used instead."
+        )
     return "\n".join(lines) or None
+
+
+def move_old_folder(published: Path) -> None:
+    """Move what was published before each plan had its own folder into the folder of its plan.
+
+    Args:
+        published: The market's folder. It was a link to the last night until November 2026.
+    """
+    if not published.is_symlink():
+        return
+    nights, last = published.parent / f".{published.name}", published.resolve()
+    plan = Report.model_validate_json((last / "report.json").read_text("utf-8")).plan_id
+    published.unlink()
+    published.mkdir()
+    nights.rename(published / f".{plan}")
+    (published / plan).symlink_to(Path(f".{plan}") / last.name)
 
 
 def _list_market_folders(workspace: Workspace) -> list[Path]:
@@ -66,9 +94,14 @@ def _list_toml_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.toml") if path.is_file())
 
 
-def _list_retired_keys(plan_text: str) -> list[str]:
+def _parse(plan_text: str) -> dict[str, Any]:
+    """Return a plan as written, empty if it is not TOML, which is reported elsewhere."""
     try:
-        pad = tomllib.loads(plan_text).get("pad")
+        return tomllib.loads(plan_text)
     except tomllib.TOMLDecodeError:
-        return []
+        return {}
+
+
+def _list_retired_keys(plan: dict[str, Any]) -> list[str]:
+    pad = plan.get("pad")
     return sorted(PadPlan.retired & pad.keys()) if isinstance(pad, dict) else []

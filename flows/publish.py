@@ -1,8 +1,6 @@
 """Publish a market: screen and rank its sites, write the map and lists, and swap them in."""
 
 import datetime as dt
-import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -16,15 +14,15 @@ import pandas as pd
 from data import select, store
 from flows import conformity, digests, settings
 from flows.check import LoadedRun, load_run
+from flows.old_layout import move_old_folder
 from flows.outcome import PublishedNight, TopRow
 from flows.progress import show_step
+from flows.screened import screen_or_read
 from flows.settings import Workspace
-from flows.workers import screen_side_by_side
-from geo import screen
 from geo.errors import StoreError
 from geo.model import Market, Report
 from geo.ranking import rank
-from geo.ranking.notes import count_records, list_assumptions, list_estimates, list_first_lines
+from geo.ranking.notes import list_assumptions, list_call_lines, list_estimates
 from maps import export, ranked
 
 TOP_ROWS = 20
@@ -57,7 +55,9 @@ def publish_market(
         settings.store_path(run.market, workspace), run.market, night_date, run.land_use
     )
     with show_step("Writing map and lists", seconds) as show_result:
-        folder = _write_and_swap(screened, drawing, workspace.var / "published" / run.market.id)
+        move_old_folder(workspace.var / "published" / run.market.id)
+        published = settings.published_folder(run.market, run.plan.id, workspace)
+        folder = _write_and_swap(screened, drawing, published)
         show_result(str(folder))
     return PublishedNight(
         folder=folder, report=screened.report, top=list_top_rows(screened.ranking), seconds=seconds
@@ -99,29 +99,23 @@ def _screen_night(
     market, plan = run.market, run.plan
     path = settings.store_path(market, workspace)
     _require_store(path, market)
-    with show_step("Selecting sites", seconds) as show_result:
-        needs = screen.list_needs(market, plan)
-        selected = select.select_sites(path, market, needs, run.land_use, night)
-        site_count = len(selected.screening.sites)
-        show_result(f"{site_count:,} of {selected.parcels_in:,} parcels")
-    with show_step("Screening", seconds):
-        facts = screen_side_by_side(selected.screening, market, plan, workspace.workers)
-    with show_step("Ranking", seconds):
-        ranking = rank.rank_sites(facts, plan)
-    source_lines = select.describe_sources(path, market, night)
-    version = digests.program_version()
-    everything_read = {
+    everything_read: dict[str, object] = {
         "snapshots": _snapshot_digests(path, market, night),
         "sources": [source.model_dump(mode="json") for source in run.sources],
         "market": market.model_dump(mode="json"),
-        "plan": plan.model_dump(mode="json", by_alias=True),
         "catalogue": digests.digest_catalogue(workspace),
-        "version": version,
+        "version": digests.program_version(),
         "night": night.isoformat(),
-        "stale": stale,
     }
-    everything_json = json.dumps(everything_read, sort_keys=True)
-    run_id = hashlib.sha256(everything_json.encode()).hexdigest()[:12]
+    screened = screen_or_read(run, night, workspace, everything_read, seconds)
+    with show_step("Ranking", seconds):
+        ranking = rank.rank_sites(screened.facts, plan)
+    source_lines = select.describe_sources(path, market, night)
+    run_id = digests.digest_json(
+        everything_read
+        | {"plan": plan.model_dump(mode="json", by_alias=True), "stale": list(stale)}
+    )
+    counts = screened.counts
     report = Report(
         market_id=market.id,
         market_title=market.title,
@@ -130,19 +124,19 @@ def _screen_night(
         night=night.isoformat(),
         run_id=run_id,
         plan_digest=digests.digest_plan(plan),
-        program_version=version,
-        parcels_in=selected.parcels_in,
-        sites=site_count,
-        set_aside=selected.set_aside,
-        unclassified=selected.unclassified,
-        counts=rank.count_opinions(ranking) | {"records": count_records(selected.screening, plan)},
+        program_version=digests.program_version(),
+        parcels_in=counts.parcels_in,
+        sites=counts.sites,
+        set_aside=counts.set_aside,
+        unclassified=counts.unclassified,
+        counts=rank.count_opinions(ranking) | {"records": counts.records},
         first_lines=(
             *(
                 f"Stale: {source} could not be pulled; its last good snapshot is used."
                 for source in stale
             ),
-            *list_first_lines(selected.screening, market, plan),
-            *selected.notes,
+            *counts.first_lines,
+            *list_call_lines(ranking, plan),
         ),
         assumptions=list_assumptions(market, plan),
         estimates=list_estimates(plan),
@@ -153,7 +147,7 @@ def _screen_night(
         plan_digest=report.plan_digest,
         vintage="; ".join(f"{line.id} {line.vintage}" for line in source_lines),
     )
-    return _ScreenedNight(ranking, report, selected.set_aside_parcels)
+    return _ScreenedNight(ranking, report, screened.set_aside_parcels)
 
 
 def _require_store(path: Path, market: Market) -> None:

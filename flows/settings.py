@@ -162,6 +162,20 @@ def store_path(market: Market, workspace: Workspace) -> Path:
     return workspace.var / "store" / f"{market.id}.duckdb"
 
 
+def published_folder(market: Market, plan: str, workspace: Workspace) -> Path:
+    """Return the folder of what was last published for a market under a plan.
+
+    Args:
+        market: The market.
+        plan: The plan's id.
+        workspace: The settings of this run.
+
+    Returns:
+        The folder, which may not exist.
+    """
+    return workspace.var / "published" / market.id / plan
+
+
 def parse_night(market: Market, night: str | None) -> dt.date:
     """Parse an ISO date; None means the market's own night, else today in its time zone.
 

@@ -61,10 +61,12 @@ def find_ranking(folder: Path, market: Market) -> Path:
     """Return the path of the published ranking. Raises StoreError if nothing was published."""
     path = folder / "ranked.parquet"
     if not path.is_file():
+        others = sorted(one.name for one in folder.parent.glob("[!.]*") if one.is_dir())
         raise StoreError(
-            f"looking for what was published for market {market.id}",
-            f"there is no {path}",
-            f"run `padfinder nightly --market {market.id}` first",
+            f"looking for what was published for market {market.id} under plan {folder.name}",
+            f"there is no {path}"
+            + (f"; the plans published are {', '.join(others)}" if others else ""),
+            f"run `padfinder nightly --market {market.id} --plan {folder.name}` first",
         )
     return path
 

@@ -29,7 +29,7 @@ class State:
 
 def state(town: Path) -> State:
     digest = hashlib.sha256()
-    for name, content in hamlet.digests(town / "var/published/hamlet"):
+    for name, content in hamlet.digests(town / "var/published/hamlet/hamlet"):
         digest.update(f"{name}\0".encode() + content)
     with open_store(town / "var/store/hamlet.duckdb", read_only=True) as store:
         table = store.read_history()[["snapshot_id", "source_id", "digest", "row_count"]]
@@ -273,7 +273,7 @@ def test_stale_ok_publishes_with_the_last_good_snapshot(town, padfinder):
     ran = padfinder(town, "nightly", "-m", "hamlet", "--night", "2026-04-01", "--stale-ok")
     assert ran.code == 0, ran.err
     assert "stale: hamlet_mains: " in ran.out
-    published = json.loads((town / "var/published/hamlet/report.json").read_text())
+    published = json.loads((town / "var/published/hamlet/hamlet/report.json").read_text())
     run = json.loads((town / f"var/runs/hamlet/{published['run_id']}.json").read_text())
     assert run["stale"] == ["hamlet_mains"]
     said = published["first_lines"]

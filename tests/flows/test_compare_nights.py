@@ -8,7 +8,7 @@ import pytest
 
 from tests.compare_nights import compare_nights, main
 
-PUBLISHED = "var/published/hamlet"
+PUBLISHED = "var/published/hamlet/hamlet"
 
 
 @pytest.fixture

@@ -66,11 +66,11 @@ def test_damaged_file(small_demo, padfinder, source, damage):
     path.unlink()
     if damage != "missing":
         path.write_bytes(whole[: len(whole) // 3] if damage == "cut off" else b"")
-    before = digest(small_demo / "var/published/demo")
+    before = digest(small_demo / "var/published/demo/default")
     ran = padfinder(small_demo, "nightly", "--night", "2026-04-01")
     assert ran.code in {3, 4, 6}, ran.err
     for word in (path.name, source, "What to do:"):
         assert word in ran.err
     assert "Traceback" not in ran.err
-    assert digest(small_demo / "var/published/demo") == before
+    assert digest(small_demo / "var/published/demo/default") == before
     assert not list((small_demo / "var/published").rglob("new-*"))

@@ -89,7 +89,7 @@ def messy(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert cli.main(["nightly", "--market", "hamlet", "--night", "2026-03-31"]) == 0
-    published = folder / "var/published/hamlet"
+    published = folder / "var/published/hamlet/hamlet"
     report = json.loads((published / "report.json").read_text("utf-8"))
     return report, pd.read_csv(published / "ranked.csv")
 

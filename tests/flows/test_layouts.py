@@ -68,7 +68,7 @@ def read_declarations(town: Path) -> declarations.Declarations:
 
 
 def published_ranking(town: Path) -> bytes:
-    return (town / "var/published/hamlet/ranked.csv").read_bytes()
+    return (town / "var/published/hamlet/hamlet/ranked.csv").read_bytes()
 
 
 def test_the_old_layout_gives_the_same_rows_and_one_warning(town, padfinder):
@@ -130,6 +130,15 @@ def test_a_retired_key_of_a_plan_is_ignored_with_a_warning(town, padfinder):
     # A misspelled key is still an error.
     plan.write_text(text.replace("[pad]\n", "[pad]\nblocks_mots = 2\n"), "utf-8")
     assert padfinder(town, "check").code == 3
+
+
+def test_a_pad_ramp_in_square_meters_is_replaced_with_a_warning(town, padfinder):
+    plan = town / "own/hamlet/plans/hamlet.toml"
+    text = plan.read_text("utf-8")
+    plan.write_text(text.replace("one_at = 2\n", "one_at = 20000\n"), "utf-8")
+    ran = padfinder(town, "check")
+    assert ran.code == 0, ran.err
+    assert "Warning: No longer in square meters, please change: `score.pad` in " in ran.err
 
 
 def test_a_retired_key_in_the_old_layout_is_part_of_the_one_warning(town, padfinder):
@@ -317,4 +326,4 @@ class TestFieldCases:
         assert ran.code == 0, ran.err
         assert ran.err.count(WARNING) == 1
         assert "accounted for" in ran.out
-        assert (tmp_path / "var/published/hamlet/ranked.csv").is_file()
+        assert (tmp_path / "var/published/hamlet/hamlet/ranked.csv").is_file()

@@ -44,7 +44,7 @@ SITES = 3 * 15 + sum(n % 20 >= 15 for n in VACANT)
 
 
 def published(folder: Path) -> Path:
-    return folder / "var/published/hamlet"
+    return folder / "var/published/hamlet/hamlet"
 
 
 def test_published_files_are_whole(finished_hamlet):
@@ -73,6 +73,7 @@ def test_run_report_keeps_the_clock_apart(finished_hamlet):
         f"hamlet_{layer}" for layer in hamlet.COLUMNS_OF
     }
     assert set(run["seconds"]) == {
+        "Reading facts",
         "Selecting sites",
         "Screening",
         "Ranking",
@@ -105,7 +106,7 @@ def test_fresh_folder_gives_the_same_bytes(finished_hamlet, padfinder, tmp_path,
     ran = padfinder(tmp_path, "nightly", "-m", "hamlet", "--night", "2026-03-31")
     assert ran.code == 0, ran.err
     first = dict(hamlet.digests(published(finished_hamlet)))
-    second = dict(hamlet.digests(tmp_path / "elsewhere/published/hamlet"))
+    second = dict(hamlet.digests(tmp_path / "elsewhere/published/hamlet/hamlet"))
     assert sorted(second) == sorted(first)
     for name, content in first.items():
         assert second[name] == content, f"{name} differs"
@@ -125,7 +126,7 @@ def test_final_lines_account_for_every_parcel(town, padfinder):
 
 
 def test_one_previous_night_is_kept(town, padfinder):
-    nights = town / "var/published/.hamlet"
+    nights = town / "var/published/hamlet/.hamlet"
     for _ in range(2):
         assert padfinder(town, "publish", "-m", "hamlet", "--night", "2026-03-31").code == 0
     assert sorted(path.name for path in nights.iterdir()) == ["000002", "000003"]

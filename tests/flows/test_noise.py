@@ -15,7 +15,7 @@ FILES = ["contours.geojson", "noise.html", "noise.tif"]
 
 
 def ranked(folder):
-    return gpd.read_parquet(folder / "var/published/hamlet/ranked.parquet")
+    return gpd.read_parquet(folder / "var/published/hamlet/hamlet/ranked.parquet")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_site_is_drawn_round_its_machines(padfinder, town, loudest):
     folder = town / "var/noise/hamlet" / loudest["site_id"]
     assert sorted(path.name for path in folder.iterdir()) == FILES
     assert str(folder / "noise.html") in done.out
-    report = json.loads((town / "var/published/hamlet/report.json").read_text("utf-8"))
+    report = json.loads((town / "var/published/hamlet/hamlet/report.json").read_text("utf-8"))
     with rasterio.open(folder / "noise.tif") as file:
         levels, transform, tags = file.read(1, masked=True), file.transform, file.tags()
         assert file.crs.to_string() == hamlet.CRS
@@ -64,7 +64,7 @@ def test_the_same_picture_twice_by_id_and_by_address(padfinder, town, loudest):
 def test_what_has_nothing_to_draw_is_named(padfinder, town):
     rows = ranked(town)
     none = rows[rows["machines"].isna()]
-    aside = pd.read_csv(town / "var/published/hamlet/set_aside.csv").iloc[0]
+    aside = pd.read_csv(town / "var/published/hamlet/hamlet/set_aside.csv").iloc[0]
     cases = [
         ("nowhere", "no parcel of market hamlet has that id or address"),
         (aside["parcel_id"], f"Set aside: {aside['rule']}"),
@@ -78,7 +78,7 @@ def test_what_has_nothing_to_draw_is_named(padfinder, town):
 
 
 def test_a_site_that_fits_no_generator_is_refused(padfinder, town, loudest):
-    path = town / "var/published/hamlet/ranked.parquet"
+    path = town / "var/published/hamlet/hamlet/ranked.parquet"
     rows = ranked(town)
     rows.loc[rows["site_id"] == loudest["site_id"], ["machines", "block"]] = None
     rows.to_parquet(path)
@@ -88,7 +88,7 @@ def test_a_site_that_fits_no_generator_is_refused(padfinder, town, loudest):
 
 
 def test_two_sites_of_one_address_need_the_id(padfinder, town):
-    path = town / "var/published/hamlet/ranked.parquet"
+    path = town / "var/published/hamlet/hamlet/ranked.parquet"
     rows = ranked(town)
     rows["address"] = "1 Mill Lane"
     rows.to_parquet(path)
