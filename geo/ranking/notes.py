@@ -90,7 +90,7 @@ def list_call_lines(ranking: gpd.GeoDataFrame, plan: Plan) -> tuple[str, ...]:
     for load_kw in plan.every_load_kw:
         calls = ranking[f"call_{load_kw:.12g}"]
         counts.append(f"{(calls == 'yes').sum():,} for {format_power(load_kw)}")
-    lines = [f"A yes: {', '.join(counts)}, of {len(ranking):,} sites."]
+    lines = [f"Sites with the call yes: {', '.join(counts)}; {len(ranking):,} sites in all."]
     unranged = [
         title
         for name, title in ASSUMPTION_TITLES.items()
