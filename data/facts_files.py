@@ -6,6 +6,7 @@ written whole and then renamed, so that a folder that is there is complete.
 
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from geo.catalogue import SHAPE_COLUMNS
 from geo.model import ScreenedCounts
 
 FACTS, SET_ASIDE, COUNTS = "facts.parquet", "set_aside.parquet", "counts.json"
+DAY_S = 24 * 3600
 KEPT = 4
 """So many sets of facts are kept for a market."""
 
@@ -45,13 +47,34 @@ def read_facts(folder: Path, digest: str) -> ScreenedFacts | None:
         The facts, or None if they are not kept.
     """
     kept = folder / digest
-    if not kept.is_dir():
+    if not all((kept / name).is_file() for name in (FACTS, SET_ASIDE, COUNTS)):
         return None
     facts = gpd.read_parquet(kept / FACTS)
     for name in SHAPE_COLUMNS:
         facts[name] = facts[name].to_numpy(dtype=object)
     counts = ScreenedCounts.model_validate_json((kept / COUNTS).read_text("utf-8"))
     return ScreenedFacts(facts, pd.read_parquet(kept / SET_ASIDE), counts)
+
+
+def _remove_old(folder: Path, digest: str) -> None:
+    """Remove all but the last sets of facts, and what a run left unfinished a day ago."""
+    sets = []
+    for path in folder.iterdir():
+        age_s = time.time() - path.stat().st_mtime
+        if path.name.startswith("new-") and age_s > DAY_S:
+            shutil.rmtree(path, ignore_errors=True)
+        elif not path.name.startswith("new-") and path.name != digest:
+            sets.append((age_s, path))
+    for _, old in sorted(sets)[KEPT - 1 :]:
+        _remove(old)
+
+
+def _remove(path: Path) -> None:
+    """Remove a set of facts; one that is removed only in part is no longer under its digest."""
+    if path.exists():
+        unfinished = Path(tempfile.mkdtemp(dir=path.parent, prefix="new-"))
+        path.rename(unfinished / path.name)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def keep_facts(folder: Path, digest: str, screened: ScreenedFacts) -> ScreenedFacts:
@@ -74,14 +97,14 @@ def keep_facts(folder: Path, digest: str, screened: ScreenedFacts) -> ScreenedFa
         facts.to_parquet(new / FACTS, compression="zstd")
         screened.set_aside_parcels.to_parquet(new / SET_ASIDE)
         (new / COUNTS).write_text(screened.counts.model_dump_json(), "utf-8")
-        shutil.rmtree(folder / digest, ignore_errors=True)
-        new.rename(folder / digest)
+        # Another run may have kept the same facts meanwhile; what is incomplete is replaced.
+        if read_facts(folder, digest) is None:
+            _remove(folder / digest)
+            new.rename(folder / digest)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    sets = [path for path in folder.iterdir() if not path.name.startswith("new-")]
-    for old in sorted(sets, key=lambda path: path.stat().st_mtime_ns)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
     kept = read_facts(folder, digest)
+    _remove_old(folder, digest)
     if kept is None:
         raise FileNotFoundError(folder / digest)
     return kept

@@ -83,7 +83,10 @@ def draw_site_noise(
         picture = _draw_picture(row, town, known, read_plan, cell_m)
         rows, columns = np.shape(picture.grid.values)
         say(f"{rows:,} by {columns:,} cells of {cell_m:g} m")
-    to = out or workspace.var / "noise" / known.id / _folder_name(picture.site_id)
+    of_market = workspace.var / "noise" / known.id
+    if report.plan_id != known.plan:
+        of_market = of_market / report.plan_id
+    to = out or of_market / _folder_name(picture.site_id)
     with show_step("Writing the picture") as say:
         _write_files(picture, town, report, to)
         say(str(to))

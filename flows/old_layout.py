@@ -74,6 +74,10 @@ def move_old_folder(published: Path) -> None:
     if not published.is_symlink():
         return
     nights, last = published.parent / f".{published.name}", published.resolve()
+    if not (last / "report.json").is_file():
+        # The link leads nowhere: there is nothing to keep.
+        published.unlink()
+        return
     plan = Report.model_validate_json((last / "report.json").read_text("utf-8")).plan_id
     published.unlink()
     published.mkdir()

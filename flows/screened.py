@@ -1,6 +1,7 @@
 """Screen the sites of a market, or read the facts of an earlier run with the same input."""
 
 import datetime as dt
+from importlib.metadata import version
 
 from data import select
 from data.facts_files import ScreenedFacts, keep_facts, read_facts
@@ -15,6 +16,8 @@ from geo.ranking.notes import count_records, list_first_lines
 
 # With another value of these, a plan's facts are the same.
 RANKING_KEYS = {"id", "title", "score"}
+# With another version of these, the same input may give slightly other facts.
+LIBRARIES = ("geopandas", "numba", "numpy", "pandas", "pyproj", "rasterio", "shapely")
 
 
 def screen_or_read(
@@ -38,7 +41,8 @@ def screen_or_read(
     """
     market, plan = run.market, run.plan
     read_of_plan = plan.model_dump(mode="json", by_alias=True, exclude=RANKING_KEYS)
-    digest = digests.digest_json(input_read | {"plan": read_of_plan})
+    libraries = {name: version(name) for name in LIBRARIES}
+    digest = digests.digest_json(input_read | {"plan": read_of_plan, "libraries": libraries})
     folder = workspace.var / "facts" / market.id
     with show_step("Reading facts", seconds) as show_result:
         kept = read_facts(folder, digest)

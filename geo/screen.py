@@ -249,7 +249,10 @@ def _measure_facts(
     _add_assumptions(facts, siting, plan)
     facts["sound_reach_n"] = count_heard_machines(plan)
     facts["unmeasured_count"] = count_unmeasured(
-        geometry_array(sites), screening.layers.get("buildings"), reach_m["buildings"]
+        geometry_array(sites),
+        at_loads[plan.target_kw].facts["receiver"].to_numpy(dtype=object),
+        screening.layers.get("buildings"),
+        reach_m["buildings"],
     )
     facts["own_assumed"] = ~np.isnan(siting.context.pairs.own_at_m)
     facts["ambient_assumed"] = siting.context.pairs.ambient_assumed

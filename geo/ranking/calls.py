@@ -63,7 +63,7 @@ def judge_load(sites: pd.DataFrame, plan: Plan, load_kw: float) -> Judgment:
         The judgment.
     """
     base = judge_with_values(sites, plan, load_kw, {})
-    fails = dict(base.fails)
+    fails, is_no = dict(base.fails), base.is_no.copy()
     for name, applies in list_assumptions_used(sites, plan, load_kw).items():
         decisive = np.zeros(len(sites), dtype=bool)
         given = getattr(plan.ranges, name)
@@ -72,9 +72,10 @@ def judge_load(sites: pd.DataFrame, plan: Plan, load_kw: float) -> Judgment:
         else:
             for value in (given.lo, given.hi):
                 other = judge_with_values(sites, plan, load_kw, {name: value})
-                decisive |= applies & _is_worse(other, base)
+                decisive |= applies & (_is_worse(other, base) | (base.is_no & ~other.is_no))
+                is_no &= other.is_no | ~applies
         fails[name] = decisive
-    return Judgment(base.is_no, fails)
+    return Judgment(is_no, fails)
 
 
 def _is_worse(other: Judgment, base: Judgment) -> np.ndarray:
@@ -97,12 +98,14 @@ def list_assumptions_used(
         One boolean array (n,) per assumption.
     """
     tag = catalogue.load_column_tag(load_kw)
-    heard = np.isfinite(sites[f"margin_at_{tag}"].to_numpy(dtype=float))
+    placed = ~np.isnan(sites[f"margin_at_{tag}"].to_numpy(dtype=float))
     return {
         "usable_share": (sites[f"route_at_{tag}"] == "main").to_numpy(),
-        "rating_distance_m": heard,
+        "rating_distance_m": placed,
         "efficiency": np.ones(len(sites), dtype=bool),
-        "power_factor": is_power_factor_assumed(sites, plan),
+        "power_factor": (
+            sites["power_factor_assumed"] | (sites["hosting_factor_assumed"] & plan.call.parallel)
+        ).to_numpy(dtype=bool),
         "altitude_m": sites["elevation_m"].isna().to_numpy(),
     }
 
@@ -130,25 +133,29 @@ def judge_with_values(sites: pd.DataFrame, plan: Plan, load_kw: float, values: V
     second = sites[["second_lo_kw", "second_hi_kw", "second_evidence"]]
     records = second.assign(headroom_lo_kw=lo_kw, headroom_hi_kw=hi_kw)
     contradict = gap.compare_records(records, load_kw) == "contradict"
-    is_no = (best_n == 0) | (~contradict & ((needed.most == 0) | (best_n < needed.fewest)))
+    fewest = np.where(contradict, _fewest_by_either(sites, plan, load_kw, needed), needed.fewest)
+    is_no = (best_n == 0) | (~contradict & (needed.most == 0)) | (best_n < fewest)
     enough = fits >= needed.most
     margin_db = needed_margin_db(sites, plan, needed, values)
-    quiet = (margin_db >= plan.call.noise_margin_db) & is_margin_known(sites, plan, needed.most)
+    quiet = (margin_db >= plan.call.noise_margin_db) & is_margin_known(
+        sites, plan, needed.most, values
+    )
     share = needed_fuel_share(sites, plan, needed, values)
     most_share = np.where(sites[f"route_at_{tag}"] == "storage", 1.0, plan.call.fuel_share_most)
     running_kw = np.maximum(needed.most - plan.spares, 0) * needed.machine_kw
-    hosted = (sites["hosting_kw"] + WATT >= running_kw).to_numpy() | (not plan.call.parallel)
+    hosted = lowest_hosting_kw(sites, plan, values) + WATT >= running_kw
+    hosted |= not plan.call.parallel
     access = sites[f"access_at_{tag}"].where(sites[f"access_at_{tag}"].notna(), sites["access"])
     assumed = sites[f"fuel_assumed_at_{tag}"].notna() | sites["site_assumed"].notna()
     return Judgment(
         is_no,
         {
             "contradiction": contradict,
-            "grid": ~needed.is_short,
+            "grid": ~needed.is_short & ~contradict,
             "count": ~enough,
             "access": (access != "reached").to_numpy(),
-            "fuel_margin": enough & ~(share <= most_share + 1e-9),
-            "noise_margin": enough & ~quiet,
+            "fuel_margin": (enough | ~np.isnan(share)) & ~(share <= most_share + 1e-9),
+            "noise_margin": (enough | ~np.isnan(margin_db)) & ~quiet,
             "hosting": ~hosted,
             "setbacks": (sites["setback_evidence"] == ASSUMED_SETBACKS).to_numpy(),
             "heights": (sites["unmeasured_count"] > 0).to_numpy(),
@@ -156,6 +163,21 @@ def judge_with_values(sites: pd.DataFrame, plan: Plan, load_kw: float, values: V
             "assumed": assumed.to_numpy(),
         },
     )
+
+
+def _fewest_by_either(
+    sites: pd.DataFrame, plan: Plan, load_kw: float, needed: "Needed"
+) -> np.ndarray:
+    """Return the fewest generators needed by whichever of two records says that the grid is short.
+
+    It is 0 where neither does.
+    """
+    least, _ = gap.shortfall_range_kw(sites["second_hi_kw"], sites["second_hi_kw"], load_kw)
+    by_second = gap.count_needed(least.fillna(0.0), sites["machine_kw"], plan.spares).to_numpy()
+    both = np.column_stack([needed.fewest, by_second]).astype(float)
+    both[both == 0] = np.inf
+    lowest = both.min(axis=1)
+    return np.where(np.isfinite(lowest), lowest, 0.0)
 
 
 @dataclass(frozen=True)
@@ -195,8 +217,8 @@ def count_needed_with(sites: pd.DataFrame, plan: Plan, load_kw: float, values: V
     """
     lo_kw, hi_kw = sites["headroom_lo_kw"], sites["headroom_hi_kw"]
     if "power_factor" in values:
-        assumed = is_power_factor_assumed(sites, plan)
-        factor = np.where(assumed, values["power_factor"] / plan.grid.power_factor, 1.0)
+        other = values["power_factor"] / plan.grid.power_factor
+        factor = np.where(sites["power_factor_assumed"], other, 1.0)
         lo_kw, hi_kw = lo_kw * factor, hi_kw * factor
     machine_kw = sites["machine_kw"]
     if "altitude_m" in values:
@@ -220,10 +242,22 @@ def count_needed_with(sites: pd.DataFrame, plan: Plan, load_kw: float, values: V
     )
 
 
-def is_power_factor_assumed(sites: pd.DataFrame, plan: Plan) -> np.ndarray:
-    """Return where the headroom is, or may be, in MVA without a power factor on record (n,)."""
-    on_record = sites["power_factor"].notna() & (sites["power_factor"] != plan.grid.power_factor)
-    return np.asarray(~(on_record | (sites["headroom_basis"] == "published")).to_numpy())
+def lowest_hosting_kw(sites: pd.DataFrame, plan: Plan, values: Values) -> np.ndarray:
+    """Return the hosting capacity (kW) that the records surely allow (n,), -inf where unknown.
+
+    Args:
+        sites: The facts from screening, one row per site.
+        plan: The plan.
+        values: The values of the assumptions that differ from the plan's.
+
+    Returns:
+        The capacity (n,).
+    """
+    lowest = sites["hosting_lo_kw"].to_numpy(dtype=float)
+    if "power_factor" in values:
+        other = values["power_factor"] / plan.grid.power_factor
+        lowest = np.where(sites["hosting_factor_assumed"], lowest * other, lowest)
+    return np.asarray(lowest)
 
 
 def most_at_best(sites: pd.DataFrame) -> np.ndarray:
@@ -232,7 +266,9 @@ def most_at_best(sites: pd.DataFrame) -> np.ndarray:
     return np.asarray(sites[names].max(axis=1).to_numpy(dtype=int))
 
 
-def is_margin_known(sites: pd.DataFrame, plan: Plan, count: np.ndarray) -> np.ndarray:
+def is_margin_known(
+    sites: pd.DataFrame, plan: Plan, count: np.ndarray, values: Values
+) -> np.ndarray:
     """Return where neighbors were searched far enough to know the margin of some generators.
 
     Neighbors are searched as far as `sound_reach_n` running generators could reach a limit (see
@@ -242,12 +278,13 @@ def is_margin_known(sites: pd.DataFrame, plan: Plan, count: np.ndarray) -> np.nd
         sites: `sound_reach_n` of each site.
         plan: The plan, with the margin of a `yes`.
         count: The installed generators (n,).
+        values: The values of the assumptions that differ from the plan's.
 
     Returns:
         One boolean per site.
     """
     running = np.maximum(count - plan.spares, 0)
-    louder = 10 ** (plan.call.noise_margin_db / 10)
+    louder = 10 ** ((plan.call.noise_margin_db + max(louder_by_db(plan, values), 0.0)) / 10)
     return np.asarray(running * louder <= sites["sound_reach_n"].to_numpy(dtype=float) + 1e-9)
 
 
@@ -264,10 +301,14 @@ def needed_margin_db(sites: pd.DataFrame, plan: Plan, needed: Needed, values: Va
         The margin (n,), inf where nobody hears them, NaN where they have no place.
     """
     margin = sites[f"margin_at_{needed.tag}"].to_numpy(dtype=float)
-    louder_db = 0.0
-    if "rating_distance_m" in values:
-        louder_db = rerating_db(plan_generator(plan), values["rating_distance_m"])
-    return np.asarray(margin - 10 * np.log10(needed.times) - louder_db)
+    return np.asarray(margin - 10 * np.log10(needed.times) - louder_by_db(plan, values))
+
+
+def louder_by_db(plan: Plan, values: Values) -> float:
+    """Return how much louder (dB) a generator is if its rating is at another distance."""
+    if "rating_distance_m" not in values:
+        return 0.0
+    return rerating_db(plan_generator(plan), values["rating_distance_m"])
 
 
 def needed_fuel_share(

@@ -19,6 +19,8 @@ from geo.ranking.sentences import (
     phrase_receptor,
 )
 
+# Levels are shown with one decimal.
+ROUNDING_DB = 0.05
 NOISE_ASKED = {"ambient unknown": "Noise consultant", "own dwelling": "Site visit"}
 
 
@@ -35,11 +37,19 @@ def list_checks(row: Row, failing: list[CallCheck], plan: Plan) -> list[str]:
     Returns:
         One text per check; the same text appears once.
     """
-    texts = [_CHECKS[name](row, plan) for name in get_args(CallCheck) if name in failing]
+    if "contradiction" in failing and row["needed_hi"] == 0:
+        # Nothing else was judged: by the record that serves the site, nothing is needed.
+        return [_contradiction(row, plan)]
+    texts: list[str] = []
+    for name in get_args(CallCheck):
+        if name == "count" and name in failing:
+            texts += _list_count_checks(row, plan)
+        elif name in failing:
+            texts.append(_CHECKS[name](row, plan))
     return list(dict.fromkeys(texts))
 
 
-def join_checks(texts: list[str]) -> str | None:
+def join_checks(texts: list[str], *, is_first_step: bool = False) -> str | None:
     """Join a site's checks into one text that says what follows if the answers are favorable.
 
     >>> join_checks(["Site visit: the way to the pad"])
@@ -51,12 +61,15 @@ def join_checks(texts: list[str]) -> str | None:
 
     Args:
         texts: The texts of the checks.
+        is_first_step: Whether further checks may follow.
 
     Returns:
         The text, or None where there is no check.
     """
     if not texts:
         return None
+    if is_first_step:
+        return f"{'. '.join(texts)}. If the grid is short, other checks follow"
     if len(texts) == 1:
         return f"{texts[0]}. If the answer is favorable, it is a yes"
     numbered = ". ".join(f"{number}. {text}" for number, text in enumerate(texts, start=1))
@@ -86,24 +99,30 @@ def _grid(row: Row, plan: Plan) -> str:
     return f"{_utility(row)}: whether it could supply {target} here now, or how much less"
 
 
-def _count(row: Row, plan: Plan) -> str:
-    """Ask for what stops the generators needed, or for what would need fewer."""
-    words, needed = read_code_words(), int(row["needed_hi"])
-    if row["fuel_n_lo"] + plan.spares < needed <= row["fuel_n_hi"] + plan.spares:
-        return f"{_fuel_asked(row)}: {words['fuel_evidence'][row['fuel_evidence']].unknown}"
-    if row["pad_lo"] < needed <= row["pad_n"]:
-        return f"Site visit: {words['pad_evidence'][row['pad_evidence']].unknown}"
+def _list_count_checks(row: Row, plan: Plan) -> list[str]:
+    """Ask for each unknown that may hide the generators needed, or for what would need fewer."""
+    words, needed, checks = read_code_words(), int(row["needed_hi"]), []
+    may_fit = row["n_hi"] >= needed
+    if may_fit and row["fuel_n_lo"] + plan.spares < needed <= row["fuel_n_hi"] + plan.spares:
+        unknown = words["fuel_evidence"][row["fuel_evidence"]].unknown
+        checks.append(f"{_fuel_asked(row)}: {unknown or 'how much fuel it can supply'}")
+    if may_fit and row["pad_lo"] < needed <= row["pad_n"]:
+        checks.append(f"Site visit: {words['pad_evidence'][row['pad_evidence']].unknown}")
     noise = words["noise_evidence"][row["noise_evidence"]].unknown
-    if row["n_hi"] >= needed and row["noise_unsure"] and noise is not None:
-        return f"{NOISE_ASKED.get(row['noise_evidence'], 'Planning office')}: {noise}"
-    if row["n_hi"] < needed <= row["other_n_hi"]:
+    neighbors_allow = is_known(row["noise_n"]) and row["noise_n"] >= needed
+    if may_fit and not neighbors_allow and row["noise_unsure"] and noise is not None:
+        checks.append(f"{NOISE_ASKED.get(row['noise_evidence'], 'Planning office')}: {noise}")
+    if not may_fit and needed <= row["other_n_hi"]:
         unknown = words["fuel_evidence"][row["other_evidence"]].unknown
-        return f"Gas utility: {unknown}, for {row['other_title']}"
-    fits = format_machines(int(row["n_lo"] or row["n_hi"]))
-    return (
-        f"{_utility(row)}: the exact headroom; {fits} {'fits' if fits[0:2] == '1 ' else 'fit'}, "
-        f"and from {row['needed_lo']:.0f} to {needed} are needed"
-    )
+        checks.append(
+            f"Gas utility: {unknown or 'how much fuel it can supply'}, for {row['other_title']}"
+        )
+    if checks:
+        return checks
+    count = int(row["n_lo"] or row["n_hi"])
+    fit = f"{format_machines(count)} {'fits' if count == 1 else 'fit'}"
+    needed_text = f"from {row['needed_lo']:.0f} to {needed} are needed"
+    return [f"{_utility(row)}: the exact headroom; {fit}, and {needed_text}"]
 
 
 def _fuel_asked(row: Row) -> str:
@@ -134,13 +153,14 @@ def _fuel_margin(row: Row, plan: Plan) -> str:
 def _noise_margin(row: Row, plan: Plan) -> str:
     needed = format_machines(int(row["needed_hi"]))
     margin = row["needed_margin_db"]
-    if not is_known(margin):
-        return f"Noise consultant: who hears {needed}; neighbors were not searched far enough"
     wanted = plan.call.noise_margin_db
-    # A margin that rounds up to the one that is wanted would look sufficient.
-    shown = f"{min(margin, wanted - 0.1):.1f}"
+    # A margin that rounds up to the one that is wanted is shown as one that is just below it.
+    if not is_known(margin) or margin > wanted + ROUNDING_DB:
+        return f"Noise consultant: who hears {needed}; neighbors were not searched far enough"
+    shown = f"{min(margin, wanted - 2 * ROUNDING_DB):.1f}"
+    neighbor = phrase_receptor(row["needed_receptor_class"])
     return (
-        f"Noise consultant: the level of {needed} at {phrase_receptor(row['alone_class'])}, "
+        f"Noise consultant: the level of {needed} at {neighbor}, "
         f"{shown} dB below the limit by our model; we want {wanted:.3g} dB"
     )
 
@@ -219,7 +239,6 @@ def _altitude(_row: Row, plan: Plan) -> str:
 _CHECKS: dict[CallCheck, Callable[[Row, Plan], str]] = {
     "contradiction": _contradiction,
     "grid": _grid,
-    "count": _count,
     "access": _access,
     "fuel_margin": _fuel_margin,
     "noise_margin": _noise_margin,

@@ -8,9 +8,9 @@ from geo.criteria.grid import gap
 from geo.criteria.noise.sound import rerating_db
 from geo.equipment.ranges import fuel_share_factor
 from geo.equipment.selection import plan_generator
-from geo.model import CallCheck, Plan
+from geo.model import CallCheck, Plan, Range
 from geo.ranking import calls
-from geo.ranking.calls import Judgment
+from geo.ranking.calls import Judgment, Values
 
 # Checks that do not depend on how large the load is.
 FIXED_CHECKS: tuple[CallCheck, ...] = ("access", "setbacks", "heights", "unmapped", "assumed")
@@ -54,7 +54,9 @@ def find_largest_yes_kw(
     for one_kw in sorted(judged, reverse=True):
         call = judged[one_kw].call
         not_yes = (call != calls.YES) & (one_kw > highest_kw) & (answer >= one_kw)
-        answer = np.where(not_yes, one_kw - 1, answer)
+        fewer = sites[f"needed_hi_at_{catalogue.load_column_tag(one_kw)}"] - plan.spares - 1
+        with_fewer_kw = np.floor(lowest_kw + fewer.clip(lower=0) * machine_kw + 1e-6)
+        answer = np.where(not_yes, with_fewer_kw, answer)
         answer = np.where(call == calls.YES, np.fmax(answer, one_kw), answer)
     return np.where(answer > highest_kw, answer, np.nan)
 
@@ -70,15 +72,19 @@ def _count_running(
         placed &= (sites[f"fuel_at_{tag}"] == sites["fuel"]).to_numpy()
         quiet = np.where(placed, np.maximum(quiet, sites[f"needed_hi_at_{tag}"]), quiet)
     running = np.maximum(quiet - plan.spares, 0).astype(float)
-    generator, rating = plan_generator(plan), plan.ranges.rating_distance_m
+    generator, rating, louder_db = plan_generator(plan), plan.ranges.rating_distance_m, 0.0
     if rating is not None:
-        louder_db = max(rerating_db(generator, end) for end in (rating.lo, rating.hi))
-        running = np.floor(running / 10 ** (max(louder_db, 0.0) / 10) + 1e-9)
+        louder_db = max(0.0, *(rerating_db(generator, end) for end in (rating.lo, rating.hi)))
+        running = np.floor(running / 10 ** (louder_db / 10) + 1e-9)
     reach = sites["sound_reach_n"].to_numpy(dtype=float)
-    running = np.minimum(running, np.floor(reach / 10 ** (plan.call.noise_margin_db / 10) + 1e-9))
+    margin_db = plan.call.noise_margin_db + louder_db
+    running = np.minimum(running, np.floor(reach / 10 ** (margin_db / 10) + 1e-9))
     if plan.call.parallel:
-        hosted = np.floor((sites["hosting_kw"].fillna(0.0) + calls.WATT) / machine_kw)
-        running = np.minimum(running, hosted)
+        extremes: list[Values] = [{}]
+        extremes += [{"power_factor": end} for end in _ends(plan.ranges.power_factor)]
+        hosting = [calls.lowest_hosting_kw(sites, plan, values) for values in extremes]
+        lowest_kw = np.maximum(np.min(hosting, axis=0), 0.0)
+        running = np.minimum(running, np.floor((lowest_kw + calls.WATT) / machine_kw))
     capacity = (sites["fuel_capacity"] / sites["fuel_demand"]).fillna(0.0).to_numpy(dtype=float)
     most = np.zeros(len(sites))
     routes = sites["fuel_route"].to_numpy(dtype=object)
@@ -86,3 +92,7 @@ def _count_running(
         share = plan.call.fuel_share_most if route != "storage" else 1.0
         most[routes == route] = share / fuel_share_factor(route, plan)
     return np.asarray(np.minimum(running, np.floor(capacity * most + 1e-9)))
+
+
+def _ends(given: Range | None) -> tuple[float, ...]:
+    return () if given is None else (given.lo, given.hi)

@@ -208,7 +208,12 @@ def _add_texts(ranking: gpd.GeoDataFrame, target: Judgment, plan: Plan) -> None:
     ]
     ranking["check_count"] = [len(texts) for texts in asked]
     ranking["checks"] = pd.Series(
-        [join_checks(texts) for texts in asked], ranking.index, dtype=object
+        [
+            join_checks(texts, is_first_step="contradiction" in names and row["needed_hi"] == 0)
+            for texts, names, row in zip(asked, failing, rows, strict=True)
+        ],
+        ranking.index,
+        dtype=object,
     )
     ranking["data_complete"] = [
         describe_data(row, names) for row, names in zip(rows, failing, strict=True)

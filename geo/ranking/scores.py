@@ -116,7 +116,10 @@ def _score_fuel(
     worst = np.where(runs & ~(share > 1.0 + 1e-9), np.fmin(reached, spared), 0.0)
     # With fewer generators or more gas than is known, the share is lower, by an unknown amount.
     same = (most == fewest) & (sites["fuel_n_lo"] == sites["fuel_n_hi"]).to_numpy()
-    best_case = np.where(np.isnan(reached), 1.0, np.where(same, np.fmin(reached, spared), reached))
+    # Fewer generators may be served by the nearest main.
+    nearest = score_on_ramp(sites["nearest_main_distance_m"], plan.score.fuel).to_numpy()
+    nearest = np.where(stored, reached, np.fmax(reached, nearest))
+    best_case = np.where(np.isnan(reached), 1.0, np.where(same, np.fmin(reached, spared), nearest))
     best = np.where(may_run, best_case, 0.0)
     return np.where(np.isnan(worst), 0.0, worst), np.maximum(best, np.nan_to_num(worst))
 

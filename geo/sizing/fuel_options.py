@@ -258,7 +258,8 @@ def describe_other_fuel(choice: FuelChoice) -> pd.DataFrame:
 def describe_fuel_ladder(choice: FuelChoice, plan: Plan) -> pd.DataFrame:
     """Return for each fuel its generators, distance, evidence and needs, and one line of all fuels.
 
-    If a fuel has several routes, the one that runs the most counts. The line has the chosen fuel
+    If a fuel has several routes, the one that surely runs the most counts, and for the best case
+    the one that may run the most. The line has the chosen fuel
     first, then those that certainly run a generator, those that may, and the others, each in the
     plan's order.
     """
@@ -270,7 +271,8 @@ def describe_fuel_ladder(choice: FuelChoice, plan: Plan) -> pd.DataFrame:
         route = (choice.n_lo[:, numbers] * 1000 + choice.n_hi[:, numbers]).argmax(axis=1)
         option = np.array(numbers)[route]
         rows = np.arange(len(option))
-        n_lo, n_hi = choice.n_lo[rows, option], choice.n_hi[rows, option]
+        # Another route than the surest may run more in the best case.
+        n_lo, n_hi = choice.n_lo[rows, option], choice.n_hi[:, numbers].max(axis=1)
         supply = pick_rows([choice.supplies[i] for i in numbers], route)
         columns[f"n_lo_on_{fuel_id}"], columns[f"n_hi_on_{fuel_id}"] = n_lo, n_hi
         columns[f"distance_of_{fuel_id}_m"] = _supply_distance_m(supply)

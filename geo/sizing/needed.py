@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 
 from geo import catalogue
 from geo.criteria.fuel import gas
@@ -16,12 +17,12 @@ from geo.sizing.access import find_access
 from geo.sizing.fuel_options import FuelOption, pick_rows
 from geo.sizing.placement import find_blocks, list_placements
 from geo.sizing.resizing import resize_with_source
-from geo.sizing.siting import Siting, describe_levels, is_noise_unknown
+from geo.sizing.siting import Siting, describe_levels, is_noise_unknown, name_classes
 
 # What is known of the generators that a load needs on one fuel; see `judge_needed`.
 UNPLACED: dict[str, object] = {
     "margin_db": np.nan, "fuel_share": np.nan, "line_m": np.nan, "access": None,
-    "fuel_assumed": None,
+    "fuel_assumed": None, "receptor_class": None, "receiver": None,
 }  # fmt: skip
 
 
@@ -35,7 +36,8 @@ class NeededGenerators:
             limit the needed ones stay at their best place; inf: nobody hears them; NaN: they have
             no place), `fuel_share` (of what the main, plant or tanks supply), `line_m` (from the
             lot to that main or plant), `access` (from the street to their place; None where the
-            rest already stops them) and `fuel_assumed`.
+            rest already stops them), `fuel_assumed`, and where the margin is: `receptor_class` and
+            `receiver` (a point, None: nowhere).
     """
 
     option: np.ndarray
@@ -139,7 +141,7 @@ def _judge_on_fuel(
     The access is checked only where nothing else is in the way.
     """
     facts = pd.DataFrame(UNPLACED, index=sites.index).astype(
-        {"access": object, "fuel_assumed": object}
+        {"access": object, "fuel_assumed": object, "receptor_class": object, "receiver": object}
     )
     asked = needed > 0
     if not asked.any():
@@ -158,8 +160,14 @@ def _judge_on_fuel(
     blocks = find_blocks(option.siting, held, np.ones(len(held), dtype=bool))
     row = np.flatnonzero(blocks.place[:, 0] >= 0)
     margin = np.full(len(held), np.nan)
-    margin[row] = describe_levels(option.siting.context, blocks.take(row))["margin_db"]
+    judged = describe_levels(option.siting.context, blocks.take(row))
+    margin[row] = judged["margin_db"]
     facts["margin_db"] = margin
+    classes = name_classes(option.siting.context.pairs, judged["pair"].to_numpy())
+    facts.loc[sites.index[row], "receptor_class"] = classes
+    heard = row[judged["point"].to_numpy() >= 0]
+    at = option.siting.context.points.xy[judged["point"].to_numpy()[judged["point"] >= 0]]
+    facts.loc[sites.index[heard], "receiver"] = shapely.points(at)
     spared = (share <= fuel_share_most(option.route, plan)) & facts["fuel_assumed"].isna()
     passes = (margin >= plan.call.noise_margin_db) & spared.to_numpy()
     passes &= option.deployed["n_lo"].to_numpy() >= needed
@@ -256,7 +264,8 @@ def describe_margins(
         siting: What ground and neighbors allow, with each site's fuel.
 
     Returns:
-        `needed_margin_db` and, in the best case, `needed_margin_best_db`; `needed_line_m`; and
+        `needed_margin_db` and, in the best case, `needed_margin_best_db`; `needed_line_m`; the
+        receptor at which the margin is smallest; and
         `margin_n`, the most generators that keep the plan's noise margin.
     """
     judged = at_loads[siting.context.plan.target_kw].facts
@@ -267,6 +276,7 @@ def describe_margins(
             "needed_margin_db": np.where(np.isfinite(margin) & any_needed, margin, np.nan),
             "needed_margin_best_db": _find_best_margin(siting, facts, margin),
             "needed_line_m": judged["line_m"].to_numpy(dtype=float),
+            "needed_receptor_class": judged["receptor_class"].to_numpy(dtype=object),
             "margin_n": _count_with_margin(siting, facts, at_loads),
         },
         index=facts.index,

@@ -300,7 +300,7 @@ def judge_quietest_spots(context: SizingContext, sites: np.ndarray, *, worst: bo
     with np.errstate(divide="ignore", invalid="ignore"):
         side = 10 * np.log10(at_middle.blocks.ratio.max(axis=1) / heard.ratio.max(axis=1))
     judged["quiet_side_db"] = np.where(np.isfinite(side), np.maximum(side, 0.0), np.nan)
-    judged["receptor_class"] = _name_classes(context.pairs, judged["pair"].to_numpy())
+    judged["receptor_class"] = name_classes(context.pairs, judged["pair"].to_numpy())
     return judged.set_index(pd.Index(sites))
 
 
@@ -337,7 +337,8 @@ def describe_levels(context: SizingContext, found: PlacedBlocks) -> pd.DataFrame
     )
 
 
-def _name_classes(pairs: ReceptorPairs, pair: np.ndarray) -> np.ndarray:
+def name_classes(pairs: ReceptorPairs, pair: np.ndarray) -> np.ndarray:
+    """Return the class of the receptor of each pair; None for nobody."""
     names = np.full(len(pair), None, dtype=object)
     names[pair >= 0] = pairs.column("receptor_class", pair[pair >= 0])
     names[pair == OWN_DWELLING] = "own dwelling"

@@ -145,3 +145,12 @@ def test_what_was_published_before_plans_had_folders_is_moved(town, padfinder):
     assert json.loads((published / "hamlet/small/report.json").read_text())["plan_id"] == "small"
     assert (published / "hamlet/hamlet").readlink() == Path(".hamlet/000001")
     assert sorted(path.name for path in published.iterdir()) == ["hamlet"]
+
+
+def test_facts_of_which_a_file_is_missing_are_screened_again(town, padfinder):
+    (kept,) = (town / "var/facts/hamlet").iterdir()
+    before = read_ranked(town, "hamlet")
+    (kept / "facts.parquet").unlink()
+    assert padfinder(town, "publish", "-m", "hamlet", *NIGHT).code == 0
+    assert read_ranked(town, "hamlet") == before
+    assert (kept / "facts.parquet").is_file()

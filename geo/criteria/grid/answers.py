@@ -44,7 +44,7 @@ def answer_by_area(
     # An area with a value in one of its rows does not take the substation's for the others.
     all_silent = rows["stated_kw"].isna().groupby(rows["key"]).transform("all")
     silent = all_silent & (named >= 0)
-    for name in ("stated_kw", "hi_kw", "basis", "power_factor", "as_of", "old"):
+    for name in ("stated_kw", "hi_kw", "basis", "power_factor", "factor_assumed", "as_of", "old"):
         of_substation = substations.rows[name].iloc[named[silent]]
         rows.loc[silent, name] = of_substation.astype(rows[name].dtype).array
     # A parcel may get less than the whole headroom of its substation.

@@ -41,7 +41,8 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
 
     Returns:
         Columns `stated_kw` (NaN where nothing is known), `lo_kw` and `hi_kw` (the range that the
-        record allows), `basis` and `power_factor`, with the index of `records`.
+        record allows), `basis`, `power_factor`, and `factor_assumed` (1 where the power factor that
+        converts MVA is the plan's), with the index of `records`.
     """
     values = {name: _number_series(records, name) for name in NUMBER_COLUMNS}
     factor = values["power_factor"].fillna(plan.power_factor)
@@ -84,6 +85,11 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
             "hi_kw": highest.where(stated.notna() & ~at_ceiling, np.inf),
             "basis": basis,
             "power_factor": factor.where(basis.notna() & values["headroom_kw"].isna()),
+            "factor_assumed": (
+                values["power_factor"].isna()
+                & stated.notna()
+                & (values["headroom_kw"].isna() | (committed_kw != 0))
+            ).astype(float),
         },
         index=records.index,
     )
@@ -115,6 +121,9 @@ def compute_hosting(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
             "hi_kw": stated.where(stated.notna() & ~at_ceiling, np.inf),
             "basis": np.where(stated.notna(), "published", np.array(None, dtype=object)),
             "power_factor": factor.where(values["headroom_kw"].isna()),
+            "factor_assumed": (
+                values["power_factor"].isna() & values["headroom_kw"].isna() & stated.notna()
+            ).astype(float),
         },
         index=records.index,
     )

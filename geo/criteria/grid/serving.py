@@ -151,6 +151,7 @@ def _describe_best(answers: list[pd.DataFrame], best: np.ndarray, index: pd.Inde
             "headroom_reads": _classify_bounds(stated, lo, hi),
             "overload_kw": np.maximum(-stated, 0.0) + 0.0,
             "grid_old": values["old"].astype(float) == 1,
+            "power_factor_assumed": values["factor_assumed"].astype(float) == 1,
             "grid_split": _is_split(values["share"].astype(float)),
             **{name: values[column] for name, column in texts.items()},
             **{name: values[column].astype(float) for name, column in numbers.items()},
@@ -263,10 +264,17 @@ def _describe_hosting(
     first = _choose_first(answers)
     answer = pd.DataFrame({name: _pick_answers(answers, first, name) for name in EMPTY_ANSWER})
     answer = answer.astype({"lo_kw": float, "hi_kw": float, "stated_kw": float})
+    # A record without a value that comes before the one with a value may be lower.
+    silent = np.zeros(len(index), dtype=bool)
+    for number, one in enumerate(answers):
+        silent |= (one["records"].notna() & one["stated_kw"].isna()).to_numpy() & (number < first)
+    lowest_kw = np.where(silent, -np.inf, answer["lo_kw"])
     at_least = np.isfinite(answer["lo_kw"]) & np.isposinf(answer["hi_kw"])
     return pd.DataFrame(
         {
             "hosting_kw": answer["stated_kw"].to_numpy(),
+            "hosting_lo_kw": np.where(answer["stated_kw"].notna(), lowest_kw, -np.inf),
+            "hosting_factor_assumed": answer["factor_assumed"].to_numpy(dtype=float) == 1,
             "hosting_at_least": at_least.to_numpy(),
             "hosting_source": answer["record"].to_numpy(),
             "hosting_layer": answer["source"].to_numpy(),

@@ -146,14 +146,15 @@ def count_heard_machines(plan: Plan) -> int:
 
 
 def count_unmeasured(
-    sites: np.ndarray, buildings: gpd.GeoDataFrame | None, reach_m: float
+    sites: np.ndarray, receivers: np.ndarray, buildings: gpd.GeoDataFrame | None, reach_m: float
 ) -> np.ndarray:
-    """Count the buildings near each site that the noise model leaves out.
+    """Count the buildings near each site or its receiver that the noise model leaves out.
 
     They could reflect the sound of machines on the site, as far as the model counts reflections.
 
     Args:
         sites: The sites (n,), in a metric frame.
+        receivers: The point where each site's machines are nearest to a limit (n,); None: nowhere.
         buildings: The buildings with their height_m (m, NaN where unknown); None: none are mapped.
         reach_m: How far from a site all buildings are known.
 
@@ -164,7 +165,12 @@ def count_unmeasured(
         return np.zeros(len(sites), dtype=int)
     shapes, heights = geometry_array(buildings), buildings["height_m"].to_numpy(dtype=float)
     left_out = np.any(list(find_unusable(shapes, heights).values()), axis=0)
-    near, _ = find_pairs_within(sites, shapes[left_out], min(REFLECTOR_REACH_M, reach_m))
+    near_m = min(REFLECTOR_REACH_M, reach_m)
+    pairs = [
+        np.column_stack(find_pairs_within(one, shapes[left_out], near_m))
+        for one in (sites, receivers)
+    ]
+    near = np.unique(np.concatenate(pairs), axis=0)[:, 0]
     return np.bincount(near, minlength=len(sites))
 
 

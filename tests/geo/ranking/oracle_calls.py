@@ -16,7 +16,13 @@ def find_call(row, plan, load_kw):
     """Return the call of a site, from its facts as screening gives them, for one load."""
     base = list_obstacles(row, plan, load_kw, {})
     if "no" in base:
-        return "no"
+        ends = [
+            list_obstacles(row, plan, load_kw, {name: value})
+            for name in ASSUMPTIONS
+            if is_used(row, plan, load_kw, name) and getattr(plan.ranges, name) is not None
+            for value in (getattr(plan.ranges, name).lo, getattr(plan.ranges, name).hi)
+        ]
+        return "no" if all("no" in found for found in ends) else "check first"
     for name in ASSUMPTIONS:
         if not is_used(row, plan, load_kw, name):
             continue
@@ -34,24 +40,17 @@ def is_used(row, plan, load_kw, name):
     if name == "usable_share":
         return row[f"route_at_{at}"] == "main"
     if name == "rating_distance_m":
-        margin = row[f"margin_at_{at}"]
-        return not is_missing(margin) and not math.isinf(margin)
+        return not is_missing(row[f"margin_at_{at}"])
     if name == "power_factor":
-        return is_power_factor_assumed(row, plan)
+        return row["power_factor_assumed"] or (plan.call.parallel and row["hosting_factor_assumed"])
     return name == "efficiency" or is_missing(row["elevation_m"])
-
-
-def is_power_factor_assumed(row, plan):
-    used = row["power_factor"]
-    known = not is_missing(used) and used != plan.grid.power_factor
-    return not known and row["headroom_basis"] != "published"
 
 
 def list_obstacles(row, plan, load_kw, changed):
     """Return what keeps a site from a yes, with some assumptions changed; `no` if it is a no."""
     at = f"{load_kw:g}_kw"
     lo, hi, kw = row["headroom_lo_kw"], row["headroom_hi_kw"], row["machine_kw"]
-    if "power_factor" in changed and is_power_factor_assumed(row, plan):
+    if "power_factor" in changed and row["power_factor_assumed"]:
         lo, hi = (end * changed["power_factor"] / plan.grid.power_factor for end in (lo, hi))
     if "altitude_m" in changed and is_missing(row["elevation_m"]):
         thin = SHARE_PER_M * max(changed["altitude_m"] - DERATING_TO_M, 0)
@@ -60,20 +59,24 @@ def list_obstacles(row, plan, load_kw, changed):
     few, many = (count_needed(load_kw, end, kw, plan) for end in (hi, lo))
     best = max(row[f"n_hi_on_{fuel}"] for fuel in plan.fuels)
     contradicts = is_contradiction(row, lo, hi, load_kw)
-    if best == 0 or (not contradicts and (many == 0 or best < few)):
+    least = few
+    if contradicts:
+        by_second = count_needed(load_kw, row["second_hi_kw"], row["machine_kw"], plan)
+        least = min([count for count in (few, by_second) if count > 0], default=0)
+    if best == 0 or best < least or (not contradicts and many == 0):
         return ["no"]
     found = ["contradiction"] if contradicts else []
-    if few == 0:
+    if few == 0 and not contradicts:
         found.append("grid")
-    fits = row[f"fits_at_{at}"]
-    if fits < many:
+    if row[f"fits_at_{at}"] < many:
         found.append("count")
-    else:
-        usual = count_needed(load_kw, row["headroom_lo_kw"], row["machine_kw"], plan)
-        found += list_thin_margins(row, plan, at, changed, many, usual)
+    usual = count_needed(load_kw, row["headroom_lo_kw"], row["machine_kw"], plan)
+    found += list_thin_margins(row, plan, at, changed, many, usual)
     access = row[f"access_at_{at}"] if not is_missing(row[f"access_at_{at}"]) else row["access"]
     running = max(many - plan.spares, 0)
-    hosting = 0.0 if is_missing(row["hosting_kw"]) else row["hosting_kw"]
+    hosting = row["hosting_lo_kw"]
+    if "power_factor" in changed and row["hosting_factor_assumed"]:
+        hosting *= changed["power_factor"] / plan.grid.power_factor
     obstacles = {
         "access": access != "reached",
         "hosting": plan.call.parallel and hosting < running * kw - 0.001,
@@ -94,7 +97,10 @@ def list_thin_margins(row, plan, at, changed, many, usual):
     margin = row[f"margin_at_{at}"] - 10 * math.log10(times)
     rated_at_m = changed.get("rating_distance_m", generator.level_distance_m)
     margin -= 20 * math.log10(rated_at_m / generator.level_distance_m)
-    loudest = max(many - plan.spares, 0) * 10 ** (plan.call.noise_margin_db / 10)
+    louder_db = 20 * math.log10(rated_at_m / generator.level_distance_m)
+    loudest = max(many - plan.spares, 0) * 10 ** (
+        (plan.call.noise_margin_db + max(louder_db, 0.0)) / 10
+    )
     quiet = margin >= plan.call.noise_margin_db and loudest <= row["sound_reach_n"] + 1e-9
     share = row[f"fuel_share_at_{at}"] * times
     share *= generator.efficiency / changed.get("efficiency", generator.efficiency)
@@ -102,7 +108,10 @@ def list_thin_margins(row, plan, at, changed, many, usual):
     if route == "main":
         share *= plan.fuel.usable_share / changed.get("usable_share", plan.fuel.usable_share)
     most = 1.0 if route == "storage" else plan.call.fuel_share_most
-    return [name for name, good in (("noise", quiet), ("fuel", share <= most + 1e-9)) if not good]
+    enough = row[f"fits_at_{at}"] >= many
+    thin = [] if quiet or (math.isnan(margin) and not enough) else ["noise"]
+    spared = share <= most + 1e-9 or (math.isnan(share) and not enough)
+    return thin if spared else [*thin, "fuel"]
 
 
 def count_needed(load_kw, headroom_kw, machine_kw, plan):

@@ -1,3 +1,6 @@
+import datetime as dt
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,9 @@ from pydantic import ValidationError
 from geo.model import CallPlan, Plan, Range, Ranges
 from tests.geo.conftest import make_layer
 from tests.geo.ranking.conftest import LOT, make_capacity, make_complete_town
+
+NIGHT = dt.date(2026, 6, 1)
+DATE, OLD = pd.Timestamp("2026-01-01"), pd.Timestamp("2012-01-01")
 
 
 @pytest.fixture
@@ -266,3 +272,92 @@ def test_a_pad_ramp_in_square_meters_is_replaced(plan):
     assert (pad.weight, pad.zero_at, pad.one_at) == (17, 0, 2)
     raw["score"]["pad"] = {"weight": 17, "zero_at": 1, "one_at": 4}
     assert Plan.model_validate(raw).score.pad.one_at == 4
+
+
+def make_two(first, second, **columns):
+    """Return the two rows of a feeder's load and hosting, and a second hosting record."""
+    capacity = make_capacity(300.0, first)
+    other = capacity.iloc[[1]].assign(headroom_kw=second, record_id="F2", **columns)
+    return pd.concat([capacity, other], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "call"),
+    [
+        (make_two(4_000.0, 4_000.0), "yes"),
+        (make_two(100.0, 4_000.0), "check first"),  # on the same poles: it may be the 100
+        (make_two(np.nan, 4_000.0), "check first"),  # or the one without a value
+        (make_capacity(300.0, 4_000.0, as_of=[DATE, OLD]), "check first"),
+    ],
+)
+def test_hosting_capacity_counts_by_the_lowest_that_the_records_allow(
+    ranked_in, gas_plan, capacity, call
+):
+    town = replace(make_complete_town(), night=NIGHT)
+    town.layers["capacity"] = capacity
+    assert ranked_in(town, gas_plan).iloc[0]["call"] == call
+
+
+def test_a_cell_does_not_answer_for_a_feeder_without_a_value(ranked_in, gas_plan):
+    capacity = make_two(np.nan, 4_000.0, grain="cell")
+    shapes = capacity.geometry.to_numpy(copy=True)
+    shapes[2] = shapely.box(-10, -10, 60, 60)
+    town = make_complete_town()
+    town.layers["capacity"] = capacity.set_geometry(shapes, crs=capacity.crs)
+    assert ranked_in(town, gas_plan).iloc[0]["call"] == "check first"
+
+
+def test_a_power_factor_is_assumed_wherever_it_converts(ranked_in, gas_plan):
+    # 0.85 MVA of hosting are 808 kW at 0.95, and 765 kW at 0.9; 800 are needed.
+    capacity = make_capacity(300.0, np.nan, headroom_mva=[np.nan, 0.85])
+    town = make_complete_town()
+    town.layers["capacity"] = capacity
+    row = ranked_in(town, gas_plan).iloc[0]
+    assert (row["call"], row["check_count"]) == ("check first", 1)
+    assert "the power factor; 0.95 is assumed" in row["checks"]
+    # With a factor on record, even the plan's own, nothing is assumed.
+    town.layers["capacity"] = capacity.assign(power_factor=0.95)
+    assert ranked_in(town, gas_plan).iloc[0]["call"] == "yes"
+
+
+def test_a_rating_without_a_range_decides_even_where_nobody_hears_it(ranked_in, gas_plan):
+    row = ranked_in(make_complete_town(), change_ranges(gas_plan, rating_distance_m=None)).iloc[0]
+    assert row["call"] == "check first"
+    assert "Maker: at which distance" in row["checks"]
+    # Rated at 70 m, it is 20 dB louder: neighbors were not searched that far.
+    far = change_ranges(gas_plan, rating_distance_m=Range(lo=7, hi=70, source="a guess"))
+    assert ranked_in(make_complete_town(), far).iloc[0]["call"] == "check first"
+
+
+def test_a_grid_that_only_just_covers_the_load_is_no_sure_no(ranked_in, gas_plan):
+    # 10.6 less 9.5 MVA are 1045 kW at 0.95, and 990 at 0.9.
+    capacity = make_capacity(
+        np.nan, firm_capacity_mva=[10.6, np.nan], peak_load_mva=[9.5, np.nan],
+        committed_load_mva=[0.0, np.nan],
+    ).assign(headroom_kw=[np.nan, 9_000.0])  # fmt: skip
+    town = make_complete_town()
+    town.layers["capacity"] = capacity
+    row = ranked_in(town, gas_plan).iloc[0]
+    assert (row["gap_class"], row["call"]) == ("covered", "check first")
+    assert "the power factor" in row["checks"]
+
+
+def test_an_unknown_height_beside_the_neighbor_is_to_be_checked(ranked_in, gas_plan):
+    loud = gas_plan.model_copy(
+        update={"noise": gas_plan.noise.model_copy(update={"limit_dba": 54.0})}
+    )
+    home, wall = shapely.box(136, -20, 176, 70), shapely.box(143, -20, 144, 70)
+    calls = {}
+    for height_m in (15.0, np.nan):
+        town = make_complete_town(homes=[home], buildings=[wall])
+        town.layers["buildings"]["height_m"] = height_m
+        calls[height_m] = ranked_in(town, loud).iloc[0]["call"]
+    assert list(calls.values()) == ["check first", "check first"]
+
+
+def test_the_largest_load_with_fewer_generators_than_a_load_that_is_no_yes(ranked_in, gas_plan):
+    # A building across the lot leaves no way to the back, where 14 would stand.
+    lot, across = shapely.box(0, 0, 22, 90), shapely.box(0, 12, 22, 16)
+    row = ranked_in(make_complete_town([lot], buildings=[across]), gas_plan).iloc[0]
+    assert (row["call_1000"], row["call_3000"]) == ("yes", "check first")
+    assert row["largest_yes_kw"] == 300 + 13 * 200
