@@ -206,6 +206,7 @@ def _join_columns(
     counts = keys.map(joined_keys.value_counts())
     if join.count_as:
         columns[join.count_as] = counts.astype("Int64")
+    _check_partners(source, keys, joined_keys)
     if combined := int((counts > 1).sum()):
         count = count_noun(combined, "row")
         notes.append(f"{count} with several rows of {join.path}, combined into one")
@@ -214,6 +215,25 @@ def _join_columns(
     if unused := int((~joined_keys.isin(set(keys.dropna()))).sum()):
         notes.append(f"{count_noun(unused, 'row')} of {join.path} without a match")
     return columns, notes
+
+
+def _check_partners(source: Source, keys: pd.Series, joined_keys: pd.Series) -> None:
+    """Raise SourceChanged if too few rows have a partner, as when the keys were rewritten."""
+    join = source.join
+    known = keys.dropna()
+    if join is None or known.empty:
+        return
+    found = int(known.isin(set(joined_keys.dropna())).sum())
+    if found >= join.partners_min * len(known):
+        return
+    here, there = (", ".join(map(repr, side.dropna().unique()[:3])) for side in (keys, joined_keys))
+    raise SourceChanged(
+        f"joining {join.path} for source {source.id!r}",
+        f"only {found:,} of {len(known):,} rows found a row of {join.path}, at least "
+        f"{join.partners_min:.0%} expected; {join.to} is {here}, and {join.key} is {there}",
+        "correct the keys, as text with every digit and leading zero, or set join.partners_min in "
+        f"sources/{source.id}.toml",
+    )
 
 
 # ---------------------------------------------------------------------------------------------

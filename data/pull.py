@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from data.conform import conform_table
 from data.http import download_file
 from data.protocols.file import read_area, read_file, read_table
-from data.protocols.raster import read_raster
+from data.protocols.raster import note_scale, read_raster
 from data.raster_place import check_raster_place
 from data.shapes import Bounds
 from data.snapshot import SnapshotContent
@@ -25,7 +25,7 @@ from geo.errors import ConfigError
 from geo.model import Layer, Market
 
 # Raise this when conforming gives a new result for the same files, so that they are read again.
-CONFORM_VERSION = 2
+CONFORM_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,8 @@ def _fetch_file(
 def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
     """Return the file that the declaration's `key` names. Raises ConfigError."""
     path = files / name
-    if path.is_file():
+    # A file geodatabase is a folder.
+    if path.is_file() or (path.is_dir() and path.suffix.lower() == ".gdb"):
         return path
     raise ConfigError(
         f"pulling source {source_id!r}",
@@ -188,9 +189,19 @@ def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
 def _digest_raw(raw: tuple[Path, ...]) -> str:
     digests = []
     for path in raw:
-        with path.open("rb") as file:
-            digests.append([path.name, hashlib.file_digest(file, "sha256").hexdigest()])
+        for part in _list_parts(path):
+            with part.open("rb") as file:
+                digests.append([part.name, hashlib.file_digest(file, "sha256").hexdigest()])
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+def _list_parts(path: Path) -> list[Path]:
+    """Return every file that is read with `path`: of a shapefile, or of a file geodatabase."""
+    if path.is_dir():
+        return sorted(part for part in path.rglob("*") if part.is_file())
+    if path.suffix.lower() == ".shp":
+        return sorted(part for part in path.parent.glob(f"{path.stem}.*") if part.is_file())
+    return [path]
 
 
 def _conform_content(
@@ -216,8 +227,8 @@ def _conform_content(
             rows_in=raster.values.size,
             crs=raster.crs,
             coverage=outline if source.coverage.kind != "none" else None,
-            notes=(),
-            raw=tuple(raw.values()),
+            notes=note_scale(own_file, source, layer),
+            raw=tuple(part for path in raw.values() for part in _list_parts(path)),
             raster=raster,
         )
     area, joined, places = None, None, None
@@ -247,7 +258,7 @@ def _conform_content(
         crs=market.crs,
         coverage=conformed.coverage,
         notes=notes + conformed.notes,
-        raw=tuple(raw.values()),
+        raw=tuple(part for path in raw.values() for part in _list_parts(path)),
         frame=conformed.frame,
     )
 

@@ -6,6 +6,7 @@ import geopandas as gpd
 import numpy as np
 import pyproj
 import shapely
+from shapely import GeometryType
 from shapely.geometry import box
 
 from data.message_text import count_noun
@@ -54,6 +55,12 @@ def convert_shapes(
         shapes[is_invalid] = _repair_shapes(shapes[is_invalid], layer)
         if is_invalid.any():
             notes.append(f"{count_noun(int(is_invalid.sum()), 'invalid ring')} repaired")
+    if _is_area(layer):
+        is_mixed = shapely.get_type_id(shapes) == GeometryType.GEOMETRYCOLLECTION
+        if is_mixed.any():
+            shapes[is_mixed] = [_keep_polygons(shape) for shape in shapes[is_mixed]]
+            count = count_noun(int(is_mixed.sum()), "collection of shapes")
+            notes.append(f"{count} repaired: only its areas are kept")
     shapes[shapely.is_empty(shapes)] = None
     projected = gpd.GeoSeries(shapes, index=rows.index, crs=source.fetch.crs).to_crs(market.crs)
     _check_inside_crs(projected, source, market, file, source.fetch.crs)

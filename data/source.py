@@ -20,12 +20,14 @@ class FetchOptions(Frozen):
         fallback_urls: Addresses to try if `url` does not answer.
         crs: CRS of the coordinates. It must agree with the file's own CRS, and is used if the file
             has none.
-        member: Layer of the file, or sheet of the workbook (by default the first).
+        member: File inside a zip, layer of a file with several, or sheet of the workbook (by
+            default the first).
         header_row: Row of a workbook that holds the titles; the first is 1. Line breaks in a title
             are read as spaces.
         x: Column of a CSV or workbook with the x coordinate (easting, longitude). A table without
             coordinates needs a `place`.
         y: Column with the y coordinate (northing, latitude).
+        wkt: Column of a CSV or workbook with the shape as well-known text, instead of x and y.
         encoding: Text encoding of a CSV.
         delimiter: Character between the columns of a CSV.
         decimal: Decimal mark of numbers in text.
@@ -40,6 +42,7 @@ class FetchOptions(Frozen):
     header_row: Annotated[int, Field(ge=1)] = 1
     x: str | None = None
     y: str | None = None
+    wkt: str | None = None
     encoding: str = "utf-8"
     delimiter: str = ","
     decimal: str = "."
@@ -86,7 +89,8 @@ class ColumnOrigin(Frozen):
         least: A lower value is taken as missing. In the layer's unit.
         most: A higher value is taken as missing. In the layer's unit.
         times: Column of the source to multiply by (three banks of 5 MVA are 15 MVA).
-        date_format: Format of a date in text; ISO 8601 by default.
+        date_format: Format of a date in text; ISO 8601 by default. `epoch_ms`: milliseconds since
+            1970, as feature servers give dates. A date before 1900 is taken as missing.
         fold: How the values of several rows are combined, in a join or a group. `first` is the
             first known value.
     """
@@ -157,6 +161,7 @@ class JoinedTable(Frozen):
         delimiter: Character between its columns.
         columns: The layer's columns that come from the table.
         count_as: The layer's column that gets the number of combined rows.
+        partners_min: The least share of the first table's rows with a key that must find a row.
     """
 
     path: str
@@ -166,6 +171,7 @@ class JoinedTable(Frozen):
     delimiter: str = ","
     columns: dict[str, ColumnOrigin]
     count_as: str | None = None
+    partners_min: Share = 0.5
 
 
 class Grouping(Frozen):

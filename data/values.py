@@ -36,6 +36,9 @@ _NUMBER_AND_UNIT = re.compile(
     rf"^(?P<number>[-+\u2212]?[\d.,][\d.,/\-{BLANKS}]*?)[{BLANKS}]*(?P<unit>[^\d.,/\-{BLANKS}].*)?$"
 )
 _STAGE_MARK = re.compile(r"[/-]")
+# The date format of milliseconds since 1970.
+EPOCH_MS = "epoch_ms"
+EARLIEST_DATE = pd.Timestamp("1900-01-01")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]00:00:00.*)?")
 
 
@@ -186,10 +189,22 @@ def _convert_type(
     if pd.api.types.is_datetime64_any_dtype(raw.dtype):
         dates = raw.dt.tz_localize(None)
     else:
-        dates = pd.to_datetime(
-            texts, format=origin.date_format or "ISO8601", errors="coerce", utc=True
-        ).dt.tz_localize(None)
-    return dates, texts.notna() & dates.isna(), []
+        dates = _parse_dates(texts, origin.date_format)
+    unreadable = texts.notna() & dates.isna()
+    # Spreadsheets and servers write 1899-12-30 for no date.
+    is_none = dates < EARLIEST_DATE
+    count = count_noun(int(is_none.sum()), "date")
+    notes = [f"{count} before 1900 taken as missing"] if is_none.any() else []
+    return dates.where(~is_none), unreadable, notes
+
+
+def _parse_dates(texts: pd.Series, date_format: str | None) -> pd.Series:
+    if date_format == EPOCH_MS:
+        numbers = pd.to_numeric(texts, errors="coerce")
+        dates = pd.to_datetime(numbers, unit="ms", errors="coerce", utc=True)
+    else:
+        dates = pd.to_datetime(texts, format=date_format or "ISO8601", errors="coerce", utc=True)
+    return dates.dt.tz_localize(None)
 
 
 def _convert_quantity(

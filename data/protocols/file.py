@@ -1,10 +1,9 @@
-"""Read a file of rows: GeoParquet, GeoJSON, TopoJSON, GeoPackage, zipped shapefile, CSV, XLSX."""
+"""Read a file of rows: GeoParquet, what GDAL reads (also zipped), CSV and XLSX."""
 
-import datetime as dt
+import csv
 import json
 import re
 import warnings
-import zipfile
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,16 +13,19 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyogrio
-import pyproj
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
+from data.crs import check_crs
 from data.message_text import count_noun
+from data.protocols.archive import find_place
+from data.protocols.workbook import read_workbook
 from data.source import Source
-from geo.errors import ContractError, SourceChanged
+from geo.errors import SourceChanged
 
 # A file of another kind, read as a table, can seem to have thousands of columns with long names.
 _MAX_NAMES_SHOWN, _MAX_NAME_LENGTH = 200, 60
+TOO_MANY_FIELDS = "has rows with more fields than there are titles, such as a comma at the end"
 BLANKS = "\u0020\u00a0\u2007\u2009\u202f\t"
 
 
@@ -97,69 +99,39 @@ def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.
     # utf-8-sig also reads plain UTF-8, and keeps a byte-order mark out of the first column's name.
     codec = "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding
     try:
-        return pd.read_csv(
-            path,
-            dtype=str,
-            encoding=codec,
-            sep=delimiter,
-            keep_default_na=False,
-            na_values=[""],
-        ).rename(columns=lambda name: str(name).strip())
+        _check_first_row(path, source_id, codec, delimiter)
+        with warnings.catch_warnings():
+            # Otherwise pandas drops fields beyond the last title.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                path,
+                dtype=str,
+                encoding=codec,
+                sep=delimiter,
+                index_col=False,
+                keep_default_na=False,
+                na_values=[""],
+            ).rename(columns=lambda name: str(name).strip())
+    except pd.errors.ParserWarning as error:
+        raise _unread(path, source_id, TOO_MANY_FIELDS) from error
     except UnicodeDecodeError as error:
         raise _unread(path, source_id, f"is not {encoding} text ({error.reason})") from error
     except pd.errors.EmptyDataError as error:
         raise _unread(path, source_id, "is empty") from error
-    except (pd.errors.ParserError, ValueError, LookupError) as error:
+    except (pd.errors.ParserError, csv.Error, ValueError, LookupError) as error:
         raise _unread(path, source_id, f"is not a readable CSV ({_line(error)})") from error
 
 
-def read_workbook(path: Path, source: Source) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Read a sheet with every value as text, as `read_table` does, with a note on blank rows.
+def _check_first_row(path: Path, source_id: str, codec: str, delimiter: str) -> None:
+    """Raise SourceChanged if the first row has more fields than there are titles.
 
-    Dates are written like 2020-12-16, and numbers with the source's decimal mark. A column without
-    a title is left out if it is empty, and otherwise named like "Unnamed: 3"; the second column
-    with the same title is named "Title.1". Raises SourceChanged.
+    pandas would shift the titles, or drop the fields; it refuses such a row only further down.
     """
-    fetch = source.fetch
-    try:
-        with warnings.catch_warnings():
-            # openpyxl warns about formatting that it does not know, which does not matter here.
-            warnings.simplefilter("ignore", UserWarning)
-            sheet = pd.read_excel(
-                path,
-                sheet_name=0 if fetch.member is None else fetch.member,
-                header=fetch.header_row - 1,
-                dtype=object,
-                na_filter=False,
-                engine="openpyxl",
-            )
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        wrong = f"cannot be read as a workbook: {_line(error)}"
-        raise _unread(path, source.id, wrong) from error
-    table = sheet.map(_format_cell, decimal=fetch.decimal).astype("str")
-    table.columns = pd.Index([" ".join(str(name).split()) for name in sheet.columns])
-    if not table.columns.is_unique:
-        title = table.columns[table.columns.duplicated()][0]
-        raise _unread(path, source.id, f"has two columns titled {title!r}, apart from blanks")
-    is_untitled = table.columns.str.startswith("Unnamed: ")
-    table = table.loc[:, ~(is_untitled & table.isna().all().to_numpy())]
-    is_blank = table.isna().all(axis=1)
-    notes = (f"{count_noun(int(is_blank.sum()), 'blank row')} in the sheet",)
-    return table[~is_blank].reset_index(drop=True), notes if is_blank.any() else ()
-
-
-def _format_cell(value: Any, *, decimal: str) -> str | None:
-    """Return a workbook's cell as text; None for an empty one or a formula's error.
-
-    >>> _format_cell(3.75, decimal=","), _format_cell(dt.datetime(2020, 12, 16), decimal=".")
-    ('3,75', '2020-12-16')
-    """
-    if isinstance(value, dt.datetime):
-        is_midnight = value.time() == dt.time()
-        return value.date().isoformat() if is_midnight else value.isoformat(sep=" ")
-    if isinstance(value, float):
-        return None if np.isnan(value) else f"{value:.15g}".replace(".", decimal)
-    return str(value) if value is not None and str(value).strip() else None
+    with path.open(encoding=codec, newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter)
+        titles, first = next(rows, []), next(rows, [])
+    if len(first) > len(titles):
+        raise _unread(path, source_id, TOO_MANY_FIELDS)
 
 
 def parse_numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
@@ -214,61 +186,17 @@ def require_columns(
         )
 
 
-def check_crs(own_crs: Any, declared_crs: str, file: str, source_id: str) -> pyproj.CRS:
-    """Check that a file's own CRS is the declared one; a file without a CRS takes the declared one.
-
-    Axis order and the members of a datum ensemble do not count as a difference.
-
-    Args:
-        own_crs: The file's own CRS, in any form that pyproj reads; None where it has none.
-        declared_crs: The CRS that the source declares.
-        file: Name of the file, for the message.
-        source_id: The source.
-
-    Returns:
-        The declared CRS.
-
-    Raises:
-        ContractError: The two differ.
-    """
-    declared = pyproj.CRS.from_user_input(declared_crs)
-    if own_crs is None:
-        return declared
-    own = pyproj.CRS.from_user_input(own_crs)
-    if _is_same_crs(own, declared):
-        return declared
-    name = own.to_string() if own.to_epsg() else own.name
-    raise ContractError(
-        f"reading {file} for source {source_id!r}",
-        f"wrong CRS: {file} says it is in {name} ({own.name}), sources/{source_id}.toml "
-        f"declares {declared_crs} ({declared.name})",
-        f"set fetch.crs to {name!r} if the file is right, or correct the file's label if it is not",
-    )
-
-
-def _is_same_crs(first: pyproj.CRS, second: pyproj.CRS) -> bool:
-    if first.equals(second, ignore_axis_order=True):
-        return True
-    if first.to_epsg() is not None and first.to_epsg() == second.to_epsg():
-        return True
-    if first.to_epsg() is not None and second.to_epsg() is not None:
-        return False
-    with warnings.catch_warnings():
-        # pyproj warns that PROJ strings lose the name of the datum. A CRS without an EPSG code has
-        # to be compared without that name.
-        warnings.simplefilter("ignore", UserWarning)
-        return bool(first.to_dict()) and first.to_dict() == second.to_dict()
-
-
 def _add_points(
     table: pd.DataFrame, path: Path, source: Source
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
     """Return a table of texts with points from its coordinate columns."""
     fetch = source.fetch
+    if fetch.wkt is not None:
+        return _add_shapes(table, fetch.wkt, path, source)
     points = np.full(len(table), None, dtype=object)
     if fetch.x is None or fetch.y is None:
         if source.place is None:
-            wrong = "is a table, and fetch.x and fetch.y do not name its columns"
+            wrong = "is a table, and fetch.x and fetch.y, or fetch.wkt, do not name its columns"
             raise _unread(path, source.id, wrong)
         return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(points, index=table.index)), ()
     require_columns([fetch.x, fetch.y], list(table.columns), path.name, source.id)
@@ -283,6 +211,21 @@ def _add_points(
     return frame, notes if unread else ()
 
 
+def _add_shapes(
+    table: pd.DataFrame, column: str, path: Path, source: Source
+) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
+    """Return a table of texts with the shapes that one of its columns has as well-known text."""
+    require_columns([column], list(table.columns), path.name, source.id)
+    # PostGIS writes its code before the text.
+    texts = table[column].str.replace(r"^SRID=\d+;\s*", "", regex=True)
+    shapes = shapely.from_wkt(texts.where(texts.notna(), None).to_numpy(dtype=object), "ignore")
+    unread = int((shapely.is_missing(shapes) & texts.notna().to_numpy()).sum())
+    notes = (f"{count_noun(unread, 'row')} with a shape that is not well-known text",)
+    rest = table.drop(columns=column)
+    frame = gpd.GeoDataFrame(rest, geometry=gpd.GeoSeries(shapes, index=table.index))
+    return frame, notes if unread else ()
+
+
 def _read_parquet(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any]:
     try:
         frame = gpd.read_parquet(path)
@@ -294,12 +237,9 @@ def _read_parquet(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any]:
 def _read_ogr(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any, tuple[str, ...]]:
     suffix = path.suffix.lower()
     document: dict[str, Any] | None = None
-    if suffix in {".geojson", ".json", ".topojson"}:
+    if suffix in {".geojson", ".json", ".topojson"} or (suffix != ".zip" and _is_json(path)):
         document = _parse_whole_json(path, source.id)
-    address, layer = str(path), source.fetch.member
-    if suffix == ".zip":
-        _check_whole_zip(path, source.id)
-        address, layer = f"/vsizip/{path}" + (f"/{layer}" if layer else ""), None
+    address, layer = find_place(path, source.fetch.member, source.id)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         frame, notes = _read_layer(address, layer, path, source.id)
@@ -329,7 +269,40 @@ def _read_layer(
         raise _unread(path, source_id, wrong) from error
     if not isinstance(frame, gpd.GeoDataFrame):
         raise _unread(path, source_id, "has no geometry")
-    return frame, notes
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise _unread(path, source_id, f"has two columns called {twice!r}")
+    return _keep_digits(frame, address, layer), notes
+
+
+def _keep_digits(frame: gpd.GeoDataFrame, address: str, layer: str | None) -> gpd.GeoDataFrame:
+    """Return whole numbers with all their digits where pandas made them floating-point numbers.
+
+    It does so for a column with a missing value, and then loses the last digits of long ids.
+    """
+    info = pyogrio.read_info(address, layer=layer)
+    whole = [
+        str(name)
+        for name, kind in zip(info["fields"], info["dtypes"], strict=True)
+        if str(kind).startswith("int") and frame[name].dtype.kind == "f"
+    ]
+    if not whole:
+        return frame
+    _, table = pyogrio.read_arrow(address, layer=layer, columns=whole, read_geometry=False)
+    exact = {name: table.column(name).to_pandas(types_mapper=_map_integer) for name in whole}
+    return gpd.GeoDataFrame(frame.assign(**exact))
+
+
+def _map_integer(kind: Any) -> pd.Int64Dtype | None:
+    return pd.Int64Dtype() if str(kind).startswith("int") else None
+
+
+def _is_json(path: Path) -> bool:
+    """Return whether a file, such as a server's answer without a suffix, begins like JSON."""
+    if path.is_dir():
+        return False
+    with path.open("rb") as file:
+        return file.read(100).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
 
 
 def _parse_whole_json(path: Path, source_id: str) -> dict[str, Any]:
@@ -341,6 +314,14 @@ def _parse_whole_json(path: Path, source_id: str) -> dict[str, Any]:
         raise _unread(path, source_id, wrong) from error
     if not isinstance(document, dict):
         raise _unread(path, source_id, "is not a JSON object")
+    if _says_there_is_more(document):
+        count = len(document.get("features") or [])
+        raise SourceChanged(
+            f"reading {path.name} for source {source_id!r}",
+            f"{path.name} is one page of a server's answer: {count:,} features, and the server "
+            "says that there are more (exceededTransferLimit)",
+            "fetch every page, or export the whole layer",
+        )
     if document.get("type") == "FeatureCollection" and not document.get("features"):
         raise SourceChanged(
             f"reading {path.name} for source {source_id!r}",
@@ -350,14 +331,11 @@ def _parse_whole_json(path: Path, source_id: str) -> dict[str, Any]:
     return document
 
 
-def _check_whole_zip(path: Path, source_id: str) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            bad = archive.testzip()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise _unread(path, source_id, f"is not a whole zip ({_line(error)})") from error
-    if bad is not None:
-        raise _unread(path, source_id, f"is not a whole zip ({bad} is damaged)")
+def _says_there_is_more(document: dict[str, Any]) -> bool:
+    """Return whether a feature server marked its answer as cut off at its page size."""
+    inner = document.get("properties")
+    places = [document, inner if isinstance(inner, dict) else {}]
+    return any(place.get("exceededTransferLimit") in {True, "true"} for place in places)
 
 
 def _rename_geometry(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

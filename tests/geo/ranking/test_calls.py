@@ -7,7 +7,9 @@ import pytest
 import shapely
 from pydantic import ValidationError
 
+from geo import screen
 from geo.model import CallPlan, Plan, Range, Ranges
+from geo.ranking import rank
 from tests.geo.conftest import make_layer
 from tests.geo.ranking.conftest import LOT, make_capacity, make_complete_town
 
@@ -355,9 +357,10 @@ def test_an_unknown_height_beside_the_neighbor_is_to_be_checked(ranked_in, gas_p
     assert list(calls.values()) == ["check first", "check first"]
 
 
-def test_the_largest_load_with_fewer_generators_than_a_load_that_is_no_yes(ranked_in, gas_plan):
-    # A building across the lot leaves no way to the back, where 14 would stand.
-    lot, across = shapely.box(0, 0, 22, 90), shapely.box(0, 12, 22, 16)
-    row = ranked_in(make_complete_town([lot], buildings=[across]), gas_plan).iloc[0]
+def test_the_largest_load_needs_fewer_than_a_load_that_is_no_yes(plain_market, gas_plan):
+    facts = screen.screen_sites(make_complete_town(), plain_market, gas_plan)
+    facts["access_at_3000_kw"] = "blocked"
+    row = rank.rank_sites(facts, gas_plan).iloc[0]
+    # 3 MW less 300 kW need 14 generators.
     assert (row["call_1000"], row["call_3000"]) == ("yes", "check first")
     assert row["largest_yes_kw"] == 300 + 13 * 200
