@@ -68,6 +68,16 @@ def list_selection_notes(
             "group by zone_code order by zone_code"
         ).fetchall()
     )
+    tied = con.execute(
+        "select lot_zone.zone_code, count(distinct lot_row) "
+        "from lot_zone join lot_decision using (lot_row) "
+        "where is_class_tied group by all order by all"
+    ).fetchall()
+    if tied:
+        notes.append(
+            "lots in several zones, none of them the largest, so that their zone is unknown "
+            f"(drop overlay districts in the source of zoning): {_format_counts(dict(tied))}"
+        )
     if zones:
         notes.append(f"lots in a zone that no land-use table lists: {_format_counts(zones)}")
     return tuple(notes)

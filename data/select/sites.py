@@ -9,6 +9,10 @@ from data.queries import read_query
 from geo.errors import StoreError
 from geo.model import Market, Sites
 
+# Zones of a lot are equally large from this share of the largest on.
+TIED_FROM = 0.995
+# Zones overlap in a lot if their areas add up to more than this multiple of its own.
+OVERLAPS_FROM = 1.005
 # A lot counts as split if its largest zone covers less than this share of its zoned area.
 SPLIT_ZONE_BELOW = 0.98
 
@@ -32,6 +36,9 @@ SET_ASIDE_RULES: tuple[str, ...] = (
     "vacant use in a zone that is not for sites",
     "missing use in a zone that is not for sites",
     "unclassified use in a zone that is not for sites",
+    "vacant use in several zones, none of them the largest",
+    "missing use in several zones, none of them the largest",
+    "unclassified use in several zones, none of them the largest",
     "vacant use in no zone",
     "missing use in no zone",
     "unclassified use in no zone",
@@ -93,6 +100,8 @@ def create_lot_decision_table(con: duckdb.DuckDBPyConnection, rules: Sites) -> N
             "zones": list(rules.zones),
             "classes": list(rules.classes),
             "split_zone_below": SPLIT_ZONE_BELOW,
+            "tied_from": TIED_FROM,
+            "overlaps_from": OVERLAPS_FROM,
             "zone_share_minimum": rules.zone_share_minimum,
             "minimum_area_m2": rules.minimum_area_m2,
             "too_small": TOO_SMALL,

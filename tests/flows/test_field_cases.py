@@ -185,3 +185,15 @@ def test_the_text_of_a_frame_without_a_code_is_given_and_works(pull, padfinder, 
 
 def test_a_compound_frame_equals_its_horizontal_part(pull):
     assert pull("F27/r3_dem_compound_crs").code == 0
+
+
+def test_a_lot_under_two_zones_has_neither(pull, padfinder, tmp_path):
+    assert pull("F09").code == 0
+    ran = padfinder(tmp_path, "publish", "--market", "hamlet", "--night", NIGHT)
+    assert ran.code == 0, ran.err
+    # Two vacant lots lie in the homes' zone R and in the overlay B as a whole. B comes first in the
+    # alphabet, but does not make them sites.
+    aside = pd.read_csv(tmp_path / "var/published/hamlet/hamlet/set_aside.csv")["rule"]
+    assert (aside == "vacant use in several zones, none of them the largest").sum() == 2
+    assert "lots in several zones, none of them the largest" in ran.out
+    assert "B (5), R (5)" in ran.out
