@@ -142,6 +142,8 @@ def _access(row: Row, plan: Plan) -> str:
 
 def _fuel_margin(row: Row, plan: Plan) -> str:
     needed, share = format_machines(int(row["needed_hi"])), row["needed_fuel_share"]
+    if row["fuel_evidence"] == "storage":
+        return f"Site visit: room for more tanks; those that fit do not last for {needed}"
     if not is_known(share):
         return f"{_fuel_asked(row)}: how much fuel it can spare for {needed}"
     return (
@@ -168,6 +170,13 @@ def _noise_margin(row: Row, plan: Plan) -> str:
 def _hosting(row: Row, plan: Plan) -> str:
     running = max(int(row["needed_hi"]) - plan.spares, 0) * row["machine_kw"]
     power = format_power(round(running))
+    if is_known(row["hosting_kw"]) and row["hosting_lo_kw"] < row["hosting_kw"]:
+        dated = isinstance(row["hosting_as_of"], str)
+        age = f"of {row['hosting_as_of']}" if dated else "without a date"
+        return (
+            f"{_utility(row)}: whether {power} may run in parallel with the grid; the published "
+            f"{row['hosting_kw']:,.0f} kW ({age}) may be too old, or another record's"
+        )
     if is_known(row["hosting_kw"]):
         return (
             f"{_utility(row)}: whether {power} may run in parallel with the grid; the feeder's "

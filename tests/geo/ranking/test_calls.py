@@ -297,7 +297,20 @@ def test_hosting_capacity_counts_by_the_lowest_that_the_records_allow(
 ):
     town = replace(make_complete_town(), night=NIGHT)
     town.layers["capacity"] = capacity
-    assert ranked_in(town, gas_plan).iloc[0]["call"] == call
+    row = ranked_in(town, gas_plan).iloc[0]
+    assert row["call"] == call
+    assert call == "yes" or "may be too old, or another record's" in row["checks"]
+
+
+def test_tanks_that_run_too_few_are_not_asked_to_spare_fuel(ranked_in, plan):
+    # Of 0 to 15 generators, the tanks run 11, whatever the grid turns out to supply.
+    rules = plan.model_copy(update={"fuels": ("propane",), "target_kw": 3_000.0})
+    town = make_complete_town()
+    del town.layers["capacity"]
+    row = ranked_in(town, rules).iloc[0]
+    assert row["call"] == "check first"
+    assert "Site visit: room for more tanks" in row["checks"]
+    assert "spare" not in row["checks"]
 
 
 def test_a_cell_does_not_answer_for_a_feeder_without_a_value(ranked_in, gas_plan):
