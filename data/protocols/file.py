@@ -280,6 +280,9 @@ def _keep_digits(frame: gpd.GeoDataFrame, address: str, layer: str | None) -> gp
 
     It does so for a column with a missing value, and then loses the last digits of long ids.
     """
+    # Opening some formats reads the whole file, so look first whether any column may be meant.
+    if not any(_may_be_whole(frame[name]) for name in frame.columns):
+        return frame
     info = pyogrio.read_info(address, layer=layer)
     whole = [
         str(name)
@@ -291,6 +294,13 @@ def _keep_digits(frame: gpd.GeoDataFrame, address: str, layer: str | None) -> gp
     _, table = pyogrio.read_arrow(address, layer=layer, columns=whole, read_geometry=False)
     exact = {name: table.column(name).to_pandas(types_mapper=_map_integer) for name in whole}
     return gpd.GeoDataFrame(frame.assign(**exact))
+
+
+def _may_be_whole(column: pd.Series) -> bool:
+    """Return whether a column of numbers has a missing value and otherwise only whole ones."""
+    if column.dtype.kind != "f" or not column.isna().any():
+        return False
+    return bool((column.dropna() % 1 == 0).all())
 
 
 def _map_integer(kind: Any) -> pd.Int64Dtype | None:

@@ -27,3 +27,13 @@ def fuel_share_factor(route: Route, plan: Plan) -> float:
 
 def _factor(value: float, given: Range | None) -> float:
     return math.inf if given is None else max(value / given.lo, 1.0)
+
+
+def fuel_share_most(route: Route, plan: Plan) -> float:
+    """Return the greatest share of a supply that generators may take without further checks.
+
+    A main or a plant keeps the plan's margin, and tanks are there for the site alone. Both hold at
+    the least favorable value of each assumption in the plan's ranges.
+    """
+    most = 1.0 if route == "storage" else plan.call.fuel_share_most
+    return most / fuel_share_factor(route, plan)

@@ -72,16 +72,16 @@ def judge_load(sites: pd.DataFrame, plan: Plan, load_kw: float) -> Judgment:
         else:
             for value in (given.lo, given.hi):
                 other = judge_with_values(sites, plan, load_kw, {name: value})
-                decisive |= applies & (_is_worse(other, base) | (base.is_no & ~other.is_no))
+                decisive |= applies & _is_changed(other, base)
                 is_no &= other.is_no | ~applies
         fails[name] = decisive
     return Judgment(is_no, fails)
 
 
-def _is_worse(other: Judgment, base: Judgment) -> np.ndarray:
-    """Return where the other judgment needs a check that the base does not, or is a `no`."""
+def _is_changed(other: Judgment, base: Judgment) -> np.ndarray:
+    """Return where the other judgment needs a further check, or only one of the two is a `no`."""
     new = [other.fails[name] & ~base.fails[name] for name in base.fails]
-    return np.asarray(np.any([*new, other.is_no & ~base.is_no], axis=0))
+    return np.asarray(np.any([*new, other.is_no != base.is_no], axis=0))
 
 
 def list_assumptions_used(

@@ -5,10 +5,8 @@ import pandas as pd
 
 from geo import catalogue
 from geo.criteria.grid import gap
-from geo.criteria.noise.sound import rerating_db
-from geo.equipment.ranges import fuel_share_factor
-from geo.equipment.selection import plan_generator
-from geo.model import CallCheck, Plan, Range
+from geo.equipment.ranges import fuel_share_most
+from geo.model import CallCheck, Plan
 from geo.ranking import calls
 from geo.ranking.calls import Judgment, Values
 
@@ -33,12 +31,13 @@ def find_largest_yes_kw(
         The load (n,) in whole kW, NaN where there is none.
     """
     target = judged[plan.target_kw]
-    extremes = [{}, *({name: end} for name, ends in calls.list_ends(plan.ranges) for end in ends)]
+    extremes: list[Values] = [{}]
+    extremes += [{name: end} for name, ends in calls.list_ends(plan.ranges) for end in ends]
     needed = [calls.count_needed_with(sites, plan, plan.target_kw, values) for values in extremes]
     lowest_kw = np.min([one.headroom_kw[0] for one in needed], axis=0).clip(min=0.0)
     highest_kw = np.max([one.headroom_kw[1] for one in needed], axis=0).clip(min=0.0)
     machine_kw = np.min([one.machine_kw for one in needed], axis=0)
-    running = _count_running(sites, plan, judged, machine_kw)
+    running = _count_running(sites, plan, judged, extremes, machine_kw)
     with np.errstate(invalid="ignore"):
         load_kw = np.floor(lowest_kw + running * machine_kw + 1e-6)
     possible = (running > 0) & (load_kw > highest_kw)
@@ -62,9 +61,13 @@ def find_largest_yes_kw(
 
 
 def _count_running(
-    sites: pd.DataFrame, plan: Plan, judged: dict[float, Judgment], machine_kw: np.ndarray
+    sites: pd.DataFrame,
+    plan: Plan,
+    judged: dict[float, Judgment],
+    extremes: list[Values],
+    machine_kw: np.ndarray,
 ) -> np.ndarray:
-    """Return how many generators may run at each site with every margin kept."""
+    """Return how many generators may run at each site with every margin kept, in every extreme."""
     quiet = sites["margin_n"].to_numpy(dtype=int)
     for load_kw, judgment in judged.items():
         tag = catalogue.load_column_tag(load_kw)
@@ -72,16 +75,12 @@ def _count_running(
         placed &= (sites[f"fuel_at_{tag}"] == sites["fuel"]).to_numpy()
         quiet = np.where(placed, np.maximum(quiet, sites[f"needed_hi_at_{tag}"]), quiet)
     running = np.maximum(quiet - plan.spares, 0).astype(float)
-    generator, rating, louder_db = plan_generator(plan), plan.ranges.rating_distance_m, 0.0
-    if rating is not None:
-        louder_db = max(0.0, *(rerating_db(generator, end) for end in (rating.lo, rating.hi)))
-        running = np.floor(running / 10 ** (louder_db / 10) + 1e-9)
+    louder_db = max(0.0, *(calls.louder_by_db(plan, values) for values in extremes))
+    running = np.floor(running / 10 ** (louder_db / 10) + 1e-9)
     reach = sites["sound_reach_n"].to_numpy(dtype=float)
     margin_db = plan.call.noise_margin_db + louder_db
     running = np.minimum(running, np.floor(reach / 10 ** (margin_db / 10) + 1e-9))
     if plan.call.parallel:
-        extremes: list[Values] = [{}]
-        extremes += [{"power_factor": end} for end in _ends(plan.ranges.power_factor)]
         hosting = [calls.lowest_hosting_kw(sites, plan, values) for values in extremes]
         lowest_kw = np.maximum(np.min(hosting, axis=0), 0.0)
         running = np.minimum(running, np.floor((lowest_kw + calls.WATT) / machine_kw))
@@ -89,10 +88,5 @@ def _count_running(
     most = np.zeros(len(sites))
     routes = sites["fuel_route"].to_numpy(dtype=object)
     for route in np.unique(routes):
-        share = plan.call.fuel_share_most if route != "storage" else 1.0
-        most[routes == route] = share / fuel_share_factor(route, plan)
+        most[routes == route] = fuel_share_most(route, plan)
     return np.asarray(np.minimum(running, np.floor(capacity * most + 1e-9)))
-
-
-def _ends(given: Range | None) -> tuple[float, ...]:
-    return () if given is None else (given.lo, given.hi)

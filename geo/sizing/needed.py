@@ -10,8 +10,8 @@ import shapely
 from geo import catalogue
 from geo.criteria.fuel import gas
 from geo.equipment.block import draw_block_outlines
-from geo.equipment.ranges import fuel_share_factor
-from geo.model import Plan, Route, Screening
+from geo.equipment.ranges import fuel_share_most
+from geo.model import Plan, Screening
 from geo.shapes.near import geometry_array
 from geo.sizing.access import find_access
 from geo.sizing.fuel_options import FuelOption, pick_rows
@@ -175,16 +175,6 @@ def _judge_on_fuel(
     access = _check_access(option, blocks.place[placed], needed[placed], placed, sites, screening)
     facts.loc[sites.index[placed], "access"] = access
     return facts
-
-
-def fuel_share_most(route: Route, plan: Plan) -> float:
-    """Return the greatest share of a supply that generators may take without further checks.
-
-    A main or a plant keeps the plan's margin, and tanks are there for the site alone. Both hold at
-    the least favorable value of each assumption in the plan's ranges.
-    """
-    most = 1.0 if route == "storage" else plan.call.fuel_share_most
-    return most / fuel_share_factor(route, plan)
 
 
 def _supply(

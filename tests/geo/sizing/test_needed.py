@@ -4,9 +4,10 @@ import pytest
 import shapely
 
 from geo import catalogue, screen
+from geo.equipment.ranges import fuel_share_most
 from geo.model import Range, Ranges
 from geo.sizing.fuel_options import FuelOption
-from geo.sizing.needed import fuel_share_most, judge_needed
+from geo.sizing.needed import judge_needed
 from tests.geo.conftest import make_layer, make_mains
 from tests.geo.sizing.conftest import LOT, home_at
 
