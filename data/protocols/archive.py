@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pyogrio
 from pyogrio.errors import DataSourceError
 
-from geo.errors import SourceChanged
+from data.protocols.refusal import first_line, refuse_file
 
 # What a zip may hold, besides other zips.
 DATA_SUFFIXES = (".shp", ".gdb", ".gpkg", ".fgb", ".geojson", ".json", ".kml", ".gml", ".gpx")
@@ -69,7 +69,7 @@ def _look_inside(
     if len(found) != 1:
         held = _join(found or names)
         wrong = f"holds {len(found)} datasets: {held}" if found else f"holds no data, only {held}"
-        raise _refuse(shown, wrong, source_id, "name one of them in fetch.member")
+        raise refuse_file(shown, source_id, wrong, "name one of them in fetch.member")
     if found[0].lower().endswith(".shp"):
         _require_parts_in(names, found[0], shown, source_id)
     return _find_layer(f"{address}/{found[0]}", member, shown, source_id)
@@ -84,7 +84,7 @@ def _look_inside_zip_in_zip(
     found = _list_data(names)
     if len(found) != 1:
         held = _join(found or names)
-        raise _refuse(shown, f"holds {inner}, which holds {held}", source_id, "unpack it")
+        raise refuse_file(shown, source_id, f"holds {inner}, which holds {held}", "unpack it")
     if found[0].lower().endswith(".shp"):
         _require_parts_in(names, found[0], f"{shown}/{inner}", source_id)
     # GDAL writes a zip inside a zip in braces.
@@ -98,15 +98,15 @@ def _list_zip(path: Path, source_id: str) -> list[str]:
             total = sum(one.file_size for one in archive.infolist())
             if total > BYTES_MOST and total > RATIO_MOST * packed:
                 wrong = f"would grow from {packed:,} to {total:,} bytes"
-                raise _refuse(path.name, wrong, source_id, "unpack and check it by hand")
+                raise refuse_file(path.name, source_id, wrong, "unpack and check it by hand")
             bad = archive.testzip()
             names = _list_names(archive)
     except (zipfile.BadZipFile, OSError, RuntimeError) as error:
-        wrong = f"is not a whole zip ({_line(error)})"
-        raise _refuse(path.name, wrong, source_id, "fetch the file again") from error
+        wrong = f"is not a whole zip ({first_line(error)})"
+        raise refuse_file(path.name, source_id, wrong, "fetch the file again") from error
     if bad is not None:
         wrong = f"is not a whole zip ({bad} is damaged)"
-        raise _refuse(path.name, wrong, source_id, "fetch the file again")
+        raise refuse_file(path.name, source_id, wrong, "fetch the file again")
     return names
 
 
@@ -141,7 +141,7 @@ def _require_parts_in(names: list[str], shp: str, shown: str, source_id: str) ->
     for suffix in SHAPEFILE_PARTS:
         part = str(PurePosixPath(shp).with_suffix(suffix))
         if part.lower() not in have:
-            raise _refuse(shown, f"lacks {part}", source_id, "fetch the whole shapefile")
+            raise refuse_file(shown, source_id, f"lacks {part}", "fetch the whole shapefile")
 
 
 def _require_parts(path: Path, source_id: str) -> None:
@@ -155,29 +155,17 @@ def _find_layer(address: str, layer: str | None, shown: str, source_id: str) -> 
     try:
         layers = [str(name) for name in pyogrio.list_layers(address)[:, 0]]
     except DataSourceError as error:
-        wrong = f"cannot be read: {_line(error).replace(address, shown)}"
-        raise _refuse(shown, wrong, source_id, "fetch the file again") from error
+        wrong = f"cannot be read: {first_line(error).replace(address, shown)}"
+        raise refuse_file(shown, source_id, wrong, "fetch the file again") from error
     if layer is not None and layer not in layers:
         wrong = f"has no layer {layer!r}, only {_join(layers)}"
-        raise _refuse(shown, wrong, source_id, "name one of them in fetch.member")
+        raise refuse_file(shown, source_id, wrong, "name one of them in fetch.member")
     if layer is None and len(layers) > 1:
         wrong = f"has {len(layers)} layers: {_join(layers)}"
-        raise _refuse(shown, wrong, source_id, "name one of them in fetch.member")
+        raise refuse_file(shown, source_id, wrong, "name one of them in fetch.member")
     return Place(address, layer)
 
 
 def _join(names: list[str]) -> str:
     shown = ", ".join(names[:SHOWN_MOST])
     return shown + (f" and {len(names) - SHOWN_MOST} more" if len(names) > SHOWN_MOST else "")
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _refuse(shown: str, wrong: str, source_id: str, remedy: str) -> SourceChanged:
-    return SourceChanged(
-        f"reading {shown} for source {source_id!r}",
-        f"{shown} {wrong}",
-        f"{remedy}, or correct [fetch] in sources/{source_id}.toml",
-    )

@@ -19,6 +19,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from data.crs import check_crs
 from data.message_text import count_noun
 from data.protocols.archive import find_place
+from data.protocols.refusal import first_line, refuse_file
 from data.protocols.workbook import read_workbook
 from data.source import Source
 from geo.errors import SourceChanged
@@ -113,13 +114,17 @@ def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.
                 na_values=[""],
             ).rename(columns=lambda name: str(name).strip())
     except pd.errors.ParserWarning as error:
-        raise _unread(path, source_id, TOO_MANY_FIELDS) from error
+        raise refuse_file(path.name, source_id, TOO_MANY_FIELDS) from error
     except UnicodeDecodeError as error:
-        raise _unread(path, source_id, f"is not {encoding} text ({error.reason})") from error
+        raise refuse_file(
+            path.name, source_id, f"is not {encoding} text ({error.reason})"
+        ) from error
     except pd.errors.EmptyDataError as error:
-        raise _unread(path, source_id, "is empty") from error
+        raise refuse_file(path.name, source_id, "is empty") from error
     except (pd.errors.ParserError, csv.Error, ValueError, LookupError) as error:
-        raise _unread(path, source_id, f"is not a readable CSV ({_line(error)})") from error
+        raise refuse_file(
+            path.name, source_id, f"is not a readable CSV ({first_line(error)})"
+        ) from error
 
 
 def _check_first_row(path: Path, source_id: str, codec: str, delimiter: str) -> None:
@@ -131,7 +136,7 @@ def _check_first_row(path: Path, source_id: str, codec: str, delimiter: str) -> 
         rows = csv.reader(file, delimiter=delimiter)
         titles, first = next(rows, []), next(rows, [])
     if len(first) > len(titles):
-        raise _unread(path, source_id, TOO_MANY_FIELDS)
+        raise refuse_file(path.name, source_id, TOO_MANY_FIELDS)
 
 
 def parse_numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
@@ -197,7 +202,7 @@ def _add_points(
     if fetch.x is None or fetch.y is None:
         if source.place is None:
             wrong = "is a table, and fetch.x and fetch.y, or fetch.wkt, do not name its columns"
-            raise _unread(path, source.id, wrong)
+            raise refuse_file(path.name, source.id, wrong)
         return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(points, index=table.index)), ()
     require_columns([fetch.x, fetch.y], list(table.columns), path.name, source.id)
     x = parse_numbers(table[fetch.x], fetch.decimal)
@@ -230,7 +235,9 @@ def _read_parquet(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any]:
     try:
         frame = gpd.read_parquet(path)
     except (ValueError, OSError) as error:
-        raise _unread(path, source.id, f"is not a whole GeoParquet ({_line(error)})") from error
+        raise refuse_file(
+            path.name, source.id, f"is not a whole GeoParquet ({first_line(error)})"
+        ) from error
     return _rename_geometry(frame), frame.crs
 
 
@@ -265,13 +272,13 @@ def _read_layer(
             frame = pyogrio.read_dataframe(address, layer=layer, on_invalid="fix")
             notes = ("some shapes could not be built as written and were closed or dropped",)
     except (DataSourceError, DataLayerError, ValueError) as error:
-        wrong = f"cannot be read: {_line(error).replace(str(path), path.name)}"
-        raise _unread(path, source_id, wrong) from error
+        wrong = f"cannot be read: {first_line(error).replace(str(path), path.name)}"
+        raise refuse_file(path.name, source_id, wrong) from error
     if not isinstance(frame, gpd.GeoDataFrame):
-        raise _unread(path, source_id, "has no geometry")
+        raise refuse_file(path.name, source_id, "has no geometry")
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
-        raise _unread(path, source_id, f"has two columns called {twice!r}")
+        raise refuse_file(path.name, source_id, f"has two columns called {twice!r}")
     return _keep_digits(frame, address, layer), notes
 
 
@@ -320,10 +327,10 @@ def _parse_whole_json(path: Path, source_id: str) -> dict[str, Any]:
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        wrong = f"is cut off or not JSON ({_line(error)}); no row of it was taken"
-        raise _unread(path, source_id, wrong) from error
+        wrong = f"is cut off or not JSON ({first_line(error)}); no row of it was taken"
+        raise refuse_file(path.name, source_id, wrong) from error
     if not isinstance(document, dict):
-        raise _unread(path, source_id, "is not a JSON object")
+        raise refuse_file(path.name, source_id, "is not a JSON object")
     if _says_there_is_more(document):
         count = len(document.get("features") or [])
         raise SourceChanged(
@@ -361,15 +368,3 @@ def _is_degrees(frame: gpd.GeoDataFrame) -> bool:
     if not np.isfinite([left, bottom, right, top]).all():
         return True
     return bool(left >= -181 and right <= 181 and bottom >= -91 and top <= 91)
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _unread(path: Path, source_id: str, wrong: str) -> SourceChanged:
-    return SourceChanged(
-        f"reading {path.name} for source {source_id!r}",
-        f"{path.name} {wrong}",
-        f"fetch the file again, or correct [fetch] in sources/{source_id}.toml",
-    )

@@ -11,6 +11,7 @@ import openpyxl
 import pandas as pd
 
 from data.message_text import count_noun
+from data.protocols.refusal import refuse_file
 from data.source import Source
 from geo.errors import SourceChanged
 
@@ -42,12 +43,14 @@ def read_workbook(path: Path, source: Source) -> tuple[pd.DataFrame, tuple[str, 
             )
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         wrong = f"cannot be read as a workbook: {error}"
-        raise _refuse(path, source.id, wrong) from error
+        raise refuse_file(path.name, source.id, wrong) from error
     table = sheet.map(_format_cell, decimal=fetch.decimal).astype("str")
     table.columns = pd.Index([" ".join(str(name).split()) for name in sheet.columns])
     if not table.columns.is_unique:
         title = table.columns[table.columns.duplicated()][0]
-        raise _refuse(path, source.id, f"has two columns titled {title!r}, apart from blanks")
+        raise refuse_file(
+            path.name, source.id, f"has two columns titled {title!r}, apart from blanks"
+        )
     is_untitled = table.columns.str.startswith("Unnamed: ")
     table = table.loc[:, ~(is_untitled & table.isna().all().to_numpy())]
     notes = _check_formulas(path, source, table)
@@ -64,12 +67,12 @@ def _require_one_sheet(path: Path, source_id: str) -> None:
             warnings.simplefilter("ignore", UserWarning)
             book = openpyxl.load_workbook(path, read_only=True)
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise _refuse(path, source_id, f"cannot be read as a workbook: {error}") from error
+        raise refuse_file(path.name, source_id, f"cannot be read as a workbook: {error}") from error
     sheets = [sheet.title for sheet in book.worksheets if sheet.sheet_state == "visible"]
     book.close()
     if len(sheets) > 1:
         wrong = f"has {len(sheets)} sheets: {', '.join(sheets)}; fetch.member names none of them"
-        raise _refuse(path, source_id, wrong)
+        raise refuse_file(path.name, source_id, wrong)
 
 
 def _check_formulas(path: Path, source: Source, table: pd.DataFrame) -> list[str]:
@@ -117,11 +120,3 @@ def _format_cell(value: Any, *, decimal: str) -> str | None:
     if isinstance(value, float):
         return None if np.isnan(value) else f"{value:.15g}".replace(".", decimal)
     return str(value) if value is not None and str(value).strip() else None
-
-
-def _refuse(path: Path, source_id: str, wrong: str) -> SourceChanged:
-    return SourceChanged(
-        f"reading {path.name} for source {source_id!r}",
-        f"{path.name} {wrong}",
-        f"fetch the file again, or correct [fetch] in sources/{source_id}.toml",
-    )
