@@ -4,6 +4,7 @@ The functions are pure: they take tables and return tables. Whatever is left out
 counted in a note.
 """
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -16,11 +17,15 @@ from data.group import group_rows
 from data.locate import locate_rows
 from data.message_text import count_noun, join_choices
 from data.protocols.file import require_columns
-from data.shapes import convert_shapes, find_coverage, split_points
+from data.shapes import convert_shapes, drop_strays, find_coverage, split_points
 from data.source import Source
-from data.values import DTYPES, fill_down, read_column, text_values
-from geo.errors import ConfigError, SourceChanged
+from data.texts import text_values
+from data.values import DTYPES, fill_down, read_column
+from geo.errors import ConfigError, ContractError, SourceChanged
 from geo.model import Layer, Market
+
+# What a spreadsheet or a floating-point column makes of a long id.
+_ROUNDED_ID = re.compile(r"\d(?:[.,]\d+)?e\+\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ def conform_table(
             rows, name, origin, layer.columns[name], source, file
         )
         notes += more_notes
+        if name == layer.key:
+            _check_digits(values[name], str(origin.column), source, file)
     if source.join is not None and joined is not None:
         joined_values, more_notes = _join_columns(rows, joined, source, layer)
         values |= joined_values
@@ -109,6 +116,8 @@ def conform_table(
     notes += more_notes
     frame = frame.set_geometry(shapes)
     frame, more_notes = split_points(frame, source, layer, file)
+    notes += more_notes
+    frame, more_notes = drop_strays(frame, source, layer, file)
     notes += more_notes
     _check_row_count(len(frame), source, file)
     frame = _sort_rows(frame, layer)
@@ -145,6 +154,12 @@ def _check_declared_columns(source: Source, layer: Layer) -> None:
                 f"columns.{name} is a {column_type} and takes no {origin.number_options[0]}",
                 "leave it out, or name another column",
             )
+        if origin.range and (ends := layer.columns[name].range_columns):
+            raise ConfigError(
+                f"reading sources/{source.id}.toml",
+                f"columns.{name} is one number and takes no range",
+                f'declare {ends[0]} with range = "low" and {ends[1]} with range = "high"',
+            )
 
 
 def _check_file_columns(table: gpd.GeoDataFrame, source: Source, file: str) -> None:
@@ -155,6 +170,18 @@ def _check_file_columns(table: gpd.GeoDataFrame, source: Source, file: str) -> N
         declared.append(source.join.to)
     file_columns = [str(name) for name in table.columns if name != table.geometry.name]
     require_columns(declared, file_columns, file, source.id)
+
+
+def _check_digits(ids: pd.Series, column: str, source: Source, file: str) -> None:
+    """Raise ContractError for ids that were turned into numbers without their last digits."""
+    is_cut = ids.astype("str").str.fullmatch(_ROUNDED_ID).fillna(False).astype(bool)
+    if is_cut.any():
+        raise ContractError(
+            f"reading {file} for source {source.id!r}",
+            f"column {column!r}: {count_noun(int(is_cut.sum()), 'id')} of {len(ids)} "
+            f"lost digits, such as {ids[is_cut].iloc[0]!r}",
+            "export the column as text, with every digit",
+        )
 
 
 def _filter_rows(

@@ -7,7 +7,7 @@ import shapely
 from data.message_text import count_noun, join_choices
 from data.protocols.file import parse_numbers, require_columns
 from data.source import PlaceTable, Source
-from data.values import text_values
+from data.texts import text_values
 
 _MAX_SAMPLES = 3
 

@@ -9,13 +9,18 @@ import shapely
 from shapely import GeometryType
 from shapely.geometry import box
 
+from data.center_lines import draw_center_lines
 from data.message_text import count_noun
 from data.source import Source
-from geo.errors import ContractError
+from geo.contract.layer import GEOMETRY_TYPES
+from geo.errors import ConfigError, ContractError
 from geo.model import Layer, Market
 
 # How far beyond the area of use of the market's CRS a row may lie, as a share of its extent.
 CRS_MARGIN = 0.25
+
+# Which parts of a collection a layer of one kind keeps: their dimension, and the word for them.
+_PARTS_KEPT = {"point": (0, "points"), "line": (1, "lines"), "polygon": (2, "areas")}
 
 # Left, bottom, right and top, in the unit of a CRS.
 Bounds = tuple[float, float, float, float]
@@ -55,12 +60,12 @@ def convert_shapes(
         shapes[is_invalid] = _repair_shapes(shapes[is_invalid], layer)
         if is_invalid.any():
             notes.append(f"{count_noun(int(is_invalid.sum()), 'invalid ring')} repaired")
-    if _is_area(layer):
-        is_mixed = shapely.get_type_id(shapes) == GeometryType.GEOMETRYCOLLECTION
-        if is_mixed.any():
-            shapes[is_mixed] = [_keep_polygons(shape) for shape in shapes[is_mixed]]
-            count = count_noun(int(is_mixed.sum()), "collection of shapes")
-            notes.append(f"{count} repaired: only its areas are kept")
+    is_mixed = shapely.get_type_id(shapes) == GeometryType.GEOMETRYCOLLECTION
+    if is_mixed.any() and len(layer.geometry) == 1:
+        dimension, noun = _PARTS_KEPT[layer.geometry[0]]
+        shapes[is_mixed] = [keep_parts(shape, dimension) for shape in shapes[is_mixed]]
+        count = count_noun(int(is_mixed.sum()), "collection of shapes")
+        notes.append(f"{count} repaired: only its {noun} are kept")
     shapes[shapely.is_empty(shapes)] = None
     projected = gpd.GeoSeries(shapes, index=rows.index, crs=source.fetch.crs).to_crs(market.crs)
     _check_inside_crs(projected, source, market, file, source.fetch.crs)
@@ -70,13 +75,54 @@ def convert_shapes(
     if is_invalid.any() and _is_area(layer):
         shapes[is_invalid] = _repair_shapes(shapes[is_invalid], layer)
         shapes[shapely.is_empty(shapes)] = None
+    notes += _replace_areas(shapes, source, layer)
     return gpd.GeoSeries(shapes, index=rows.index, crs=market.crs), notes
 
 
 def _repair_shapes(shapes: np.ndarray, layer: Layer) -> np.ndarray | list[shapely.Geometry]:
     """Return valid shapes; in a layer of areas, only polygons."""
     valid: np.ndarray = shapely.make_valid(shapes)
-    return [_keep_polygons(shape) for shape in valid] if _is_area(layer) else valid
+    return [keep_parts(shape, 2) for shape in valid] if _is_area(layer) else valid
+
+
+def drop_strays(
+    frame: gpd.GeoDataFrame, source: Source, layer: Layer, file: str
+) -> tuple[gpd.GeoDataFrame, list[str]]:
+    """Take the shape from rows whose shape is of another kind than the layer's.
+
+    Args:
+        frame: The rows, with the layer's columns.
+        source: The source, for its allowed share of such rows.
+        layer: The layer that it fills.
+        file: Name of the source's file, for messages.
+
+    Returns:
+        The rows: parcels without the shape, and others without those rows; and notes.
+
+    Raises:
+        ContractError: More rows have a stray shape than expected.
+    """
+    names = frame.geometry.geom_type
+    allowed = {name for kind in layer.geometry for name in GEOMETRY_TYPES[kind]}
+    is_stray = names.notna() & ~names.isin(allowed)
+    if not is_stray.any():
+        return frame, []
+    count, wanted = int(is_stray.sum()), " or ".join(layer.geometry)
+    kinds = " or ".join(sorted(names[is_stray].unique()))
+    if count > source.expect.stray_shapes_share_max * len(frame):
+        as_areas = [kind for kind in ("point", "line") if kind in layer.geometry]
+        remedy = f'set shapes.areas_as = "{as_areas[0]}" if they are areas, ' if as_areas else ""
+        raise ContractError(
+            f"reading {file} for source {source.id!r}",
+            f"{count} of {len(frame)} rows are of type {kinds}, not {wanted}",
+            f"{remedy}leave them out with where or drop, or raise expect.stray_shapes_share_max "
+            f"in sources/{source.id}.toml",
+        )
+    stray = f"{count_noun(count, 'row')} of type {kinds}, not {wanted}"
+    if layer.id == "parcels":
+        shapes = frame.geometry.where(~is_stray, None)
+        return frame.set_geometry(shapes), [f"{stray}, left without geometry"]
+    return frame[~is_stray], [f"{stray}, dropped"]
 
 
 def split_points(
@@ -183,7 +229,7 @@ def find_coverage(
         projected = area.geometry.to_crs(market.crs)
         _check_inside_crs(projected, source, market, str(source.coverage.path), str(area.crs))
         united = shapely.union_all(shapely.make_valid(projected.to_numpy()))
-        return shapely.normalize(_keep_polygons(united))
+        return shapely.normalize(keep_parts(united, 2))
     if kind == "bounds":
         return box(*shapes.total_bounds)
     if kind == "hull":
@@ -195,14 +241,42 @@ def _is_area(layer: Layer) -> bool:
     return layer.geometry == ("polygon",)
 
 
-def _keep_polygons(shape: shapely.Geometry) -> shapely.Geometry:
-    """Return the polygons of a valid shape without the stray lines that `make_valid` leaves.
+def keep_parts(shape: shapely.Geometry, dimension: int) -> shapely.Geometry:
+    """Return the parts of a valid shape that are points (0), lines (1) or areas (2).
+
+    For example, without the stray lines that `make_valid` leaves:
 
     >>> bow_tie = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2), (0, 1)])
-    >>> _keep_polygons(shapely.make_valid(bow_tie)).geom_type
+    >>> keep_parts(shapely.make_valid(bow_tie), 2).geom_type
     'MultiPolygon'
     """
-    if shape.geom_type in {"Polygon", "MultiPolygon"}:
+    if shape.geom_type != "GeometryCollection" and shapely.get_dimensions(shape) == dimension:
         return shape
     parts = shapely.get_parts(shapely.get_parts(shape))
-    return shapely.union_all([part for part in parts if part.geom_type == "Polygon"])
+    return shapely.union_all(parts[shapely.get_dimensions(parts) == dimension])
+
+
+def _replace_areas(shapes: np.ndarray, source: Source, layer: Layer) -> list[str]:
+    """Replace areas by points or lines in place, as the source declares; return notes."""
+    kind = source.shapes.areas_as
+    if kind is None:
+        return []
+    if "polygon" in layer.geometry or kind not in layer.geometry:
+        raise ConfigError(
+            f"reading sources/{source.id}.toml",
+            f"shapes.areas_as = {kind!r}, but layer {layer.id!r} takes a "
+            f"{' or a '.join(layer.geometry)}",
+            "leave it out, or name the layer's kind of shape",
+        )
+    is_area = shapely.get_dimensions(shapes) == 2
+    count = int(is_area.sum())
+    if kind == "point":
+        shapes[is_area] = shapely.point_on_surface(shapes[is_area])
+        return [f"{count_noun(count, 'area')} replaced by a point inside"] if count else []
+    lines, aside_m = draw_center_lines(shapes[is_area])
+    is_line = ~shapely.is_missing(lines)
+    shapes[np.flatnonzero(is_area)[is_line]] = lines[is_line]
+    if not is_line.any():
+        return []
+    drawn = count_noun(int(is_line.sum()), "corridor")
+    return [f"{drawn} replaced by center lines, up to {np.nanmax(aside_m):.1f} m from the sides"]

@@ -56,8 +56,8 @@ class FetchOptions(Frozen):
 
 # Options that only apply to a column of the source, not to a constant value.
 _COLUMN_OPTIONS = (
-    "missing", "map", "other", "rename", "units", "rating", "date_was", "least", "most", "twin",
-    "times", "fill_down",
+    "missing", "map", "other", "rename", "units", "rating", "fraction", "range", "date_was",
+    "least", "most", "twin", "times", "fill_down",
 )  # fmt: skip
 
 
@@ -82,8 +82,11 @@ class ColumnOrigin(Frozen):
             geo.contract.units; "" is for a number without a unit. Any other text is unreadable.
         rating: For several stages in one text, "20/26.67/33.33" or "115-13.8": whether to take the
             highest or the first. A rating is unreadable if any stage is unreadable.
-        date_was: Date format with which a spreadsheet misread a rating and turned it into a date
-            ("%m/%d/%y": 12/16/20 became 2020-12-16). Such dates are turned back into ratings.
+        fraction: Whether a number may be a fraction of a ruler: 3/4, 1-1/4, 1 1/4.
+        range: For a text that may be a range, such as "250 - 500 kW" or "> 2000": which end to
+            take. An open end is missing; a single number is both ends.
+        date_was: Date format with which a spreadsheet misread a rating or a fraction and turned it
+            into a date ("%m/%d/%y": 12/16/20 became 2020-12-16). Such dates are turned back.
         twin: Column of the source that shows whether a 0 is real: a 0 is missing if the twin is
             empty in the same row.
         least: A lower value is taken as missing. In the layer's unit.
@@ -107,6 +110,8 @@ class ColumnOrigin(Frozen):
     unit: str | None = None
     units: dict[str, str] = {}
     rating: Literal["max", "first"] | None = None
+    fraction: bool = False
+    range: Literal["low", "high"] | None = None
     date_was: str | None = None
     twin: str | None = None
     least: float | None = None
@@ -131,8 +136,10 @@ class ColumnOrigin(Frozen):
             raise ValueError("give either unit or units")
         if unknown := sorted(set(self.units.values()) - set(UNITS)):
             raise ValueError(f"units: {unknown[0]!r} is not a known unit")
-        if self.date_was is not None and self.rating is None:
-            raise ValueError("date_was applies to a rating: give rating too")
+        if sum(bool(one) for one in (self.rating, self.fraction, self.range)) > 1:
+            raise ValueError("give only one of rating, fraction and range")
+        if self.date_was is not None and not (self.rating or self.fraction):
+            raise ValueError("date_was applies to a rating or a fraction: give one of them too")
         if self.map and self.rename:
             raise ValueError("give either map or rename")
         return self
@@ -145,8 +152,8 @@ class ColumnOrigin(Frozen):
     @property
     def number_options(self) -> tuple[str, ...]:
         """Return the declared options that only a number can have."""
-        names = ("units", "rating", "twin", "least", "most", "times")
-        declared = [name for name in names if getattr(self, name) not in (None, {})]
+        names = ("units", "rating", "fraction", "range", "twin", "least", "most", "times")
+        declared = [name for name in names if getattr(self, name) not in (None, False, {})]
         return (*declared, *(("fold = sum",) if self.fold == "sum" else ()))
 
 
@@ -243,6 +250,17 @@ class Coverage(Frozen):
     reason: str = ""
 
 
+class Shapes(Frozen):
+    """What becomes of shapes of another kind than the layer's.
+
+    Attributes:
+        areas_as: For a layer of points, or of lines, whose source draws areas: `point` takes a
+            point inside each; `line` takes the line midway between the sides of a corridor.
+    """
+
+    areas_as: Literal["point", "line"] | None = None
+
+
 class Expectations(Frozen):
     """Limits for the source's content; outside them, a person must decide what to do.
 
@@ -250,6 +268,8 @@ class Expectations(Frozen):
         rows_min: The smallest number of rows of the layer.
         rows_max: The largest number of rows of the layer.
         null_geometry_share_max: The largest share of rows without geometry.
+        stray_shapes_share_max: The largest share of rows with a shape of another kind than the
+            layer's. They lose their shape, and are counted.
         unreadable_share_max: The largest share of unreadable values in a column.
         shrink_share_max: The largest share of rows that may disappear from one night to the next.
     """
@@ -257,6 +277,7 @@ class Expectations(Frozen):
     rows_min: Annotated[int, Field(ge=1)] = 1
     rows_max: int | None = None
     null_geometry_share_max: Share = 0.0
+    stray_shapes_share_max: Share = 0.0
     unreadable_share_max: Share = 0.0
     shrink_share_max: Share = 0.2
 
@@ -283,6 +304,7 @@ class Source(Frozen):
         join: A second table with more columns.
         group: Which rows are combined into one.
         place: A second table with the locations of things.
+        shapes: What becomes of shapes of another kind than the layer's.
         coverage: The area inside which the layer is complete.
         expect: Limits for the source's content.
     """
@@ -303,6 +325,7 @@ class Source(Frozen):
     join: JoinedTable | None = None
     group: Grouping | None = None
     place: PlaceTable | None = None
+    shapes: Shapes = Shapes()
     coverage: Coverage
     expect: Expectations = Expectations()
 

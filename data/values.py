@@ -1,10 +1,9 @@
-"""Convert a source's texts to a layer's values: types, units, ratings and missing markers.
+"""Convert a source's texts to a layer's values: types, codes, bounds and missing markers.
 
 The functions are pure: they take columns and return columns. Values that cannot be read become
 missing, and a note counts them.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from data.message_text import count_noun, count_texts, join_choices
-from data.protocols.file import BLANKS, parse_numbers
+from data.protocols.file import parse_numbers
+from data.quantities import read_quantities
 from data.source import ColumnOrigin, Source
-from geo.contract.units import convert_units
+from data.texts import text_values
 from geo.errors import ContractError
 from geo.model import Column
 
@@ -31,33 +31,9 @@ _BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
-# A number with its marks, stages and blanks; then its unit, which starts at any other character.
-_NUMBER_AND_UNIT = re.compile(
-    rf"^(?P<number>[-+\u2212]?[\d.,][\d.,/\-{BLANKS}]*?)[{BLANKS}]*(?P<unit>[^\d.,/\-{BLANKS}].*)?$"
-)
-_STAGE_MARK = re.compile(r"[/-]")
 # The date format of milliseconds since 1970.
 EPOCH_MS = "epoch_ms"
 EARLIEST_DATE = pd.Timestamp("1900-01-01")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]00:00:00.*)?")
-
-
-def text_values(values: pd.Series) -> pd.Series:
-    """Return values as text without blanks around it; whole numbers have no decimals.
-
-    >>> text_values(pd.Series([7.0, 2.5])).tolist()
-    ['7', '2.5']
-    """
-    if pd.api.types.is_float_dtype(values.dtype):
-        is_whole = values.notna() & (values % 1 == 0) & (values.abs() < 2**53)
-        whole = values.where(is_whole, 0).astype("int64").astype("str")
-        texts = values.astype("float64").astype("str").where(~is_whole, whole)
-    elif isinstance(values.dtype, pd.StringDtype) or pd.api.types.is_integer_dtype(values.dtype):
-        texts = values.astype("str")
-    else:
-        texts = values.astype("object").where(values.notna()).map(str, na_action="ignore")
-    texts = texts.astype("str").str.strip()
-    return texts.where(texts != "")
 
 
 def read_column(
@@ -179,7 +155,7 @@ def _convert_type(
 ) -> tuple[pd.Series, pd.Series, list[str]]:
     """Return `raw` in the column's type and unit, which rows are unreadable, and notes."""
     if column.type in _NUMBER_TYPES:
-        return _convert_quantity(raw, origin, column, decimal)
+        return read_quantities(raw, origin, column, decimal)
     texts = text_values(raw)
     if column.type == "string":
         return texts, pd.Series(False, index=raw.index), []
@@ -207,72 +183,6 @@ def _parse_dates(texts: pd.Series, date_format: str | None) -> pd.Series:
     return dates.dt.tz_localize(None)
 
 
-def _convert_quantity(
-    raw: pd.Series, origin: ColumnOrigin, column: Column, decimal: str
-) -> tuple[pd.Series, pd.Series, list[str]]:
-    """Return numbers in the column's unit, which rows are unreadable, and notes."""
-    notes: list[str] = []
-    numbers = raw
-    factors: float | pd.Series = 1.0
-    if origin.unit and column.unit:
-        factors = convert_units(1.0, origin.unit, column.unit)
-    if origin.units and column.unit:
-        parts = _write_decimals(numbers, decimal).str.extract(_NUMBER_AND_UNIT)
-        numbers = parts["number"]
-        # Several blanks between the words of a unit count as one.
-        suffixes = parts["unit"].fillna("").str.split().str.join(" ")
-        factor_of = {
-            suffix: convert_units(1.0, unit, column.unit) for suffix, unit in origin.units.items()
-        }
-        factors = suffixes.map(factor_of).astype("float64")
-    if origin.rating:
-        ratings, more_notes = _restore_ratings(_write_decimals(numbers, decimal), origin)
-        notes += more_notes
-        values = _pick_stage(ratings, origin.rating, decimal)
-    else:
-        values = parse_numbers(numbers, decimal)
-    is_unreadable = raw.notna() & (values * factors).isna()
-    # A marker such as -9999 is compared as a number, so that -9999.0 is the same marker.
-    markers = [float(marker) for marker in origin.missing if _is_number(marker)]
-    values = values.where(~values.isin(markers))
-    return values * factors, is_unreadable, notes
-
-
-def _restore_ratings(texts: pd.Series, origin: ColumnOrigin) -> tuple[pd.Series, list[str]]:
-    """Restore ratings that a spreadsheet turned into dates; without `date_was` they are missing.
-
-    >>> mva = ColumnOrigin(column="MVA", rating="max", date_was="%m/%d/%y")
-    >>> ratings, notes = _restore_ratings(pd.Series(["2020-12-16"]), mva)
-    >>> ratings.tolist(), notes
-    (['12/16/20'], ['MVA: 1 date read back as a rating'])
-    """
-    is_date = texts.str.fullmatch(_DATE).fillna(False).astype("bool")
-    if not is_date.any():
-        return texts, []
-    if origin.date_was is None:
-        return texts.where(~is_date), []
-    days = pd.to_datetime(texts[is_date].str[:10], format="%Y-%m-%d", errors="coerce")
-    ratings = texts.where(~is_date)
-    ratings[is_date] = days.dt.strftime(origin.date_was)
-    count = int(is_date.sum())
-    restored = "date read back as a rating" if count == 1 else "dates read back as ratings"
-    return ratings, [f"{origin.column}: {count} {restored}"]
-
-
-def _pick_stage(texts: pd.Series, stage: str, decimal: str) -> pd.Series:
-    """Return the highest ("max") or the first stage of each rating; NaN if any is unreadable.
-
-    >>> _pick_stage(pd.Series(["20/26.67/33.33", "12//16"]), "max", ".").tolist()
-    [33.33, nan]
-    """
-    stages = texts.reset_index(drop=True).str.split(_STAGE_MARK, regex=True).explode()
-    numbers = parse_numbers(stages, decimal)
-    by_row = numbers.groupby(level=0)
-    picked = by_row.max() if stage == "max" else by_row.head(1)
-    is_complete = numbers.notna().groupby(level=0).all()
-    return pd.Series(picked.where(is_complete).to_numpy(), index=texts.index, dtype="float64")
-
-
 def _drop_unbelievable(
     values: pd.Series, rows: pd.DataFrame, origin: ColumnOrigin, column: Column
 ) -> tuple[pd.Series, list[str]]:
@@ -296,21 +206,5 @@ def _drop_unbelievable(
     return values.where(~is_beyond), notes
 
 
-def _write_decimals(values: pd.Series, decimal: str) -> pd.Series:
-    """Return values as text; numbers get the source's decimal mark."""
-    texts = text_values(values)
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        return texts.str.replace(".", decimal, regex=False)
-    return texts
-
-
 def _missing_markers(origin: ColumnOrigin) -> set[str]:
     return {str(marker).strip() for marker in origin.missing}
-
-
-def _is_number(marker: str | float) -> bool:
-    try:
-        float(marker)
-    except ValueError:
-        return False
-    return True

@@ -15,7 +15,19 @@ from geo.model.plan import Sites
 
 
 class Column(Frozen):
-    """One column of a layer: its type, its unit, and the values that it may have."""
+    """One column of a layer: its type, its unit, and the values that it may have.
+
+    Attributes:
+        title: Its name for readers.
+        type: The type of its values.
+        unit: The unit of its values.
+        required: Whether each source of the layer must give it.
+        nullable: Whether a value may be missing.
+        values: The words that it may hold; empty: any.
+        minimum: The lowest value allowed.
+        maximum: The highest value allowed.
+        range_columns: The columns for both ends of a range, where this one is for a single number.
+    """
 
     title: str
     type: Literal["string", "float", "integer", "boolean", "date"]
@@ -25,6 +37,7 @@ class Column(Frozen):
     values: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    range_columns: tuple[str, ...] = ()
 
 
 class Layer(Frozen):

@@ -1,12 +1,14 @@
 """Convert a source's rows to a layer's: every change is counted and every fault is named."""
 
 import datetime as dt
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 import shapely
 
+from data.center_lines import draw_center_lines
 from data.shapes import crs_bounds
 from geo.errors import ConfigError, ContractError, SourceChanged
 
@@ -341,3 +343,93 @@ def test_rows_with_the_same_key_go_by_shape_and_then_by_the_other_values(
         )
     ]
     assert order == sorted(order)
+
+
+MAIN = {"main_id": {"column": "ID"}}
+
+
+def test_an_area_becomes_a_point_inside(conform, make_source, make_table, make_square, make_point):
+    x, y = make_square(0, 0).bounds[:2]
+    # The middle of a U is outside of it.
+    u = shapely.box(x, y, x + 30, y + 30) - shapely.box(x + 10, y + 10, x + 20, y + 30)
+    table = make_table([u, make_point(99, 0)], ID=["a", "b"])
+    source = make_source("substations", "s.gpkg", SUBSTATION, shapes={"areas_as": "point"})
+    conformed = conform(table, source)
+    assert conformed.notes == ("1 area replaced by a point inside",)
+    points = conformed.frame.set_index("substation_id").geometry
+    assert u.contains(points["a"])
+    assert points["b"].equals(make_point(99, 0))
+
+
+@pytest.mark.parametrize("cap", ["flat", "round"])
+def test_a_corridor_becomes_the_line_along_its_middle(
+    conform, make_source, make_table, make_point, cap
+):
+    line = shapely.LineString([make_point(0, 0), make_point(200, 0), make_point(200, 150)])
+    table = make_table([line.buffer(6, cap_style=cap)], ID=["a"])
+    source = make_source("mains", "m.gpkg", MAIN, shapes={"areas_as": "line"})
+    conformed = conform(table, source)
+    (drawn,) = conformed.frame.geometry
+    # It ends about half a width before each end, and cuts the bend a little.
+    assert drawn.length == pytest.approx(200 + 150 - 2 * 6, abs=6)
+    assert line.hausdorff_distance(drawn) < 6 + 2
+    corners = shapely.points(shapely.get_coordinates(drawn))
+    assert shapely.distance(corners, line).max() < 2
+    (note,) = conformed.notes
+    told_m = re.fullmatch(
+        r"1 corridor replaced by center lines, up to (\d\.\d) m from the sides", note
+    )
+    assert 6 <= float(told_m[1]) < 8
+
+
+def test_a_corridor_may_branch_or_run_in_a_circle():
+    street = [shapely.LineString([(0, 0), (300, 0)]), shapely.LineString([(150, 0), (150, 200)])]
+    ring = shapely.Point(0, 0).buffer(50).exterior
+    areas = [shapely.union_all(street).buffer(5), ring.buffer(3), shapely.box(0, 0, 10, 10)]
+    lines, aside_m = draw_center_lines(np.array(areas))
+    assert shapely.length(lines[0]) == pytest.approx(300 + 200, abs=5 * 3)
+    assert max(line.distance(shapely.Point(xy)) for line in [shapely.union_all(street)]
+               for xy in shapely.get_coordinates(lines[0])) < 2.5  # fmt: skip
+    # A circle of 50 m radius is 2 * pi * 50 m around.
+    assert shapely.length(lines[1]) == pytest.approx(2 * np.pi * 50, rel=0.01)
+    # A square is no corridor.
+    assert lines[2] is None
+    np.testing.assert_allclose(aside_m, [5, 3, np.nan], rtol=0.3)
+
+
+def test_areas_as_lines_are_refused_where_the_layer_takes_no_lines(
+    conform, make_source, make_table, make_square
+):
+    source = make_source("substations", "s.gpkg", SUBSTATION, shapes={"areas_as": "line"})
+    with pytest.raises(ConfigError, match="layer 'substations' takes a point"):
+        conform(make_table([make_square(0, 0)], ID=["a"]), source)
+
+
+def test_a_declared_share_of_stray_shapes_is_left_out_and_counted(
+    conform, make_source, make_table, make_square, make_point
+):
+    shapes = [*(make_square(30 * nth, 0) for nth in range(9)), make_point(0, 50)]
+    table = make_table(shapes, ID=list("abcdefghij"))
+    with pytest.raises(
+        ContractError, match="1 of 10 rows are of type Point, not polygon"
+    ) as caught:
+        conform(table, make_source("parcels", "p.gpkg", PARCEL))
+    assert "expect.stray_shapes_share_max" in str(caught.value)
+    allowed = {"stray_shapes_share_max": 0.1}
+    lots = conform(table, make_source("parcels", "p.gpkg", PARCEL, expect=allowed))
+    # Every parcel is accounted for.
+    assert lots.frame.geometry.isna().tolist() == [False] * 9 + [True]
+    assert lots.notes == ("1 row of type Point, not polygon, left without geometry",)
+    buildings = conform(table, make_source("buildings", "b.gpkg", {}, expect=allowed))
+    assert len(buildings.frame) == 9
+    assert buildings.notes == ("1 row of type Point, not polygon, dropped",)
+
+
+def test_a_collection_keeps_the_parts_of_the_layers_kind(
+    conform, make_source, make_table, make_square, make_point
+):
+    line = shapely.LineString([make_point(0, 0), make_point(50, 0)])
+    mixed = shapely.GeometryCollection([line, make_point(5, 5), make_square(60, 0)])
+    conformed = conform(make_table([mixed], ID=["a"]), make_source("mains", "m.gpkg", MAIN))
+    assert conformed.frame.geometry[0].equals(line)
+    assert conformed.notes == ("1 collection of shapes repaired: only its lines are kept",)

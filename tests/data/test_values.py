@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from data.source import ColumnOrigin
-from data.values import read_column, text_values
+from data.texts import text_values
+from data.values import read_column
 from geo.errors import ConfigError, ContractError
 from geo.model import Column
 
@@ -223,7 +224,7 @@ def test_a_ceiling_is_one_value_with_its_own_unit(conform, make_source, make_poi
     [
         ({"column": "A", "unit": "psi", "units": {"": "psi"}}, "either unit or units"),
         ({"column": "A", "units": {"psig": "psig"}}, "'psig' is not a known unit"),
-        ({"column": "A", "date_was": "%m/%d/%y"}, "give rating too"),
+        ({"column": "A", "date_was": "%m/%d/%y"}, "give one of them too"),
         ({"column": "A", "least": 2, "most": 1}, "least 2 is above most 1"),
         ({"column": "A", "map": {"a": "b"}, "rename": {"a": "b"}}, "either map or rename"),
         ({"value": 1, "times": "N"}, "times applies to a column"),
@@ -276,3 +277,12 @@ def test_texts_are_those_of_the_single_values(values):
     assert texts.dtype == "str"
     assert texts.dropna().tolist() == [text for text in map(write, known) if text]
     assert len(texts) == len(values)
+
+
+@pytest.mark.parametrize("ids", [["2.12926E+17", "2.12927E+17"], [212926000000000001.0, 3.0]])
+def test_ids_that_lost_their_last_digits_are_refused(conform, make_source, make_points, ids):
+    source = make_source("substations", "s.csv", SUBSTATION)
+    with pytest.raises(ContractError, match=r"'ID': \d ids? of 2 lost digits, such as '2\.12926"):
+        conform(make_points(2, ID=ids), source)
+    # An id may look like a power of ten.
+    assert len(conform(make_points(2, ID=["1E10", "12E45"]), source).frame) == 2

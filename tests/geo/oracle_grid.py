@@ -54,12 +54,11 @@ def compute_headroom(row: dict, rules: GridPlan) -> HeadroomSpan | None:
     """
     factor = pick_power_factor(row, rules)
     firm, peak = firm_capacity_mva(row, rules.cyclic_factor), peak_load_mva(row)
-    kw, mva, share = (read_number(row, f"headroom_{name}") for name in ("kw", "mva", "share"))
-    published, more_at_best = True, 0.0
-    if kw is not None:
-        stated = kw
-    elif mva is not None:
-        stated = mva * 1000 * factor
+    share, span = read_number(row, "headroom_share"), read_published(row, factor)
+    published, more_at_best, less_at_worst = True, 0.0, 0.0
+    if span is not None:
+        stated = span.stated_kw
+        more_at_best, less_at_worst = span.hi_kw - stated, stated - span.lo_kw
     elif share is not None and firm is not None:
         stated = share * firm * 1000 * factor
     elif firm is not None and peak is not None:
@@ -80,7 +79,27 @@ def compute_headroom(row: dict, rules: GridPlan) -> HeadroomSpan | None:
         # The firm capacity of a single bank is not known: it is no more than its nameplate.
         at_most = True
     hi = math.inf if at_least else stated + more_at_best
-    return HeadroomSpan(stated, -math.inf if at_most else stated, hi)
+    return HeadroomSpan(stated, -math.inf if at_most else stated - less_at_worst, hi)
+
+
+def read_published(row: dict, factor: float) -> HeadroomSpan | None:
+    """Return what a record publishes: one number, or a range that may be open at one end."""
+    for name, kw_per_unit in (("headroom_kw", 1.0), ("headroom_mva", 1000 * factor)):
+        number = read_number(row, name)
+        if number is not None:
+            return HeadroomSpan(*[number * kw_per_unit] * 3)
+    ends = []
+    for end in ("least", "most"):
+        kw, mva = (read_number(row, f"headroom_{end}_{unit}") for unit in ("kw", "mva"))
+        ends.append(mva * 1000 * factor if kw is None and mva is not None else kw)
+    low, high = ends
+    if low is None and high is None:
+        return None
+    return HeadroomSpan(
+        high if low is None else low,
+        -math.inf if low is None else low,
+        math.inf if high is None else high,
+    )
 
 
 def headroom_at(site: Parcel, row: dict) -> HeadroomSpan | None:
@@ -115,13 +134,12 @@ def is_old(site: Parcel, row: dict) -> bool:
 
 def compute_hosting(row: dict, rules: GridPlan) -> HeadroomSpan | None:
     """Compute the generation that a record allows: only what is published, nothing derived."""
-    kw, mva = read_number(row, "headroom_kw"), read_number(row, "headroom_mva")
-    if kw is None and mva is None:
+    published = read_published(row, pick_power_factor(row, rules))
+    if published is None:
         return None
-    stated = mva * 1000 * pick_power_factor(row, rules) if kw is None else kw
     ceiling = read_number(row, "ceiling_kw")
-    at_least = ceiling is not None and stated >= ceiling
-    return HeadroomSpan(stated, stated, math.inf if at_least else stated)
+    at_least = ceiling is not None and published.stated_kw >= ceiling
+    return replace(published, hi_kw=math.inf if at_least else published.hi_kw)
 
 
 def pick_power_factor(row: dict, rules: GridPlan) -> float:

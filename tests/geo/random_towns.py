@@ -230,6 +230,11 @@ def make_capacity(rng):
                 names[number], kinds[number] = names[number - 1], kinds[number - 1]
     values = make_capacity_values(rng, 60)
     values["headroom_kw"] = draw_numbers(rng, -500, 5000, 60, 0.5)
+    ranges = np.random.default_rng(rng.bit_generator.seed_seq.entropy)
+    values["headroom_least_kw"] = draw_numbers(ranges, -500, 1500, 60, 0.05)
+    values["headroom_most_kw"] = draw_numbers(ranges, 1500, 5000, 60, 0.05)
+    values["headroom_least_mva"] = draw_numbers(ranges, -1, 1, 60, 0.05)
+    values["headroom_most_mva"] = draw_numbers(ranges, 1.9, 5, 60, 0.05)
     # Two sources with records of one name have a separate test.
     values["source_id"] = ["north" if int(name[1:]) % 2 else "south" for name in names]
     del values["bank_count"], values["nameplate_mva"], values["largest_bank_mva"]

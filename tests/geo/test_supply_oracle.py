@@ -35,7 +35,7 @@ from tests.geo.random_towns import (
     whole_area,
 )
 
-SEED = 20260603
+SEED = 20260606
 TOWNS = 20
 # The approximate number of parcels of the demo town, and how many of its sites are checked.
 DEMO_PARCELS, DEMO_SITES = 1200, 100

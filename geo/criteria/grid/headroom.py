@@ -13,17 +13,19 @@ from geo.model import GridPlan, HeadroomBasis
 
 KW_PER_MW = 1000.0
 NUMBER_COLUMNS = (
-    "headroom_kw", "headroom_mva", "headroom_share", "ceiling_kw", "firm_capacity_mva",
-    "bank_count", "nameplate_mva", "largest_bank_mva", "rating_a", "peak_a", "voltage_kv",
-    "peak_load_mva", "committed_load_mva", "power_factor",
+    "headroom_kw", "headroom_least_kw", "headroom_most_kw", "headroom_mva", "headroom_least_mva",
+    "headroom_most_mva", "headroom_share", "ceiling_kw", "firm_capacity_mva", "bank_count",
+    "nameplate_mva", "largest_bank_mva", "rating_a", "peak_a", "voltage_kv", "peak_load_mva",
+    "committed_load_mva", "power_factor",
 )  # fmt: skip
 
 
 def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     """Compute the load headroom of each record (kW), one row per record.
 
-    A record that does not give its committed load bounds the headroom from above only. A record
-    at its publisher's ceiling bounds it from below only.
+    A record that does not give its committed load, or only the high end of a range, bounds the
+    headroom from above only. A record at its publisher's ceiling, or with only the low end of a
+    range, bounds it from below only.
 
     A firm capacity of 20 MVA, a peak of 16 and a committed load of 3 at power factor 0.95 leave
     950 kW:
@@ -54,10 +56,10 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     rated_mva = values["firm_capacity_mva"].fillna(values["rating_a"] * amps_to_mva)
     firm_mva = rated_mva.fillna(bank_firm_mva)
     peak_mva = values["peak_load_mva"].fillna(values["peak_a"] * amps_to_mva)
+    published = _read_published_kw(values, kw_per_mva)
     # The first of these that a record gives is its headroom.
     methods: tuple[tuple[HeadroomBasis, pd.Series], ...] = (
-        ("published", values["headroom_kw"]),
-        ("published", values["headroom_mva"] * kw_per_mva),
+        ("published", published["stated_kw"]),
         ("share of firm", values["headroom_share"] * firm_mva * kw_per_mva),
         ("firm less peak", (rated_mva - peak_mva) * kw_per_mva),
         ("N-1 of the banks less peak", (bank_firm_mva - peak_mva) * kw_per_mva),
@@ -68,27 +70,29 @@ def compute_headroom(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     for name, headroom_kw in methods:
         basis[stated.isna() & headroom_kw.notna()] = name
         stated = stated.fillna(headroom_kw)
-    published = basis.isin(["published", "share of firm"])
     by_banks = basis == "N-1 of the banks less peak"
+    by_record = basis == "published"
     highest = stated.where(~by_banks, (bank_firm_best_mva - peak_mva) * kw_per_mva)
-    at_ceiling = published & (stated >= values["ceiling_kw"])
+    lowest = stated.where(~by_record, published["lo_kw"])
+    highest = highest.where(~by_record, published["hi_kw"])
+    at_ceiling = (by_record | (basis == "share of firm")) & (stated >= values["ceiling_kw"])
     already_deducted = _boolean_series(records, "committed_included")
     committed_mva = values["committed_load_mva"].where(~already_deducted, 0.0)
     committed_unknown = committed_mva.isna() & stated.notna()
     committed_kw = committed_mva.fillna(0.0) * kw_per_mva
     one_bank = basis == "nameplate of one bank less peak"
-    stated, highest = stated - committed_kw, highest - committed_kw
+    stated, lowest, highest = (one - committed_kw for one in (stated, lowest, highest))
     return pd.DataFrame(
         {
             "stated_kw": stated,
-            "lo_kw": stated.where(stated.notna() & ~committed_unknown & ~one_bank, -np.inf),
+            "lo_kw": lowest.where(stated.notna() & ~committed_unknown & ~one_bank, -np.inf),
             "hi_kw": highest.where(stated.notna() & ~at_ceiling, np.inf),
             "basis": basis,
-            "power_factor": factor.where(basis.notna() & values["headroom_kw"].isna()),
+            "power_factor": factor.where(basis.notna() & ~published["in_kw"]),
             "factor_assumed": (
                 values["power_factor"].isna()
                 & stated.notna()
-                & (values["headroom_kw"].isna() | (committed_kw != 0))
+                & (~published["in_kw"] | (committed_kw != 0))
             ).astype(float),
         },
         index=records.index,
@@ -112,20 +116,45 @@ def compute_hosting(records: pd.DataFrame, plan: GridPlan) -> pd.DataFrame:
     """
     values = {name: _number_series(records, name) for name in NUMBER_COLUMNS}
     factor = values["power_factor"].fillna(plan.power_factor)
-    stated = values["headroom_kw"].fillna(values["headroom_mva"] * KW_PER_MW * factor)
+    published = _read_published_kw(values, KW_PER_MW * factor)
+    stated = published["stated_kw"]
     at_ceiling = stated >= values["ceiling_kw"]
     return pd.DataFrame(
         {
             "stated_kw": stated,
-            "lo_kw": stated.fillna(-np.inf),
-            "hi_kw": stated.where(stated.notna() & ~at_ceiling, np.inf),
+            "lo_kw": published["lo_kw"],
+            "hi_kw": published["hi_kw"].where(~at_ceiling, np.inf),
             "basis": np.where(stated.notna(), "published", np.array(None, dtype=object)),
-            "power_factor": factor.where(values["headroom_kw"].isna()),
+            "power_factor": factor.where(~published["in_kw"]),
             "factor_assumed": (
-                values["power_factor"].isna() & values["headroom_kw"].isna() & stated.notna()
+                values["power_factor"].isna() & ~published["in_kw"] & stated.notna()
             ).astype(float),
         },
         index=records.index,
+    )
+
+
+def _read_published_kw(values: dict[str, pd.Series], kw_per_mva: pd.Series) -> pd.DataFrame:
+    """Return the published headroom: a number, else a range of which one end may be open.
+
+    Returns:
+        `stated_kw` (the number, else the low end, else the high end), `lo_kw` (-inf where nothing
+        is published, or the low end is open), `hi_kw` (inf), and `in_kw`, whether it is in kW.
+    """
+    in_kw = values["headroom_kw"].notna()
+    exact_kw = values["headroom_kw"].fillna(values["headroom_mva"] * kw_per_mva)
+    ends = {}
+    for end in ("least", "most"):
+        own_kw = values[f"headroom_{end}_kw"]
+        in_kw |= exact_kw.isna() & own_kw.notna()
+        ends[end] = exact_kw.fillna(own_kw.fillna(values[f"headroom_{end}_mva"] * kw_per_mva))
+    return pd.DataFrame(
+        {
+            "stated_kw": ends["least"].fillna(ends["most"]),
+            "lo_kw": ends["least"].fillna(-np.inf),
+            "hi_kw": ends["most"].fillna(np.inf),
+            "in_kw": in_kw,
+        }
     )
 
 

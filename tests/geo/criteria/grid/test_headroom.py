@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.criteria.grid.headroom import compute_headroom
+from geo.criteria.grid.headroom import compute_headroom, compute_hosting
 
 UNITS = pint.UnitRegistry()
 
@@ -101,6 +101,48 @@ def test_a_value_at_the_ceiling_is_a_lower_bound(plan):
     assert (row["lo_kw"], row["hi_kw"]) == (10_000.0, math.inf)
     below = compute_row(plan, headroom_kw=9_999.0, ceiling_kw=10_000.0, committed_included=True)
     assert below["lo_kw"] == below["hi_kw"] == 9_999.0
+
+
+INCLUDED = {"committed_included": True}
+
+
+@pytest.mark.parametrize("compute", [compute_headroom, compute_hosting])
+@pytest.mark.parametrize(
+    ("published", "stated", "lo", "hi"),
+    [
+        ({"headroom_least_kw": 250.0, "headroom_most_kw": 500.0}, 250, 250, 500),
+        ({"headroom_least_kw": 2000.0}, 2000, 2000, math.inf),
+        ({"headroom_most_kw": 250.0}, 250, -math.inf, 250),
+        # 0.95 kW per kVA
+        ({"headroom_least_mva": 1.0, "headroom_most_mva": 2.0}, 950, 950, 1900),
+        ({"headroom_least_kw": 900.0, "headroom_most_mva": 2.0}, 900, 900, 1900),
+        # A single number comes before a range.
+        ({"headroom_kw": 300.0, "headroom_most_kw": 500.0}, 300, 300, 300),
+        ({"headroom_mva": 1.0, "headroom_least_kw": 10.0}, 950, 950, 950),
+    ],
+)
+def test_a_published_range_stays_a_range(plan, compute, published, stated, lo, hi):
+    row = compute(pd.DataFrame([published | INCLUDED]), plan.grid).iloc[0]
+    assert row[["stated_kw", "lo_kw", "hi_kw"]].tolist() == pytest.approx([stated, lo, hi])
+    assert row["basis"] == "published"
+
+
+def test_a_range_less_the_committed_load(plan):
+    ends = {"headroom_least_kw": 1000.0, "headroom_most_kw": 2000.0}
+    row = compute_row(plan, **ends, committed_load_mva=0.5, committed_included=False)
+    assert (row["lo_kw"], row["hi_kw"]) == pytest.approx((1000 - 475, 2000 - 475))
+    unknown = compute_row(plan, **ends)
+    assert (unknown["lo_kw"], unknown["hi_kw"]) == (-math.inf, 2000)
+
+
+@given(st.floats(-5000, 5000), st.floats(0, 5000), st.sampled_from(["least", "most"]))
+def test_losing_one_end_of_a_range_only_widens_it(plan, low, more, lost):
+    ends = {"headroom_least_kw": low, "headroom_most_kw": low + more}
+    whole = compute_row(plan, **ends, **INCLUDED)
+    del ends[f"headroom_{lost}_kw"]
+    left = compute_row(plan, **ends, **INCLUDED)
+    assert left["lo_kw"] <= whole["lo_kw"]
+    assert left["hi_kw"] >= whole["hi_kw"]
 
 
 def test_an_unknown_committed_load_leaves_an_upper_bound(plan):
