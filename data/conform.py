@@ -16,16 +16,18 @@ import shapely
 from data.group import group_rows
 from data.locate import locate_rows
 from data.message_text import count_noun, join_choices
+from data.notes import RoutineNote
 from data.protocols.file import require_columns
 from data.shapes import convert_shapes, drop_strays, find_coverage, split_points
 from data.source import Source
 from data.texts import text_values
 from data.values import DTYPES, fill_down, read_column
-from geo.errors import ConfigError, ContractError, SourceChanged
+from geo.errors import ConfigError, ContractError, Fault, SourceChanged
 from geo.model import Layer, Market
 
 # What a spreadsheet or a floating-point column makes of a long id.
 _ROUNDED_ID = re.compile(r"\d(?:[.,]\d+)?e\+\d+", re.IGNORECASE)
+_MAX_CODES = 12
 
 
 @dataclass(frozen=True)
@@ -188,25 +190,43 @@ def _filter_rows(
     table: gpd.GeoDataFrame, source: Source, file: str
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
     """Return the rows that pass `where` and `drop`; an empty text in either means missing."""
-    notes, rows = [], table
+    notes: list[str] = []
+    rows = table
     for name, wanted in source.where.items():
         is_wanted = text_values(rows[name]).fillna("").isin(wanted)
         if not is_wanted.any():
-            texts = sorted(text_values(rows[name]).dropna().unique())[:12]
+            held = _show_codes(text_values(rows[name]))
             raise _source_changed(
-                source, file, f"no row has {name} in {list(wanted)}; it holds {texts}"
+                source,
+                file,
+                f"no row has {name} in {list(wanted)}; it holds {held}",
+                f"look at the file; if it is right, correct where.{name}",
             )
         if not is_wanted.all():
             count = count_noun(int((~is_wanted).sum()), "row")
-            notes.append(f"{count} left out: another {name}")
+            notes.append(RoutineNote(f"{count} left out: another {name}"))
         rows = rows[is_wanted]
     for name, unwanted in source.drop.items():
         is_unwanted = text_values(rows[name]).fillna("").isin(unwanted)
         if is_unwanted.any():
             count = count_noun(int(is_unwanted.sum()), "row")
-            notes.append(f"{count} left out: {name} is {join_choices(unwanted)}")
+            left_out = f"{count} left out: {name} is {join_choices(unwanted)}"
+            notes.append(RoutineNote(left_out))
         rows = rows[~is_unwanted]
     return rows, notes
+
+
+def _show_codes(texts: pd.Series) -> str:
+    """Return the values of a column of codes; of another column, only how many there are.
+
+    A column whose values hardly repeat may hold people's names, which a message never quotes.
+    """
+    known = texts.dropna()
+    held = sorted(known.unique())
+    if len(held) > len(known) / 2:
+        return count_noun(len(held), "other value")
+    more = f" and {len(held) - _MAX_CODES} more" if len(held) > _MAX_CODES else ""
+    return f"{held[:_MAX_CODES]}{more}"
 
 
 def _join_columns(
@@ -236,7 +256,8 @@ def _join_columns(
     _check_partners(source, keys, joined_keys)
     if combined := int((counts > 1).sum()):
         count = count_noun(combined, "row")
-        notes.append(f"{count} with several rows of {join.path}, combined into one")
+        repeated = f"{count} with several rows of {join.path}, combined into one"
+        notes.append(RoutineNote(repeated))
     if unmatched := int(counts.isna().sum()):
         notes.append(f"{count_noun(unmatched, 'row')} without a match in {join.path}")
     if unused := int((~joined_keys.isin(set(keys.dropna()))).sum()):
@@ -300,17 +321,31 @@ def _check_row_count(rows: int, source: Source, file: str) -> None:
     expect = source.expect
     if rows < expect.rows_min:
         raise _source_changed(
-            source, file, f"{rows} rows are left, at least {expect.rows_min} expected"
+            source,
+            file,
+            f"{rows} rows are left, at least {expect.rows_min} expected",
+            "look at the file; if it is right, lower expect.rows_min",
+            "shrunk",
         )
     if expect.rows_max is not None and rows > expect.rows_max:
         raise _source_changed(
-            source, file, f"{rows} rows are left, at most {expect.rows_max} expected"
+            source,
+            file,
+            f"{rows} rows are left, at most {expect.rows_max} expected",
+            "look at the file; if it is right, raise expect.rows_max",
         )
 
 
-def _source_changed(source: Source, file: str, wrong: str) -> SourceChanged:
+def _source_changed(
+    source: Source,
+    file: str,
+    wrong: str,
+    remedy: str = "look at the file; if it is right, correct its declaration",
+    fault: Fault = "changed",
+) -> SourceChanged:
     return SourceChanged(
         f"reading {file} for source {source.id!r}",
         wrong if file in wrong else f"{file}: {wrong}",
-        f"look at the file; if it is right, correct sources/{source.id}.toml",
+        f"{remedy} in sources/{source.id}.toml",
+        fault=fault,
     )

@@ -4,6 +4,7 @@ import geopandas as gpd
 import pandas as pd
 
 from data.message_text import count_noun
+from data.notes import RoutineNote
 from data.source import Source
 
 
@@ -41,7 +42,8 @@ def group_rows(frame: gpd.GeoDataFrame, source: Source) -> tuple[gpd.GeoDataFram
     ).reset_index()
     folded = folded[frame.columns].astype(frame.dtypes.drop(frame.geometry.name).to_dict())
     if len(folded) < len(keyed):
-        notes.insert(0, f"{count_noun(len(keyed), 'row')} combined into {len(folded)} by {by}")
+        combined = f"{count_noun(len(keyed), 'row')} combined into {len(folded)} by {by}"
+        notes.insert(0, RoutineNote(combined))
     if len(keyed) == len(frame):
         return folded, notes
     both = pd.concat([folded, frame[frame[by].isna()]], ignore_index=True)

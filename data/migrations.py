@@ -13,8 +13,13 @@ def _create_tables(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(read_query("data", "create_snapshot_table"))
 
 
+def _add_health_columns(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(read_query("data", "add_health_columns"))
+
+
 STEPS: tuple[tuple[str, Callable[[duckdb.DuckDBPyConnection], None]], ...] = (
     ("snapshots of sources", _create_tables),
+    ("health of sources", _add_health_columns),
 )
 
 

@@ -6,22 +6,26 @@ import json
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from data.conform import conform_table
 from data.http import download_file
+from data.notes import list_warnings
 from data.protocols.file import read_area, read_file, read_table
-from data.protocols.raster import note_scale, read_raster
+from data.protocols.raster import list_bands, note_scale, read_raster
 from data.raster_place import check_raster_place
+from data.real_paths import list_data_files, name_real_files
+from data.schema import list_columns
 from data.shapes import Bounds
-from data.snapshot import SnapshotContent
+from data.snapshot import FetchedFrom, SnapshotContent
 from data.source import FetchOptions, Source
-from data.store import PutResult, open_store
+from data.store import open_store
 from geo import catalogue
+from geo.addresses import show_address
 from geo.contract.layer import check_layer
-from geo.errors import ConfigError
+from geo.errors import ConfigError, PadfinderError
 from geo.model import Layer, Market
 
 # Raise this when conforming gives a new result for the same files, so that they are read again.
@@ -39,6 +43,7 @@ class PullResult:
         rows_in: How many rows, or cells of a raster, the raw file has.
         rows: How many are stored.
         notes: What was done to the rows.
+        warnings: Those of the notes that are warnings.
         seconds: How long it took; used only in the log.
     """
 
@@ -48,6 +53,7 @@ class PullResult:
     rows_in: int
     rows: int
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     seconds: float
 
 
@@ -68,12 +74,25 @@ def refresh_source(
 
     Raises:
         SourceDown: The source does not answer. This is the only error that a retry may fix.
-        PadfinderError: Any other error. After either error the store is unchanged.
+        PadfinderError: Any other error. After either error the store is unchanged. Both name the
+            real paths of the source's files.
     """
+    url = source.fetch.url
+    real = list_data_files(source, files, show_address(url) if url else "")
+    try:
+        return _refresh(source, market, files, store, night)
+    except PadfinderError as error:
+        name_real_files(error, source, real)
+        raise
+
+
+def _refresh(
+    source: Source, market: Market, files: Path, store: Path, night: dt.date
+) -> PullResult:
     began = time.perf_counter()
     layer = _find_layer(source)
     with ExitStack() as cleanup:
-        raw = _find_raw_files(source, files, store, cleanup)
+        raw, fetched = _find_raw_files(source, files, store, cleanup)
         raw_digest = _digest_raw(tuple(raw.values()))
         parcels: Bounds | None = None
         # Do not create the store yet: a first night that fails must not leave an empty store.
@@ -82,19 +101,37 @@ def refresh_source(
                 if layer.is_raster:
                     parcels = opened.find_bounds("parcels", market.crs, night, market.sources)
                 declaration_digest = digest_declaration(source, layer, market, parcels)
-                unchanged = opened.mark_unchanged(source.id, raw_digest, declaration_digest, night)
+                unchanged = opened.mark_unchanged(
+                    source.id, raw_digest, declaration_digest, night, fetched
+                )
                 if unchanged is not None:
                     snapshot = opened.read_snapshots(night, [source.id]).iloc[0]
-                    rows_in, notes = int(snapshot["rows_in"]), tuple(snapshot["notes"])
-                    seconds = time.perf_counter() - began
-                    return _report_pull(source, unchanged, rows_in, notes, seconds)
+                    return PullResult(
+                        source.id,
+                        unchanged.snapshot_id,
+                        changed=False,
+                        rows_in=int(snapshot["rows_in"]),
+                        rows=unchanged.rows,
+                        notes=tuple(snapshot["notes"]),
+                        warnings=tuple(snapshot["warnings"]),
+                        seconds=time.perf_counter() - began,
+                    )
         declaration_digest = digest_declaration(source, layer, market, parcels)
         digests = (raw_digest, declaration_digest)
         content = _conform_content(source, layer, market, raw, digests, parcels)
+        content = replace(content, fetched=fetched)
         with open_store(store) as opened:
             put = opened.put_snapshot(content, night, time.perf_counter() - began)
-    seconds = time.perf_counter() - began
-    return _report_pull(source, put, content.rows_in, content.notes, seconds)
+    return PullResult(
+        source.id,
+        put.snapshot_id,
+        changed=True,
+        rows_in=content.rows_in,
+        rows=put.rows,
+        notes=content.notes,
+        warnings=list_warnings(content.notes),
+        seconds=time.perf_counter() - began,
+    )
 
 
 def digest_declaration(source: Source, layer: Layer, market: Market, parcels: Bounds | None) -> str:
@@ -110,7 +147,9 @@ def digest_declaration(source: Source, layer: Layer, market: Market, parcels: Bo
     Returns:
         The digest, 64 hexadecimal digits.
     """
-    parts = [source.model_dump_json(), layer.model_dump_json(), market.crs, str(CONFORM_VERSION)]
+    # A new password or token does not change what is read.
+    declared = source.hide_secrets().model_dump_json()
+    parts = [declared, layer.model_dump_json(), market.crs, str(CONFORM_VERSION)]
     if parcels is not None:
         parts.append(" ".join(f"{coordinate:.0f}" for coordinate in parcels))
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
@@ -137,12 +176,13 @@ def _find_layer(source: Source) -> Layer:
 
 def _find_raw_files(
     source: Source, files: Path, store: Path, cleanup: ExitStack
-) -> dict[str, Path]:
+) -> tuple[dict[str, Path], FetchedFrom]:
     """Return the source's files by their role in the declaration, its own data file first.
 
     A downloaded file is in a folder beside the store until `cleanup` closes.
     """
-    raw = {"own": _fetch_file(source.fetch, source.id, files, store, cleanup)}
+    own_file, fetched = _fetch_file(source.fetch, source.id, files, store, cleanup)
+    raw = {"own": own_file}
     if source.join is not None:
         raw["join"] = _find_file(files, source.join.path, source.id, "join.path")
     if source.place is not None:
@@ -155,21 +195,30 @@ def _find_raw_files(
                 "give coverage.path, or another kind",
             )
         raw["coverage"] = _find_file(files, source.coverage.path, source.id, "coverage.path")
-    return raw
+    return raw, fetched
 
 
 def _fetch_file(
     fetch: FetchOptions, source_id: str, files: Path, store: Path, cleanup: ExitStack
-) -> Path:
-    """Return the source's own file, and download it if it has an address."""
+) -> tuple[Path, FetchedFrom]:
+    """Return the source's own file and its origin, and download it if it has an address."""
     if fetch.path is not None:
-        return _find_file(files, fetch.path, source_id, "fetch.path")
+        return _find_file(files, fetch.path, source_id, "fetch.path"), FetchedFrom(fetch.path)
     url = fetch.url or ""
     store.parent.mkdir(parents=True, exist_ok=True)
     folder = cleanup.enter_context(tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-"))
     path = Path(folder) / (Path(urlsplit(url).path).name or "answer")
-    download_file([url, *fetch.fallback_urls], path, source_id=source_id)
-    return path
+    failures: list[PadfinderError] = []
+    address = download_file(
+        [url, *fetch.fallback_urls],
+        path,
+        source_id=source_id,
+        headers=fetch.headers,
+        redirect_hosts=fetch.redirect_hosts,
+        failures=failures,
+    )
+    failed = tuple(failure.wrong for failure in failures)
+    return path, FetchedFrom(show_address(address), failed)
 
 
 def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
@@ -183,6 +232,7 @@ def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
         f"{key} = {name!r}: there is no file {path}",
         "put the file there, or set PADFINDER_FILES (or files in padfinder.toml) to the folder "
         "that holds it",
+        fault="gone",
     )
 
 
@@ -228,6 +278,7 @@ def _conform_content(
             crs=raster.crs,
             coverage=outline if source.coverage.kind != "none" else None,
             notes=note_scale(own_file, source, layer),
+            raw_columns=list_bands(own_file),
             raw=tuple(part for path in raw.values() for part in _list_parts(path)),
             raster=raster,
         )
@@ -235,10 +286,13 @@ def _conform_content(
     if "coverage" in raw:
         area = read_area(raw["coverage"], source, source.coverage.crs, source.fetch.crs)
     table, notes = read_file(own_file, source)
+    raw_columns = list_columns(table)
     if (join := source.join) is not None:
         joined = read_table(raw["join"], source.id, join.encoding, join.delimiter)
+        raw_columns |= list_columns(joined, f"{join.path}: ")
     if (place := source.place) is not None:
         places = read_table(raw["place"], source.id, place.encoding, place.delimiter)
+        raw_columns |= list_columns(places, f"{place.path}: ")
     conformed = conform_table(
         table,
         source,
@@ -258,12 +312,7 @@ def _conform_content(
         crs=market.crs,
         coverage=conformed.coverage,
         notes=notes + conformed.notes,
+        raw_columns=raw_columns,
         raw=tuple(part for path in raw.values() for part in _list_parts(path)),
         frame=conformed.frame,
     )
-
-
-def _report_pull(
-    source: Source, put: PutResult, rows_in: int, notes: tuple[str, ...], seconds: float
-) -> PullResult:
-    return PullResult(source.id, put.snapshot_id, put.changed, rows_in, put.rows, notes, seconds)

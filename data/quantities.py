@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from data.notes import RoutineNote
 from data.protocols.file import BLANKS, parse_numbers
 from data.source import ColumnOrigin
 from data.texts import text_values
@@ -209,7 +210,7 @@ def _restore_dates(texts: pd.Series, origin: ColumnOrigin) -> tuple[pd.Series, l
     restored[is_date] = days.dt.strftime(origin.date_was)
     count, noun = int(is_date.sum()), "rating" if origin.rating else "fraction"
     said = f"date read back as a {noun}" if count == 1 else f"dates read back as {noun}s"
-    return restored, [f"{origin.column}: {count} {said}"]
+    return restored, [RoutineNote(f"{origin.column}: {count} {said}")]
 
 
 def _pick_stage(texts: pd.Series, stage: str, decimal: str) -> pd.Series:

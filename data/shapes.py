@@ -11,6 +11,7 @@ from shapely.geometry import box
 
 from data.center_lines import draw_center_lines
 from data.message_text import count_noun
+from data.notes import RoutineNote
 from data.source import Source
 from geo.contract.layer import GEOMETRY_TYPES
 from geo.errors import ConfigError, ContractError
@@ -48,7 +49,8 @@ def convert_shapes(
     shapes = rows.geometry.to_numpy(copy=True)
     if (has_height := shapely.has_z(shapes)).any():
         shapes = shapely.force_2d(shapes)
-        notes.append(f"heights of {count_noun(int(has_height.sum()), 'shape')} dropped")
+        dropped = f"heights of {count_noun(int(has_height.sum()), 'shape')} dropped"
+        notes.append(RoutineNote(dropped))
     is_invalid = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
     if is_invalid.any():
         is_infinite = ~np.isfinite(shapely.bounds(shapes)).all(axis=1) & is_invalid
@@ -166,7 +168,8 @@ def split_points(
         frame = frame.explode(index_parts=False)
         if len(frame) > rows_before:
             rows = count_noun(rows_before, "row")
-            notes.append(f"{rows} became {len(frame)}: rows of several points were split")
+            split = f"{rows} became {len(frame)}: rows of several points were split"
+            notes.append(RoutineNote(split))
     return frame, notes
 
 
@@ -272,11 +275,13 @@ def _replace_areas(shapes: np.ndarray, source: Source, layer: Layer) -> list[str
     count = int(is_area.sum())
     if kind == "point":
         shapes[is_area] = shapely.point_on_surface(shapes[is_area])
-        return [f"{count_noun(count, 'area')} replaced by a point inside"] if count else []
+        replaced = f"{count_noun(count, 'area')} replaced by a point inside"
+        return [RoutineNote(replaced)] if count else []
     lines, aside_m = draw_center_lines(shapes[is_area])
     is_line = ~shapely.is_missing(lines)
     shapes[np.flatnonzero(is_area)[is_line]] = lines[is_line]
     if not is_line.any():
         return []
     drawn = count_noun(int(is_line.sum()), "corridor")
-    return [f"{drawn} replaced by center lines, up to {np.nanmax(aside_m):.1f} m from the sides"]
+    replaced = f"{drawn} replaced by center lines, up to {np.nanmax(aside_m):.1f} m from the sides"
+    return [RoutineNote(replaced)]

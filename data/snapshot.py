@@ -1,7 +1,8 @@
 """A snapshot to be stored: its content, and digests that change with the content."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import geopandas as gpd
@@ -15,6 +16,19 @@ from geo.model import Raster
 # Before each shape in a digest: whether the row has one.
 _SHAPE_MARKS = np.array([b"\x00", b"\x01"], dtype=object)
 _SHAPES_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class FetchedFrom:
+    """Where a source's own file comes from, without secrets.
+
+    Attributes:
+        address: The address that answered, or the declared path.
+        failed: What is wrong with each address that was tried before.
+    """
+
+    address: str = ""
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,8 @@ class SnapshotContent:
         raw: The raw files, the source's own first.
         frame: The rows; None for a raster.
         raster: The raster; None for rows.
+        raw_columns: The columns of the raw files by name, each with its kind (see data.schema).
+        fetched: Where the source's own file comes from.
     """
 
     source: Source
@@ -44,6 +60,8 @@ class SnapshotContent:
     raw: tuple[Path, ...]
     frame: gpd.GeoDataFrame | None = None
     raster: Raster | None = None
+    raw_columns: Mapping[str, str] = field(default_factory=dict)
+    fetched: FetchedFrom = FetchedFrom()
 
     def count_rows(self) -> int:
         """Return how many rows, or cells with a value, are stored."""

@@ -4,8 +4,9 @@ import datetime as dt
 from typing import Annotated, ClassVar, Literal, Self
 
 import pyproj
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
+from geo.addresses import show_address
 from geo.contract.units import UNITS
 from geo.model import Frozen, Share
 
@@ -17,7 +18,10 @@ class FetchOptions(Frozen):
         protocol: How the data are read: rows of a file, or the cells of a raster.
         path: The file, relative to the folder of files that the user gives.
         url: Address of the file, if it is to be downloaded instead.
-        fallback_urls: Addresses to try if `url` does not answer.
+        fallback_urls: Addresses to try, in order, if `url` does not answer.
+        headers: Headers to send with the request. In these and in addresses, ${NAME} stands for
+            the environment variable of that name: a key or token that is never stored or shown.
+        redirect_hosts: Other hosts to which an address may send on, such as "files.example.org".
         crs: CRS of the coordinates. It must agree with the file's own CRS, and is used if the file
             has none.
         member: File inside a zip, layer of a file with several, or sheet of the workbook (by
@@ -37,6 +41,8 @@ class FetchOptions(Frozen):
     path: str | None = None
     url: str | None = None
     fallback_urls: tuple[str, ...] = ()
+    headers: dict[str, str] = {}
+    redirect_hosts: tuple[str, ...] = ()
     crs: str
     member: str | None = None
     header_row: Annotated[int, Field(ge=1)] = 1
@@ -51,7 +57,16 @@ class FetchOptions(Frozen):
     def _check_one_location(self) -> Self:
         if (self.path is None) == (self.url is None):
             raise ValueError("give either path or url")
+        if self.url is None and (self.fallback_urls or self.headers or self.redirect_hosts):
+            raise ValueError("fallback_urls, headers and redirect_hosts apply to a url")
         return self
+
+    def hide_secrets(self) -> Self:
+        """Return the options without what may be secret, to be stored or shown."""
+        headers = {name: text if "${" in text else "***" for name, text in self.headers.items()}
+        shown = tuple(show_address(url) for url in self.fallback_urls)
+        url = None if self.url is None else show_address(self.url)
+        return self.model_copy(update={"url": url, "fallback_urls": shown, "headers": headers})
 
 
 # Options that only apply to a column of the source, not to a constant value.
@@ -272,6 +287,8 @@ class Expectations(Frozen):
             layer's. They lose their shape, and are counted.
         unreadable_share_max: The largest share of unreadable values in a column.
         shrink_share_max: The largest share of rows that may disappear from one night to the next.
+        age_days_max: The greatest age of the data (`vintage`) on the night of a run, in days. Older
+            data are still used, and are called stale. By default no limit is declared.
     """
 
     rows_min: Annotated[int, Field(ge=1)] = 1
@@ -280,6 +297,7 @@ class Expectations(Frozen):
     stray_shapes_share_max: Share = 0.0
     unreadable_share_max: Share = 0.0
     shrink_share_max: Share = 0.2
+    age_days_max: Annotated[int, Field(ge=1)] | None = None
 
 
 class Source(Frozen):
@@ -328,6 +346,7 @@ class Source(Frozen):
     shapes: Shapes = Shapes()
     coverage: Coverage
     expect: Expectations = Expectations()
+    _file: str = PrivateAttr(default="")
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:
@@ -340,3 +359,18 @@ class Source(Frozen):
                     f"{key} = {name!r} is not one of its columns ({list(self.columns)})"
                 )
         return self
+
+    @property
+    def file(self) -> str:
+        """The path of the declaration, for messages."""
+        return self._file or f"sources/{self.id}.toml"
+
+    def set_file(self, path: str) -> Self:
+        """Return the same declaration with the path of its file, for messages."""
+        declared = self.model_copy()
+        declared._file = path  # noqa: SLF001 (its own)
+        return declared
+
+    def hide_secrets(self) -> Self:
+        """Return the declaration without what may be secret, to be stored or shown."""
+        return self.model_copy(update={"fetch": self.fetch.hide_secrets()})

@@ -11,10 +11,7 @@ from pathlib import Path
 
 import duckdb
 import geopandas as gpd
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import shapely
 
 from data.database import (
     attach_store,
@@ -27,11 +24,18 @@ from data.database import (
 from data.migrations import check_version, migrate_store
 from data.protocols.raster import read_raster
 from data.queries import read_query
-from data.raw_files import keep_raw_files, raw_file_name, raw_files_folder, unpack_raw_file
-from data.snapshot import SnapshotContent, digest_content
+from data.raw_files import keep_raw_files, raw_files_folder, unpack_raw_file
+from data.snapshot import FetchedFrom, SnapshotContent
+from data.snapshot_record import (
+    check_not_shrunk,
+    compare_to_last,
+    create_rows_table,
+    insert_snapshot,
+    snapshot_table,
+)
 from data.source import Source
 from geo import catalogue
-from geo.errors import SourceChanged, StoreError
+from geo.errors import StoreError
 from geo.model import Layer, Raster
 
 # Every store is attached under the same name, so only one thread may have a store open.
@@ -87,7 +91,12 @@ class Store:
         return self.con.execute("select * from snapshot order by snapshot_id").df()
 
     def mark_unchanged(
-        self, source_id: str, raw_digest: str, declaration_digest: str, night: dt.date
+        self,
+        source_id: str,
+        raw_digest: str,
+        declaration_digest: str,
+        night: dt.date,
+        fetched: FetchedFrom | None = None,
     ) -> PutResult | None:
         """Record that a source was seen again unchanged, and return its last snapshot.
 
@@ -96,6 +105,7 @@ class Store:
             raw_digest: Digest of its raw files.
             declaration_digest: Digest of everything that determines how they are read.
             night: The night on which the source was seen.
+            fetched: Where its own file comes from this time.
 
         Returns:
             The last snapshot, or None, with nothing recorded, if one of its digests is different.
@@ -106,10 +116,12 @@ class Store:
             declaration_digest,
         ):
             return None
+        seen = fetched or FetchedFrom()
         with self._transaction(f"recording that source {source_id!r} is unchanged"):
             self.con.execute(
-                "update snapshot set last_seen = greatest(last_seen, ?) where snapshot_id = ?",
-                [night, int(last["snapshot_id"])],
+                "update snapshot set last_seen = greatest(last_seen, ?), address = ?, "
+                "failed_addresses = ? where snapshot_id = ?",
+                [night, seen.address, list(seen.failed), int(last["snapshot_id"])],
             )
         return PutResult(int(last["snapshot_id"]), changed=False, rows=int(last["row_count"]))
 
@@ -131,14 +143,16 @@ class Store:
         rows = content.count_rows()
         last = self._last_snapshot(content.source.id, night)
         if last is not None:
-            _check_not_shrunk(content.source, rows, int(last["row_count"]))
+            check_not_shrunk(content.source, rows, int(last["row_count"]))
         folder = raw_files_folder(self.path, content.source.id, content.raw_digest)
         folder_is_new = keep_raw_files(content.raw, folder)
         try:
             with self._transaction(f"storing source {content.source.id!r}"):
-                snapshot_id = self._insert_snapshot(content, rows, night, seconds)
+                snapshot_id = insert_snapshot(self.con, content, rows, night, seconds)
                 if content.frame is not None:
-                    self._create_rows_table(snapshot_table(snapshot_id), content.frame)
+                    create_rows_table(self.con, snapshot_table(snapshot_id), content.frame)
+                if last is not None:
+                    compare_to_last(self.con, snapshot_id, content, last)
         except BaseException:
             if folder_is_new:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -286,50 +300,6 @@ class Store:
             "pull the market's sources first: padfinder refresh",
         )
 
-    def _insert_snapshot(
-        self, content: SnapshotContent, rows: int, night: dt.date, seconds: float
-    ) -> int:
-        source, coverage = content.source, content.coverage
-        ((snapshot_id,),) = self.con.execute("select nextval('snapshot_id')").fetchall()
-        self.con.execute(
-            f"insert into snapshot values ({', '.join('?' * 23)})",  # noqa: S608 (only marks)
-            [
-                snapshot_id,
-                source.id,
-                source.layer,
-                digest_content(content),
-                content.raw_digest,
-                content.declaration_digest,
-                source.model_dump_json(),
-                raw_file_name(0, content.raw[0]) if content.raw else None,
-                content.rows_in,
-                rows,
-                content.crs,
-                shapely.to_wkb(coverage) if coverage is not None else None,
-                source.coverage.kind,
-                source.title,
-                source.publisher,
-                source.licence,
-                source.attribution,
-                source.redistribute,
-                source.vintage,
-                night,
-                night,
-                seconds,
-                list(content.notes),
-            ],
-        )
-        return int(snapshot_id)
-
-    def _create_rows_table(self, name: str, frame: gpd.GeoDataFrame) -> None:
-        numbered = frame.assign(row_number=np.arange(len(frame), dtype="int64"))
-        table = pa.table(numbered.to_arrow(geometry_encoding="WKB", index=False))
-        self.con.register("incoming", table)
-        try:
-            self.con.table("incoming").create(name)
-        finally:
-            self.con.unregister("incoming")
-
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[None]:
         try:
@@ -376,25 +346,3 @@ def open_store(path: Path, *, read_only: bool = False) -> Iterator[Store]:
             ) from error
         finally:
             con.close()
-
-
-def snapshot_table(snapshot_id: int) -> str:
-    """Return the name of the table that holds a snapshot's rows.
-
-    >>> snapshot_table(7)
-    'snapshot_7'
-    """
-    return f"snapshot_{snapshot_id}"
-
-
-def _check_not_shrunk(source: Source, rows: int, rows_before: int) -> None:
-    """Raise SourceChanged for a source that has lost more rows than it allows."""
-    rows_min = rows_before * (1 - source.expect.shrink_share_max)
-    if rows < rows_min:
-        raise SourceChanged(
-            f"storing source {source.id!r}",
-            f"it has {rows} rows, {rows_before} the last time: "
-            f"a loss of more than {source.expect.shrink_share_max:.0%}",
-            "check the source; the last snapshot stays in use until then. If the loss is real, "
-            f"raise expect.shrink_share_max in sources/{source.id}.toml",
-        )

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from data.message_text import count_noun, count_texts, join_choices
+from data.notes import RoutineNote
 from data.protocols.file import parse_numbers
 from data.quantities import read_quantities
 from data.source import ColumnOrigin, Source
@@ -96,7 +97,8 @@ def fill_down(
         filled = rows[name].where(~is_blank).ffill()
         rows = rows.assign(**{name: filled})
         if count := int((is_blank & filled.notna()).sum()):
-            notes.append(f"{name}: {count_noun(count, 'blank')} filled from above")
+            filled_in = f"{name}: {count_noun(count, 'blank')} filled from above"
+            notes.append(RoutineNote(filled_in))
     return rows, notes
 
 
@@ -108,20 +110,28 @@ def _apply_code_names(
     if origin.map:
         is_unlisted = is_known & ~texts.isin(list(origin.map))
         if is_unlisted.any() and origin.other is None:
+            key = _find_key(name, source, file)
             raise ContractError(
                 f"reading {file} for source {source.id!r}",
                 f"column {origin.column!r} holds {count_texts(texts[is_unlisted])}, which the map "
                 f"of {name} does not list",
-                f"add them to columns.{name}.map in sources/{source.id}.toml, or set "
-                f"columns.{name}.other",
+                f"add them to {key}.map in sources/{source.id}.toml, or set {key}.other",
             )
         return texts.map(origin.map).where(~is_unlisted, origin.other).where(is_known), []
     if origin.rename:
         is_renamed = is_known & texts.isin(list(origin.rename))
         renamed = count_noun(int(is_renamed.sum()), "name") + " in another spelling"
-        notes = [f"{origin.column}: {renamed}"] if is_renamed.any() else []
+        notes: list[str] = []
+        if is_renamed.any():
+            notes = [RoutineNote(f"{origin.column}: {renamed}")]
         return texts.map(origin.rename).where(is_renamed, texts).where(is_known), notes
     return rows[origin.column].where(is_known), []
+
+
+def _find_key(name: str, source: Source, file: str) -> str:
+    """Return the declaration's key for a column of the layer, which a joined table may fill."""
+    is_joined = source.join is not None and file == source.join.path and name in source.join.columns
+    return f"{'join.' if is_joined else ''}columns.{name}"
 
 
 def _note_unreadable(
@@ -138,11 +148,12 @@ def _note_unreadable(
     """
     count = int(is_unreadable.sum())
     if count > source.expect.unreadable_share_max * len(texts):
+        key = _find_key(names[1], source, file)
         raise ContractError(
             f"reading {file} for source {source.id!r}",
             f"column {names[0]!r}: {count} of {len(texts)} rows are not a {kind}, such as "
             f"{join_choices(sorted(set(texts[is_unreadable]))[:_MAX_SAMPLES])}",
-            f"list what means missing in columns.{names[1]}.missing, or raise "
+            f"list what means missing in {key}.missing, or raise "
             f"expect.unreadable_share_max in sources/{source.id}.toml",
         )
     if count == 0:
@@ -194,7 +205,7 @@ def _drop_unbelievable(
         values = values.where(~is_filler)
         if count := int(is_filler.sum()):
             zeros = f"{count_noun(count, 'zero')} beside an empty {origin.twin}"
-            notes.append(f"{origin.column}: {zeros}, taken as missing")
+            notes.append(RoutineNote(f"{origin.column}: {zeros}, taken as missing"))
     lowest = -np.inf if origin.least is None else origin.least
     highest = np.inf if origin.most is None else origin.most
     is_beyond = (values < lowest) | (values > highest)

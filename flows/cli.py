@@ -11,8 +11,9 @@ import typer
 from flows import declarations, settings
 from flows.check import count_files, find_config_errors, load_run
 from flows.old_layout import describe_old_layout
-from flows.outcome import EXIT_CODES
+from flows.outcome import EXIT_CODES, UNEXPECTED, find_exit_code
 from flows.progress import terminal
+from geo.addresses import hide_secrets
 from geo.errors import ConfigError, PadfinderError
 from geo.model import Market
 
@@ -21,7 +22,6 @@ EPILOG = (
     "or setting; 4 a table does not match its layer; 5 a source does not answer; "
     "6 a source has changed; 7 an error of the store."
 )
-UNEXPECTED = 1
 
 app = typer.Typer(
     name="padfinder",
@@ -63,14 +63,12 @@ def main(arguments: list[str] | None = None) -> int:
         if verbose:
             traceback.print_exc()
         _print_error(str(error))
-        return next(
-            (code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), UNEXPECTED
-        )
+        return find_exit_code({type(error).__name__})
     except Exception as error:  # noqa: BLE001 - a bug gets one message and a code, no traceback
         if verbose:
             traceback.print_exc()
         _print_error(
-            f"This is a bug in padfinder: {type(error).__name__}: {error}\n"
+            f"This is a bug in padfinder: {type(error).__name__}: {hide_secrets(str(error))}\n"
             "  What to do: run the same command with --verbose, and report what it prints"
         )
         return UNEXPECTED
@@ -105,7 +103,9 @@ def refresh(
     market: MarketName = settings.DEMO, night: Night = None, verbose: Verbose = False
 ) -> None:
     """Pull every source of a market into its store."""
-    _prepare(market, None, night, verbose=verbose)
+    market_model = _prepare(market, None, night, verbose=verbose)
+    from flows import show
+
     if _has_prefect_server():
         from flows.nightly import run_refresh
 
@@ -116,6 +116,9 @@ def refresh(
         outcomes = refresh_market(market, night)
     changed = sum(outcome.changed for outcome in outcomes)
     typer.echo(f"{len(outcomes)} sources pulled, {changed} changed")
+    show.print_source_lines(
+        market_model, settings.read_settings(), settings.parse_night(market_model, night)
+    )
 
 
 @app.command(epilog="Example: padfinder publish --market demo --plan default")
@@ -214,12 +217,18 @@ def conformity(
 
 
 @app.command(epilog="Example: padfinder sources --market demo")
-def sources(market: MarketName = settings.DEMO) -> None:
-    """List a market's sources with their age, rows, license and health."""
+def sources(market: MarketName = settings.DEMO, night: Night = None) -> None:
+    """List a market's sources with their age, rows, license and health, without a network.
+
+    The exit code is 0 if the last try to pull each source succeeded, else that of the errors.
+    """
     from flows import show
 
     workspace = _read_workspace()
-    show.print_sources(declarations.load_market(market, workspace), workspace)
+    market_model = declarations.load_market(market, workspace)
+    night_date = settings.parse_night(market_model, night)
+    if code := show.print_sources(market_model, workspace, night_date):
+        raise typer.Exit(code)
 
 
 @app.command(epilog="Example: padfinder schedule --market demo")

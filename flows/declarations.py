@@ -146,7 +146,7 @@ def load_source(name: str, workspace: Workspace, market_id: str = SHARED) -> Sou
     toml = read_declarations(workspace).find_file("source", name, market_id)
     source = parse_toml(Source, toml.text, toml.label)
     _check_id(source.id, name, toml, "source")
-    return source
+    return source.set_file(toml.label)
 
 
 def load_sources(market: Market, workspace: Workspace) -> tuple[Source, ...]:

@@ -1,13 +1,18 @@
 """The results of a night: each source's outcome, what was published, and the error to raise."""
 
+import datetime as dt
 import json
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from data.health import FailedPull
+from data.source import Source
+from geo.addresses import hide_secrets
 from geo.errors import (
     ConfigError,
     ContractError,
+    Fault,
     PadfinderError,
     SourceChanged,
     SourceDown,
@@ -25,6 +30,9 @@ EXIT_CODES: dict[type[PadfinderError], int] = {
 }
 
 
+UNEXPECTED = 1
+
+
 class SourceOutcome(Frozen):
     """The result of pulling one source on one night.
 
@@ -37,8 +45,12 @@ class SourceOutcome(Frozen):
         rows: Number of rows stored.
         seconds: How long it took.
         notes: Notes on what was done to the rows.
+        warnings: Those of the notes that are warnings.
         error: The error's message; None for success.
         kind: The error's class name; None for success.
+        fault: What the error says about the source; None for success.
+        wrong: What is wrong, in words; None for success.
+        remedy: What to do about the error; None for success.
     """
 
     source_id: str
@@ -49,8 +61,12 @@ class SourceOutcome(Frozen):
     rows: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     error: str | None = None
     kind: str | None = None
+    fault: Fault | None = None
+    wrong: str | None = None
+    remedy: str | None = None
 
 
 class TopRow(Frozen):
@@ -96,6 +112,34 @@ class PublishedNight(Frozen):
     stale: tuple[str, ...] = ()
 
 
+def describe_failure(source: Source, night: str, error: Exception) -> SourceOutcome:
+    """Return the outcome of a source that could not be pulled.
+
+    Args:
+        source: The source.
+        night: The night, as an ISO date.
+        error: Why.
+
+    Returns:
+        The outcome.
+    """
+    message = hide_secrets(str(error))
+    failed = SourceOutcome(
+        source_id=source.id,
+        layer=source.layer,
+        night=night,
+        error=message,
+        kind=type(error).__name__,
+        fault="stale",
+        wrong=f"a bug in padfinder: {message}",
+        remedy="run the command with --verbose, and report what it prints",
+    )
+    if isinstance(error, PadfinderError):
+        said = {"fault": error.fault, "wrong": error.wrong, "remedy": error.remedy}
+        return failed.model_copy(update=said)
+    return failed
+
+
 def combine_errors(errors: dict[str, Exception], market: str) -> Exception:
     """Combine the errors of a market's sources, by source id, into one error to raise."""
     expected = {name: error for name, error in errors.items() if isinstance(error, PadfinderError)}
@@ -138,3 +182,28 @@ def read_outcomes(folder: Path) -> dict[str, SourceOutcome]:
     if not path.is_file():
         return {}
     return TypeAdapter(dict[str, SourceOutcome]).validate_json(path.read_text("utf-8"))
+
+
+def read_failed_pulls(folder: Path) -> dict[str, FailedPull]:
+    """Read, by source id, the last try to pull each source whose last try failed."""
+    return {
+        name: FailedPull(
+            dt.date.fromisoformat(last.night),
+            last.fault or "stale",
+            last.wrong or last.error,
+            last.remedy or "run padfinder refresh",
+        )
+        for name, last in read_outcomes(folder).items()
+        if last.error is not None
+    }
+
+
+def find_exit_code(kinds: set[str]) -> int:
+    """Return the exit code for errors of these kinds, by class name; 1 for a bug in the program.
+
+    >>> find_exit_code({"SourceDown", "ConfigError"}), find_exit_code({"KeyError"})
+    (3, 1)
+    """
+    if kinds - {kind.__name__ for kind in EXIT_CODES}:
+        return UNEXPECTED
+    return next(code for kind, code in EXIT_CODES.items() if kind.__name__ in kinds)

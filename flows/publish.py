@@ -12,7 +12,8 @@ import geopandas as gpd
 import pandas as pd
 
 from data import select, store
-from flows import conformity, digests, settings
+from data.health import judge_sources
+from flows import conformity, digests, outcome, settings
 from flows.check import LoadedRun, load_run
 from flows.old_layout import move_old_folder
 from flows.outcome import PublishedNight, TopRow
@@ -20,9 +21,14 @@ from flows.progress import show_step
 from flows.screened import screen_or_read
 from flows.settings import Workspace
 from geo.errors import StoreError
-from geo.model import Market, Report
+from geo.model import Market, Report, SourceHealth
 from geo.ranking import rank
-from geo.ranking.notes import list_assumptions, list_call_lines, list_estimates
+from geo.ranking.notes import (
+    list_assumptions,
+    list_call_lines,
+    list_estimates,
+    list_source_lines,
+)
 from maps import export, ranked
 
 TOP_ROWS = 20
@@ -101,7 +107,7 @@ def _screen_night(
     _require_store(path, market)
     everything_read: dict[str, object] = {
         "snapshots": _snapshot_digests(path, market, night),
-        "sources": [source.model_dump(mode="json") for source in run.sources],
+        "sources": [source.hide_secrets().model_dump(mode="json") for source in run.sources],
         "market": market.model_dump(mode="json"),
         "catalogue": digests.digest_catalogue(workspace),
         "version": digests.program_version(),
@@ -111,9 +117,14 @@ def _screen_night(
     with show_step("Ranking", seconds):
         ranking = rank.rank_sites(screened.facts, plan)
     source_lines = select.describe_sources(path, market, night)
+    health = _judge_sources(run, night, workspace)
     run_id = digests.digest_json(
         everything_read
-        | {"plan": plan.model_dump(mode="json", by_alias=True), "stale": list(stale)}
+        | {
+            "plan": plan.model_dump(mode="json", by_alias=True),
+            "stale": list(stale),
+            "health": [one.model_dump(mode="json") for one in health],
+        }
     )
     counts = screened.counts
     report = Report(
@@ -136,11 +147,13 @@ def _screen_night(
                 for source in stale
             ),
             *counts.first_lines,
+            *list_source_lines(health),
             *list_call_lines(ranking, plan),
         ),
         assumptions=list_assumptions(market, plan),
         estimates=list_estimates(plan),
         sources=source_lines,
+        health=health,
     )
     ranking = ranking.assign(
         run_id=report.run_id,
@@ -148,6 +161,16 @@ def _screen_night(
         vintage="; ".join(f"{line.id} {line.vintage}" for line in source_lines),
     )
     return _ScreenedNight(ranking, report, screened.set_aside_parcels)
+
+
+def _judge_sources(
+    run: LoadedRun, night: dt.date, workspace: Workspace
+) -> tuple[SourceHealth, ...]:
+    """Return the health of each source for readers, who need not know what to do about it."""
+    failed = outcome.read_failed_pulls(workspace.var / "runs" / run.market.id)
+    path = settings.store_path(run.market, workspace)
+    judged = judge_sources(path, run.sources, night, failed)
+    return tuple(one.model_copy(update={"remedy": ""}) for one in judged)
 
 
 def _require_store(path: Path, market: Market) -> None:

@@ -14,6 +14,9 @@ from geo.errors import SourceDown
 # Pulls one source, by its id, the market's id and the night as an ISO date.
 PullSource = Callable[[str, str, str], SourceOutcome]
 
+# A server that asks to wait longer than this is asked again after this time.
+WAIT_MOST_S = 600.0
+
 
 def pull_source(source_id: str, market: str, night: str) -> SourceOutcome:
     """Pull one source into the market's store.
@@ -40,7 +43,9 @@ def pull_source(source_id: str, market: str, night: str) -> SourceOutcome:
             source, market_model, folder, store, dt.date.fromisoformat(night)
         )
         state = "new snapshot" if refreshed.changed else "unchanged"
-        show_result(f"{refreshed.rows:,} rows, {state}")
+        count = len(refreshed.warnings)
+        warned = f", {count} warning{'' if count == 1 else 's'}" if count else ""
+        show_result(f"{refreshed.rows:,} rows, {state}{warned}")
     return SourceOutcome(
         source_id=source_id,
         layer=source.layer,
@@ -50,6 +55,7 @@ def pull_source(source_id: str, market: str, night: str) -> SourceOutcome:
         rows=refreshed.rows,
         seconds=round(refreshed.seconds, 3),
         notes=refreshed.notes,
+        warnings=refreshed.warnings,
     )
 
 
@@ -70,8 +76,8 @@ def pull_with_retries(source_id: str, market: str, night: str) -> SourceOutcome:
     for delay_s in settings.read_settings().retry_delays_s:
         try:
             return pull_source(source_id, market, night)
-        except SourceDown:
-            time.sleep(delay_s)
+        except SourceDown as error:
+            time.sleep(max(delay_s, min(error.wait_s or 0.0, WAIT_MOST_S)))
     return pull_source(source_id, market, night)
 
 
@@ -127,14 +133,6 @@ def pull_all(
             outcomes.append(pull_one(source.id, market, night_date))
         except Exception as error:  # noqa: BLE001 - one source's bug does not stop the others
             errors[source.id] = error
-            outcomes.append(
-                SourceOutcome(
-                    source_id=source.id,
-                    layer=source.layer,
-                    night=night_date,
-                    error=str(error),
-                    kind=type(error).__name__,
-                )
-            )
+            outcomes.append(outcome.describe_failure(source, night_date, error))
     outcome.save_outcomes(tuple(outcomes), workspace.var / "runs" / run.market.id)
     return outcomes, errors

@@ -2,29 +2,27 @@
 
 import csv
 import datetime as dt
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pyarrow.parquet as pq
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
-from data import store
+from data.health import judge_sources
 from flows import declarations, outcome, settings
 from flows.outcome import PublishedNight
 from flows.settings import Workspace
 from geo import catalogue
 from geo.errors import StoreError
-from geo.model import Market
+from geo.model import Market, SourceHealth
+from geo.ranking.notes import list_source_lines
 from maps import card
 
 SHOWN_ROWS = 5
-# A source is stale if it was last pulled longer ago than this.
-STALE_DAYS = 3
-# The table of sources needs this width; a narrower terminal wraps its lines.
-MIN_WIDTH = 150
+# Width of the table of sources where it is not printed on a terminal.
+PIPE_WIDTH = 100
 
 
 def print_published(night: PublishedNight) -> None:
@@ -107,49 +105,81 @@ def print_site(folder: Path, market: Market, site: str) -> bool:
     return False
 
 
-def print_sources(market: Market, workspace: Workspace) -> None:
-    """Print each of the market's sources with its age, rows, license and health."""
+def print_source_lines(market: Market, workspace: Workspace, night: dt.date) -> None:
+    """Print which sources are not fresh, and what was lost or repaired in reading the others."""
+    console = Console(highlight=False, soft_wrap=True)
+    for line in list_source_lines(_judge_market(market, workspace, night)):
+        console.print(line, markup=False, style="yellow")
+
+
+def print_sources(market: Market, workspace: Workspace, night: dt.date) -> int:
+    """Print each of the market's sources with its age, rows, license and health.
+
+    Args:
+        market: The market.
+        workspace: The settings of this run.
+        night: The night as of which the sources are judged.
+
+    Returns:
+        The exit code: 0 if the last try to pull each source succeeded.
+    """
     console = Console(highlight=False)
-    console.width = max(console.width, MIN_WIDTH)
-    outcomes = outcome.read_outcomes(workspace.var / "runs" / market.id)
-    today = settings.parse_night(market, None)
-    path = settings.store_path(market, workspace)
-    snapshots: dict[str, dict[Hashable, Any]] = {}
-    if path.is_file():
-        with store.open_store(path, read_only=True) as opened:
-            rows = opened.read_snapshots().to_dict("records")
-        snapshots = {str(row["source_id"]): row for row in rows}
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    layers = {source.id: source.layer for source in declarations.load_sources(market, workspace)}
+    judged = _judge_market(market, workspace, night)
     table = Table(box=None, pad_edge=False)
-    for name in ("source", "layer", "rows", "data of", "days old", "last seen", "health"):
-        is_number = name in {"rows", "days old"}
-        table.add_column(name, no_wrap=True, justify="right" if is_number else "left")
-    table.add_column("license")
-    for source in declarations.load_sources(market, workspace):
-        snapshot = snapshots.get(source.id)
-        last_seen = _parse_date(snapshot["last_seen"]) if snapshot else None
+    for name in ("source", "layer", "rows", "before", "data of", "last pull", "health", "license"):
+        is_number = name in {"rows", "before"}
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for one in judged:
         table.add_row(
-            source.id,
-            source.layer,
-            f"{snapshot['row_count']:,}" if snapshot else "-",
-            str(source.vintage),
-            f"{(today - source.vintage).days:,}",
-            str(last_seen) if last_seen else "never",
-            _describe_health(last_seen, today, outcomes.get(source.id)),
-            source.licence,
+            one.id,
+            layers[one.id],
+            _format_count(one.rows),
+            _format_count(one.rows_before),
+            one.vintage,
+            one.good_on or "-",
+            one.verdict,
+            one.licence,
         )
     console.print(table)
+    for one in judged:
+        _print_source_details(console, one)
+    usable = sum(one.is_usable for one in judged)
+    failing = sum(not one.is_usable and one.verdict != "never pulled" for one in judged)
+    more = f"; {failing} {'is' if failing == 1 else 'are'} failing" if failing else ""
+    console.print(f"\n{usable} of {len(judged)} sources are usable{more}")
+    outcomes = outcome.read_outcomes(workspace.var / "runs" / market.id)
+    kinds = {
+        (one.id in outcomes and outcomes[one.id].kind) or StoreError.__name__
+        for one in judged
+        if not one.is_usable
+    }
+    return outcome.find_exit_code(kinds) if kinds else 0
 
 
-def _describe_health(
-    last_seen: dt.date | None, today: dt.date, last_outcome: outcome.SourceOutcome | None
-) -> str:
-    if last_outcome is not None and last_outcome.error is not None:
-        return f"failing ({last_outcome.kind}, {last_outcome.night})"
-    if last_seen is None:
-        return "never pulled"
-    age_days = (today - last_seen).days
-    return f"stale ({age_days} days)" if age_days > STALE_DAYS else "good"
+def _judge_market(market: Market, workspace: Workspace, night: dt.date) -> tuple[SourceHealth, ...]:
+    failed = outcome.read_failed_pulls(workspace.var / "runs" / market.id)
+    sources = declarations.load_sources(market, workspace)
+    return judge_sources(settings.store_path(market, workspace), sources, night, failed)
 
 
-def _parse_date(value: object) -> dt.date:
-    return pd.Timestamp(str(value)).date()
+def _print_source_details(console: Console, one: SourceHealth) -> None:
+    """Print a source's origin and rights, its changes, and what is wrong with it."""
+    lines = [f"by {one.attribution}; {one.age_limit}"]
+    if one.address:
+        lines[0] += f"; from {one.address}; columns {one.columns_digest or 'not recorded'}"
+    if one.rows_added is not None:
+        lines.append(f"{one.rows_added:,} rows added, {one.rows_removed:,} removed the last time")
+    if one.verdict not in {"fresh", "never pulled"}:
+        lines.append(f"{one.verdict}: {one.error}")
+        lines.append(f"What to do: {one.remedy}")
+    lines += [f"Warning: {text}" for text in one.warnings]
+    console.print(f"\n{one.id}", markup=False)
+    for line in lines:
+        console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
+
+
+def _format_count(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"

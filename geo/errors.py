@@ -3,14 +3,35 @@
 Each says what was being done, what is wrong with which value, and what to do about it.
 """
 
+from typing import Literal
+
+from geo.addresses import hide_secrets
+
+# What an error says about the source that it concerns.
+Fault = Literal["stale", "shrunk", "changed", "gone", "forbidden"]
+
 
 class PadfinderError(Exception):
-    """An error that says what was being done, what is wrong with which value, and what to do."""
+    """An error that says what was being done, what is wrong with which value, and what to do.
 
-    def __init__(self, doing: str, wrong: str, remedy: str) -> None:
+    The texts never show the user, password or query of an address.
+
+    Attributes:
+        doing: What was being done.
+        wrong: What is wrong with which value.
+        remedy: What to do.
+        fault: What the error says about the source that it concerns.
+    """
+
+    fault: Fault = "changed"
+
+    def __init__(self, doing: str, wrong: str, remedy: str, *, fault: Fault | None = None) -> None:
+        doing, wrong, remedy = hide_secrets(doing), hide_secrets(wrong), hide_secrets(remedy)
         # All three go to Exception so that the error survives pickling between processes.
         super().__init__(doing, wrong, remedy)
         self.doing, self.wrong, self.remedy = doing, wrong, remedy
+        if fault is not None:
+            self.fault = fault
 
     def __str__(self) -> str:
         return f"{self.doing}: {self.wrong}\n  What to do: {self.remedy}"
@@ -25,7 +46,13 @@ class ContractError(PadfinderError):
 
 
 class SourceDown(PadfinderError):
-    """A source does not answer now. Only after this error is the request repeated."""
+    """A source does not answer now. Only after this error is the request repeated.
+
+    `wait_s` is how long the server asks to wait before the next request, if it says so.
+    """
+
+    fault: Fault = "stale"
+    wait_s: float | None = None
 
 
 class SourceChanged(PadfinderError):
@@ -34,3 +61,5 @@ class SourceChanged(PadfinderError):
 
 class StoreError(PadfinderError):
     """The store cannot read or write what was requested."""
+
+    fault: Fault = "stale"

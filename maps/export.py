@@ -330,6 +330,17 @@ def _about_sheet(book: xlsxwriter.Workbook, report: Report, facts: tuple[Fact, .
         line((one.title, one.publisher, one.layer, one.vintage, one.rows, rights,
               "; ".join(one.notes)), wrap)  # fmt: skip
     at += 1
+    line(("Health of the sources",), bold)
+    line(
+        ("Title", "Health", "Last pull", "Rows before", "Age limit", "From", "What is wrong"),
+        strong,
+    )
+    for health in report.health:
+        before = "" if health.rows_before is None else health.rows_before
+        wrong = "; ".join(filter(None, (health.error, *health.warnings)))
+        line((health.title, health.verdict, health.good_on or "never", before, health.age_limit,
+              health.address, wrong), wrap)  # fmt: skip
+    at += 1
     line(("Accounting",), bold)
     for name, count in list_accounting(report):
         line((name, count))

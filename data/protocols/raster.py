@@ -10,6 +10,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from data.crs import check_crs
+from data.notes import RoutineNote
 from data.source import ColumnOrigin, Source
 from geo.contract.units import convert_units
 from geo.errors import ContractError, SourceChanged
@@ -55,7 +56,13 @@ def note_scale(path: Path, source: Source, layer: Layer) -> tuple[str, ...]:
         notes.append(f"values converted from {own.unit}, as the file says")
     if (own.scale, own.offset) != (1.0, 0.0):
         notes.append(f"values scaled by {own.scale:g} and raised by {own.offset:g}, as it says")
-    return ("; ".join(notes),) if notes else ()
+    return (RoutineNote("; ".join(notes)),) if notes else ()
+
+
+def list_bands(path: Path) -> dict[str, str]:
+    """Return the type of each band of a raster, by its number."""
+    with rasterio.open(path) as dataset:
+        return {f"band {number}": kind for number, kind in enumerate(dataset.dtypes, start=1)}
 
 
 def _band_of(declared: ColumnOrigin | None) -> int:

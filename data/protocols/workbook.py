@@ -11,6 +11,7 @@ import openpyxl
 import pandas as pd
 
 from data.message_text import count_noun
+from data.notes import RoutineNote
 from data.protocols.refusal import refuse_file
 from data.source import Source
 from geo.errors import SourceChanged
@@ -56,7 +57,8 @@ def read_workbook(path: Path, source: Source) -> tuple[pd.DataFrame, tuple[str, 
     notes = _check_formulas(path, source, table)
     is_blank = table.isna().all(axis=1)
     if is_blank.any():
-        notes.append(f"{count_noun(int(is_blank.sum()), 'blank row')} in the sheet")
+        blank = f"{count_noun(int(is_blank.sum()), 'blank row')} in the sheet"
+        notes.append(RoutineNote(blank))
     return table[~is_blank].reset_index(drop=True), tuple(notes)
 
 

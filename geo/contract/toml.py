@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from geo.addresses import show_address
 from geo.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
@@ -64,7 +65,14 @@ def _fault(model: type[BaseModel], error: dict[str, Any]) -> str:
         return f"unknown key {key!r}{hint}"
     if error["type"] == "missing":
         return f"key {key!r} is missing"
-    return f"{key} = {error['input']!r}: {error['msg']}"
+    return f"{key}{_show_input(error['input'])}: {error['msg']}"
+
+
+def _show_input(value: Any) -> str:
+    """Return a wrong value as text; not a whole table, which may hold an address with a secret."""
+    if isinstance(value, dict | list):
+        return ""
+    return f" = {show_address(value) if isinstance(value, str) and '://' in value else value!r}"
 
 
 def _field_names(model: type[BaseModel]) -> set[str]:

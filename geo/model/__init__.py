@@ -101,6 +101,7 @@ from geo.model.plan import (
 from geo.model.report import (
     Report,
     ScreenedCounts,
+    SourceHealth,
     SourceLine,
 )
 from geo.model.tables import (
@@ -193,6 +194,7 @@ __all__ = [
     "Setbacks",
     "Share",
     "Sites",
+    "SourceHealth",
     "SourceLine",
     "Spectrum",
     "Structure",

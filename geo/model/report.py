@@ -1,5 +1,7 @@
 """The report of a published run, and its sources."""
 
+from typing import Literal
+
 from geo.model.base import Frozen
 
 
@@ -15,6 +17,56 @@ class SourceLine(Frozen):
     vintage: str
     rows: int
     notes: tuple[str, ...] = ()
+
+
+# How a source is: "stale" if its data are old or it does not answer, "shrunk" if too many rows went
+# missing, "changed" if its columns or contents changed, "gone" or "forbidden" if it is not there or
+# not allowed any more.
+SourceVerdict = Literal["fresh", "stale", "shrunk", "changed", "gone", "forbidden", "never pulled"]
+
+
+class SourceHealth(Frozen):
+    """How one source is on a night, as far as the store and the last try to pull it tell.
+
+    Attributes:
+        id: The source.
+        title: Its title.
+        licence: Its license.
+        attribution: The credit text.
+        vintage: The date of the data.
+        age_limit: The greatest age that its declaration allows, in words.
+        address: Where the last good pull found its file, without secrets.
+        good_on: The last night on which it was pulled; None: never.
+        rows: Rows now, in the last good snapshot.
+        rows_before: Rows in the snapshot before that one.
+        rows_added: Rows that came with the last snapshot.
+        rows_removed: Rows that went with it.
+        columns_digest: Changes with the name or kind of a column of the raw files.
+        verdict: How the source is.
+        error: Why, in words; "" if it is fresh.
+        remedy: What to do; "" if nothing.
+        is_usable: Whether the last try to pull it succeeded.
+        warnings: What was lost, repaired or read in another way than written.
+    """
+
+    id: str
+    title: str
+    licence: str
+    attribution: str
+    vintage: str
+    age_limit: str
+    address: str = ""
+    good_on: str | None = None
+    rows: int | None = None
+    rows_before: int | None = None
+    rows_added: int | None = None
+    rows_removed: int | None = None
+    columns_digest: str = ""
+    verdict: SourceVerdict
+    error: str = ""
+    remedy: str = ""
+    is_usable: bool = True
+    warnings: tuple[str, ...] = ()
 
 
 class ScreenedCounts(Frozen):
@@ -55,3 +107,4 @@ class Report(Frozen):
     assumptions: tuple[str, ...]
     estimates: tuple[str, ...]
     sources: tuple[SourceLine, ...]
+    health: tuple[SourceHealth, ...] = ()

@@ -1,5 +1,7 @@
 """Write the notes at the top of a list: what is missing, and what the plan assumes."""
 
+from collections.abc import Sequence
+
 import geopandas as gpd
 
 from geo import catalogue
@@ -11,7 +13,7 @@ from geo.criteria.noise import rules
 from geo.criteria.noise.sound import sound_power_dba
 from geo.equipment import block
 from geo.equipment.selection import plan_fuels, plan_generator
-from geo.model import Assume, Market, Plan, Screening
+from geo.model import Assume, Market, Plan, Screening, SourceHealth
 from geo.propagation.footprints import UNKNOWN_HEIGHT, find_unusable
 from geo.ranking.sentences import (
     ASSUMPTION_TITLES,
@@ -21,6 +23,9 @@ from geo.ranking.sentences import (
 )
 from geo.screen import describe_noise_limits, list_missing_criteria
 from geo.shapes.near import geometry_array
+
+_WARNED_MOST, _WARNINGS_MOST = 12, 3
+_VERDICT_WORDS = {"shrunk": "shorter than before", "never pulled": "missing"}
 
 
 def count_records(screening: Screening, plan: Plan) -> dict[str, int]:
@@ -101,6 +106,32 @@ def list_call_lines(ranking: gpd.GeoDataFrame, plan: Plan) -> tuple[str, ...]:
             "The plan gives no range for these assumptions, so no site that depends on one is a "
             f"yes: {', '.join(unranged)}."
         )
+    return tuple(lines)
+
+
+def list_source_lines(health: Sequence[SourceHealth]) -> tuple[str, ...]:
+    """List the sources that are not fresh, and what was lost or repaired in reading the others.
+
+    Args:
+        health: The health of each source.
+
+    Returns:
+        At most one note per source and kind, and few in all.
+    """
+    lines = [
+        f"{one.title} ({one.id}) is {_VERDICT_WORDS.get(one.verdict, one.verdict)}: {one.error}."
+        for one in health
+        if one.verdict != "fresh"
+    ]
+    warned = [one for one in health if one.warnings]
+    for one in warned[:_WARNED_MOST]:
+        more = len(one.warnings) - _WARNINGS_MOST
+        shown = "; ".join(one.warnings[:_WARNINGS_MOST])
+        lines.append(
+            f"Check {one.title} ({one.id}): {shown}{f'; and {more} more' if more > 0 else ''}."
+        )
+    if others := warned[_WARNED_MOST:]:
+        lines.append(f"Check also: {', '.join(one.title for one in others)}.")
     return tuple(lines)
 
 
