@@ -1,13 +1,10 @@
-"""Write one snapshot into an open store: its record, its rows, and what changed since the last."""
+"""Write one snapshot into an open store: its record, and what changed since the last."""
 
 import datetime as dt
 import json
 
 import duckdb
-import geopandas as gpd
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 import shapely
 
 from data.notes import list_warnings
@@ -110,23 +107,6 @@ def insert_snapshot(
         ],
     )
     return int(snapshot_id)
-
-
-def create_rows_table(con: duckdb.DuckDBPyConnection, name: str, frame: gpd.GeoDataFrame) -> None:
-    """Create the table of a snapshot's rows.
-
-    Args:
-        con: Connection to the open store.
-        name: Name of the table.
-        frame: The rows.
-    """
-    numbered = frame.assign(row_number=np.arange(len(frame), dtype="int64"))
-    table = pa.table(numbered.to_arrow(geometry_encoding="WKB", index=False))
-    con.register("incoming", table)
-    try:
-        con.table("incoming").create(name)
-    finally:
-        con.unregister("incoming")
 
 
 def compare_to_last(

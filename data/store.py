@@ -11,7 +11,9 @@ from pathlib import Path
 
 import duckdb
 import geopandas as gpd
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from data.database import (
     attach_store,
@@ -29,7 +31,6 @@ from data.snapshot import FetchedFrom, SnapshotContent
 from data.snapshot_record import (
     check_not_shrunk,
     compare_to_last,
-    create_rows_table,
     insert_snapshot,
     snapshot_table,
 )
@@ -150,7 +151,7 @@ class Store:
             with self._transaction(f"storing source {content.source.id!r}"):
                 snapshot_id = insert_snapshot(self.con, content, rows, night, seconds)
                 if content.frame is not None:
-                    create_rows_table(self.con, snapshot_table(snapshot_id), content.frame)
+                    self._create_rows_table(snapshot_table(snapshot_id), content.frame)
                 if last is not None:
                     compare_to_last(self.con, snapshot_id, content, last)
         except BaseException:
@@ -299,6 +300,15 @@ class Store:
             f"no source of layer {layer!r} has a snapshot {when}",
             "pull the market's sources first: padfinder refresh",
         )
+
+    def _create_rows_table(self, name: str, frame: gpd.GeoDataFrame) -> None:
+        numbered = frame.assign(row_number=np.arange(len(frame), dtype="int64"))
+        table = pa.table(numbered.to_arrow(geometry_encoding="WKB", index=False))
+        self.con.register("incoming", table)
+        try:
+            self.con.table("incoming").create(name)
+        finally:
+            self.con.unregister("incoming")
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[None]:

@@ -12,6 +12,7 @@ from flows import declarations, settings
 from flows.check import count_files, find_config_errors, load_run
 from flows.old_layout import describe_old_layout
 from flows.outcome import EXIT_CODES, UNEXPECTED, find_exit_code
+from flows.prefect_server import explain_trouble, has_prefect_server
 from flows.progress import terminal
 from geo.addresses import hide_secrets
 from geo.errors import ConfigError, PadfinderError
@@ -67,6 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - a bug gets one message and a code, no traceback
         if verbose:
             traceback.print_exc()
+        if (trouble := explain_trouble(error)) is not None:
+            _print_error(str(trouble))
+            return EXIT_CODES[ConfigError]
         _print_error(
             f"This is a bug in padfinder: {type(error).__name__}: {hide_secrets(str(error))}\n"
             "  What to do: run the same command with --verbose, and report what it prints"
@@ -87,7 +91,7 @@ def nightly(
     _prepare(market, plan, night, verbose=verbose)
     from flows import show
 
-    if _has_prefect_server():
+    if has_prefect_server():
         from flows.nightly import run_night
 
         published = run_night(market, night, plan, stale_ok=stale_ok)
@@ -106,7 +110,7 @@ def refresh(
     market_model = _prepare(market, None, night, verbose=verbose)
     from flows import show
 
-    if _has_prefect_server():
+    if has_prefect_server():
         from flows.nightly import run_refresh
 
         outcomes = run_refresh(market, night)
@@ -132,7 +136,7 @@ def publish(
     _prepare(market, plan, night, verbose=verbose)
     from flows import show
 
-    if _has_prefect_server():
+    if has_prefect_server():
         from flows.nightly import run_publish
 
         published = run_publish(market, plan, night)
@@ -235,6 +239,7 @@ def sources(market: MarketName = settings.DEMO, night: Night = None) -> None:
 def schedule(market: MarketName = settings.DEMO, verbose: Verbose = False) -> None:
     """Run `nightly` at 02:00 in the market's time zone, until stopped."""
     market_model = _prepare(market, None, None, verbose=verbose)
+    has_prefect_server()
     from prefect.schedules import Cron
 
     from flows.nightly import run_night
@@ -284,13 +289,6 @@ def _prepare(market: str, plan: str | None, night: str | None, *, verbose: bool)
     for name, value in variables.items():
         os.environ.setdefault(name, value)
     return market_model
-
-
-def _has_prefect_server() -> bool:
-    """Return whether Prefect's settings name a server; call it after `_prepare`."""
-    from prefect.settings import get_current_settings
-
-    return get_current_settings().api.url is not None
 
 
 def _print_error(text: str) -> None:

@@ -53,6 +53,9 @@ READER_COLUMNS = (
     "Rank stability (%)", "Assessor ID",
     "Map link", "Latitude", "Longitude",
 )  # fmt: skip
+HEALTH_COLUMNS = (
+    "Title", "Health", "Last pull", "Rows before", "Age limit", "From", "What is wrong",
+)  # fmt: skip
 FIXED_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 EXCEL_URLS = 65_000
@@ -331,29 +334,36 @@ def _about_sheet(book: xlsxwriter.Workbook, report: Report, facts: tuple[Fact, .
               "; ".join(one.notes)), wrap)  # fmt: skip
     at += 1
     line(("Health of the sources",), bold)
-    line(
-        ("Title", "Health", "Last pull", "Rows before", "Age limit", "From", "What is wrong"),
-        strong,
-    )
-    for health in report.health:
-        before = "" if health.rows_before is None else health.rows_before
-        wrong = "; ".join(filter(None, (health.error, *health.warnings)))
-        line((health.title, health.verdict, health.good_on or "never", before, health.age_limit,
-              health.address, wrong), wrap)  # fmt: skip
+    line(HEALTH_COLUMNS, strong)
+    for values in list_health(report):
+        line(values, wrap)
     at += 1
     line(("Accounting",), bold)
-    for name, count in list_accounting(report):
-        line((name, count))
-    at += 1
-    for name, said in (("Run", report.run_id), ("Night", report.night),
-                       ("Plan digest", report.plan_digest),
-                       ("Program version", report.program_version)):  # fmt: skip
-        line((name, said))
+    for values in (*list_accounting(report), (), ("Run", report.run_id), ("Night", report.night),
+                   ("Plan digest", report.plan_digest),
+                   ("Program version", report.program_version)):  # fmt: skip
+        line(values)
 
 
 def read_ranking(path: Path) -> gpd.GeoDataFrame:
     """Read a published ranked.parquet, with `machines` and `block` as shapes."""
     return gpd.read_parquet(path)
+
+
+def list_health(report: Report) -> list[tuple[str | int, ...]]:
+    """Return the values of HEALTH_COLUMNS for each source."""
+    return [
+        (
+            one.title,
+            one.verdict,
+            one.good_on or "never",
+            "" if one.rows_before is None else one.rows_before,
+            one.age_limit,
+            one.address,
+            "; ".join(filter(None, (one.error, *one.warnings))),
+        )
+        for one in report.health
+    ]
 
 
 def list_accounting(report: Report) -> tuple[tuple[str, int], ...]:
