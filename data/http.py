@@ -152,6 +152,9 @@ def _download(declared: str, path: Path, request: _Request) -> None:
     with _quiet_log(), _open_client(request) as client:
         try:
             _follow(client, url, shown, path, request)
+        except httpx.InvalidURL:
+            wrong = f"{shown} sends on to something that is not an address"
+            raise _refuse(request, wrong) from None
         except (httpx.HTTPError, UnicodeError) as error:
             wrong = request.hide(_explain(error, request.timeout_s))
             remedy = _CERTIFICATE_REMEDY if _find_cause(error, ssl.SSLError) else RETRY
@@ -182,10 +185,7 @@ def _check_redirect(
     first: httpx.URL, from_url: httpx.URL, location: str, shown: str, request: _Request
 ) -> httpx.URL:
     """Return the address to ask next. Raises SourceChanged if it may not be asked."""
-    try:
-        to_url = from_url.join(location)
-    except httpx.InvalidURL:
-        raise _refuse(request, f"{shown} sends on to something that is not an address") from None
+    to_url = from_url.join(location)
     target = request.hide(show_address(str(to_url)))
     if to_url.scheme not in _PORTS:
         raise _refuse(request, f"{shown} sends on to {target}, which is not a network address")

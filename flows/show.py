@@ -2,13 +2,12 @@
 
 import csv
 import datetime as dt
+import textwrap
 from pathlib import Path
 
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from data.health import judge_sources
 from flows import declarations, outcome, settings
@@ -178,7 +177,16 @@ def _print_source_details(console: Console, one: SourceHealth) -> None:
     lines += [f"Warning: {text}" for text in one.warnings]
     console.print(f"\n{one.id}", markup=False)
     for line in lines:
-        console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
+        # A path is never broken, so that it can be copied.
+        wrapped = textwrap.fill(
+            line,
+            console.width,
+            initial_indent="  ",
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        console.print(wrapped, markup=False, soft_wrap=True)
 
 
 def _format_count(count: int | None) -> str:
