@@ -134,14 +134,15 @@ def compare_to_last(
         old_columns, new_columns = (con.table(name).columns for name in (old_table, new_table))
         shared = [name for name in new_columns if name in old_columns and name != "row_number"]
         columns = [layer.key] if layer.key in shared else shared
-        query = read_query(
-            "data",
-            "count_row_changes",
-            new_table=new_table,
-            old_table=old_table,
-            columns=", ".join(f'"{name}"' for name in columns),
-        )
-        ((added, removed),) = con.execute(query).fetchall()
+        if columns:
+            query = read_query(
+                "data",
+                "count_row_changes",
+                new_table=new_table,
+                old_table=old_table,
+                columns=", ".join(f'"{name}"' for name in columns),
+            )
+            ((added, removed),) = con.execute(query).fetchall()
     con.execute(
         "update snapshot set column_changes = ?, rows_before = ?, rows_added = ?, "
         "rows_removed = ? where snapshot_id = ?",

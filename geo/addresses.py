@@ -7,7 +7,9 @@ _HIDDEN = "***"
 _USER = re.compile(r"(?<=://)[^\s?#'\"<>]*@")
 # Of a query only its start is shown, since any of its values may be a key. Marks of the sentence
 # around the address stay.
-_QUERY = re.compile(r"(?<=\S)(?P<mark>[?#])[^\s'\"<>]*?(?P<end>[.,;:)\]]*)(?=[\s'\"<>]|$)")
+_QUERY = re.compile(
+    r"(?<=\S)(?P<mark>[?#])(?:\.{3})?[^\s'\"<>]*?(?P<end>[.,;:)\]]*)(?=[\s'\"<>]|$)"
+)
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*")
 
 

@@ -18,6 +18,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from data.crs import check_crs
 from data.message_text import count_noun
+from data.notes import group_messages
 from data.protocols.archive import find_place
 from data.protocols.refusal import first_line, refuse_file
 from data.protocols.workbook import read_workbook
@@ -250,15 +251,14 @@ def _read_ogr(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any, tuple[
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         frame, notes = _read_layer(address, layer, path, source.id)
-    reader_warnings = sorted(
-        {str(warning.message).replace(str(path), path.name) for warning in caught}
-    )
+    messages = [str(warning.message).replace(str(path), path.name) for warning in caught]
     frame = _rename_geometry(frame)
     own: Any = frame.crs
     if document is not None and "crs" not in document and not _is_degrees(frame):
         # RFC 7946 puts GeoJSON in WGS 84, but older files hold projected coordinates without a CRS.
         own = None
-    return frame, own, (*notes, *(f"reader: {text}" for text in reader_warnings))
+    said = group_messages(messages, [path.name, *map(str, frame.columns)])
+    return frame, own, (*notes, *(f"reader: {text}" for text in said))
 
 
 def _read_layer(

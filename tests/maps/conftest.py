@@ -12,7 +12,7 @@ import pytest
 import shapely
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from geo.model import Report, SourceLine
+from geo.model import Report, SourceHealth, SourceLine
 from tests.maps.every import FACTS
 
 CRS = "EPSG:26986"
@@ -242,6 +242,13 @@ def make_report(sites: int = 40, parcels: int = 400) -> Report:
             notes=("condo rows folded", HOSTILE[0]),
         )
 
+    health = SourceHealth(
+        id="demo_parcels", title="Parcels", licence="CC BY 4.0", attribution="© Millbrook",
+        vintage="2026-01", age_limit="no age limit declared", address=HOSTILE[2],
+        good_on="2026-03-30", rows=1234, rows_before=1300, rows_added=4, rows_removed=70,
+        columns_digest="0a1b2c3d", verdict="shrunk", error="it has 12 rows, 1234 the last time",
+        warnings=("2 invalid rings repaired", HOSTILE[0]),
+    )  # fmt: skip
     return Report(
         market_id="demo", market_title="Millbrook <town>", plan_id="default",
         plan_title="Bridge 1 MW with GX230 generators", night="2026-03-31",
@@ -255,6 +262,7 @@ def make_report(sites: int = 40, parcels: int = 400) -> Report:
         assumptions=("Rated sound level holds at 7 m.", "A quarter of a main is free."),
         sources=(line("demo_parcels", "parcels", "Parcels"),
                  line("demo_substations", "substations", "Substations")),
+        health=(health,),
     )  # fmt: skip
 
 

@@ -143,6 +143,10 @@ def test_excel_says_what_it_is(book, report) -> None:
     assert ["Parcels in", 400] in said
     assert ["Set aside: residential use", 355] in said
     assert report.run_id in flat
+    assert ["Parcels", "shrunk", "2026-03-30", 1300, "no age limit declared"] in [
+        row[:5] for row in said
+    ]
+    assert any("2 invalid rings repaired" in text for text in flat)
     assert book.properties.created.year == 2000
 
 
