@@ -105,7 +105,13 @@ def print_site(folder: Path, market: Market, site: str) -> bool:
 
 
 def print_source_lines(market: Market, workspace: Workspace, night: dt.date) -> None:
-    """Print which sources are not fresh, and what was lost or repaired in reading the others."""
+    """Print which sources are not fresh, and what was lost or repaired in reading the others.
+
+    Args:
+        market: The market.
+        workspace: The settings of this run.
+        night: The night as of which the sources are judged.
+    """
     console = Console(highlight=False, soft_wrap=True)
     for line in list_source_lines(_judge_market(market, workspace, night)):
         console.print(line, markup=False, style="yellow")

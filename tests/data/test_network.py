@@ -9,6 +9,7 @@ import ssl
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -19,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from data.http import download_file
 from geo.errors import ConfigError, SourceChanged, SourceDown
 
+PASSWORDS = Path("/etc/passwd").as_uri()
 CSV = b"a,b\n1,2\n"
 SECRETS = ("sesame-user", "sesame-pass", "sesame-token", "sesame-header")
 
@@ -139,7 +141,7 @@ def test_a_redirect_in_a_circle_is_refused(server, tmp_path):
     assert "in a circle" in refused(f"{server.address}/a", tmp_path, SourceChanged).wrong
 
 
-@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/a", "gopher://x/"])
+@pytest.mark.parametrize("target", [PASSWORDS, "ftp://127.0.0.1/a", "gopher://x/"])
 def test_a_redirect_to_a_file_is_refused(server, tmp_path, target):
     server.answers["/a"] = (302, {"Location": target}, b"")
     error = refused(f"{server.address}/a", tmp_path, SourceChanged, redirect_hosts=["127.0.0.1"])
@@ -267,7 +269,7 @@ def test_a_host_that_does_not_exist(tmp_path, address):
 
 @pytest.mark.parametrize(
     "address",
-    ["a.csv", "file:///etc/passwd", "ftp://x/a", "http://", "http://h:port/"],
+    ["a.csv", PASSWORDS, "ftp://x/a", "http://", "http://h:port/"],
 )
 def test_what_is_not_a_network_address(tmp_path, address):
     assert "not an address" in refused(address, tmp_path, SourceChanged).wrong
