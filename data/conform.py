@@ -81,7 +81,7 @@ def conform_table(
     _check_declared_columns(source, layer)
     rows_in = len(table)
     if rows_in == 0:
-        raise _source_changed(source, file, f"{file} is an empty layer: 0 rows")
+        raise _source_changed(source, file, f"{file} is an empty layer: 0 rows", fault="shrunk")
     _check_file_columns(table, source, file)
     filled, notes = fill_down(table, source.columns)
     rows, more_notes = _filter_rows(gpd.GeoDataFrame(filled), source, file)

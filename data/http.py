@@ -20,15 +20,26 @@ import httpx
 
 from data.variables import fill_variables, list_values
 from geo.addresses import show_address
-from geo.errors import ConfigError, Fault, PadfinderError, SourceChanged, SourceDown
+from geo.errors import (
+    ConfigError,
+    Fault,
+    PadfinderError,
+    SourceChanged,
+    SourceDown,
+    StoreError,
+)
 
 TIMEOUT_S = 60.0
 BYTES_MOST = 4_000_000_000
 REDIRECTS_MOST = 10
-_SERVER_ERROR, _CLIENT_ERROR, _REDIRECT = 500, 400, 300
+_SERVER_ERROR, _REDIRECT = 500, 300
 # Request timeout, too early, too many requests: the same request may succeed later.
 _LATER = frozenset({408, 425, 429})
-_FAULTS: dict[int, Fault] = {401: "forbidden", 403: "forbidden", 404: "gone", 410: "gone"}
+# What a status says of a source; ArcGIS servers use 498 and 499 for a wrong and a missing token.
+_FAULTS: dict[object, Fault] = {
+    **dict.fromkeys((401, 403, 498, 499), "forbidden"),
+    **dict.fromkeys((404, 410), "gone"),
+}
 _HEAD_BYTES = 65_536
 # Shorter parts of an address, such as "1" or "json", are ordinary words of a message.
 _SECRET_LENGTH = 6
@@ -61,18 +72,11 @@ class _Request:
     def doing(self) -> str:
         return f"downloading source {self.source_id!r}"
 
-    @property
-    def check(self) -> str:
-        return (
-            f"open the address, and correct fetch.url in sources/{self.source_id}.toml if it has "
-            "moved"
-        )
-
     def hide(self, text: str) -> str:
-        """Return a server's or library's words without the secrets of this request."""
+        """Return a server's or library's words on one line, without this request's secrets."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
-        return text
+        return "".join(mark if mark.isprintable() else " " for mark in text)
 
 
 def download_file(
@@ -159,8 +163,15 @@ def _download(declared: str, path: Path, request: _Request) -> None:
             wrong = request.hide(_explain(error, request.timeout_s))
             remedy = _CERTIFICATE_REMEDY if _find_cause(error, ssl.SSLError) else RETRY
             raise SourceDown(request.doing, f"{shown}: {wrong}", remedy) from None
-    if body_error := _find_error(path):
-        raise _refuse(request, request.hide(f"{shown} answers 200 with {body_error}"))
+        except OSError as error:
+            raise StoreError(
+                request.doing,
+                f"the file {path} cannot be written: {error.strerror}",
+                "check the free space of the disk and the rights to the folder",
+            ) from error
+    if (body_error := _find_error(path)) is not None:
+        wrong, fault = body_error
+        raise _refuse(request, request.hide(f"{shown} answers 200 with {wrong}"), fault)
 
 
 def _follow(
@@ -228,17 +239,8 @@ def _check_status(answer: httpx.Response, shown: str, request: _Request) -> None
         error = SourceDown(request.doing, request.hide(says + asks), RETRY)
         error.wait_s = wait_s
         raise error
-    if status >= _CLIENT_ERROR:
-        fault = _FAULTS.get(status, "changed")
-        remedy = request.check
-        if fault == "forbidden":
-            remedy = (
-                "ask the publisher for access, and give the key as ${NAME} in fetch.url or "
-                f"fetch.headers in sources/{request.source_id}.toml"
-            )
-        raise SourceChanged(request.doing, request.hide(says), remedy, fault=fault)
     if status >= _REDIRECT:
-        raise _refuse(request, request.hide(says))
+        raise _refuse(request, request.hide(says), _FAULTS.get(status, "changed"))
 
 
 def _write_body(answer: httpx.Response, path: Path, shown: str, request: _Request) -> None:
@@ -260,8 +262,17 @@ def _write_body(answer: httpx.Response, path: Path, shown: str, request: _Reques
             file.write(part)
 
 
-def _refuse(request: _Request, wrong: str) -> SourceChanged:
-    return SourceChanged(request.doing, wrong, request.check)
+def _refuse(request: _Request, wrong: str, fault: Fault = "changed") -> SourceChanged:
+    remedy = (
+        f"open the address, and correct fetch.url in sources/{request.source_id}.toml if it has "
+        "moved"
+    )
+    if fault == "forbidden":
+        remedy = (
+            "ask the publisher for access, and give the key as ${NAME} in fetch.url or "
+            f"fetch.headers in sources/{request.source_id}.toml"
+        )
+    return SourceChanged(request.doing, wrong, remedy, fault=fault)
 
 
 def _read_wait(text: str) -> float | None:
@@ -316,20 +327,23 @@ def _find_cause(error: BaseException | None, kind: type[BaseException]) -> BaseE
     return error
 
 
-def _find_error(path: Path) -> str | None:
-    """Return what is wrong with the body of an answer whose status is 200, or None."""
+def _find_error(path: Path) -> tuple[str, Fault] | None:
+    """Return what is wrong with the body of an answer whose status is 200, or None.
+
+    The second value is what it says of the source.
+    """
     size = path.stat().st_size
     if size == 0:
-        return "an empty body"
+        return "an empty body", "changed"
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     # A page may begin with an XML declaration and comments.
     page = re.sub(rb"\A(\s*(<\?xml.*?\?>|<!--.*?-->))+\s*", b"", start, flags=re.DOTALL)
     if page[:64].lower().startswith(_HTML):
-        return "an HTML page"
+        return "an HTML page", "changed"
     if b"exceptionreport" in head[:2000].lower():
-        return "an OGC exception report"
+        return "an OGC exception report", "changed"
     # ArcGIS servers answer 200 with {"error": {...}}; such bodies are short.
     if start.startswith(b"{") and size <= _HEAD_BYTES:
         try:
@@ -337,7 +351,10 @@ def _find_error(path: Path) -> str | None:
         except ValueError:
             return None
         if isinstance(body, dict) and "error" in body:
-            return f"an error body: {str(body['error'])[:200]}"
+            error = body["error"]
+            code = error.get("code") if isinstance(error, dict) else None
+            fault = _FAULTS.get(code, "changed") if isinstance(code, int) else "changed"
+            return f"an error body: {str(error)[:200]}", fault
     return None
 
 

@@ -207,7 +207,7 @@ def _fetch_file(
     url = fetch.url or ""
     store.parent.mkdir(parents=True, exist_ok=True)
     folder = cleanup.enter_context(tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-"))
-    path = Path(folder) / (Path(urlsplit(url).path).name or "answer")
+    path = Path(folder) / _name_answer(url)
     failures: list[PadfinderError] = []
     address = download_file(
         [url, *fetch.fallback_urls],
@@ -219,6 +219,18 @@ def _fetch_file(
     )
     failed = tuple(failure.wrong for failure in failures)
     return path, FetchedFrom(show_address(address), failed)
+
+
+def _name_answer(url: str) -> str:
+    """Return the name of the file at an address.
+
+    >>> _name_answer("https://example.org/data/parcels.zip?key=1"), _name_answer("https://[/")
+    ('parcels.zip', 'answer')
+    """
+    try:
+        return Path(urlsplit(url).path).name or "answer"
+    except ValueError:
+        return "answer"
 
 
 def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:

@@ -344,6 +344,7 @@ def _parse_whole_json(path: Path, source_id: str) -> dict[str, Any]:
             f"reading {path.name} for source {source_id!r}",
             f"{path.name} is an empty layer: 0 features",
             "fetch the file again; if it is right, remove the source from the market",
+            fault="shrunk",
         )
     return document
 

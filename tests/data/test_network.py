@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from data.http import download_file
-from geo.errors import ConfigError, SourceChanged, SourceDown
+from geo.errors import ConfigError, SourceChanged, SourceDown, StoreError
 
 PASSWORDS = Path("/etc/passwd").as_uri()
 CSV = b"a,b\n1,2\n"
@@ -317,6 +317,23 @@ def test_an_answer_that_unpacks_to_more_than_allowed(server, tmp_path):
 def test_a_page_where_data_were_due(server, tmp_path, page):
     server.answers["/x"] = (200, {}, page)
     assert "an HTML page" in refused(f"{server.address}/x", tmp_path, SourceChanged).wrong
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"), [(499, "forbidden"), (403, "forbidden"), (404, "gone"), (400, "changed")]
+)
+def test_an_error_within_a_good_answer(server, tmp_path, code, fault):
+    """ArcGIS servers answer 200 with the status inside; its words may have several lines."""
+    body = b'{"error": {"code": %d, "message": "Token\\nrequired\\u001b[31m"}}' % code
+    server.answers["/x"] = (200, {}, body)
+    error = refused(f"{server.address}/x", tmp_path, SourceChanged)
+    assert error.fault == fault
+    assert str(error).replace("\n", "").isprintable()
+
+
+def test_a_file_that_cannot_be_written(server, tmp_path):
+    with pytest.raises(StoreError, match="cannot be written"):
+        download_file([server.address], tmp_path / "no folder" / "x", source_id="county")
 
 
 # ---------------------------------------------------------------------------------------------
