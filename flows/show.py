@@ -149,6 +149,7 @@ def print_sources(market: Market, workspace: Workspace, night: dt.date) -> int:
             one.licence,
         )
     console.print(table)
+    console.print()
     for one in judged:
         _print_source_details(console, one)
     usable = sum(one.is_usable for one in judged)
@@ -172,23 +173,21 @@ def _judge_market(market: Market, workspace: Workspace, night: dt.date) -> tuple
 
 def _print_source_details(console: Console, one: SourceHealth) -> None:
     """Print a source's origin and rights, its changes, and what is wrong with it."""
-    lines = [f"by {one.attribution}; {one.age_limit}"]
-    if one.address:
-        lines[0] += f"; from {one.address}; columns {one.columns_digest or 'not recorded'}"
+    origin = f"from {one.address}; columns {one.columns_digest or 'not recorded'}; "
+    lines = [f"{one.id}: {origin if one.address else ''}by {one.attribution}; {one.age_limit}"]
     if one.rows_added is not None:
-        lines.append(f"{one.rows_added:,} rows added, {one.rows_removed:,} removed the last time")
+        added = f"{one.rows_added:,} {'row' if one.rows_added == 1 else 'rows'} added"
+        lines.append(f"{added}, {one.rows_removed:,} removed by the last change")
     if one.verdict not in {"fresh", "never pulled"}:
-        lines.append(f"{one.verdict}: {one.error}")
-        lines.append(f"What to do: {one.remedy}")
+        lines += [f"{one.verdict}: {one.error}", f"What to do: {one.remedy}"]
     lines += [f"Warning: {text}" for text in one.warnings]
-    console.print(f"\n{one.id}", markup=False)
-    for line in lines:
+    for number, line in enumerate(lines):
         # A path is never broken, so that it can be copied.
         wrapped = textwrap.fill(
             line,
             console.width,
-            initial_indent="  ",
-            subsequent_indent="  ",
+            initial_indent="  " if number else "",
+            subsequent_indent="    " if number else "  ",
             break_long_words=False,
             break_on_hyphens=False,
         )
