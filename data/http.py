@@ -4,20 +4,23 @@ Only the declared host is asked: an address that sends on to another host is fol
 declares that host. Nothing secret in an address or header is logged or shown.
 """
 
-import datetime as dt
-import json
 import logging
-import re
-import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
+from data.download_faults import (
+    FAULTS,
+    explain_trouble,
+    find_body_error,
+    find_cause,
+    read_wait,
+)
 from data.variables import fill_variables, list_values
 from geo.addresses import show_address
 from geo.errors import (
@@ -35,17 +38,31 @@ REDIRECTS_MOST = 10
 _SERVER_ERROR, _REDIRECT = 500, 300
 # Request timeout, too early, too many requests: the same request may succeed later.
 _LATER = frozenset({408, 425, 429})
-# What a status says of a source; ArcGIS servers use 498 and 499 for a wrong and a missing token.
-_FAULTS: dict[object, Fault] = {
-    **dict.fromkeys((401, 403, 498, 499), "forbidden"),
-    **dict.fromkeys((404, 410), "gone"),
-}
-_HEAD_BYTES = 65_536
 # Shorter parts of an address, such as "1" or "json", are ordinary words of a message.
 _SECRET_LENGTH = 6
-_HTML = (b"<!doctype html", b"<html", b"<head>", b"<body", b"<title", b"<meta ", b"<script")
 _PORTS = {"http": 80, "https": 443}
 RETRY = "try again later; the last good snapshot stays in use"
+_CERTIFICATE_REMEDY = (
+    "check the address and the clock of this computer, or tell the publisher; if your own network "
+    "replaces certificates, set SSL_CERT_FILE to its certificates; the last good snapshot stays in "
+    "use"
+)
+
+
+class Answer(NamedTuple):
+    """What answered a request, apart from the file.
+
+    Attributes:
+        url: The address that answered, as declared.
+        content_type: Its Content-Type, or "".
+        content_disposition: Its Content-Disposition, or "".
+        failed: What is wrong with each address that was tried before.
+    """
+
+    url: str
+    content_type: str = ""
+    content_disposition: str = ""
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,9 +105,8 @@ def download_file(
     bytes_most: int = BYTES_MOST,
     headers: Mapping[str, str] | None = None,
     redirect_hosts: Sequence[str] = (),
-    failures: list[PadfinderError] | None = None,
-) -> str:
-    """Download the first of `urls` that answers into the file `path`, and return that address.
+) -> Answer:
+    """Download the first of `urls` that answers into the file `path`.
 
     Args:
         urls: Addresses to try, in order, as declared: ${NAME} is filled from the environment.
@@ -101,10 +117,9 @@ def download_file(
         headers: Further headers, as declared. They are sent to the declared host alone.
         redirect_hosts: Other hosts ("example.org" or "example.org:8443") to which an address may
             send on.
-        failures: Gets the error of each address that failed.
 
     Returns:
-        The address that answered, as declared.
+        The address that answered, what its server says of the file, and what failed before.
 
     Raises:
         SourceDown: At least one address may answer later: status 5xx or 429, a timeout, no such
@@ -114,7 +129,7 @@ def download_file(
             error page or an error body. Both errors name every address.
         ConfigError: A variable is not set, or the computer's network settings are wrong.
     """
-    failed = [] if failures is None else failures
+    failed: list[PadfinderError] = []
     filled = {
         name: fill_variables(value, f"fetch.headers.{name}", source_id)
         for name, value in (headers or {}).items()
@@ -123,12 +138,12 @@ def download_file(
     request.secrets.update(value for value in filled.values() if len(value) >= _SECRET_LENGTH)
     for url in urls:
         try:
-            _download(url, path, request)
+            answer = _download(url, path, request)
         except (SourceDown, SourceChanged) as error:
             path.unlink(missing_ok=True)
             failed.append(error)
         else:
-            return url
+            return answer._replace(failed=tuple(error.wrong for error in failed))
     if len(failed) == 1:
         raise failed[0]
     # If one address is only down, a retry may succeed even where the others need a correction.
@@ -141,7 +156,7 @@ def download_file(
     raise combined
 
 
-def _download(declared: str, path: Path, request: _Request) -> None:
+def _download(declared: str, path: Path, request: _Request) -> Answer:
     shown = show_address(declared)
     address = fill_variables(declared, "fetch.url", request.source_id)
     request.secrets.update(value for value in list_values(declared) if value)
@@ -155,13 +170,13 @@ def _download(declared: str, path: Path, request: _Request) -> None:
         raise _refuse(request, f"{shown} is not an address that starts with https:// or http://")
     with _quiet_log(), _open_client(request) as client:
         try:
-            _follow(client, url, shown, path, request)
+            headers = _follow(client, url, shown, path, request)
         except httpx.InvalidURL:
             wrong = f"{shown} sends on to something that is not an address"
             raise _refuse(request, wrong) from None
         except (httpx.HTTPError, UnicodeError) as error:
-            wrong = request.hide(_explain(error, request.timeout_s))
-            remedy = _CERTIFICATE_REMEDY if _find_cause(error, ssl.SSLError) else RETRY
+            wrong = request.hide(explain_trouble(error, request.timeout_s))
+            remedy = _CERTIFICATE_REMEDY if find_cause(error, ssl.SSLError) else RETRY
             raise SourceDown(request.doing, f"{shown}: {wrong}", remedy) from None
         except OSError as error:
             raise StoreError(
@@ -169,14 +184,16 @@ def _download(declared: str, path: Path, request: _Request) -> None:
                 f"the file {path} cannot be written: {error.strerror}",
                 "check the free space of the disk and the rights to the folder",
             ) from error
-    if (body_error := _find_error(path)) is not None:
+    if (body_error := find_body_error(path)) is not None:
         wrong, fault = body_error
         raise _refuse(request, request.hide(f"{shown} answers 200 with {wrong}"), fault)
+    disposition = headers.get("content-disposition", "")
+    return Answer(declared, headers.get("content-type", ""), disposition)
 
 
 def _follow(
     client: httpx.Client, first: httpx.URL, shown: str, path: Path, request: _Request
-) -> None:
+) -> httpx.Headers:
     """Write the answer of an address into `path`, after the redirects that are allowed."""
     url = first
     for _ in range(REDIRECTS_MOST + 1):
@@ -188,7 +205,7 @@ def _follow(
                 continue
             _check_status(answer, shown, request)
             _write_body(answer, path, shown, request)
-            return
+            return answer.headers
     raise _refuse(request, f"{shown} sends on more than {REDIRECTS_MOST} times, in a circle")
 
 
@@ -234,13 +251,13 @@ def _check_status(answer: httpx.Response, shown: str, request: _Request) -> None
     status = answer.status_code
     says = f"{shown} answers {status} ({answer.reason_phrase or 'no reason given'})"
     if status >= _SERVER_ERROR or status in _LATER:
-        wait_s = _read_wait(answer.headers.get("retry-after", ""))
+        wait_s = read_wait(answer.headers.get("retry-after", ""))
         asks = f" and asks to wait {wait_s:,.0f} s" if wait_s else ""
         error = SourceDown(request.doing, request.hide(says + asks), RETRY)
         error.wait_s = wait_s
         raise error
     if status >= _REDIRECT:
-        raise _refuse(request, request.hide(says), _FAULTS.get(status, "changed"))
+        raise _refuse(request, request.hide(says), FAULTS.get(status, "changed"))
 
 
 def _write_body(answer: httpx.Response, path: Path, shown: str, request: _Request) -> None:
@@ -273,89 +290,6 @@ def _refuse(request: _Request, wrong: str, fault: Fault = "changed") -> SourceCh
             f"fetch.headers in sources/{request.source_id}.toml"
         )
     return SourceChanged(request.doing, wrong, remedy, fault=fault)
-
-
-def _read_wait(text: str) -> float | None:
-    """Return the seconds that a Retry-After header asks for: a number or a date.
-
-    >>> _read_wait("120")
-    120.0
-    """
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    now = dt.datetime.now(dt.UTC if until.tzinfo else None)
-    return max((until - now).total_seconds(), 0.0)
-
-
-# ---------------------------------------------------------------------------------------------
-# What went wrong, in words
-
-_CERTIFICATE_REMEDY = (
-    "check the address and the clock of this computer, or tell the publisher; if your own network "
-    "replaces certificates, set SSL_CERT_FILE to its certificates; the last good snapshot stays in "
-    "use"
-)
-
-
-def _explain(error: Exception, timeout_s: float) -> str:
-    """Return what went wrong with a connection, in words, with the library's name for it."""
-    words = str(error)
-    certificate = _find_cause(error, ssl.SSLCertVerificationError)
-    if isinstance(certificate, ssl.SSLCertVerificationError):
-        words = f"its TLS certificate is not trusted: {certificate.verify_message}"
-    elif isinstance(error, httpx.TimeoutException):
-        words = f"no answer within {timeout_s:g} s"
-    elif _find_cause(error, socket.gaierror) or isinstance(error, UnicodeError):
-        words = "there is no such host"
-    elif _find_cause(error, ssl.SSLError):
-        words = "no secure connection can be made"
-    elif _find_cause(error, ConnectionRefusedError):
-        words = "the connection is refused"
-    elif isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-        words = f"the answer is cut off, or is not HTTP ({error})"
-    return f"{words} [{type(error).__name__}]".strip()
-
-
-def _find_cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
-    """Return the error of this kind behind an error, if there is one."""
-    while error is not None and not isinstance(error, kind):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-def _find_error(path: Path) -> tuple[str, Fault] | None:
-    """Return what is wrong with the body of an answer whose status is 200, or None.
-
-    The second value is what it says of the source.
-    """
-    size = path.stat().st_size
-    if size == 0:
-        return "an empty body", "changed"
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    # A page may begin with an XML declaration and comments.
-    page = re.sub(rb"\A(\s*(<\?xml.*?\?>|<!--.*?-->))+\s*", b"", start, flags=re.DOTALL)
-    if page[:64].lower().startswith(_HTML):
-        return "an HTML page", "changed"
-    if b"exceptionreport" in head[:2000].lower():
-        return "an OGC exception report", "changed"
-    # ArcGIS servers answer 200 with {"error": {...}}; such bodies are short.
-    if start.startswith(b"{") and size <= _HEAD_BYTES:
-        try:
-            body = json.loads(head)
-        except ValueError:
-            return None
-        if isinstance(body, dict) and "error" in body:
-            error = body["error"]
-            code = error.get("code") if isinstance(error, dict) else None
-            fault = _FAULTS.get(code, "changed") if isinstance(code, int) else "changed"
-            return f"an error body: {str(error)[:200]}", fault
-    return None
 
 
 # ---------------------------------------------------------------------------------------------

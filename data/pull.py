@@ -208,17 +208,15 @@ def _fetch_file(
     store.parent.mkdir(parents=True, exist_ok=True)
     folder = cleanup.enter_context(tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-"))
     path = Path(folder) / _name_answer(url)
-    failures: list[PadfinderError] = []
-    address = download_file(
+    answer = download_file(
         [url, *fetch.fallback_urls],
         path,
         source_id=source_id,
         headers=fetch.headers,
         redirect_hosts=fetch.redirect_hosts,
-        failures=failures,
+        bytes_most=fetch.bytes_most,
     )
-    failed = tuple(failure.wrong for failure in failures)
-    return path, FetchedFrom(show_address(address), failed)
+    return path, FetchedFrom(show_address(answer.url), answer.failed)
 
 
 def _name_answer(url: str) -> str:

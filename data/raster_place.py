@@ -90,7 +90,8 @@ def _check_values(raster: Raster, source: Source, layer: Layer, file: str) -> No
         f"between {lowest:g} and {highest:g} {layer.unit}: {shown}"
         f"{f' and {more} other values' if more else ''}, read as {unit}",
         f"in sources/{source.id}.toml list what means no value in columns.value.missing (such "
-        "as -9999, in the file's own unit), or correct columns.value.unit or its band",
+        "as -9999, in the file's own unit), or correct columns.value.unit or its band; "
+        '[columns.value] always has its band, as in column = "1"',
     )
 
 

@@ -22,6 +22,7 @@ class FetchOptions(Frozen):
         headers: Headers to send with the request. In these and in addresses, ${NAME} stands for
             the environment variable of that name: a key or token that is never stored or shown.
         redirect_hosts: Other hosts to which an address may send on, such as "files.example.org".
+        bytes_most: Most bytes of a download.
         crs: CRS of the coordinates. It must agree with the file's own CRS, and is used if the file
             has none.
         member: File inside a zip, layer of a file with several, or sheet of the workbook (by
@@ -43,6 +44,7 @@ class FetchOptions(Frozen):
     fallback_urls: tuple[str, ...] = ()
     headers: dict[str, str] = {}
     redirect_hosts: tuple[str, ...] = ()
+    bytes_most: Annotated[int, Field(ge=1)] = 4_000_000_000
     crs: str
     member: str | None = None
     header_row: Annotated[int, Field(ge=1)] = 1

@@ -342,12 +342,14 @@ def test_a_file_that_cannot_be_written(server, tmp_path):
 
 def test_the_reason_of_each_address_before_is_kept(server, tmp_path):
     server.answers |= {"/a": (403, {}, b"no"), "/b": (500, {}, b"no")}
-    failures = []
     urls = [f"{server.address}/{name}" for name in "abc"]
-    answered = download_file(urls, tmp_path / "x", source_id="county", failures=failures)
-    assert answered == urls[2]
-    assert ["403" in failures[0].wrong, "500" in failures[1].wrong] == [True, True]
-    assert [failure.fault for failure in failures] == ["forbidden", "stale"]
+    server.answers["/c"] = (200, {"Content-Type": "text/csv"}, CSV)
+    answered = download_file(urls, tmp_path / "x", source_id="county")
+    assert (answered.url, answered.content_type) == (urls[2], "text/csv")
+    assert answered.failed == (
+        f"{urls[0]} answers 403 (Forbidden)",
+        f"{urls[1]} answers 500 (Internal Server Error)",
+    )
 
 
 def test_variables_fill_addresses_and_headers(server, tmp_path, monkeypatch):
