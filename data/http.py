@@ -157,7 +157,7 @@ def download_file(
 
 
 def _download(declared: str, path: Path, request: _Request) -> Answer:
-    shown = show_address(declared)
+    shown = request.hide(show_address(declared)).strip() or "an empty text"
     address = fill_variables(declared, "fetch.url", request.source_id)
     request.secrets.update(value for value in list_values(declared) if value)
     try:

@@ -3,12 +3,12 @@
 import datetime as dt
 import hashlib
 import json
+import re
 import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from data.conform import conform_table
 from data.http import download_file
@@ -30,6 +30,8 @@ from geo.model import Layer, Market
 
 # Raise this when conforming gives a new result for the same files, so that they are read again.
 CONFORM_VERSION = 3
+# A longer name than this may be too long for the file system.
+_NAME_LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -220,15 +222,14 @@ def _fetch_file(
 
 
 def _name_answer(url: str) -> str:
-    """Return the name of the file at an address.
+    """Return a name for the file at an address: its last part, as far as a file can have it.
 
-    >>> _name_answer("https://example.org/data/parcels.zip?key=1"), _name_answer("https://[/")
+    >>> _name_answer("https://example.org/data/parcels.zip?key=1"), _name_answer("https://x/..")
     ('parcels.zip', 'answer')
     """
-    try:
-        return Path(urlsplit(url).path).name or "answer"
-    except ValueError:
-        return "answer"
+    path = re.split(r"[?#]", url.partition("://")[2], maxsplit=1)[0]
+    _, _, name = path.partition("/")[2].rpartition("/")
+    return re.sub(r"[^\w.-]+", "_", name)[-_NAME_LENGTH:].lstrip(".") or "answer"
 
 
 def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:

@@ -243,6 +243,16 @@ def test_the_address_that_answered_is_shown_with_the_others_failures(
     assert f"Warning: {address}/a answers 403 (Forbidden); {address}/b was used instead" in said
 
 
+@pytest.mark.parametrize(
+    ("path", "code"), [("..", 5), ("x" * 3000, 5), ("a\nb", 6), ("\0", 6), ("[::1", 5)]
+)
+def test_an_address_that_is_no_file_name(place, refresh, path, code):
+    set_fetch(place, "mains", url=f"http://127.0.0.1:1/{path}")
+    ran = refresh()
+    assert ran.code == code, ran.err
+    assert len(ran.err.split("Pulling hamlet_buildings")[1].splitlines()) == 3
+
+
 def test_a_server_that_asks_to_wait_is_asked_later(place, refresh, server, monkeypatch):
     """The wait is the longer of the setting's and the server's, but never more than 600 s."""
     waits = []
