@@ -164,12 +164,8 @@ def _check_declared_columns(source: Source, layer: Layer) -> None:
 
 def _check_file_columns(table: gpd.GeoDataFrame, source: Source, file: str) -> None:
     """Raise SourceChanged if the file lacks a declared column."""
-    declared = [name for origin in source.columns.values() for name in origin.source_columns]
-    declared += [*source.where, *source.drop]
-    if source.join is not None:
-        declared.append(source.join.to)
     file_columns = [str(name) for name in table.columns if name != table.geometry.name]
-    require_columns(declared, file_columns, file, source.id)
+    require_columns(source.list_columns(), file_columns, file, source.id)
 
 
 def _check_digits(ids: pd.Series, column: str, source: Source, file: str) -> None:

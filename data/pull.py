@@ -8,21 +8,24 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from data.conform import conform_table
-from data.http import download_file
-from data.protocols.file import read_area, read_file, read_table
+from data.http import download_file, name_answer
+from data.protocols.file import read_area, read_files, read_table
 from data.protocols.raster import note_scale, read_raster
+from data.protocols.shards import find_shards, list_parts
 from data.raster_place import check_raster_place
 from data.shapes import Bounds
 from data.snapshot import SnapshotContent
-from data.source import FetchOptions, Source
+from data.source import Source, is_pattern
 from data.store import PutResult, open_store
 from geo import catalogue
 from geo.contract.layer import check_layer
 from geo.errors import ConfigError
 from geo.model import Layer, Market
+
+# A source's files by their role in its declaration.
+RawFiles = dict[str, tuple[Path, ...]]
 
 # Raise this when conforming gives a new result for the same files, so that they are read again.
 CONFORM_VERSION = 3
@@ -74,7 +77,7 @@ def refresh_source(
     layer = _find_layer(source)
     with ExitStack() as cleanup:
         raw = _find_raw_files(source, files, store, cleanup)
-        raw_digest = _digest_raw(tuple(raw.values()))
+        raw_digest = _digest_raw(raw)
         parcels: Bounds | None = None
         # Do not create the store yet: a first night that fails must not leave an empty store.
         if store.exists():
@@ -135,18 +138,16 @@ def _find_layer(source: Source) -> Layer:
     return layer
 
 
-def _find_raw_files(
-    source: Source, files: Path, store: Path, cleanup: ExitStack
-) -> dict[str, Path]:
-    """Return the source's files by their role in the declaration, its own data file first.
+def _find_raw_files(source: Source, files: Path, store: Path, cleanup: ExitStack) -> RawFiles:
+    """Return the source's files by their role in the declaration, its own data files first.
 
     A downloaded file is in a folder beside the store until `cleanup` closes.
     """
-    raw = {"own": _fetch_file(source.fetch, source.id, files, store, cleanup)}
+    raw = {"own": _fetch_files(source, files, store, cleanup)}
     if source.join is not None:
-        raw["join"] = _find_file(files, source.join.path, source.id, "join.path")
+        raw["join"] = (_find_file(files, source.join.path, source.id, "join.path"),)
     if source.place is not None:
-        raw["place"] = _find_file(files, source.place.path, source.id, "place.path")
+        raw["place"] = (_find_file(files, source.place.path, source.id, "place.path"),)
     if source.coverage.kind == "file":
         if source.coverage.path is None:
             raise ConfigError(
@@ -154,22 +155,25 @@ def _find_raw_files(
                 'coverage.kind = "file" has no path',
                 "give coverage.path, or another kind",
             )
-        raw["coverage"] = _find_file(files, source.coverage.path, source.id, "coverage.path")
+        raw["coverage"] = (_find_file(files, source.coverage.path, source.id, "coverage.path"),)
     return raw
 
 
-def _fetch_file(
-    fetch: FetchOptions, source_id: str, files: Path, store: Path, cleanup: ExitStack
-) -> Path:
-    """Return the source's own file, and download it if it has an address."""
+def _fetch_files(source: Source, files: Path, store: Path, cleanup: ExitStack) -> tuple[Path, ...]:
+    """Return the source's own files, and download them if they have an address."""
+    fetch = source.fetch
     if fetch.path is not None:
-        return _find_file(files, fetch.path, source_id, "fetch.path")
+        if is_pattern(fetch.path) and not (files / fetch.path).exists():
+            return find_shards(files, fetch.path, source.id)
+        return (_find_file(files, fetch.path, source.id, "fetch.path"),)
     url = fetch.url or ""
     store.parent.mkdir(parents=True, exist_ok=True)
     folder = cleanup.enter_context(tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-"))
-    path = Path(folder) / (Path(urlsplit(url).path).name or "answer")
-    download_file([url, *fetch.fallback_urls], path, source_id=source_id)
-    return path
+    path = Path(folder) / "answer"
+    answer = download_file(
+        [url, *fetch.fallback_urls], path, source_id=source.id, bytes_most=fetch.bytes_most
+    )
+    return (path.rename(path.with_name(name_answer(answer))),)
 
 
 def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
@@ -186,34 +190,30 @@ def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
     )
 
 
-def _digest_raw(raw: tuple[Path, ...]) -> str:
+def _digest_raw(raw: RawFiles) -> str:
     digests = []
-    for path in raw:
-        for part in _list_parts(path):
-            with part.open("rb") as file:
-                digests.append([part.name, hashlib.file_digest(file, "sha256").hexdigest()])
+    for part in _list_raw_parts(raw):
+        with part.open("rb") as file:
+            digests.append([part.name, hashlib.file_digest(file, "sha256").hexdigest()])
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
-def _list_parts(path: Path) -> list[Path]:
-    """Return every file that is read with `path`: of a shapefile, or of a file geodatabase."""
-    if path.is_dir():
-        return sorted(part for part in path.rglob("*") if part.is_file())
-    if path.suffix.lower() == ".shp":
-        return sorted(part for part in path.parent.glob(f"{path.stem}.*") if part.is_file())
-    return [path]
+def _list_raw_parts(raw: RawFiles) -> tuple[Path, ...]:
+    return tuple(part for paths in raw.values() for path in paths for part in list_parts(path))
 
 
 def _conform_content(
     source: Source,
     layer: Layer,
     market: Market,
-    raw: dict[str, Path],
+    raw: RawFiles,
     digests: tuple[str, str],
     parcels: Bounds | None,
 ) -> SnapshotContent:
     """Read the raw files into a snapshot. `digests` are those of the files and the declaration."""
-    own_file = raw["own"]
+    own_files = raw["own"]
+    own_file = own_files[0]
+    shown = source.fetch.path if len(own_files) > 1 and source.fetch.path else own_file.name
     raw_digest, declaration_digest = digests
     if layer.is_raster:
         raster = read_raster(own_file, source, layer)
@@ -228,23 +228,23 @@ def _conform_content(
             crs=raster.crs,
             coverage=outline if source.coverage.kind != "none" else None,
             notes=note_scale(own_file, source, layer),
-            raw=tuple(part for path in raw.values() for part in _list_parts(path)),
+            raw=_list_raw_parts(raw),
             raster=raster,
         )
     area, joined, places = None, None, None
     if "coverage" in raw:
-        area = read_area(raw["coverage"], source, source.coverage.crs, source.fetch.crs)
-    table, notes = read_file(own_file, source)
+        area = read_area(raw["coverage"][0], source, source.coverage.crs, source.fetch.crs)
+    table, notes = read_files(own_files, source)
     if (join := source.join) is not None:
-        joined = read_table(raw["join"], source.id, join.encoding, join.delimiter)
+        joined = read_table(raw["join"][0], source.id, join.encoding, join.delimiter)
     if (place := source.place) is not None:
-        places = read_table(raw["place"], source.id, place.encoding, place.delimiter)
+        places = read_table(raw["place"][0], source.id, place.encoding, place.delimiter)
     conformed = conform_table(
         table,
         source,
         layer,
         market,
-        file=own_file.name,
+        file=shown,
         joined=joined,
         places=places,
         area=area,
@@ -258,7 +258,7 @@ def _conform_content(
         crs=market.crs,
         coverage=conformed.coverage,
         notes=notes + conformed.notes,
-        raw=tuple(part for path in raw.values() for part in _list_parts(path)),
+        raw=_list_raw_parts(raw),
         frame=conformed.frame,
     )
 

@@ -62,7 +62,7 @@ def server():
 @pytest.mark.parametrize("path", ["/good.csv", "/moved"])
 def test_an_answer_is_written_whole(server, tmp_path, path):
     target = tmp_path / "got"
-    assert download_file([server + path], target, source_id="s") == server + path
+    assert download_file([server + path], target, source_id="s").url == server + path
     assert target.read_bytes() == ANSWERS["/good.csv"][1]
 
 
@@ -105,7 +105,7 @@ def test_a_refused_connection_is_down(tmp_path):
 
 def test_the_next_address_is_used_where_the_first_fails(server, tmp_path):
     urls = [server + "/broken", server + "/good.csv"]
-    assert download_file(urls, tmp_path / "got", source_id="s") == urls[1]
+    assert download_file(urls, tmp_path / "got", source_id="s").url == urls[1]
 
 
 def test_when_all_fail_each_is_named_and_the_source_is_down(server, tmp_path):
