@@ -11,13 +11,12 @@ from pathlib import Path
 
 import duckdb
 import geopandas as gpd
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 import shapely
 
 from data.database import (
     attach_store,
+    create_rows_table,
     detach_store,
     first_line,
     open_engine,
@@ -138,7 +137,7 @@ class Store:
             with self._transaction(f"storing source {content.source.id!r}"):
                 snapshot_id = self._insert_snapshot(content, rows, night, seconds)
                 if content.frame is not None:
-                    self._create_rows_table(snapshot_table(snapshot_id), content.frame)
+                    create_rows_table(self.con, snapshot_table(snapshot_id), content.frame)
         except BaseException:
             if folder_is_new:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -320,15 +319,6 @@ class Store:
             ],
         )
         return int(snapshot_id)
-
-    def _create_rows_table(self, name: str, frame: gpd.GeoDataFrame) -> None:
-        numbered = frame.assign(row_number=np.arange(len(frame), dtype="int64"))
-        table = pa.table(numbered.to_arrow(geometry_encoding="WKB", index=False))
-        self.con.register("incoming", table)
-        try:
-            self.con.table("incoming").create(name)
-        finally:
-            self.con.unregister("incoming")
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[None]:

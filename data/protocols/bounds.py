@@ -23,12 +23,15 @@ def bounds_in_crs(degrees: Degrees, crs: Any) -> Bounds:
 def keep_within_bounds(
     frame: gpd.GeoDataFrame, source: Source, shown: str
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
-    """Return the rows whose box meets the source's bounds, and a note; all without bounds.
+    """Leave out the rows whose box does not meet the source's bounds, if it declares bounds.
 
     Args:
         frame: The rows, in the declared CRS. Some readers have left out rows already.
         source: The source.
         shown: Name of its file, for messages.
+
+    Returns:
+        The rows, and at most one note.
 
     Raises:
         SourceChanged: No row is within the bounds.

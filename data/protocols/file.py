@@ -38,9 +38,19 @@ def read_file(
 
     The columns of a CSV or a workbook are text, and their geometry comes from the columns `x` and
     `y`, or is missing if the source has a place table. Of other files only the columns that the
-    source names are read, where the format allows it. `shown` is the file's name in messages.
-    Raises SourceChanged for a file that cannot be read whole or lacks a named column, and
-    ContractError for a CRS other than the declared one.
+    source names are read, where the format allows it.
+
+    Args:
+        path: The file.
+        source: The source that names it.
+        shown: The file's name in messages, if it is not its own.
+
+    Returns:
+        The rows, and notes.
+
+    Raises:
+        SourceChanged: The file cannot be read whole, or lacks a named column.
+        ContractError: It is in another CRS than the declared one.
     """
     shown = shown or path.name
     with open_file(path, source, shown) as opened:
@@ -155,6 +165,7 @@ def read_table(
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
                 path,
+                compression=None,
                 dtype=str,
                 encoding=codec,
                 sep=delimiter,

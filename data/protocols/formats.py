@@ -67,6 +67,20 @@ SUFFIXES: dict[str, Format] = {
     ".vrt": "vrt",
 }
 
+# The suffix under which GDAL takes a file for what it is.
+GDAL_SUFFIXES: dict[Format, str] = {
+    "geojson": ".geojson",
+    "geojson_lines": ".geojsonl",
+    "esri_json": ".json",
+    "topojson": ".topojson",
+    "geopackage": ".gpkg",
+    "flatgeobuf": ".fgb",
+    "kml": ".kml",
+    "gml": ".gml",
+    "gpx": ".gpx",
+    "osm": ".pbf",
+}
+
 # The suffix that goes with a Content-Type. Types that many kinds share, such as text/plain and
 # application/octet-stream, say nothing.
 CONTENT_TYPES: dict[str, str] = {
@@ -134,7 +148,7 @@ _MAGIC: tuple[tuple[bytes, Sniffed], ...] = (
     (b"\xff\xd8\xff", Sniffed(refused="is a picture, not data")),
 )
 _WEB_PAGE = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
-_ERROR_REPORT = re.compile(rb"<(?:\w+:)?(?:ServiceException|ExceptionReport|Error)[\s>]")
+_ERROR_REPORT = re.compile(rb"<(?:\w+:)?(?:ServiceException|ExceptionReport|Error)[\s>/]")
 _XML_ROOTS: tuple[tuple[re.Pattern[bytes], Format], ...] = (
     (re.compile(rb"<(?:\w+:)?kml[\s>]"), "kml"),
     (re.compile(rb"<gpx[\s>]"), "gpx"),

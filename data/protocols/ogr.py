@@ -15,10 +15,15 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldE
 
 from data.protocols.archive import Opened
 from data.protocols.bounds import bounds_in_crs
-from data.protocols.formats import JSON_FORMATS, Format
+from data.protocols.formats import GDAL_SUFFIXES, JSON_FORMATS, Format
 from data.protocols.osm import osm_options, select_by_tags
 from data.protocols.refusal import first_line, join_names, refuse_file
-from data.protocols.whole_text import check_whole_lines, check_whole_xml, parse_whole_json
+from data.protocols.whole_text import (
+    check_whole_lines,
+    check_whole_xml,
+    json_kind,
+    parse_whole_json,
+)
 from data.source import Source
 
 _XML_FORMATS: tuple[Format, ...] = ("kml", "gml", "gpx")
@@ -47,11 +52,14 @@ def read_ogr(
             shapes, or two columns of one name.
     """
     document = _check_whole(opened, source, shown)
+    opened = _name_by_kind(opened, document)
     address, layer = _find_layer(opened, source, shown)
     options = _layer_options(opened, source, columns, address, layer, shown)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         frame, notes = _read_layer(address, layer, options, source, shown)
+    if document is not None and json_kind(document) == "topojson":
+        frame = _restore_id(frame)
     if opened.kind == "osm":
         frame = select_by_tags(frame, source, shown)
     texts = {_reword(warning.message, opened.path, shown) for warning in caught}
@@ -86,6 +94,19 @@ def _check_whole(opened: Opened, source: Source, shown: str) -> dict[str, Any] |
     return None
 
 
+def _name_by_kind(opened: Opened, document: dict[str, Any] | None) -> Opened:
+    """Return the file under a suffix of its kind, by which GDAL chooses what reads it."""
+    if opened.kind not in GDAL_SUFFIXES:
+        return opened
+    kind = json_kind(document) or "geojson" if document is not None else opened.kind
+    suffix = ".osm" if kind == "osm" and _is_xml(opened.path) else GDAL_SUFFIXES[kind]
+    if opened.path.suffix == suffix:
+        return opened
+    link = opened.scratch / f"{opened.path.stem or 'rows'}{suffix}"
+    link.symlink_to(opened.path.absolute())
+    return opened._replace(path=link)
+
+
 def _is_xml(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(100).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<"
@@ -116,6 +137,9 @@ def _find_layer(opened: Opened, source: Source, shown: str) -> tuple[str, str | 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if opened.kind == "kml":
+                # Otherwise a column ID of the file would be taken for the attribute of that name.
+                pyogrio.set_gdal_config_options({"LIBKML_ID_FIELD": "placemark_id"})
             layers = [str(name) for name in pyogrio.list_layers(address)[:, 0]]
     except _ERRORS as error:
         wrong = f"cannot be read: {_reword(first_line(error), opened.path, shown)}"
@@ -187,6 +211,14 @@ def _read_layer(
         twice = frame.columns[frame.columns.duplicated()][0]
         raise refuse_file(shown, source.id, f"has two columns called {twice!r}")
     return _keep_digits(frame, address, layer, options), notes
+
+
+def _restore_id(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return a TopoJSON's property ID, whose values GDAL puts into a column of its own, id."""
+    for name in frame.columns:
+        if "id" in frame and name != "id" and name.lower() == "id" and frame[name].isna().all():
+            return gpd.GeoDataFrame(frame.assign(**{name: frame["id"]}).drop(columns="id"))
+    return frame
 
 
 def _keep_digits(

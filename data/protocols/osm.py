@@ -54,12 +54,15 @@ def osm_options(
 
 
 def select_by_tags(frame: gpd.GeoDataFrame, source: Source, shown: str) -> gpd.GeoDataFrame:
-    """Return the rows with a declared tag, and the first such tag in the column `tag`.
+    """Keep the rows with a declared tag, and add the column `tag` with the first that they have.
 
     Args:
         frame: The rows of a layer, with the tags as columns.
         source: The source; all rows are returned if it declares no tags.
         shown: Name of its file, for messages.
+
+    Returns:
+        The rows.
 
     Raises:
         SourceChanged: No row has one of the tags.

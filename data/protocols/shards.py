@@ -20,6 +20,9 @@ def find_shards(files: Path, pattern: str, source_id: str) -> tuple[Path, ...]:
         pattern: The pattern. `*` is any part of a name, `?` any letter of it, and `**` any folders.
         source_id: The source that names it, for the message.
 
+    Returns:
+        The files.
+
     Raises:
         ConfigError: There is no such file, or it is no pattern.
     """

@@ -50,7 +50,7 @@ def parse_whole_json(
             "says that there are more (exceededTransferLimit)",
             "fetch every page, or export the whole layer",
         )
-    kind = _json_kind(document)
+    kind = json_kind(document)
     if kind is None:
         wrong = "is JSON, but neither GeoJSON, Esri JSON nor TopoJSON"
         raise refuse_file(shown, source_id, wrong)
@@ -67,7 +67,16 @@ def parse_whole_json(
 
 
 def check_whole_lines(path: Path, source_id: str, shown: str) -> None:
-    """Raise SourceChanged unless every line is a whole feature, as GDAL leaves out the others."""
+    """Check that every line is a whole feature, because GDAL leaves out the others.
+
+    Args:
+        path: The file.
+        source_id: The source that names it, for messages.
+        shown: The name of the file in messages.
+
+    Raises:
+        SourceChanged: A line is cut off, or holds no feature.
+    """
     with path.open("rb") as file:
         has_separators = file.read(1) == _SEPARATOR
         file.seek(0)
@@ -86,7 +95,16 @@ def check_whole_lines(path: Path, source_id: str, shown: str) -> None:
 
 
 def check_whole_xml(path: Path, source_id: str, shown: str) -> None:
-    """Raise SourceChanged unless a file is one whole XML document."""
+    """Check that a file is one whole XML document.
+
+    Args:
+        path: The file.
+        source_id: The source that names it, for messages.
+        shown: The name of the file in messages.
+
+    Raises:
+        SourceChanged: It is not.
+    """
     try:
         with path.open("rb") as file:
             xml.parsers.expat.ParserCreate().ParseFile(file)
@@ -102,7 +120,8 @@ def says_there_is_more(document: dict[str, Any]) -> bool:
     return any(place.get("exceededTransferLimit") in {True, "true"} for place in places)
 
 
-def _json_kind(document: dict[str, Any]) -> Format | None:
+def json_kind(document: dict[str, Any]) -> Format | None:
+    """Return which kind of JSON a document is; None if it has no shapes."""
     kind = document.get("type")
     if kind == "Topology":
         return "topojson"

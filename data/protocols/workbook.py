@@ -1,6 +1,7 @@
 """Read a sheet of an Excel workbook, with every value as text."""
 
 import datetime as dt
+import io
 import warnings
 import zipfile
 from pathlib import Path
@@ -48,7 +49,8 @@ def read_workbook(
             # openpyxl warns about formatting that it does not know, which does not matter here.
             warnings.simplefilter("ignore", UserWarning)
             sheet = pd.read_excel(
-                path,
+                # Of a name, openpyxl demands the suffix of a workbook.
+                io.BytesIO(path.read_bytes()),
                 sheet_name=0 if member is None else member,
                 header=fetch.header_row - 1,
                 dtype=object,
@@ -77,7 +79,7 @@ def _require_one_sheet(path: Path, shown: str, source_id: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            book = openpyxl.load_workbook(path, read_only=True)
+            book = openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=True)
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise refuse_file(shown, source_id, f"cannot be read as a workbook: {error}") from error
     sheets = [sheet.title for sheet in book.worksheets if sheet.sheet_state == "visible"]
@@ -97,7 +99,9 @@ def _check_formulas(
     fetch = source.fetch
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        book = openpyxl.load_workbook(path, read_only=True, data_only=False)
+        book = openpyxl.load_workbook(
+            io.BytesIO(path.read_bytes()), read_only=True, data_only=False
+        )
     sheet = book[member] if member is not None else book.worksheets[0]
     is_formula = np.zeros((len(table), len(table.columns)), dtype=bool)
     for nth, row in enumerate(sheet.iter_rows(min_row=fetch.header_row + 1)):
