@@ -6,9 +6,10 @@ import json
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from data.changes import note_changes
 from data.conform import conform_table
 from data.http import download_file, name_answer
 from data.protocols.file import read_area, read_files, read_table
@@ -95,6 +96,7 @@ def refresh_source(
         digests = (raw_digest, declaration_digest)
         content = _conform_content(source, layer, market, raw, digests, parcels)
         with open_store(store) as opened:
+            content = replace(content, notes=content.notes + note_changes(opened, content, night))
             put = opened.put_snapshot(content, night, time.perf_counter() - began)
     seconds = time.perf_counter() - began
     return _report_pull(source, put, content.rows_in, content.notes, seconds)

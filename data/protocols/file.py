@@ -186,7 +186,7 @@ def read_table(
 
 
 def _check_first_row(path: Path, shown: str, source_id: str, codec: str, delimiter: str) -> None:
-    """Raise SourceChanged if the first row has more fields than there are titles.
+    """Raise SourceChanged if a title is there twice, or the first row has more fields than titles.
 
     pandas would shift the titles, or drop the fields; it refuses such a row only further down.
     """
@@ -195,6 +195,10 @@ def _check_first_row(path: Path, shown: str, source_id: str, codec: str, delimit
         titles, first = next(rows, []), next(rows, [])
     if len(first) > len(titles):
         raise refuse_file(shown, source_id, TOO_MANY_FIELDS)
+    named = [title.strip() for title in titles if title.strip()]
+    if len(set(named)) < len(named):
+        twice = next(title for title in named if named.count(title) > 1)
+        raise refuse_file(shown, source_id, f"has two columns titled {twice!r}")
 
 
 def parse_numbers(values: pd.Series, decimal: str = ".") -> pd.Series:

@@ -258,7 +258,8 @@ def _map_integer(kind: Any) -> pd.Int64Dtype | None:
 
 def _reword(text: object, path: Path, shown: str) -> str:
     """Return GDAL's text with the file's name instead of the place where it was unpacked."""
-    return str(text).replace(str(path), shown)
+    # After a semicolon GDAL guesses what to do, for a programmer.
+    return str(text).replace(str(path), shown).split("; ")[0]
 
 
 def _is_degrees(frame: gpd.GeoDataFrame) -> bool:

@@ -81,6 +81,7 @@ def check_whole_lines(path: Path, source_id: str, shown: str) -> None:
         has_separators = file.read(1) == _SEPARATOR
         file.seek(0)
         lines = file.read().split(_SEPARATOR) if has_separators else file
+        count = 0
         for number, line in enumerate(lines, start=1):
             text = line.strip(_BLANKS)
             if not text:
@@ -92,6 +93,9 @@ def check_whole_lines(path: Path, source_id: str, shown: str) -> None:
                 raise refuse_file(shown, source_id, f"{wrong}; no row of it was taken") from error
             if not isinstance(feature, dict) or feature.get("type") != "Feature":
                 raise refuse_file(shown, source_id, f"holds no feature in line {number}")
+            count += 1
+    if count == 0:
+        raise refuse_file(shown, source_id, "is an empty layer: 0 features")
 
 
 def check_whole_xml(path: Path, source_id: str, shown: str) -> None:
