@@ -3,7 +3,7 @@
 import datetime as dt
 from collections import Counter
 
-from data.raw_files import raw_files_folder
+from data.raw_files import plain_name, raw_files_folder
 from data.snapshot import SnapshotContent
 from data.store import Store, snapshot_table
 
@@ -28,7 +28,7 @@ def note_changes(store: Store, content: SnapshotContent, night: dt.date) -> tupl
     last = snapshots.iloc[0]
     notes = []
     folder = raw_files_folder(store.path, content.source.id, str(last["raw_digest"]))
-    before = Counter(_plain_name(path.name) for path in folder.glob("*.gz"))
+    before = Counter(plain_name(path) for path in folder.glob("*.gz"))
     gone = sorted((before - Counter(path.name for path in content.raw)).elements())
     # A single file that was renamed is not gone.
     if gone and len(before) > len(content.raw):
@@ -48,15 +48,6 @@ def note_changes(store: Store, content: SnapshotContent, night: dt.date) -> tupl
             was, is_now = " and ".join(sorted(then)), " and ".join(sorted(now))
             notes.append(f"the {len(kinds)} shapes are {is_now}; at the last snapshot: {was}")
     return tuple(notes)
-
-
-def _plain_name(kept: str) -> str:
-    """Return the name that a kept file had.
-
-    >>> _plain_name("12-lots.shp.gz")
-    'lots.shp'
-    """
-    return kept.partition("-")[2].removesuffix(".gz")
 
 
 def _noun(kind: str) -> str:

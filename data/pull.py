@@ -13,7 +13,7 @@ from data.changes import note_changes
 from data.conform import conform_table
 from data.http import download_file, name_answer
 from data.protocols.file import read_area, read_files, read_table
-from data.protocols.raster import note_scale, read_raster
+from data.protocols.raster import read_noted_raster
 from data.protocols.shards import find_shards, list_parts
 from data.raster_place import check_raster_place
 from data.shapes import Bounds
@@ -78,7 +78,7 @@ def refresh_source(
     layer = _find_layer(source)
     with ExitStack() as cleanup:
         raw = _find_raw_files(source, files, store, cleanup)
-        raw_digest = _digest_raw(raw)
+        raw_digest = _digest_raw(raw, source.id)
         parcels: Bounds | None = None
         # Do not create the store yet: a first night that fails must not leave an empty store.
         if store.exists():
@@ -192,16 +192,17 @@ def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
     )
 
 
-def _digest_raw(raw: RawFiles) -> str:
+def _digest_raw(raw: RawFiles, source_id: str) -> str:
     digests = []
-    for part in _list_raw_parts(raw):
+    for part in _list_raw_parts(raw, source_id):
         with part.open("rb") as file:
             digests.append([part.name, hashlib.file_digest(file, "sha256").hexdigest()])
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
-def _list_raw_parts(raw: RawFiles) -> tuple[Path, ...]:
-    return tuple(part for paths in raw.values() for path in paths for part in list_parts(path))
+def _list_raw_parts(raw: RawFiles, source_id: str) -> tuple[Path, ...]:
+    paths = [path for paths in raw.values() for path in paths]
+    return tuple(part for path in paths for part in list_parts(path, source_id))
 
 
 def _conform_content(
@@ -218,7 +219,8 @@ def _conform_content(
     shown = source.fetch.path if len(own_files) > 1 and source.fetch.path else own_file.name
     raw_digest, declaration_digest = digests
     if layer.is_raster:
-        raster = read_raster(own_file, source, layer)
+        near = None if parcels is None else (parcels, market.crs)
+        raster, notes = read_noted_raster(own_file, source, layer, near)
         outline = check_raster_place(
             raster, source, layer, market, file=own_file.name, parcels=parcels
         )
@@ -229,8 +231,8 @@ def _conform_content(
             rows_in=raster.values.size,
             crs=raster.crs,
             coverage=outline if source.coverage.kind != "none" else None,
-            notes=note_scale(own_file, source, layer),
-            raw=_list_raw_parts(raw),
+            notes=notes,
+            raw=_list_raw_parts(raw, source.id),
             raster=raster,
         )
     area, joined, places = None, None, None
@@ -260,7 +262,7 @@ def _conform_content(
         crs=market.crs,
         coverage=conformed.coverage,
         notes=notes + conformed.notes,
-        raw=_list_raw_parts(raw),
+        raw=_list_raw_parts(raw, source.id),
         frame=conformed.frame,
     )
 

@@ -26,7 +26,7 @@ from data.database import (
 from data.migrations import check_version, migrate_store
 from data.protocols.raster import read_raster
 from data.queries import read_query
-from data.raw_files import keep_raw_files, raw_file_name, raw_files_folder, unpack_raw_file
+from data.raw_files import keep_raw_files, raw_file_name, raw_files_folder, unpack_raster
 from data.snapshot import SnapshotContent, digest_content
 from data.source import Source
 from geo import catalogue
@@ -137,7 +137,7 @@ class Store:
             with self._transaction(f"storing source {content.source.id!r}"):
                 snapshot_id = self._insert_snapshot(content, rows, night, seconds)
                 if content.frame is not None:
-                    create_rows_table(self.con, snapshot_table(snapshot_id), content.frame)
+                    self._create_rows_table(snapshot_table(snapshot_id), content.frame)
         except BaseException:
             if folder_is_new:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -258,9 +258,15 @@ class Store:
                 f"the kept file {kept.name} of source {source.id!r} is gone",
                 "pull the source again: padfinder refresh",
             )
+        near = None
+        stored = self.read_snapshots(night, sources)
+        if "parcels" in set(stored["layer"]):
+            crs = self._layer_crs("parcels", night, sources)
+            bounds = self.find_bounds("parcels", crs, night, list(stored["source_id"]))
+            near = None if bounds is None else (bounds, crs)
         with tempfile.TemporaryDirectory() as plain_folder:
-            plain = unpack_raw_file(kept, Path(plain_folder))
-            return read_raster(plain, source, catalogue.read_layers()[name])
+            plain = unpack_raster(kept, Path(plain_folder))
+            return read_raster(plain, source, catalogue.read_layers()[name], near)
 
     def _last_snapshot(self, source_id: str, night: dt.date) -> "pd.Series | None":
         snapshots = self.read_snapshots(night, [source_id])
@@ -319,6 +325,9 @@ class Store:
             ],
         )
         return int(snapshot_id)
+
+    def _create_rows_table(self, name: str, frame: gpd.GeoDataFrame) -> None:
+        create_rows_table(self.con, name, frame)
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[None]:

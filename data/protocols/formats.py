@@ -148,12 +148,13 @@ _MAGIC: tuple[tuple[bytes, Sniffed], ...] = (
     (b"\xff\xd8\xff", Sniffed(refused="is a picture, not data")),
 )
 _WEB_PAGE = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
+_VIRTUAL_ROWS = re.compile(rb"<(?:OGRVRTDataSource)[\s>]")
 _ERROR_REPORT = re.compile(rb"<(?:\w+:)?(?:ServiceException|ExceptionReport|Error)[\s>/]")
 _XML_ROOTS: tuple[tuple[re.Pattern[bytes], Format], ...] = (
     (re.compile(rb"<(?:\w+:)?kml[\s>]"), "kml"),
     (re.compile(rb"<gpx[\s>]"), "gpx"),
     (re.compile(rb"<osm[\s>]"), "osm"),
-    (re.compile(rb"<(?:VRTDataset|OGRVRTDataSource)[\s>]"), "vrt"),
+    (re.compile(rb"<VRTDataset[\s>]"), "vrt"),
     (re.compile(rb"<(?:\w+:)?FeatureCollection[\s>]"), "gml"),
 )
 _ASCII_GRID = re.compile(rb"\s*ncols\s+\d+\s+nrows\s+\d+", re.IGNORECASE)
@@ -222,6 +223,10 @@ def _sniff_xml(text: bytes) -> Sniffed:
     """Return what the first known element stands for; a KML may hold a web page in a balloon."""
     patterns: list[tuple[re.Pattern[bytes], Sniffed]] = [
         (_WEB_PAGE, Sniffed(refused="is a web page, not data")),
+        (
+            _VIRTUAL_ROWS,
+            Sniffed(refused="is a GDAL virtual file of rows"),
+        ),
         (_ERROR_REPORT, Sniffed(refused="is a server's error report, not data")),
         *((pattern, Sniffed(kind)) for pattern, kind in _XML_ROOTS),
     ]

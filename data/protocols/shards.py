@@ -7,7 +7,12 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 
+from data.protocols.formats import RASTER_FORMATS, format_of_suffix, sniff
+from data.protocols.virtual import list_virtual_parts
 from geo.errors import ConfigError
+
+# Beside a raster: its position (a world file), and its CRS.
+RASTER_SIDECARS = (".tfw", ".tifw", ".wld", ".prj")
 
 
 def find_shards(files: Path, pattern: str, source_id: str) -> tuple[Path, ...]:
@@ -53,14 +58,44 @@ def find_shards(files: Path, pattern: str, source_id: str) -> tuple[Path, ...]:
     return shards
 
 
-def list_parts(path: Path) -> list[Path]:
-    """Return every file that is read with `path`: of a shapefile, or of a file geodatabase."""
+def list_parts(path: Path, source_id: str) -> list[Path]:
+    """Return every file that is read with a file, itself first unless it is a shapefile.
+
+    Args:
+        path: The file, or the folder of a file geodatabase.
+        source_id: The source that names it, for messages.
+
+    Returns:
+        The files: the parts of a shapefile or a geodatabase, a raster with its position and its
+        CRS, a virtual file with the rasters that it is made of.
+
+    Raises:
+        SourceChanged: A file behind a virtual file is missing.
+    """
     if path.is_dir():
         return sorted(part for part in path.rglob("*") if part.is_file())
     if path.suffix.lower() == ".shp":
         parts = path.parent.glob(f"{escape(path.stem)}.*")
         return sorted(part for part in parts if part.is_file())
-    return [path]
+    if sniff(path).kind == "vrt":
+        return [path, *list_virtual_parts(path, source_id)]
+    return [path, *(one for one in _list_sidecars(path) if one.is_file())]
+
+
+def is_sidecar(name: str, main: str) -> bool:
+    """Return whether a file lies beside a raster to say where it is and in which CRS.
+
+    >>> is_sidecar("dem.tfw", "dem.tif"), is_sidecar("tile.tif", "dem.vrt")
+    (True, False)
+    """
+    return name in {one.name for one in _list_sidecars(Path(main))}
+
+
+def _list_sidecars(path: Path) -> list[Path]:
+    if format_of_suffix(path.name) not in RASTER_FORMATS:
+        return []
+    beside = [path.with_suffix(suffix) for suffix in RASTER_SIDECARS]
+    return [*beside, path.with_name(f"{path.name}.aux.xml")]
 
 
 def name_apart(paths: Sequence[Path]) -> list[str]:
