@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import pyproj
 from pydantic import Field, model_validator
 
-from data.protocols.formats import Format
+from data.protocols.formats import RASTER_FORMATS, Format
 from geo.contract.units import UNITS
 from geo.model import Frozen, Share
 
@@ -86,6 +86,10 @@ class FetchOptions(Frozen):
             west, south, east, north = self.bounds
             if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
                 raise ValueError("bounds are west, south, east and north in degrees, in this order")
+        if self.format is not None and (self.format in RASTER_FORMATS) != (
+            self.protocol == "raster"
+        ):
+            raise ValueError(f"format = {self.format!r} is not for protocol {self.protocol!r}")
         if self.protocol == "raster" and self.path is not None and is_pattern(self.path):
             raise ValueError("path names one raster: join tiles in a .vrt file beside them")
         return self

@@ -4,6 +4,7 @@ Nothing outside that folder is written or read, whatever the names in a zip say.
 """
 
 import gzip
+import re
 import stat
 import zipfile
 import zlib
@@ -35,6 +36,8 @@ DEPTH_MOST = 4
 _CHUNK_BYTES = 1_000_000
 # A table lies beside shapes as a rule as their description, so it is data only if nothing else is.
 _TABLES: tuple[Format, ...] = ("csv", "xlsx")
+# Where a name begins with a drive of Windows.
+_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 class Opened(NamedTuple):
@@ -185,7 +188,9 @@ def _check_zip(archive: zipfile.ZipFile, unpacking: _Unpacking) -> dict[str, zip
         # Some programs of Windows write their own separator.
         name = info.filename.replace("\\", "/")
         parts = PurePosixPath(name).parts
-        if ".." in parts or name.startswith("/") or ":" in parts[0]:
+        if not parts:
+            continue
+        if ".." in parts or name.startswith("/") or _DRIVE.match(name):
             wrong = f"holds a file called {info.filename!r}, which lies outside the zip"
             raise unpacking.refuse(wrong, "take the data from a publisher that you trust")
         if stat.S_ISLNK(info.external_attr >> 16):
@@ -264,6 +269,7 @@ def _extract(
     folder = unpacking.new_folder()
     place = PurePosixPath(chosen)
     kind = format_of_suffix(chosen)
+    stem = str(place.with_suffix("")).lower()
     if kind == "shapefile":
         _require_parts(list(files), chosen, unpacking)
     if kind == "file_geodatabase" and chosen not in files:
@@ -271,17 +277,19 @@ def _extract(
     elif kind == "vrt":
         parts = list(files)
     else:
-        stem = str(place.with_suffix("")).lower()
         # Beside a shapefile or a raster lie its index, its CRS and its encoding.
         parts = [name for name in files if name.lower().startswith(f"{stem}.")]
         parts = parts if kind == "shapefile" or unpacking.is_raster else [chosen]
     for name in parts:
+        # GDAL finds the parts of a shapefile only if they are written alike.
+        is_part = kind == "shapefile"
+        alike = f"{place.with_suffix('')}{name[len(stem) :].lower()}" if is_part else name
         with archive.open(files[name]) as packed:
             try:
-                unpacking.copy(packed, folder / name)
+                unpacking.copy(packed, folder / alike)
             except (zipfile.BadZipFile, zlib.error, EOFError) as error:
                 raise unpacking.refuse(f"is not a whole zip ({name} is damaged)") from error
-    return folder / chosen
+    return folder / (f"{place.with_suffix('')}.shp" if kind == "shapefile" else chosen)
 
 
 def _require_parts(names: list[str], shp: str, unpacking: _Unpacking) -> None:

@@ -100,7 +100,8 @@ def _name_by_kind(opened: Opened, document: dict[str, Any] | None) -> Opened:
         return opened
     kind = json_kind(document) or "geojson" if document is not None else opened.kind
     suffix = ".osm" if kind == "osm" and _is_xml(opened.path) else GDAL_SUFFIXES[kind]
-    if opened.path.suffix == suffix:
+    # GDAL writes files beside a GML, and reads those that it finds there.
+    if opened.path.suffix == suffix and kind != "gml":
         return opened
     link = opened.scratch / f"{opened.path.stem or 'rows'}{suffix}"
     link.symlink_to(opened.path.absolute())

@@ -3,7 +3,9 @@
 import gzip
 import itertools
 import json
+import re
 import struct
+import tomllib
 import zipfile
 import zlib
 
@@ -18,6 +20,7 @@ import shapely
 
 from data.database import open_engine
 from data.protocols.file import read_file, read_files
+from data.protocols.formats import FORMATS
 from data.protocols.shards import find_shards
 from geo.errors import ConfigError, SourceChanged
 
@@ -244,6 +247,8 @@ def test_the_declared_kind_counts_and_must_be_true(tmp_path, lots, read, make_so
     with pytest.raises(SourceChanged, match=r"is an Esri JSON, and fetch\.format says a GeoJSON"):
         read(path, format="geojson")
     assert is_every_lot(read(path, format="esri_json")[0], lots)
+    with pytest.raises(ValueError, match="is not for protocol 'file'"):
+        make_source("parcels", "a", fetch={"format": "geotiff"})
     with pytest.raises(ValueError, match="format"):
         make_source("parcels", "a", fetch={"format": "shape"})
 
@@ -382,6 +387,14 @@ def test_a_shapefile_without_a_part_is_refused(tmp_path, lots, read, lacking, pa
         path = write_zip(tmp_path / "a.zip", parts)
     with pytest.raises(SourceChanged, match=f"lacks lots{lacking}"):
         read(path)
+
+
+def test_the_parts_of_a_shapefile_may_be_written_differently(tmp_path, lots, read):
+    lots.to_file(tmp_path / "lots.shp")
+    parts = [(f"Data/LOTS{one.suffix}", one.read_bytes()) for one in tmp_path.glob("lots.*")]
+    mixed = [(name.lower() if name.endswith(".dbf") else name, content) for name, content in parts]
+    path = write_zip(tmp_path / "a.zip", mixed)
+    assert is_every_lot(read(path)[0], lots)
 
 
 def test_an_empty_zip_is_refused(tmp_path, read):
@@ -613,3 +626,22 @@ def test_numbers_of_one_shard_are_texts_of_another(tmp_path, lots, read_pattern)
     frame, _ = read_pattern("*.geojson")
     texts = [None if pd.isna(value) else str(value) for value in frame["USE"]]
     assert texts == ["101", "316", "7", "101", "316", "07", "101", "316", None]
+
+
+# ---------------------------------------------------------------------------------------------
+# The page of formats
+
+
+def test_the_page_of_formats_lists_each_and_its_examples_are_valid(request, make_source):
+    page = (request.config.rootpath / "docs/source_files.md").read_text("utf-8")
+    table = page.partition("| `fetch.format` |")[2].partition("\n\n")[0]
+    listed = [
+        name
+        for line in table.splitlines()[2:]
+        for name in re.findall("`(.*?)`", line.split("|")[1])
+    ]
+    assert listed == list(FORMATS)
+    for example in re.findall(r"^```toml\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE):
+        declared = tomllib.loads(example)
+        fetch = make_source("parcels", "a", fetch=declared["fetch"]).fetch
+        assert fetch.model_dump(exclude_unset=True, mode="json") == declared["fetch"]
