@@ -27,6 +27,9 @@ from geo.model import Layer, Market
 # What a spreadsheet or a floating-point column makes of a long id.
 _ROUNDED_ID = re.compile(r"\d(?:[.,]\d+)?e\+\d+", re.IGNORECASE)
 
+# So few parcels may be one that is there several times.
+FEW_PARCELS = 3
+
 
 @dataclass(frozen=True)
 class ConformedRows:
@@ -192,7 +195,7 @@ def _check_keys(values: dict[str, pd.Series], source: Source, layer: Layer, file
     count = count_noun(len(values[layer.key]), "row")
     if known.empty and len(values[layer.key]):
         wrong = f"{layer.key} is missing in each of {count}"
-    elif len(known) > 2 and bool((known == known.iloc[0]).all()):
+    elif len(known) > FEW_PARCELS and bool((known == known.iloc[0]).all()):
         wrong = f"{layer.key} is {known.iloc[0]!r} in each of {count}"
     else:
         return

@@ -15,7 +15,8 @@ from data.values import DTYPES
 from geo.errors import StoreError
 from geo.model import Layer
 
-_ROWS_AT_ONCE = 50_000
+# DuckDB writes its groups of so many rows to the file as soon as they are complete.
+_ROWS_AT_ONCE = 122_880
 
 
 @cache

@@ -153,6 +153,9 @@ def _decide_kind(path: Path, said: Sniffed, unpacking: _Unpacking) -> Format | N
         if seen is not None and not is_same:
             wrong = f"is {TITLES[seen]}, and fetch.format says {TITLES[declared]}"
             raise unpacking.refuse(wrong, "correct or delete fetch.format")
+    is_no_raster = seen is not None and seen not in {"geopackage", *RASTER_FORMATS}
+    if unpacking.is_raster and seen is not None and is_no_raster:
+        raise unpacking.refuse(f"is {TITLES[seen]}, not a raster", "use protocol 'file'")
     if kind in RASTER_FORMATS and not unpacking.is_raster:
         raise unpacking.refuse(f"is {TITLES[kind]}, not rows", "use protocol 'raster'")
     return kind

@@ -209,7 +209,7 @@ def _sniff_bytes(path: Path, head: bytes) -> Sniffed | None:
 def _sniff_text(path: Path, head: bytes) -> Sniffed:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"<"):
-        return _sniff_xml(text)
+        return _sniff_xml(text, path)
     if text.startswith(b"\x1e"):
         return Sniffed("geojson_lines")
     if re.match(rb'\{\s*(?:["}]|$)', text):
@@ -219,7 +219,7 @@ def _sniff_text(path: Path, head: bytes) -> Sniffed:
     return Sniffed()
 
 
-def _sniff_xml(text: bytes) -> Sniffed:
+def _sniff_xml(text: bytes, path: Path) -> Sniffed:
     """Return what the first known element stands for; a KML may hold a web page in a balloon."""
     patterns: list[tuple[re.Pattern[bytes], Sniffed]] = [
         (_WEB_PAGE, Sniffed(refused="is a web page, not data")),
@@ -233,7 +233,12 @@ def _sniff_xml(text: bytes) -> Sniffed:
     matches = [
         (match.start(), says) for pattern, says in patterns if (match := pattern.search(text))
     ]
-    return min(matches, key=lambda found: found[0])[1] if matches else Sniffed()
+    if matches:
+        return min(matches, key=lambda found: found[0])[1]
+    if path.suffix.lower() == ".gml":
+        return Sniffed("gml")  # its root may be of the publisher's own schema
+    is_xml = text.startswith(b"<?xml")
+    return Sniffed(refused="is XML of a kind that is not read") if is_xml else Sniffed()
 
 
 def _is_workbook(path: Path) -> bool:

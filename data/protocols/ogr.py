@@ -29,6 +29,12 @@ from data.source import Source
 _XML_FORMATS: tuple[Format, ...] = ("kml", "gml", "gpx")
 # Of these, GDAL reads some columns without reading the others, and lists them without reading rows.
 _BY_COLUMN: tuple[Format, ...] = ("shapefile", "geopackage", "flatgeobuf", "file_geodatabase")
+_GDAL_OPTIONS = {
+    # Otherwise a column ID of a KML would be taken for the attribute of that name.
+    "LIBKML_ID_FIELD": "placemark_id",
+    # Otherwise a GML could make GDAL open an address.
+    "GML_DOWNLOAD_WFS_SCHEMA": False,
+}
 _ERRORS = (DataSourceError, DataLayerError, FeatureError, FieldError, ValueError, RuntimeError)
 
 
@@ -138,9 +144,7 @@ def _find_layer(opened: Opened, source: Source, shown: str) -> tuple[str, str | 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if opened.kind == "kml":
-                # Otherwise a column ID of the file would be taken for the attribute of that name.
-                pyogrio.set_gdal_config_options({"LIBKML_ID_FIELD": "placemark_id"})
+            pyogrio.set_gdal_config_options(_GDAL_OPTIONS)
             layers = [str(name) for name in pyogrio.list_layers(address)[:, 0]]
     except _ERRORS as error:
         wrong = f"cannot be read: {_reword(first_line(error), opened.path, shown)}"

@@ -216,6 +216,8 @@ def test_features_between_record_separators_are_read(tmp_path, lots, read):
         (b"\xef\xbb\xbf\n  <HTML lang='en'>", "is a web page, not data"),
         (b"<?xml version='1.0'?><!-- x --><!DOCTYPE html PUBLIC ''><html>", "is a web page"),
         (b"<?xml version='1.0'?><ows:ExceptionReport/>", "is a server's error report"),
+        (b"<?xml version='1.0'?><wfs:WFS_Capabilities/>", "is XML of a kind that is not read"),
+        (b"<OGRVRTDataSource><OGRVRTLayer/></OGRVRTDataSource>", "is a GDAL virtual file of rows"),
         (b"", "is empty"),
         (b"%PDF-1.7", "is a PDF"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "save it as .xlsx"),

@@ -149,6 +149,23 @@ def test_the_position_beside_a_raster_counts(tmp_path, source, pull_over_lots):
     assert grid.transform @ (0, 0) == (LEFT + 10, TOP)
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"<html>", "is a web page, not data"),
+        (b'{"type": "FeatureCollection", "features": []}', "is a GeoJSON, not a raster"),
+        (b"<?xml version='1.0'?><GDAL_WMS><Service/></GDAL_WMS>", "is XML of a kind that is not"),
+        (b"", "is empty"),
+        (b"hello", "cannot be read"),
+    ],
+)
+def test_what_is_no_raster_is_refused_by_name(tmp_path, source, content, says):
+    (tmp_path / "dem.tif").write_bytes(content)
+    with pytest.raises(SourceChanged, match=says) as caught:
+        raster.read_raster(tmp_path / "dem.tif", source(), read_layers()["elevation"])
+    assert "dem.tif" in caught.value.wrong
+
+
 def write_vrt(path, *names, element="SimpleSource"):
     """Write a virtual file of tiles that lie side by side, each of 10 by 20 cells."""
     sources = "".join(
