@@ -29,6 +29,9 @@ from geo.model import Layer, Market
 _ROUNDED_ID = re.compile(r"\d(?:[.,]\d+)?e\+\d+", re.IGNORECASE)
 _MAX_CODES = 12
 
+# So few parcels may be one that is there several times.
+FEW_PARCELS = 3
+
 
 @dataclass(frozen=True)
 class ConformedRows:
@@ -98,6 +101,7 @@ def conform_table(
         joined_values, more_notes = _join_columns(rows, joined, source, layer)
         values |= joined_values
         notes += more_notes
+    _check_keys(values, source, layer, file)
     columns = {
         name: values.get(name, pd.Series(None, index=rows.index, dtype=DTYPES[column.type]))
         for name, column in layer.columns.items()
@@ -166,12 +170,8 @@ def _check_declared_columns(source: Source, layer: Layer) -> None:
 
 def _check_file_columns(table: gpd.GeoDataFrame, source: Source, file: str) -> None:
     """Raise SourceChanged if the file lacks a declared column."""
-    declared = [name for origin in source.columns.values() for name in origin.source_columns]
-    declared += [*source.where, *source.drop]
-    if source.join is not None:
-        declared.append(source.join.to)
     file_columns = [str(name) for name in table.columns if name != table.geometry.name]
-    require_columns(declared, file_columns, file, source.id)
+    require_columns(source.list_columns(), file_columns, file, source.id)
 
 
 def _check_digits(ids: pd.Series, column: str, source: Source, file: str) -> None:
@@ -184,6 +184,28 @@ def _check_digits(ids: pd.Series, column: str, source: Source, file: str) -> Non
             f"lost digits, such as {ids[is_cut].iloc[0]!r}",
             "export the column as text, with every digit",
         )
+
+
+def _check_keys(values: dict[str, pd.Series], source: Source, layer: Layer, file: str) -> None:
+    """Raise SourceChanged if the ids of parcels are all missing, or all the same.
+
+    The selection would otherwise leave out every lot, as one without an id or as a duplicate.
+    """
+    if layer.id != "parcels" or layer.key is None or layer.key not in values:
+        return
+    known = values[layer.key].dropna()
+    count = count_noun(len(values[layer.key]), "row")
+    if known.empty and len(values[layer.key]):
+        wrong = f"{layer.key} is missing in each of {count}"
+    elif len(known) > FEW_PARCELS and bool((known == known.iloc[0]).all()):
+        wrong = f"{layer.key} is {known.iloc[0]!r} in each of {count}"
+    else:
+        return
+    raise SourceChanged(
+        f"reading {file} for source {source.id!r}",
+        f"{file}: {wrong}",
+        f"name another column in columns.{layer.key}.column of sources/{source.id}.toml",
+    )
 
 
 def _filter_rows(

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import duckdb
 import geopandas as gpd
+import numpy as np
+import pyarrow as pa
 
 from data.values import DTYPES
 from geo.errors import StoreError
 from geo.model import Layer
+
+# DuckDB writes its groups of so many rows to the file as soon as they are complete.
+_ROWS_AT_ONCE = 122_880
 
 
 @cache
@@ -103,6 +108,29 @@ def read_frame(
         }
         frame = gpd.GeoDataFrame(frame.astype(types))
     return frame
+
+
+def create_rows_table(con: duckdb.DuckDBPyConnection, name: str, frame: gpd.GeoDataFrame) -> None:
+    """Create a table of a frame's rows, with their place in the frame as row_number.
+
+    Args:
+        con: Connection to the store.
+        name: Name of the table.
+        frame: The rows.
+    """
+    numbered = frame.assign(row_number=np.arange(len(frame), dtype="int64"))
+    # The bytes of all shapes at once would take as much memory again as the shapes.
+    for start in range(0, max(len(frame), 1), _ROWS_AT_ONCE):
+        rows = numbered.iloc[start : start + _ROWS_AT_ONCE]
+        con.register("incoming", pa.table(rows.to_arrow(geometry_encoding="WKB", index=False)))
+        try:
+            incoming = con.table("incoming")
+            if start == 0:
+                incoming.create(name)
+            else:
+                incoming.insert_into(name)
+        finally:
+            con.unregister("incoming")
 
 
 def _load_spatial(con: duckdb.DuckDBPyConnection) -> None:

@@ -5,10 +5,12 @@ declares that host. Nothing secret in an address or header is logged or shown.
 """
 
 import logging
+import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +23,7 @@ from data.download_faults import (
     find_cause,
     read_wait,
 )
+from data.protocols.formats import CONTENT_TYPES, known_suffix
 from data.variables import fill_variables, list_values
 from geo.addresses import show_address
 from geo.errors import (
@@ -40,6 +43,8 @@ _SERVER_ERROR, _REDIRECT = 500, 300
 _LATER = frozenset({408, 425, 429})
 # Shorter parts of an address, such as "1" or "json", are ordinary words of a message.
 _SECRET_LENGTH = 6
+# A longer name than this may be too long for the file system.
+_NAME_LENGTH = 100
 _PORTS = {"http": 80, "https": 443}
 RETRY = "try again later; the last good snapshot stays in use"
 _CERTIFICATE_REMEDY = (
@@ -154,6 +159,30 @@ def download_file(
     if isinstance(combined, SourceDown):
         combined.wait_s = max((one.wait_s or 0 for one in down), default=0) or None
     raise combined
+
+
+def name_answer(answer: Answer) -> str:
+    """Return a name for a downloaded file: that of its address, with the suffix of its kind.
+
+    The suffix is that of the file name in Content-Disposition, else that of the Content-Type, else
+    that of the address. The name itself is not taken from the server, because it may hold a date.
+
+    >>> name_answer(Answer("https://host/download?id=7", "text/csv; charset=utf-8"))
+    'download.csv'
+    >>> name_answer(Answer("https://host/..")), name_answer(Answer("https://host/my%20lots.zip"))
+    ('answer', 'my_20lots.zip')
+    """
+    path = re.split(r"[?#]", answer.url.partition("://")[2], maxsplit=1)[0]
+    _, _, last = path.partition("/")[2].rpartition("/")
+    name = re.sub(r"[^\w.-]+", "_", last)[-_NAME_LENGTH:].lstrip(".")
+    message = Message()
+    message["content-type"] = answer.content_type or "application/octet-stream"
+    message["content-disposition"] = answer.content_disposition or "inline"
+    sent = known_suffix(message.get_filename() or "")
+    suffix = sent or CONTENT_TYPES.get(message.get_content_type(), "")
+    if not suffix or suffix == known_suffix(name):
+        return name or "answer"
+    return f"{name.removesuffix(known_suffix(name)) or 'answer'}{suffix}"
 
 
 def _download(declared: str, path: Path, request: _Request) -> Answer:

@@ -3,24 +3,25 @@
 import datetime as dt
 import hashlib
 import json
-import re
 import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from data.changes import note_changes
 from data.conform import conform_table
-from data.http import download_file
+from data.http import download_file, name_answer
 from data.notes import list_warnings
-from data.protocols.file import read_area, read_file, read_table
-from data.protocols.raster import list_bands, note_scale, read_raster
+from data.protocols.file import read_area, read_files, read_table
+from data.protocols.raster import list_bands, read_noted_raster
+from data.protocols.shards import find_shards, list_parts
 from data.raster_place import check_raster_place
 from data.real_paths import list_data_files, name_real_files
 from data.schema import list_columns
 from data.shapes import Bounds
 from data.snapshot import FetchedFrom, SnapshotContent
-from data.source import FetchOptions, Source
+from data.source import Source, is_pattern
 from data.store import open_store
 from geo import catalogue
 from geo.addresses import show_address
@@ -28,10 +29,11 @@ from geo.contract.layer import check_layer
 from geo.errors import ConfigError, PadfinderError
 from geo.model import Layer, Market
 
+# A source's files by their role in its declaration.
+RawFiles = dict[str, tuple[Path, ...]]
+
 # Raise this when conforming gives a new result for the same files, so that they are read again.
 CONFORM_VERSION = 3
-# A longer name than this may be too long for the file system.
-_NAME_LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def _refresh(
     layer = _find_layer(source)
     with ExitStack() as cleanup:
         raw, fetched = _find_raw_files(source, files, store, cleanup)
-        raw_digest = _digest_raw(tuple(raw.values()))
+        raw_digest = _digest_raw(raw, source.id)
         parcels: Bounds | None = None
         # Do not create the store yet: a first night that fails must not leave an empty store.
         if store.exists():
@@ -123,6 +125,7 @@ def _refresh(
         content = _conform_content(source, layer, market, raw, digests, parcels)
         content = replace(content, fetched=fetched)
         with open_store(store) as opened:
+            content = replace(content, notes=content.notes + note_changes(opened, content, night))
             put = opened.put_snapshot(content, night, time.perf_counter() - began)
     return PullResult(
         source.id,
@@ -178,17 +181,17 @@ def _find_layer(source: Source) -> Layer:
 
 def _find_raw_files(
     source: Source, files: Path, store: Path, cleanup: ExitStack
-) -> tuple[dict[str, Path], FetchedFrom]:
-    """Return the source's files by their role in the declaration, its own data file first.
+) -> tuple[RawFiles, FetchedFrom]:
+    """Return the source's files by their role in the declaration, its own data files first.
 
     A downloaded file is in a folder beside the store until `cleanup` closes.
     """
-    own_file, fetched = _fetch_file(source.fetch, source.id, files, store, cleanup)
-    raw = {"own": own_file}
+    own_files, fetched = _fetch_files(source, files, store, cleanup)
+    raw = {"own": own_files}
     if source.join is not None:
-        raw["join"] = _find_file(files, source.join.path, source.id, "join.path")
+        raw["join"] = (_find_file(files, source.join.path, source.id, "join.path"),)
     if source.place is not None:
-        raw["place"] = _find_file(files, source.place.path, source.id, "place.path")
+        raw["place"] = (_find_file(files, source.place.path, source.id, "place.path"),)
     if source.coverage.kind == "file":
         if source.coverage.path is None:
             raise ConfigError(
@@ -196,40 +199,34 @@ def _find_raw_files(
                 'coverage.kind = "file" has no path',
                 "give coverage.path, or another kind",
             )
-        raw["coverage"] = _find_file(files, source.coverage.path, source.id, "coverage.path")
+        raw["coverage"] = (_find_file(files, source.coverage.path, source.id, "coverage.path"),)
     return raw, fetched
 
 
-def _fetch_file(
-    fetch: FetchOptions, source_id: str, files: Path, store: Path, cleanup: ExitStack
-) -> tuple[Path, FetchedFrom]:
-    """Return the source's own file and its origin, and download it if it has an address."""
+def _fetch_files(
+    source: Source, files: Path, store: Path, cleanup: ExitStack
+) -> tuple[tuple[Path, ...], FetchedFrom]:
+    """Return the source's own files and their origin, and download them if they have an address."""
+    fetch = source.fetch
     if fetch.path is not None:
-        return _find_file(files, fetch.path, source_id, "fetch.path"), FetchedFrom(fetch.path)
+        fetched = FetchedFrom(fetch.path)
+        if is_pattern(fetch.path) and not (files / fetch.path).exists():
+            return find_shards(files, fetch.path, source.id), fetched
+        return (_find_file(files, fetch.path, source.id, "fetch.path"),), fetched
     url = fetch.url or ""
     store.parent.mkdir(parents=True, exist_ok=True)
     folder = cleanup.enter_context(tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-"))
-    path = Path(folder) / _name_answer(url)
+    path = Path(folder) / "answer"
     answer = download_file(
         [url, *fetch.fallback_urls],
         path,
-        source_id=source_id,
+        source_id=source.id,
         headers=fetch.headers,
         redirect_hosts=fetch.redirect_hosts,
         bytes_most=fetch.bytes_most,
     )
-    return path, FetchedFrom(show_address(answer.url), answer.failed)
-
-
-def _name_answer(url: str) -> str:
-    """Return a name for the file at an address: its last part, as far as a file can have it.
-
-    >>> _name_answer("https://example.org/data/parcels.zip?key=1"), _name_answer("https://x/..")
-    ('parcels.zip', 'answer')
-    """
-    path = re.split(r"[?#]", url.partition("://")[2], maxsplit=1)[0]
-    _, _, name = path.partition("/")[2].rpartition("/")
-    return re.sub(r"[^\w.-]+", "_", name)[-_NAME_LENGTH:].lstrip(".") or "answer"
+    fetched = FetchedFrom(show_address(answer.url), answer.failed)
+    return (path.rename(path.with_name(name_answer(answer))),), fetched
 
 
 def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
@@ -247,37 +244,35 @@ def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
     )
 
 
-def _digest_raw(raw: tuple[Path, ...]) -> str:
+def _digest_raw(raw: RawFiles, source_id: str) -> str:
     digests = []
-    for path in raw:
-        for part in _list_parts(path):
-            with part.open("rb") as file:
-                digests.append([part.name, hashlib.file_digest(file, "sha256").hexdigest()])
+    for part in _list_raw_parts(raw, source_id):
+        with part.open("rb") as file:
+            digests.append([part.name, hashlib.file_digest(file, "sha256").hexdigest()])
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
-def _list_parts(path: Path) -> list[Path]:
-    """Return every file that is read with `path`: of a shapefile, or of a file geodatabase."""
-    if path.is_dir():
-        return sorted(part for part in path.rglob("*") if part.is_file())
-    if path.suffix.lower() == ".shp":
-        return sorted(part for part in path.parent.glob(f"{path.stem}.*") if part.is_file())
-    return [path]
+def _list_raw_parts(raw: RawFiles, source_id: str) -> tuple[Path, ...]:
+    paths = [path for paths in raw.values() for path in paths]
+    return tuple(part for path in paths for part in list_parts(path, source_id))
 
 
 def _conform_content(
     source: Source,
     layer: Layer,
     market: Market,
-    raw: dict[str, Path],
+    raw: RawFiles,
     digests: tuple[str, str],
     parcels: Bounds | None,
 ) -> SnapshotContent:
     """Read the raw files into a snapshot. `digests` are those of the files and the declaration."""
-    own_file = raw["own"]
+    own_files = raw["own"]
+    own_file = own_files[0]
+    shown = source.fetch.path if len(own_files) > 1 and source.fetch.path else own_file.name
     raw_digest, declaration_digest = digests
     if layer.is_raster:
-        raster = read_raster(own_file, source, layer)
+        near = None if parcels is None else (parcels, market.crs)
+        raster, notes = read_noted_raster(own_file, source, layer, near)
         outline = check_raster_place(
             raster, source, layer, market, file=own_file.name, parcels=parcels
         )
@@ -288,28 +283,28 @@ def _conform_content(
             rows_in=raster.values.size,
             crs=raster.crs,
             coverage=outline if source.coverage.kind != "none" else None,
-            notes=note_scale(own_file, source, layer),
-            raw_columns=list_bands(own_file),
-            raw=tuple(part for path in raw.values() for part in _list_parts(path)),
+            notes=notes,
+            raw_columns=list_bands(own_files[0], source),
+            raw=_list_raw_parts(raw, source.id),
             raster=raster,
         )
     area, joined, places = None, None, None
     if "coverage" in raw:
-        area = read_area(raw["coverage"], source, source.coverage.crs, source.fetch.crs)
-    table, notes = read_file(own_file, source)
+        area = read_area(raw["coverage"][0], source, source.coverage.crs, source.fetch.crs)
+    table, notes = read_files(own_files, source)
     raw_columns = list_columns(table)
     if (join := source.join) is not None:
-        joined = read_table(raw["join"], source.id, join.encoding, join.delimiter)
+        joined = read_table(raw["join"][0], source.id, join.encoding, join.delimiter)
         raw_columns |= list_columns(joined, f"{join.path}: ")
     if (place := source.place) is not None:
-        places = read_table(raw["place"], source.id, place.encoding, place.delimiter)
+        places = read_table(raw["place"][0], source.id, place.encoding, place.delimiter)
         raw_columns |= list_columns(places, f"{place.path}: ")
     conformed = conform_table(
         table,
         source,
         layer,
         market,
-        file=own_file.name,
+        file=shown,
         joined=joined,
         places=places,
         area=area,
@@ -324,6 +319,6 @@ def _conform_content(
         coverage=conformed.coverage,
         notes=notes + conformed.notes,
         raw_columns=raw_columns,
-        raw=tuple(part for path in raw.values() for part in _list_parts(path)),
+        raw=_list_raw_parts(raw, source.id),
         frame=conformed.frame,
     )

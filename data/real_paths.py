@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from data.source import Source
+from data.source import Source, is_pattern
 from geo.errors import PadfinderError, StoreError
 
 
@@ -27,8 +27,9 @@ def list_data_files(source: Source, files: Path, address: str) -> dict[str, str]
     declared = [table.path for table in tables if table is not None and table.path is not None]
     real: dict[str, str] = {}
     for name in declared:
-        is_pattern = any(mark in name for mark in "*?[")
-        for path in sorted(files.glob(name)) if is_pattern else [files / name]:
+        # An absolute pattern is refused where the files are looked for.
+        is_many = is_pattern(name) and not Path(name).is_absolute()
+        for path in sorted(files.glob(name)) if is_many else [files / name]:
             real |= {path.name: str(path)}
         real |= {name: str(files / name)}
     if address:

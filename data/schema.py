@@ -2,14 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import geopandas as gpd
 import pandas as pd
 
+# Where a reader keeps the kinds of the file's columns that it left out, in a frame's attributes.
+LEFT_OUT = "columns left out"
 # The kind of a column without any value, which may turn out to be of any kind.
 EMPTY = "empty"
 GEOMETRY = "geometry"
+_TYPE_NAMES = {
+    "number": ("int", "uint", "float", "double", "decimal", "halffloat"),
+    "boolean": ("bool",),
+    "date": ("date", "timestamp"),
+}
 _SHOWN_MOST = 6
 
 
@@ -22,14 +29,38 @@ def list_columns(table: pd.DataFrame, prefix: str = "") -> dict[str, str]:
 
     Returns:
         Kinds by column, in alphabetical order: text, number, boolean, date, empty, or the types of
-        the shapes.
+        the shapes. Columns that the reader left out are among them.
     """
     geometry = table.geometry.name if isinstance(table, gpd.GeoDataFrame) else None
     kinds = {f"{prefix}{name}": _kind(table[name]) for name in table.columns if name != geometry}
+    kinds |= {f"{prefix}{name}": kind for name, kind in table.attrs.get(LEFT_OUT, {}).items()}
     if isinstance(table, gpd.GeoDataFrame):
         types = table.geometry.geom_type.dropna().str.removeprefix("Multi").unique()
         kinds[f"{prefix}{GEOMETRY}"] = " and ".join(sorted(types)) or EMPTY
     return dict(sorted(kinds.items()))
+
+
+def name_left_out(types: Mapping[str, str], read: Collection[str]) -> dict[str, str]:
+    """Return the kind of each column of a file that was not read.
+
+    Args:
+        types: The type of each of the file's columns, in the words of numpy, Arrow or pandas.
+        read: The columns that were read.
+
+    Returns:
+        Kinds by column, as in `list_columns`.
+
+    >>> name_left_out({"id": "int64", "owner": "object", "on": "timestamp[ms]"}, ["id"])
+    {'owner': 'text', 'on': 'date'}
+    """
+    return {name: _kind_of_type(text) for name, text in types.items() if name not in read}
+
+
+def _kind_of_type(text: str) -> str:
+    for kind, starts in _TYPE_NAMES.items():
+        if text.lower().startswith(starts):
+            return kind
+    return "text"
 
 
 def digest_columns(columns: Mapping[str, str]) -> str:

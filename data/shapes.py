@@ -47,13 +47,18 @@ def convert_shapes(
     """
     notes: list[str] = []
     shapes = rows.geometry.to_numpy(copy=True)
-    if (has_height := shapely.has_z(shapes)).any():
-        shapes = shapely.force_2d(shapes)
+    has_height, has_measure = shapely.has_z(shapes), shapely.has_m(shapes)
+    if has_height.any():
         dropped = f"heights of {count_noun(int(has_height.sum()), 'shape')} dropped"
         notes.append(RoutineNote(dropped))
+    if has_measure.any():
+        dropped = f"measures of {count_noun(int(has_measure.sum()), 'shape')} dropped"
+        notes.append(RoutineNote(dropped))
+    if (has_height | has_measure).any():
+        shapes = shapely.force_2d(shapes)
     is_invalid = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
     if is_invalid.any():
-        is_infinite = ~np.isfinite(shapely.bounds(shapes)).all(axis=1) & is_invalid
+        is_infinite = is_invalid & ~_is_finite(shapes, is_invalid)
         if is_infinite.any():
             shapes[is_infinite] = None
             count = count_noun(int(is_infinite.sum()), "shape")
@@ -79,6 +84,16 @@ def convert_shapes(
         shapes[shapely.is_empty(shapes)] = None
     notes += _replace_areas(shapes, source, layer)
     return gpd.GeoSeries(shapes, index=rows.index, crs=market.crs), notes
+
+
+def _is_finite(shapes: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Return whether each coordinate of a shape is a number; True for shapes that are not asked."""
+    is_finite = np.ones(len(shapes), dtype=bool)
+    points, number = shapely.get_coordinates(shapes[which], return_index=True)
+    broken = np.unique(number[~np.isfinite(points).all(axis=1)])
+    is_finite[np.flatnonzero(which)[broken]] = False
+    # A point of no numbers has no coordinates left to look at.
+    return is_finite
 
 
 def _repair_shapes(shapes: np.ndarray, layer: Layer) -> np.ndarray | list[shapely.Geometry]:

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import duckdb
 import geopandas as gpd
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from data.database import (
     attach_store,
+    create_rows_table,
     detach_store,
     first_line,
     open_engine,
@@ -26,7 +25,7 @@ from data.database import (
 from data.migrations import check_version, migrate_store
 from data.protocols.raster import read_raster
 from data.queries import read_query
-from data.raw_files import keep_raw_files, raw_files_folder, unpack_raw_file
+from data.raw_files import keep_raw_files, raw_files_folder, unpack_raster
 from data.snapshot import FetchedFrom, SnapshotContent
 from data.snapshot_record import (
     check_not_shrunk,
@@ -274,9 +273,15 @@ class Store:
                 f"the kept file {kept.name} of source {source.id!r} is gone",
                 "pull the source again: padfinder refresh",
             )
+        near = None
+        stored = self.read_snapshots(night, sources)
+        if "parcels" in set(stored["layer"]):
+            crs = self._layer_crs("parcels", night, sources)
+            bounds = self.find_bounds("parcels", crs, night, list(stored["source_id"]))
+            near = None if bounds is None else (bounds, crs)
         with tempfile.TemporaryDirectory() as plain_folder:
-            plain = unpack_raw_file(kept, Path(plain_folder))
-            return read_raster(plain, source, catalogue.read_layers()[name])
+            plain = unpack_raster(kept, Path(plain_folder))
+            return read_raster(plain, source, catalogue.read_layers()[name], near)
 
     def _last_snapshot(self, source_id: str, night: dt.date) -> "pd.Series | None":
         snapshots = self.read_snapshots(night, [source_id])
@@ -302,13 +307,7 @@ class Store:
         )
 
     def _create_rows_table(self, name: str, frame: gpd.GeoDataFrame) -> None:
-        numbered = frame.assign(row_number=np.arange(len(frame), dtype="int64"))
-        table = pa.table(numbered.to_arrow(geometry_encoding="WKB", index=False))
-        self.con.register("incoming", table)
-        try:
-            self.con.table("incoming").create(name)
-        finally:
-            self.con.unregister("incoming")
+        create_rows_table(self.con, name, frame)
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[None]:

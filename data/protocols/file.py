@@ -1,7 +1,6 @@
 """Read a file of rows: GeoParquet, what GDAL reads (also zipped), CSV and XLSX."""
 
 import csv
-import json
 import re
 import warnings
 from collections.abc import Sequence
@@ -12,17 +11,19 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError
 
 from data.crs import check_crs
 from data.message_text import count_noun
-from data.notes import group_messages
-from data.protocols.archive import find_place
+from data.notes import RoutineNote
+from data.protocols.archive import Opened, open_file
+from data.protocols.bounds import keep_within_bounds
+from data.protocols.geoparquet import read_geoparquet
+from data.protocols.ogr import name_geometry, read_ogr
 from data.protocols.refusal import first_line, refuse_file
+from data.protocols.shards import join_frames, name_apart
 from data.protocols.workbook import read_workbook
-from data.source import Source
+from data.source import FetchOptions, Source
 from geo.errors import SourceChanged
 
 # A file of another kind, read as a table, can seem to have thousands of columns with long names.
@@ -31,28 +32,90 @@ TOO_MANY_FIELDS = "has rows with more fields than there are titles, such as a co
 BLANKS = "\u0020\u00a0\u2007\u2009\u202f\t"
 
 
-def read_file(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
-    """Read every row of `path` unchanged, in the declared CRS, with notes on the reading.
+def read_file(
+    path: Path, source: Source, shown: str | None = None
+) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
+    """Read the rows of `path` unchanged, in the declared CRS, with notes on the reading.
 
     The columns of a CSV or a workbook are text, and their geometry comes from the columns `x` and
-    `y`, or is missing if the source has a place table. Raises SourceChanged for a file that cannot
-    be read whole or lacks a named column, and ContractError for a CRS other than the declared one.
+    `y`, or is missing if the source has a place table. Of other files only the columns that the
+    source names are read, where the format allows it.
+
+    Args:
+        path: The file.
+        source: The source that names it.
+        shown: The file's name in messages, if it is not its own.
+
+    Returns:
+        The rows, and notes.
+
+    Raises:
+        SourceChanged: The file cannot be read whole, or lacks a named column.
+        ContractError: It is in another CRS than the declared one.
     """
-    suffix = path.suffix.lower()
+    shown = shown or path.name
+    with open_file(path, source, shown) as opened:
+        frame, own, notes = _read_opened(opened, source, shown, source.list_columns())
+    declared = check_crs(own, source.fetch.crs, shown, source.id)
+    frame = gpd.GeoDataFrame(frame.set_crs(declared, allow_override=True))
+    frame, more_notes = keep_within_bounds(frame, source, shown)
+    return frame, notes + more_notes
+
+
+def read_files(paths: Sequence[Path], source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
+    """Read the files that a source names, one after another, as `read_file` reads each.
+
+    Args:
+        paths: The files, in the order of their rows.
+        source: The source.
+
+    Returns:
+        The rows of all of them, and notes.
+
+    Raises:
+        SourceChanged: A file cannot be read whole, or lacks a column that the source names.
+        ContractError: A file is in another CRS than the declared one.
+    """
+    if len(paths) == 1:
+        return read_file(paths[0], source)
+    names = name_apart(paths)
+    frames = []
+    notes: list[str] = [RoutineNote(f"{len(paths)} files of {source.fetch.path} read as one")]
+    of_files: dict[str, list[str]] = {}
+    for path, name in zip(paths, names, strict=True):
+        frame, more_notes = read_file(path, source, name)
+        file_columns = [str(column) for column in frame.columns]
+        require_columns(source.list_columns(), file_columns, name, source.id)
+        frames.append(frame)
+        for note in more_notes:
+            of_files.setdefault(note, []).append(name)
+    for note, of in of_files.items():
+        where = of[0] if len(of) == 1 else f"each of {len(of)} files"
+        notes.append(type(note)(f"{where}: {note}"))
+    return join_frames(frames, source.list_columns()), tuple(notes)
+
+
+def _read_opened(
+    opened: Opened, source: Source, shown: str, columns: tuple[str, ...]
+) -> tuple[gpd.GeoDataFrame, Any, tuple[str, ...]]:
+    """Return the rows of a plain file, its own CRS or None, and notes."""
     fetch, own = source.fetch, None
-    if suffix in {".csv", ".txt", ".tsv"}:
-        table = read_table(path, source.id, fetch.encoding, fetch.delimiter)
-        frame, notes = _add_points(table, path, source)
-    elif suffix in {".xlsx", ".xlsm"}:
-        table, sheet_notes = read_workbook(path, source)
-        frame, point_notes = _add_points(table, path, source)
+    if fetch.tags and opened.kind != "osm":
+        wrong = "is not an OpenStreetMap extract, for which alone fetch.tags are"
+        raise refuse_file(shown, source.id, wrong, "delete fetch.tags")
+    if opened.kind == "csv":
+        table = read_table(opened.path, source.id, fetch.encoding, fetch.delimiter, shown)
+        frame, notes = _add_points(table, shown, source)
+    elif opened.kind == "xlsx":
+        table, sheet_notes = read_workbook(opened.path, source, opened.member, shown)
+        frame, point_notes = _add_points(table, shown, source)
         notes = sheet_notes + point_notes
-    elif suffix in {".parquet", ".geoparquet"}:
-        frame, own, notes = *_read_parquet(path, source), ()
+    elif opened.kind == "geoparquet":
+        frame, own, notes = read_geoparquet(opened.path, source, shown, columns)
+        frame = name_geometry(frame)
     else:
-        frame, own, notes = _read_ogr(path, source)
-    declared = check_crs(own, fetch.crs, path.name, source.id)
-    return gpd.GeoDataFrame(frame.set_crs(declared, allow_override=True)), notes
+        frame, own, notes = read_ogr(opened, source, shown, columns)
+    return frame, own, notes
 
 
 def read_area(path: Path, source: Source, crs: str | None, default_crs: str) -> gpd.GeoDataFrame:
@@ -71,19 +134,19 @@ def read_area(path: Path, source: Source, crs: str | None, default_crs: str) -> 
         SourceChanged: The file cannot be read whole.
         ContractError: The file's own CRS is not the declared one.
     """
-    fetch = source.fetch.model_copy(update={"path": path.name, "member": None, "crs": default_crs})
+    fetch = FetchOptions(protocol="file", path=path.name, crs=default_crs)
     area_source = source.model_copy(update={"fetch": fetch})
-    if path.suffix.lower() in {".parquet", ".geoparquet"}:
-        frame, own = _read_parquet(path, area_source)
-    else:
-        frame, own, _ = _read_ogr(path, area_source)
+    with open_file(path, area_source, path.name) as opened:
+        frame, own, _ = _read_opened(opened, area_source, path.name, ())
     if crs is None and own is not None:
         return gpd.GeoDataFrame(frame.set_crs(own, allow_override=True))
     declared = check_crs(own, crs or default_crs, path.name, source.id)
     return gpd.GeoDataFrame(frame.set_crs(declared, allow_override=True))
 
 
-def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.DataFrame:
+def read_table(
+    path: Path, source_id: str, encoding: str, delimiter: str, shown: str | None = None
+) -> pd.DataFrame:
     """Read a CSV with every value as text; an empty value is missing.
 
     Args:
@@ -91,6 +154,7 @@ def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.
         source_id: The source, for error messages.
         encoding: Text encoding.
         delimiter: Character between the columns.
+        shown: The file's name in messages, if it is not its own.
 
     Returns:
         The rows, with blanks around the titles removed.
@@ -98,15 +162,17 @@ def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.
     Raises:
         SourceChanged: The file is empty, in another encoding, or not a table.
     """
+    shown = shown or path.name
     # utf-8-sig also reads plain UTF-8, and keeps a byte-order mark out of the first column's name.
     codec = "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding
     try:
-        _check_first_row(path, source_id, codec, delimiter)
+        _check_first_row(path, shown, source_id, codec, delimiter)
         with warnings.catch_warnings():
             # Otherwise pandas drops fields beyond the last title.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
                 path,
+                compression=None,
                 dtype=str,
                 encoding=codec,
                 sep=delimiter,
@@ -115,21 +181,19 @@ def read_table(path: Path, source_id: str, encoding: str, delimiter: str) -> pd.
                 na_values=[""],
             ).rename(columns=lambda name: str(name).strip())
     except pd.errors.ParserWarning as error:
-        raise refuse_file(path.name, source_id, TOO_MANY_FIELDS) from error
+        raise refuse_file(shown, source_id, TOO_MANY_FIELDS) from error
     except UnicodeDecodeError as error:
-        raise refuse_file(
-            path.name, source_id, f"is not {encoding} text ({error.reason})"
-        ) from error
+        raise refuse_file(shown, source_id, f"is not {encoding} text ({error.reason})") from error
     except pd.errors.EmptyDataError as error:
-        raise refuse_file(path.name, source_id, "is empty") from error
+        raise refuse_file(shown, source_id, "is empty") from error
     except (pd.errors.ParserError, csv.Error, ValueError, LookupError) as error:
         raise refuse_file(
-            path.name, source_id, f"is not a readable CSV ({first_line(error)})"
+            shown, source_id, f"is not a readable CSV ({first_line(error)})"
         ) from error
 
 
-def _check_first_row(path: Path, source_id: str, codec: str, delimiter: str) -> None:
-    """Raise SourceChanged if the first row has more fields than there are titles.
+def _check_first_row(path: Path, shown: str, source_id: str, codec: str, delimiter: str) -> None:
+    """Raise SourceChanged if a title is there twice, or the first row has more fields than titles.
 
     pandas would shift the titles, or drop the fields; it refuses such a row only further down.
     """
@@ -137,7 +201,11 @@ def _check_first_row(path: Path, source_id: str, codec: str, delimiter: str) -> 
         rows = csv.reader(file, delimiter=delimiter)
         titles, first = next(rows, []), next(rows, [])
     if len(first) > len(titles):
-        raise refuse_file(path.name, source_id, TOO_MANY_FIELDS)
+        raise refuse_file(shown, source_id, TOO_MANY_FIELDS)
+    named = [title.strip() for title in titles if title.strip()]
+    if len(set(named)) < len(named):
+        twice = next(title for title in named if named.count(title) > 1)
+        raise refuse_file(shown, source_id, f"has two columns titled {twice!r}")
 
 
 def parse_numbers(values: pd.Series, decimal: str = ".") -> pd.Series:
@@ -193,19 +261,19 @@ def require_columns(
 
 
 def _add_points(
-    table: pd.DataFrame, path: Path, source: Source
+    table: pd.DataFrame, shown: str, source: Source
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
     """Return a table of texts with points from its coordinate columns."""
     fetch = source.fetch
     if fetch.wkt is not None:
-        return _add_shapes(table, fetch.wkt, path, source)
+        return _add_shapes(table, fetch.wkt, shown, source)
     points = np.full(len(table), None, dtype=object)
     if fetch.x is None or fetch.y is None:
         if source.place is None:
             wrong = "is a table, and fetch.x and fetch.y, or fetch.wkt, do not name its columns"
-            raise refuse_file(path.name, source.id, wrong)
+            raise refuse_file(shown, source.id, wrong)
         return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(points, index=table.index)), ()
-    require_columns([fetch.x, fetch.y], list(table.columns), path.name, source.id)
+    require_columns([fetch.x, fetch.y], list(table.columns), shown, source.id)
     x = parse_numbers(table[fetch.x], fetch.decimal)
     y = parse_numbers(table[fetch.y], fetch.decimal)
     has_point = (x.notna() & y.notna()).to_numpy()
@@ -218,10 +286,10 @@ def _add_points(
 
 
 def _add_shapes(
-    table: pd.DataFrame, column: str, path: Path, source: Source
+    table: pd.DataFrame, column: str, shown: str, source: Source
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
     """Return a table of texts with the shapes that one of its columns has as well-known text."""
-    require_columns([column], list(table.columns), path.name, source.id)
+    require_columns([column], list(table.columns), shown, source.id)
     # PostGIS writes its code before the text.
     texts = table[column].str.replace(r"^SRID=\d+;\s*", "", regex=True)
     shapes = shapely.from_wkt(texts.where(texts.notna(), None).to_numpy(dtype=object), "ignore")
@@ -230,142 +298,3 @@ def _add_shapes(
     rest = table.drop(columns=column)
     frame = gpd.GeoDataFrame(rest, geometry=gpd.GeoSeries(shapes, index=table.index))
     return frame, notes if unread else ()
-
-
-def _read_parquet(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any]:
-    try:
-        frame = gpd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        raise refuse_file(
-            path.name, source.id, f"is not a whole GeoParquet ({first_line(error)})"
-        ) from error
-    return _rename_geometry(frame), frame.crs
-
-
-def _read_ogr(path: Path, source: Source) -> tuple[gpd.GeoDataFrame, Any, tuple[str, ...]]:
-    suffix = path.suffix.lower()
-    document: dict[str, Any] | None = None
-    if suffix in {".geojson", ".json", ".topojson"} or (suffix != ".zip" and _is_json(path)):
-        document = _parse_whole_json(path, source.id)
-    address, layer = find_place(path, source.fetch.member, source.id)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        frame, notes = _read_layer(address, layer, path, source.id)
-    messages = [str(warning.message).replace(str(path), path.name) for warning in caught]
-    frame = _rename_geometry(frame)
-    own: Any = frame.crs
-    if document is not None and "crs" not in document and not _is_degrees(frame):
-        # RFC 7946 puts GeoJSON in WGS 84, but older files hold projected coordinates without a CRS.
-        own = None
-    said = group_messages(messages, [path.name, *map(str, frame.columns)])
-    return frame, own, (*notes, *(f"reader: {text}" for text in said))
-
-
-def _read_layer(
-    address: str, layer: str | None, path: Path, source_id: str
-) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
-    notes: tuple[str, ...] = ()
-    try:
-        try:
-            frame = pyogrio.read_dataframe(address, layer=layer)
-        except shapely.errors.GEOSException:
-            frame = pyogrio.read_dataframe(address, layer=layer, on_invalid="fix")
-            notes = ("some shapes could not be built as written and were closed or dropped",)
-    except (DataSourceError, DataLayerError, ValueError) as error:
-        wrong = f"cannot be read: {first_line(error).replace(str(path), path.name)}"
-        raise refuse_file(path.name, source_id, wrong) from error
-    if not isinstance(frame, gpd.GeoDataFrame):
-        raise refuse_file(path.name, source_id, "has no geometry")
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise refuse_file(path.name, source_id, f"has two columns called {twice!r}")
-    return _keep_digits(frame, address, layer), notes
-
-
-def _keep_digits(frame: gpd.GeoDataFrame, address: str, layer: str | None) -> gpd.GeoDataFrame:
-    """Return whole numbers with all their digits where pandas made them floating-point numbers.
-
-    It does so for a column with a missing value, and then loses the last digits of long ids.
-    """
-    # Opening some formats reads the whole file, so look first whether any column may be meant.
-    if not any(_may_be_whole(frame[name]) for name in frame.columns):
-        return frame
-    info = pyogrio.read_info(address, layer=layer)
-    whole = [
-        str(name)
-        for name, kind in zip(info["fields"], info["dtypes"], strict=True)
-        if str(kind).startswith("int") and frame[name].dtype.kind == "f"
-    ]
-    if not whole:
-        return frame
-    _, table = pyogrio.read_arrow(address, layer=layer, columns=whole, read_geometry=False)
-    exact = {name: table.column(name).to_pandas(types_mapper=_map_integer) for name in whole}
-    return gpd.GeoDataFrame(frame.assign(**exact))
-
-
-def _may_be_whole(column: pd.Series) -> bool:
-    """Return whether a column of numbers has a missing value and otherwise only whole ones."""
-    if column.dtype.kind != "f" or not column.isna().any():
-        return False
-    return bool((column.dropna() % 1 == 0).all())
-
-
-def _map_integer(kind: Any) -> pd.Int64Dtype | None:
-    return pd.Int64Dtype() if str(kind).startswith("int") else None
-
-
-def _is_json(path: Path) -> bool:
-    """Return whether a file, such as a server's answer without a suffix, begins like JSON."""
-    if path.is_dir():
-        return False
-    with path.open("rb") as file:
-        return file.read(100).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
-
-
-def _parse_whole_json(path: Path, source_id: str) -> dict[str, Any]:
-    """Parse the whole text, because GDAL may read a truncated file without an error."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        wrong = f"is cut off or not JSON ({first_line(error)}); no row of it was taken"
-        raise refuse_file(path.name, source_id, wrong) from error
-    if not isinstance(document, dict):
-        raise refuse_file(path.name, source_id, "is not a JSON object")
-    if _says_there_is_more(document):
-        count = len(document.get("features") or [])
-        raise SourceChanged(
-            f"reading {path.name} for source {source_id!r}",
-            f"{path.name} is one page of a server's answer: {count:,} features, and the server "
-            "says that there are more (exceededTransferLimit)",
-            "fetch every page, or export the whole layer",
-        )
-    if document.get("type") == "FeatureCollection" and not document.get("features"):
-        raise SourceChanged(
-            f"reading {path.name} for source {source_id!r}",
-            f"{path.name} is an empty layer: 0 features",
-            "fetch the file again; if it is right, remove the source from the market",
-            fault="shrunk",
-        )
-    return document
-
-
-def _says_there_is_more(document: dict[str, Any]) -> bool:
-    """Return whether a feature server marked its answer as cut off at its page size."""
-    inner = document.get("properties")
-    places = [document, inner if isinstance(inner, dict) else {}]
-    return any(place.get("exceededTransferLimit") in {True, "true"} for place in places)
-
-
-def _rename_geometry(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    name = frame.geometry.name
-    if name == "geometry":
-        return frame
-    # An ordinary column named "geometry" would clash with the geometry column.
-    return frame.drop(columns="geometry", errors="ignore").rename_geometry("geometry")
-
-
-def _is_degrees(frame: gpd.GeoDataFrame) -> bool:
-    left, bottom, right, top = frame.total_bounds
-    if not np.isfinite([left, bottom, right, top]).all():
-        return True
-    return bool(left >= -181 and right <= 181 and bottom >= -91 and top <= 91)

@@ -1,6 +1,10 @@
 """The error for a file that cannot be read as its source declares."""
 
+from collections.abc import Sequence
+
 from geo.errors import SourceChanged
+
+_NAMES_MOST = 20
 
 
 def refuse_file(
@@ -27,3 +31,9 @@ def refuse_file(
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message, or its class where it has none."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return names as a list, the first of them only where there are many."""
+    shown = ", ".join(names[:_NAMES_MOST])
+    return shown + (f" and {len(names) - _NAMES_MOST} more" if len(names) > _NAMES_MOST else "")

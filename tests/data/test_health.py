@@ -88,7 +88,9 @@ def test_a_store_of_an_older_program_is_brought_up_to_date(
         ]  # fmt: skip
         marks = ", ".join("?" * len(values))
         store.con.execute(f"insert into snapshot values ({marks})", values)  # noqa: S608
-        store.con.execute("create table snapshot_1 as select 1 as row_number")
+        store.con.execute(
+            "create table snapshot_1 as select 1 as row_number, null::geometry as geometry"
+        )
         store.con.execute("select nextval('snapshot_id')")
     monkeypatch.undo()
     with open_store(path) as store:

@@ -1,0 +1,55 @@
+"""The declared bounds of a source: in its own CRS, and the rows that meet them."""
+
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pyproj
+
+from data.notes import RoutineNote
+from data.protocols.refusal import refuse_file
+from data.source import Degrees, Source
+
+Bounds = tuple[float, float, float, float]
+
+
+def bounds_in_crs(degrees: Degrees, crs: Any) -> Bounds:
+    """Return bounds in degrees as left, bottom, right and top in a CRS."""
+    to_crs = pyproj.CRS.from_user_input(crs)
+    from_degrees = pyproj.Transformer.from_crs("EPSG:4326", to_crs, always_xy=True)
+    left, bottom, right, top = from_degrees.transform_bounds(*degrees, densify_pts=21)
+    return (left, bottom, right, top)
+
+
+def keep_within_bounds(
+    frame: gpd.GeoDataFrame, source: Source, shown: str
+) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
+    """Leave out the rows whose box does not meet the source's bounds, if it declares bounds.
+
+    Args:
+        frame: The rows, in the declared CRS. Some readers have left out rows already.
+        source: The source.
+        shown: Name of its file, for messages.
+
+    Returns:
+        The rows, and at most one note.
+
+    Raises:
+        SourceChanged: No row is within the bounds.
+    """
+    if source.fetch.bounds is None:
+        return frame, ()
+    left, bottom, right, top = bounds_in_crs(source.fetch.bounds, source.fetch.crs)
+    low_x, low_y, high_x, high_y = frame.geometry.bounds.to_numpy().T
+    # A row without a shape has no bounds, and no comparison with them is true.
+    is_near = (low_x <= right) & (high_x >= left) & (low_y <= top) & (high_y >= bottom)
+    if not is_near.any():
+        west, south, east, north = source.fetch.bounds
+        wrong = (
+            f"has no row within fetch.bounds, longitude {west:g} to {east:g} and latitude "
+            f"{south:g} to {north:g}"
+        )
+        raise refuse_file(shown, source.id, wrong, "correct fetch.bounds")
+    return gpd.GeoDataFrame(frame[np.asarray(is_near)]), (
+        RoutineNote("only rows within fetch.bounds are read"),
+    )
