@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.migrations import STEPS
+from data.raw_files import keep_raw_files, plain_name
 from data.snapshot import SnapshotContent, digest_content, digest_frame
 from data.store import open_store
 from data.values import DTYPES
@@ -368,3 +369,17 @@ def test_the_same_nights_give_the_same_digests_and_raw_bytes(
         packed = [p.read_bytes() for p in sorted(Path(store.parent / "raw").rglob("*.gz"))]
         seen.append((digest, packed))
     assert seen[0] == seen[1]
+
+
+def test_a_raw_file_that_does_not_shrink_is_kept_as_it_is(tmp_path):
+    rng = np.random.default_rng(1)
+    contents = {"noise.bin": rng.bytes(300_000), "text.csv": b"a,b\n" * 75_000}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    kept = tmp_path / "kept"
+    assert keep_raw_files([tmp_path / name for name in contents], kept)
+    sizes = {path.name: path.stat().st_size for path in kept.iterdir()}
+    assert sizes["0-noise.bin.gz"] > 300_000
+    assert sizes["1-text.csv.gz"] < 3_000
+    for path in kept.iterdir():
+        assert gzip.decompress(path.read_bytes()) == contents[plain_name(path)]
