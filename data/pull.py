@@ -11,6 +11,7 @@ from pathlib import Path
 
 from data.changes import note_changes
 from data.conform import conform_table
+from data.fetch_options import is_pattern
 from data.http import download_file, name_answer
 from data.notes import list_warnings
 from data.protocols.file import read_area, read_files, read_table
@@ -21,7 +22,7 @@ from data.real_paths import list_data_files, name_real_files
 from data.schema import list_columns
 from data.shapes import Bounds
 from data.snapshot import FetchedFrom, SnapshotContent
-from data.source import Source, is_pattern
+from data.source import Source
 from data.store import open_store
 from geo import catalogue
 from geo.addresses import show_address

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from data.source import Source, is_pattern
+from data.fetch_options import is_pattern
+from data.source import Source
 from geo.errors import PadfinderError, StoreError
 
 

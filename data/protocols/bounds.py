@@ -6,9 +6,10 @@ import geopandas as gpd
 import numpy as np
 import pyproj
 
+from data.fetch_options import Degrees
 from data.notes import RoutineNote
 from data.protocols.refusal import refuse_file
-from data.source import Degrees, Source
+from data.source import Source
 
 Bounds = tuple[float, float, float, float]
 

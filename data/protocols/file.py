@@ -14,6 +14,7 @@ import pandas as pd
 import shapely
 
 from data.crs import check_crs
+from data.fetch_options import FetchOptions
 from data.message_text import count_noun
 from data.notes import RoutineNote
 from data.protocols.archive import Opened, open_file
@@ -23,7 +24,7 @@ from data.protocols.ogr import name_geometry, read_ogr
 from data.protocols.refusal import first_line, refuse_file
 from data.protocols.shards import join_frames, name_apart
 from data.protocols.workbook import read_workbook
-from data.source import FetchOptions, Source
+from data.source import Source
 from geo.errors import SourceChanged
 
 # A file of another kind, read as a table, can seem to have thousands of columns with long names.
@@ -104,7 +105,9 @@ def _read_opened(
         wrong = "is not an OpenStreetMap extract, for which alone fetch.tags are"
         raise refuse_file(shown, source.id, wrong, "delete fetch.tags")
     if opened.kind == "csv":
-        table = read_table(opened.path, source.id, fetch.encoding, fetch.delimiter, shown)
+        table = read_table(
+            opened.path, source.id, fetch.encoding or "utf-8", fetch.delimiter, shown
+        )
         frame, notes = _add_points(table, shown, source)
     elif opened.kind == "xlsx":
         table, sheet_notes = read_workbook(opened.path, source, opened.member, shown)

@@ -16,6 +16,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldE
 from data.notes import group_messages
 from data.protocols.archive import Opened
 from data.protocols.bounds import bounds_in_crs
+from data.protocols.dbf import Encoding, find_encoding
 from data.protocols.formats import GDAL_SUFFIXES, JSON_FORMATS, Format
 from data.protocols.osm import osm_options, select_by_tags
 from data.protocols.refusal import first_line, join_names, refuse_file
@@ -63,9 +64,14 @@ def read_ogr(
     opened = _name_by_kind(opened, document)
     address, layer = _find_layer(opened, source, shown)
     options = _layer_options(opened, source, columns, address, layer, shown)
+    encoding = Encoding(None)
+    if opened.kind == "shapefile":
+        encoding = find_encoding(opened.path, source, shown)
+        options |= {} if encoding.name is None else {"encoding": encoding.name}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         frame, notes = _read_layer(address, layer, options, source, shown)
+    notes += encoding.notes
     if "columns" in options:
         types = dict(_list_fields(address, layer, opened, source, shown))
         frame.attrs[LEFT_OUT] = name_left_out(types, frame.columns)
