@@ -90,8 +90,13 @@ def combine_coverages(
         areas["lots"] = parcels
     notes = [*_note_companions(claims), *_note_places(claims, sites)]
     unmapped: dict[str, tuple[str, ...]] = {}
+    exclusions = needs.exclusions
+    if exclusions is None:
+        exclusions = tuple(
+            kind for claim in claims if claim.layer == "exclusions" for kind in sorted(claim.kinds)
+        )
     for name, kinds, sources in (
-        ("exclusions", needs.exclusions, {"exclusions"}),
+        ("exclusions", exclusions, {"exclusions"}),
         # Homes and businesses come from the parcels' use, other receptors also from lists.
         ("receptors", needs.receptors, {"receptors", "parcels"}),
     ):

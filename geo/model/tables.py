@@ -115,14 +115,14 @@ class Raster:
 class Needs:
     """What a plan needs from the store: its sites, its receptors, and the reach of each layer (m).
 
-    `exclusions` are the kinds of ground that the plan keeps clear of; `structure` is the kind of
-    structure whose setbacks are read from the zoning.
+    `exclusions` are the kinds of ground that the plan keeps clear of (None: all that are mapped);
+    `structure` is the kind of structure whose setbacks are read from the zoning.
     """
 
     sites: Sites
     receptors: tuple[ReceptorClass, ...]
     reach_m: dict[str, float]
-    exclusions: tuple[str, ...] = ()
+    exclusions: tuple[str, ...] | None = None
     structure: Structure = "accessory"
 
 
