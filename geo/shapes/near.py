@@ -120,16 +120,18 @@ def is_covered(
 
 
 def _is_beyond_a_sliver(shapes: np.ndarray, area: shapely.Geometry) -> np.ndarray:
-    """Return for each shape that crosses the edge of an area whether only a sliver is beyond it."""
+    """Return for each shape that crosses the edge of an area whether only a sliver is beyond it.
+
+    A sliver is less than half of the shape, so a narrow shape beside the area is not inside.
+    """
     beyond = shapely.difference(shapes, area)
-    is_small = shapely.area(beyond) <= SLIVER_SHARE * shapely.area(shapes) * (1 + GRID_M)
-    # A line or a point has no area, so only the distance counts.
-    is_small &= shapely.area(shapes) > 0
+    beyond_m2, whole_m2 = shapely.area(beyond), shapely.area(shapes)
+    is_small = beyond_m2 <= SLIVER_SHARE * whole_m2 * (1 + GRID_M)
     near = shapely.box(*(shapely.bounds(beyond) + SLIVER_M * np.array([-2, -2, 2, 2])).T)
-    edge = shapely.intersection(area, near)
-    # Slanted corners would be too far from the area if a circle had corners too.
-    reached = shapely.buffer(edge, SLIVER_M + GRID_M, quad_segs=32)
-    return np.asarray(is_small | shapely.covers(reached, beyond))
+    # A circle of many corners, since its sides are nearer than its corners.
+    reached = shapely.buffer(shapely.intersection(area, near), SLIVER_M + GRID_M, quad_segs=32)
+    is_close = shapely.covers(reached, beyond)
+    return np.asarray((is_small | is_close) & (beyond_m2 < whole_m2 / 2))
 
 
 def name_directions(from_points: np.ndarray, to_points: np.ndarray) -> np.ndarray:
