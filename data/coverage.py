@@ -163,11 +163,12 @@ def close_gaps(shapes: np.ndarray, width_m: float) -> shapely.Geometry:
     Returns:
         The polygons. Two squares 4 m apart become one if `width_m` is 5, and stay two if it is 3.
     """
-    united = shapely.disjoint_subset_union_all(shapes)
-    grown = shapely.buffer(united, width_m / 2, **_MITER)
-    # The shapes' own ground is added again: shrinking rounds corners by up to some millimeters.
+    parts = shapely.get_parts(shapes)
+    grown = shapely.union_all(shapely.buffer(parts, width_m / 2, **_MITER))
     shrunk = shapely.buffer(grown, -width_m / 2, **_MITER)
-    return keep_polygons(shapely.union(keep_polygons(united), shrunk))
+    # Buffers may cut a shape's corners by 1% of their width: what is cut is added again.
+    is_cut = ~shapely.covers(shrunk, parts) & (shapely.get_dimensions(parts) == 2)
+    return keep_polygons(shapely.union_all([shrunk, *parts[is_cut]]))
 
 
 def close_slivers(area: shapely.Geometry, width_m: float) -> tuple[shapely.Geometry, int]:
@@ -182,7 +183,7 @@ def close_slivers(area: shapely.Geometry, width_m: float) -> tuple[shapely.Geome
     """
     if width_m == 0:
         return area, 0
-    closed = close_gaps(np.array([area], dtype=object), width_m)
+    closed = close_gaps(shapely.get_parts(area), width_m)
     parts = shapely.get_parts(shapely.difference(closed, area))
     parts = parts[shapely.area(parts) > GAP_AREA_M2]
     # A buffer may cut shallow corners by 1% of its width; that is no gap.

@@ -10,6 +10,7 @@ import shapely
 
 from data.coverage import NO_ROW_INSIDE, close_slivers
 from data.message_text import count_noun
+from data.shapes import keep_polygons
 from data.source import Coverage, Source
 from data.store import Store, snapshot_table
 from geo import catalogue
@@ -160,7 +161,8 @@ def _intersect_areas(areas: Iterable[shapely.Geometry | None]) -> shapely.Geomet
     known = list({id(area): area for area in areas}.values())
     if not known or any(area is None for area in known):
         return None
-    return shapely.normalize(shapely.intersection_all(known))
+    # Areas that only touch share a line, which is no ground.
+    return shapely.normalize(keep_polygons(shapely.intersection_all(known)))
 
 
 def _find_kind_areas(

@@ -115,8 +115,11 @@ def is_covered(
     unsure = np.flatnonzero(~covered & shapely.intersects(area, shapes))
     if len(unsure):
         covered[unsure] = _is_beyond_a_sliver(shapes[unsure], area)
-    clear = shapely.distance(shapes, shapely.boundary(area)) >= reach_m
-    return np.asarray(covered & clear)
+    edge = shapely.boundary(area)
+    shapely.prepare(edge)
+    # Exactly at the reach, the edge is not crossed.
+    is_crossed = shapely.dwithin(edge, shapes, np.nextafter(reach_m, -np.inf))
+    return np.asarray(covered & ~(is_crossed & (np.asarray(reach_m) > 0)))
 
 
 def _is_beyond_a_sliver(shapes: np.ndarray, area: shapely.Geometry) -> np.ndarray:
