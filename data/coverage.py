@@ -8,13 +8,15 @@ import shapely
 from shapely.geometry import box
 
 from data.message_text import count_noun
-from data.shapes import check_inside_crs, keep_polygons
+from data.shapes import check_inside_crs, keep_parts
 from data.source import Source
 from geo import catalogue
 from geo.contract.units import convert_units
 from geo.errors import ContractError
 from geo.model import Layer, Market
 
+# The dimension of an area.
+AREA = 2
 # Streets between parcels are no wider than this, as a rule.
 PARCELS_CLOSED_M = 60.0
 # Gaps smaller than this (m2) are rounding.
@@ -98,7 +100,7 @@ def _read_polygons(
     is_invalid = ~shapely.is_valid(shapes.to_numpy())
     check_inside_crs(shapes, source, market, str(name), str(area.crs))
     valid = shapely.make_valid(shapes.to_numpy())
-    polygons = np.array([keep_polygons(shape) for shape in valid], dtype=object)
+    polygons = np.array([keep_parts(shape, AREA) for shape in valid], dtype=object)
     is_area = ~shapely.is_empty(polygons) if len(polygons) else np.zeros(0, dtype=bool)
     if not is_area.any():
         kinds = ", ".join(sorted({shape.geom_type for shape in shapes})) or "no shape"
@@ -113,7 +115,7 @@ def _read_polygons(
     if not is_area.all():
         count = count_noun(int((~is_area).sum()), "shape")
         notes.append(f"{count} of {name} left out of the coverage: not a polygon")
-    united = keep_polygons(shapely.union_all(polygons[is_area]))
+    united = keep_parts(shapely.union_all(polygons[is_area]), AREA)
     closed, gaps = close_slivers(united, source.coverage.sliver_m)
     if gaps:
         notes.append(
@@ -167,8 +169,8 @@ def close_gaps(shapes: np.ndarray, width_m: float) -> shapely.Geometry:
     grown = shapely.union_all(shapely.buffer(parts, width_m / 2, **_MITER))
     shrunk = shapely.buffer(grown, -width_m / 2, **_MITER)
     # Buffers may cut a shape's corners by 1% of their width: what is cut is added again.
-    is_cut = ~shapely.covers(shrunk, parts) & (shapely.get_dimensions(parts) == 2)
-    return keep_polygons(shapely.union_all([shrunk, *parts[is_cut]]))
+    is_cut = ~shapely.covers(shrunk, parts) & (shapely.get_dimensions(parts) == AREA)
+    return keep_parts(shapely.union_all([shrunk, *parts[is_cut]]), AREA)
 
 
 def close_slivers(area: shapely.Geometry, width_m: float) -> tuple[shapely.Geometry, int]:

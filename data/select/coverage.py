@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from data.coverage import NO_ROW_INSIDE, close_slivers
+from data.coverage import AREA, NO_ROW_INSIDE, close_slivers
 from data.message_text import count_noun
-from data.shapes import keep_polygons
+from data.shapes import keep_parts
 from data.source import Coverage, Source
 from data.store import Store, snapshot_table
 from geo import catalogue
@@ -162,7 +162,7 @@ def _intersect_areas(areas: Iterable[shapely.Geometry | None]) -> shapely.Geomet
     if not known or any(area is None for area in known):
         return None
     # Areas that only touch share a line, which is no ground.
-    return shapely.normalize(keep_polygons(shapely.intersection_all(known)))
+    return shapely.normalize(keep_parts(shapely.intersection_all(known), AREA))
 
 
 def _find_kind_areas(
