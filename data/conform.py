@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from data.coverage import find_coverage, list_coverage_faults
 from data.group import group_rows
 from data.locate import locate_rows
 from data.message_text import count_noun, join_choices
 from data.notes import RoutineNote
 from data.protocols.file import require_columns
-from data.shapes import convert_shapes, drop_strays, find_coverage, split_points
+from data.shapes import convert_shapes, drop_strays, split_points
 from data.source import Source
 from data.texts import text_values
 from data.values import DTYPES, fill_down, read_column
@@ -127,9 +128,12 @@ def conform_table(
     notes += more_notes
     _check_row_count(len(frame), source, file)
     frame = _sort_rows(frame, layer)
+    notes += _note_repeats(frame, layer)
+    coverage, more_notes = find_coverage(frame, source, layer, market, area)
+    notes += more_notes
     # Two columns of the layer may come from the same column of the source, with the same notes.
     unique_notes = tuple(dict.fromkeys(notes))
-    return ConformedRows(frame, rows_in, find_coverage(frame, source, market, area), unique_notes)
+    return ConformedRows(frame, rows_in, coverage, unique_notes)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -151,6 +155,8 @@ def _check_declared_columns(source: Source, layer: Layer) -> None:
             "name a column of geo/catalogue/layers.toml",
         )
 
+    for wrong, remedy in list_coverage_faults(source, layer):
+        raise ConfigError(f"reading sources/{source.id}.toml", wrong, remedy)
     joins = source.join.columns.items() if source.join else ()
     for name, origin in [*source.columns.items(), *joins]:
         column_type = layer.columns[name].type
@@ -336,6 +342,27 @@ def _order_by_all(frame: gpd.GeoDataFrame, layer: Layer) -> np.ndarray:
     key = [layer.key] if layer.key in names else []
     ordered = texts.sort_values([*key, "shape", *names], kind="stable", na_position="last")
     return ordered.index.to_numpy()
+
+
+def _note_repeats(frame: gpd.GeoDataFrame, layer: Layer) -> list[str]:
+    """Return a note on rows that are there twice: same key and same ground, or all the same.
+
+    Repeated parcels are counted by a rule of the selection, which also sets them aside. Only rows
+    with the same bounds are compared, because the texts of shapes take much memory.
+    """
+    if layer.id == "parcels":
+        return []
+    names = [name for name in layer.columns if name in frame.columns]
+    by = [layer.key] if layer.key in names else names
+    rows = frame[frame.bounds.duplicated(keep=False)]
+    texts = rows[by].astype("str").reset_index(drop=True)
+    texts["shape"] = shapely.to_wkb(shapely.normalize(rows.geometry.to_numpy()))
+    repeats = int(texts.duplicated().sum())
+    if not repeats:
+        return []
+    same = "same id, same place" if layer.key in names else "the same in every column"
+    verb = "repeats" if repeats == 1 else "repeat"
+    return [f"{count_noun(repeats, 'row')} that {verb} an earlier row ({same})"]
 
 
 def _check_row_count(rows: int, source: Source, file: str) -> None:

@@ -7,7 +7,6 @@ import numpy as np
 import pyproj
 import shapely
 from shapely import GeometryType
-from shapely.geometry import box
 
 from data.center_lines import draw_center_lines
 from data.message_text import count_noun
@@ -75,7 +74,7 @@ def convert_shapes(
         notes.append(f"{count} repaired: only its {noun} are kept")
     shapes[shapely.is_empty(shapes)] = None
     projected = gpd.GeoSeries(shapes, index=rows.index, crs=source.fetch.crs).to_crs(market.crs)
-    _check_inside_crs(projected, source, market, file, source.fetch.crs)
+    check_inside_crs(projected, source, market, file, source.fetch.crs)
     shapes = projected.to_numpy(copy=True)
     # Rounding in the projection can make a barely valid sliver invalid.
     is_invalid = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
@@ -188,10 +187,21 @@ def split_points(
     return frame, notes
 
 
-def _check_inside_crs(
+def check_inside_crs(
     shapes: gpd.GeoSeries, source: Source, market: Market, file: str, declared_crs: str
 ) -> None:
-    """Raise ContractError if shapes lie outside the area that the market's CRS is made for."""
+    """Check that shapes lie inside the area that the market's CRS is made for.
+
+    Args:
+        shapes: The shapes, in the market's CRS.
+        source: The source that they come from.
+        market: The market.
+        file: Name of their file, for messages.
+        declared_crs: The CRS that they were in.
+
+    Raises:
+        ContractError: Some of them lie outside.
+    """
     left, bottom, right, top = crs_bounds(market.crs)
     bounds = shapes[shapes.notna()].bounds.to_numpy()
     lowest = np.array([left, bottom, left, bottom])
@@ -222,37 +232,6 @@ def crs_bounds(crs: str) -> Bounds:
     left, bottom, right, top = from_degrees.transform_bounds(*use.bounds, densify_pts=21)
     margin_x, margin_y = (right - left) * CRS_MARGIN, (top - bottom) * CRS_MARGIN
     return (left - margin_x, bottom - margin_y, right + margin_x, top + margin_y)
-
-
-def find_coverage(
-    frame: gpd.GeoDataFrame, source: Source, market: Market, area: gpd.GeoDataFrame | None
-) -> shapely.Geometry | None:
-    """Find the area inside which absence is a fact.
-
-    Args:
-        frame: The conformed rows.
-        source: The source, which declares the kind of coverage.
-        market: The market.
-        area: Polygons of the declared coverage file, in any CRS.
-
-    Returns:
-        The area in the market's CRS; None if it is not known.
-
-    Raises:
-        ContractError: The polygons lie outside the area that the market's CRS is made for.
-    """
-    kind = source.coverage.kind
-    shapes = frame.geometry[frame.geometry.notna()]
-    if kind == "file" and area is not None:
-        projected = area.geometry.to_crs(market.crs)
-        _check_inside_crs(projected, source, market, str(source.coverage.path), str(area.crs))
-        united = shapely.union_all(shapely.make_valid(projected.to_numpy()))
-        return shapely.normalize(keep_parts(united, 2))
-    if kind == "bounds":
-        return box(*shapes.total_bounds)
-    if kind == "hull":
-        return shapely.normalize(shapely.convex_hull(shapely.GeometryCollection(list(shapes))))
-    return None
 
 
 def _is_area(layer: Layer) -> bool:

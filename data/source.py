@@ -190,20 +190,44 @@ class PlaceTable(Frozen):
 
 
 class Coverage(Frozen):
-    """The area inside which the layer is complete, so that absence is a fact.
+    """The area inside which the source is complete, so that absence is a fact.
 
     Attributes:
-        kind: `bounds`: the box around the rows; `hull`: their convex hull; `file`: the polygons of
-            a file; `none`: not known, so that absence is never a fact.
+        kind: `bounds`: the box around the rows; `hull`: their convex hull; `closed`: the rows'
+            shapes, with gaps up to `closed_m` between them; `parcels`: where the market's parcels
+            are complete (for a source of parcels: its own shapes, closed over 60 m unless
+            `closed_m` is given); `file`: the polygons of a file; `none`: not known, so that absence
+            is never a fact.
         path: The file of polygons.
         crs: CRS of that file, if it is neither the file's own CRS nor fetch.crs.
+        closed_m: The widest gap between shapes that `closed` and `parcels` still cover.
+        sliver_m: Gaps between the polygons of `file` that are narrower than this are closed.
+        kinds: The kinds of things that are complete here, such as flood and wetland, in a layer
+            whose kinds are known separately (exclusions and receptors). A kind without any row
+            counts as absent only if it is listed. Without a list: the kinds of the rows. For a
+            source of parcels: the receptors, apart from homes and businesses, of which the use
+            codes show every one; without a list: none.
+        together_with: Other sources without which none of its kinds is complete, such as the
+            private schools beside the public ones.
         reason: Why the coverage is not known, for readers.
     """
 
-    kind: Literal["bounds", "hull", "file", "none"]
+    kind: Literal["bounds", "hull", "closed", "parcels", "file", "none"]
     path: str | None = None
     crs: str | None = None
+    closed_m: Annotated[float, Field(gt=0)] | None = None
+    sliver_m: Annotated[float, Field(ge=0)] = 1.0
+    kinds: tuple[str, ...] | None = None
+    together_with: tuple[str, ...] = ()
     reason: str = ""
+
+    @model_validator(mode="after")
+    def _check_closed_m(self) -> Self:
+        if self.kind == "closed" and self.closed_m is None:
+            raise ValueError('kind = "closed" needs closed_m, the widest gap that it covers')
+        if self.closed_m is not None and self.kind not in {"closed", "parcels"}:
+            raise ValueError('closed_m applies to the kinds "closed" and "parcels" only')
+        return self
 
 
 class Shapes(Frozen):

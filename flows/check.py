@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 
 import pyproj
 
+from data.coverage import list_coverage_faults
 from data.source import ColumnOrigin, Source
 from flows.declarations import (
     Declarations,
@@ -196,6 +197,7 @@ def _check_source(source: Source, label: str) -> Iterator[ConfigError]:
                 f"columns.{name} is missing: the layer {source.layer!r} requires it",
                 f"add [columns.{name}] with the source's column that it comes from",
             )
+    yield from (error(wrong, remedy) for wrong, remedy in list_coverage_faults(source, layer))
     for crs in (source.fetch.crs, source.coverage.crs):
         if crs is not None and not _is_crs(crs):
             yield error(f"crs = {crs!r} is not known", "write it as EPSG:2249")

@@ -47,6 +47,7 @@ from geo.sizing.fuel_options import (
 )
 from geo.sizing.needed import describe_loads, describe_margins, judge_loads
 from geo.sizing.siting import Siting, size_sites
+from geo.unmapped import join_words, list_unmapped
 
 # Reach of the land beside a site, to tell a street from a neighbor: half a street and its shoulder.
 LOT_REACH_M = 30.0
@@ -100,6 +101,7 @@ def list_needs(market: Market, plan: Plan) -> Needs:
         sites=plan.sites,
         receptors=rules.protected_receptors(market, plan),
         reach_m=reach,
+        exclusions=plan.pad.exclusions,
         structure=plan.pad.structure,
     )
 
@@ -143,7 +145,7 @@ def screen_sites(
     facts = join_facts(rows, list(screen_all(batches, share)))
     facts["group_id"] = _group_ids(facts)
     facts["weightless"] = " ".join(list_missing_criteria(screening, plan))
-    facts["unmapped"] = " and ".join(list_unmapped_ground(screening, plan))
+    facts["unmapped"] = join_words(list_unmapped(screening, plan))
     check_facts(facts.columns, "screened sites", published=False)
     return facts
 
@@ -358,16 +360,6 @@ def _add_assumptions(facts: pd.DataFrame, siting: Siting, plan: Plan) -> None:
         of_all.append("; ".join(fuel + parts) or None)
     facts["site_assumed"] = pd.Series(of_sites, facts.index, dtype=object)
     facts["assumed"] = pd.Series(of_all, facts.index, dtype=object)
-
-
-def list_unmapped_ground(screening: Screening, plan: Plan) -> list[str]:
-    """List what the plan keeps clear of, but is mapped nowhere in the market, for the reader."""
-    unmapped = []
-    if plan.pad.exclusions and "exclusions" not in screening.layers:
-        unmapped.append("flood zones or wetland")
-    if plan.pad.slope_most is not None and "elevation" not in screening.rasters:
-        unmapped.append("ground heights")
-    return unmapped
 
 
 def describe_noise_limits(market: Market, plan: Plan) -> str:

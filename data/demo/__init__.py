@@ -51,7 +51,7 @@ def write_town(folder: Path, parcels: int = recipe.PARCELS, seed: int = recipe.S
     The formats are: a zipped shapefile in US survey feet for parcels; CSV with degrees as text for
     substations, leaks and plants; GeoPackage for mains, water and streets; GeoParquet for
     buildings; GeoTIFF for ground height and noise; and GeoJSON for zoning, feeders, other
-    capacity, receptors, coverages and territories.
+    capacity, receptors, easements, coverages and territories.
 
     Args:
         folder: Where the files go.
@@ -128,6 +128,11 @@ def _write_land(
             "wetland": _frame({"IT_VALDESC": ["SHALLOW MARSH"] * len(marsh)}, marsh),
         },
         folder / "water.gpkg",
+    )
+    files.write_geojson(
+        pd.DataFrame({"NAME": ["Trunk sewer along the Mill River"]}),
+        np.array([land.draw_sewer_easement(plan, ground.town)]),
+        folder / "easements.geojson",
     )
     served = streets.streets_served(plan, town_lots)
     river = plan.river.buffer(recipe.RIVER_M / 2).intersection(ground.town)

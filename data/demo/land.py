@@ -149,11 +149,21 @@ def cut_railway(rail: shapely.Geometry) -> shapely.Geometry:
 
 def draw_flood_zone(layout: TownLayout, town: shapely.Geometry) -> shapely.Geometry:
     """Return the flood zone, which is wider on one bank of the river, then on the other."""
-    x, y = shapely.get_coordinates(layout.river).T
-    swing = np.sin(x / (430 * max(layout.frame.scale, 0.4)))
-    low = np.column_stack([x, y - 42 - 34 * swing])
-    high = np.column_stack([x, y + 42 - 34 * swing])
+    x, y = _middle_of_low_ground(layout)
+    low, high = np.column_stack([x, y - 42]), np.column_stack([x, y + 42])
     return shapely.Polygon(np.vstack([low, high[::-1]])).buffer(0).intersection(town)
+
+
+def draw_sewer_easement(layout: TownLayout, town: shapely.Geometry) -> shapely.Geometry:
+    """Return the easement of the trunk sewer, in the middle of the flood zone."""
+    sewer = shapely.LineString(np.column_stack(_middle_of_low_ground(layout)))
+    return sewer.buffer(recipe.SEWER_EASEMENT_M / 2, cap_style="flat").intersection(town)
+
+
+def _middle_of_low_ground(layout: TownLayout) -> tuple[Array, Array]:
+    """Return the line (x, y) that swings from one bank of the river to the other."""
+    x, y = shapely.get_coordinates(layout.river).T
+    return x, y - 34 * np.sin(x / (430 * max(layout.frame.scale, 0.4)))
 
 
 def draw_wetland(layout: TownLayout, town: shapely.Geometry, rng: np.random.Generator) -> Array:

@@ -312,6 +312,7 @@ MAIN_STREET_REACH = 0.16
 
 RIVER_M = 48.0
 RAIL_M = 18.0
+SEWER_EASEMENT_M = 6.0
 # The assessors drew the railway in pieces that end at its crossings, with gaps between them.
 RAIL_PIECES = 67
 RAIL_GAP_M = 0.5

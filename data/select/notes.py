@@ -5,9 +5,14 @@ from pathlib import Path
 
 import duckdb
 
+from data.message_text import count_noun
+from data.select.sites import REPEATED
 from data.source import Source
 from data.store import open_store
 from geo.model import Market, SourceLine
+
+# The box around fewer rows than this says little about the area that somebody mapped.
+FEW_ROWS = 10
 
 
 def describe_sources(store: Path, market: Market, night: dt.date) -> tuple[SourceLine, ...]:
@@ -35,7 +40,9 @@ def describe_sources(store: Path, market: Market, night: dt.date) -> tuple[Sourc
             rows=row["row_count"],
             notes=(
                 *row["notes"],
-                *_declaration_notes(Source.model_validate_json(row["declaration"])),
+                *_declaration_notes(
+                    Source.model_validate_json(row["declaration"]), row["row_count"]
+                ),
             ),
         )
         for row in snapshots.to_dict("records")
@@ -53,9 +60,18 @@ def count_unclassified_uses(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def list_selection_notes(
-    con: duckdb.DuckDBPyConnection, unclassified: dict[str, int]
+    con: duckdb.DuckDBPyConnection, unclassified: dict[str, int], set_aside: dict[str, int]
 ) -> tuple[str, ...]:
-    """Return notes on the use codes (`unclassified`) and zoning codes that no table lists."""
+    """List what a reader should know about the parcels' rows and codes.
+
+    Args:
+        con: Connection to the open store, with the tables of lots and zones.
+        unclassified: How many parcels have each use code that no land-use table lists.
+        set_aside: How many parcels each rule set aside.
+
+    Returns:
+        Notes on codes that no land-use table lists, and on repeated rows.
+    """
     notes: list[str] = []
     if unclassified:
         notes.append(
@@ -80,17 +96,25 @@ def list_selection_notes(
         )
     if zones:
         notes.append(f"lots in a zone that no land-use table lists: {_format_counts(zones)}")
+    if repeats := set_aside.get(REPEATED):
+        rows = "1 row that repeats" if repeats == 1 else f"{repeats:,} rows that repeat"
+        notes.append(f"{rows} an earlier row of the parcels (same id, same ground), counted once")
     return tuple(notes)
 
 
-def _declaration_notes(source: Source) -> list[str]:
-    """Return the notes that follow from the source's own declaration."""
+def _declaration_notes(source: Source, rows: int) -> list[str]:
+    """Return the notes that follow from the source's own declaration and its number of rows."""
     coverage = source.coverage
-    incomplete = f"may be incomplete: {coverage.reason or 'its coverage is not known'}"
-    return [
-        *([source.note] if source.note else []),
-        *([incomplete] if coverage.kind == "none" else []),
-    ]
+    notes = [source.note] if source.note else []
+    if coverage.kind == "none":
+        notes.append(f"may be incomplete: {coverage.reason or 'its coverage is not known'}")
+    if coverage.kind in {"bounds", "hull"} and rows < FEW_ROWS and source.fetch.protocol == "file":
+        outline = "box" if coverage.kind == "bounds" else "hull"
+        notes.append(
+            f"its coverage is only the {outline} around {count_noun(rows, 'row')}: the area that "
+            "was mapped may be another"
+        )
+    return notes
 
 
 def _format_counts(counts: dict[str, int]) -> str:

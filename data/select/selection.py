@@ -96,10 +96,12 @@ def select_sites(
             if layer.is_raster and name in needs.reach_m and name in filled
         }
         unclassified = count_unclassified_uses(con)
-        notes = list_selection_notes(con, unclassified)
-        coverage = combine_coverages(snapshots, {*layers, *rasters, "parcels", "zoning"})
+        complete = combine_coverages(
+            opened, snapshots, {*layers, *rasters, "parcels", "zoning"}, needs, sites
+        )
+        notes = (*list_selection_notes(con, unclassified, set_aside), *complete.notes)
     return Selection(
-        screening=Screening(sites, layers, coverage, rasters, night),
+        screening=Screening(sites, layers, complete.areas, rasters, night, complete.unmapped),
         parcels_in=parcels_in,
         set_aside=set_aside,
         set_aside_parcels=set_aside_parcels,

@@ -16,6 +16,7 @@ OVERLAPS_FROM = 1.005
 # A lot counts as split if its largest zone covers less than this share of its zoned area.
 SPLIT_ZONE_BELOW = 0.98
 
+REPEATED = "entered twice"
 STACKED = "stacked on another parcel"
 PIECE = "another piece of a repeated id"
 JOINED = "joined to a touching parcel of the same owner"
@@ -25,7 +26,7 @@ SET_ASIDE_RULES: tuple[str, ...] = (
     "no geometry",
     "not land",
     "no assessor id",
-    "entered twice",
+    REPEATED,
     STACKED,
     PIECE,
     "residential use",

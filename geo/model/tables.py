@@ -44,12 +44,15 @@ class Layer(Frozen):
     """The role that a source fills: geometry kinds and columns.
 
     A raster has no columns; `unit`, `minimum` and `maximum` describe the values of its cells.
+    `kind_column` names the column with the kind of each thing, if a layer's sources map different
+    kinds, so that each kind is complete in its own area.
     """
 
     id: str
     title: str
     geometry: tuple[Literal["point", "line", "polygon", "raster"], ...]
     key: str | None = None
+    kind_column: str | None = None
     unit: str | None = None
     minimum: float | None = None
     maximum: float | None = None
@@ -112,12 +115,14 @@ class Raster:
 class Needs:
     """What a plan needs from the store: its sites, its receptors, and the reach of each layer (m).
 
+    `exclusions` are the kinds of ground that the plan keeps clear of (None: all that are mapped);
     `structure` is the kind of structure whose setbacks are read from the zoning.
     """
 
     sites: Sites
     receptors: tuple[ReceptorClass, ...]
     reach_m: dict[str, float]
+    exclusions: tuple[str, ...] | None = None
     structure: Structure = "accessory"
 
 
@@ -127,7 +132,9 @@ class Screening:
 
     `layers` holds a frame per vector layer that the market has (absent key: no such layer), in
     the market's metric frame. `coverage` is the area in which a layer is complete, so that absence
-    is a fact there (None: unknown). Records are as old as they are on `night` (None: none is old).
+    is a fact there (None: unknown). `unmapped` names, by layer, the kinds that the plan needs and
+    no source maps; the layer's coverage is that of the other kinds. Records are as old as they are
+    on `night` (None: none is old).
     """
 
     sites: gpd.GeoDataFrame
@@ -135,3 +142,4 @@ class Screening:
     coverage: dict[str, shapely.Geometry | None]
     rasters: dict[str, Raster] = field(default_factory=dict)
     night: dt.date | None = None
+    unmapped: dict[str, tuple[str, ...]] = field(default_factory=dict)

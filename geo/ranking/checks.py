@@ -200,7 +200,7 @@ def _heights(row: Row, _plan: Plan) -> str:
 
 
 def _unmapped(row: Row, _plan: Plan) -> str:
-    return f"Site visit: {row['unmapped']}; none are mapped here"
+    return f"Site visit: {row['unmapped']}; there is no complete map of them here"
 
 
 def _assumed(row: Row, _plan: Plan) -> str:

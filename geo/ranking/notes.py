@@ -23,6 +23,7 @@ from geo.ranking.sentences import (
 )
 from geo.screen import describe_noise_limits, list_missing_criteria
 from geo.shapes.near import geometry_array
+from geo.unmapped import write_unmapped_notes
 
 _WARNED_MOST, _WARNINGS_MOST = 12, 3
 _VERDICT_WORDS = {"shrunk": "shorter than before", "never pulled": "missing"}
@@ -58,10 +59,7 @@ def list_first_lines(screening: Screening, market: Market, plan: Plan) -> tuple[
         lines.append("No gas mains are mapped here: fuel does not count in the score.")
     if "noise" in missing:
         lines.append("No neighbors are mapped here: noise is unknown everywhere.")
-    if plan.pad.exclusions and "exclusions" not in screening.layers:
-        lines.append("No flood zones or wetland are mapped here, so none could be avoided.")
-    if plan.pad.slope_most is not None and "elevation" not in screening.rasters:
-        lines.append("No ground heights are mapped here, so steep ground could not be avoided.")
+    lines += write_unmapped_notes(screening, plan)
     unread = int(screening.sites["setback_front_m"].isna().sum())
     if unread:
         lines.append(

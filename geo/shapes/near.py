@@ -6,6 +6,10 @@ import pandas as pd
 import shapely
 
 GRID_M = 1e-6
+# A shape is inside an area if what lies beyond its edge is a sliver: nowhere farther away than this
+# many meters, or no larger than this share of the shape. Outlines of different origin differ by it.
+SLIVER_M = 1.0
+SLIVER_SHARE = 0.01
 
 
 def find_nearest(shapes: np.ndarray, others: np.ndarray, reach_m: float) -> pd.DataFrame:
@@ -91,6 +95,10 @@ def is_covered(
 ) -> np.ndarray:
     """Return for each shape whether everything within reach of it lies inside an area.
 
+    A sliver of the shape itself may lie beyond (see SLIVER_M and SLIVER_SHARE). A reach above 0
+    must not cross the edge. For example, a lot of 100 m by 100 m that begins 1 m before the edge
+    of the area is inside without reach, and 1.1 m before it is not.
+
     Args:
         shapes: Geometries (n,), in one metric frame.
         area: The area, in the same frame; None if it is not known: then no shape is covered.
@@ -102,9 +110,31 @@ def is_covered(
     if area is None:
         return np.zeros(len(shapes), dtype=bool)
     shapely.prepare(area)
-    covered = shapely.covers(area, shapes)
-    clear = shapely.distance(shapes, shapely.boundary(area)) >= reach_m
-    return np.asarray(covered & clear)
+    covered = np.asarray(shapely.covers(area, shapes))
+    # Most shapes beyond the edge lie there entirely.
+    unsure = np.flatnonzero(~covered & shapely.intersects(area, shapes))
+    if len(unsure):
+        covered[unsure] = _is_beyond_a_sliver(shapes[unsure], area)
+    edge = shapely.boundary(area)
+    shapely.prepare(edge)
+    # Exactly at the reach, the edge is not crossed.
+    is_crossed = shapely.dwithin(edge, shapes, np.nextafter(reach_m, -np.inf))
+    return np.asarray(covered & ~(is_crossed & (np.asarray(reach_m) > 0)))
+
+
+def _is_beyond_a_sliver(shapes: np.ndarray, area: shapely.Geometry) -> np.ndarray:
+    """Return for each shape that crosses the edge of an area whether only a sliver is beyond it.
+
+    A sliver is less than half of the shape, so a narrow shape beside the area is not inside.
+    """
+    beyond = shapely.difference(shapes, area)
+    beyond_m2, whole_m2 = shapely.area(beyond), shapely.area(shapes)
+    is_small = beyond_m2 <= SLIVER_SHARE * whole_m2 * (1 + GRID_M)
+    near = shapely.box(*(shapely.bounds(beyond) + SLIVER_M * np.array([-2, -2, 2, 2])).T)
+    # A circle of many corners, since its sides are nearer than its corners.
+    reached = shapely.buffer(shapely.intersection(area, near), SLIVER_M + GRID_M, quad_segs=32)
+    is_close = shapely.covers(reached, beyond)
+    return np.asarray((is_small | is_close) & (beyond_m2 < whole_m2 / 2))
 
 
 def name_directions(from_points: np.ndarray, to_points: np.ndarray) -> np.ndarray:

@@ -73,6 +73,8 @@ def list_layer_rows(frame: pd.DataFrame) -> list[dict]:
 def is_reach_covered(town: Screening, layer: str, lot: Geometry, reach_m: float) -> bool:
     """Return whether everything within reach of a lot lies inside the layer's coverage.
 
+    Of the lot itself, less than half may lie beyond: no farther than 1 m, or no more than 1%.
+
     Args:
         town: The town's coverage.
         layer: The layer's name.
@@ -83,7 +85,11 @@ def is_reach_covered(town: Screening, layer: str, lot: Geometry, reach_m: float)
         False where the coverage is unknown.
     """
     area = town.coverage.get(layer)
-    return area is not None and area.covers(lot) and area.boundary.distance(lot) >= reach_m
+    if area is None or area.boundary.distance(lot) < reach_m:
+        return False
+    beyond = lot.difference(area)
+    is_sliver = beyond.area <= 0.01 * lot.area or area.buffer(1.0).covers(beyond)
+    return bool(area.covers(lot) or (is_sliver and beyond.area < lot.area / 2))
 
 
 def read_cell(grid: Raster, point: Point, crs: object) -> float | None:

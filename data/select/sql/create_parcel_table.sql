@@ -61,13 +61,17 @@ select
         when kind <> 'lot' then 'not land'
         when nullif(trim(parcel_id), '') is null then 'no assessor id'
         -- The same id on the same ground is one parcel that was entered twice, not two that are
-        -- stacked. The first row whose use is known stays.
+        -- stacked. A row with homes stays, so that none is lost, else the first whose use is known.
         when row_number() over (
             partition by
                 parcel_row.jurisdiction,
                 trim(parcel_id),
                 coalesce(ground_row, parcel_row.row_id)
-            order by kind <> 'lot', meaning.class is null, parcel_row.row_id
+            order by
+                kind <> 'lot',
+                coalesce(receptor, '') not in ('home', 'elderly', 'hotel'),
+                meaning.class is null,
+                parcel_row.row_id
         ) > 1 then 'entered twice'
     end as rule
 from parcel_row

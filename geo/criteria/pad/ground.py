@@ -107,9 +107,10 @@ def cut_buildable_ground(
     left = keep_polygons(shapely.difference(inner, blocked))
 
     known = is_covered(parcels, coverage.get("buildings"), 0.0) & ("buildings" in layers)
-    # A market without exclusions is noted in the report; beyond the layer's edge they are unknown.
-    drawn = excluded is None or not plan.pad.exclusions
-    clear = is_covered(parcels, coverage.get("exclusions"), 0.0) | drawn
+    # Kinds that are mapped nowhere are noted in the report and checked at every site; beyond the
+    # edge of the layer, the others are unknown.
+    nothing_mapped = set(find_unmapped_exclusions(screening, plan)) == set(plan.pad.exclusions)
+    clear = is_covered(parcels, coverage.get("exclusions"), 0.0) | nothing_mapped
     yards_known = np.ones(count, dtype=bool)
     yards_known[lines.of[lines.yard == "unknown"]] = False
     open_m2 = _open_area_m2(sites)
@@ -145,6 +146,14 @@ def cut_buildable_ground(
         open_m2=np.where(known, np.inf, facts["open_area_m2"].fillna(np.inf)),
         facts=facts,
     )
+
+
+def find_unmapped_exclusions(screening: Screening, plan: Plan) -> tuple[str, ...]:
+    """Return the kinds of ground that the plan keeps clear of and no source of the market maps."""
+    if "exclusions" not in screening.layers:
+        return plan.pad.exclusions
+    unmapped = screening.unmapped.get("exclusions", ())
+    return tuple(kind for kind in plan.pad.exclusions if kind in unmapped)
 
 
 def _setbacks(sites: gpd.GeoDataFrame, plan: Plan) -> dict[str, np.ndarray]:

@@ -114,8 +114,11 @@ def test_what_is_not_sure_is_to_be_checked(ranked_in, gas_plan, spoil, asked):
 @pytest.mark.parametrize(
     ("take", "asked"),
     [
-        ("exclusions", "Site visit: flood zones or wetland; none are mapped here"),
-        ("elevation", "Site visit: ground heights; none are mapped here"),
+        (
+            "exclusions",
+            "Site visit: flood zones, wetland, easements and railroad land; there",
+        ),
+        ("elevation", "Site visit: ground heights; there is no complete map of them here"),
         ("buildings", "Site visit: "),
         ("capacity", "Electric utility: whether it could supply 1 MW here now"),
         ("mains", "Gas utility: "),

@@ -92,6 +92,28 @@ def lose_layers(town):
     yield "no elevation", replace(town, rasters={})
 
 
+def lose_kinds(town):
+    """Yield the town where some kinds of ground or receptor, and their rows, are mapped nowhere."""
+    kinds = [("exclusions", "kind", kind) for kind in ("flood", "wetland", "easement", "rail")]
+    kinds += [("receptors", "receptor_class", kind) for kind in ("home", "school", "worship")]
+    for layer, column, kind in kinds:
+        frame = town.layers[layer]
+        left = frame[frame[column] != kind].reset_index(drop=True)
+        yield (
+            f"no {kind}",
+            replace(town, layers=town.layers | {layer: left}, unmapped={layer: (kind,)}),
+        )
+    yield (
+        "no exclusions, each kind named",
+        replace(
+            town,
+            layers=town.layers | {"exclusions": town.layers["exclusions"].iloc[:0]},
+            coverage=town.coverage | {"exclusions": None},
+            unmapped={"exclusions": ("flood", "wetland", "easement", "rail")},
+        ),
+    )
+
+
 def lose_values(town):
     """Yield the town without the values of one column, of all rows and of every second one."""
     for name, frame in town.layers.items():
@@ -185,6 +207,16 @@ def test_losing_a_layer_never_makes_a_call_better(ranked_in, plan, seed):
         for what, less in lose_layers(town)
     }
     assert {what: found for what, found in better.items() if found} == {}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_losing_a_kind_never_makes_a_call_better(ranked_in, plan, seed):
+    town = make_mixed_town(seed)
+    before = ranked_in(town, plan).set_index("site_id")
+    for what, less in lose_kinds(town):
+        after = ranked_in(less, plan).set_index("site_id").loc[before.index]
+        assert find_better(before, after) == [], what
+        assert not (after[CALLS] == "yes").any(axis=None), what
 
 
 @pytest.mark.parametrize("lose", [lose_values, lose_rows])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import shapely
+import shapely.affinity
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,6 +97,61 @@ def test_absence_is_a_fact_only_where_the_whole_reach_is_covered():
     spots = shapely.points([[50, 50], [95, 50], [150, 50]])
     assert near.is_covered(spots, area, 10.0).tolist() == [True, False, False]
     assert near.is_covered(spots, None, 10.0).tolist() == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("lot", "beyond_m", "inside"),
+    [
+        # 1 m of a lot of 20 m is 5% of it, and still a sliver.
+        ((20, 20), 1.0, True),
+        ((20, 20), 1.01, False),
+        # 1% of a lot of 400 m is a strip of 4 m; 2 m or 2% of a smaller lot are no sliver.
+        ((400, 400), 4.0, True),
+        ((400, 400), 4.01, False),
+        ((100, 100), 2.0, False),
+        ((150, 60), 3.0, False),
+        # Entirely beyond, though not far.
+        ((0.5, 40), 0.5, False),
+    ],
+)
+def test_only_a_sliver_of_a_lot_may_lie_beyond_the_area(lot, beyond_m, inside):
+    area = shapely.box(-1_000, -1_000, 0, 1_000)
+    shape = shapely.box(beyond_m - lot[0], 0, beyond_m, lot[1])
+    assert near.is_covered(np.array([shape]), area, 0.0).tolist() == [inside]
+    # Whatever lies around such a lot is not known.
+    assert near.is_covered(np.array([shape]), area, 0.1).tolist() == [False]
+
+
+CENTIMETERS = st.integers(0, 600).map(lambda count: count / 100)
+
+
+@given(st.integers(5, 200), st.integers(5, 200), CENTIMETERS, CENTIMETERS, st.integers(0, 360))
+def test_a_lot_that_is_2_m_and_2_percent_beyond_is_never_inside(width, depth, over, gap, turned):
+    """A lot at the edge of an area that has a hole of its own as well."""
+    lot = shapely.box(0, 0, width, depth)
+    area = shapely.difference(
+        shapely.box(-500, -500, width - over, 500), shapely.box(0, 0, width, gap)
+    )
+    lot, area = (shapely.affinity.rotate(one, turned, origin=(0, 0)) for one in (lot, area))
+    beyond = lot.difference(area)
+    share = beyond.area / lot.area
+    # The point of the lot that is farthest from the area.
+    away_m = shapely.distance(shapely.points(shapely.get_coordinates(beyond)), area).max(initial=0)
+    found = bool(near.is_covered(np.array([lot]), area, 0.0)[0])
+    if share > 0.02 and away_m > 2.0:
+        assert not found
+    if share < 0.0099 or (share < 0.5 and over < 0.7 and gap < 0.7):
+        assert found
+
+
+def test_a_lot_over_a_closed_seam_is_inside_and_over_a_wide_one_is_not():
+    lots = shapely.box([-10, -10, -10], [0, 40, 80], [20, 20, 20], [20, 60, 100])
+    for seam_m, inside in ((0.5, True), (1.9, True), (2.1, False)):
+        area = shapely.union_all(
+            [shapely.box(-500, -500, 0, 500), shapely.box(seam_m, -500, 500, 500)]
+        )
+        # All points of a seam of 1.9 m are within 1 m of the area.
+        assert near.is_covered(lots, area, 0.0).tolist() == [inside] * 3
 
 
 def test_directions_have_eight_names():
