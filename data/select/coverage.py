@@ -11,8 +11,9 @@ import shapely
 from data.coverage import AREA, NO_ROW_INSIDE, close_slivers
 from data.message_text import count_noun
 from data.shapes import keep_parts
+from data.snapshot_record import snapshot_table
 from data.source import Coverage, Source
-from data.store import Store, snapshot_table
+from data.store import Store
 from geo import catalogue
 from geo.model import VACANT_CLASSES, Needs
 from geo.shapes.near import geometry_array, is_covered
