@@ -42,11 +42,19 @@ def _to_wall_m(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -
     return distance_m(x - x0 - at * ex, y - y0 - at * ey)
 
 
+@inlined
+def _is_behind(right: float, ex: float, ey: float, radius_m: float) -> bool:
+    """Return whether a circle is behind a wall: `right` is that of its center, times the length."""
+    return right <= 0 and right * right >= radius_m * radius_m * (ex * ex + ey * ey)
+
+
 @called
 def list_walls_near_circle(
     scene: SceneIndex, scratch: Scratch, circle: Circle, walls: np.ndarray
 ) -> int:
-    """List the walls that are near enough to reflect for a source in a circle; return their number.
+    """List the walls that can reflect for a source in a circle; return their number.
+
+    They are near enough, and do not face away from all of the circle.
 
     Args:
         scene: The scene.
@@ -61,7 +69,8 @@ def list_walls_near_circle(
     if len(scene.wall) == 0:
         return count
     x, y = circle[0], circle[1]
-    reach_m = REFLECTOR_REACH_M + circle[2] + MOVED_M
+    moved_m = circle[2] + MOVED_M
+    reach_m = REFLECTOR_REACH_M + moved_m
     scratch.mark[0] += 1
     mark = scratch.mark[0]
     columns = scene.shape[0]
@@ -76,6 +85,10 @@ def list_walls_near_circle(
             scratch.wall_stamp[w] = mark
             x0, y0 = scene.cell_line[k, 0], scene.cell_line[k, 1]
             x1, y1 = scene.cell_line[k, 2], scene.cell_line[k, 3]
+            ex, ey = x1 - x0, y1 - y0
+            right = (x - x0) * ey - (y - y0) * ex
+            if scene.wall_owner[w] < scene.solids and _is_behind(right, ex, ey, moved_m):
+                continue
             if _to_wall_m(x0, y0, x1, y1, x, y) <= reach_m:
                 walls[count] = w
                 count += 1
@@ -100,9 +113,9 @@ def _folded_from_m(
     right_c = (cx - x0) * ey - (cy - y0) * ex
     if right_p < 0 and scene.wall_owner[w] >= scene.solids:
         right_p, right_c = -right_p, -right_c
-    square = ex * ex + ey * ey
-    if right_p <= 0 or (right_c <= 0 and right_c * right_c >= radius_m * radius_m * square):
+    if right_p <= 0 or _is_behind(right_c, ex, ey, radius_m):
         return -1.0
+    square = ex * ex + ey * ey
     # In the frame of the wall: distance to its right, and along it from its beginning.
     length = np.sqrt(square)
     out_p, out_c = right_p / length, right_c / length
