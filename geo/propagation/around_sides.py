@@ -243,9 +243,9 @@ def go_around_side(
         rooms: The number of those solids.
 
     Returns:
-        The detour and the length between the first and the last edge, in meters. Where
-        `scratch.roughly` is not EXACTLY, only what blocks the straight line is looked at: the detour may be
-        too short, and there is one edge, so that the path is never screened too much.
+        The detour and the length between the first and the last edge, in meters. Unless
+        `scratch.roughly` is EXACTLY, only what blocks the straight line is looked at: the detour
+        may be too short, and there is one edge, so that the path is never screened too much.
     """
     corner = scratch.corner
     for column in range(COLUMNS):

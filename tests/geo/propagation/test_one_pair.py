@@ -133,7 +133,8 @@ def test_rough_reflections_are_never_quieter(town, hilly, edition, wall_height_m
         assert (every >= sides * (1 - 1e-9)).all()
         differs += int((every > sides * (1 + 1e-9)).sum())
         louder += int((every > 2 * sides).sum())
-    assert 0 < louder < 0.5 * differs
+    # Often it is not 3 dB louder, or it would be of no use.
+    assert 0 < louder < 0.7 * differs
 
 
 @pytest.mark.parametrize("ground", GROUNDS, ids=["hard", "mixed", "mean height"])
