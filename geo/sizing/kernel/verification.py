@@ -147,15 +147,61 @@ def verify_block(
         kind = int(hearing.by_rule[pair])
         if bound <= _threshold(answer, question, stop_above, kind):
             continue
-        for point in range(hearing.begin[pair], hearing.end[pair]):
+        begin, end = hearing.begin[pair], hearing.end[pair]
+        nearest = _find_nearest_point(study, pair, x, y)
+        for nth in range(end - begin):
+            # From the nearest point to the last, then back to the first: the loudest is near.
+            point = nearest + nth if nearest + nth < end else end - 1 - nth
             if not counts(study.market, site, pair, point):
                 continue
             least = _threshold(answer, question, stop_above, kind)
             ratio = _hear_unless_quieter(study, case, place, radius_m, walls, pair, point, least)
-            _note(answer, kind, ratio, pair, point)
             if ratio > stop_above:
-                return ratio
+                return _note_first_above(
+                    study, case, site, walls, radius_m, pair, stop_above, answer
+                )
+            _note(answer, kind, ratio, pair, point)
     return max(answer.ratio[0], answer.ratio[1])
+
+
+@called
+def _note_first_above(
+    study: Study,
+    case: Case,
+    site: int,
+    walls: int,
+    radius_m: float,
+    pair: int,
+    stop_above: float,
+    answer: Answer,
+) -> float:
+    """Note the first receiver point of a pair that is above `stop_above`; return its ratio.
+
+    Which point the search learns then does not depend on the order in which they were heard.
+    """
+    hearing, ratio = study.market.hearing, QUIETER
+    for point in range(hearing.begin[pair], hearing.end[pair]):
+        if counts(study.market, site, pair, point):
+            ratio = _hear_unless_quieter(
+                study, case, answer.place, radius_m, walls, pair, point, stop_above
+            )
+            if ratio > stop_above:
+                _note(answer, int(hearing.by_rule[pair]), ratio, pair, point)
+                break
+    return ratio
+
+
+@inlined
+def _find_nearest_point(study: Study, pair: int, x: float, y: float) -> int:
+    """Return the receiver point of a pair that is the nearest to (x, y)."""
+    hearing = study.market.hearing
+    nearest, least2 = hearing.begin[pair], np.inf
+    for point in range(hearing.begin[pair], hearing.end[pair]):
+        dx, dy = hearing.point[point, 0] - x, hearing.point[point, 1] - y
+        away2 = dx * dx + dy * dy
+        if away2 < least2:
+            nearest, least2 = point, away2
+    return nearest
 
 
 @inlined
