@@ -11,6 +11,7 @@ from typing import Any
 from geo.catalogue import read_code_words
 from geo.contract.units import convert_units
 from geo.model import CallCheck, Plan
+from geo.unmapped import join_words
 
 Row = dict[str, Any]
 
@@ -236,15 +237,21 @@ def _no_space(row: Row) -> str:
     if row["pad_n"] > row["n_lo"]:
         return "the open ground is too close to neighbors"
     if row["ground_area_m2"] == 0:
-        return "setbacks, buildings and exclusions leave no ground"
+        return f"no ground is left {_after_takers(row)}".strip()
     if is_known(row["pad_short_by_m"]):
         short = format_feet(row["pad_short_by_m"])
-        return f"setbacks, clearances and exclusions leave {short} too little"
+        return f"{short} too little is left {_after_takers(row)}".strip()
     if row["pad_evidence"] == "bare parcel" and is_known(row["open_area_m2"]):
         open_m2 = row["open_area_m2"]
         left = f"leaves {format_area(open_m2)} of" if open_m2 > 0 else "covers"
         return f"the recorded building {left} the lot"
     return "clearances leave too little ground"
+
+
+def _after_takers(row: Row) -> str:
+    """Return what takes the ground, for the end of a sentence."""
+    takers = row["ground_takers"]
+    return f"after {join_words(takers.split(', '))}" if isinstance(takers, str) else ""
 
 
 def _fuel_limit(row: Row) -> str:

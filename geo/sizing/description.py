@@ -112,7 +112,7 @@ def describe_sites(
         neighbors & facts["noise_unsure"], "use unknown", pairs.evidence
     )
     kept = ("setback_evidence", *(f"setback_{yard}_m" for yard in YARDS), "yards_known")
-    for name in ("ground_area_m2", "open_area_m2", "pad_evidence", "bare", *kept):
+    for name in ("ground_area_m2", "ground_takers", "open_area_m2", "pad_evidence", "bare", *kept):
         facts[name] = context.ground.facts[name]
     return facts
 

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from geo import catalogue
+from geo.criteria.pad.takers import BUILDINGS, STEEP, name_takers
 from geo.criteria.pad.yards import (
     ABUTS_M,
     LotLines,
@@ -68,9 +70,9 @@ def cut_buildable_ground(
         plan: The plan, for setbacks, clearances and exclusions.
 
     Returns:
-        The buildable ground. Its `facts` have ground_area_m2; open_area_m2 (the lot less floor area
-        over stories, which bounds the pad where no building is mapped and the parcel is assumed
-        bare); pad_evidence (`buildings`, `bare parcel`, `edge of layer` where the layer of
+        The buildable ground. Its `facts` have ground_area_m2; ground_takers (see `name_takers`);
+        open_area_m2 (the lot less floor area over stories, which bounds the pad where no building
+        is mapped and the parcel is assumed bare); pad_evidence (`buildings`, `bare parcel`, `edge of layer` where the layer of
         exclusions ends, or `slope not known`); bare; clear_known, whether every exclusion is known;
         setback_evidence; and the depths of the yards.
     """
@@ -87,21 +89,23 @@ def cut_buildable_ground(
     buildings = geometry_array(layers.get("buildings"))
     clearance = plan.pad.building_clearance_m
     site, building = find_pairs_within(inner, buildings, clearance)
-    in_the_way = [(site, shapely.buffer(buildings[building], clearance, **MITER))]
+    in_the_way = {BUILDINGS: (site, shapely.buffer(buildings[building], clearance, **MITER))}
     excluded = layers.get("exclusions")
     if excluded is not None:
-        shapes = geometry_array(excluded[excluded["kind"].isin(plan.pad.exclusions)])
-        in_the_way.append(_shapes_on_sites(inner, shapes))
+        words = catalogue.read_code_words()["mapped_kind"]
+        for kind in plan.pad.exclusions:
+            shapes = geometry_array(excluded[excluded["kind"] == kind])
+            in_the_way[words[kind].title] = _shapes_on_sites(inner, shapes)
     slope_known = np.ones(count, dtype=bool)
     if plan.pad.slope_most is not None and "elevation" in screening.rasters:
         elevation = screening.rasters["elevation"]
         steeper, unknown = find_steep_ground(elevation, plan.pad.slope_most, sites.crs)
-        in_the_way.append(_shapes_on_sites(inner, steeper))
+        in_the_way[STEEP] = _shapes_on_sites(inner, steeper)
         slope_known = is_covered(parcels, outline_raster(elevation, sites.crs), 0.0)
         slope_known[_shapes_on_sites(inner, unknown)[0]] = False
     blocked = unite_by_group(
-        np.concatenate([shapes for _, shapes in in_the_way]),
-        np.concatenate([site for site, _ in in_the_way]),
+        np.concatenate([shapes for _, shapes in in_the_way.values()]),
+        np.concatenate([site for site, _ in in_the_way.values()]),
         count,
     )
     left = keep_polygons(shapely.difference(inner, blocked))
@@ -124,6 +128,7 @@ def cut_buildable_ground(
             "bare": ~known,
             "clear_known": clear & slope_known,
             "ground_area_m2": shapely.area(left),
+            "ground_takers": name_takers(parcels, inner, in_the_way),
             "open_area_m2": open_m2.clip(min=0.0),
             "open_or_built_over_m2": open_m2,
             "yards_known": yards_known,

@@ -18,7 +18,8 @@ ROW = {
     "next_receptor_distance_m": 17.5, "next_receptor_direction": "north-east",
     "noise_evidence": "receptors", "noise_unsure": False,
     "noise_n": 6, "margin_worst_db": 8.0, "pad_lo": 25, "pad_n": 25, "pad_evidence": "buildings",
-    "pad_short_by_m": np.nan, "ground_area_m2": 900.0, "open_area_m2": np.nan,
+    "pad_short_by_m": np.nan, "ground_area_m2": 900.0, "ground_takers": "setbacks, buildings",
+    "open_area_m2": np.nan,
     "fuel_n_lo": 10, "fuel_n_hi": 10, "fuel_evidence": "main", "fuel_capacity": 20050.0,
     "fuel_unit": "scfh", "main_diameter_in": 4.0, "main_pressure_class": "high",
     "main_distance_m": 12.3, "storage_capacity": np.nan, "access": "reached", "lift_lever": None,
@@ -54,7 +55,7 @@ def test_fuel_pad_cap_and_several(plan):
     )
     pad = say(plan, binding="pad", binding_set="pad", pad_short_by_m=0.4, pad_lo=6, pad_n=6)
     assert (
-        "there is no space for a 7th: setbacks, clearances and exclusions leave 1.3 ft too" in pad
+        "there is no space for a 7th: 1.3 ft too little is left after setbacks and buildings" in pad
     )
     # There is room for 25, but not where the noise limits would let them run.
     near = say(plan, binding="pad", binding_set="pad")
@@ -68,6 +69,7 @@ def test_fuel_pad_cap_and_several(plan):
         binding="several",
         binding_set="pad and fuel",
         ground_area_m2=0.0,
+        ground_takers="steep ground, setbacks, buildings",
         pad_lo=0,
         pad_n=0,
         fuel_evidence="no main",
@@ -75,7 +77,7 @@ def test_fuel_pad_cap_and_several(plan):
         fuel_n_hi=0,
     )
     assert several.startswith(
-        "Fits no generators (space: setbacks, buildings and exclusions leave no ground; "
+        "Fits no generators (space: no ground is left after steep ground, setbacks and buildings; "
         "fuel: no gas main within reach)."
     )
 
