@@ -16,6 +16,7 @@ import shapely
 from data.group import group_rows
 from data.locate import locate_rows
 from data.message_text import count_noun, join_choices
+from data.protocols.bounds import clip_to_bounds
 from data.protocols.file import require_columns
 from data.shapes import convert_shapes, drop_strays, find_coverage, split_points
 from data.source import Source
@@ -127,7 +128,8 @@ def conform_table(
     frame = _sort_rows(frame, layer)
     # Two columns of the layer may come from the same column of the source, with the same notes.
     unique_notes = tuple(dict.fromkeys(notes))
-    return ConformedRows(frame, rows_in, find_coverage(frame, source, market, area), unique_notes)
+    coverage = clip_to_bounds(find_coverage(frame, source, market, area), source, market.crs)
+    return ConformedRows(frame, rows_in, coverage, unique_notes)
 
 
 # ---------------------------------------------------------------------------------------------
