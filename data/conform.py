@@ -18,6 +18,7 @@ from data.group import group_rows
 from data.locate import locate_rows
 from data.message_text import count_noun, join_choices
 from data.notes import RoutineNote
+from data.protocols.bounds import clip_to_bounds
 from data.protocols.file import require_columns
 from data.shapes import convert_shapes, drop_strays, split_points
 from data.source import Source
@@ -130,6 +131,7 @@ def conform_table(
     frame = _sort_rows(frame, layer)
     notes += _note_repeats(frame, layer)
     coverage, more_notes = find_coverage(frame, source, layer, market, area)
+    coverage = clip_to_bounds(coverage, source, market.crs)
     notes += more_notes
     # Two columns of the layer may come from the same column of the source, with the same notes.
     unique_notes = tuple(dict.fromkeys(notes))

@@ -5,6 +5,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pyproj
+import shapely
 
 from data.fetch_options import Degrees
 from data.notes import RoutineNote
@@ -20,6 +21,30 @@ def bounds_in_crs(degrees: Degrees, crs: Any) -> Bounds:
     from_degrees = pyproj.Transformer.from_crs("EPSG:4326", to_crs, always_xy=True)
     left, bottom, right, top = from_degrees.transform_bounds(*degrees, densify_pts=21)
     return (left, bottom, right, top)
+
+
+def clip_to_bounds(
+    coverage: shapely.Geometry | None, source: Source, crs: str
+) -> shapely.Geometry | None:
+    """Return the part of a coverage within the source's bounds, as no row beyond them was read.
+
+    Args:
+        coverage: The area inside which absence is a fact; None if it is not known.
+        source: The source; nothing changes if it declares no bounds.
+        crs: CRS of the coverage.
+
+    Returns:
+        The area, which may be empty.
+    """
+    if coverage is None or source.fetch.bounds is None:
+        return coverage
+    west, south, east, north = source.fetch.bounds
+    # Straight sides in degrees are curves in another CRS.
+    side = max(east - west, north - south)
+    degrees = shapely.segmentize(shapely.box(west, south, east, north), side / 20)
+    return shapely.normalize(
+        coverage.intersection(gpd.GeoSeries([degrees], crs="EPSG:4326").to_crs(crs).iloc[0])
+    )
 
 
 def keep_within_bounds(

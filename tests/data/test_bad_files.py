@@ -5,6 +5,7 @@ import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
@@ -258,3 +259,21 @@ def test_no_shard_is_refused(pull_lots):
 def test_a_raster_is_one_file(make_source):
     with pytest.raises(ValueError, match="path names one raster"):
         make_source("elevation", "dem*.tif", fetch={"protocol": "raster"})
+
+
+def test_nothing_is_known_beyond_the_bounds_that_were_read(
+    tmp_path, make_square, make_table, make_source, make_market, pull
+):
+    """A long lot that reaches beyond the bounds does not make the ground beside it known."""
+    shapes = [make_square(0, 0, 20), make_square(30, 0, 20), make_square(5000, 30, 20)]
+    make_table(
+        [*shapes, make_square(0, 40, 9000, 20)], ID=list("ABCD"), USE=list("1234")
+    ).to_parquet(tmp_path / "lots.parquet")
+    near = gpd.GeoSeries([make_square(-500, -500, 1000)], crs=26986).to_crs(4326).total_bounds
+    source = make_source("parcels", "lots.parquet", COLUMNS, fetch={"bounds": near.tolist()})
+    store, _ = pull(tmp_path, make_market(source.id), source)
+    with open_store(store, read_only=True) as opened:
+        assert opened.read_layer("parcels")["parcel_id"].tolist() == ["A", "B", "D"]
+        covered = shapely.from_wkb(bytes(opened.read_snapshots().iloc[0]["coverage"]))
+    assert covered.contains(shapes[0])
+    assert not covered.intersects(shapes[2])
