@@ -1,6 +1,8 @@
 """Each kind of ground and of receptor is known only where some source maps it completely."""
 
 import datetime as dt
+import shutil
+from itertools import count
 
 import pandas as pd
 import pytest
@@ -19,20 +21,31 @@ NIGHT = dt.date(2026, 3, 1)
 KINDS = ("flood", "wetland", "easement")
 
 
-@pytest.fixture
-def town(tmp_path, make_square, make_table, parcel_source, zone_source, land_use):
-    """Return a function that selects the sites of ten shops in a row, with more sources."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, make_square, make_table, parcel_source, zone_source):
+    """Return a folder with ten shops in a row, also in a store."""
+    path = tmp_path_factory.mktemp("shops")
     shops = [make_square(100 * n, 0, 40) for n in range(10)]
     table = make_table(shops, ID=[f"s{n}" for n in range(10)], USE="3", KIND=None)
-    table.assign(FLOOR=pd.Series(dtype="float64")).to_parquet(tmp_path / "parcels.parquet")
-    make_table([make_square(-100, -100, 1200)], ZONE=["B"]).to_parquet(tmp_path / "zoning.parquet")
-    stored = []
+    table.assign(FLOOR=pd.Series(dtype="float64")).to_parquet(path / "parcels.parquet")
+    make_table([make_square(-100, -100, 1200)], ZONE=["B"]).to_parquet(path / "zoning.parquet")
+    market = build_market(parcel_source.id, zone_source.id)
+    for source in (parcel_source, zone_source):
+        refresh_source(source, market, path, path / "shops.duckdb", NIGHT)
+    return path
+
+
+@pytest.fixture
+def town(tmp_path, folder, parcel_source, zone_source, land_use):
+    """Return a function that selects the sites of the shops, with more sources."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    stores = (tmp_path / f"{nth}.duckdb" for nth in count())
 
     def select(*sources, exclusions=KINDS, receptors=("home",), parcels=parcel_source):
         market = build_market(parcels.id, zone_source.id, *(source.id for source in sources))
-        store = tmp_path / f"{len(stored)}.duckdb"
-        stored.append(store)
-        for source in (parcels, zone_source, *sources):
+        store = shutil.copy(tmp_path / "shops.duckdb", next(stores))
+        changed = [parcels] if parcels is not parcel_source else []
+        for source in (*changed, *sources):
             refresh_source(source, market, tmp_path, store, NIGHT)
         reach = {"exclusions": 0.0, "receptors": 100.0}
         needs = Needs(Sites(), receptors, reach, exclusions)
