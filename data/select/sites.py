@@ -11,8 +11,6 @@ from geo.model import Market, Sites
 
 # Zones of a lot are equally large from this share of the largest on.
 TIED_FROM = 0.995
-# Zones overlap in a lot if their areas add up to more than this multiple of its own.
-OVERLAPS_FROM = 1.005
 # A lot counts as split if its largest zone covers less than this share of its zoned area.
 SPLIT_ZONE_BELOW = 0.98
 
@@ -102,7 +100,6 @@ def create_lot_decision_table(con: duckdb.DuckDBPyConnection, rules: Sites) -> N
             "classes": list(rules.classes),
             "split_zone_below": SPLIT_ZONE_BELOW,
             "tied_from": TIED_FROM,
-            "overlaps_from": OVERLAPS_FROM,
             "zone_share_minimum": rules.zone_share_minimum,
             "minimum_area_m2": rules.minimum_area_m2,
             "too_small": TOO_SMALL,

@@ -94,15 +94,15 @@ def find_sites(town):
     in_b_m2, in_r_m2 = (shared_m2[:, zones == code].sum(axis=1) for code in "BR")
     area_m2 = shapely.area(lots)
     by_zone = parcels["use"].eq("V") & (in_b_m2 >= 0.5 * area_m2) & (in_b_m2 > 0)
-    by_zone &= ~are_tied(in_b_m2, in_r_m2, area_m2)
+    by_zone &= ~are_tied(in_b_m2, in_r_m2)
     is_site = (parcels["use"].eq("3") | by_zone) & (area_m2 >= 100.0)
     return is_site.to_numpy(), in_b_m2, in_r_m2
 
 
-def are_tied(in_b_m2, in_r_m2, area_m2):
-    """Return where two zones lie over each other, neither of them larger."""
+def are_tied(in_b_m2, in_r_m2):
+    """Return where neither of two zones is the larger."""
     smaller, larger = np.minimum(in_b_m2, in_r_m2), np.maximum(in_b_m2, in_r_m2)
-    return (smaller >= 0.995 * larger) & (smaller + larger > 1.005 * area_m2)
+    return (smaller >= 0.995 * larger) & (smaller > 0)
 
 
 def rows_near(shapes, sites, reach_m):
@@ -121,7 +121,7 @@ def test_sites_have_the_zones_that_each_pair_of_lot_and_zone_gives(town):
     np.testing.assert_allclose(sites["zone_share"], share, rtol=1e-9)
     np.testing.assert_array_equal(sites["zone_split"], largest_m2 < 0.98 * zoned_m2)
     code = np.where(in_b_m2 >= in_r_m2, "B", "R")[is_site]
-    tied = are_tied(in_b_m2, in_r_m2, shapely.area(shapes["parcels"]))
+    tied = are_tied(in_b_m2, in_r_m2)
     is_known = (zoned_m2 > 0) & ~tied[is_site]
     assert sites["zone_code"].fillna("").tolist() == np.where(is_known, code, "").tolist()
     assert tied.any()

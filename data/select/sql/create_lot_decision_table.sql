@@ -26,8 +26,8 @@ zoned as (
 judged as (
     select
         lot.*,
-        -- Of zones that lie over each other, none is the lot's. Halves that meet are no tie.
-        zoned_m2 > $overlaps_from * lot_area_m2 and tied_codes > 1 as is_tied,
+        -- Of zones that lie over each other, or that each have half of a lot, none is the lot's.
+        tied_codes > 1 as is_tied,
         case when not is_tied then largest_code end as zone_code,
         case when not is_tied or tied_classes = 1 then largest_class end as zone_class,
         is_tied and tied_classes > 1 as is_class_tied,

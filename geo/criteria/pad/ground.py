@@ -72,9 +72,10 @@ def cut_buildable_ground(
     Returns:
         The buildable ground. Its `facts` have ground_area_m2; ground_takers (see `name_takers`);
         open_area_m2 (the lot less floor area over stories, which bounds the pad where no building
-        is mapped and the parcel is assumed bare); pad_evidence (`buildings`, `bare parcel`, `edge of layer` where the layer of
-        exclusions ends, or `slope not known`); bare; clear_known, whether every exclusion is known;
-        setback_evidence; and the depths of the yards.
+        is mapped and the parcel is assumed bare); pad_evidence (`buildings`, `bare parcel`,
+        `edge of layer` where the layer of exclusions ends, or `slope not known`); bare;
+        clear_known, whether every exclusion is known; setback_evidence; and the depths of the
+        yards.
     """
     parcels = geometry_array(sites)
     count = len(parcels)

@@ -1,5 +1,6 @@
 """The part of a lot that can be built on."""
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
@@ -153,6 +154,19 @@ def test_ground_steeper_than_the_plan_allows_comes_off(sloping):
     assert left_m2(sloping(0.6)) == pytest.approx(600)
     assert left_m2(sloping(None)) == pytest.approx(600)
     assert sloping(0.3).facts["pad_evidence"].tolist() == ["bare parcel"]
+
+
+def test_what_takes_the_ground_is_named_by_how_much_it_takes(sloping, sites, plan):
+    assert sloping(0.3).facts["ground_takers"].tolist() == ["steep ground"]
+    assert sloping(0.6).facts["ground_takers"].isna().all()
+    # Of a lot of 20 by 30 m, yards of 3 m leave 14 by 24 = 336 m2 of 600.
+    here = sites([LOT])
+    house = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 20, 30)], crs=CRS)
+    flooded = gpd.GeoDataFrame({"kind": ["flood"]}, geometry=[shapely.box(3, 3, 5, 27)], crs=CRS)
+    given = Screening(here, {"buildings": house, "exclusions": flooded}, {})
+    (named,) = cut_buildable_ground(here, given, even(plan, 3.0)).facts["ground_takers"]
+    # The house takes all 336 m2; the yards 264; the flood zone 2 by 24 = 48 m2 (8%).
+    assert named == "buildings, setbacks, flood zones"
 
 
 def test_where_heights_end_or_are_missing_the_ground_is_not_known(sloping):
