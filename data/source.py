@@ -49,7 +49,8 @@ class ColumnOrigin(Frozen):
         most: A higher value is taken as missing. In the layer's unit.
         times: Column of the source to multiply by (three banks of 5 MVA are 15 MVA).
         date_format: Format of a date in text; ISO 8601 by default. `epoch_ms`: milliseconds since
-            1970, as feature servers give dates. A date before 1900 is taken as missing.
+            1970, as feature servers give dates; `epoch_s`: seconds. A date before 1900 is taken as
+            missing.
         fold: How the values of several rows are combined, in a join or a group. `first` is the
             first known value.
     """

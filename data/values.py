@@ -5,7 +5,7 @@ missing, and a note counts them.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,8 +32,13 @@ _BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
-# The date format of milliseconds since 1970.
-EPOCH_MS = "epoch_ms"
+# Date formats that count from the beginning of 1970, and their units.
+EPOCHS: dict[str | None, Literal["ms", "s"]] = {"epoch_ms": "ms", "epoch_s": "s"}
+# Numbers that can hardly be of this format, but are dates of 1973 to 2286 in the other one.
+OTHER_EPOCH: dict[str | None, tuple[float, float]] = {
+    "epoch_ms": (1e8, 1e10),
+    "epoch_s": (1e11, 1e13),
+}
 EARLIEST_DATE = pd.Timestamp("1900-01-01")
 
 
@@ -186,9 +191,13 @@ def _convert_type(
 
 
 def _parse_dates(texts: pd.Series, date_format: str | None) -> pd.Series:
-    if date_format == EPOCH_MS:
+    if date_format in EPOCHS:
         numbers = pd.to_numeric(texts, errors="coerce")
-        dates = pd.to_datetime(numbers, unit="ms", errors="coerce", utc=True)
+        # Seconds read as milliseconds would be dates of January 1970, and milliseconds read as
+        # seconds dates in the far future.
+        is_other = numbers.abs().between(*OTHER_EPOCH[date_format])
+        unit = EPOCHS[date_format]
+        dates = pd.to_datetime(numbers.where(~is_other), unit=unit, errors="coerce", utc=True)
     else:
         dates = pd.to_datetime(texts, format=date_format or "ISO8601", errors="coerce", utc=True)
     return dates.dt.tz_localize(None)

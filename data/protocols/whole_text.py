@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.protocols.formats import TITLES, Format
+from data.protocols.pages import refuse_page, refuse_part
 from data.protocols.refusal import first_line, refuse_file
 from geo.errors import SourceChanged
 
@@ -42,14 +43,7 @@ def parse_whole_json(
         raise refuse_file(shown, source_id, wrong) from error
     if not isinstance(document, dict):
         raise refuse_file(shown, source_id, "is not a JSON object")
-    if says_there_is_more(document):
-        count = len(document.get("features") or [])
-        raise SourceChanged(
-            f"reading {shown} for source {source_id!r}",
-            f"{shown} is one page of a server's answer: {count:,} features, and the server "
-            "says that there are more (exceededTransferLimit)",
-            "fetch every page, or export the whole layer",
-        )
+    refuse_page(document, source_id, shown)
     kind = json_kind(document)
     if kind is None:
         wrong = "is JSON, but neither GeoJSON, Esri JSON nor TopoJSON"
@@ -108,21 +102,24 @@ def check_whole_xml(path: Path, source_id: str, shown: str) -> None:
         shown: The name of the file in messages.
 
     Raises:
-        SourceChanged: It is not.
+        SourceChanged: It is not, or it is one page of several.
     """
+    roots: list[dict[str, str]] = []
+
+    def keep_root(_: str, attributes: dict[str, str]) -> None:
+        if not roots:
+            roots.append(attributes)
+
     try:
         with path.open("rb") as file:
-            xml.parsers.expat.ParserCreate().ParseFile(file)
+            parser = xml.parsers.expat.ParserCreate()
+            parser.StartElementHandler = keep_root
+            parser.ParseFile(file)
     except xml.parsers.expat.ExpatError as error:
         wrong = f"is cut off or not XML ({first_line(error)}); no row of it was taken"
         raise refuse_file(shown, source_id, wrong) from error
-
-
-def says_there_is_more(document: dict[str, Any]) -> bool:
-    """Return whether a feature server marked its answer as cut off at its page size."""
-    inner = document.get("properties")
-    places = [document, inner if isinstance(inner, dict) else {}]
-    return any(place.get("exceededTransferLimit") in {True, "true"} for place in places)
+    root = roots[0]
+    refuse_part(root, None, source_id, shown, has_next="next" in root)
 
 
 def json_kind(document: dict[str, Any]) -> Format | None:

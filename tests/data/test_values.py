@@ -286,3 +286,15 @@ def test_ids_that_lost_their_last_digits_are_refused(conform, make_source, make_
         conform(make_points(2, ID=ids), source)
     # An id may look like a power of ten.
     assert len(conform(make_points(2, ID=["1E10", "12E45"]), source).frame) == 2
+
+
+@pytest.mark.parametrize(("date_format", "unit"), [("epoch_ms", 1000), ("epoch_s", 1)])
+def test_a_date_may_count_from_1970(conform_column, date_format, unit):
+    # 20,089 days after the first of January 1970 is the first of January 2025.
+    declared = {"column": "D", "date_format": date_format}
+    values, _ = conform_column("as_of", declared, D=[20_089 * 86_400 * unit, None])
+    assert values[0] == pd.Timestamp("2025-01-01")
+    other = 20_089 * 86_400 * (1 if unit == 1000 else 1000)
+    values, notes = conform_column("as_of", declared, D=[other])
+    assert pd.isna(values[0])
+    assert notes == ("D: 1 unreadable date, taken as missing",)
