@@ -15,7 +15,6 @@ import numpy as np
 from geo.compiled import inlined
 from geo.propagation.corner_paths import drop_far_corners, find_shortest_path
 from geo.propagation.crossings import (
-    EXACTLY,
     Scratch,
     contains,
     distance_m,
@@ -243,9 +242,9 @@ def go_around_side(
         rooms: The number of those solids.
 
     Returns:
-        The detour and the length between the first and the last edge, in meters. Unless
-        `scratch.roughly` is EXACTLY, only what blocks the straight line is looked at: the detour
-        may be too short, and there is one edge, so that the path is never screened too much.
+        The detour and the length between the first and the last edge, in meters. Where
+        `scratch.roughly` is set, only what blocks the straight line is looked at: the detour may be
+        too short, and there is one edge, so that the path is never screened too much.
     """
     corner = scratch.corner
     for column in range(COLUMNS):
@@ -267,7 +266,7 @@ def go_around_side(
             n = cut_section(scene, scratch, plane, scratch.member[k], n, by_corners)
         if _is_too_wide(corner, old, n, plane.slant, reach):
             break
-        if scratch.roughly[0] != EXACTLY:
+        if scratch.roughly[0]:
             # Every further obstacle makes the path longer, and two edges screen more than one.
             return _least_detour_m(scratch, n, plane.slant), 0.0
         if by_corners:

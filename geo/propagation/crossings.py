@@ -20,9 +20,6 @@ END_M = 0.001
 """A line does not cross the walls at which it begins or ends."""
 MAX_ENCLOSING = 8
 UNKNOWN = -1
-EXACTLY, ROUGH_SIDES, ROUGH_REFLECTIONS = range(3)
-"""Whether paths are louder than they are: none; those around the sides; and those by way of a wall,
-as though nothing but the source's own wall were in their way."""
 
 
 class Line(NamedTuple):
@@ -60,7 +57,7 @@ class Scratch(NamedTuple):
     mirror: np.ndarray  # (W + 1, 7): reflections, see reflections
     reflector: np.ndarray  # (W + 1,): walls that may reflect
     reflectors: np.ndarray  # (1,): how many; UNKNOWN: any wall near source or receiver may
-    roughly: np.ndarray  # (1,): EXACTLY, or which paths may be taken to be louder than they are
+    roughly: np.ndarray  # (1,): whether side paths may be taken to be shorter than they are
 
 
 def make_scratch(scene: SceneIndex, longest_m: float) -> Scratch:
@@ -86,7 +83,7 @@ def make_scratch(scene: SceneIndex, longest_m: float) -> Scratch:
         mirror=np.empty((walls + 1, 7)),
         reflector=np.empty(walls + 1, dtype=np.int64),
         reflectors=np.full(1, UNKNOWN, dtype=np.int64),
-        roughly=np.full(1, EXACTLY),
+        roughly=np.zeros(1, dtype=np.bool_),
     )
 
 

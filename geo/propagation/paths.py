@@ -21,7 +21,6 @@ import numpy as np
 from geo.compiled import called, entry, inlined, refer
 from geo.propagation.around_sides import SIDE_REACH, go_around_side
 from geo.propagation.crossings import (
-    ROUGH_REFLECTIONS,
     Line,
     Scratch,
     distance_m,
@@ -231,20 +230,14 @@ def _find_reflection(
     px, py, pz = mirror[TURN_X], mirror[TURN_Y], mirror[TURN_Z]
     folded, share = mirror[FOLDED], mirror[SHARE]
     rise = line.bz - line.az
-    n, first, second = 0, 0.0, 0.0
-    roughly = scratch.roughly[0] == ROUGH_REFLECTIONS
-    if not roughly:
-        to_wall = Line(line.ax, line.ay, line.az, px, py, pz)
-        n, _, _, first = profile_leg(scene, scratch, to_wall, 0.0, rooms, 0)
-        from_wall = Line(px, py, pz, line.bx, line.by, line.bz)
-        n, _, _, second = profile_leg(scene, scratch, from_wall, folded * share, rooms, n)
+    to_wall = Line(line.ax, line.ay, line.az, px, py, pz)
+    n, _, _, first = profile_leg(scene, scratch, to_wall, 0.0, rooms, 0)
+    from_wall = Line(px, py, pz, line.bx, line.by, line.bz)
+    n, _, _, second = profile_leg(scene, scratch, from_wall, folded * share, rooms, n)
     n = _add_screen(scratch, n, line, folded, start, screen_m, screen_height_m)
     length = np.sqrt(folded**2 + rise**2)
     row[BACK_Z] = np.nan
-    if n and roughly:
-        # All that is taken is what the source's own wall takes.
-        row[BACK_Z] = -1.0
-    elif n:
+    if n:
         before, between, after = stretch_band(scratch.profile, n, line.az, line.bz, folded)
         row[BACK_Z] = before + between + after - length
         row[BACK_BEFORE], row[BACK_BETWEEN], row[BACK_AFTER] = before, between, after

@@ -42,19 +42,11 @@ def _to_wall_m(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -
     return distance_m(x - x0 - at * ex, y - y0 - at * ey)
 
 
-@inlined
-def _is_behind(right: float, ex: float, ey: float, radius_m: float) -> bool:
-    """Return whether a circle is behind a wall: `right` is that of its center, times the length."""
-    return right <= 0 and right * right >= radius_m * radius_m * (ex * ex + ey * ey)
-
-
 @called
 def list_walls_near_circle(
     scene: SceneIndex, scratch: Scratch, circle: Circle, walls: np.ndarray
 ) -> int:
-    """List the walls that can reflect for a source in a circle; return their number.
-
-    They are near enough, and do not face away from all of the circle.
+    """List the walls that are near enough to reflect for a source in a circle; return their number.
 
     Args:
         scene: The scene.
@@ -69,11 +61,10 @@ def list_walls_near_circle(
     if len(scene.wall) == 0:
         return count
     x, y = circle[0], circle[1]
-    moved_m = circle[2] + MOVED_M
-    reach_m = REFLECTOR_REACH_M + moved_m
+    reach_m = REFLECTOR_REACH_M + circle[2] + MOVED_M
     scratch.mark[0] += 1
     mark = scratch.mark[0]
-    columns, first_barrier = scene.shape[0], scene.wall_from[scene.solids]
+    columns = scene.shape[0]
     first, last, low, high = list_cells_around(scene, x, y, reach_m)
     for row in range(first, last + 1):
         for k in range(
@@ -85,10 +76,6 @@ def list_walls_near_circle(
             scratch.wall_stamp[w] = mark
             x0, y0 = scene.cell_line[k, 0], scene.cell_line[k, 1]
             x1, y1 = scene.cell_line[k, 2], scene.cell_line[k, 3]
-            ex, ey = x1 - x0, y1 - y0
-            right = (x - x0) * ey - (y - y0) * ex
-            if w < first_barrier and _is_behind(right, ex, ey, moved_m):
-                continue
             if _to_wall_m(x0, y0, x1, y1, x, y) <= reach_m:
                 walls[count] = w
                 count += 1
@@ -97,7 +84,8 @@ def list_walls_near_circle(
 
 @inlined
 def _folded_from_m(
-    is_barrier: bool,
+    scene: SceneIndex,
+    w: int,
     ends: tuple[float, float, float, float],
     px: float,
     py: float,
@@ -110,11 +98,11 @@ def _folded_from_m(
     # Distances to the right of the wall, times its length. Most walls face away from one or both.
     right_p = (px - x0) * ey - (py - y0) * ex
     right_c = (cx - x0) * ey - (cy - y0) * ex
-    if right_p < 0 and is_barrier:
+    if right_p < 0 and scene.wall_owner[w] >= scene.solids:
         right_p, right_c = -right_p, -right_c
-    if right_p <= 0 or _is_behind(right_c, ex, ey, radius_m):
-        return -1.0
     square = ex * ex + ey * ey
+    if right_p <= 0 or (right_c <= 0 and right_c * right_c >= radius_m * radius_m * square):
+        return -1.0
     # In the frame of the wall: distance to its right, and along it from its beginning.
     length = np.sqrt(square)
     out_p, out_c = right_p / length, right_c / length
@@ -180,12 +168,10 @@ def bound_reflections(
     around = circle[0], circle[1], circle[2] + MOVED_M
     scratch.mark[0] += 1
     mark, total = scratch.mark[0], 0.0
-    # Walls are in the order of their owners, solids first.
-    first_barrier = scene.wall_from[scene.solids]
     for k in range(len(walls.near_source)):
         w = walls.near_source[k]
         ends = scene.wall[w, 0], scene.wall[w, 1], scene.wall[w, 3], scene.wall[w, 4]
-        folded_m = _folded_from_m(w >= first_barrier, ends, px, py, around)
+        folded_m = _folded_from_m(scene, w, ends, px, py, around)
         if folded_m >= 0:
             total += _add_wall(scene, scratch, walls, w, folded_m, table, left)
     columns = scene.shape[0]
@@ -199,7 +185,7 @@ def bound_reflections(
                 scene.cell_line[k, 0], scene.cell_line[k, 1],
                 scene.cell_line[k, 2], scene.cell_line[k, 3],
             )  # fmt: skip
-            folded_m = _folded_from_m(w >= first_barrier, ends, px, py, around)
+            folded_m = _folded_from_m(scene, w, ends, px, py, around)
             if folded_m < 0 or scratch.wall_stamp[w] == mark:
                 continue
             if _to_wall_m(*ends, px, py) <= REFLECTOR_REACH_M:

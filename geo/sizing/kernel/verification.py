@@ -6,7 +6,7 @@ Then its machines are heard, one after another, each from its own place, until t
 could not matter. The machine nearest to the center comes first, then those at both ends as seen
 from the point. The point is dropped if all machines together, each as loud as the loudest so far
 and PROBE_DB more after the first, or SAMPLE_DB more after the third, would not matter. All this is
-done with rough paths first (see `crossings.EXACTLY`), which are never quieter, and with exact ones
+done with rough side paths first (see `around_sides`), which are never quieter, and with exact ones
 only where those do not rule the point out.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from geo.compiled import called, inlined
 from geo.propagation.by_distance import look_up
-from geo.propagation.crossings import EXACTLY, ROUGH_REFLECTIONS, ROUGH_SIDES, UNKNOWN
+from geo.propagation.crossings import UNKNOWN
 from geo.propagation.reflection_bound import MOVED_M, list_walls_near_circle
 from geo.sizing.kernel.arrays import Answer, Bench, Case, Study
 from geo.sizing.kernel.bounds import bound_each, place_machines, wall_distance_m
@@ -147,61 +147,15 @@ def verify_block(
         kind = int(hearing.by_rule[pair])
         if bound <= _threshold(answer, question, stop_above, kind):
             continue
-        begin, end = hearing.begin[pair], hearing.end[pair]
-        nearest = _find_nearest_point(study, pair, x, y)
-        for nth in range(end - begin):
-            # From the nearest point to the last, then back to the first: the loudest is near.
-            point = nearest + nth if nearest + nth < end else end - 1 - nth
+        for point in range(hearing.begin[pair], hearing.end[pair]):
             if not counts(study.market, site, pair, point):
                 continue
             least = _threshold(answer, question, stop_above, kind)
             ratio = _hear_unless_quieter(study, case, place, radius_m, walls, pair, point, least)
-            if ratio > stop_above:
-                return _note_first_above(
-                    study, case, site, walls, radius_m, pair, stop_above, answer
-                )
             _note(answer, kind, ratio, pair, point)
-    return max(answer.ratio[0], answer.ratio[1])
-
-
-@called
-def _note_first_above(
-    study: Study,
-    case: Case,
-    site: int,
-    walls: int,
-    radius_m: float,
-    pair: int,
-    stop_above: float,
-    answer: Answer,
-) -> float:
-    """Note the first receiver point of a pair that is above `stop_above`; return its ratio.
-
-    Which point the search learns then does not depend on the order in which they were heard.
-    """
-    hearing, ratio = study.market.hearing, QUIETER
-    for point in range(hearing.begin[pair], hearing.end[pair]):
-        if counts(study.market, site, pair, point):
-            ratio = _hear_unless_quieter(
-                study, case, answer.place, radius_m, walls, pair, point, stop_above
-            )
             if ratio > stop_above:
-                _note(answer, int(hearing.by_rule[pair]), ratio, pair, point)
-                break
-    return ratio
-
-
-@inlined
-def _find_nearest_point(study: Study, pair: int, x: float, y: float) -> int:
-    """Return the receiver point of a pair that is the nearest to (x, y)."""
-    hearing = study.market.hearing
-    nearest, least2 = hearing.begin[pair], np.inf
-    for point in range(hearing.begin[pair], hearing.end[pair]):
-        dx, dy = hearing.point[point, 0] - x, hearing.point[point, 1] - y
-        away2 = dx * dx + dy * dy
-        if away2 < least2:
-            nearest, least2 = point, away2
-    return nearest
+                return ratio
+    return max(answer.ratio[0], answer.ratio[1])
 
 
 @inlined
@@ -285,24 +239,20 @@ def _hear_each(
         The energy as a share of what the limit allows.
     """
     hearing, bench, running = study.market.hearing, study.bench, int(place[4])
-    scratch, nearer = bench.room.scratch, 0.0
-    rough_reflections = scratch.reflectors[0] > 0 and not study.market.sound.rules.mean_height
+    roughly = bench.room.scratch.roughly
+    nearer = 0.0
     for k in range(running):
         x, y = bench.machine[k, 0], bench.machine[k, 1]
         nearer += 1.0 / squared_m(study.market, x, y, pair, point)
     _put_ends_next(bench, place, hearing.point[point, 0], hearing.point[point, 1])
-    for roughly in (ROUGH_REFLECTIONS, ROUGH_SIDES, EXACTLY):
-        if roughly == ROUGH_REFLECTIONS and not rough_reflections:
-            continue
+    for rough in (True, False):
         total, loudest = 0.0, 0.0
         for k in range(running):
             x, y = bench.machine[k, 0], bench.machine[k, 1]
             wall_m = wall_distance_m(study, case, place, x, y, point)
-            scratch.roughly[0] = roughly
+            roughly[0] = rough
             ratio = hear(study, case, x, y, wall_m, pair, point)
-            scratch.roughly[0] = EXACTLY
-            if roughly == ROUGH_REFLECTIONS:
-                ratio = min(ratio, bench.most[k])
+            roughly[0] = False
             total += ratio
             bound += ratio - bench.most[k]
             bench.most[k] = ratio
@@ -313,7 +263,7 @@ def _hear_each(
                 return QUIETER
             if k == 2 and nearer * loudest * SAMPLE <= least:
                 return QUIETER
-            if roughly != EXACTLY and nearer * loudest > least:
+            if rough and nearer * loudest > least:
                 break
     return total
 

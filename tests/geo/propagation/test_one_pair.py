@@ -7,7 +7,6 @@ from geo.compiled import called, refer
 from geo.propagation import levels, one_pair
 from geo.propagation.air import air_absorption_db_m
 from geo.propagation.bands import A_WEIGHTING_DB
-from geo.propagation.crossings import EXACTLY, ROUGH_REFLECTIONS, ROUGH_SIDES
 from geo.propagation.edition import ISO_1996, ISO_2024
 from geo.propagation.ground import MeanHeightGround, PlanGround, ZonedGround
 from geo.propagation.scene import Terrain, build_scene
@@ -64,7 +63,7 @@ def energy_by_levels(scene, source, receiver, edition, screen=None):
 
 
 def energy_pair_by_pair(
-    scene, source, receiver, edition, wall_m=NO_WALL, wall_height_m=0.0, *, roughly=EXACTLY
+    scene, source, receiver, edition, wall_m=NO_WALL, wall_height_m=0.0, *, roughly=False
 ):
     sound = one_pair.make_sound(scene, POWER_DB, SOURCE_M, AIR, edition)
     room = one_pair.make_room(sound, 400.0)
@@ -109,32 +108,12 @@ def test_rough_side_paths_are_never_quieter(town, hilly, edition, wall_height_m)
             town, seed, GROUNDS[seed % 3], hilly=hilly, rows=seed % 2 * 6
         )
         given = scene, source, receiver, edition, rng.uniform(0.5, 8, PAIRS), wall_height_m
-        exact, rough = (energy_pair_by_pair(*given, roughly=one) for one in (EXACTLY, ROUGH_SIDES))
+        exact, rough = (energy_pair_by_pair(*given, roughly=one) for one in (False, True))
         assert (rough >= exact * (1 - 1e-9)).all()
         differs += int((rough > exact).sum())
         louder += int((rough > 2 * exact).sum())
     # It is seldom 3 dB louder, or it would be of no use.
     assert 0 < louder < 0.5 * differs
-
-
-@pytest.mark.parametrize("wall_height_m", [0.0, 3.0])
-@pytest.mark.parametrize("edition", EDITIONS, ids=["1996", "2024"])
-@pytest.mark.parametrize("hilly", [False, True], ids=["level", "hilly"])
-def test_rough_reflections_are_never_quieter(town, hilly, edition, wall_height_m):
-    differs, louder = 0, 0
-    for seed in range(10):
-        scene, source, receiver, rng = random_scene(
-            town, seed, GROUNDS[seed % 2], hilly=hilly, rows=seed % 2 * 6
-        )
-        given = scene, source, receiver, edition, rng.uniform(0.5, 8, PAIRS), wall_height_m
-        sides, every = (
-            energy_pair_by_pair(*given, roughly=one) for one in (ROUGH_SIDES, ROUGH_REFLECTIONS)
-        )
-        assert (every >= sides * (1 - 1e-9)).all()
-        differs += int((every > sides * (1 + 1e-9)).sum())
-        louder += int((every > 2 * sides).sum())
-    # Often it is not 3 dB louder, or it would be of no use.
-    assert 0 < louder < 0.7 * differs
 
 
 @pytest.mark.parametrize("ground", GROUNDS, ids=["hard", "mixed", "mean height"])
