@@ -16,10 +16,10 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldE
 from data.notes import group_messages
 from data.protocols.archive import Opened
 from data.protocols.bounds import bounds_in_crs
-from data.protocols.dbf import Encoding, find_encoding
 from data.protocols.formats import GDAL_SUFFIXES, JSON_FORMATS, Format
 from data.protocols.osm import osm_options, select_by_tags
 from data.protocols.refusal import first_line, join_names, refuse_file
+from data.protocols.shapefile import Encoding, check_whole_shapefile, find_encoding
 from data.protocols.whole_text import (
     check_whole_lines,
     check_whole_xml,
@@ -107,6 +107,8 @@ def _check_whole(opened: Opened, source: Source, shown: str) -> dict[str, Any] |
         return parse_whole_json(path, source.id, shown, source.fetch.format)
     elif kind in _XML_FORMATS or (kind == "osm" and _is_xml(path)):
         check_whole_xml(path, source.id, shown)
+    elif kind == "shapefile":
+        check_whole_shapefile(path, source.id, shown)
     elif kind == "geopackage":
         _check_whole_database(path, source.id, shown)
     return None

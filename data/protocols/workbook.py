@@ -87,8 +87,8 @@ def _require_one_sheet(path: Path, shown: str, source_id: str) -> None:
     sheets = [sheet.title for sheet in book.worksheets if sheet.sheet_state == "visible"]
     book.close()
     if len(sheets) > 1:
-        wrong = f"has {len(sheets)} sheets: {', '.join(sheets)}; fetch.member names none of them"
-        raise refuse_file(shown, source_id, wrong)
+        wrong = f"has {len(sheets)} sheets: {', '.join(sheets)}"
+        raise refuse_file(shown, source_id, wrong, "name one of them in fetch.member")
 
 
 def _check_formulas(

@@ -1,9 +1,10 @@
-"""Find the encoding of the text in a shapefile's table."""
+"""Check that the parts of a shapefile belong together, and find the encoding of its text."""
 
 import codecs
 from pathlib import Path
 from typing import NamedTuple
 
+from data.protocols.refusal import refuse_file
 from data.source import Source
 from geo.errors import ContractError
 
@@ -12,6 +13,53 @@ FALLBACK = "ISO-8859-1"
 _CHUNK_BYTES = 1_000_000
 # Where a table holds the number of its encoding (0: none), and the length of its header.
 _LANGUAGE_AT, _HEADER_LENGTH_AT = 29, 8
+
+
+# The header of a .shp and a .shx, and the bytes in a .shx for each shape (ESRI Shapefile Technical
+# Description, 1998).
+_HEADER_BYTES, _INDEX_BYTES = 100, 8
+
+
+def check_whole_shapefile(shp: Path, source_id: str, shown: str) -> None:
+    """Check that no part of a shapefile is cut off, and that it has a row for each shape.
+
+    GDAL reads as many rows as the table has, without a word about the shapes that are left over.
+
+    Args:
+        shp: The shapefile, with its other parts beside it.
+        source_id: The source that names it.
+        shown: The name of the file in messages.
+
+    Raises:
+        SourceChanged: A part is cut off, or the parts are of different files.
+    """
+    beside = {path.suffix.lower(): path for path in _parts(shp)}
+    if not {".shx", ".dbf"} <= set(beside):
+        return
+    for suffix in (".shp", ".shx"):
+        size = beside[suffix].stat().st_size
+        # The length stands in the header in units of two bytes.
+        due = 2 * int.from_bytes(_read_head(beside[suffix])[24:28], "big")
+        if size < max(due, _HEADER_BYTES):
+            wrong = f"is cut off: its {suffix} has {size:,} of {due:,} bytes"
+            raise refuse_file(shown, source_id, wrong, "fetch the file again")
+    head = _read_head(beside[".dbf"])
+    rows, header, row = (
+        int.from_bytes(head[start:end], "little") for start, end in ((4, 8), (8, 10), (10, 12))
+    )
+    size = beside[".dbf"].stat().st_size
+    if size < header + rows * row:
+        wrong = f"is cut off: its .dbf has {size:,} of {header + rows * row:,} bytes"
+        raise refuse_file(shown, source_id, wrong, "fetch the file again")
+    shapes = (beside[".shx"].stat().st_size - _HEADER_BYTES) // _INDEX_BYTES
+    if rows != shapes:
+        wrong = f"has {shapes:,} shapes and {rows:,} rows: its .shp and .dbf do not belong together"
+        raise refuse_file(shown, source_id, wrong, "fetch every part of the file again")
+
+
+def _read_head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEADER_BYTES)
 
 
 class Encoding(NamedTuple):

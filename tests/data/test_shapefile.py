@@ -1,4 +1,4 @@
-"""The text of a shapefile is read in the encoding that it or the declaration says."""
+"""The parts of a shapefile belong together, and its text is read in the encoding that it says."""
 
 import geopandas as gpd
 import pytest
@@ -79,3 +79,24 @@ def test_a_declared_encoding_is_used_unless_the_file_says_another(write_lots, re
 def test_text_in_another_encoding_than_declared_is_refused(write_lots, read_names):
     with pytest.raises(SourceChanged, match=r"lots\.shp"):
         read_names(write_lots("ISO-8859-1"), encoding="UTF-8")
+
+
+def cut(path, count):
+    content = path.read_bytes()
+    path.write_bytes(content[:-count])
+
+
+@pytest.mark.parametrize(("suffix", "count"), [(".shp", 40), (".shx", 8), (".dbf", 30)])
+def test_a_part_that_is_cut_off_is_refused(write_lots, read_names, suffix, count):
+    path = write_lots("UTF-8", names=["a", "b"])
+    cut(path.with_suffix(suffix), count)
+    with pytest.raises(SourceChanged, match=rf"lots\.shp is cut off: its \{suffix} has [\d,]+ of"):
+        read_names(path)
+
+
+def test_a_table_of_another_file_is_refused(write_lots, read_names):
+    three = write_lots("UTF-8", names=["a", "b", "c"]).with_suffix(".dbf").read_bytes()
+    path = write_lots("UTF-8", names=["a", "b"])
+    path.with_suffix(".dbf").write_bytes(three)
+    with pytest.raises(SourceChanged, match="has 2 shapes and 3 rows"):
+        read_names(path)
