@@ -114,7 +114,7 @@ def is_covered(
     # Most shapes beyond the edge lie there entirely.
     unsure = np.flatnonzero(~covered & shapely.intersects(area, shapes))
     if len(unsure):
-        covered[unsure] = _is_beyond_a_sliver(shapes[unsure], area)
+        covered[unsure] = _has_only_a_sliver_beyond(shapes[unsure], area)
     edge = shapely.boundary(area)
     shapely.prepare(edge)
     # Exactly at the reach, the edge is not crossed.
@@ -122,7 +122,7 @@ def is_covered(
     return np.asarray(covered & ~(is_crossed & (np.asarray(reach_m) > 0)))
 
 
-def _is_beyond_a_sliver(shapes: np.ndarray, area: shapely.Geometry) -> np.ndarray:
+def _has_only_a_sliver_beyond(shapes: np.ndarray, area: shapely.Geometry) -> np.ndarray:
     """Return for each shape that crosses the edge of an area whether only a sliver is beyond it.
 
     A sliver is less than half of the shape, so a narrow shape beside the area is not inside.
