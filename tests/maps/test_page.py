@@ -365,7 +365,7 @@ def test_the_page_says_what_a_reader_must_know(open_page: Opener, map_file: Path
     said = page.locator("#pf-sources").inner_text()
     assert "CC BY 4.0" in said
     assert "Health of the sources" in said
-    assert re.search(r"Parcels\s+shrunk\s+2026-03-30\s+1,234\s+1,300\s+4\s+70", said)
+    assert re.search(r"Parcels\s+shrunk\s+2026-03-30\s+1,234\s+1,300 before; 4 came, 70 went", said)
     assert "it has 12 rows, 1234 the last time · 2 invalid rings repaired" in said
     assert re.search(r"Parcels in\s+400", said)
     assert re.search(r"Set aside: residential use\s+355", said)  # 400 - 40 sites - 5 with no shape
