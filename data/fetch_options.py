@@ -51,7 +51,8 @@ class FetchOptions(Frozen):
         x: Column of a CSV or workbook with the x coordinate (easting, longitude). A table without
             coordinates needs a `place`.
         y: Column with the y coordinate (northing, latitude).
-        wkt: Column of a CSV or workbook with the shape as well-known text, instead of x and y.
+        wkt: Column of a CSV or workbook with the shape as well-known text, instead of x and y; also
+            as well-known binary in hexadecimal digits.
         encoding: Text encoding of a CSV (by default UTF-8), or of a shapefile (by default what its
             .cpg or .dbf says).
         delimiter: Character between the columns of a CSV.

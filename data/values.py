@@ -39,6 +39,11 @@ OTHER_EPOCH: dict[str | None, tuple[float, float]] = {
     "epoch_ms": (1e8, 1e10),
     "epoch_s": (1e11, 1e13),
 }
+# How else such values may be read.
+_OTHER_WAYS = {
+    "number": "; units in the text, ratings, fractions and ranges are read if they are declared",
+    "date": "; another date_format may be declared",
+}
 EARLIEST_DATE = pd.Timestamp("1900-01-01")
 
 
@@ -159,7 +164,7 @@ def _note_unreadable(
             f"column {names[0]!r}: {count} of {len(texts)} rows are not a {kind}, such as "
             f"{join_choices(sorted(set(texts[is_unreadable]))[:_MAX_SAMPLES])}",
             f"list what means missing in {key}.missing, or raise "
-            f"expect.unreadable_share_max in sources/{source.id}.toml",
+            f"expect.unreadable_share_max in sources/{source.id}.toml{_OTHER_WAYS.get(kind, '')}",
         )
     if count == 0:
         return []

@@ -29,6 +29,8 @@ from geo.errors import SourceChanged
 
 # A file of another kind, read as a table, can seem to have thousands of columns with long names.
 _MAX_NAMES_SHOWN, _MAX_NAME_LENGTH = 200, 60
+# Well-known binary begins with its byte order, 0 or 1.
+_HEX_SHAPE = re.compile(r"0[01](?:[0-9A-Fa-f]{2}){8,}")
 TOO_MANY_FIELDS = "has rows with more fields than there are titles, such as a comma at the end"
 BLANKS = "\u0020\u00a0\u2007\u2009\u202f\t"
 
@@ -291,11 +293,19 @@ def _add_points(
 def _add_shapes(
     table: pd.DataFrame, column: str, shown: str, source: Source
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
-    """Return a table of texts with the shapes that one of its columns has as well-known text."""
+    """Return a table of texts with the shapes that one of its columns has as text.
+
+    The text is well-known text, or well-known binary in hexadecimal digits, as databases write it.
+    """
     require_columns([column], list(table.columns), shown, source.id)
     # PostGIS writes its code before the text.
     texts = table[column].str.replace(r"^SRID=\d+;\s*", "", regex=True)
-    shapes = shapely.from_wkt(texts.where(texts.notna(), None).to_numpy(dtype=object), "ignore")
+    texts = texts.where(texts.notna(), None)
+    is_binary = texts.str.fullmatch(_HEX_SHAPE).fillna(False).to_numpy(dtype=bool)
+    plain = texts.to_numpy(dtype=object, copy=True)
+    shapes = np.full(len(plain), None, dtype=object)
+    shapes[is_binary] = shapely.from_wkb(plain[is_binary], "ignore")
+    shapes[~is_binary] = shapely.from_wkt(plain[~is_binary], "ignore")
     unread = int((shapely.is_missing(shapes) & texts.notna().to_numpy()).sum())
     notes = (f"{count_noun(unread, 'row')} with a shape that is not well-known text",)
     rest = table.drop(columns=column)

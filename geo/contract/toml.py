@@ -65,7 +65,9 @@ def _fault(model: type[BaseModel], error: dict[str, Any]) -> str:
         return f"unknown key {key!r}{hint}"
     if error["type"] == "missing":
         return f"key {key!r} is missing"
-    return f"{key}{_show_input(error['input'])}: {error['msg']}"
+    # pydantic writes this before the words of the models' own checks.
+    words = str(error["msg"]).removeprefix("Value error, ")
+    return f"{key}{_show_input(error['input'])}: {words}"
 
 
 def _show_input(value: Any) -> str:

@@ -647,3 +647,12 @@ def test_the_page_of_formats_lists_each_and_its_examples_are_valid(request, make
         declared = tomllib.loads(example)
         fetch = make_source("parcels", "a", fetch=declared["fetch"]).fetch
         assert fetch.model_dump(exclude_unset=True, mode="json") == declared["fetch"]
+
+
+def test_shapes_may_be_binary_in_hexadecimal_digits(tmp_path, lots, read):
+    texts = lots.geometry.to_wkb(hex=True).tolist()
+    # A shape may be written in the other way in the next row.
+    texts[0] = f"SRID=26986;{lots.geometry.iloc[0].wkt}"
+    path = tmp_path / "lots.csv"
+    lots.drop(columns="geometry").assign(shape=texts).to_csv(path, index=False)
+    assert is_every_lot(read(path, wkt="shape")[0], lots)
