@@ -6,7 +6,6 @@ import re
 import socket
 import ssl
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import httpx
 
@@ -17,7 +16,6 @@ FAULTS: dict[object, Fault] = {
     **dict.fromkeys((401, 403, 498, 499), "forbidden"),
     **dict.fromkeys((404, 410), "gone"),
 }
-_HEAD_BYTES = 65_536
 _HTML = (b"<!doctype html", b"<html", b"<head>", b"<body", b"<title", b"<meta ", b"<script")
 
 
@@ -63,16 +61,14 @@ def find_cause(error: BaseException | None, kind: type[BaseException]) -> BaseEx
     return error
 
 
-def find_body_error(path: Path) -> tuple[str, Fault] | None:
+def find_body_error(head: bytes, size: int) -> tuple[str, Fault] | None:
     """Return what is wrong with the body of an answer whose status is 200, or None.
 
-    The second value is what it says of the source.
+    The second value is what it says of the source. `head` is the start of the body, and `size` its
+    length in bytes.
     """
-    size = path.stat().st_size
     if size == 0:
         return "an empty body", "changed"
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     # A page may begin with an XML declaration and comments.
     page = re.sub(rb"\A(\s*(<\?xml.*?\?>|<!--.*?-->))+\s*", b"", start, flags=re.DOTALL)
@@ -81,7 +77,7 @@ def find_body_error(path: Path) -> tuple[str, Fault] | None:
     if b"exceptionreport" in head[:2000].lower():
         return "an OGC exception report", "changed"
     # ArcGIS servers answer 200 with {"error": {...}}; such bodies are short.
-    if start.startswith(b"{") and size <= _HEAD_BYTES:
+    if start.startswith(b"{") and size <= len(head):
         try:
             body = json.loads(head)
         except ValueError:

@@ -4,11 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from data.connection import REQUESTS_PER_S, SECONDS_MOST
 from data.protocols.formats import RASTER_FORMATS, Format
 from geo.addresses import show_address
 from geo.model import Frozen
 
 Degrees = tuple[float, float, float, float]
+ProtocolName = Literal["file", "raster", "arcgis", "ogc_features", "wfs", "opendatasoft", "ckan"]
 
 
 def is_pattern(path: str) -> bool:
@@ -24,7 +26,9 @@ class FetchOptions(Frozen):
     """Where the data are and how to read them.
 
     Attributes:
-        protocol: How the data are read: rows of a file, or the cells of a raster.
+        protocol: How the data are read: the rows of a file, the cells of a raster, or the rows of
+            a server: `arcgis` (a layer of a FeatureServer or MapServer), `ogc_features` (a
+            collection of an OGC API), `wfs`, `opendatasoft` (a dataset) or `ckan` (a resource).
         path: The file, relative to the folder of files that the user gives. A pattern such as
             `parcels/*.geojson`, or `**/*.shp` for folders too, reads many files as one source.
         url: Address of the file, if it is to be downloaded instead.
@@ -38,6 +42,11 @@ class FetchOptions(Frozen):
             The kind is otherwise seen from the file's first bytes, and then from its name or, for a
             download, from the server's Content-Disposition and Content-Type.
         bytes_most: Most bytes of a download, and most that a zip or gzip may unpack to.
+        seconds_most: Most seconds that all requests for the source may take together.
+        requests_per_s: Most requests that are sent to a server in a second.
+        page_rows: Most rows to ask a server for at once, if not as many as it offers.
+        filter: Which rows to ask a server for, in the server's own language.
+        coded: Columns of an ArcGIS layer whose codes are replaced by their words.
         bounds: West, south, east and north in degrees (WGS 84). Only rows whose box meets these
             bounds are read, and only these cells of a raster.
         tags: For an OpenStreetMap extract: values to read by tag, such as
@@ -59,7 +68,7 @@ class FetchOptions(Frozen):
         decimal: Decimal mark of numbers in text.
     """
 
-    protocol: Literal["file", "raster"]
+    protocol: ProtocolName
     path: str | None = None
     url: str | None = None
     fallback_urls: tuple[str, ...] = ()
@@ -68,6 +77,11 @@ class FetchOptions(Frozen):
     crs: str
     format: Format | None = None
     bytes_most: Annotated[int, Field(ge=1)] = 4_000_000_000
+    seconds_most: Annotated[float, Field(gt=0)] = SECONDS_MOST
+    requests_per_s: Annotated[float, Field(gt=0)] = REQUESTS_PER_S
+    page_rows: Annotated[int, Field(ge=1)] | None = None
+    filter: str = ""
+    coded: tuple[str, ...] = ()
     bounds: Degrees | None = None
     tags: dict[str, tuple[str, ...]] = {}
     member: str | None = None
@@ -85,6 +99,10 @@ class FetchOptions(Frozen):
             raise ValueError("give either path or url")
         if self.url is None and (self.fallback_urls or self.headers or self.redirect_hosts):
             raise ValueError("fallback_urls, headers and redirect_hosts apply to a url")
+        if self.is_server and self.url is None:
+            raise ValueError(f"protocol = {self.protocol!r} needs the url of a server")
+        if not self.is_server and (self.page_rows or self.filter or self.coded):
+            raise ValueError("page_rows, filter and coded apply to the protocols of servers")
         return self
 
     @model_validator(mode="after")
@@ -100,6 +118,11 @@ class FetchOptions(Frozen):
         if self.protocol == "raster" and self.path is not None and is_pattern(self.path):
             raise ValueError("path names one raster: join tiles in a .vrt file beside them")
         return self
+
+    @property
+    def is_server(self) -> bool:
+        """Return whether the rows come from a server that is asked page by page."""
+        return self.protocol not in {"file", "raster"}
 
     def hide_secrets(self) -> Self:
         """Return the options without what may be secret, to be stored or shown."""

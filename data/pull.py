@@ -11,11 +11,13 @@ from pathlib import Path
 
 from data.changes import note_changes
 from data.conform import conform_table
+from data.connection import open_connection
 from data.fetch_options import is_pattern
 from data.http import download_file, name_answer
 from data.notes import list_warnings
 from data.protocols.file import read_area, read_files, read_table
 from data.protocols.raster import list_bands, read_noted_raster
+from data.protocols.servers import PROTOCOLS, pulls_folder
 from data.protocols.shards import find_shards, list_parts
 from data.raster_place import check_raster_place
 from data.real_paths import list_data_files, name_real_files
@@ -97,7 +99,7 @@ def _refresh(
     began = time.perf_counter()
     layer = _find_layer(source)
     with ExitStack() as cleanup:
-        raw, fetched = _find_raw_files(source, files, store, cleanup)
+        raw, fetched = _find_raw_files(source, files, store, night, cleanup)
         raw_digest = _digest_raw(raw, source.id)
         parcels: Bounds | None = None
         # Do not create the store yet: a first night that fails must not leave an empty store.
@@ -124,7 +126,7 @@ def _refresh(
         declaration_digest = digest_declaration(source, layer, market, parcels)
         digests = (raw_digest, declaration_digest)
         content = _conform_content(source, layer, market, raw, digests, parcels)
-        content = replace(content, fetched=fetched)
+        content = replace(content, fetched=fetched, notes=fetched.notes + content.notes)
         with open_store(store) as opened:
             content = replace(content, notes=content.notes + note_changes(opened, content, night))
             put = opened.put_snapshot(content, night, time.perf_counter() - began)
@@ -181,13 +183,13 @@ def _find_layer(source: Source) -> Layer:
 
 
 def _find_raw_files(
-    source: Source, files: Path, store: Path, cleanup: ExitStack
+    source: Source, files: Path, store: Path, night: dt.date, cleanup: ExitStack
 ) -> tuple[RawFiles, FetchedFrom]:
     """Return the source's files by their role in the declaration, its own data files first.
 
     A downloaded file is in a folder beside the store until `cleanup` closes.
     """
-    own_files, fetched = _fetch_files(source, files, store, cleanup)
+    own_files, fetched = _fetch_files(source, files, store, night, cleanup)
     raw = {"own": own_files}
     if source.join is not None:
         raw["join"] = (_find_file(files, source.join.path, source.id, "join.path"),)
@@ -205,10 +207,12 @@ def _find_raw_files(
 
 
 def _fetch_files(
-    source: Source, files: Path, store: Path, cleanup: ExitStack
+    source: Source, files: Path, store: Path, night: dt.date, cleanup: ExitStack
 ) -> tuple[tuple[Path, ...], FetchedFrom]:
     """Return the source's own files and their origin, and download them if they have an address."""
     fetch = source.fetch
+    if fetch.is_server:
+        return _pull_rows(source, store, night)
     if fetch.path is not None:
         fetched = FetchedFrom(fetch.path)
         if is_pattern(fetch.path) and not (files / fetch.path).exists():
@@ -225,9 +229,26 @@ def _fetch_files(
         headers=fetch.headers,
         redirect_hosts=fetch.redirect_hosts,
         bytes_most=fetch.bytes_most,
+        seconds_most=fetch.seconds_most,
     )
     fetched = FetchedFrom(show_address(answer.url), answer.failed)
     return (path.rename(path.with_name(name_answer(answer))),), fetched
+
+
+def _pull_rows(source: Source, store: Path, night: dt.date) -> tuple[tuple[Path, ...], FetchedFrom]:
+    """Pull a source's rows from its server, and return the file that holds them."""
+    fetch, folder = source.fetch, pulls_folder(store, source.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_connection(
+        source.id,
+        bytes_most=fetch.bytes_most,
+        seconds_most=fetch.seconds_most,
+        requests_per_s=fetch.requests_per_s,
+        headers=fetch.headers,
+        redirect_hosts=fetch.redirect_hosts,
+    ) as connection:
+        pulled = PROTOCOLS[fetch.protocol].pull(connection, source, folder, night)
+    return (pulled.file,), FetchedFrom(show_address(pulled.address), notes=pulled.notes)
 
 
 def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:

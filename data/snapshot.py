@@ -25,10 +25,12 @@ class FetchedFrom:
     Attributes:
         address: The address that answered, or the declared path.
         failed: What is wrong with each address that was tried before.
+        notes: What a reader should know of how it was pulled from a server.
     """
 
     address: str = ""
     failed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
