@@ -21,7 +21,7 @@ import shapely
 from numba import njit
 
 from geo.compiled import called
-from geo.shapes.near import unite_by_group
+from geo.shapes.near import unite_convex
 
 TOLERANCE_M = 0.001
 MAX_SEARCH_CELLS = (
@@ -223,7 +223,7 @@ def possible_centers(shapes: np.ndarray, length_m: np.ndarray, width_m: np.ndarr
         ),
         axis=1,
     )
-    blocked = unite_by_group(shapely.polygons(corners), of, len(shapes))
+    blocked = unite_convex(corners, of, len(shapes))
     return np.asarray(shapely.difference(shapes, blocked))
 
 

@@ -154,13 +154,12 @@ def _space_points(
     last = np.cumsum(many) - 1
     kept = np.ones(len(xy), dtype=bool)
     kept[last[closed]] = False
-    outward = np.full((len(xy), 4), np.nan)
+    outward = np.empty((len(xy), 4))
     if len(xy):
-        ahead = np.diff(xy, axis=0, append=xy[-1:])
-        right = np.column_stack((ahead[:, 1], -ahead[:, 0]))
-        before = np.roll(right, 1, axis=0)
+        # To the right of the side that follows each point, and of the side before it.
+        outward[:-1, 2], outward[:-1, 3] = np.diff(xy[:, 1]), -np.diff(xy[:, 0])
+        outward[1:, :2] = outward[:-1, 2:]
         # Before the first point of a ring comes its last side.
-        before[last[closed] - many[closed] + 1] = right[last[closed] - 1]
-        ring = np.repeat(closed, many)
-        outward[ring] = np.column_stack((before, right))[ring]
+        outward[last[closed] - many[closed] + 1, :2] = outward[last[closed] - 1, 2:]
+        outward[np.repeat(~closed, many)] = np.nan
     return xy[kept], of[kept], outward[kept]

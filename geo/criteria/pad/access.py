@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from geo.criteria.pad.yards import make_valid_polygons
-from geo.shapes.near import unite_by_group
+from geo.shapes.near import unite_convex
 
 TOLERANCE_M = 0.005
 NEAR_M = 0.01
@@ -106,4 +106,4 @@ def _street_strip(parcels: np.ndarray, street: np.ndarray, width_m: float) -> np
     aside = (begin + end) / 2 + off * ASIDE_M
     off[shapely.contains_xy(parcels[of], *aside.T)] *= -1
     corners = (begin, end, end + off * width_m, begin + off * width_m)
-    return unite_by_group(shapely.polygons(np.stack(corners, axis=1)), of, len(parcels))
+    return unite_convex(np.stack(corners, axis=1), of, len(parcels))

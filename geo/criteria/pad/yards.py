@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geo.shapes.near import geometry_array, unite_by_group
+from geo.shapes.near import geometry_array, unite_convex
 
 ABUTS_M = 1.0
 STRIP_M = 0.05
@@ -129,7 +129,7 @@ def cut_yards(parcels: np.ndarray, lines: LotLines, depth_m: np.ndarray) -> np.n
     first, last = begin - along * depth, end + along * depth
     aside = right * depth
     corners = np.stack((first - aside, first + aside, last + aside, last - aside), axis=1)
-    bands = unite_by_group(shapely.polygons(corners), of, len(parcels))
+    bands = unite_convex(corners, of, len(parcels))
     return np.asarray(shapely.difference(land, bands))
 
 

@@ -92,6 +92,41 @@ def test_a_shape_alone_in_its_group_is_not_rounded():
     assert united[1].is_empty
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(-50, 50), st.floats(-50, 50), st.floats(0.1, 40), st.floats(0.1, 8),
+            st.sampled_from([0.0, 1e-7, 0.3, np.pi / 2]), st.integers(0, 2),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)  # fmt: skip
+def test_convex_polygons_are_united_as_any_shapes_are(bands):
+    x, y, long_m, wide_m, turn, group = (np.array(values) for values in zip(*bands, strict=True))
+    ahead = np.column_stack((np.cos(turn), np.sin(turn))) * long_m[:, None]
+    aside = np.column_stack((-np.sin(turn), np.cos(turn))) * wide_m[:, None]
+    # Far from the origin, as in a state's frame.
+    start = np.column_stack((x + 155_000, y + 882_000))
+    corners = np.stack((start, start + ahead, start + ahead + aside, start + aside), axis=1)
+    united = near.unite_convex(corners, group, 4)
+    expected = near.unite_by_group(shapely.polygons(corners), group, 4)
+    assert shapely.area(united) == pytest.approx(shapely.area(expected), abs=1e-3)
+    assert shapely.is_empty(united[3])
+
+
+def test_a_group_is_united_the_slower_way_where_a_polygon_is_lost(monkeypatch):
+    corners = np.array(
+        [shapely.get_coordinates(shapely.box(left, 0, left + 2, 2))[:4] for left in (0, 1, 9)]
+    )
+    # A buffer that loses the second square.
+    monkeypatch.setattr(
+        near.shapely, "buffer", lambda shapes, _: np.array([shapely.box(0, 0, 1.5, 2), shapes[1]])
+    )
+    united = near.unite_convex(corners, np.array([0, 0, 1]), 2)
+    assert shapely.area(united).tolist() == [6.0, 4.0]
+
+
 def test_absence_is_a_fact_only_where_the_whole_reach_is_covered():
     area = shapely.box(0, 0, 100, 100)
     spots = shapely.points([[50, 50], [95, 50], [150, 50]])
