@@ -1,5 +1,6 @@
 """The database engine: DuckDB with its spatial extension, and frames read from it."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -17,6 +18,8 @@ from geo.model import Layer
 
 # DuckDB writes its groups of so many rows to the file as soon as they are complete.
 _ROWS_AT_ONCE = 122_880
+# A file that another program holds, such as a reader of it, is tried again for so long.
+HELD_WAIT_S, HELD_TRY_S = 30.0, 0.25
 
 
 @cache
@@ -43,23 +46,29 @@ def attach_store(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool)
         read_only: Whether the store may not be changed.
 
     Raises:
-        StoreError: Another program holds the file, or it is not a DuckDB file.
+        StoreError: Another program holds the file for more than HELD_WAIT_S, or it is not a DuckDB
+            file.
     """
     literal = str(path).replace("'", "''")
-    try:
-        con.execute(f"attach '{literal}' as store{' (read_only)' if read_only else ''}")
-        con.execute("use store")
-    except duckdb.Error as error:
-        wrong = first_line(error)
-        if "lock" in wrong.lower() or "already attached" in wrong.lower():
+    until_s = time.monotonic() + HELD_WAIT_S
+    while True:
+        try:
+            con.execute(f"attach '{literal}' as store{' (read_only)' if read_only else ''}")
+            con.execute("use store")
+        except duckdb.Error as error:
+            wrong = first_line(error)
+            if "already attached" not in wrong.lower() and "lock" not in wrong.lower():
+                remedy = "move the file away; padfinder refresh makes a new store"
+                raise StoreError(f"opening {path}", wrong, remedy) from error
+            if "lock" in wrong.lower() and time.monotonic() < until_s:
+                time.sleep(HELD_TRY_S)
+                continue
             raise StoreError(
                 f"opening {path}",
                 f"another program holds it ({wrong})",
-                "wait until the other run has ended, or end it, and try again",
+                "wait until that program has ended, or end it, and try again",
             ) from error
-        raise StoreError(
-            f"opening {path}", wrong, "move the file away; padfinder refresh makes a new store"
-        ) from error
+        return
 
 
 def detach_store(con: duckdb.DuckDBPyConnection) -> None:

@@ -2,10 +2,10 @@
 
 import datetime as dt
 import hashlib
-import json
+import shutil
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from data.protocols.raster import list_bands, read_noted_raster
 from data.protocols.servers import PROTOCOLS, pulls_folder
 from data.protocols.shards import find_shards, list_parts
 from data.raster_place import check_raster_place
+from data.raw_files import digest_raw_files
 from data.real_paths import list_data_files, name_real_files
 from data.schema import list_columns
 from data.shapes import Bounds
@@ -37,6 +38,9 @@ RawFiles = dict[str, tuple[Path, ...]]
 
 # Raise this when conforming gives a new result for the same files, so that they are read again.
 CONFORM_VERSION = 3
+# Folders of downloads under way.
+DOWNLOAD_PREFIX = "pull-"
+DAY_S = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ def _refresh(
     layer = _find_layer(source)
     with ExitStack() as cleanup:
         raw, fetched = _find_raw_files(source, files, store, night, cleanup)
-        raw_digest = _digest_raw(raw, source.id)
+        parts = _list_raw_parts(raw, source.id)
+        raw_digest = digest_raw_files(parts)
         parcels: Bounds | None = None
         # Do not create the store yet: a first night that fails must not leave an empty store.
         if store.exists():
@@ -112,6 +117,7 @@ def _refresh(
                     source.id, raw_digest, declaration_digest, night, fetched
                 )
                 if unchanged is not None:
+                    opened.mend_raw_files(source.id, layer, raw_digest, parts)
                     snapshot = opened.read_snapshots(night, [source.id]).iloc[0]
                     return PullResult(
                         source.id,
@@ -220,7 +226,10 @@ def _fetch_files(
         return (_find_file(files, fetch.path, source.id, "fetch.path"),), fetched
     url = fetch.url or ""
     store.parent.mkdir(parents=True, exist_ok=True)
-    folder = cleanup.enter_context(tempfile.TemporaryDirectory(dir=store.parent, prefix="pull-"))
+    folder = cleanup.enter_context(
+        tempfile.TemporaryDirectory(dir=store.parent, prefix=DOWNLOAD_PREFIX)
+    )
+    _remove_old_downloads(store.parent)
     path = Path(folder) / "answer"
     answer = download_file(
         [url, *fetch.fallback_urls],
@@ -233,6 +242,14 @@ def _fetch_files(
     )
     fetched = FetchedFrom(show_address(answer.url), answer.failed)
     return (path.rename(path.with_name(name_answer(answer))),), fetched
+
+
+def _remove_old_downloads(folder: Path) -> None:
+    """Remove what runs that were killed have left behind, but nothing of a run under way."""
+    for left in folder.glob(f"{DOWNLOAD_PREFIX}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > DAY_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _pull_rows(source: Source, store: Path, night: dt.date) -> tuple[tuple[Path, ...], FetchedFrom]:
@@ -264,14 +281,6 @@ def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
         "that holds it",
         fault="gone",
     )
-
-
-def _digest_raw(raw: RawFiles, source_id: str) -> str:
-    digests = []
-    for part in _list_raw_parts(raw, source_id):
-        with part.open("rb") as file:
-            digests.append([part.name, hashlib.file_digest(file, "sha256").hexdigest()])
-    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
 def _list_raw_parts(raw: RawFiles, source_id: str) -> tuple[Path, ...]:

@@ -1,6 +1,8 @@
 """Keep the raw files of each snapshot, compressed, in a folder beside the store."""
 
 import gzip
+import hashlib
+import json
 import shutil
 import zlib
 from collections.abc import Sequence
@@ -39,6 +41,40 @@ def raw_file_name(number: int, path: Path) -> str:
     '0-parcels.parquet.gz'
     """
     return f"{number}-{path.name}.gz"
+
+
+def digest_raw_files(paths: Sequence[Path]) -> str:
+    """Return the digest of raw files: of the name and the content of each, in order."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append([path.name, hashlib.file_digest(file, "sha256").hexdigest()])
+    return _digest_list(digests)
+
+
+def are_raw_files_whole(folder: Path, raw_digest: str) -> bool:
+    """Return whether the kept files of a folder are all there, with the content they had.
+
+    Args:
+        folder: The folder, which may not exist.
+        raw_digest: The digest of the files, as `digest_raw_files` returns it.
+
+    Returns:
+        Whether they are; they are unpacked to find out.
+    """
+    digests = []
+    for kept in sorted(folder.glob("*.gz"), key=_number_of):
+        try:
+            with gzip.open(kept, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except (OSError, EOFError, zlib.error):
+            return False
+        digests.append([plain_name(kept), digest])
+    return _digest_list(digests) == raw_digest
+
+
+def _digest_list(digests: list[list[str]]) -> str:
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
 def keep_raw_files(paths: Sequence[Path], folder: Path) -> bool:

@@ -25,7 +25,12 @@ from data.database import (
 from data.migrations import check_version, migrate_store
 from data.protocols.raster import read_raster
 from data.queries import read_query
-from data.raw_files import keep_raw_files, raw_files_folder, unpack_raster
+from data.raw_files import (
+    are_raw_files_whole,
+    keep_raw_files,
+    raw_files_folder,
+    unpack_raster,
+)
 from data.snapshot import FetchedFrom, SnapshotContent
 from data.snapshot_record import (
     check_not_shrunk,
@@ -124,6 +129,26 @@ class Store:
                 [night, seen.address, list(seen.failed), int(last["snapshot_id"])],
             )
         return PutResult(int(last["snapshot_id"]), changed=False, rows=int(last["row_count"]))
+
+    def mend_raw_files(
+        self, source_id: str, layer: Layer, raw_digest: str, paths: Sequence[Path]
+    ) -> None:
+        """Keep the raw files of an unchanged source again, if those that are kept are damaged.
+
+        Those of a raster are unpacked to find out, since it is read from them; of others only their
+        folder must be there.
+
+        Args:
+            source_id: The source.
+            layer: The layer that it fills.
+            raw_digest: Digest of its raw files.
+            paths: The raw files, the same as before.
+        """
+        folder = raw_files_folder(self.path, source_id, raw_digest)
+        is_whole = are_raw_files_whole(folder, raw_digest) if layer.is_raster else folder.is_dir()
+        if not is_whole:
+            shutil.rmtree(folder, ignore_errors=True)
+            keep_raw_files(paths, folder)
 
     def put_snapshot(self, content: SnapshotContent, night: dt.date, seconds: float) -> PutResult:
         """Add a complete snapshot or nothing, and keep its raw files compressed.
@@ -265,13 +290,15 @@ class Store:
             )
         snapshot = snapshots.iloc[0]
         source = Source.model_validate_json(snapshot["declaration"])
-        folder = raw_files_folder(self.path, source.id, str(snapshot["raw_digest"]))
+        raw_digest = str(snapshot["raw_digest"])
+        folder = raw_files_folder(self.path, source.id, raw_digest)
         kept = folder / str(snapshot["raw_file"])
-        if not kept.exists():
+        if not are_raw_files_whole(folder, raw_digest):
+            what = "damaged" if kept.exists() else "gone"
             raise StoreError(
                 f"reading layer {name!r} of {self.path}",
-                f"the kept file {kept.name} of source {source.id!r} is gone",
-                "pull the source again: padfinder refresh",
+                f"the kept file {kept} of source {source.id!r} is {what}",
+                "pull the source again, which keeps its file anew: padfinder refresh",
             )
         near = None
         stored = self.read_snapshots(night, sources)

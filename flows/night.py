@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 from flows import outcome, settings
 from flows.check import load_run
+from flows.market_lock import hold_market
 from flows.outcome import PublishedNight
 from flows.publish import publish_market
 from flows.refresh import PullSource, pull_all, pull_with_retries
+from flows.settings import Workspace
 from geo.errors import PadfinderError
+from geo.model import Market
 
 # Publishes a market, by its id, the plan's name, the night and the stale sources.
 PublishMarket = Callable[[str, str | None, str | None, tuple[str, ...]], PublishedNight]
@@ -41,12 +44,35 @@ def refresh_and_publish(
         What was published.
 
     Raises:
-        PadfinderError: The error of the source that failed, or one that names all of them.
+        PadfinderError: The error of the source that failed, or one that names all of them; or
+            another run holds the market.
     """
-    started = dt.datetime.now(dt.UTC)
     workspace = settings.read_settings()
     # Read every file first, so that an error in one stops the night before any source is pulled.
     market_model = load_run(market, plan, workspace).market
+    with hold_market(market_model.id, workspace, "running the night of"):
+        return _refresh_and_publish(
+            market_model,
+            night,
+            plan,
+            workspace,
+            stale_ok=stale_ok,
+            pull_one=pull_one,
+            publish=publish,
+        )
+
+
+def _refresh_and_publish(
+    market_model: Market,
+    night: str | None,
+    plan: str | None,
+    workspace: Workspace,
+    *,
+    stale_ok: bool,
+    pull_one: PullSource,
+    publish: PublishMarket,
+) -> PublishedNight:
+    started, market = dt.datetime.now(dt.UTC), market_model.id
     night_date = settings.parse_night(market_model, night).isoformat()
     outcomes, errors = pull_all(market, night_date, pull_one)
     all_expected = all(isinstance(error, PadfinderError) for error in errors.values())

@@ -1,6 +1,5 @@
 """Draw the noise around one published site: read the night, compute the levels, write files."""
 
-import csv
 import datetime as dt
 import re
 import tempfile
@@ -18,7 +17,7 @@ from data.store import open_store
 from flows import declarations, digests, settings
 from flows.progress import show_step
 from flows.settings import Workspace
-from flows.show import find_ranking
+from flows.show import find_ranking, find_set_aside
 from geo.criteria.noise.picture import ACCURACY_DB, LEVELS_DBA, compute_level_grid, draw_contours
 from geo.criteria.noise.sound import NoiseSource, make_noise_source, noise_reach_m, sound_power_dba
 from geo.equipment.selection import plan_generator
@@ -118,13 +117,12 @@ def _find_site(ranking: gpd.GeoDataFrame, site: str, folder: Path, market: Marke
                     f"({row['sentence']}). Pick a site that fits a generator"
                 )
             return row
-    with (folder / "set_aside.csv").open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            if wanted in {line["parcel_id"].casefold(), line["address"].casefold()}:
-                raise typer.BadParameter(
-                    f"{doing}: it is not a site. Set aside: {line['rule']}. "
-                    "Copy the assessor id of a site from ranked.csv"
-                )
+    line = find_set_aside(folder, wanted)
+    if line is not None:
+        raise typer.BadParameter(
+            f"{doing}: it is not a site. Set aside: {line['rule']}. "
+            "Copy the assessor id of a site from ranked.csv"
+        )
     raise typer.BadParameter(
         f"{doing}: no parcel of market {market.id} has that id or address. "
         "Copy the assessor id of a site from ranked.csv"

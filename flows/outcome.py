@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from data.health import FailedPull
 from data.source import Source
+from flows.progress import terminal
 from geo.addresses import hide_secrets
 from geo.errors import (
     ConfigError,
@@ -177,11 +178,22 @@ def save_outcomes(outcomes: tuple[SourceOutcome, ...], folder: Path) -> None:
 
 
 def read_outcomes(folder: Path) -> dict[str, SourceOutcome]:
-    """Read each source's last outcome, by source id; empty before the first refresh."""
+    """Read each source's last outcome, by source id; empty before the first refresh.
+
+    A record that cannot be read counts as empty, with a warning. The next refresh writes it anew.
+    """
     path = folder / "sources.json"
-    if not path.is_file():
+    try:
+        return TypeAdapter(dict[str, SourceOutcome]).validate_json(path.read_bytes())
+    except FileNotFoundError:
         return {}
-    return TypeAdapter(dict[str, SourceOutcome]).validate_json(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        terminal.print(
+            f"Warning: {path} cannot be read, so that it is not known which sources failed last; "
+            "the next refresh writes it anew",
+            style="yellow", markup=False, soft_wrap=True,
+        )  # fmt: skip
+        return {}
 
 
 def read_failed_pulls(folder: Path) -> dict[str, FailedPull]:

@@ -15,9 +15,10 @@ from data import select, store
 from data.health import judge_sources
 from flows import conformity, digests, outcome, settings
 from flows.check import LoadedRun, load_run
+from flows.market_lock import hold_market
 from flows.old_layout import move_old_folder
 from flows.outcome import PublishedNight, TopRow
-from flows.progress import show_step
+from flows.progress import show_step, terminal
 from flows.screened import screen_or_read
 from flows.settings import Workspace
 from geo.errors import StoreError
@@ -54,7 +55,13 @@ def publish_market(
     """
     workspace = settings.read_settings()
     run = load_run(market, plan, workspace)
-    night_date = settings.parse_night(run.market, night)
+    with hold_market(run.market.id, workspace, "publishing"):
+        return _publish(run, settings.parse_night(run.market, night), workspace, stale)
+
+
+def _publish(
+    run: LoadedRun, night_date: dt.date, workspace: Workspace, stale: tuple[str, ...]
+) -> PublishedNight:
     seconds: dict[str, float] = {}
     screened = _screen_night(run, night_date, workspace, seconds, stale)
     drawing = select.read_drawing_layers(
@@ -209,20 +216,53 @@ def _write_and_swap(
         page = ranked.draw_ranked_page(night.ranking, drawing, night.report)
         (new / "map.html").write_text(page, "utf-8", newline="\n")
         conformity.write_conformity_page(new / "conformity.html")
-        night.set_aside_parcels.to_csv(new / "set_aside.csv", index=False, lineterminator="\n")
+        (new / "set_aside.csv").write_bytes(export.write_plain_csv_bytes(night.set_aside_parcels))
         (new / "report.json").write_text(
             night.report.model_dump_json(indent=1) + "\n", "utf-8", newline="\n"
         )
         new.chmod(0o755)
         numbers = [int(path.name) for path in nights.iterdir() if path.name.isdigit()]
         complete = nights / f"{max(numbers, default=0) + 1:06d}"
+        _flush(new)
         new.rename(complete)
+        _flush(nights)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+    _move_aside(published)
     link = nights / "link"
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(complete, published.parent))
     link.replace(published)
+    _flush(published.parent)
     for old in sorted(path for path in nights.iterdir() if path.name.isdigit())[:-2]:
         shutil.rmtree(old)
     return published
+
+
+def _move_aside(published: Path) -> None:
+    """Move what is in the place of the link to the published night, such as a restored backup."""
+    if published.is_symlink() or not published.exists():
+        return
+    number = 1
+    while (aside := published.with_name(f"{published.name}.moved-{number}")).exists():
+        number += 1
+    published.rename(aside)
+    terminal.print(
+        f"Warning: {published} was not a link to the last night; it is now {aside}",
+        style="yellow", markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _flush(folder: Path) -> None:
+    """Have the system write the files of a folder, and their names, to the disk.
+
+    Without this, a power cut after the swap may leave files of no length.
+    """
+    if not hasattr(os, "O_DIRECTORY"):
+        return  # Windows does not open folders.
+    for path in [*(path for path in sorted(folder.iterdir()) if path.is_file()), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

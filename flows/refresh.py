@@ -7,6 +7,7 @@ from collections.abc import Callable
 from data import pull
 from flows import declarations, outcome, settings
 from flows.check import load_run
+from flows.market_lock import hold_market
 from flows.outcome import SourceOutcome
 from flows.progress import show_step
 from geo.errors import SourceDown
@@ -99,7 +100,10 @@ def refresh_market(
     Raises:
         PadfinderError: The error of the source that failed, or one that names all of them.
     """
-    outcomes, errors = pull_all(market, night, pull_one)
+    workspace = settings.read_settings()
+    market_id = declarations.load_market(market, workspace).id
+    with hold_market(market_id, workspace, "refreshing"):
+        outcomes, errors = pull_all(market, night, pull_one)
     if errors:
         raise outcome.combine_errors(errors, market)
     return outcomes

@@ -95,13 +95,31 @@ def print_site(folder: Path, market: Market, site: str) -> bool:
             for _, row in rows.iterrows():
                 console.print(card.format_card_text(row), markup=False)
             return True
-    with (folder / "set_aside.csv").open(encoding="utf-8", newline="") as file:
+    line = find_set_aside(folder, wanted_site)
+    if line is None:
+        return False
+    console.print(f"{line['parcel_id']} {line['address']}", markup=False)
+    console.print(f"Not a site. Set aside: {line['rule']}", markup=False)
+    return True
+
+
+def find_set_aside(folder: Path, wanted: str) -> dict[str, str] | None:
+    """Return the row of a parcel that was set aside; None if there is none.
+
+    Args:
+        folder: The folder of the published night.
+        wanted: Its id or address, without case.
+
+    Returns:
+        Its row of set_aside.csv.
+    """
+    with (folder / "set_aside.csv").open(encoding="utf-8-sig", newline="") as file:
         for line in csv.DictReader(file):
-            if wanted_site in {line["parcel_id"].casefold(), line["address"].casefold()}:
-                console.print(f"{line['parcel_id']} {line['address']}", markup=False)
-                console.print(f"Not a site. Set aside: {line['rule']}", markup=False)
-                return True
-    return False
+            # A text that could run as a formula begins with an apostrophe.
+            known = {line[name].removeprefix("'").casefold() for name in ("parcel_id", "address")}
+            if wanted.removeprefix("'") in known - {""}:
+                return line
+    return None
 
 
 def print_source_lines(market: Market, workspace: Workspace, night: dt.date) -> None:

@@ -168,11 +168,28 @@ def make_table(ranking: pd.DataFrame, map_name: str = "map.html") -> pd.DataFram
 
 
 def write_csv_bytes(whole: pd.DataFrame) -> bytes:
-    """Return a table as CSV that Excel opens correctly and whose texts cannot run as formulas."""
+    """Return the ranking's table as CSV that Excel opens and whose texts cannot run as formulas."""
+    missing = [NOT_KNOWN] * len(READER_COLUMNS)
+    return _write_csv(whole, missing + [None] * (whole.shape[1] - len(missing)))
+
+
+def write_plain_csv_bytes(table: pd.DataFrame) -> bytes:
+    r"""Return any table as CSV, as `write_csv_bytes` does, with an empty cell for what is missing.
+
+    >>> write_plain_csv_bytes(pd.DataFrame({"parcel_id": ["=1+1", "a"], "city": [None, "b"]}))[3:]
+    b"parcel_id,city\r\n'=1+1,\r\na,b\r\n"
+    """
+    return _write_csv(table, [None] * table.shape[1])
+
+
+def _write_csv(table: pd.DataFrame, missing: list[str | None]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(whole.columns)
-    columns = [[_csv_cell(v) for v in _cells(whole, i)] for i in range(whole.shape[1])]
+    writer.writerow(table.columns)
+    columns = [
+        [_csv_cell(value) for value in _cells(table, position, said)]
+        for position, said in enumerate(missing)
+    ]
     writer.writerows(zip(*columns, strict=True))
     return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8")
 
@@ -218,9 +235,8 @@ def _span(lo: pd.Series, hi: pd.Series, decimals: int) -> pd.Series:
     return pd.Series([one(low, high) for low, high in both], dtype=object, index=lo.index)
 
 
-def _cells(whole: pd.DataFrame, position: int) -> list[Any]:
-    """Return a column's cells as str, int, float or bool, or None for a missing fact."""
-    missing = NOT_KNOWN if position < len(READER_COLUMNS) else None
+def _cells(whole: pd.DataFrame, position: int, missing: str | None) -> list[Any]:
+    """Return a column's cells as str, int, float or bool, or `missing` for a missing fact."""
     values = whole.iloc[:, position]
     return [missing if pd.isna(value) else _plain(value) for value in values.tolist()]
 
@@ -268,7 +284,8 @@ def _ranked_sheet(book: xlsxwriter.Workbook, whole: pd.DataFrame) -> None:
         sheet.set_column(position, position, width)
         sheet.write_string(0, position, name, head if reader else fact_head)
         link = name == "Map link" and len(whole) <= EXCEL_URLS
-        for at, value in enumerate(_cells(whole, position), start=1):
+        missing = NOT_KNOWN if position < len(READER_COLUMNS) else None
+        for at, value in enumerate(_cells(whole, position, missing), start=1):
             if value is None:
                 continue
             if isinstance(value, bool):

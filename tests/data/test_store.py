@@ -17,6 +17,7 @@ from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from data import database
 from data.migrations import STEPS
 from data.raw_files import keep_raw_files, plain_name
 from data.snapshot import SnapshotContent, digest_content, digest_frame
@@ -263,6 +264,39 @@ def test_a_raster_is_read_back_from_its_raw_file(tmp_path, make_source, make_mar
         opened.read_raster_layer("elevation", night)
 
 
+@pytest.mark.parametrize("damage", ["gone", "cut", "changed"])
+def test_a_damaged_raster_is_kept_again_when_it_is_pulled(
+    tmp_path, make_source, make_market, pull, night, damage
+):
+    values = np.arange(6, dtype="float32").reshape(2, 3)
+    with rasterio.open(
+        tmp_path / "dem.tif", "w", driver="GTiff", height=2, width=3, count=1, dtype="float32",
+        crs="EPSG:26986", transform=Affine(10, 0, 232_000, 0, -10, 901_000),
+    ) as file:  # fmt: skip
+        file.write(values, 1)
+    columns = {"value": {"column": "1", "unit": "m"}}
+    declared = make_source("elevation", "dem.tif", columns, fetch={"protocol": "raster"})
+    store, _ = pull(tmp_path, make_market(declared.id), declared)
+    kept = next((store.parent / "raw").rglob("*.gz"))
+    whole = kept.read_bytes()
+    if damage == "gone":
+        kept.unlink()
+    elif damage == "cut":
+        kept.write_bytes(whole[: len(whole) // 2])
+    else:
+        kept.write_bytes(gzip.compress(gzip.decompress(whole)[::-1]))
+    with open_store(store) as opened:
+        with pytest.raises(StoreError, match=r"is (damaged|gone)") as caught:
+            opened.read_raster_layer("elevation", night)
+        assert str(kept) in caught.value.wrong
+    _, (pulled,) = pull(tmp_path, make_market(declared.id), declared, night=night + DAY)
+    assert not pulled.changed
+    assert kept.read_bytes() == whole
+    with open_store(store) as opened:
+        read = opened.read_raster_layer("elevation", night + DAY)
+    np.testing.assert_array_equal(read.values, values)
+
+
 def test_the_digest_changes_with_anything_stored(make_source, make_stations):
     def digest(frame, **fields):
         declared = make_source("substations", "s.csv")
@@ -319,7 +353,8 @@ def test_a_step_that_fails_is_not_recorded(tmp_path, monkeypatch):
         assert half_tables.fetchall() == []
 
 
-def test_another_program_that_holds_the_store_is_named(tmp_path):
+def test_another_program_that_holds_the_store_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "HELD_WAIT_S", 0.3)
     path = tmp_path / "s.duckdb"
     with open_store(path):
         pass
@@ -336,9 +371,26 @@ def test_another_program_that_holds_the_store_is_named(tmp_path):
         other.stdin.write("\n")
         other.stdin.flush()
         other.wait(30)
-    assert "wait until the other run has ended" in caught.value.remedy
+    assert "wait until that program has ended" in caught.value.remedy
     with open_store(path):
         pass
+
+
+def test_a_store_that_a_reader_holds_for_a_moment_is_written_afterwards(tmp_path):
+    path = tmp_path / "s.duckdb"
+    with open_store(path):
+        pass
+    code = (
+        "import duckdb, sys, time; c = duckdb.connect(sys.argv[1], read_only=True)\n"
+        "print('held', flush=True); time.sleep(1)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdout.readline() == "held\n"
+        with open_store(path) as store:
+            assert reader.wait(30) == 0
+            assert store.read_history().empty
 
 
 def test_no_store_and_no_duckdb_file_are_named(tmp_path):

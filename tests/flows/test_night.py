@@ -59,7 +59,7 @@ def test_published_files_are_whole(finished_hamlet):
     assert len(rows) == SITES
     assert set(rows["run_id"]) == {report["run_id"]}
     assert set(rows["plan_digest"]) == {report["plan_digest"]}
-    with (folder / "set_aside.csv").open(encoding="utf-8", newline="") as file:
+    with (folder / "set_aside.csv").open(encoding="utf-8-sig", newline="") as file:
         aside = list(csv.DictReader(file))
     assert len(aside) == 300 - SITES
     assert set(rows["site_id"]).isdisjoint(line["parcel_id"] for line in aside)
