@@ -1,7 +1,9 @@
 """The command line. `padfinder --help` lists the commands."""
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import Annotated
@@ -18,10 +20,13 @@ from geo.addresses import hide_secrets
 from geo.errors import ConfigError, PadfinderError
 from geo.model import Market
 
+# The exit code of a program that a signal ends is this and the signal's number.
+SIGNALED = 128
 EPILOG = (
     "Exit codes: 0 done; 1 a bug in the program; 2 a wrong command line; 3 an error in a TOML file "
     "or setting; 4 a table does not match its layer; 5 a source does not answer; "
-    "6 a source has changed; 7 an error of the store."
+    "6 a source has changed; 7 an error of the store, or another run holds the market; 130 and 143 "
+    "stopped."
 )
 
 app = typer.Typer(
@@ -56,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         arguments = sys.argv[1:]
     verbose = bool({"-v", "--verbose"} & set(arguments))
+    _end_in_order()
     try:
         app(args=arguments, prog_name="padfinder")
     except SystemExit as exit_request:
@@ -77,6 +83,17 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return UNEXPECTED
     return 0
+
+
+def _end_in_order() -> None:
+    """Have a request to end (SIGTERM) undo what is half done, as Ctrl-C does; the code is 143."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(SIGNALED + number)
+
+    # Only the first thread of a program may set this.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
 
 
 @app.command(epilog="Example: padfinder nightly --market demo")

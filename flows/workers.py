@@ -3,12 +3,17 @@
 import ctypes
 import gc
 import multiprocessing
+import os
+import shutil
+import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from multiprocessing.connection import wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -78,8 +83,15 @@ def _screen_all(
             initializer=_start_worker,
             initargs=(Path(folder),),
         )
+        others = set(multiprocessing.active_children())
         with pool:
-            yield from _screen_in_pool(pool, workers, batches)
+            try:
+                yield from _screen_in_pool(pool, workers, batches)
+            except BaseException:
+                # Whoever stops the program does not wait for the batches under way.
+                for worker in set(multiprocessing.active_children()) - others:
+                    worker.terminate()
+                raise
 
 
 def _screen_in_pool(
@@ -108,11 +120,23 @@ def _return_free_memory() -> None:
 
 
 def _start_worker(folder: Path) -> None:
+    # Ctrl-C reaches all processes of a terminal; the first one ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     _shared.append(read_mapped(folder))
     # The objects that are alive now stay alive, so that they need not be looked at again and again.
     gc.collect()
     gc.freeze()
     _return_free_memory()
+
+
+def _end_with_parent(folder: Path) -> None:
+    """End this process when the one that started it is gone, even if that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(1)
 
 
 def _screen_in_worker(batch: Screening) -> gpd.GeoDataFrame:

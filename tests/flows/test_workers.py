@@ -2,7 +2,12 @@
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 import tempfile
+import time
+from pathlib import Path
 
 import pytest
 import shapely
@@ -75,3 +80,55 @@ def test_an_error_in_a_process_reaches_the_reader(town, monkeypatch):
     monkeypatch.setattr(workers, "_screen_in_worker", fail_on_a_value)
     with pytest.raises(PadfinderError, match="a value is wrong"):
         workers.screen_side_by_side(*town, workers=2)
+
+
+def wait_long(_batch):
+    sys.stdout.write(f"{os.getpid()}\n")
+    sys.stdout.flush()
+    time.sleep(60)
+
+
+WAITING = """
+from flows import cli, workers
+from tests.flows import test_workers
+
+workers._screen_in_worker = test_workers.wait_long
+cli._end_in_order()
+if __name__ == "__main__":
+    list(workers._screen_all(2, iter([1, 2]), lambda: [1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists processes in /proc")
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_workers_end_with_the_process_that_started_them(tmp_path, number, code):
+    script = tmp_path / "waiting.py"
+    script.write_text(WAITING, "utf-8")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as first:
+        started = [int(first.stdout.readline()) for _ in range(2)]
+        first.send_signal(number)
+        assert first.wait(20) == code
+        until = time.monotonic() + 20
+        while any(is_alive(process) for process in started) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not [process for process in started if is_alive(process)]
+    assert list(temporary.iterdir()) == []
+
+
+def is_alive(process):
+    """Return whether a process is there and has not ended."""
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text("utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
