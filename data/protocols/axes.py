@@ -15,7 +15,7 @@ from geo.errors import ContractError, SourceChanged
 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _URI = re.compile(r"/def/crs/(\w+)/[^/]*/(\w+)/?$")
-_URN = re.compile(r"^urn:(?:x-)?ogc:def:crs:(\w+):[^:]*:(\w+)$", re.IGNORECASE)
+_URN = re.compile(r"^urn:(?:x-)?ogc:def:crs:(\w+):(?:[^:]*:)?(\w+)$", re.IGNORECASE)
 # GeoServer's own address of a CRS, in the answers of older versions.
 _HASH = re.compile(r"/gml/srs/epsg\.xml#(\w+)$")
 
@@ -100,7 +100,7 @@ def check_axes(
     if not np.isfinite(due).all():
         return
     left, bottom, right, top = box
-    if not _do_meet(box, due) and _do_meet((bottom, left, top, right), due):
+    if not do_meet(box, due) and do_meet((bottom, left, top, right), due):
         raise SourceChanged(
             connection.doing,
             f"{shown} exchanges east and north: the rows have x from {left:.6g} to {right:.6g} and "
@@ -116,5 +116,6 @@ def _is_extent(extent: Bounds) -> bool:
     return -180 <= west <= east <= 180 and -90 <= south <= north <= 90
 
 
-def _do_meet(box: Sequence[float], other: Sequence[float]) -> bool:
+def do_meet(box: Sequence[float], other: Sequence[float]) -> bool:
+    """Return whether two boxes (left, bottom, right, top) have a point in common."""
     return box[0] <= other[2] and box[2] >= other[0] and box[1] <= other[3] and box[3] >= other[1]
