@@ -24,7 +24,7 @@ from data.protocols.axes import CRS84, check_axes, find_offered, is_north_first,
 from data.protocols.bounds import Bounds
 from data.protocols.features import FEATURE_ID, read_features
 from data.protocols.kept import digest_request, read_kept, write_kept
-from data.protocols.paging import Asked, Page, drop_parts, note_pages, pull_pages
+from data.protocols.paging import Asked, Page, drop_parts, dropping_parts, note_pages, pull_pages
 from data.protocols.parts import GEOMETRY
 from data.protocols.pulled import Preview, Protocol, Pulled
 from data.protocols.sorted_parts import sort_parts
@@ -73,7 +73,23 @@ class Collection(NamedTuple):
 
 
 def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -> Pulled:
-    """Pull all features of a collection, as PROTOCOLS asks for it."""
+    """Pull all features of a collection.
+
+    Args:
+        connection: The connection.
+        source: The source.
+        folder: The folder kept for the source.
+        night: The night.
+
+    Returns:
+        The file with all rows.
+
+    Raises:
+        SourceDown: The server does not answer.
+        SourceChanged: Its answer is not whole, or not what the source declares.
+        ContractError: It does not offer the declared CRS.
+        ConfigError: The declaration does not fit the server.
+    """
     connection = _accept_json(connection)
     collection = _read_collection(connection, source)
     asked = digest_request(source)
@@ -95,7 +111,8 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
         night,
         connection,
     )
-    check_axes(pages.box, collection.extent, source.fetch.crs, reader.shown, connection)
+    with dropping_parts(folder):
+        check_axes(pages.box, collection.extent, source.fetch.crs, reader.shown, connection)
     file = folder / "rows.parquet"
     sort_parts(pages.parts, file, source.fetch.crs, FEATURE_ID)
     notes = note_pages(pages)
@@ -109,7 +126,22 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
 
 
 def preview(connection: Connection, source: Source, rows: int) -> Preview:
-    """Ask for the first features of a collection, as PROTOCOLS asks for it."""
+    """Ask for the first features of a collection.
+
+    Args:
+        connection: The connection.
+        source: The source.
+        rows: How many rows to ask for.
+
+    Returns:
+        What the server says, and the rows.
+
+    Raises:
+        SourceDown: The server does not answer.
+        SourceChanged: Its answer is not what the source declares.
+        ContractError: It does not offer the declared CRS.
+        ConfigError: The declaration does not fit the server.
+    """
     connection = _accept_json(connection)
     collection = _read_collection(connection, source)
     parameters = _list_parameters(connection, source, collection) | {"limit": str(rows)}
@@ -310,13 +342,13 @@ class _Reader(NamedTuple):
 
     def _check_crs(self, headers: httpx.Headers) -> bool:
         """Return whether the answer's coordinates are north before east."""
-        named = headers.get("content-crs", "") or self.collection.crs or CRS84
-        own, due = read_crs(named), read_crs(self.collection.crs or CRS84)
+        due_name = self.collection.crs or CRS84
+        named = headers.get("content-crs", "")
+        if not named and self.collection.crs and "content-crs" in self.first.headers:
+            named = "none that it names"
+        own, due = read_crs(named or due_name), read_crs(due_name)
         if own is None or due is None or not is_same_crs(own, due):
-            wrong = (
-                f"{self.shown} answers in the CRS {named[:80]}, not in "
-                f"{self.collection.crs or CRS84} as it was asked"
-            )
+            wrong = f"{self.shown} answers in the CRS {named[:80]}, not in {due_name} as asked"
             remedy = f"set fetch.crs in sources/{self.connection.source_id}.toml to another CRS"
             raise SourceChanged(self.connection.doing, self.connection.hide(wrong), remedy)
         return is_north_first(own)

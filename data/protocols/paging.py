@@ -8,7 +8,8 @@ import datetime as dt
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -144,6 +145,16 @@ def pull_pages(asked: Asked, folder: Path, night: dt.date, connection: Connectio
 def drop_parts(folder: Path) -> None:
     """Delete the parts once their rows are joined."""
     shutil.rmtree(folder / "parts", ignore_errors=True)
+
+
+@contextmanager
+def dropping_parts(folder: Path) -> Iterator[None]:
+    """Delete the parts if a check of all rows fails, so that no later pull goes on behind them."""
+    try:
+        yield
+    except PadfinderError:
+        drop_parts(folder)
+        raise
 
 
 def note_pages(pages: Pages) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from data.protocols.axes import check_axes
 from data.protocols.features import FEATURE_ID
 from data.protocols.gml import GmlReader, GmlReply, ask_page
 from data.protocols.kept import digest_request, read_kept, write_kept
-from data.protocols.paging import Asked, Page, drop_parts, note_pages, pull_pages
+from data.protocols.paging import Asked, Page, drop_parts, dropping_parts, note_pages, pull_pages
 from data.protocols.pulled import Preview, Protocol, Pulled
 from data.protocols.refusal import join_names
 from data.protocols.sorted_parts import sort_parts
@@ -39,7 +39,23 @@ _ROUND_HITS = 100
 
 
 def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -> Pulled:
-    """Pull all features of a feature type, as PROTOCOLS asks for it."""
+    """Pull all features of a feature type.
+
+    Args:
+        connection: The connection.
+        source: The source.
+        folder: The folder kept for the source.
+        night: The night.
+
+    Returns:
+        The file with all rows.
+
+    Raises:
+        SourceDown: The server does not answer.
+        SourceChanged: Its answer is not whole, or not what the source declares.
+        ContractError: It does not offer the declared CRS.
+        ConfigError: The declaration does not fit the server.
+    """
     layer = read_layer(connection, source)
     asked = digest_request(source)
     kept = read_kept(folder, asked, night)
@@ -59,9 +75,10 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
     pages = pull_pages(
         Asked("0", rows.read_page, f"{asked} {hits} {first.key}", shown), folder, night, connection
     )
-    check_axes(pages.box, layer.kind.extent, source.fetch.crs, shown, connection)
-    if not is_capped and hits is not None:
-        _check_hits_again(connection, layer, hits)
+    with dropping_parts(folder):
+        check_axes(pages.box, layer.kind.extent, source.fetch.crs, shown, connection)
+        if not is_capped and hits is not None:
+            _check_hits_again(connection, layer, hits)
     file = folder / "rows.parquet"
     sort_parts(pages.parts, file, source.fetch.crs, FEATURE_ID)
     notes = note_pages(pages) + reader.list_notes() + _note_hits(pages.rows, hits, is_capped)
@@ -73,7 +90,22 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
 
 
 def preview(connection: Connection, source: Source, rows: int) -> Preview:
-    """Ask for the first features of a feature type, as PROTOCOLS asks for it."""
+    """Ask for the first features of a feature type.
+
+    Args:
+        connection: The connection.
+        source: The source.
+        rows: How many rows to ask for.
+
+    Returns:
+        What the server says, and the rows.
+
+    Raises:
+        SourceDown: The server does not answer.
+        SourceChanged: Its answer is not what the source declares.
+        ContractError: It does not offer the declared CRS.
+        ConfigError: The declaration does not fit the server.
+    """
     layer = read_layer(connection, source)
     hits, is_capped = _count_hits(connection, layer)
     reply = ask_page(connection, layer.address, layer.list_parameters(rows))

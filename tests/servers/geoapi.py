@@ -17,7 +17,9 @@ def _describe(name: str, file: Path, key: str, extent, crs):
         "description": name,
         "keywords": ["test"],
         "links": [],
-        "extents": {"spatial": {"bbox": extent, "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"}},
+        "extents": {
+            "spatial": {"bbox": extent, "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"}
+        },
         "providers": [
             {
                 "type": "feature",

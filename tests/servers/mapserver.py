@@ -123,7 +123,9 @@ def serving_types(
         server.mapfile.write_text(
             _MAP.format(address=server.address, layers="".join(texts), most=limit)
         )
-        (folder / "mapserver.conf").write_text("CONFIG\n  ENV\n    MS_MAP_PATTERN \".\"\n  END\nEND\n")
+        (folder / "mapserver.conf").write_text(
+            'CONFIG\n  ENV\n    MS_MAP_PATTERN "."\n  END\nEND\n'
+        )
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

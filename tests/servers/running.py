@@ -39,7 +39,7 @@ def find_port() -> int:
 @contextmanager
 def running(command, ready: str, log: Path, **environment: str) -> Iterator[None]:
     """Run a server until the end of the block, which begins once an address of it answers."""
-    kept = {name: text for name, text in os.environ.items() if name not in {"PYTHONPATH"}}
+    kept = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
     with (
         log.open("wb") as output,
         subprocess.Popen(
