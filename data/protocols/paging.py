@@ -26,7 +26,8 @@ from data.protocols.features import FEATURE_ID
 from data.protocols.parts import GEOMETRY, write_part
 from geo.errors import PadfinderError, SourceChanged, SourceDown
 
-# A server that never comes to an end is left after so many pages, and so many empty ones in a row.
+# A server that never comes to an end is left after so many pages, or so many in a row that have no
+# new feature.
 PAGES_MOST, EMPTY_MOST = 10_000, 3
 # A pull that was cut off goes on for this long; the server's rows may have changed by then.
 _RESUME_DAYS = 1
@@ -87,7 +88,7 @@ class Pages:
         ids: A digest of each feature's id.
         repeats: How many features came again on a later page.
         repeated: The id of one of them.
-        empty: How many empty pages came last.
+        empty: How many pages without a new feature came last.
         is_resumed: Whether the first of them are from a pull that was cut off.
     """
 
@@ -182,12 +183,13 @@ def _pull_rest(
         page = asked.page(cursor)
         _check_page(page, pages, asked, connection)
         pages.following = page.following
+        before = pages.rows
         if len(page.rows):
             _add_rows(page, pages, parts)
             # An address with a secret in it is not kept, and such a pull does not go on.
             if connection.hide(page.following) == page.following:
                 _write_progress(pages, asked.request, parts, night)
-        if _is_at_end(page, pages):
+        if _is_at_end(page, pages.rows - before, pages):
             break
         if len(visited) > PAGES_MOST:
             wrong = f"{asked.shown} has more than {PAGES_MOST:,} pages"
@@ -196,17 +198,18 @@ def _pull_rest(
     return pages
 
 
-def _is_at_end(page: Page, pages: Pages) -> bool:
+def _is_at_end(page: Page, new_rows: int, pages: Pages) -> bool:
     """Return whether no more features follow, or already too many came.
 
-    One empty page may be a gap, and a server may offer a further page after the last for ever.
+    One page without a new feature may be a gap, and a server may offer a further page after the
+    last for ever.
     """
-    if len(page.rows):
+    if new_rows:
         pages.empty = 0
         return pages.matched is not None and pages.rows > pages.matched
     pages.empty += 1
     is_complete = pages.matched is not None and pages.rows >= pages.matched
-    return is_complete or pages.empty >= EMPTY_MOST
+    return (is_complete and not len(page.rows)) or pages.empty >= EMPTY_MOST
 
 
 def _check_page(page: Page, pages: Pages, asked: Asked, connection: Connection) -> None:

@@ -378,10 +378,11 @@ def test_unchanged_rows_make_no_new_snapshot(api, zones, tmp_path, pull):
 
 
 def swap(_, page):
+    features = []
     for feature in page["features"]:
-        ring = feature["geometry"]["coordinates"][0]
-        feature["geometry"]["coordinates"] = [[[y, x] for x, y in ring]]
-    return page
+        ring = [[y, x] for x, y in feature["geometry"]["coordinates"][0]]
+        features.append(feature | {"geometry": {"type": "Polygon", "coordinates": [ring]}})
+    return page | {"features": features}
 
 
 def send_body(body, status=200, **headers):
