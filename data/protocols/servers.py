@@ -6,13 +6,15 @@ the first rows only. What a pull keeps for the next night is in a folder of the 
 
 from pathlib import Path
 
-from data.protocols import ogc_features, wfs
+from data.protocols import ckan, ogc_features, opendatasoft, wfs
 from data.protocols.pulled import Protocol
 
 # By the name that `fetch.protocol` gives.
 PROTOCOLS: dict[str, Protocol] = {
     "ogc_features": ogc_features.PROTOCOL,
     "wfs": wfs.PROTOCOL,
+    "opendatasoft": opendatasoft.PROTOCOL,
+    "ckan": ckan.PROTOCOL,
 }
 
 
