@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
@@ -23,13 +24,10 @@ from data.download_faults import (
     find_cause,
     read_wait,
 )
+from data.redirects import PORTS, check_link, check_redirect, is_same_host
 from data.variables import fill_variables, list_values
 from geo.addresses import show_address
-from geo.errors import (
-    SourceChanged,
-    SourceDown,
-    StoreError,
-)
+from geo.errors import SourceChanged, SourceDown, StoreError
 
 REDIRECTS_MOST = 10
 # How often a request is repeated while a server does not answer, and the waits between, in
@@ -46,13 +44,26 @@ _CERTIFICATE_REMEDY = (
     "use"
 )
 
-_SERVER_ERROR, _REDIRECT = 500, 300
+_SERVER_ERROR, _REDIRECT, _NOT_MODIFIED = 500, 300, 304
 # Request timeout, too early, too many requests: the same request may succeed later.
 _LATER = frozenset({408, 425, 429})
-_PORTS = {"http": 80, "https": 443}
 # How often the free space of the disk is looked at while an answer is written.
 _LOOK_EVERY_BYTES = 64_000_000
 _HEAD_BYTES = 65_536
+# The largest answer that is held in memory: a page of rows.
+PAGE_BYTES_MOST = 256_000_000
+
+
+class Version(NamedTuple):
+    """What a server says of the version of an answer; both are "" if it does not say.
+
+    Attributes:
+        etag: Its ETag.
+        modified: Its Last-Modified.
+    """
+
+    etag: str = ""
+    modified: str = ""
 
 
 class Reply(NamedTuple):
@@ -62,23 +73,50 @@ class Reply(NamedTuple):
         url: The address that was asked, as declared, without the parameters.
         body: The body, after decompression.
         headers: The headers of the answer.
+        is_unchanged: Whether the server says that its answer is the known version, without a body.
     """
 
     url: str
     body: bytes
     headers: httpx.Headers
+    is_unchanged: bool = False
 
 
-def download(connection: Connection, declared: str, path: Path) -> httpx.Headers:
+class _Request(NamedTuple):
+    """What is asked for: an address, and what the public functions say of it."""
+
+    address: str
+    parameters: Mapping[str, str] = MappingProxyType({})
+    linked_from: str | None = None
+    known: Version = Version()
+
+
+def read_version(headers: httpx.Headers) -> Version:
+    """Return what an answer's headers say of its version."""
+    return Version(headers.get("etag", ""), headers.get("last-modified", ""))
+
+
+def download(
+    connection: Connection,
+    declared: str,
+    path: Path,
+    *,
+    linked_from: str | None = None,
+    known: Version = Version(),  # noqa: B008 (it cannot be changed)
+) -> httpx.Headers | None:
     """Download one address into a file.
 
     Args:
         connection: The connection.
         declared: The address as declared: ${NAME} is filled from the environment.
         path: The file to write. It may be there in part after an error.
+        linked_from: The declared address whose answer names this one, if it is not declared
+            itself. It is then used as it is, and must be at a host that is declared.
+        known: The version that is at hand, and need not be sent again.
 
     Returns:
-        The headers of the answer.
+        The headers of the answer; None if the known version is the current one, and no file is
+        written.
 
     Raises:
         SourceDown: It may answer later: status 5xx or 429, a timeout, no such host, an untrusted
@@ -89,7 +127,10 @@ def download(connection: Connection, declared: str, path: Path) -> httpx.Headers
         StoreError: The file cannot be written, or the disk is nearly full.
         ConfigError: A variable is not set.
     """
-    with _ask_once(connection, declared, {}) as (answer, shown):
+    request = _Request(declared, linked_from=linked_from, known=known)
+    with _ask_once(connection, request) as (answer, shown):
+        if answer.status_code == _NOT_MODIFIED:
+            return None
         try:
             _write_body(answer, path, shown, connection)
         except OSError as error:
@@ -106,7 +147,12 @@ def download(connection: Connection, declared: str, path: Path) -> httpx.Headers
 
 
 def ask(
-    connection: Connection, declared: str, parameters: Mapping[str, str] | None = None
+    connection: Connection,
+    declared: str,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    linked_from: str | None = None,
+    known: Version = Version(),  # noqa: B008 (it cannot be changed)
 ) -> Reply:
     """Ask one address, and hold the answer in memory; repeat the request while it does not answer.
 
@@ -114,6 +160,8 @@ def ask(
         connection: The connection.
         declared: The address as declared: ${NAME} is filled from the environment.
         parameters: Parameters to add to the address's own.
+        linked_from: As for `download`.
+        known: As for `download`.
 
     Returns:
         The answer.
@@ -124,10 +172,13 @@ def ask(
         SourceChanged: As for `download`.
         ConfigError: A variable is not set.
     """
+    request = _Request(declared, parameters or {}, linked_from, known)
     for wait_s in (*WAITS_S[: TRIES - 1], None):
         try:
-            with _ask_once(connection, declared, parameters or {}) as (answer, shown):
-                body = b"".join(_read_parts(answer, shown, connection))
+            with _ask_once(connection, request) as (answer, shown):
+                if answer.status_code == _NOT_MODIFIED:
+                    return Reply(declared, b"", answer.headers, is_unchanged=True)
+                body = b"".join(_read_parts(answer, shown, connection, PAGE_BYTES_MOST))
                 headers = answer.headers
             _check_body(body[:_HEAD_BYTES], len(body), shown, connection)
         except SourceDown as error:
@@ -173,31 +224,23 @@ def ask_json(
 
 
 @contextmanager
-def _ask_once(
-    connection: Connection, declared: str, parameters: Mapping[str, str]
-) -> Iterator[tuple[httpx.Response, str]]:
+def _ask_once(connection: Connection, request: _Request) -> Iterator[tuple[httpx.Response, str]]:
     """Send one request, and yield an answer of status 200 and the address as shown in messages.
 
-    What goes wrong while the answer is read becomes an error that names the address.
+    The status is 304 if the known version is the current one. What goes wrong while the answer is
+    read becomes an error that names the address.
     """
-    shown = connection.hide(show_address(declared)).strip() or "an empty text"
-    address = fill_variables(declared, "fetch.url", connection.source_id)
-    connection.secrets.update(value for value in list_values(declared) if value)
+    first = _read_address(connection, request.linked_from or request.address)
+    url, shown = first, connection.hide(show_address(request.address))
     try:
-        url = httpx.URL(address)
-        connection.secrets.update(list_secrets(url))
-    except (httpx.InvalidURL, UnicodeError):
-        # The library's message may quote a part of the address.
-        raise refuse_answer(connection, f"{shown} is not an address") from None
-    if url.scheme not in _PORTS or not url.host:
-        wrong = f"{shown} is not an address that starts with https:// or http://"
-        raise refuse_answer(connection, wrong)
-    if parameters:
-        url = url.copy_merge_params(dict(parameters))
-    time.sleep(max(connection.asked_s[0] + connection.pause_s - time.monotonic(), 0.0))
-    connection.asked_s[0] = time.monotonic()
-    try:
-        with _follow(url, shown, connection) as answer:
+        if request.linked_from is not None:
+            from_shown = connection.hide(show_address(request.linked_from))
+            url = check_link(first, request.address, from_shown, connection)
+        if request.parameters:
+            url = url.copy_merge_params(dict(request.parameters))
+        time.sleep(max(connection.asked_s[0] + connection.pause_s - time.monotonic(), 0.0))
+        connection.asked_s[0] = time.monotonic()
+        with _follow(first, url, request.known, shown, connection) as answer:
             yield answer, shown
     except httpx.InvalidURL:
         wrong = f"{shown} sends on to something that is not an address"
@@ -212,6 +255,23 @@ def _ask_once(
         raise SourceDown(connection.doing, f"{shown}: {wrong}", remedy) from None
 
 
+def _read_address(connection: Connection, declared: str) -> httpx.URL:
+    """Return a declared address with its variables filled. Raises SourceChanged if it is none."""
+    shown = connection.hide(show_address(declared)).strip() or "an empty text"
+    address = fill_variables(declared, "fetch.url", connection.source_id)
+    connection.secrets.update(value for value in list_values(declared) if value)
+    try:
+        url = httpx.URL(address)
+        connection.secrets.update(list_secrets(url))
+    except (httpx.InvalidURL, UnicodeError):
+        # The library's message may quote a part of the address.
+        raise refuse_answer(connection, f"{shown} is not an address") from None
+    if url.scheme not in PORTS or not url.host:
+        wrong = f"{shown} is not an address that starts with https:// or http://"
+        raise refuse_answer(connection, wrong)
+    return url
+
+
 def _is_late(shown: str, connection: Connection) -> SourceDown:
     return SourceDown(
         connection.doing,
@@ -222,58 +282,30 @@ def _is_late(shown: str, connection: Connection) -> SourceDown:
 
 
 @contextmanager
-def _follow(first: httpx.URL, shown: str, connection: Connection) -> Iterator[httpx.Response]:
-    """Yield the answer of an address of status 200, after the redirects that are allowed."""
-    url = first
+def _follow(
+    first: httpx.URL, url: httpx.URL, known: Version, shown: str, connection: Connection
+) -> Iterator[httpx.Response]:
+    """Yield the answer of an address of status 200, after the redirects that are allowed.
+
+    `first` is the declared address, at whose host alone the declared headers are sent.
+    """
+    conditions = {"if-none-match": known.etag, "if-modified-since": known.modified}
+    conditions = {name: text for name, text in conditions.items() if text}
     for _ in range(REDIRECTS_MOST + 1):
-        headers = connection.headers if _is_same_host(first, url) else {}
-        with connection.client.stream("GET", url, headers=headers) as answer:
+        headers = connection.headers if is_same_host(first, url) else {}
+        with connection.client.stream("GET", url, headers={**conditions, **headers}) as answer:
             target = answer.headers.get("location")
+            if answer.status_code == _NOT_MODIFIED and conditions:
+                yield answer
+                return
             if answer.is_redirect and target:
-                url = _check_redirect(first, url, target, shown, connection)
+                url = check_redirect(first, url, target, shown, connection)
                 continue
             _check_status(answer, shown, connection)
             yield answer
             return
     wrong = f"{shown} sends on more than {REDIRECTS_MOST} times, in a circle"
     raise refuse_answer(connection, wrong)
-
-
-def _check_redirect(
-    first: httpx.URL, from_url: httpx.URL, location: str, shown: str, connection: Connection
-) -> httpx.URL:
-    """Return the address to ask next. Raises SourceChanged if it may not be asked."""
-    to_url = from_url.join(location)
-    target = connection.hide(show_address(str(to_url)))
-    if to_url.scheme not in _PORTS:
-        raise refuse_answer(connection, f"{shown} sends on to {target}, not a network address")
-    if from_url.scheme == "https" and to_url.scheme == "http":
-        raise refuse_answer(connection, f"{shown} sends on to {target}, from https to http")
-    if _is_same_host(first, to_url):
-        user = {} if to_url.userinfo else {"username": first.username, "password": first.password}
-        return to_url.copy_with(**user) if first.userinfo else to_url
-    if {to_url.host, _name_host(to_url)} & set(connection.redirect_hosts):
-        return to_url
-    host = to_url.host if to_url.port is None else _name_host(to_url)
-    raise SourceChanged(
-        connection.doing,
-        f"{shown} sends on to another host: {target}",
-        f'if you trust that host, add redirect_hosts = ["{host}"] to [fetch] in '
-        f"sources/{connection.source_id}.toml, or correct fetch.url",
-    )
-
-
-def _name_host(url: httpx.URL) -> str:
-    return f"{url.host}:{url.port or _PORTS[url.scheme]}"
-
-
-def _is_same_host(first: httpx.URL, other: httpx.URL) -> bool:
-    """Return whether two addresses are at one host and port; https may replace http."""
-    if first.host != other.host:
-        return False
-    is_upgrade = first.scheme == "http" and other.scheme == "https"
-    has_usual_ports = first.port is None and other.port is None
-    return _name_host(first) == _name_host(other) or (is_upgrade and has_usual_ports)
 
 
 def _check_status(answer: httpx.Response, shown: str, connection: Connection) -> None:
@@ -297,20 +329,31 @@ def _check_body(head: bytes, size: int, shown: str, connection: Connection) -> N
         raise refuse_answer(connection, connection.hide(f"{shown} answers 200 with {wrong}"), fault)
 
 
-def _read_parts(answer: httpx.Response, shown: str, connection: Connection) -> Iterator[bytes]:
-    """Yield the body part by part, and stop as soon as it is too large or too late."""
+def _read_parts(
+    answer: httpx.Response, shown: str, connection: Connection, bytes_most: int | None = None
+) -> Iterator[bytes]:
+    """Yield the body part by part, and stop as soon as it is too large or too late.
+
+    `bytes_most` is the limit of an answer that is held in memory, if that is lower.
+    """
+    limit = min(connection.bytes_most, bytes_most or connection.bytes_most)
     remedy = (
         f"check the address; if so much is due, raise fetch.bytes_most in "
         f"sources/{connection.source_id}.toml"
     )
-    wrong = f"{shown} answers with more than {connection.bytes_most:,} bytes"
+    if limit < connection.bytes_most:
+        remedy = (
+            f"check the address; if so much is due, lower fetch.page_rows in "
+            f"sources/{connection.source_id}.toml"
+        )
+    wrong = f"{shown} answers with more than {limit:,} bytes"
     length = answer.headers.get("content-length", "")
-    if length.isdigit() and int(length) > connection.bytes_most:
+    if length.isdigit() and int(length) > limit:
         raise SourceChanged(connection.doing, f"{wrong}: {int(length):,}", remedy)
     read = 0
     for part in answer.iter_bytes():
         read += len(part)
-        if read > connection.bytes_most:
+        if read > limit:
             raise SourceChanged(connection.doing, wrong, remedy)
         if time.monotonic() >= connection.deadline_s:
             raise _is_late(shown, connection)

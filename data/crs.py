@@ -29,7 +29,7 @@ def check_crs(own_crs: Any, declared_crs: str, file: str, source_id: str) -> pyp
     if own_crs is None:
         return declared
     own = pyproj.CRS.from_user_input(own_crs)
-    if _is_same_crs(own, declared):
+    if is_same_crs(own, declared):
         return declared
     name = own.to_string() if own.to_epsg() else own.name
     raise ContractError(
@@ -56,7 +56,8 @@ def _flatten_crs(crs: pyproj.CRS) -> pyproj.CRS:
     return crs.to_2d() if len(crs.axis_info) > 2 else crs
 
 
-def _is_same_crs(first: pyproj.CRS, second: pyproj.CRS) -> bool:
+def is_same_crs(first: pyproj.CRS, second: pyproj.CRS) -> bool:
+    """Return whether two CRS place coordinates alike, whatever the order of their axes."""
     first, second = _flatten_crs(first), _flatten_crs(second)
     if first.equals(second, ignore_axis_order=True):
         return True

@@ -16,6 +16,7 @@ FAULTS: dict[object, Fault] = {
     **dict.fromkeys((401, 403, 498, 499), "forbidden"),
     **dict.fromkeys((404, 410), "gone"),
 }
+_REPORT_TEXT = re.compile(rb"<(?:\w+:)?(ExceptionText|ServiceException)\b[^>]*>([^<]+)<")
 _HTML = (b"<!doctype html", b"<html", b"<head>", b"<body", b"<title", b"<meta ", b"<script")
 
 
@@ -75,7 +76,7 @@ def find_body_error(head: bytes, size: int) -> tuple[str, Fault] | None:
     if page[:64].lower().startswith(_HTML):
         return "an HTML page", "changed"
     if b"exceptionreport" in head[:2000].lower():
-        return "an OGC exception report", "changed"
+        return f"an OGC exception report{_quote_report(head)}", "changed"
     # ArcGIS servers answer 200 with {"error": {...}}; such bodies are short.
     if start.startswith(b"{") and size <= len(head):
         try:
@@ -88,3 +89,10 @@ def find_body_error(head: bytes, size: int) -> tuple[str, Fault] | None:
             fault = FAULTS.get(code, "changed") if isinstance(code, int) else "changed"
             return f"an error body: {str(error)[:200]}", fault
     return None
+
+
+def _quote_report(head: bytes) -> str:
+    """Return the words of an OGC exception report, to stand behind its name."""
+    found = _REPORT_TEXT.search(head)
+    words = " ".join(found[2].decode("utf-8", "replace").split()) if found else ""
+    return f": {words[:200]}" if words else ""

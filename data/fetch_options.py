@@ -54,7 +54,8 @@ class FetchOptions(Frozen):
             each tag becomes a column, and the column `tag` has the first that it has, in the order
             in which they are listed here, as `power=substation`.
         member: File inside a zip, layer of a file with several, or sheet of the workbook (by
-            default the first).
+            default the first). For `wfs` the feature type; for `ckan` the name or id of the
+            resource, and after "::" what is inside its file.
         header_row: Row of a workbook that holds the titles; the first is 1. Line breaks in a title
             are read as spaces.
         x: Column of a CSV or workbook with the x coordinate (easting, longitude). A table without
@@ -123,6 +124,13 @@ class FetchOptions(Frozen):
     def is_server(self) -> bool:
         """Return whether the rows come from a server that is asked page by page."""
         return self.protocol not in {"file", "raster"}
+
+    @property
+    def file_member(self) -> str | None:
+        """Return what `member` names inside the file, apart from what it names at a server."""
+        if not self.is_server or self.member is None:
+            return self.member
+        return self.member.partition("::")[2] or None
 
     def hide_secrets(self) -> Self:
         """Return the options without what may be secret, to be stored or shown."""

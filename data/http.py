@@ -82,6 +82,8 @@ def download_file(
                 path.unlink(missing_ok=True)
                 failed.append(error)
             else:
+                if answered is None:
+                    raise AssertionError("no version is known, so all is sent")  # pragma: no cover
                 return Answer(
                     url,
                     answered.get("content-type", ""),

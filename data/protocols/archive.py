@@ -118,7 +118,7 @@ def open_file(path: Path, source: Source, shown: str) -> Iterator[Opened]:
         is_raster = source.fetch.protocol == "raster"
         unpacking = _Unpacking(shown, source, Path(folder), is_raster)
         unpacking.packed_bytes = path.stat().st_size or 1
-        yield _open(path, source.fetch.member, unpacking, DEPTH_MOST)
+        yield _open(path, source.fetch.file_member, unpacking, DEPTH_MOST)
 
 
 def _open(path: Path, member: str | None, unpacking: _Unpacking, depth: int) -> Opened:

@@ -36,7 +36,7 @@ _GDAL_OPTIONS = {
     # Otherwise a column ID of a KML would be taken for the attribute of that name.
     "LIBKML_ID_FIELD": "placemark_id",
     # Otherwise a GML could make GDAL open an address.
-    "GML_DOWNLOAD_WFS_SCHEMA": False,
+    "GML_DOWNLOAD_SCHEMA": False,
 }
 _ERRORS = (DataSourceError, DataLayerError, FeatureError, FieldError, ValueError, RuntimeError)
 

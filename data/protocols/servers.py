@@ -4,61 +4,18 @@ Each protocol is a module with a function that pulls all rows into one file, and
 the first rows only. What a pull keeps for the next night is in a folder of the source's own.
 """
 
-import datetime as dt
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-import geopandas as gpd
-
-from data.connection import Connection
-from data.source import Source
-
-
-class Pulled(NamedTuple):
-    """The rows that a server gave.
-
-    Attributes:
-        file: A file with all rows, in a folder that is kept, as `read_file` reads it.
-        address: The address that answered, as declared.
-        notes: What a reader should know of the pull.
-    """
-
-    file: Path
-    address: str
-    notes: tuple[str, ...] = ()
-
-
-class Preview(NamedTuple):
-    """What a server says of a layer, and its first rows.
-
-    Attributes:
-        rows: The first rows, with the server's own columns, in its own CRS.
-        row_count: How many rows the server says it has; None if it does not say.
-        types: The server's own type of each column.
-        says: Sentences for a reader, such as the layer's title and when it was edited.
-    """
-
-    rows: gpd.GeoDataFrame
-    row_count: int | None
-    types: dict[str, str]
-    says: tuple[str, ...] = ()
-
-
-class Protocol(NamedTuple):
-    """How to ask one kind of server.
-
-    Attributes:
-        pull: Pulls all rows: the connection, the source, the folder kept for it, the night.
-        preview: Asks for some of the first rows: the connection, the source, how many.
-    """
-
-    pull: Callable[[Connection, Source, Path, dt.date], Pulled]
-    preview: Callable[[Connection, Source, int], Preview]
-
+from data.protocols import ckan, ogc_features, opendatasoft, wfs
+from data.protocols.pulled import Protocol
 
 # By the name that `fetch.protocol` gives.
-PROTOCOLS: dict[str, Protocol] = {}
+PROTOCOLS: dict[str, Protocol] = {
+    "ogc_features": ogc_features.PROTOCOL,
+    "wfs": wfs.PROTOCOL,
+    "opendatasoft": opendatasoft.PROTOCOL,
+    "ckan": ckan.PROTOCOL,
+}
 
 
 def pulls_folder(store: Path, source_id: str) -> Path:

@@ -9,6 +9,7 @@ import shapely
 from data.conform import conform_table
 from data.pull import refresh_source
 from data.source import Source
+from data.store import open_store
 from geo.catalogue import read_layers
 from geo.contract.layer import check_layer
 from geo.model import LandUse, Market, Needs, Sites
@@ -187,3 +188,60 @@ def pull():
         return store, pulled
 
     return pull_sources
+
+
+# ---------------------------------------------------------------------------------------------
+# Servers
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Let requests follow each other at once, also those that are repeated."""
+    monkeypatch.setattr("data.ask.WAITS_S", (0.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def make_zones(make_market):
+    """Return a function that makes a market of one source of zones at a server, and the source."""
+
+    def build(protocol, url, **fetch):
+        source = build_source(
+            "zoning",
+            None,
+            ZONE | {"zone_code": {"column": "zone"}},
+            fetch={"protocol": protocol, "path": None, "url": url, "crs": "EPSG:4326"}
+            | {"requests_per_s": 1000.0}
+            | fetch,
+        )
+        return make_market(source.id), source
+
+    return build
+
+
+@pytest.fixture
+def check_refused(tmp_path, pull):
+    """Return a function that pulls a source and checks its refusal; it returns the error.
+
+    The refusal is one sentence and a remedy, which name the source and show no secret, and the last
+    good snapshot stays.
+    """
+
+    def check(market, source, kind, *, night=NIGHT + dt.timedelta(days=8)):
+        store = tmp_path / "var" / "tiny.duckdb"
+        before = None
+        if store.exists():
+            with open_store(store, read_only=True) as opened:
+                before = opened.read_snapshots().astype("str").to_dict()
+        with pytest.raises(kind) as caught:
+            pull(tmp_path, market, source, night=night)
+        text = str(caught.value)
+        assert len(text.splitlines()) == 2, text
+        assert text.splitlines()[1].startswith("  What to do: ")
+        assert source.id in text
+        assert "sesame" not in text
+        if before is not None:
+            with open_store(store, read_only=True) as opened:
+                assert opened.read_snapshots().astype("str").to_dict() == before
+        return caught.value
+
+    return check

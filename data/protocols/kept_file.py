@@ -1,0 +1,36 @@
+"""Count and look into a file that a portal gave."""
+
+import csv
+from pathlib import Path
+
+import geopandas as gpd
+
+from data.protocols.file import read_file
+from data.source import Source
+
+
+def count_csv_rows(path: Path, encoding: str, delimiter: str) -> int:
+    """Return how many rows a CSV has below its titles; a text may have several lines."""
+    with path.open(encoding=encoding, errors="replace", newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter)
+        return sum(1 for row in rows if row) - 1
+
+
+def read_first_rows(path: Path, source: Source, rows: int | None) -> gpd.GeoDataFrame:
+    """Return the first rows of a file with all of its columns.
+
+    Args:
+        path: The file.
+        source: The source.
+        rows: How many rows; None for all.
+
+    Returns:
+        The rows, in the declared CRS.
+
+    Raises:
+        SourceChanged: The file cannot be read whole.
+        ContractError: It is in another CRS than the declared one.
+    """
+    every = source.model_copy(update={"columns": {}, "where": {}, "drop": {}, "join": None})
+    frame, _ = read_file(path, every)
+    return gpd.GeoDataFrame(frame.iloc[:rows])
