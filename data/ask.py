@@ -51,7 +51,7 @@ _LATER = frozenset({408, 425, 429})
 _LOOK_EVERY_BYTES = 64_000_000
 _HEAD_BYTES = 65_536
 # The largest answer that is held in memory: a page of rows.
-PAGE_BYTES_MOST = 256_000_000
+PAGE_BYTES_MOST = 128_000_000
 
 
 class Version(NamedTuple):
@@ -153,6 +153,7 @@ def ask(
     *,
     linked_from: str | None = None,
     known: Version = Version(),  # noqa: B008 (it cannot be changed)
+    tries: int = TRIES,
 ) -> Reply:
     """Ask one address, and hold the answer in memory; repeat the request while it does not answer.
 
@@ -162,18 +163,19 @@ def ask(
         parameters: Parameters to add to the address's own.
         linked_from: As for `download`.
         known: As for `download`.
+        tries: How often to ask at most, unless the server itself asks to wait.
 
     Returns:
         The answer.
 
     Raises:
-        SourceDown: As for `download`, after TRIES requests; `wait_s` is how long the server asks
+        SourceDown: As for `download`, after so many requests; `wait_s` is how long the server asks
             to wait, if that is longer than WAIT_MOST_S.
         SourceChanged: As for `download`.
         ConfigError: A variable is not set.
     """
     request = _Request(declared, parameters or {}, linked_from, known)
-    for wait_s in (*WAITS_S[: TRIES - 1], None):
+    for nth, wait_s in enumerate((*WAITS_S[: TRIES - 1], None), start=1):
         try:
             with _ask_once(connection, request) as (answer, shown):
                 if answer.status_code == _NOT_MODIFIED:
@@ -184,6 +186,8 @@ def ask(
         except SourceDown as error:
             asked_s = error.wait_s if error.wait_s is not None else wait_s
             if wait_s is None or asked_s is None or asked_s > WAIT_MOST_S:
+                raise
+            if nth >= tries and error.wait_s is None:
                 raise
             if time.monotonic() + asked_s > connection.deadline_s:
                 raise
@@ -211,15 +215,33 @@ def ask_json(
         SourceChanged: As for `ask`, or the answer is not a whole JSON object.
         ConfigError: A variable is not set.
     """
-    reply = ask(connection, declared, parameters)
+    return parse_object(connection, ask(connection, declared, parameters))
+
+
+def parse_object(connection: Connection, reply: Reply) -> dict[str, Any]:
+    """Return the JSON object of an answer.
+
+    Args:
+        connection: The connection, for messages.
+        reply: The answer.
+
+    Returns:
+        The object.
+
+    Raises:
+        SourceChanged: The answer is not a whole JSON object.
+    """
     try:
         found = json.loads(reply.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         start = connection.hide(reply.body[:60].decode("utf-8", "replace")).strip()
-        wrong = f"{show_address(declared)} answers with what is not a JSON object: {start!r}"
-        raise refuse_answer(connection, wrong)
+        shown = connection.hide(show_address(reply.url))
+        wrong = f"{shown} answers with what is not a whole JSON object: {start!r}"
+        error = refuse_answer(connection, wrong)
+        error.may_be_size = True
+        raise error
     return found
 
 
@@ -252,7 +274,9 @@ def _ask_once(connection: Connection, request: _Request) -> Iterator[tuple[httpx
             raise
         wrong = connection.hide(explain_trouble(error, connection.timeout_s))
         remedy = _CERTIFICATE_REMEDY if find_cause(error, ssl.SSLError) else RETRY
-        raise SourceDown(connection.doing, f"{shown}: {wrong}", remedy) from None
+        down = SourceDown(connection.doing, f"{shown}: {wrong}", remedy)
+        down.may_be_size = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        raise down from None
 
 
 def _read_address(connection: Connection, declared: str) -> httpx.URL:
@@ -316,17 +340,24 @@ def _check_status(answer: httpx.Response, shown: str, connection: Connection) ->
         wait_s = read_wait(answer.headers.get("retry-after", ""))
         asks = f" and asks to wait {wait_s:,.0f} s" if wait_s else ""
         error = SourceDown(connection.doing, connection.hide(says + asks), RETRY)
-        error.wait_s = wait_s
+        error.wait_s, error.may_be_size = wait_s, status >= _SERVER_ERROR
         raise error
     if status >= _REDIRECT:
         raise refuse_answer(connection, connection.hide(says), FAULTS.get(status, "changed"))
 
 
 def _check_body(head: bytes, size: int, shown: str, connection: Connection) -> None:
-    """Raise SourceChanged if a body of status 200 is empty, or an error page or an error body."""
+    """Raise an error if a body of status 200 is empty, or an error page or an error body.
+
+    An error body that blames the server itself is SourceDown, any other SourceChanged.
+    """
     if (body_error := find_body_error(head, size)) is not None:
-        wrong, fault = body_error
-        raise refuse_answer(connection, connection.hide(f"{shown} answers 200 with {wrong}"), fault)
+        wrong = connection.hide(f"{shown} answers 200 with {body_error.wrong}")
+        error: SourceDown | SourceChanged = refuse_answer(connection, wrong, body_error.fault)
+        if body_error.code >= _SERVER_ERROR:
+            error = SourceDown(connection.doing, wrong, RETRY)
+        error.may_be_size = error.fault not in {"forbidden", "gone"}
+        raise error
 
 
 def _read_parts(
@@ -337,27 +368,33 @@ def _read_parts(
     `bytes_most` is the limit of an answer that is held in memory, if that is lower.
     """
     limit = min(connection.bytes_most, bytes_most or connection.bytes_most)
-    remedy = (
-        f"check the address; if so much is due, raise fetch.bytes_most in "
-        f"sources/{connection.source_id}.toml"
-    )
-    if limit < connection.bytes_most:
-        remedy = (
-            f"check the address; if so much is due, lower fetch.page_rows in "
-            f"sources/{connection.source_id}.toml"
-        )
-    wrong = f"{shown} answers with more than {limit:,} bytes"
     length = answer.headers.get("content-length", "")
     if length.isdigit() and int(length) > limit:
-        raise SourceChanged(connection.doing, f"{wrong}: {int(length):,}", remedy)
+        raise _is_too_large(limit, f": {int(length):,}", shown, connection)
     read = 0
     for part in answer.iter_bytes():
         read += len(part)
         if read > limit:
-            raise SourceChanged(connection.doing, wrong, remedy)
+            raise _is_too_large(limit, "", shown, connection)
         if time.monotonic() >= connection.deadline_s:
             raise _is_late(shown, connection)
         yield part
+
+
+def _is_too_large(
+    limit: int, length: str, shown: str, connection: Connection
+) -> SourceChanged:
+    """Return the error for an answer of more bytes than the limit, with its length if known."""
+    option = "raise fetch.bytes_most"
+    if limit < connection.bytes_most:
+        option = "lower fetch.page_rows"
+    error = SourceChanged(
+        connection.doing,
+        f"{shown} answers with more than {limit:,} bytes{length}",
+        f"check the address; if so much is due, {option} in sources/{connection.source_id}.toml",
+    )
+    error.may_be_size = True
+    return error
 
 
 def _write_body(answer: httpx.Response, path: Path, shown: str, connection: Connection) -> None:
