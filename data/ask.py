@@ -5,7 +5,6 @@ declares that host. Nothing secret in an address or header is logged or shown.
 """
 
 import json
-import shutil
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -16,18 +15,20 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from data.answer_body import check_body, read_body, say_late, write_body
 from data.connection import Connection, list_secrets, refuse_answer
 from data.download_faults import (
     FAULTS,
+    RETRY,
+    SERVER_ERROR,
     explain_trouble,
-    find_body_error,
     find_cause,
     read_wait,
 )
 from data.redirects import PORTS, check_link, check_redirect, is_same_host
 from data.variables import fill_variables, list_values
 from geo.addresses import show_address
-from geo.errors import SourceChanged, SourceDown, StoreError
+from geo.errors import SourceDown, StoreError
 
 REDIRECTS_MOST = 10
 # How often a request is repeated while a server does not answer, and the waits between, in
@@ -35,20 +36,15 @@ REDIRECTS_MOST = 10
 TRIES = 4
 WAITS_S = (1.0, 4.0, 16.0)
 WAIT_MOST_S = 120.0
-RETRY = "try again later; the last good snapshot stays in use"
-# So much of the disk stays free.
-FREE_BYTES = 200_000_000
 _CERTIFICATE_REMEDY = (
     "check the address and the clock of this computer, or tell the publisher; if your own network "
     "replaces certificates, set SSL_CERT_FILE to its certificates; the last good snapshot stays in "
     "use"
 )
 
-_SERVER_ERROR, _REDIRECT, _NOT_MODIFIED = 500, 300, 304
+_REDIRECT, _NOT_MODIFIED = 300, 304
 # Request timeout, too early, too many requests: the same request may succeed later.
 _LATER = frozenset({408, 425, 429})
-# How often the free space of the disk is looked at while an answer is written.
-_LOOK_EVERY_BYTES = 64_000_000
 _HEAD_BYTES = 65_536
 # The largest answer that is held in memory: a page of rows.
 PAGE_BYTES_MOST = 128_000_000
@@ -132,7 +128,7 @@ def download(
         if answer.status_code == _NOT_MODIFIED:
             return None
         try:
-            _write_body(answer, path, shown, connection)
+            write_body(answer, path, shown, connection)
         except OSError as error:
             raise StoreError(
                 connection.doing,
@@ -142,7 +138,7 @@ def download(
         headers = answer.headers
     with path.open("rb") as file:
         head, size = file.read(_HEAD_BYTES), path.stat().st_size
-    _check_body(head, size, shown, connection)
+    check_body(head, size, shown, connection)
     return headers
 
 
@@ -180,9 +176,9 @@ def ask(
             with _ask_once(connection, request) as (answer, shown):
                 if answer.status_code == _NOT_MODIFIED:
                     return Reply(declared, b"", answer.headers, is_unchanged=True)
-                body = b"".join(_read_parts(answer, shown, connection, PAGE_BYTES_MOST))
+                body = b"".join(read_body(answer, shown, connection, PAGE_BYTES_MOST))
                 headers = answer.headers
-            _check_body(body[:_HEAD_BYTES], len(body), shown, connection)
+            check_body(body[:_HEAD_BYTES], len(body), shown, connection)
         except SourceDown as error:
             asked_s = error.wait_s if error.wait_s is not None else wait_s
             if wait_s is None or asked_s is None or asked_s > WAIT_MOST_S:
@@ -269,7 +265,7 @@ def _ask_once(connection: Connection, request: _Request) -> Iterator[tuple[httpx
         raise refuse_answer(connection, wrong) from None
     except (httpx.HTTPError, httpx.StreamError, UnicodeError, RuntimeError) as error:
         if time.monotonic() >= connection.deadline_s:
-            raise _is_late(shown, connection) from None
+            raise say_late(shown, connection) from None
         if isinstance(error, RuntimeError):
             raise
         wrong = connection.hide(explain_trouble(error, connection.timeout_s))
@@ -294,15 +290,6 @@ def _read_address(connection: Connection, declared: str) -> httpx.URL:
         wrong = f"{shown} is not an address that starts with https:// or http://"
         raise refuse_answer(connection, wrong)
     return url
-
-
-def _is_late(shown: str, connection: Connection) -> SourceDown:
-    return SourceDown(
-        connection.doing,
-        f"{shown} has not answered whole within {connection.seconds_most:,.0f} s",
-        f"try again later, or raise fetch.seconds_most in sources/{connection.source_id}.toml; the "
-        "last good snapshot stays in use",
-    )
 
 
 @contextmanager
@@ -336,88 +323,11 @@ def _check_status(answer: httpx.Response, shown: str, connection: Connection) ->
     """Raise SourceDown or SourceChanged for a status that is not success."""
     status = answer.status_code
     says = f"{shown} answers {status} ({answer.reason_phrase or 'no reason given'})"
-    if status >= _SERVER_ERROR or status in _LATER:
+    if status >= SERVER_ERROR or status in _LATER:
         wait_s = read_wait(answer.headers.get("retry-after", ""))
         asks = f" and asks to wait {wait_s:,.0f} s" if wait_s else ""
         error = SourceDown(connection.doing, connection.hide(says + asks), RETRY)
-        error.wait_s, error.may_be_size = wait_s, status >= _SERVER_ERROR
+        error.wait_s, error.may_be_size = wait_s, status >= SERVER_ERROR
         raise error
     if status >= _REDIRECT:
         raise refuse_answer(connection, connection.hide(says), FAULTS.get(status, "changed"))
-
-
-def _check_body(head: bytes, size: int, shown: str, connection: Connection) -> None:
-    """Raise an error if a body of status 200 is empty, or an error page or an error body.
-
-    An error body that blames the server itself is SourceDown, any other SourceChanged.
-    """
-    if (body_error := find_body_error(head, size)) is not None:
-        wrong = connection.hide(f"{shown} answers 200 with {body_error.wrong}")
-        error: SourceDown | SourceChanged = refuse_answer(connection, wrong, body_error.fault)
-        if body_error.code >= _SERVER_ERROR:
-            error = SourceDown(connection.doing, wrong, RETRY)
-        error.may_be_size = error.fault not in {"forbidden", "gone"}
-        raise error
-
-
-def _read_parts(
-    answer: httpx.Response, shown: str, connection: Connection, bytes_most: int | None = None
-) -> Iterator[bytes]:
-    """Yield the body part by part, and stop as soon as it is too large or too late.
-
-    `bytes_most` is the limit of an answer that is held in memory, if that is lower.
-    """
-    limit = min(connection.bytes_most, bytes_most or connection.bytes_most)
-    length = answer.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
-        raise _is_too_large(limit, f": {int(length):,}", shown, connection)
-    read = 0
-    for part in answer.iter_bytes():
-        read += len(part)
-        if read > limit:
-            raise _is_too_large(limit, "", shown, connection)
-        if time.monotonic() >= connection.deadline_s:
-            raise _is_late(shown, connection)
-        yield part
-
-
-def _is_too_large(
-    limit: int, length: str, shown: str, connection: Connection
-) -> SourceChanged:
-    """Return the error for an answer of more bytes than the limit, with its length if known."""
-    option = "raise fetch.bytes_most"
-    if limit < connection.bytes_most:
-        option = "lower fetch.page_rows"
-    error = SourceChanged(
-        connection.doing,
-        f"{shown} answers with more than {limit:,} bytes{length}",
-        f"check the address; if so much is due, {option} in sources/{connection.source_id}.toml",
-    )
-    error.may_be_size = True
-    return error
-
-
-def _write_body(answer: httpx.Response, path: Path, shown: str, connection: Connection) -> None:
-    """Write the body into a file, and stop before the disk is full."""
-    length = answer.headers.get("content-length", "")
-    _check_space(path, int(length) if length.isdigit() else 0, shown, connection)
-    looked, written = 0, 0
-    with path.open("wb") as file:
-        for part in _read_parts(answer, shown, connection):
-            file.write(part)
-            written += len(part)
-            if written - looked > _LOOK_EVERY_BYTES:
-                looked = written
-                _check_space(path, 0, shown, connection)
-
-
-def _check_space(path: Path, due_bytes: int, shown: str, connection: Connection) -> None:
-    """Raise StoreError if the disk has no room for so many bytes."""
-    free_bytes = shutil.disk_usage(path.parent).free
-    if free_bytes < due_bytes + FREE_BYTES:
-        raise StoreError(
-            connection.doing,
-            f"the disk of {path.parent} has {free_bytes:,} bytes free, and {shown} sends "
-            f"{f'{due_bytes:,}' if due_bytes else 'more'}",
-            f"free {due_bytes + FREE_BYTES:,} bytes; the last good snapshot stays in use",
-        )

@@ -12,6 +12,9 @@ import httpx
 
 from geo.errors import Fault
 
+RETRY = "try again later; the last good snapshot stays in use"
+# A server that answers with such a status, or a higher one, is itself at fault.
+SERVER_ERROR = 500
 # What a status says of a source; ArcGIS servers use 498 and 499 for a wrong and a missing token.
 FAULTS: dict[object, Fault] = {
     **dict.fromkeys((401, 403, 498, 499), "forbidden"),

@@ -13,7 +13,11 @@ import duckdb
 import pandas as pd
 
 PATH = "/arcgis/rest/services/town/FeatureServer/0"
-TYPES = {"int": "esriFieldTypeInteger", "float": "esriFieldTypeDouble", "str": "esriFieldTypeString"}
+TYPES = {
+    "int": "esriFieldTypeInteger",
+    "float": "esriFieldTypeDouble",
+    "str": "esriFieldTypeString",
+}
 
 
 class Layer:
@@ -174,10 +178,12 @@ def serving(layer):
         layer.url = f"http://127.0.0.1:{running.server_port}{PATH}"
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield layer
-        layer.closing.set()
-        running.shutdown()
-        thread.join()
+        try:
+            yield layer
+        finally:
+            layer.closing.set()
+            running.shutdown()
+            thread.join()
 
 
 def cut_connection(handler):
