@@ -15,10 +15,9 @@ import data.ask
 from data.protocols.servers import pulls_folder
 from data.pull import refresh_source
 from data.store import open_store
-from geo.errors import ContractError, SourceChanged, SourceDown
+from geo.errors import SourceChanged, SourceDown
 from tests.servers.arcgis_replay import (
     PATH,
-    Layer,
     cut_body,
     cut_connection,
     drip,
@@ -27,42 +26,10 @@ from tests.servers.arcgis_replay import (
     never_end,
     serving,
 )
+from tests.servers.arcgis_town import COLUMNS, ROWS, declare, make_layer, requests, row
 
 NIGHT = dt.date(2026, 3, 1)
 TOKEN = "sesame-token"  # noqa: S105 (made up)
-X, Y = 232_000, 901_000
-TYPES = {"OBJECTID": "id", "PIN": "str", "USE": "str", "FLOOR": "float", "UNITS": "int"}
-COLUMNS = {
-    "jurisdiction": {"value": "tiny"},
-    "use_scheme": {"value": "s"},
-    "parcel_id": {"column": "PIN"},
-    "use_code": {"column": "USE"},
-    "building_area_m2": {"column": "FLOOR"},
-}
-ROWS = 23
-PAGE = 5
-
-
-def square(number):
-    x, y = X + 30 * (number % 40), Y + 30 * (number // 40)
-    return {"rings": [[[x, y], [x, y + 20], [x + 20, y + 20], [x + 20, y], [x, y]]]}
-
-
-def row(number, **more):
-    """Return a row: odd object ids, so that there are gaps between them."""
-    values = {
-        "OBJECTID": 2 * number + 1,
-        "PIN": f"P{number}",
-        "USE": "101",
-        "FLOOR": 10.5 * number,
-        "UNITS": number,
-    }
-    return values | more, square(number)
-
-
-def make_layer(rows=ROWS, page=PAGE, **info):
-    types = info.pop("types", TYPES)
-    return Layer([row(number) for number in range(rows)], types=types, maxRecordCount=page, **info)
 
 
 @pytest.fixture(autouse=True)
@@ -74,18 +41,6 @@ def no_waits(monkeypatch):
 def layer():
     with serving(make_layer()) as running:
         yield running
-
-
-@pytest.fixture
-def declare(make_source):
-    """Return a function that declares a layer as the source `county` of parcels."""
-
-    def build(layer, columns=COLUMNS, **more):
-        fetch = {"protocol": "arcgis", "path": None, "url": layer.url, "requests_per_s": 1000.0}
-        fetch |= more.pop("fetch", {})
-        return make_source("parcels", None, columns, id="county", fetch=fetch, **more)
-
-    return build
 
 
 @pytest.fixture
@@ -115,15 +70,11 @@ def folder(tmp_path):
     return pulls_folder(tmp_path / "var" / "tiny.duckdb", "county")
 
 
-def requests(layer, kind):
-    return [parameters for one, parameters, _ in layer.asked if one == kind]
-
-
 # ---------------------------------------------------------------------------------------------
 # A pull
 
 
-def test_a_layer_is_pulled_by_ranges_of_ids(layer, declare, refresh, folder):
+def test_a_layer_is_pulled_by_ranges_of_ids(layer, refresh, folder):
     pulled = refresh(declare(layer))
     assert pulled.rows == pulled.rows_in == ROWS
     assert [kind for kind, _, _ in layer.asked] == (
@@ -147,9 +98,7 @@ def test_a_layer_is_pulled_by_ranges_of_ids(layer, declare, refresh, folder):
     assert rows.crs.to_epsg() == 26986
 
 
-def test_the_same_rows_as_from_a_file(
-    layer, declare, refresh, make_source, make_market, tmp_path, stored
-):
+def test_the_same_rows_as_from_a_file(layer, refresh, make_source, make_market, tmp_path, stored):
     refresh(declare(layer))
     pulled = stored()
     rows = [attributes for attributes, _ in layer.rows.values()]
@@ -189,14 +138,14 @@ RECOVERED = {
 
 
 @pytest.mark.parametrize("fault", RECOVERED)
-def test_a_fault_of_one_answer_is_overcome(layer, declare, refresh, folder, fault):
+def test_a_fault_of_one_answer_is_overcome(layer, refresh, folder, fault):
     layer.hook = hook_once(RECOVERED[fault])
     assert refresh(declare(layer)).rows == ROWS
     rows = gpd.read_parquet(folder / "rows.parquet")
     assert rows["OBJECTID"].tolist() == [2 * number + 1 for number in range(ROWS)]
 
 
-def test_a_server_that_fails_at_large_pages_is_asked_for_smaller_ones(layer, declare, refresh):
+def test_a_server_that_fails_at_large_pages_is_asked_for_smaller_ones(layer, refresh):
     def hook(kind, parameters, _):
         if kind == "rows" and len(layer.find(parameters)) > 2:
             return 504, {}, b"timeout"
@@ -210,7 +159,7 @@ def test_a_server_that_fails_at_large_pages_is_asked_for_smaller_ones(layer, dec
     assert max(sizes[4:10]) == 2
 
 
-def test_a_row_that_cannot_be_had_is_named(layer, declare, refresh):
+def test_a_row_that_cannot_be_had_is_named(layer, refresh):
     def hook(kind, parameters, _):
         if kind == "rows" and 25 in layer.find(parameters):
             return 500, {}, b"no"
@@ -222,7 +171,7 @@ def test_a_row_that_cannot_be_had_is_named(layer, declare, refresh):
     assert caught.value.wrong.startswith(f"{layer.url}/query answers 500")
 
 
-def promise_more(answer, kind, nth):
+def promise_more(answer, kind, _):
     """Give no more than 3 rows, and do not say that there are more."""
     if kind == "rows":
         answer["features"] = answer["features"][:3]
@@ -233,13 +182,13 @@ def empty_with_flag(answer, kind, nth):
         answer["features"], answer["exceededTransferLimit"] = [], True
 
 
-def flag_in_properties(answer, kind, nth):
+def flag_in_properties(answer, kind, _):
     if kind == "rows" and len(answer["features"]) > 3:
         answer["features"] = answer["features"][:2]
         answer["properties"] = {"exceededTransferLimit": True}
 
 
-def wrong_order(answer, kind, nth):
+def wrong_order(answer, kind, _):
     if kind == "rows":
         answer["features"].reverse()
 
@@ -254,12 +203,12 @@ def count_wrong_once(answer, kind, nth):
         answer["count"] += 1
 
 
-def ids_as_decimals(answer, kind, nth):
+def ids_as_decimals(answer, kind, _):
     if kind == "ids":
         answer["objectIds"] = [float(number) for number in answer["objectIds"]]
 
 
-def no_count(answer, kind, nth):
+def no_count(_, kind, __):
     if kind == "count":
         return {"features": []}
     return None
@@ -272,7 +221,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_an_odd_server_gives_all_rows(layer, declare, refresh, folder, change):
+def test_an_odd_server_gives_all_rows(layer, refresh, folder, change):
     layer.change = change
     assert refresh(declare(layer)).rows == ROWS
     rows = gpd.read_parquet(folder / "rows.parquet")
@@ -281,15 +230,13 @@ def test_an_odd_server_gives_all_rows(layer, declare, refresh, folder, change):
 
 @pytest.mark.parametrize("paged", [True, False])
 def test_a_server_that_does_not_list_ids_is_asked_for_what_comes_after(
-    layer, declare, refresh, folder, paged
+    layer, refresh, folder, paged
 ):
     """Cook County's server answers a query for ids or a count with a page of rows."""
 
-    def ignore(kind, parameters, _):
+    def ignore(kind, *_):
         if kind in {"ids", "count"}:
-            _, answer = layer.answer(
-                {"where": "1=1", "outFields": "PIN", "returnGeometry": "true"}
-            )
+            _, answer = layer.answer({"where": "1=1", "outFields": "PIN", "returnGeometry": "true"})
             return 200, {}, json.dumps(answer).encode()
         return None
 
@@ -303,18 +250,17 @@ def test_a_server_that_does_not_list_ids_is_asked_for_what_comes_after(
     assert len(gpd.read_parquet(folder / "rows.parquet")) == ROWS
 
 
-def test_the_size_of_pages_is_declared_or_the_servers_or_ours(layer, declare, refresh):
+def test_the_size_of_pages_is_declared_or_the_servers_or_ours(layer, refresh):
     layer.info["maxRecordCount"] = 100_000
     refresh(declare(layer, fetch={"page_rows": 3}))
     assert requests(layer, "rows")[0]["where"] == "OBJECTID >= 1 AND OBJECTID <= 5"
 
 
-def test_rows_deleted_or_added_during_the_pull(layer, declare, refresh, stored):
+def test_rows_deleted_or_added_during_the_pull(layer, refresh):
     def hook(kind, _, nth):
         if (kind, nth) == ("rows", 3):
             del layer.rows[45]
             layer.put([row(40)])
-        return None
 
     layer.hook = hook
     pulled = refresh(declare(layer))
@@ -328,13 +274,13 @@ def test_rows_deleted_or_added_during_the_pull(layer, declare, refresh, stored):
 # Faults that need a person
 
 
-def repeat_row(answer, kind, nth):
+def repeat_row(answer, kind, _):
     if kind == "rows":
         answer["features"].append(answer["features"][0])
 
 
 def repeat_page(layer):
-    def change(answer, kind, nth):
+    def change(_, kind, __):
         if kind == "rows":
             page = {"where": "OBJECTID < 10", "outFields": "*", "returnGeometry": "true"}
             return layer.answer(page)[1]
@@ -343,7 +289,7 @@ def repeat_page(layer):
     return change
 
 
-def drop_row(answer, kind, nth):
+def drop_row(answer, kind, _):
     if kind == "rows":
         answer["features"] = [
             one for one in answer["features"] if one["attributes"]["OBJECTID"] != 25
@@ -376,21 +322,21 @@ def change_crs(answer, kind, nth):
         answer["spatialReference"] = {"wkid": 4326}
 
 
-def count_wrong(answer, kind, nth):
+def count_wrong(answer, kind, _):
     if kind == "count":
         answer["count"] += 1
 
 
-def no_features(answer, kind, nth):
+def no_features(_, kind, __):
     return {"status": "Processing"} if kind == "rows" else None
 
 
-def odd_shape(answer, kind, nth):
+def odd_shape(answer, kind, _):
     if kind == "rows":
         answer["features"][0]["geometry"] = {"rings": [[["a", "b"], [1, 2], [3, 4], [5, 6]]]}
 
 
-def wrong_ids(answer, kind, nth):
+def wrong_ids(answer, kind, _):
     if kind == "ids":
         answer["objectIds"] = ["{A}", "{B}"]
 
@@ -411,9 +357,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("fault", REFUSED)
-def test_a_server_that_cannot_be_believed_is_refused(
-    layer, declare, refresh, stored, fault
-):
+def test_a_server_that_cannot_be_believed_is_refused(layer, refresh, stored, fault):
     source = declare(layer, fetch={"url": f"{layer.url}?token={TOKEN}"})
     before = refresh(source)
     change, wrong = REFUSED[fault]
@@ -460,9 +404,7 @@ REFUSED_ANSWERS = {
 
 
 @pytest.mark.parametrize("fault", REFUSED_ANSWERS)
-def test_an_answer_that_is_no_answer_is_refused(
-    layer, declare, refresh, stored, monkeypatch, fault
-):
+def test_an_answer_that_is_no_answer_is_refused(layer, refresh, stored, monkeypatch, fault):
     monkeypatch.setattr(data.ask, "PAGE_BYTES_MOST", 1_000_000)
     source = declare(layer, fetch={"url": f"{layer.url}?token={TOKEN}"})
     refresh(source)
@@ -487,7 +429,7 @@ def test_an_answer_that_is_no_answer_is_refused(
 
 
 @pytest.mark.parametrize(("kind", "slow"), [("layer", drip_headers), ("rows", drip)])
-def test_a_byte_at_a_time_ends_with_the_deadline(layer, declare, refresh, stored, kind, slow):
+def test_a_byte_at_a_time_ends_with_the_deadline(layer, refresh, stored, kind, slow):
     refresh(declare(layer))
     layer.hook = lambda one, *_: slow if one == kind else None
     night = NIGHT + dt.timedelta(days=1)
@@ -497,7 +439,7 @@ def test_a_byte_at_a_time_ends_with_the_deadline(layer, declare, refresh, stored
     assert len(stored(night)) == ROWS
 
 
-def test_a_server_that_is_down_leaves_the_snapshot(layer, declare, refresh, stored):
+def test_a_server_that_is_down_leaves_the_snapshot(layer, refresh, stored):
     refresh(declare(layer))
     layer.hook = lambda *_: cut_connection
     with pytest.raises(SourceDown) as caught:

@@ -170,10 +170,17 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    """A server that says nothing of readers who went away."""
+
+    def handle_error(self, *_):
+        pass
+
+
 @contextmanager
 def serving(layer):
     """Start a server for a layer; yield the layer, with its address as `url`."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+    with Server(("127.0.0.1", 0), Handler) as running:
         running.daemon_threads = True
         running.layer = layer
         layer.server, layer.closing = running, threading.Event()

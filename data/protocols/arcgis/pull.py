@@ -145,7 +145,20 @@ def _pull_rows(task: Task, changed: np.ndarray | None) -> tuple[str, ...]:
     last = LastPull(full_on, unfinished.began, layer.edited, listing.row_count, pages.reference)
     write_last_pull(task.folder, digest_query(task.query), last)
     close_unfinished(unfinished)
-    return _describe(task, pages, len(resumed), unfinished, before.ids, final, added)
+    done = f"all {len(final):,} rows pulled"
+    if task.last is not None:
+        pulled = len(pieces.ids) - len(before.ids)
+        gone = len(np.setdiff1d(before.ids, final))
+        done = f"only edited and new rows pulled: {pulled:,}; {gone:,} deleted"
+    notes = [RoutineNote(done)]
+    if len(resumed):
+        since = f"{len(resumed):,} rows are of {unfinished.full_on:%Y-%m-%d}"
+        notes.append(RoutineNote(f"the pull was cut off; {since}"))
+    if added:
+        more = count_noun(added, "row")
+        notes.append(RoutineNote(f"{more} added during the pull: they come next time"))
+    counted = sorted(pages.notes.items())
+    return (*notes, *(f"{count_noun(count, 'row')} {what}" for what, count in counted))
 
 
 def _keep_rows(task: Task) -> tuple[str, ...]:
@@ -231,34 +244,3 @@ def _check_count(task: Task, unfinished: Unfinished) -> np.ndarray:
             "in use",
         )
     return ids
-
-
-def _describe(
-    task: Task,
-    pages: Pages,
-    resumed: int,
-    unfinished: Unfinished,
-    before: np.ndarray,
-    final: np.ndarray,
-    added: int,
-) -> tuple[str, ...]:
-    """Return the notes of a pull."""
-    notes: list[str] = []
-    if task.last is None:
-        notes.append(RoutineNote(f"all {len(final):,} rows pulled"))
-    else:
-        gone = len(np.setdiff1d(before, final))
-        pulled = len(list_pieces(unfinished.parts, task.query.layer.id_column).ids)
-        notes.append(RoutineNote(f"only edited and new rows pulled: {pulled:,}; {gone:,} deleted"))
-    if resumed:
-        notes.append(
-            RoutineNote(
-                f"the pull was cut off; {resumed:,} rows are of {unfinished.full_on:%Y-%m-%d}"
-            )
-        )
-    if added:
-        notes.append(
-            RoutineNote(f"{count_noun(added, 'row')} added during the pull: they come next time")
-        )
-    counted = sorted(pages.notes.items())
-    return (*notes, *(f"{count_noun(count, 'row')} {what}" for what, count in counted))

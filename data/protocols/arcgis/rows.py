@@ -196,8 +196,12 @@ def _read_column(values: Sequence[Any], name: str, query: Query, source: Source)
     esri_type = query.layer.types[name]
     kind = _kind(esri_type)
     try:
-        array = pa.array(values, _TYPES[kind])
+        # Arrow would cut off the decimals of a number where whole numbers are asked for.
+        array = pa.array(values) if kind == _WHOLE else pa.array(values, _TYPES[kind])
+        array = array.cast(_TYPES[kind]) if pa.types.is_null(array.type) else array
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return _read_mixed_column(values, name, query, source)
+    if array.type != _TYPES[kind]:
         return _read_mixed_column(values, name, query, source)
     if kind == _DECIMAL:
         return pc.if_else(pc.is_finite(array), array, None)
