@@ -5,7 +5,6 @@ declares that host. Nothing secret in an address or header is logged or shown.
 """
 
 import json
-import shutil
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -16,18 +15,20 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from data.answer_body import check_body, read_body, say_late, write_body
 from data.connection import Connection, list_secrets, refuse_answer
 from data.download_faults import (
     FAULTS,
+    RETRY,
+    SERVER_ERROR,
     explain_trouble,
-    find_body_error,
     find_cause,
     read_wait,
 )
 from data.redirects import PORTS, check_link, check_redirect, is_same_host
 from data.variables import fill_variables, list_values
 from geo.addresses import show_address
-from geo.errors import SourceChanged, SourceDown, StoreError
+from geo.errors import SourceDown, StoreError
 
 REDIRECTS_MOST = 10
 # How often a request is repeated while a server does not answer, and the waits between, in
@@ -35,23 +36,18 @@ REDIRECTS_MOST = 10
 TRIES = 4
 WAITS_S = (1.0, 4.0, 16.0)
 WAIT_MOST_S = 120.0
-RETRY = "try again later; the last good snapshot stays in use"
-# So much of the disk stays free.
-FREE_BYTES = 200_000_000
 _CERTIFICATE_REMEDY = (
     "check the address and the clock of this computer, or tell the publisher; if your own network "
     "replaces certificates, set SSL_CERT_FILE to its certificates; the last good snapshot stays in "
     "use"
 )
 
-_SERVER_ERROR, _REDIRECT, _NOT_MODIFIED = 500, 300, 304
+_REDIRECT, _NOT_MODIFIED = 300, 304
 # Request timeout, too early, too many requests: the same request may succeed later.
 _LATER = frozenset({408, 425, 429})
-# How often the free space of the disk is looked at while an answer is written.
-_LOOK_EVERY_BYTES = 64_000_000
 _HEAD_BYTES = 65_536
 # The largest answer that is held in memory: a page of rows.
-PAGE_BYTES_MOST = 256_000_000
+PAGE_BYTES_MOST = 128_000_000
 
 
 class Version(NamedTuple):
@@ -132,7 +128,7 @@ def download(
         if answer.status_code == _NOT_MODIFIED:
             return None
         try:
-            _write_body(answer, path, shown, connection)
+            write_body(answer, path, shown, connection)
         except OSError as error:
             raise StoreError(
                 connection.doing,
@@ -142,7 +138,7 @@ def download(
         headers = answer.headers
     with path.open("rb") as file:
         head, size = file.read(_HEAD_BYTES), path.stat().st_size
-    _check_body(head, size, shown, connection)
+    check_body(head, size, shown, connection)
     return headers
 
 
@@ -153,6 +149,7 @@ def ask(
     *,
     linked_from: str | None = None,
     known: Version = Version(),  # noqa: B008 (it cannot be changed)
+    tries: int = TRIES,
 ) -> Reply:
     """Ask one address, and hold the answer in memory; repeat the request while it does not answer.
 
@@ -162,28 +159,31 @@ def ask(
         parameters: Parameters to add to the address's own.
         linked_from: As for `download`.
         known: As for `download`.
+        tries: How often to ask at most, unless the server itself asks to wait.
 
     Returns:
         The answer.
 
     Raises:
-        SourceDown: As for `download`, after TRIES requests; `wait_s` is how long the server asks
+        SourceDown: As for `download`, after so many requests; `wait_s` is how long the server asks
             to wait, if that is longer than WAIT_MOST_S.
         SourceChanged: As for `download`.
         ConfigError: A variable is not set.
     """
     request = _Request(declared, parameters or {}, linked_from, known)
-    for wait_s in (*WAITS_S[: TRIES - 1], None):
+    for nth, wait_s in enumerate((*WAITS_S[: TRIES - 1], None), start=1):
         try:
             with _ask_once(connection, request) as (answer, shown):
                 if answer.status_code == _NOT_MODIFIED:
                     return Reply(declared, b"", answer.headers, is_unchanged=True)
-                body = b"".join(_read_parts(answer, shown, connection, PAGE_BYTES_MOST))
+                body = b"".join(read_body(answer, shown, connection, PAGE_BYTES_MOST))
                 headers = answer.headers
-            _check_body(body[:_HEAD_BYTES], len(body), shown, connection)
+            check_body(body[:_HEAD_BYTES], len(body), shown, connection)
         except SourceDown as error:
             asked_s = error.wait_s if error.wait_s is not None else wait_s
             if wait_s is None or asked_s is None or asked_s > WAIT_MOST_S:
+                raise
+            if nth >= tries and error.wait_s is None:
                 raise
             if time.monotonic() + asked_s > connection.deadline_s:
                 raise
@@ -211,15 +211,33 @@ def ask_json(
         SourceChanged: As for `ask`, or the answer is not a whole JSON object.
         ConfigError: A variable is not set.
     """
-    reply = ask(connection, declared, parameters)
+    return parse_object(connection, ask(connection, declared, parameters))
+
+
+def parse_object(connection: Connection, reply: Reply) -> dict[str, Any]:
+    """Return the JSON object of an answer.
+
+    Args:
+        connection: The connection, for messages.
+        reply: The answer.
+
+    Returns:
+        The object.
+
+    Raises:
+        SourceChanged: The answer is not a whole JSON object.
+    """
     try:
         found = json.loads(reply.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         start = connection.hide(reply.body[:60].decode("utf-8", "replace")).strip()
-        wrong = f"{show_address(declared)} answers with what is not a JSON object: {start!r}"
-        raise refuse_answer(connection, wrong)
+        shown = connection.hide(show_address(reply.url))
+        wrong = f"{shown} answers with what is not a whole JSON object: {start!r}"
+        error = refuse_answer(connection, wrong)
+        error.may_be_size = True
+        raise error
     return found
 
 
@@ -247,12 +265,14 @@ def _ask_once(connection: Connection, request: _Request) -> Iterator[tuple[httpx
         raise refuse_answer(connection, wrong) from None
     except (httpx.HTTPError, httpx.StreamError, UnicodeError, RuntimeError) as error:
         if time.monotonic() >= connection.deadline_s:
-            raise _is_late(shown, connection) from None
+            raise say_late(shown, connection) from None
         if isinstance(error, RuntimeError):
             raise
         wrong = connection.hide(explain_trouble(error, connection.timeout_s))
         remedy = _CERTIFICATE_REMEDY if find_cause(error, ssl.SSLError) else RETRY
-        raise SourceDown(connection.doing, f"{shown}: {wrong}", remedy) from None
+        down = SourceDown(connection.doing, f"{shown}: {wrong}", remedy)
+        down.may_be_size = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        raise down from None
 
 
 def _read_address(connection: Connection, declared: str) -> httpx.URL:
@@ -270,15 +290,6 @@ def _read_address(connection: Connection, declared: str) -> httpx.URL:
         wrong = f"{shown} is not an address that starts with https:// or http://"
         raise refuse_answer(connection, wrong)
     return url
-
-
-def _is_late(shown: str, connection: Connection) -> SourceDown:
-    return SourceDown(
-        connection.doing,
-        f"{shown} has not answered whole within {connection.seconds_most:,.0f} s",
-        f"try again later, or raise fetch.seconds_most in sources/{connection.source_id}.toml; the "
-        "last good snapshot stays in use",
-    )
 
 
 @contextmanager
@@ -312,75 +323,11 @@ def _check_status(answer: httpx.Response, shown: str, connection: Connection) ->
     """Raise SourceDown or SourceChanged for a status that is not success."""
     status = answer.status_code
     says = f"{shown} answers {status} ({answer.reason_phrase or 'no reason given'})"
-    if status >= _SERVER_ERROR or status in _LATER:
+    if status >= SERVER_ERROR or status in _LATER:
         wait_s = read_wait(answer.headers.get("retry-after", ""))
         asks = f" and asks to wait {wait_s:,.0f} s" if wait_s else ""
         error = SourceDown(connection.doing, connection.hide(says + asks), RETRY)
-        error.wait_s = wait_s
+        error.wait_s, error.may_be_size = wait_s, status >= SERVER_ERROR
         raise error
     if status >= _REDIRECT:
         raise refuse_answer(connection, connection.hide(says), FAULTS.get(status, "changed"))
-
-
-def _check_body(head: bytes, size: int, shown: str, connection: Connection) -> None:
-    """Raise SourceChanged if a body of status 200 is empty, or an error page or an error body."""
-    if (body_error := find_body_error(head, size)) is not None:
-        wrong, fault = body_error
-        raise refuse_answer(connection, connection.hide(f"{shown} answers 200 with {wrong}"), fault)
-
-
-def _read_parts(
-    answer: httpx.Response, shown: str, connection: Connection, bytes_most: int | None = None
-) -> Iterator[bytes]:
-    """Yield the body part by part, and stop as soon as it is too large or too late.
-
-    `bytes_most` is the limit of an answer that is held in memory, if that is lower.
-    """
-    limit = min(connection.bytes_most, bytes_most or connection.bytes_most)
-    remedy = (
-        f"check the address; if so much is due, raise fetch.bytes_most in "
-        f"sources/{connection.source_id}.toml"
-    )
-    if limit < connection.bytes_most:
-        remedy = (
-            f"check the address; if so much is due, lower fetch.page_rows in "
-            f"sources/{connection.source_id}.toml"
-        )
-    wrong = f"{shown} answers with more than {limit:,} bytes"
-    length = answer.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
-        raise SourceChanged(connection.doing, f"{wrong}: {int(length):,}", remedy)
-    read = 0
-    for part in answer.iter_bytes():
-        read += len(part)
-        if read > limit:
-            raise SourceChanged(connection.doing, wrong, remedy)
-        if time.monotonic() >= connection.deadline_s:
-            raise _is_late(shown, connection)
-        yield part
-
-
-def _write_body(answer: httpx.Response, path: Path, shown: str, connection: Connection) -> None:
-    """Write the body into a file, and stop before the disk is full."""
-    length = answer.headers.get("content-length", "")
-    _check_space(path, int(length) if length.isdigit() else 0, shown, connection)
-    looked, written = 0, 0
-    with path.open("wb") as file:
-        for part in _read_parts(answer, shown, connection):
-            file.write(part)
-            written += len(part)
-            if written - looked > _LOOK_EVERY_BYTES:
-                looked = written
-                _check_space(path, 0, shown, connection)
-
-
-def _check_space(path: Path, due_bytes: int, shown: str, connection: Connection) -> None:
-    """Raise StoreError if the disk has no room for so many bytes."""
-    free_bytes = shutil.disk_usage(path.parent).free
-    if free_bytes < due_bytes + FREE_BYTES:
-        raise StoreError(
-            connection.doing,
-            f"the disk of {path.parent} has {free_bytes:,} bytes free, and {shown} sends "
-            f"{f'{due_bytes:,}' if due_bytes else 'more'}",
-            f"free {due_bytes + FREE_BYTES:,} bytes; the last good snapshot stays in use",
-        )

@@ -6,11 +6,15 @@ import re
 import socket
 import ssl
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 import httpx
 
 from geo.errors import Fault
 
+RETRY = "try again later; the last good snapshot stays in use"
+# A server that answers with such a status, or a higher one, is itself at fault.
+SERVER_ERROR = 500
 # What a status says of a source; ArcGIS servers use 498 and 499 for a wrong and a missing token.
 FAULTS: dict[object, Fault] = {
     **dict.fromkeys((401, 403, 498, 499), "forbidden"),
@@ -62,21 +66,34 @@ def find_cause(error: BaseException | None, kind: type[BaseException]) -> BaseEx
     return error
 
 
-def find_body_error(head: bytes, size: int) -> tuple[str, Fault] | None:
+class BodyError(NamedTuple):
+    """What is wrong with the body of an answer whose status is 200.
+
+    Attributes:
+        wrong: In words.
+        fault: What it says of the source.
+        code: The status that the body itself gives; 0 if it gives none.
+    """
+
+    wrong: str
+    fault: Fault = "changed"
+    code: int = 0
+
+
+def find_body_error(head: bytes, size: int) -> BodyError | None:
     """Return what is wrong with the body of an answer whose status is 200, or None.
 
-    The second value is what it says of the source. `head` is the start of the body, and `size` its
-    length in bytes.
+    `head` is the start of the body, and `size` its length in bytes.
     """
     if size == 0:
-        return "an empty body", "changed"
+        return BodyError("an empty body")
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     # A page may begin with an XML declaration and comments.
     page = re.sub(rb"\A(\s*(<\?xml.*?\?>|<!--.*?-->))+\s*", b"", start, flags=re.DOTALL)
     if page[:64].lower().startswith(_HTML):
-        return "an HTML page", "changed"
+        return BodyError("an HTML page")
     if b"exceptionreport" in head[:2000].lower():
-        return f"an OGC exception report{_quote_report(head)}", "changed"
+        return BodyError(f"an OGC exception report{_quote_report(head)}")
     # ArcGIS servers answer 200 with {"error": {...}}; such bodies are short.
     if start.startswith(b"{") and size <= len(head):
         try:
@@ -86,8 +103,10 @@ def find_body_error(head: bytes, size: int) -> tuple[str, Fault] | None:
         if isinstance(body, dict) and "error" in body:
             error = body["error"]
             code = error.get("code") if isinstance(error, dict) else None
-            fault = FAULTS.get(code, "changed") if isinstance(code, int) else "changed"
-            return f"an error body: {str(error)[:200]}", fault
+            code = code if isinstance(code, int) else 0
+            return BodyError(
+                f"an error body: {str(error)[:200]}", FAULTS.get(code, "changed"), code
+            )
     return None
 
 

@@ -21,9 +21,11 @@ class PadfinderError(Exception):
         wrong: What is wrong with which value.
         remedy: What to do.
         fault: What the error says about the source that it concerns.
+        may_be_size: Whether a server that was asked for less might have answered.
     """
 
     fault: Fault = "changed"
+    may_be_size: bool = False
 
     def __init__(self, doing: str, wrong: str, remedy: str, *, fault: Fault | None = None) -> None:
         doing, wrong, remedy = hide_secrets(doing), hide_secrets(wrong), hide_secrets(remedy)

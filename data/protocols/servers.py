@@ -1,16 +1,17 @@
-"""Pull the rows of a source from a server that gives them page by page.
+"""The protocols of servers that give their rows page by page.
 
-Each protocol is a module with a function that pulls all rows into one file, and one that asks for
-the first rows only. What a pull keeps for the next night is in a folder of the source's own.
+Each is a module with a function that pulls all rows into one file, and one that asks for the first
+rows only. What a pull keeps for the next night is in a folder of the source's own.
 """
 
 from pathlib import Path
 
-from data.protocols import ckan, ogc_features, opendatasoft, wfs
+from data.protocols import arcgis, ckan, ogc_features, opendatasoft, wfs
 from data.protocols.pulled import Protocol
 
 # By the name that `fetch.protocol` gives.
 PROTOCOLS: dict[str, Protocol] = {
+    "arcgis": Protocol(arcgis.pull, arcgis.preview),
     "ogc_features": ogc_features.PROTOCOL,
     "wfs": wfs.PROTOCOL,
     "opendatasoft": opendatasoft.PROTOCOL,

@@ -1,0 +1,278 @@
+"""Ask for rows page by page, by their object ids, and in smaller pages where a server fails.
+
+A page is the rows between two ids, never those after an offset: between two requests by offset a
+server may order its rows in another way, and then it repeats some and leaves out others (Esri
+BUG-000171499; Esri/arcgis-python-api#1895).
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from data.ask import TRIES, Reply, ask, parse_object
+from data.connection import Connection
+from data.protocols.arcgis.query import (
+    IDS_MOST,
+    Query,
+    among_ids,
+    between_ids,
+    list_ids,
+    row_parameters,
+)
+from data.protocols.arcgis.rows import Page, read_page, refuse_page
+from data.source import Source
+from geo.errors import PadfinderError, SourceChanged, SourceDown
+
+# A page that fails is asked for once more, then in two halves. After so many good pages, the pages
+# double again.
+PAGE_TRIES, GOOD_PAGES = 2, 8
+# A page should not have more bytes than this, so that large shapes do not fill the memory.
+PAGE_BYTES = 16_000_000
+
+
+@dataclass
+class Pages:
+    """The requests for the rows of a layer.
+
+    Attributes:
+        connection: The connection.
+        query: What is asked of the layer.
+        source: The source, for messages.
+        keep: Keeps a page.
+        check_reference: Checks the spatial reference of the first shapes.
+        rows_most: How many rows to ask for at once now.
+        good: How many pages came whole since the last change of that.
+        reference: The spatial reference of the shapes so far, as the server writes it.
+        is_checked: Whether the spatial reference was checked.
+        notes: How often something was left out or replaced.
+    """
+
+    connection: Connection
+    query: Query
+    source: Source
+    keep: Callable[[Page], None]
+    check_reference: Callable[[dict[str, Any]], None]
+    rows_most: int
+    good: int = 0
+    reference: dict[str, Any] = field(default_factory=dict)
+    is_checked: bool = False
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+def pull_listed(pages: Pages, wanted: np.ndarray, listed: np.ndarray) -> np.ndarray:
+    """Ask for the rows with some object ids.
+
+    Args:
+        pages: The requests.
+        wanted: The object ids, ascending.
+        listed: All object ids of the layer, ascending.
+
+    Returns:
+        Those of the ids that the server did not give, though it was asked for them twice.
+
+    Raises:
+        SourceDown: The server does not answer even for one row.
+        SourceChanged: Its answer cannot be read even for one row, or has other rows.
+    """
+    # What is to be asked for, the next last, and whether it was asked for before.
+    waiting = [(wanted, False)]
+    absent = [wanted[:0]]
+    while waiting:
+        ids, is_repeat = waiting.pop()
+        ids, rest = _split(ids, listed, pages.rows_most)
+        if len(rest):
+            waiting.append((rest, is_repeat))
+        if not len(ids):
+            continue
+        page = _ask_page(pages, ids, listed)
+        if page is None:
+            waiting.append((ids, is_repeat))
+            continue
+        missing = np.setdiff1d(ids, page.ids)
+        if len(page.ids):
+            pages.keep(page)
+        if not len(missing):
+            continue
+        if len(page.ids) or not is_repeat:
+            waiting.append((missing, True))
+        elif page.is_cut and len(ids) > 1:
+            _halve(pages, len(ids))
+            waiting.append((missing, True))
+        else:
+            absent.append(missing)
+        if page.is_cut or missing[0] > (page.ids.max() if len(page.ids) else missing[0]):
+            pages.rows_most = max(len(page.ids), len(ids) // 2, 1)
+    return np.sort(np.concatenate(absent))
+
+
+def pull_unlisted(pages: Pages, after: int | None) -> None:
+    """Ask for all rows in the order of their object ids, where the server does not list those.
+
+    Args:
+        pages: The requests.
+        after: The last object id that is there already; None if there is none.
+
+    Raises:
+        SourceDown: The server does not answer even for one row.
+        SourceChanged: Its answer cannot be read, or it gives rows in another order.
+    """
+    column = pages.query.layer.id_column
+    while True:
+        condition = "" if after is None else f"{column} > {after}"
+        what = "the first rows" if after is None else f"the rows after object id {after}"
+        page = _ask(pages, condition, what, pages.rows_most, is_limited=True)
+        if page is None:
+            continue
+        if after is not None and len(page.ids) and page.ids[0] <= after:
+            wrong = f"was asked for {what} and gives the row {page.ids[0]}"
+            raise refuse_page(pages.query, pages.source, wrong)
+        if not page.is_sorted:
+            wrong = (
+                "neither lists its object ids nor gives its rows in their order, so that they "
+                "cannot be told apart from page to page"
+            )
+            raise refuse_page(pages.query, pages.source, wrong)
+        if len(page.ids):
+            pages.keep(page)
+            after = int(page.ids[-1])
+        elif not page.is_cut:
+            return
+        elif pages.rows_most == 1 or not pages.query.layer.is_paged:
+            wrong = f"says that there are more rows after object id {after}, and gives none"
+            raise refuse_page(pages.query, pages.source, wrong)
+        else:
+            _halve(pages, pages.rows_most)
+
+
+def pull_first(pages: Pages, rows: int) -> None:
+    """Ask for the first rows only.
+
+    Args:
+        pages: The requests.
+        rows: How many rows.
+
+    Raises:
+        SourceDown: The server does not answer even for one row.
+        SourceChanged: Its answer cannot be read.
+    """
+    if not pages.query.layer.is_paged:
+        ids = list_ids(pages.connection, pages.query, pages.source)
+        if ids is not None:
+            pull_listed(pages, ids[:rows], ids)
+            return
+    page = None
+    while page is None:
+        page = _ask(pages, "", "the first rows", pages.rows_most, is_limited=True)
+    pages.keep(page)
+
+
+def _split(ids: np.ndarray, listed: np.ndarray, rows_most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of the next page, and the rest.
+
+    A page is a range of ids if no other id lies between them; else a list of not too many.
+    """
+    places = np.searchsorted(listed, ids[:rows_most])
+    gaps = np.flatnonzero(np.diff(places) > 1)
+    run = len(places) if not len(gaps) else int(gaps[0]) + 1
+    size = min(max(run, IDS_MOST), rows_most)
+    return ids[:size], ids[size:]
+
+
+def _ask_page(pages: Pages, ids: np.ndarray, listed: np.ndarray) -> Page | None:
+    """Return the rows with these ids; None if a smaller page is to be asked for."""
+    column = pages.query.layer.id_column
+    low, high = int(ids[0]), int(ids[-1])
+    first, last = np.searchsorted(listed, [low, high])
+    is_range = last - first + 1 == len(ids)
+    condition = between_ids(column, low, high) if is_range else among_ids(column, ids.tolist())
+    what = f"object id {low}" if low == high else f"object ids {low} to {high}"
+    page = _ask(pages, condition, f"the rows with {what}", len(ids))
+    if page is None:
+        return None
+    others = page.ids[(page.ids < low) | (page.ids > high)]
+    if not is_range:
+        others = np.setdiff1d(page.ids, ids)
+    if len(others):
+        wrong = f"was asked for the rows with {what} and gives the row {others[0]}"
+        raise refuse_page(pages.query, pages.source, wrong)
+    return page
+
+
+def _ask(
+    pages: Pages, condition: str, what: str, rows: int, *, is_limited: bool = False
+) -> Page | None:
+    """Return the rows of a condition; None if fewer are to be asked for.
+
+    Args:
+        pages: The requests.
+        condition: Which rows, in the server's SQL.
+        what: The same in words.
+        rows: How many rows are asked for.
+        is_limited: Whether the server is told how many rows to give.
+
+    Returns:
+        The rows.
+
+    Raises:
+        SourceDown: The server does not answer even for one row.
+        SourceChanged: Its answer cannot be read even for one row.
+    """
+    parameters = row_parameters(pages.query, condition, rows if is_limited else None)
+    can_be_less = rows > 1 and (not is_limited or pages.query.layer.is_paged)
+    try:
+        tries = PAGE_TRIES if can_be_less else TRIES
+        reply = ask(pages.connection, pages.query.address, parameters, tries=tries)
+        answer = parse_object(pages.connection, reply)
+    except (SourceDown, SourceChanged) as error:
+        if not error.may_be_size:
+            raise
+        if not can_be_less:
+            raise _name_rows(error, what) from error
+        _halve(pages, rows)
+        return None
+    page = read_page(answer, pages.query, pages.source)
+    _check_reference(pages, page)
+    pages.notes.update(page.notes)
+    _resize(pages, reply, rows)
+    return page
+
+
+def _name_rows(error: SourceDown | SourceChanged, what: str) -> PadfinderError:
+    """Return the error with the rows that were asked for."""
+    named = type(error)(error.doing, f"{error.wrong}, asked for {what}", error.remedy)
+    named.fault = error.fault
+    if isinstance(named, SourceDown) and isinstance(error, SourceDown):
+        named.wait_s = error.wait_s
+    return named
+
+
+def _halve(pages: Pages, rows: int) -> None:
+    pages.rows_most, pages.good = max(rows // 2, 1), 0
+
+
+def _resize(pages: Pages, reply: Reply, rows: int) -> None:
+    """Ask for fewer rows after a large answer, and for more after many good ones."""
+    pages.good += 1
+    if len(reply.body) > PAGE_BYTES:
+        _halve(pages, rows)
+    elif pages.good >= GOOD_PAGES and len(reply.body) < PAGE_BYTES / 2:
+        pages.rows_most = min(2 * pages.rows_most, pages.query.layer.page_rows)
+        pages.good = 0
+
+
+def _check_reference(pages: Pages, page: Page) -> None:
+    """Check the CRS of the first shapes, and that it is that of all others."""
+    if not len(page.ids) or pages.query.layer.shape_type is None:
+        return
+    if not pages.is_checked:
+        pages.check_reference(page.reference)
+        pages.is_checked = True
+    if not page.reference:
+        return
+    if pages.reference and pages.reference != page.reference:
+        wrong = f"gives shapes in the CRS {page.reference} after others in {pages.reference}"
+        raise refuse_page(pages.query, pages.source, wrong)
+    pages.reference = page.reference
