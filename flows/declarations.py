@@ -3,7 +3,8 @@
 Each market has one folder: `market.toml`, `land_use.toml`, `plans/*.toml` and `sources/*.toml`.
 The built-in markets are in data/markets; `markets` in padfinder.toml names folders that hold a
 user's own markets in the same layout. A user's file replaces the built-in file of the same name.
-Plans that every market can use are in flows/plans.
+Plans that every market can use are in flows/plans, and sources that any market can name in
+data/shared.
 """
 
 import difflib
@@ -149,13 +150,41 @@ def load_source(name: str, workspace: Workspace, market_id: str = SHARED) -> Sou
     return source.set_file(toml.label)
 
 
+def load_market_source(name: str, market: Market, workspace: Workspace) -> Source:
+    """Read the source called `name` as a market uses it: within its bounds, where it is shared.
+
+    Args:
+        name: The source's name.
+        market: The market that names it.
+        workspace: The settings of this run.
+
+    Returns:
+        The source.
+
+    Raises:
+        ConfigError: If there is no such source, its file has errors, or it is read within the
+            market's bounds and the market has none.
+    """
+    source = load_source(name, workspace, market.id)
+    if not source.fetch.market_bounds:
+        return source
+    if market.bounds is None:
+        raise ConfigError(
+            f"reading market {market.id}",
+            f"source {name!r} is read within the market's bounds, and it has none",
+            "add bounds = [west, south, east, north] in degrees to the market's file, wide enough "
+            "for what lies near its parcels",
+        )
+    return source.limit_to(market.bounds)
+
+
 def load_sources(market: Market, workspace: Workspace) -> tuple[Source, ...]:
     """Read the market's sources, in the order of its list. Raises ConfigError naming all errors."""
     sources: list[Source] = []
     errors: list[ConfigError] = []
     for name in market.sources:
         try:
-            sources.append(load_source(name, workspace, market.id))
+            sources.append(load_market_source(name, market, workspace))
         except ConfigError as error:
             errors.append(error)
     if len(errors) == 1:
@@ -215,6 +244,7 @@ def _read_built_in() -> Declarations:
     for folder in _sorted_items(files("data").joinpath("markets")):
         _read_market_folder(folder, f"data/markets/{folder.name}", built_in)
     _add_folder(built_in.plans, files("flows").joinpath("plans"), "flows/plans", SHARED)
+    _add_folder(built_in.sources, files("data").joinpath("shared"), "data/shared", SHARED)
     return built_in
 
 
