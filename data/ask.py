@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from data.connection import Connection, list_secrets, refuse_answer
+from data.connection import Connection, refuse_answer
 from data.download_faults import (
     FAULTS,
     explain_trouble,
@@ -23,6 +23,7 @@ from data.download_faults import (
     find_cause,
     read_wait,
 )
+from data.secrets import list_secrets
 from data.variables import fill_variables, list_values
 from geo.addresses import show_address
 from geo.errors import (
