@@ -31,7 +31,7 @@ USER, PASSWORD = "sesame-user", "sesame/pass@1"
 TOKEN, KEY, PART = "sesame token+7", "sesame-header:9", "sesame-part"
 SECRETS = (USER, PASSWORD, TOKEN, KEY, PART)
 MAINS = "files/hamlet/mains.geojson"
-# A message quotes 200 letters of an error: with so many before it, "sesame-part" is cut off in them.
+# A message quotes 200 letters of an error. With so many before it, "sesame-part" is cut off.
 CUT = 200 - len("/first/sesame-par")
 # What the server does, and the exit code of a refresh.
 ANSWERS = {
