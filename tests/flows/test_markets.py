@@ -165,3 +165,11 @@ def test_every_declaration_is_part_of_the_package():
     patterns = packages["package-data"]["data"]
     installed = {path for pattern in patterns for path in (ROOT / "data").glob(pattern)}
     assert set((ROOT / "data").rglob("*.toml")) <= installed
+
+
+def test_the_page_of_markets_names_each_market_and_each_unseen_source():
+    page = (ROOT / "docs/markets.md").read_text("utf-8")
+    unseen = {f"`{name}`" for name in check.list_unseen_sources(workspace())}
+    listed = {f"`{name}`" for name in BUILT_IN}
+    missing = [name for name in sorted(unseen | listed) if name not in page]
+    assert not missing
