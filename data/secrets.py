@@ -42,7 +42,16 @@ def _list_passwords(url: httpx.URL) -> set[str]:
 
 
 def list_header_secrets(name: str, declared: str, filled: str) -> set[str]:
-    """Return the parts of a header that no message may repeat: the whole, and its credentials."""
+    """Return the parts of a header that no message may repeat: the whole, and its credentials.
+
+    Args:
+        name: The header's name. Some say who asks, and nothing secret.
+        declared: Its text as declared.
+        filled: Its text with the values of variables.
+
+    Returns:
+        The parts.
+    """
     values = {value.strip() for value in list_values(declared)} - {""}
     if name.lower() in _PUBLIC_HEADERS:
         return values
