@@ -5,12 +5,14 @@ values are arithmetic on them. No test needs a network.
 """
 
 import geopandas as gpd
+import openpyxl
 import pandas as pd
 import pytest
 import shapely
 from shapely.affinity import translate
 
 from data.conform import conform_table
+from data.protocols.file import read_files
 from data.source import Source
 from flows import declarations
 from geo.catalogue import read_layers
@@ -19,6 +21,8 @@ from geo.errors import ContractError
 from tests.built_in import read_land_use, workspace
 
 FT2 = 0.3048**2
+# 1,784,937,600 s are 20,659 days after January 1, 1970: July 25, 2026.
+JULY_25 = pd.Timestamp("1970-01-01") + pd.Timedelta(days=20_659)
 ACRE = 4046.8564224
 # In degrees, from a place in the market.
 SQUARE = shapely.box(0, 0, 0.002, 0.001)
@@ -76,8 +80,7 @@ CASES = {
             "headroom_least_kw": [100.0, None],
             "headroom_most_kw": [2500.0, 0.0],
             "voltage_kv": [27.0, 4.0],
-            # 1,784,937,600 s = 20,659 days after January 1, 1970.
-            "as_of": [pd.Timestamp("1970-01-01") + pd.Timedelta(days=20_659), None],
+            "as_of": [JULY_25, None],
         },
     ),
     "boston_parcels": (
@@ -152,6 +155,7 @@ CASES = {
             "substation_name": ["Vernon", "Vernon", "Laguna Bell"],
             "circuit_voltage": ["16", "16", "4.16"],
             "uniform_load_static_grid_legend": [-1.0, 0.0, 1.5],
+            "changed_date_forecast": [1784937600000, None, 1784937600000],
         },
         LINE,
         {
@@ -159,6 +163,7 @@ CASES = {
             "kind": ["load"] * 3,
             "headroom_kw": [None, 0.0, 1500.0],
             "voltage_kv": [16.0, 16.0, 4.16],
+            "as_of": [JULY_25, None, JULY_25],
         },
     ),
     "la_ladwp_load": (
@@ -448,3 +453,28 @@ def test_codes_mean_what_the_publisher_says():
         assert use.use_class in classes[code[0]]
     assert "07" not in pluto
     assert "1010" not in tables["massachusetts", "dor"].use
+
+
+def test_the_landfills_of_a_market_are_read_from_the_workbook(tmp_path):
+    """Of three sheets, and without those beyond the bounds or without a place."""
+    market = declarations.load_market("boston", workspace())
+    source = declarations.load_market_source("us_landfills", market, workspace())
+    titles = [*source.list_columns(), "Longitude", "Latitude"]
+    rows = {
+        "Near": ["Open", "1.2", "52", -71.06, 42.35],
+        "Far": ["Open", "3.0", "50", -118.2, 33.9],
+        "Nowhere": ["Closed", None, None, None, None],
+    }
+    book = openpyxl.Workbook()
+    book.active.title = "Summary"
+    sheet = book.create_sheet("LMOP Database")
+    sheet.append(titles)
+    for nth, (name, values) in enumerate(rows.items()):
+        sheet.append([str(nth), name, *values])
+    book.create_sheet("Field Descriptions")
+    book.save(tmp_path / "landfilllmopdata.xlsx")
+    table, _ = read_files((tmp_path / "landfilllmopdata.xlsx",), source)
+    frame = conform_table(
+        table, source, read_layers()[source.layer], market, file="landfilllmopdata.xlsx"
+    ).frame
+    assert list_rows(frame, ["name", "status", "flow_scfh"]) == [("Near", "operating", 50_000.0)]
