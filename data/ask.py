@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from data.answer_body import check_body, read_body, say_late, write_body
-from data.connection import Connection, list_secrets, refuse_answer
+from data.connection import Connection, refuse_answer
 from data.download_faults import (
     FAULTS,
     RETRY,
@@ -26,6 +26,7 @@ from data.download_faults import (
     read_wait,
 )
 from data.redirects import PORTS, check_link, check_redirect, is_same_host
+from data.secrets import list_secrets
 from data.variables import fill_variables, list_values
 from geo.addresses import show_address
 from geo.errors import SourceDown, StoreError

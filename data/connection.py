@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import httpx
 
+from data.secrets import hide_texts, list_header_secrets
 from data.variables import fill_variables
 from geo.errors import ConfigError, Fault, SourceChanged
 
@@ -18,8 +19,7 @@ BYTES_MOST = 4_000_000_000
 # How long all the requests of one source may take together, and how fast they follow each other.
 SECONDS_MOST = 3_600.0
 REQUESTS_PER_S = 5.0
-# Shorter parts of an address, such as "1" or "json", are ordinary words of a message.
-SECRET_LENGTH = 6
+_LOGGERS = ("httpx", "httpcore")
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class Connection:
 
     def hide(self, text: str) -> str:
         """Return a server's or library's words on one line, without this source's secrets."""
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
+        text = hide_texts(text, self.secrets)
         return "".join(mark if mark.isprintable() else " " for mark in text)
 
 
@@ -93,10 +92,7 @@ def open_connection(
     Raises:
         ConfigError: A variable is not set, or the computer's network settings are wrong.
     """
-    filled = {
-        name: fill_variables(value, f"fetch.headers.{name}", source_id)
-        for name, value in (headers or {}).items()
-    }
+    filled = {name: _fill_header(name, value, source_id) for name, value in (headers or {}).items()}
     with _quiet_log(), _open_client(source_id, timeout_s) as client:
         connection = Connection(
             source_id=source_id,
@@ -109,7 +105,8 @@ def open_connection(
             headers=filled,
             redirect_hosts=redirect_hosts,
         )
-        connection.secrets.update(text for text in filled.values() if len(text) >= SECRET_LENGTH)
+        for name, value in (headers or {}).items():
+            connection.secrets.update(list_header_secrets(name, value, filled[name]))
         # A server that sends one byte at a time keeps every single wait short.
         watch = threading.Timer(seconds_most, client.close)
         watch.daemon = True
@@ -143,17 +140,25 @@ def refuse_answer(connection: Connection, wrong: str, fault: Fault = "changed") 
     return SourceChanged(connection.doing, wrong, remedy, fault=fault)
 
 
-def list_secrets(url: httpx.URL) -> set[str]:
-    """Return the parts of an address that no message may repeat: its user, password and query."""
-    values = [value for _, value in url.params.multi_items()]
-    texts = {url.username, url.password, url.query.decode("ascii"), *values}
-    return {text for text in texts if len(text) >= SECRET_LENGTH}
+def _fill_header(name: str, declared: str, source_id: str) -> str:
+    """Return a header with its variables filled. Raises ConfigError if it cannot be sent."""
+    filled = fill_variables(declared, f"fetch.headers.{name}", source_id).strip()
+    # The library would quote the header in its message.
+    if not filled.isascii() or not filled.isprintable():
+        raise ConfigError(
+            f"reading sources/{source_id}.toml",
+            f"fetch.headers.{name} holds a line break or a letter that no header may hold, perhaps "
+            "in the value of an environment variable",
+            "write it in plain letters and on one line",
+        )
+    return filled
 
 
 @contextmanager
 def _quiet_log() -> Iterator[None]:
     """Keep the network library from logging whole addresses and headers."""
-    loggers = [logging.getLogger(name) for name in ("httpx", "httpcore")]
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _LOGGERS]
+    loggers = [logging.getLogger(name) for name in {*_LOGGERS, *names}]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)

@@ -7,9 +7,8 @@ from pydantic import Field, model_validator
 from data.connection import REQUESTS_PER_S, SECONDS_MOST
 from data.protocols.formats import RASTER_FORMATS, Format
 from geo.addresses import show_address
-from geo.model import Frozen
+from geo.model import Degrees, Frozen
 
-Degrees = tuple[float, float, float, float]
 ProtocolName = Literal["file", "raster", "arcgis", "ogc_features", "wfs", "opendatasoft", "ckan"]
 
 
@@ -49,6 +48,7 @@ class FetchOptions(Frozen):
         coded: Columns of an ArcGIS layer whose codes are replaced by their words.
         bounds: West, south, east and north in degrees (WGS 84). Only rows whose box meets these
             bounds are read, and only these cells of a raster.
+        market_bounds: Whether the bounds are those of the market that names the source.
         tags: For an OpenStreetMap extract: values to read by tag, such as
             `{ power = ["substation"] }`; `["*"]` is any value. A row that has one of them is read,
             each tag becomes a column, and the column `tag` has the first that it has, in the order
@@ -84,6 +84,7 @@ class FetchOptions(Frozen):
     filter: str = ""
     coded: tuple[str, ...] = ()
     bounds: Degrees | None = None
+    market_bounds: bool = False
     tags: dict[str, tuple[str, ...]] = {}
     member: str | None = None
     header_row: Annotated[int, Field(ge=1)] = 1
@@ -108,10 +109,8 @@ class FetchOptions(Frozen):
 
     @model_validator(mode="after")
     def _check_reading(self) -> Self:
-        if self.bounds is not None:
-            west, south, east, north = self.bounds
-            if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-                raise ValueError("bounds are west, south, east and north in degrees, in this order")
+        if self.bounds is not None and self.market_bounds:
+            raise ValueError("give either bounds or market_bounds")
         if self.format is not None and (self.format in RASTER_FORMATS) != (
             self.protocol == "raster"
         ):

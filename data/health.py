@@ -75,6 +75,7 @@ def _judge_source(
         attribution=source.attribution,
         vintage=source.vintage.isoformat(),
         age_limit="no age limit declared" if limit is None else f"at most {limit:,} days old",
+        verified=_say_verified(source),
         verdict="never pulled",
         error="it has never been pulled",
         remedy="run padfinder refresh",
@@ -89,6 +90,15 @@ def _judge_source(
         update = {"verdict": failed.fault, "error": failed.wrong, "remedy": failed.remedy}
         health = health.model_copy(update=update | {"is_usable": False})
     return health
+
+
+def _say_verified(source: Source) -> str:
+    """Return when a declaration was held against the publisher's own data, in words."""
+    if source.verified is None:
+        return ""
+    if source.is_unseen:
+        return f"declaration not verified: {source.verified}"
+    return f"declaration verified on {source.verified}"
 
 
 def _describe_snapshot(

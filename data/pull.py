@@ -14,7 +14,8 @@ from data.conform import conform_table
 from data.connection import open_connection
 from data.fetch_options import is_pattern
 from data.http import download_file, name_answer
-from data.notes import list_warnings
+from data.message_text import count_noun
+from data.notes import RoutineNote, list_warnings
 from data.protocols.file import read_area, read_files, read_table
 from data.protocols.raster import list_bands, read_noted_raster
 from data.protocols.servers import PROTOCOLS, pulls_folder
@@ -23,6 +24,7 @@ from data.raster_place import check_raster_place
 from data.raw_files import digest_raw_files
 from data.real_paths import list_data_files, name_real_files
 from data.schema import list_columns
+from data.secrets import list_keys, mask_in_file
 from data.shapes import Bounds
 from data.snapshot import FetchedFrom, SnapshotContent
 from data.source import Source
@@ -240,7 +242,11 @@ def _fetch_files(
         bytes_most=fetch.bytes_most,
         seconds_most=fetch.seconds_most,
     )
-    fetched = FetchedFrom(show_address(answer.url), answer.failed)
+    keys = list_keys([url, *fetch.fallback_urls], fetch.headers.values(), source.id)
+    notes: tuple[str, ...] = ()
+    if keys and (count := mask_in_file(path, keys)):
+        notes = (RoutineNote(f"{count_noun(count, 'key')} in the answer replaced by asterisks"),)
+    fetched = FetchedFrom(show_address(answer.url), answer.failed, notes)
     return (path.rename(path.with_name(name_answer(answer))),), fetched
 
 
@@ -264,8 +270,14 @@ def _pull_rows(source: Source, store: Path, night: dt.date) -> tuple[tuple[Path,
         headers=fetch.headers,
         redirect_hosts=fetch.redirect_hosts,
     ) as connection:
-        pulled = PROTOCOLS[fetch.protocol].pull(connection, source, folder, night)
-    return (pulled.file,), FetchedFrom(show_address(pulled.address), notes=pulled.notes)
+        try:
+            pulled = PROTOCOLS[fetch.protocol].pull(connection, source, folder, night)
+        except PadfinderError as error:
+            texts = (error.doing, error.wrong, error.remedy)
+            error.doing, error.wrong, error.remedy = error.args = tuple(map(connection.hide, texts))
+            raise
+        notes = tuple(type(note)(connection.hide(note)) for note in pulled.notes)
+    return (pulled.file,), FetchedFrom(show_address(pulled.address), notes=notes)
 
 
 def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:

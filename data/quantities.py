@@ -107,6 +107,23 @@ def read_quantities(
     return Quantities(_drop_markers(values, origin) * factors, is_unreadable, notes)
 
 
+def append_units(raw: pd.Series, units: pd.Series, decimal: str) -> pd.Series:
+    """Return numbers as texts with the unit text of each behind it; missing where either is.
+
+    Args:
+        raw: Numbers or texts.
+        units: The unit texts.
+        decimal: Decimal mark of numbers in text.
+
+    Returns:
+        The texts, as `read_quantities` reads them.
+
+    >>> append_units(pd.Series([0.5, 90.0]), pd.Series(["A", None]), ".").tolist()
+    ['0.5 A', nan]
+    """
+    return _write_decimals(raw, decimal) + " " + text_values(units)
+
+
 def _factor_of_unit(origin: ColumnOrigin, column: Column) -> float:
     if origin.unit and column.unit:
         return convert_units(1.0, origin.unit, column.unit)

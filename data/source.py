@@ -8,12 +8,12 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from data.fetch_options import FetchOptions
 from geo.contract.units import UNITS
-from geo.model import Frozen, Share
+from geo.model import Degrees, Frozen, Share
 
 # Options that only apply to a column of the source, not to a constant value.
 _COLUMN_OPTIONS = (
-    "missing", "map", "other", "rename", "units", "rating", "fraction", "range", "date_was",
-    "least", "most", "twin", "times", "fill_down",
+    "missing", "map", "other", "rename", "units", "unit_column", "rating", "fraction", "range",
+    "date_was", "least", "most", "twin", "times", "fill_down",
 )  # fmt: skip
 
 
@@ -36,6 +36,8 @@ class ColumnOrigin(Frozen):
         unit: The source's unit.
         units: Unit texts that may follow a number ("60 psig", "7 in WC"), each with its unit in
             geo.contract.units; "" is for a number without a unit. Any other text is unreadable.
+        unit_column: Column of the source with the unit text of each number, instead of text that
+            follows it. A number without a unit, or with one that `missing` lists, is missing.
         rating: For several stages in one text, "20/26.67/33.33" or "115-13.8": whether to take the
             highest or the first. A rating is unreadable if any stage is unreadable.
         fraction: Whether a number may be a fraction of a ruler: 3/4, 1-1/4, 1 1/4.
@@ -66,6 +68,7 @@ class ColumnOrigin(Frozen):
     rename: dict[str, str] = {}
     unit: str | None = None
     units: dict[str, str] = {}
+    unit_column: str | None = None
     rating: Literal["max", "first"] | None = None
     fraction: bool = False
     range: Literal["low", "high"] | None = None
@@ -91,6 +94,8 @@ class ColumnOrigin(Frozen):
     def _check_options(self) -> Self:
         if self.units and self.unit:
             raise ValueError("give either unit or units")
+        if self.unit_column is not None and not self.units:
+            raise ValueError("unit_column needs units, which say what its texts mean")
         if unknown := sorted(set(self.units.values()) - set(UNITS)):
             raise ValueError(f"units: {unknown[0]!r} is not a known unit")
         if sum(bool(one) for one in (self.rating, self.fraction, self.range)) > 1:
@@ -104,7 +109,8 @@ class ColumnOrigin(Frozen):
     @property
     def source_columns(self) -> tuple[str, ...]:
         """Return every column of the source that is read."""
-        return tuple(name for name in (self.column, self.twin, self.times) if name is not None)
+        names = (self.column, self.unit_column, self.twin, self.times)
+        return tuple(name for name in names if name is not None)
 
     @property
     def number_options(self) -> tuple[str, ...]:
@@ -280,6 +286,9 @@ class Source(Frozen):
         attribution: The credit text that must be shown with the data.
         redistribute: Whether the license allows passing the data on.
         vintage: Date of the data.
+        verified: Date on which the declaration was last held against the publisher's own file or
+            answer; `"never, no answer was seen"` if it was written from documentation alone; None
+            if nobody says.
         note: What a reader should know.
         fetch: Where the data are and how to read them.
         columns: The layer's columns that come from the source.
@@ -301,6 +310,7 @@ class Source(Frozen):
     attribution: str
     redistribute: bool
     vintage: dt.date
+    verified: dt.date | Literal["never, no answer was seen"] | None = None
     note: str = ""
     fetch: FetchOptions
     columns: dict[str, ColumnOrigin] = {}
@@ -327,6 +337,11 @@ class Source(Frozen):
         return self
 
     @property
+    def is_unseen(self) -> bool:
+        """Return whether nobody has seen an answer that the declaration could be held against."""
+        return isinstance(self.verified, str)
+
+    @property
     def file(self) -> str:
         """The path of the declaration, for messages."""
         return self._file or f"sources/{self.id}.toml"
@@ -340,6 +355,11 @@ class Source(Frozen):
     def hide_secrets(self) -> Self:
         """Return the declaration without what may be secret, to be stored or shown."""
         return self.model_copy(update={"fetch": self.fetch.hide_secrets()})
+
+    def limit_to(self, bounds: Degrees) -> Self:
+        """Return the same declaration, reading only the rows within a market's bounds."""
+        fetch = self.fetch.model_copy(update={"bounds": bounds, "market_bounds": False})
+        return self.model_copy(update={"fetch": fetch})
 
     def list_columns(self) -> tuple[str, ...]:
         """Return every column of the source's own file that is read, apart from its shapes."""

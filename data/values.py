@@ -13,7 +13,7 @@ import pandas as pd
 from data.message_text import count_noun, count_texts, join_choices
 from data.notes import RoutineNote
 from data.protocols.file import parse_numbers
-from data.quantities import read_quantities
+from data.quantities import append_units, read_quantities
 from data.source import ColumnOrigin, Source
 from data.texts import text_values
 from geo.errors import ContractError
@@ -74,6 +74,9 @@ def read_column(
         return values.astype(DTYPES[column.type]), []
     texts = text_values(rows[origin.column])
     raw, notes = _apply_code_names(rows, texts, name, origin, source, file)
+    if origin.unit_column is not None:
+        raw, more_notes = _append_unit_column(raw, rows, origin, decimal)
+        texts, notes = raw, notes + more_notes
     values, is_unreadable, more_notes = _convert_type(raw, origin, column, decimal)
     kind = "date" if column.type == "date" else "number"
     notes += _note_unreadable(texts, is_unreadable, kind, (origin.column, name), source, file)
@@ -136,6 +139,19 @@ def _apply_code_names(
             notes = [RoutineNote(f"{origin.column}: {renamed}")]
         return texts.map(origin.rename).where(is_renamed, texts).where(is_known), notes
     return rows[origin.column].where(is_known), []
+
+
+def _append_unit_column(
+    raw: pd.Series, rows: pd.DataFrame, origin: ColumnOrigin, decimal: str
+) -> tuple[pd.Series, list[str]]:
+    """Return numbers with the unit of each behind it, and a note on those without a unit."""
+    units = text_values(rows[origin.unit_column])
+    units = units.where(~units.isin(_missing_markers(origin)))
+    notes: list[str] = []
+    if count := int((raw.notna() & units.isna()).sum()):
+        without = f"{count_noun(count, 'value')} without {origin.unit_column}"
+        notes.append(f"{origin.column}: {without}, taken as missing")
+    return append_units(raw, units, decimal), notes
 
 
 def _find_key(name: str, source: Source, file: str) -> str:

@@ -37,5 +37,5 @@ def fill_variables(text: str, key: str, source_id: str) -> str:
 
 
 def list_values(text: str) -> set[str]:
-    """Return the values of the variables that a declared text names."""
-    return {os.environ[name] for name in _VARIABLE.findall(text)}
+    """Return the values of the variables that a declared text names, and that are set."""
+    return {os.environ[name] for name in _VARIABLE.findall(text) if name in os.environ}

@@ -133,6 +133,16 @@ def load_run(market_name: str, plan_name: str | None, workspace: Workspace) -> L
     return LoadedRun(market, plan, sources, tables)
 
 
+def list_unseen_sources(workspace: Workspace) -> tuple[str, ...]:
+    """Return the sources declared from documentation alone, in alphabetical order."""
+    names = {name: owner for owner, name in read_declarations(workspace).sources}
+    return tuple(
+        name
+        for name, owner in sorted(names.items())
+        if load_source(name, workspace, owner).is_unseen
+    )
+
+
 def count_files(workspace: Workspace) -> int:
     """Return how many TOML files `padfinder check` reads."""
     declarations = read_declarations(workspace)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from flows import declarations, settings
-from flows.check import count_files, find_config_errors, load_run
+from flows.check import count_files, find_config_errors, list_unseen_sources, load_run
 from flows.old_layout import describe_old_layout
 from flows.outcome import EXIT_CODES, UNEXPECTED, find_exit_code
 from flows.prefect_server import explain_trouble, has_prefect_server
@@ -216,6 +216,11 @@ def check() -> None:
     if errors:
         raise typer.Exit(EXIT_CODES[ConfigError])
     typer.echo(f"{count_files(workspace)} TOML files read, no errors")
+    if unseen := list_unseen_sources(workspace):
+        typer.echo(
+            f"{len(unseen)} sources were declared from documentation alone; `padfinder sources` "
+            "marks them"
+        )
 
 
 @app.command(epilog="Example: padfinder conformity --out var/conformity.html")

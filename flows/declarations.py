@@ -3,10 +3,10 @@
 Each market has one folder: `market.toml`, `land_use.toml`, `plans/*.toml` and `sources/*.toml`.
 The built-in markets are in data/markets; `markets` in padfinder.toml names folders that hold a
 user's own markets in the same layout. A user's file replaces the built-in file of the same name.
-Plans that every market can use are in flows/plans.
+Plans that every market can use are in flows/plans, and sources that any market can name in
+data/shared.
 """
 
-import difflib
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from data.source import Source
+from flows.names import check_id, refuse_name
 from flows.settings import OLD_KEYS, Workspace
 from geo.contract.toml import parse_toml
 from geo.errors import ConfigError
 from geo.model import LandUse, Market, Plan
 
 KeyT = TypeVar("KeyT", str, tuple[str, str])
-Kind = Literal["market", "plan", "source"]
 
 SHARED = ""  # Stands for the market's id where a file belongs to no market in particular.
 LAND_USE_FILE, MARKET_FILE = "land_use.toml", "market.toml"
@@ -78,7 +78,7 @@ class Declarations:
         for owner in (market_id, SHARED, *self.markets):
             if (owner, name) in table:
                 return table[owner, name]
-        raise _unknown_name(kind, name, sorted({other_name for _, other_name in table}))
+        raise refuse_name(kind, name, sorted({other_name for _, other_name in table}))
 
 
 def read_declarations(workspace: Workspace) -> Declarations:
@@ -102,10 +102,10 @@ def load_market(name: str, workspace: Workspace) -> Market:
     """Read the market called `name`. Raises ConfigError."""
     files_by_id = read_declarations(workspace).markets
     if name not in files_by_id:
-        raise _unknown_name("market", name, list(files_by_id))
+        raise refuse_name("market", name, list(files_by_id))
     toml = files_by_id[name]
     market = parse_toml(Market, toml.text, toml.label)
-    _check_id(market.id, name, toml, "market")
+    check_id(market.id, name, toml.label, "market")
     return market
 
 
@@ -125,7 +125,7 @@ def load_plan(name: str, workspace: Workspace, market_id: str = SHARED) -> Plan:
     """
     toml = read_declarations(workspace).find_file("plan", name, market_id)
     plan = parse_toml(Plan, toml.text, toml.label)
-    _check_id(plan.id, name, toml, "plan")
+    check_id(plan.id, name, toml.label, "plan")
     return plan
 
 
@@ -145,8 +145,36 @@ def load_source(name: str, workspace: Workspace, market_id: str = SHARED) -> Sou
     """
     toml = read_declarations(workspace).find_file("source", name, market_id)
     source = parse_toml(Source, toml.text, toml.label)
-    _check_id(source.id, name, toml, "source")
+    check_id(source.id, name, toml.label, "source")
     return source.set_file(toml.label)
+
+
+def load_market_source(name: str, market: Market, workspace: Workspace) -> Source:
+    """Read the source called `name` as a market uses it: within its bounds, where it is shared.
+
+    Args:
+        name: The source's name.
+        market: The market that names it.
+        workspace: The settings of this run.
+
+    Returns:
+        The source.
+
+    Raises:
+        ConfigError: If there is no such source, its file has errors, or it is read within the
+            market's bounds and the market has none.
+    """
+    source = load_source(name, workspace, market.id)
+    if not source.fetch.market_bounds:
+        return source
+    if market.bounds is None:
+        raise ConfigError(
+            f"reading market {market.id}",
+            f"source {name!r} is read within the market's bounds, and it has none",
+            "add bounds = [west, south, east, north] in degrees to the market's file, wide enough "
+            "for what lies near its parcels",
+        )
+    return source.limit_to(market.bounds)
 
 
 def load_sources(market: Market, workspace: Workspace) -> tuple[Source, ...]:
@@ -155,7 +183,7 @@ def load_sources(market: Market, workspace: Workspace) -> tuple[Source, ...]:
     errors: list[ConfigError] = []
     for name in market.sources:
         try:
-            sources.append(load_source(name, workspace, market.id))
+            sources.append(load_market_source(name, market, workspace))
         except ConfigError as error:
             errors.append(error)
     if len(errors) == 1:
@@ -215,6 +243,7 @@ def _read_built_in() -> Declarations:
     for folder in _sorted_items(files("data").joinpath("markets")):
         _read_market_folder(folder, f"data/markets/{folder.name}", built_in)
     _add_folder(built_in.plans, files("flows").joinpath("plans"), "flows/plans", SHARED)
+    _add_folder(built_in.sources, files("data").joinpath("shared"), "data/shared", SHARED)
     return built_in
 
 
@@ -344,31 +373,3 @@ def _toml_files(folder: Traversable, label: str) -> Iterator[tuple[str, Traversa
 
 def _stem(item: Traversable) -> str:
     return item.name.removesuffix(".toml")
-
-
-def _unknown_name(kind: Kind, name: str, known_names: list[str]) -> ConfigError:
-    near = difflib.get_close_matches(name, known_names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    place = {
-        "market": f"put {name}/market.toml into a folder that `markets` in padfinder.toml names",
-        "plan": f"put {name}.toml into plans/ in the market's folder",
-        "source": f"put {name}.toml into sources/ in the market's folder",
-    }[kind]
-    return ConfigError(
-        f"looking for the {kind} {name!r}",
-        f"there is no {kind} of that name",
-        f"{hint}use one of {', '.join(known_names)}, or {place}",
-    )
-
-
-def _check_id(declared_id: str, name: str, toml: TomlText, kind: Kind) -> None:
-    """Raise ConfigError if a file's `id` is not its name (for a market, its folder's name)."""
-    if declared_id == name:
-        return
-    if toml.label.endswith(f"/{MARKET_FILE}"):
-        wrong = f"id = {declared_id!r} is not the name of its folder"
-        remedy = f"rename the folder to {declared_id}, or set id to {name!r}"
-    else:
-        wrong = f"id = {declared_id!r} is not the name of its file"
-        remedy = f"rename the file to {declared_id}.toml, or set the {kind}'s id to {name!r}"
-    raise ConfigError(f"reading {toml.label}", wrong, remedy)

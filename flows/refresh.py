@@ -35,7 +35,7 @@ def pull_source(source_id: str, market: str, night: str) -> SourceOutcome:
     """
     workspace = settings.read_settings()
     market_model = declarations.load_market(market, workspace)
-    source = declarations.load_source(source_id, workspace, market_model.id)
+    source = declarations.load_market_source(source_id, market_model, workspace)
     folder = settings.find_files_folder(market_model, (source,), workspace)
     store = settings.store_path(market_model, workspace)
     store.parent.mkdir(parents=True, exist_ok=True)

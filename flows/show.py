@@ -192,7 +192,9 @@ def _judge_market(market: Market, workspace: Workspace, night: dt.date) -> tuple
 def _print_source_details(console: Console, one: SourceHealth) -> None:
     """Print a source's origin and rights, its changes, and what is wrong with it."""
     origin = f"from {one.address}; columns {one.columns_digest or 'not recorded'}; "
-    lines = [f"{one.id}: {origin if one.address else ''}by {one.attribution}; {one.age_limit}"]
+    more = f"; {one.verified}" if one.verified else ""
+    made_by = f"by {one.attribution}; {one.age_limit}{more}"
+    lines = [f"{one.id}: {origin if one.address else ''}{made_by}"]
     if one.rows_added is not None:
         added = f"{one.rows_added:,} {'row' if one.rows_added == 1 else 'rows'} added"
         lines.append(f"{added}, {one.rows_removed:,} removed by the last change")

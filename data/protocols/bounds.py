@@ -7,10 +7,10 @@ import numpy as np
 import pyproj
 import shapely
 
-from data.fetch_options import Degrees
 from data.notes import RoutineNote
 from data.protocols.refusal import refuse_file
 from data.source import Source
+from geo.model import Degrees
 
 Bounds = tuple[float, float, float, float]
 

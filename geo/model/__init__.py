@@ -4,6 +4,7 @@ Names end in their units. Every model rejects unknown keys, so a misspelled key 
 """
 
 from geo.model.base import (
+    Degrees,
     Frozen,
     NotNegative,
     OctaveBands,
@@ -130,6 +131,7 @@ __all__ = [
     "Column",
     "Container",
     "Criterion",
+    "Degrees",
     "Derating",
     "Economics",
     "Estimate",

@@ -2,11 +2,24 @@
 
 from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _check_degrees(
+    bounds: tuple[float, float, float, float],
+) -> tuple[float, float, float, float]:
+    west, south, east, north = bounds
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        raise ValueError("bounds are west, south, east and north in degrees, in this order")
+    return bounds
+
+
+# West, south, east and north (WGS 84).
+Degrees = Annotated[tuple[float, float, float, float], AfterValidator(_check_degrees)]
 OctaveBands = tuple[float, float, float, float, float, float, float, float]
 
 

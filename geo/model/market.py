@@ -2,13 +2,15 @@
 
 import datetime as dt
 
-from geo.model.base import Frozen
+from geo.model.base import Degrees, Frozen
 
 
 class Market(Frozen):
     """An area with one metric frame and its sources.
 
-    `night` is the date of every run that names none, for made-up data; None: the day of the run.
+    `bounds` hold the parcels and all that lies near enough to matter to one: a shared source is
+    read within them. `night` is the date of every run that names none, for made-up data; None: the
+    day of the run.
     """
 
     id: str
@@ -19,5 +21,6 @@ class Market(Frozen):
     plan: str
     noise_rule: str | None = None
     sources: tuple[str, ...]
+    bounds: Degrees | None = None
     note: str = ""
     night: dt.date | None = None

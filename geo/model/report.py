@@ -35,6 +35,7 @@ class SourceHealth(Frozen):
         attribution: The credit text.
         vintage: The date of the data.
         age_limit: The greatest age that its declaration allows, in words.
+        verified: When its declaration was held against the publisher's own data, in words.
         address: Where the last good pull found its file, without secrets.
         good_on: The last night on which it was pulled; None: never.
         rows: Rows now, in the last good snapshot.
@@ -55,6 +56,7 @@ class SourceHealth(Frozen):
     attribution: str
     vintage: str
     age_limit: str
+    verified: str = ""
     address: str = ""
     good_on: str | None = None
     rows: int | None = None

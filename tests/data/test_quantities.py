@@ -1,5 +1,7 @@
 """Quantities in text: fractions of an inch, and ranges that may be open."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from data.quantities import read_quantities
+from data.quantities import append_units, read_quantities
 from data.source import ColumnOrigin
-from geo.errors import ConfigError
+from geo.errors import ConfigError, ContractError, SourceChanged
 from geo.model import Column
 
 INCHES = Column(title="Diameter", type="float", unit="in")
@@ -169,3 +171,76 @@ def test_a_range_goes_into_two_columns(conform, make_source, make_points):
 def test_a_text_is_read_in_one_way(declared):
     with pytest.raises(ValidationError, match="only one of rating, fraction and range"):
         ColumnOrigin(column="A", **declared)
+
+
+# ---------------------------------------------------------------------------------------------
+# The unit in another column
+
+SIZE = {"column": "SIZE", "unit_column": "UNIT", "units": {"MM": "mm", "I": "in"}}
+
+
+def read_mains(conform, make_source, make_table, make_square, sizes, units, **declared):
+    """Return the diameters and notes of mains whose sizes and units are in two columns."""
+    fetch, expect = declared.pop("fetch", {}), declared.pop("expect", {})
+    columns = {"main_id": {"column": "ID"}, "diameter_in": SIZE | declared}
+    lines = [make_square(20 * nth, 0).exterior for nth in range(len(sizes))]
+    table = make_table(lines, ID=[f"M{nth}" for nth in range(len(sizes))], SIZE=sizes, UNIT=units)
+    source = make_source("mains", "m.csv", columns, fetch=fetch, expect=expect)
+    found = conform(table, source)
+    return found.frame["diameter_in"].tolist(), found.notes
+
+
+@pytest.fixture
+def mains(conform, make_source, make_table, make_square):
+    return partial(read_mains, conform, make_source, make_table, make_square)
+
+
+def test_each_number_has_the_unit_of_its_own_row(mains):
+    inches, notes = mains([127.0, 6.0, None, 254.0], ["MM", "I", "MM", " MM "])
+    np.testing.assert_allclose(inches, [5.0, 6.0, np.nan, 10.0])
+    assert notes == ()
+    # As text, with decimal commas, and as a fraction.
+    inches, _ = mains(["63,5", "1 1/4"], ["MM", "I"], fraction=True, fetch={"decimal": ","})
+    np.testing.assert_allclose(inches, [2.5, 1.25])
+
+
+def test_a_number_without_a_unit_is_missing_and_counted(mains):
+    inches, notes = mains([127.0, 6.0, 6.0], ["MM", None, "UN"], missing=["UN"])
+    np.testing.assert_allclose(inches, [5.0, np.nan, np.nan])
+    assert notes == ("SIZE: 2 values without UNIT, taken as missing",)
+
+
+def test_a_unit_that_is_not_declared_is_unreadable(mains):
+    with pytest.raises(ContractError, match="such as '6 CM'"):
+        mains([127.0, 6.0], ["MM", "CM"])
+    inches, notes = mains([127.0, 6.0], ["MM", "CM"], expect={"unreadable_share_max": 0.5})
+    np.testing.assert_allclose(inches, [5.0, np.nan])
+    assert notes == ("SIZE: 1 unreadable number, taken as missing",)
+
+
+@given(st.lists(st.tuples(st.floats(0.5, 40), st.sampled_from(["MM", "I"])), min_size=1))
+def test_the_unit_column_is_as_good_as_a_unit_in_the_text(sizes):
+    origin = ColumnOrigin(column="SIZE", units=SIZE["units"])
+    numbers, units = (pd.Series(part) for part in zip(*sizes, strict=True))
+    found = read_quantities(append_units(numbers, units, "."), origin, INCHES, ".").numbers
+    inches = [size / 25.4 if unit == "MM" else size for size, unit in sizes]
+    np.testing.assert_allclose(found, inches)
+
+
+@pytest.mark.parametrize(
+    ("declared", "wrong"),
+    [
+        ({"column": "SIZE", "unit_column": "UNIT"}, "unit_column needs units"),
+        ({"column": "SIZE", "unit_column": "UNIT", "unit": "in"}, "unit_column needs units"),
+        ({"value": 4, "unit_column": "UNIT", "units": {"I": "in"}}, "applies to a column"),
+    ],
+)
+def test_a_unit_column_needs_the_meaning_of_its_texts(declared, wrong):
+    with pytest.raises(ValidationError, match=wrong):
+        ColumnOrigin(**declared)
+
+
+def test_a_missing_unit_column_is_named(conform, make_source, make_points):
+    columns = {"main_id": {"column": "ID"}, "diameter_in": SIZE}
+    with pytest.raises(SourceChanged, match="no column 'UNIT'"):
+        conform(make_points(1, SIZE=[6]), make_source("mains", "m.csv", columns))

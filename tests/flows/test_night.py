@@ -1,5 +1,6 @@
 """One night of the hamlet: what it prints, publishes and keeps, with and without a server."""
 
+import base64
 import csv
 import datetime as dt
 import json
@@ -365,10 +366,15 @@ def test_with_no_server_and_an_empty_home(town, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def prefect_server(tmp_path_factory) -> Iterator[str]:
+def prefect_home(tmp_path_factory) -> Path:
+    """Return the folder of the Prefect server, which has its database."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def prefect_server(prefect_home) -> Iterator[str]:
     """Run `prefect server start` on this machine only, and stop it after the tests."""
-    port = free_port()
-    home = tmp_path_factory.mktemp("server")
+    port, home = free_port(), prefect_home
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "prefect", "server", "start"),
@@ -447,6 +453,40 @@ def test_prefect_tries_again_only_a_source_that_is_down(
     assert "hamlet_mains" in ran.err
     assert len(asked) == tries
     assert len(list_flow_runs(prefect_server, "FAILED")) == failed + 1
+
+
+def test_prefects_database_holds_no_secret(
+    tmp_path, padfinder, answers, prefect_home, prefect_server, monkeypatch
+):
+    """Neither the log of the failed tasks nor their states, parameters and artifacts."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
+
+    hamlet.write(tmp_path)
+    echo = "sesame-part sesame-user sesame-pass sesame-token sesame-header"
+    url, asked = answers([(200, json.dumps({"error": {"message": echo}}).encode())])
+    url = url.replace("http://", "http://sesame-user:sesame-pass@").replace(
+        "/mains", "/${PART}/mains"
+    )
+    from_the_net(tmp_path, f"{url}?token=sesame-token")
+    declared = tmp_path / "own/hamlet/sources/hamlet_mains.toml"
+    text = declared.read_text("utf-8")
+    header = '[fetch]\nheaders = { Authorization = "Bearer ${KEY}" }\n'
+    declared.write_text(text.replace("[fetch]\n", header), "utf-8")
+    monkeypatch.setenv("PART", "sesame-part")
+    monkeypatch.setenv("KEY", "sesame-header")
+    failed = len(list_flow_runs(prefect_server, "FAILED"))
+    with temporary_settings({PREFECT_API_URL: prefect_server}):
+        ran = padfinder(tmp_path, "refresh", "-m", "hamlet")
+    assert ran.code == 6, ran.err
+    assert asked == ["/sesame-part/mains.geojson?token=sesame-token"]
+    assert len(list_flow_runs(prefect_server, "FAILED")) == failed + 1
+    kept = b"".join(path.read_bytes() for path in prefect_home.rglob("*") if path.is_file())
+    assert b"answers 200 with an error body" in kept
+    for name in ("part", "user", "pass", "token", "header"):
+        secret = f"sesame-{name}".encode()
+        assert secret not in kept
+        assert base64.b64encode(secret).rstrip(b"=") not in kept
+        assert secret.decode() not in ran.out + ran.err
 
 
 def test_schedule_serves_the_night_at_two(town, tmp_path, prefect_server):
