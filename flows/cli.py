@@ -46,6 +46,7 @@ StaleOk = Annotated[
     bool,
     typer.Option("--stale-ok", help="If a source fails, publish with its last good snapshot."),
 ]
+Layers = Annotated[list[str] | None, typer.Option(help="A file or an address.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show Prefect's log and the tracebacks of errors.")
 ]
@@ -199,6 +200,76 @@ def check() -> None:
     if errors:
         raise typer.Exit(EXIT_CODES[ConfigError])
     typer.echo(f"{count_files(workspace)} TOML files read, no errors")
+
+
+@app.command("new-market", epilog="Example: padfinder new-market mytown --parcels lots.zip")
+def new_market(
+    name: Annotated[str, typer.Argument(help="The market's name: small letters, digits and _.")],
+    parcels: Annotated[
+        str, typer.Option("--parcels", help="The parcels' areas: a file or an address.")
+    ],
+    parcels_table: Annotated[
+        str | None,
+        typer.Option("--parcels-table", help="A CSV with more columns of the parcels."),
+    ] = None,
+    zoning: Layers = None,
+    buildings: Layers = None,
+    gas_mains: Layers = None,
+    substations: Layers = None,
+    capacity: Layers = None,
+    gas_territories: Layers = None,
+    gas_transmission: Layers = None,
+    gas_signs: Layers = None,
+    fuel_plants: Layers = None,
+    receptors: Layers = None,
+    exclusions: Layers = None,
+    streets: Layers = None,
+    elevation: Layers = None,
+    ambient: Layers = None,
+    use_words: Annotated[
+        str | None, typer.Option("--use-words", help="A CSV of use codes and what they mean.")
+    ] = None,
+    zoning_words: Annotated[
+        str | None, typer.Option("--zoning-words", help="A CSV of zoning codes and their meaning.")
+    ] = None,
+    parcel_id: Annotated[
+        str | None, typer.Option("--parcel-id", help="The column of the assessor's ids.")
+    ] = None,
+    crs: Annotated[
+        str | None, typer.Option("--crs", help="The CRS of files that name none: EPSG:2249.")
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", help="The market's title.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the files of a market that is there.")
+    ] = False,
+) -> None:
+    """Look at datasets, and write a market's folder with best guesses to review.
+
+    Each option of a layer takes a file or an address, and can be given several times. FILE#NAME
+    names a layer, a sheet or a file inside FILE.
+    """
+    from flows.new_market import NewMarket, create_market
+
+    layers = {
+        "parcels": [parcels], "zoning": zoning, "substations": substations, "capacity": capacity,
+        "mains": gas_mains, "gas_signs": gas_signs, "gas_territories": gas_territories,
+        "gas_transmission": gas_transmission, "fuel_plants": fuel_plants, "receptors": receptors,
+        "buildings": buildings, "exclusions": exclusions, "streets": streets,
+        "elevation": elevation, "ambient": ambient,
+    }  # fmt: skip
+    create_market(
+        NewMarket(
+            name=name,
+            places={layer: tuple(texts) for layer, texts in layers.items() if texts},
+            parcels_table=parcels_table,
+            use_words=use_words,
+            zoning_words=zoning_words,
+            parcel_id=parcel_id,
+            crs=crs,
+            title=title,
+            overwrite=overwrite,
+        )
+    )
 
 
 @app.command(epilog="Example: padfinder conformity --out var/conformity.html")
