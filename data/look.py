@@ -22,12 +22,12 @@ from data.guess.table import are_degrees, guess_coordinates, guess_dialect, gues
 from data.http import download_file, name_answer
 from data.protocols.archive import open_file
 from data.protocols.file import read_table, read_undeclared
-from data.protocols.formats import TITLES
+from data.protocols.formats import JSON_FORMATS, TITLES, Format, format_of_suffix
 from data.protocols.servers import PROTOCOLS
 from data.protocols.workbook import read_workbook
 from data.source import Source
 from geo.addresses import show_address
-from geo.errors import ConfigError, PadfinderError, SourceChanged
+from geo.errors import ConfigError, PadfinderError
 
 # So many of a server's first rows are looked at.
 ROWS_LOOKED_AT = 2000
@@ -143,7 +143,9 @@ def look_at_table(
             wrong = f"{show_address(place.text)} is an address, and a second table must be a file"
             raise wrong_option(place, wrong, "download it")
         path, _ = find_file(place)
-        with open_file(path, describe_source("csv_table", {"path": path.name}), path.name) as opened:
+        with open_file(
+            path, describe_source("csv_table", {"path": path.name}), path.name
+        ) as opened:
             if opened.kind != "csv" or opened.path != path:
                 what = TITLES[opened.kind] if opened.kind and opened.kind != "csv" else "packed"
                 wrong = f"{path.name} is {what}, and a second table must be a plain CSV"
@@ -208,7 +210,7 @@ def _read(
     source = describe_source("new", opening.options | _location(opening, name))
     with ExitStack() as stack:
         opened = stack.enter_context(open_file(path, source, name))
-        kind = TITLES[opened.kind] if opened.kind else "a table"
+        kind = _describe_kind(opened.kind, name)
         if opened.kind == "csv":
             _guess_reading(opened.path, opening, place)
         elif opened.kind == "xlsx":
@@ -229,6 +231,13 @@ def _read(
         vintage=vintage,
         kind=kind,
     )
+
+
+def _describe_kind(kind: Format | None, name: str) -> str:
+    """Return what a file is, in words; the first bytes of several kinds of JSON are the same."""
+    named = format_of_suffix(name)
+    kind = named if kind in JSON_FORMATS and named in JSON_FORMATS else kind
+    return TITLES[kind] if kind else "a table"
 
 
 def _location(opening: _Opening, name: str) -> dict[str, Any]:
@@ -271,13 +280,14 @@ def _guess_places(table: pd.DataFrame, decimal: str, opening: _Opening, place: P
 
 def _dialect_lines(encoding: str, delimiter: str) -> Iterator[Line]:
     if encoding != "utf-8":
-        yield Line("encoding", encoding, "it is not UTF-8; look whether letters with accents are right")  # fmt: skip
+        why = "it is not UTF-8; look whether letters with accents are right"
+        yield Line("encoding", encoding, why)
     if delimiter != ",":
         yield Line("delimiter", delimiter, "the mark between its titles")
 
 
 def _decide_crs(rows: gpd.GeoDataFrame, own: Any, opening: _Opening, place: Place) -> str:
-    """Return the CRS that a person gives, the file's own, or that of degrees. Raises ConfigError."""
+    """Return the CRS that a person gives, the file's own, or degrees. Raises ConfigError."""
     if place.crs is not None:
         opening.add("crs", place.crs, "as given by --crs")
         return place.crs
@@ -406,12 +416,12 @@ def wrong_option(place: Place, wrong: str, remedy: str = "correct the option") -
 
 
 def _name_option(error: PadfinderError, place: Place) -> PadfinderError:
-    """Return an error whose remedy speaks of the option instead of a declaration not yet written."""
+    """Return an error that speaks of the option instead of a declaration not yet written."""
     remedy = re.sub(r", or correct \[fetch\] in sources/\w+\.toml", "", error.remedy)
-    remedy = re.sub(r"name one of them in fetch\.member", f"name one of them after a #, as in {place.option} FILE#NAME", remedy)  # fmt: skip
+    after_mark = f"name one of them after a #, as in {place.option} FILE#NAME"
+    remedy = remedy.replace("name one of them in fetch.member", after_mark)
     remedy = re.sub(r", and correct fetch\.url in sources/\w+\.toml if it has moved", "", remedy)
     remedy = re.sub(r"; the last good snapshot stays in use", "", remedy)
     doing = re.sub(r" for source '\w+'|source '\w+'", "", error.doing).strip()
     doing = doing if place.option in doing else f"reading {place.option}: {doing}"
-    renamed = type(error)(doing, error.wrong, remedy, fault=error.fault)
-    return renamed
+    return type(error)(doing, error.wrong, remedy, fault=error.fault)

@@ -272,6 +272,25 @@ def new_market(
     )
 
 
+@app.command("try", epilog="Example: padfinder try demo_parcels")
+def try_(
+    source: Annotated[str, typer.Argument(help="The source's name.")],
+    market: Annotated[
+        str | None, typer.Option("--market", "-m", help="The market. Default: that of the source.")
+    ] = None,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="How many rows to try.")] = 1000,
+) -> None:
+    """Try a source's declaration on the first rows of its data; nothing is written.
+
+    The exit code is 0 if the declaration fits, else that of the errors.
+    """
+    from flows.try_source import try_source
+
+    _read_workspace()
+    if code := try_source(source, market, rows):
+        raise typer.Exit(code)
+
+
 @app.command(epilog="Example: padfinder conformity --out var/conformity.html")
 def conformity(
     out: Annotated[

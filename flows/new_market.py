@@ -33,6 +33,7 @@ from geo.errors import ConfigError, PadfinderError
 from geo.model import Layer
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_SETTINGS_HEAD = "Where the datasets and the markets are. padfinder.example.toml has every key."
 _SETTINGS_FILE, _MARKETS = "padfinder.toml", "markets"
 # The option of each layer whose name is another.
 OPTIONS = {"mains": "gas-mains"}
@@ -149,9 +150,9 @@ def _find_workspace(new: NewMarket) -> tuple[Workspace, str]:
         )
     files = workspace.files or _common_folder(new)
     here = Path.cwd()
-    shown = (files.relative_to(here).as_posix() if files.is_relative_to(here) else str(files))  # fmt: skip
+    shown = files.relative_to(here).as_posix() if files.is_relative_to(here) else str(files)
     tables = [Table("", (Line("files", shown), Line("markets", [_MARKETS])))]
-    text = write_toml(tables, "Where padfinder finds datasets and markets; padfinder.example.toml has every key.")  # fmt: skip
+    text = write_toml(tables, _SETTINGS_HEAD)
     found = Workspace(**(vars(workspace) | {"files": files, "markets": (here / _MARKETS,)}))
     return found, text
 
@@ -360,12 +361,14 @@ def _print_next(say: Any, new: NewMarket, written: _Written) -> None:
         for error in errors:
             say(f"  {error.doing}: {error.wrong}", style="yellow")
     say("Next:")
-    say(f"  1. Open the files, look at each line marked {REVIEW[2:-1]}, correct it, delete the mark")
+    say("  1. Open the files. Look at each line marked REVIEW, correct it, and delete the mark")
     say(f"  2. padfinder try {written.drafts[0][0].id} --market {new.name}")
     say(f"  3. padfinder check --data --market {new.name}")
     say(f"  4. padfinder nightly --market {new.name}")
 
 
 def _find_errors(written: _Written) -> list[PadfinderError]:
+    name = written.folder.name
     errors = find_config_errors(settings.read_settings())
-    return [error for error in errors if f"/{written.folder.name}/" in error.doing or f"market {written.folder.name}" in error.doing]  # fmt: skip # noqa: E501
+    ours = (f"/{name}/", f"market {name}")
+    return [error for error in errors if any(text in error.doing for text in ours)]

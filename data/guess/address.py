@@ -23,7 +23,10 @@ class AddressGuess(NamedTuple):
     wrong: str = ""
 
 
-_ARCGIS = re.compile(r"(?P<layer>.*/(?:Feature|Map)Server)(?P<number>/\d+)?(?:/query)?/?", re.IGNORECASE)  # fmt: skip
+_ARCGIS = re.compile(
+    r"(?P<service>.*/(?:Feature|Map)Server)(?P<number>/\d+)?(?:/query)?/?", re.IGNORECASE
+)
+_NO_LAYER = "names a whole service, not a layer: add the layer's number, as in FeatureServer/0"
 _OGC = re.compile(r"(?P<collection>.*/collections/[^/]+)(?:/items)?/?")
 _OPENDATASOFT = re.compile(r"(?P<dataset>.*/api/explore/v2\.\d/catalog/datasets/[^/]+)(?:/.*)?")
 _CKAN = re.compile(r".*/(?:datastore/dump|resource)/[0-9a-f-]{36}/?.*")
@@ -44,9 +47,10 @@ def guess_address(address: str) -> AddressGuess:
     plain = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
     query = {name.lower(): value for name, value in parse_qsl(parts.query)}
     if (found := _ARCGIS.fullmatch(plain)) is not None:
-        wrong = "" if found["number"] else "names a whole service, not a layer: add its number, as in FeatureServer/0"  # fmt: skip
+        wrong = "" if found["number"] else _NO_LAYER
         token = f"?token={query['token']}" if "token" in query else ""
-        return AddressGuess("arcgis", f"{found['layer']}{found['number'] or ''}{token}", wrong=wrong)
+        layer = f"{found['service']}{found['number'] or ''}"
+        return AddressGuess("arcgis", f"{layer}{token}", wrong=wrong)
     if query.get("service", "").lower() == "wfs" or parts.path.lower().endswith("/wfs"):
         kept = f"?map={query['map']}" if "map" in query else ""
         member = query.get("typenames") or query.get("typename")

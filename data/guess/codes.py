@@ -71,8 +71,8 @@ def count_codes(codes: pd.Series, titles: Sequence[pd.Series] = ()) -> tuple[Cod
 def propose_use(title: str) -> Proposal:
     """Propose the class of a use code from the words beside it.
 
-    >>> propose_use("WAREHOUSE")[:2], propose_use("RETAIL-CONDO")[:2], propose_use("HIGH HAZARD")[:2]
-    (('commercial', None), ('commercial', None), ('', None))
+    >>> propose_use("WAREHOUSE")[:2], propose_use("CONDOMINIUM")[:2], propose_use("HAZARD")[:2]
+    (('commercial', None), ('residential', 'home'), ('', None))
     """
     words = split_words(title)
     proposed = _propose(words, read_words().use)
@@ -85,7 +85,7 @@ def propose_use(title: str) -> Proposal:
     receptor = None if is_vacant else (named[0] if named else proposed.receptor)
     if not proposed.name and len(named) == 1 and named[0] in _CLASS_OF_RECEPTOR:
         # Words such as "hotel" name who is there, and so the class.
-        return Proposal(_CLASS_OF_RECEPTOR[named[0]], named[0], f"{title!r} names a {named[0]}")
+        return Proposal(_CLASS_OF_RECEPTOR[named[0]], named[0], f"{title!r} says who is there")
     return proposed._replace(receptor=receptor if proposed.name else None)
 
 

@@ -1,7 +1,7 @@
 """Guess which of a dataset's columns becomes which column of a layer, by name and by content."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,12 @@ from data.guess.numbers import (
     guess_unit,
     is_number_column,
 )
+from data.select.lots import KINDS_OF_LAND
 from data.texts import text_values
 from geo.model import Column, Layer
 
 # Numbers of rows, and what a server computes from the shapes: neither says anything of a lot.
-ROW_NUMBERS = ("objectid", "fid", "oid", "gid", "id", "globalid", "ogcfid", "index", "rowid")
+ROW_NUMBERS = ("objectid", "fid", "oid", "gid", "id", "ogcfid", "index", "rowid")
 _OF_SHAPES = re.compile(r"(?:st|shape|geom|geometry)[_. ]*(?:area|length|leng|len)", re.IGNORECASE)
 _ADDRESS = re.compile(r"\d+[A-Za-z]?(?:-\d+)?\s+\S*[A-Za-z]{2}")
 # An id differs in so large a share of the rows that have one.
@@ -99,7 +100,32 @@ def guess_columns(rows: pd.DataFrame, layer: Layer, context: Context) -> tuple[L
         lines.append(line)
         if isinstance(line.value, Mapping) and "column" in line.value and not line.is_open:
             used.add(str(line.value["column"]))
+    if layer.id == "parcels" and "polygon_kind" not in {line.key for line in lines}:
+        lines += _tell_streets(lines)
     return tuple(lines)
+
+
+def _tell_streets(lines: Sequence[Line]) -> list[Line]:
+    """Return the line that tells streets and rail from lots, if their ids say what they are."""
+    origin: dict[str, Any] = next((one.value for one in lines if one.key == "parcel_id"), {})
+    kinds = {
+        text: kind
+        for text in origin.get("missing", ())
+        for kind, words in _LAND_WORDS.items()
+        if split_words(text) in words
+    }
+    if not kinds:
+        return []
+    value = {"column": origin["column"], "map": kinds, "other": "FEE"}
+    return [Line("polygon_kind", value, "the ids of streets and rail say what they are")]
+
+
+# By the words of data.select.lots.KINDS_OF_LAND.
+_LAND_WORDS = {
+    "ROW": ("road", "street", "row", "rd", "st", "right of way", "alley", "highway"),
+    "RAIL_ROW": ("rr", "rail", "railroad", "railway"),
+    "WATER": ("water", "river", "pond", "lake", "hydro"),
+}
 
 
 def _guess_column(
@@ -113,20 +139,23 @@ def _guess_column(
     if name in context.constants:
         value, why = context.constants[name]
         return Line(name, {"value": value}, why)
-    if name == "owner" and layer.id == "parcels":
+    # Names of people are not needed, and whether a column means yes or no cannot be told.
+    if (name == "owner" and layer.id == "parcels") or column.type == "boolean":
         return None
-    free = rows[[one for one in rows.columns if str(one) not in used or column.values]]
-    if layer.key == name or name == "record_id":
-        return _guess_id(free, layer, name, context)
-    if column.values:
-        return _guess_words(free, layer, name, column)
-    if column.type in {"float", "integer"}:
-        return _guess_number(free, layer, name, column, context)
-    if column.type == "date":
-        return _guess_date(free, layer, name)
-    if column.type == "boolean":
-        return None
-    return _guess_text(free, layer, name, column, context)
+    has_words = bool(column.values)
+    free = rows[[one for one in rows.columns if str(one) not in used or has_words]]
+    line: Line | None
+    if name in {layer.key, "record_id"}:
+        line = _guess_id(free, layer, name, context)
+    elif has_words:
+        line = _guess_words(free, layer, name, column)
+    elif column.type in {"float", "integer"}:
+        line = _guess_number(free, layer, name, column, context)
+    elif column.type == "date":
+        line = _guess_date(free, layer, name)
+    else:
+        line = _guess_text(free, layer, name, column)
+    return line
 
 
 # ---------------------------------------------------------------------------------------------
@@ -135,6 +164,7 @@ def _guess_column(
 
 def _guess_id(rows: pd.DataFrame, layer: Layer, name: str, context: Context) -> Line:
     """Return the column of ids: by name, else by content, else a number of rows."""
+    found: str | None
     if context.key is not None:
         joined = "the key that it shares with the second table"
         found, why = context.key, joined if context.partners is not None else "as named"
@@ -147,30 +177,29 @@ def _guess_id(rows: pd.DataFrame, layer: Layer, name: str, context: Context) -> 
     known = texts.dropna()
     why += f"; {known.nunique():,} different in {len(known):,} rows"
     origin: dict[str, Any] = {"column": found}
-    if layer.id == "parcels":
-        if missing := find_pseudo_ids(texts, context.partners):
-            origin["missing"] = missing
-            no_partner = "" if context.partners is None else ", or have no row in the second table"
-            why += f"; those listed as missing repeat and have no digit{no_partner}"
+    missing = find_pseudo_ids(texts, context.partners) if layer.id == "parcels" else []
+    if missing:
+        origin["missing"] = missing
+        why += "; those listed as missing seem to be no ids, such as streets drawn as parcels"
     return Line(name, origin, why)
 
 
 def _find_id(rows: pd.DataFrame, layer_id: str, name: str) -> tuple[str | None, str]:
     named = find_column(rows, layer_id, name, _differs)
-    if named is not None and not is_row_number(named):
+    if named is not None and not _counts_rows(rows[named]):
         return named, "named like an id"
     best, best_count = None, 0
     for column in map(str, rows.columns):
         known = text_values(rows[column]).dropna()
         is_measure = rows[column].dtype.kind == "f" and not (rows[column].dropna() % 1 == 0).all()
-        if is_row_number(column) or _OF_SHAPES.match(column) or is_measure:
+        if _counts_rows(rows[column]) or _OF_SHAPES.match(column) or is_measure:
             continue
         count = known.nunique()
         if len(known) and count >= _ALL_DIFFERENT * len(rows) and count > best_count:
             best, best_count = column, count
     if best is not None:
         return best, "no name says which column is the id, and this one differs in every row"
-    numbers = [column for column in map(str, rows.columns) if is_row_number(column)]
+    numbers = [column for column in map(str, rows.columns) if _counts_rows(rows[column])]
     differing = [column for column in numbers if _differs(rows[column])]
     if differing:
         return differing[0], (
@@ -183,17 +212,21 @@ def _find_id(rows: pd.DataFrame, layer_id: str, name: str) -> tuple[str | None, 
 def find_pseudo_ids(ids: pd.Series, partners: frozenset[str] | None = None) -> list[str]:
     """Return the texts among ids that are none, such as ROAD.
 
-    They repeat, and have no digit; or they repeat, and a second table does not know them.
+    They have no digit, where nearly every other has one; or they repeat, and have no digit or are
+    not known to a second table.
 
     >>> find_pseudo_ids(pd.Series(["1-2", "ROAD", "ROAD", "7", "7", "A"]))
     ['ROAD']
     """
     counts = ids.dropna().value_counts()
-    repeated = [str(one) for one in counts[counts > 1].index]
+    has_digit = {str(one): any(mark.isdigit() for mark in str(one)) for one in counts.index}
+    with_digit = sum(int(counts[one]) for one, has in has_digit.items() if has)
+    have_digits = with_digit >= _ALL_DIFFERENT * len(ids.dropna())
     return sorted(
         one
-        for one in repeated
-        if not any(mark.isdigit() for mark in one) or (partners is not None and one not in partners)
+        for one, has in has_digit.items()
+        if (not has and (have_digits or counts[one] > 1))
+        or (counts[one] > 1 and partners is not None and one not in partners)
     )
 
 
@@ -204,6 +237,12 @@ def is_row_number(name: str) -> bool:
     (True, False)
     """
     return re.sub(r"[\W_]", "", name.rpartition(".")[2].lower()) in ROW_NUMBERS
+
+
+def _counts_rows(values: pd.Series) -> bool:
+    """Return whether a column numbers the rows: it is named so, and has nothing but digits."""
+    texts = text_values(values).dropna()
+    return is_row_number(str(values.name)) and bool(texts.str.fullmatch(r"\d+").all())
 
 
 def _differs(values: pd.Series) -> bool:
@@ -221,9 +260,7 @@ def _is_empty(values: pd.Series) -> bool:
 # Texts
 
 
-def _guess_text(
-    rows: pd.DataFrame, layer: Layer, name: str, column: Column, context: Context
-) -> Line | None:
+def _guess_text(rows: pd.DataFrame, layer: Layer, name: str, column: Column) -> Line | None:
     found = find_column(rows, layer.id, name, _TEXT_CHECKS.get(name, _is_any))
     why = "by its name"
     if found is None and name == "address" and layer.id == "parcels":
@@ -264,13 +301,18 @@ def _are_streets(values: pd.Series) -> bool:
     return bool(known.str.contains(r"[A-Za-z]{2}").mean() >= 0.5)
 
 
+def _name_land(values: pd.Series) -> bool:
+    """Return whether values tell streets from lots, in the words that the selection knows."""
+    return bool(set(text_values(values).dropna().str.upper()) & set(KINDS_OF_LAND))
+
+
 _TEXT_CHECKS: dict[str, Callable[[pd.Series], bool]] = {
     "use_code": _are_codes,
     "zone_code": _are_codes,
     "use_title": _are_words,
     "city": _are_words,
     "address": _are_streets,
-    "polygon_kind": _are_words,
+    "polygon_kind": _name_land,
 }
 
 
@@ -281,40 +323,44 @@ def _guess_words(rows: pd.DataFrame, layer: Layer, name: str, column: Column) ->
         return text_values(values).dropna().nunique() <= _VALUES_MOST
 
     found = find_column(rows, layer.id, name, are_few)
-    allowed = ", ".join(column.values)
+    words = tuple(column.values)
+    allowed = ", ".join(words)
     if found is None:
-        if not column.required:
-            return None
-        if "unknown" in column.values:
-            return Line(name, {"value": "unknown"}, f"no column says it; may be {allowed}")
-        return Line(name, {"value": ""}, f"no column says it; fill in one of {allowed}", True)
+        return _guess_no_words(name, words) if column.required else None
     texts = sorted(text_values(rows[found]).dropna().unique())
-    synonyms = read_words().values.get(name, {})  # noqa: PD011 (a field, not a frame's values)
+    synonyms = read_words().values.get(name, {})  # noqa: PD011
     known = {
-        text: word for text in texts if (word := _translate(text, column, synonyms)) is not None
+        text: word for text in texts if (word := _translate(text, words, synonyms)) is not None
     }
     rest = [text for text in texts if text not in known]
     origin: dict[str, Any] = {"column": found, "map": known}
     if not rest:
         return Line(name, origin, f"each value by its words; may be {allowed}")
     listed = ", ".join(map(repr, rest[:8])) + (f" and {len(rest) - 8} more" if rest[8:] else "")
-    if "unknown" in column.values or "other" in column.values:
-        other = "unknown" if "unknown" in column.values else "other"
+    if other := next((one for one in ("unknown", "other") if one in words), None):
         return Line(name, origin | {"other": other}, f"not recognized: {listed}; may be {allowed}")
     origin["map"] = known | dict.fromkeys(rest, "")
     why = f"what does each value mean? Not recognized: {listed}; fill in one of {allowed}"
     return Line(name, origin, why, True) if column.required or known else None
 
 
+def _guess_no_words(name: str, words: tuple[str, ...]) -> Line:
+    """Return the line of a required column of words that no column gives."""
+    allowed = ", ".join(words)
+    if "unknown" in words:
+        return Line(name, {"value": "unknown"}, f"no column says it; may be {allowed}")
+    return Line(name, {"value": ""}, f"no column says it; fill in one of {allowed}", is_open=True)
+
+
 def _translate(
-    text: str, column: Column, synonyms: Mapping[str, tuple[str, ...]]
+    text: str, words: tuple[str, ...], synonyms: Mapping[str, tuple[str, ...]]
 ) -> str | None:
-    if text in column.values:
+    if text in words:
         return text
-    words = split_words(text)
+    said = split_words(text)
     for word, written in synonyms.items():
         plain = [split_words(one) for one in written]
-        if word in column.values and (words in plain or words == split_words(word)):
+        if word in words and (said in plain or said == split_words(word)):
             return word
     return None
 
@@ -342,9 +388,10 @@ def _guess_number(
         return Line(name, {"column": found}, f"{column.title}: {marked}", True)
     bounds, beyond = guess_bounds(values, unit.unit, column)
     origin: dict[str, Any] = {"column": found}
-    origin |= {"unit": unit.unit} if unit.unit else {}
+    # A count has no other unit than the layer's.
+    origin |= {"unit": unit.unit} if unit.unit and unit.why else {}
     origin |= {"missing": missing} if missing else {}
-    origin |= bounds
+    origin |= {key: int(bound) if bound == int(bound) else bound for key, bound in bounds.items()}
     if context.many and name in _FOLDS:
         origin["fold"] = _FOLDS[name]
     why = "; ".join(one for one in ("by its name", unit.why, marked, beyond) if one)

@@ -18,12 +18,15 @@ def find_date_format(values: pd.Series) -> str | None:
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return ""
     texts = text_values(values).dropna()
-    if texts.empty:
-        return None
+    return None if texts.empty else _find_format(texts)
+
+
+def _find_format(texts: pd.Series) -> str | None:
     numbers = pd.to_numeric(texts, errors="coerce")
     for name, least, most in _EPOCHS:
         if numbers.abs().between(least, most).all():
             return name
+    # Other numbers are no dates, except 20050705.
     if numbers.notna().all() and not texts.str.fullmatch(r"(?:19|20)\d{6}").all():
         return None
     if pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True).notna().all():

@@ -239,7 +239,7 @@ def _require_id(lines: tuple[Line, ...], layer: Layer, dataset: Dataset) -> None
 def _head_lines(source_id: str, layer: Layer, dataset: Dataset) -> Iterator[Line]:
     yield Line("id", source_id)
     yield Line("layer", layer.id)
-    title = " ".join(re.sub(r"\.[a-z0-9.]+$", "", dataset.name.lower()).split("_")).capitalize()
+    title = split_words(re.sub(r"(?:\.[A-Za-z0-9]+)+$", "", dataset.name)).capitalize()
     yield Line("title", title if "://" not in dataset.name else layer.title, "the name for readers")
     yield Line("publisher", _NOT_STATED, "who publishes the data?")
     yield Line("licence", _NOT_STATED, "which license do they have?")
@@ -302,13 +302,13 @@ def _expect_lines(dataset: Dataset, layer: Layer) -> Iterator[Line]:
         yield Line("rows_min", least, f"some 80% of the {dataset.row_count:,} rows of today")
     shapes = dataset.rows.geometry
     if share := float((shapes.isna() | shapes.is_empty).mean()):
-        why = f"{int((shapes.isna() | shapes.is_empty).sum()):,} rows have no shape today"
+        why = f"rows without a shape today: {int((shapes.isna() | shapes.is_empty).sum()):,}"
         yield Line("null_geometry_share_max", _round_up(share), why)
     kinds = _count_kinds(dataset)
     allowed = {*layer.geometry, *(("polygon",) if "polygon" not in layer.geometry else ())}
     stray = sum(count for kind, count in kinds.items() if kind not in allowed)
     if stray:
-        why = f"{stray:,} rows have a shape of another kind today, which they lose"
+        why = f"rows with a shape of another kind today, which they lose: {stray:,}"
         yield Line("stray_shapes_share_max", _round_up(stray / len(shapes)), why)
 
 
@@ -387,10 +387,10 @@ def _draft_join(
 
 def _describe_join(joined: JoinGuess, second: SecondTable) -> str:
     repeated = f"; {joined.repeated:,} find several rows" if joined.repeated else ""
+    found = f"{joined.partners:,} of {joined.keys:,} rows ({joined.share:.1%}) find a row"
     return (
-        f"{joined.to} = {joined.key}: {joined.partners:,} of {joined.keys:,} rows ({joined.share:.1%}) "  # noqa: E501
-        f"find a row of {second.path}{repeated}; {joined.unused:,} of its {len(second.rows):,} "
-        "rows are not used"
+        f"{joined.to} = {joined.key}: {found} of {second.path}{repeated}; {joined.unused:,} of its "
+        f"{len(second.rows):,} rows are not used"
     )
 
 
@@ -435,9 +435,10 @@ def _list_remarks(dataset: Dataset, layer: Layer, unused: tuple[str, ...]) -> It
             )
     if not dataset.is_whole:
         seen, of = len(dataset.rows), dataset.row_count
+        of_all = f" of {of:,}" if of else ""
         yield (
-            f"only the first {seen:,} rows{f' of {of:,}' if of else ''} were looked at: other codes "
-            "may follow. `padfinder nightly` names each code without a class"
+            f"only the first {seen:,} rows{of_all} were looked at: other codes may follow. "
+            "`padfinder nightly` names each code without a class"
         )
 
 

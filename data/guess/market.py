@@ -7,7 +7,7 @@ import pandas as pd
 
 from data.guess.codes import Code, Proposal, propose_use, propose_zone
 from data.guess.declare import SCHEME
-from data.guess.lines import REVIEW, Line, Table, write_key, write_toml, write_value
+from data.guess.lines import REVIEW, Line, Table, write_toml, write_value
 from data.guess.place import PlaceGuess
 from data.texts import text_values
 from geo import catalogue
@@ -19,7 +19,7 @@ _LAND_USE_HEAD = (
 )
 _USE_CLASSES = "residential, mixed, commercial, industrial, exempt or vacant"
 _ZONE_CLASSES = "residential, mixed, commercial, industrial, open_space or special"
-# More codes than this are no list of codes.
+# A column with so large a share of the codes is the list's column of codes.
 _WORDS_MIN = 0.5
 
 
@@ -46,7 +46,8 @@ def write_market(name: str, title: str, place: PlaceGuess, sources: Sequence[str
     rules = catalogue.read_noise_rules().rule
     rule = (place.state or "").lower().replace(" ", "_")
     if rule in rules:
-        lines.append(Line("noise_rule", rule, f"the noise rule of {place.state}; a town may have its own"))  # fmt: skip
+        why = f"the noise rule of {place.state}; a town may have its own"
+        lines.append(Line("noise_rule", rule, why))
     else:
         why = f"no rule of the place is known: one of {', '.join(rules)}, or none"
         lines.append(Line("noise_rule", "", why, is_open=True))
@@ -90,7 +91,7 @@ def _write_code(code: Code, proposal: Proposal) -> str:
     rows = f"{code.rows:,} row{'' if code.rows == 1 else 's'}"
     more = f", {code.other_titles} other descriptions" if code.other_titles else ""
     why = " ".join(f"{rows}{more}; {proposal.why}".split())
-    return f"{write_key(code.code)} = {write_value(value)}   {REVIEW} {why}\n"
+    return f"{write_value(code.code)} = {write_value(value)}   {REVIEW} {why}\n"
 
 
 def add_words(codes: Sequence[Code], table: pd.DataFrame) -> tuple[tuple[Code, ...], int]:
@@ -117,7 +118,8 @@ def add_words(codes: Sequence[Code], table: pd.DataFrame) -> tuple[tuple[Code, .
 
 
 def _join_words(table: pd.DataFrame, listed: pd.Series, best: str) -> Mapping[str, str]:
-    others = [text_values(table[name]).fillna("") for name in table.columns if str(name) != best]
+    rest = table.drop(columns=best)
+    others = [text_values(values).fillna("") for _, values in rest.items()]
     words: dict[str, str] = {}
     for code, *texts in zip(listed, *others, strict=True):
         if isinstance(code, str) and code not in words:

@@ -125,11 +125,11 @@ def guess_markers(values: pd.Series, *, zero_is_missing: bool) -> tuple[list[str
         return None, f"{len(different)} different texts are not numbers"
     why = []
     if different:
-        why.append(f"{len(unreadable):,} rows are not numbers")
+        why.append(f"rows that are not numbers: {len(unreadable):,}")
     zeros = sorted(texts[numbers == 0].unique())
     if zero_is_missing and zeros:
         different += zeros
-        why.append(f"{int((numbers == 0).sum()):,} rows have 0, taken as not known")
+        why.append(f"rows with 0, taken as not known: {int((numbers == 0).sum()):,}")
     return different, "; ".join(why)
 
 
@@ -155,5 +155,6 @@ def guess_bounds(values: pd.Series, unit: str, column: Column) -> tuple[dict[str
         if bound is not None and bool(is_out.any()):
             bounds[key] = bound
             is_beyond |= is_out.to_numpy()
-    why = f"{int(is_beyond.sum()):,} rows are impossible, taken as not known" if bounds else ""
+    count = int(is_beyond.sum())
+    why = f"rows with impossible values, taken as not known: {count:,}" if bounds else ""
     return bounds, why

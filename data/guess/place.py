@@ -89,13 +89,12 @@ def guess_place(bounds: Degrees) -> PlaceGuess:
         for info in query_crs_info("EPSG", PJType.PROJECTED_CRS, area, contains=True)
         if _IN_METERS.fullmatch(info.name)
         and not _NO_ZONE.search(info.name)
-        and info.area_of_use is not None
-        and ("United States" in info.area_of_use.name or "Puerto Rico" in info.area_of_use.name)
+        and ("United States" in _name_area(info) or "Puerto Rico" in _name_area(info))
     ]
     if zones:
         # The smallest zone; of equal ones the lowest code.
         zone = min(zones, key=lambda info: (_extent(info), int(info.code)))
-        found = _STATE.match(zone.area_of_use.name) if zone.area_of_use else None
+        found = _STATE.match(_name_area(zone))
         state = found["state"] if found else None
         crs, why = f"EPSG:{zone.code}", f"{zone.name}: a state plane zone that holds all parcels"
     else:
@@ -110,8 +109,12 @@ def guess_place(bounds: Degrees) -> PlaceGuess:
         hours = round((west + east) / 30)
         # These names count west of Greenwich as positive.
         time_zone = f"Etc/GMT{-hours:+d}" if hours else "Etc/GMT"
-        reason = "only from the longitude; write a name such as Europe/London, which has summer time"
+        reason = "only from the longitude; write a name such as Europe/London, for summer time"
     return PlaceGuess(crs, f"in meters. {why}", time_zone, reason, state)
+
+
+def _name_area(info: Any) -> str:
+    return "" if info.area_of_use is None else str(info.area_of_use.name)
 
 
 def _extent(info: Any) -> float:

@@ -12,8 +12,8 @@ from data.texts import text_values
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_LINES = 200
-_X = ("longitude", "lon", "long", "lng", "x", "xcoord", "xcoordinate", "easting", "pointx", "coordx")
-_Y = ("latitude", "lat", "latt", "y", "ycoord", "ycoordinate", "northing", "pointy", "coordy")
+_X = ("longitude", "lon", "long", "lng", "x", "xcoord", "xcoordinate", "easting", "pointx")
+_Y = ("latitude", "lat", "latt", "y", "ycoord", "ycoordinate", "northing", "pointy")
 _WKT = re.compile(
     r"(?:SRID=\d+;\s*)?(?:MULTI)?(?:POINT|LINESTRING|POLYGON|GEOMETRYCOLLECTION)\b.*",
     re.IGNORECASE | re.DOTALL,
@@ -39,8 +39,8 @@ def guess_dialect(path: Path) -> Dialect:
     with path.open("rb") as file:
         is_utf8 = True
         try:
-            for part in iter(lambda: file.readline(), b""):
-                part.decode("utf-8")
+            for line in file:
+                line.decode("utf-8")
         except UnicodeDecodeError:
             is_utf8 = False
     encoding = "utf-8" if is_utf8 else "latin-1"
@@ -81,7 +81,8 @@ def guess_shape_column(table: pd.DataFrame) -> str | None:
     """Return the column of a table that holds shapes as text; None if there is none."""
     for name in map(str, table.columns):
         known = text_values(table[name]).dropna().head(_SAMPLE_LINES)
-        if len(known) and known.map(lambda text: bool(_WKT.fullmatch(text) or _HEX.fullmatch(text))).all():  # fmt: skip
+        is_shape = [bool(_WKT.fullmatch(text) or _HEX.fullmatch(text)) for text in known]
+        if is_shape and all(is_shape):
             return name
     return None
 

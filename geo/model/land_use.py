@@ -7,7 +7,6 @@ from pydantic import BeforeValidator, Field
 from geo.model.base import Frozen, NotNegative
 from geo.model.codes import ReceptorClass, UseClass, ZoneClass
 
-
 # `class = ""`: nobody has said yet what the code means, so it counts as not listed.
 _Unfilled = BeforeValidator(lambda value: None if value == "" else value)
 
