@@ -21,7 +21,7 @@ from data.protocols.servers import PROTOCOLS
 from data.protocols.shards import find_shards
 from data.pull import find_file, find_layer
 from data.real_paths import list_data_files, name_real_files
-from data.source import ColumnOrigin, Expectations, Source
+from data.source import ColumnOrigin, Coverage, Expectations, Source
 from data.texts import text_values
 from geo.addresses import show_address
 from geo.contract.layer import check_layer
@@ -109,12 +109,13 @@ def _try_raster(trial: Trial, source: Source, layer: Layer, files: Path) -> None
     with ExitStack() as stack:
         (path,) = _find_own_files(source, files, stack)
         raster, trial.notes = read_noted_raster(path, source, layer)
-    trial.rows_read = trial.row_count = int(raster.values.size)
+    trial.rows_read = trial.row_count = int(raster.values.size)  # noqa: PD011 (an array)
 
 
 def _try_rows(
     trial: Trial, source: Source, layer: Layer, market: Market, files: Path, rows_most: int
 ) -> None:
+    more_notes: tuple[str, ...] = ()
     own, notes = _read_rows(trial, source, files, rows_most)
     named = {str(name) for name in own.columns if name != own.geometry.name}
     trial.unused = tuple(sorted(named - set(source.list_columns())))
@@ -125,7 +126,8 @@ def _try_rows(
     if not trial.is_whole:
         # The first rows say nothing about how many there are.
         expect = source.expect.model_copy(update={"rows_min": 1, "rows_max": None})
-        sampled = source.model_copy(update={"expect": expect})
+        coverage = source.coverage if source.coverage.kind == "file" else Coverage(kind="none")
+        sampled = source.model_copy(update={"expect": expect, "coverage": coverage})
     if not trial.faults:
         try:
             trial.frame, more_notes = _conform(tables, sampled, layer, market, shown)
@@ -136,7 +138,6 @@ def _try_rows(
         try:
             trial.frame, more_notes = _conform(tables, relaxed, layer, market, shown)
         except PadfinderError as error:
-            more_notes = ()
             if str(error) not in {str(one) for one in trial.faults}:
                 trial.faults.append(error)
     else:
@@ -144,7 +145,10 @@ def _try_rows(
             check_layer(trial.frame, layer, source.id)
         except ContractError as error:
             trial.faults.append(error)
-    trial.notes = (*notes, *more_notes)
+    # Most of a second table belongs to rows that were not tried.
+    of_others = f"of {source.join.path} without a match" if source.join else ""
+    said = [note for note in more_notes if trial.is_whole or not of_others or of_others not in note]
+    trial.notes = (*notes, *said)
 
 
 def _read_rows(
@@ -152,6 +156,7 @@ def _read_rows(
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
     """Return the first rows in the declared CRS, and notes on the reading."""
     fetch = source.fetch
+    notes: tuple[str, ...] = ()
     if fetch.is_server:
         if fetch.protocol not in PROTOCOLS:
             raise ConfigError(
@@ -169,7 +174,7 @@ def _read_rows(
         ) as connection:
             preview = PROTOCOLS[fetch.protocol].preview(connection, source, rows_most)
         trial.row_count, trial.says = preview.row_count, preview.says
-        rows, notes = preview.rows, ()
+        rows = preview.rows
         name = show_address(fetch.url or "")
         declared = check_crs(rows.crs, fetch.crs, name, source.id)
         rows = gpd.GeoDataFrame(rows.set_crs(declared, allow_override=True))
@@ -322,9 +327,8 @@ def _keep_origins(columns: dict[str, ColumnOrigin], rows: pd.DataFrame) -> dict[
 
 def _count_unclassified(trial: Trial, layer: Layer, land_use: Sequence[LandUse]) -> None:
     """Count the rows with a code to which no land-use table gives a class."""
-    name, scheme = {"parcels": ("use_code", "use_scheme"), "zoning": ("zone_code", "zone_scheme")}.get(
-        layer.id, ("", "")
-    )  # fmt: skip
+    names = {"parcels": ("use_code", "use_scheme"), "zoning": ("zone_code", "zone_scheme")}
+    name, scheme = names.get(layer.id, ("", ""))
     frame = trial.frame
     if frame is None or not {name, scheme, "jurisdiction"} <= set(frame.columns):
         return
@@ -338,4 +342,5 @@ def _count_unclassified(trial: Trial, layer: Layer, land_use: Sequence[LandUse])
     rows = frame[frame[name].notna()]
     keys = zip(rows["jurisdiction"], rows[scheme], rows[name], strict=True)
     unknown = rows[name][[key not in known for key in keys]]
-    trial.unclassified = {str(code): int(n) for code, n in unknown.value_counts().sort_index().items()}  # fmt: skip
+    counts = unknown.value_counts().sort_index()
+    trial.unclassified = {str(code): int(count) for code, count in counts.items()}

@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 import pyproj
 
 from data.coverage import list_coverage_faults
+from data.guess.lines import REVIEW
 from data.source import ColumnOrigin, Source
 from flows.declarations import (
     Declarations,
@@ -139,6 +140,24 @@ def count_files(workspace: Workspace) -> int:
     tables = (declarations.markets, declarations.plans, declarations.sources)
     land_use = len(declarations.land_use) + len(declarations.user_land_use)
     return len(catalogue.read_file_texts()) + sum(len(table) for table in tables) + land_use
+
+
+def list_unreviewed(workspace: Workspace) -> list[str]:
+    """Return, for each file of the user's with guesses or empty classes, a line that says so."""
+    declarations = read_declarations(workspace)
+    tables = (declarations.markets, declarations.sources, declarations.plans)
+    files = [toml for table in tables for toml in table.values()] + declarations.user_land_use
+    lines = []
+    for toml in files:
+        told = []
+        if marks := toml.text.count(REVIEW):
+            told.append(f"{marks} guesses to review")
+        if toml in declarations.user_land_use:
+            empty = len(parse_toml(LandUse, toml.text, toml.label).list_unfilled())
+            told += [f"{empty} codes without a class"] if empty else []
+        if told:
+            lines.append(f"{toml.label}: {', '.join(told)}")
+    return lines
 
 
 def _read_land_use_tables(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows import declarations, settings
-from flows.check import count_files, find_config_errors, load_run
+from flows.check import count_files, find_config_errors, list_unreviewed, load_run
 from flows.old_layout import describe_old_layout
 from flows.outcome import EXIT_CODES, UNEXPECTED, find_exit_code
 from flows.prefect_server import explain_trouble, has_prefect_server
@@ -190,16 +190,36 @@ def noise(
     typer.echo(f"Data: {folder / 'noise.tif'} and {folder / 'contours.geojson'}")
 
 
-@app.command(epilog="Example: padfinder check")
-def check() -> None:
+@app.command(epilog="Example: padfinder check --data --market demo")
+def check(
+    data: Annotated[
+        bool, typer.Option("--data", help="Read the headers of the data too: columns, CRS, shapes.")
+    ] = False,
+    market: Annotated[
+        str | None,
+        typer.Option(
+            "--market", "-m", help="The market whose data to check. Default: all of your own."
+        ),
+    ] = None,
+) -> None:
     """Read every TOML file (markets, plans, sources, catalogue, settings) and list all errors."""
     workspace = _read_workspace()
     errors = find_config_errors(workspace)
+    kinds, count = {type(error).__name__ for error in errors}, 0
+    if data and not errors:
+        from flows.check_data import check_markets
+
+        errors, count = check_markets(market, workspace)
+        kinds = {type(error).__name__ for error in errors}
     for error in errors:
         _print_error(str(error))
     if errors:
-        raise typer.Exit(EXIT_CODES[ConfigError])
-    typer.echo(f"{count_files(workspace)} TOML files read, no errors")
+        typer.echo(f"{len(errors)} {'error' if len(errors) == 1 else 'errors'}")
+        raise typer.Exit(find_exit_code(kinds))
+    of_data = f", and the headers of {count} sources" if data else ""
+    typer.echo(f"{count_files(workspace)} TOML files read{of_data}, no errors")
+    for line in list_unreviewed(workspace):
+        typer.echo(line)
 
 
 @app.command("new-market", epilog="Example: padfinder new-market mytown --parcels lots.zip")

@@ -119,7 +119,7 @@ def add_words(codes: Sequence[Code], table: pd.DataFrame) -> tuple[tuple[Code, .
 
 def _join_words(table: pd.DataFrame, listed: pd.Series, best: str) -> Mapping[str, str]:
     rest = table.drop(columns=best)
-    others = [text_values(values).fillna("") for _, values in rest.items()]
+    others = [text_values(pd.Series(values)).fillna("") for _, values in rest.items()]
     words: dict[str, str] = {}
     for code, *texts in zip(listed, *others, strict=True):
         if isinstance(code, str) and code not in words:
