@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 REVIEW = "# REVIEW:"
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+# Keys of the program are written bare, and those of publishers in quotes.
+_BARE_KEY = re.compile(r"[a-z][a-z0-9_]*")
 _WIDTH = 96
 
 

@@ -105,21 +105,19 @@ def add_words(codes: Sequence[Code], table: pd.DataFrame) -> tuple[tuple[Code, .
         The codes, and how many of them the list knows: 0 if none of its columns holds them.
     """
     wanted = {one.code for one in codes}
-    best = max(
-        map(str, table.columns),
-        key=lambda name: len(wanted & set(text_values(table[name]).dropna())),
-    )
-    listed = text_values(table[best])
+    columns = {str(name): text_values(pd.Series(values)) for name, values in table.items()}
+    best = max(columns, key=lambda name: len(wanted & set(columns[name].dropna())))
+    listed = columns[best]
     if len(wanted & set(listed.dropna())) < _WORDS_MIN * len(wanted):
         return tuple(codes), 0
-    words = _join_words(table, listed, best)
+    words = _join_words(listed, [texts for name, texts in columns.items() if name != best])
     named = tuple(one._replace(title=words.get(one.code, one.title)) for one in codes)
     return named, len(wanted & set(words))
 
 
-def _join_words(table: pd.DataFrame, listed: pd.Series, best: str) -> Mapping[str, str]:
-    rest = table.drop(columns=best)
-    others = [text_values(pd.Series(values)).fillna("") for _, values in rest.items()]
+def _join_words(listed: pd.Series, columns: Sequence[pd.Series]) -> Mapping[str, str]:
+    """Return the words in the row of each code; of a code that is listed twice, the first."""
+    others = [texts.fillna("") for texts in columns]
     words: dict[str, str] = {}
     for code, *texts in zip(listed, *others, strict=True):
         if isinstance(code, str) and code not in words:
