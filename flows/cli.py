@@ -1,4 +1,7 @@
-"""The command line. `padfinder --help` lists the commands."""
+"""The command line. `padfinder --help` lists the commands.
+
+This module is over 400 lines long, because every command has its options here, with their help.
+"""
 
 import os
 import sys

@@ -10,12 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
+from data.given import Given
 from data.guess.codes import Code
 from data.guess.declare import (
     SCHEME,
     Draft,
-    SecondTable,
-    check_shapes,
     draft_source,
     guess_kind,
 )
@@ -23,7 +22,9 @@ from data.guess.lines import REVIEW, Line, Table, write_toml, write_value
 from data.guess.market import add_words, write_land_use, write_market
 from data.guess.place import PlaceGuess, guess_place
 from data.guess.raster import draft_raster
-from data.look import Dataset, Place, look_at, look_at_table
+from data.guess.second_table import SecondTable
+from data.guess.shape_kinds import check_shapes
+from data.look import Dataset, look_at, look_at_table
 from flows import settings
 from flows.check import find_config_errors
 from flows.declarations import LAND_USE_FILE, MARKET_FILE, read_declarations
@@ -103,7 +104,7 @@ def create_market(new: NewMarket) -> None:
     def look(layer: str, text: str) -> Dataset:
         option = f"--{OPTIONS.get(layer, layer).replace('_', '-')}"
         console.print(f"Looking at {option} {text} ...", markup=False)
-        return look_at(Place(text, option, new.crs), dt.datetime.now(dt.UTC).date(), name_path)
+        return look_at(Given(text, option, new.crs), dt.datetime.now(dt.UTC).date(), name_path)
 
     layers = catalogue.read_layers()
     parcels = look("parcels", new.places["parcels"][0])
@@ -200,8 +201,8 @@ def _name_source(name: str, layer_id: str, written: _Written) -> str:
 def _read_second(new: NewMarket, name_path: Any) -> SecondTable | None:
     if new.parcels_table is None:
         return None
-    place = Place(new.parcels_table, "--parcels-table")
-    return SecondTable(*look_at_table(place, name_path))
+    given = Given(new.parcels_table, "--parcels-table")
+    return SecondTable(*look_at_table(given, name_path))
 
 
 def _find_constants(name: str, layer: Layer, dataset: Dataset) -> dict[str, tuple[Any, str]]:
@@ -224,7 +225,7 @@ def _find_constants(name: str, layer: Layer, dataset: Dataset) -> dict[str, tupl
 
 
 def _draft_raster(source_id: str, layer: Layer, text: str, name_path: Any) -> Draft:
-    return draft_raster(source_id, layer, Place(text, f"--{layer.id}"), name_path)
+    return draft_raster(source_id, layer, Given(text, f"--{layer.id}"), name_path)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -264,7 +265,7 @@ def _collect_codes(
     )
     if words is None or not codes:
         return codes
-    table, path, _ = look_at_table(Place(words, option), name_path)
+    table, path, _ = look_at_table(Given(words, option), name_path)
     named, count = add_words(codes, table)
     if not count:
         raise ConfigError(

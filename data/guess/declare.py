@@ -11,13 +11,14 @@ import shapely
 
 from data.guess.catalogue import has_words, read_words, split_words
 from data.guess.codes import Code, count_codes
-from data.guess.columns import Context, find_column, guess_columns
-from data.guess.join import JoinGuess, explain_no_join, guess_join
+from data.guess.columns import guess_columns
 from data.guess.lines import Line, Table
+from data.guess.naming import Context, find_column
+from data.guess.second_table import SecondTable, describe_join, draft_join, find_join
+from data.guess.shape_kinds import SHAPE_NAMES, count_kinds
 from data.look import Dataset
 from data.message_text import count_noun
 from data.texts import text_values
-from geo.contract.layer import GEOMETRY_TYPES
 from geo.errors import ConfigError, ContractError
 from geo.model import Layer
 
@@ -70,69 +71,6 @@ class Draft:
     codes: tuple[Code, ...] = ()
 
 
-@dataclass(frozen=True)
-class SecondTable:
-    """A second table with more columns of the parcels.
-
-    Attributes:
-        rows: Its rows, as text.
-        path: Its path, as declared.
-        lines: How it is read.
-    """
-
-    rows: pd.DataFrame
-    path: str
-    lines: tuple[Line, ...]
-
-
-def check_shapes(dataset: Dataset, layer: Layer, option: str) -> None:
-    """Check that a dataset has shapes of a kind that a layer takes, or that can be made one.
-
-    Args:
-        dataset: The dataset.
-        layer: The layer.
-        option: The option that names the dataset, for the message.
-
-    Raises:
-        ContractError: Most of its shapes are of another kind.
-    """
-    kinds = _count_kinds(dataset)
-    if not kinds:
-        raise ContractError(
-            f"reading {option}",
-            f"none of the {dataset.row_count or 0:,} rows of {dataset.name} has a shape",
-            "name a file with shapes",
-        )
-    most = max(kinds, key=lambda kind: kinds[kind])
-    if most in layer.geometry or (most == "polygon" and "polygon" not in layer.geometry):
-        return
-    wanted = " or ".join(_SHAPE_NAMES[kind] for kind in layer.geometry)
-    raise ContractError(
-        f"reading {option}",
-        f"{dataset.name} has {_SHAPE_NAMES[most]}, and {layer.title.lower()} must be {wanted}",
-        f"name a file of {wanted}"
-        + (
-            ": the assessor's or the county's parcel polygons. A table that belongs to them is "
-            "given in --parcels-table"
-            if layer.id == "parcels"
-            else ""
-        ),
-    )
-
-
-_SHAPE_NAMES = {"point": "points", "line": "lines", "polygon": "areas"}
-
-
-def _count_kinds(dataset: Dataset) -> dict[str, int]:
-    types = dataset.rows.geometry.geom_type.dropna().value_counts()
-    counts = {"point": 0, "line": 0, "polygon": 0}
-    for name, count in types.items():
-        for kind, names in GEOMETRY_TYPES.items():
-            if name in names or (kind == "point" and name == "MultiPoint"):
-                counts[kind] += int(count)
-    return {kind: count for kind, count in counts.items() if count}
-
-
 # ---------------------------------------------------------------------------------------------
 # One source
 
@@ -173,7 +111,7 @@ def draft_source(
     _require_id_column(columns, id_column, dataset.name)
     context = Context(constants=constants, drawn_m2=drawn_m2, key=id_column)
     if second is not None:
-        joined = _find_join(columns, second, dataset.name)
+        joined = find_join(columns, second, dataset.name)
         partners = frozenset(text_values(second.rows[joined.key]).dropna())
         context = Context(constants, drawn_m2, id_column or joined.to, partners)
     lines = guess_columns(columns, layer, context)
@@ -182,9 +120,9 @@ def draft_source(
     remarks: list[str] = []
     if second is not None and joined is not None:
         found = {line.key for line in lines if not line.is_open}
-        join, filled = _draft_join(columns, second, joined, layer, found, drawn_m2)
+        join, filled = draft_join(columns, second, joined, layer, found, drawn_m2)
         lines = tuple(line for line in lines if not (line.is_open and line.key in filled))
-        remarks.append(_describe_join(joined, second))
+        remarks.append(describe_join(joined, second))
     if layer.id == "parcels":
         lines = _allow_no_use(lines, join)
     tables = (
@@ -266,11 +204,11 @@ _OUTSIDE_FLOOD = frozenset({"X", "C", "B", "D", "AREA NOT INCLUDED", "OPEN WATER
 
 
 def _draft_shapes(dataset: Dataset, layer: Layer) -> tuple[Table, ...]:
-    kinds = _count_kinds(dataset)
+    kinds = count_kinds(dataset)
     if "polygon" not in kinds or "polygon" in layer.geometry:
         return ()
     become = "point" if "point" in layer.geometry else "line"
-    why = f"{count_noun(kinds['polygon'], 'area')} in a layer of {_SHAPE_NAMES[become]}"
+    why = f"{count_noun(kinds['polygon'], 'area')} in a layer of {SHAPE_NAMES[become]}"
     return (Table("shapes", (Line("areas_as", become, why),)),)
 
 
@@ -304,7 +242,7 @@ def _expect_lines(dataset: Dataset, layer: Layer) -> Iterator[Line]:
     if share := float((shapes.isna() | shapes.is_empty).mean()):
         why = f"rows without a shape today: {int((shapes.isna() | shapes.is_empty).sum()):,}"
         yield Line("null_geometry_share_max", _round_up(share), why)
-    kinds = _count_kinds(dataset)
+    kinds = count_kinds(dataset)
     allowed = {*layer.geometry, *(("polygon",) if "polygon" not in layer.geometry else ())}
     stray = sum(count for kind, count in kinds.items() if kind not in allowed)
     if stray:
@@ -326,72 +264,6 @@ def round_down(count: float) -> int:
 def _round_up(share: float) -> float:
     """Return a share in thousandths, with a tenth of itself as room."""
     return float(min(np.ceil(share * 1.1 * 1000) / 1000, 1.0))
-
-
-# ---------------------------------------------------------------------------------------------
-# The second table
-
-
-def _find_join(columns: pd.DataFrame, second: SecondTable, name: str) -> JoinGuess:
-    found = guess_join(columns, second.rows)
-    if found is not None:
-        return found
-    alike = explain_no_join(columns, second.rows)
-    raise ContractError(
-        "reading --parcels-table",
-        f"no column of {second.path} holds the keys of {name}: not even half of the rows of any "
-        f"column find a row of it" + (f"; {alike}" if alike else ""),
-        "bring the keys of both files to one form, as text with every digit and leading zero"
-        if alike
-        else f"name the table that belongs to {name}; both need a column with the same keys",
-    )
-
-
-def _draft_join(
-    columns: pd.DataFrame,
-    second: SecondTable,
-    joined: JoinGuess,
-    layer: Layer,
-    found: set[str],
-    drawn_m2: pd.Series | None,
-) -> tuple[tuple[Table, ...], set[str]]:
-    """Return the tables of the join, and the layer's columns that it fills."""
-    keys = text_values(second.rows[joined.key])
-    is_many = bool(keys.dropna().duplicated().any())
-    areas = None
-    if drawn_m2 is not None:
-        by_key = drawn_m2.groupby(text_values(columns[joined.to])).sum()
-        areas = keys.map(by_key).astype("float64")
-    rest = {
-        name: column
-        for name, column in layer.columns.items()
-        if name not in found and name not in {layer.key, "polygon_kind", "record_count"}
-    }
-    of_table = layer.model_copy(update={"columns": rest})
-    context = Context(drawn_m2=areas, many=is_many)
-    lines = tuple(
-        line
-        for line in guess_columns(second.rows.drop(columns=joined.key), of_table, context)
-        if not (line.is_open and rest[line.key].required)
-    )
-    head = [
-        *second.lines,
-        Line("key", joined.key, _describe_join(joined, second)),
-        Line("to", joined.to),
-    ]
-    if is_many and "record_count" not in found:
-        head.append(Line("count_as", "record_count"))
-    filled = {line.key for line in lines if not line.is_open}
-    return (Table("join", tuple(head)), Table("join.columns", lines)), filled
-
-
-def _describe_join(joined: JoinGuess, second: SecondTable) -> str:
-    repeated = f"; {joined.repeated:,} find several rows" if joined.repeated else ""
-    found = f"{joined.partners:,} of {joined.keys:,} rows ({joined.share:.1%}) find a row"
-    return (
-        f"{joined.to} = {joined.key}: {found} of {second.path}{repeated}; {joined.unused:,} of its "
-        f"{len(second.rows):,} rows are not used"
-    )
 
 
 def _allow_no_use(lines: tuple[Line, ...], join: tuple[Table, ...]) -> tuple[Line, ...]:
