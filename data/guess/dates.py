@@ -5,7 +5,7 @@ import pandas as pd
 from data.texts import text_values
 
 # American dates come first, because most of these tables are American.
-_FORMATS = ("%m/%d/%Y", "%Y%m%d", "%m/%d/%y", "%Y-%m", "%d/%m/%Y", "%m/%d/%Y %H:%M:%S")
+_FORMATS = ("%m/%d/%Y", "%m/%d/%y", "%Y-%m", "%d/%m/%Y", "%m/%d/%Y %H:%M:%S")
 _EPOCHS = (("epoch_ms", 1e11, 1e13), ("epoch_s", 1e8, 1e10))
 
 

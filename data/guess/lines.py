@@ -72,13 +72,18 @@ def _write_line(line: Line) -> str:
 def _wrap(text: str, first: str, further: str) -> list[str]:
     """Return a text broken between words into lines that begin as given; none for no text."""
     lines: list[str] = []
-    for word in text.split():
+    for word in keep_printable(text).split():
         begin = first if not lines else further
         if lines and len(lines[-1]) + 1 + len(word) <= _WIDTH:
             lines[-1] += f" {word}"
         else:
             lines.append(f"{begin}{word}")
     return lines
+
+
+def keep_printable(text: str) -> str:
+    """Return a text for a comment, with blanks for what TOML allows in no comment."""
+    return "".join(mark if mark.isprintable() else " " for mark in text)
 
 
 def write_key(key: str) -> str:

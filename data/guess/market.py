@@ -7,7 +7,7 @@ import pandas as pd
 
 from data.guess.codes import Code, Proposal, propose_use, propose_zone
 from data.guess.declare import SCHEME
-from data.guess.lines import REVIEW, Line, Table, write_toml, write_value
+from data.guess.lines import REVIEW, Line, Table, keep_printable, write_toml, write_value
 from data.guess.place import PlaceGuess
 from data.texts import text_values
 from geo import catalogue
@@ -17,6 +17,7 @@ _LAND_USE_HEAD = (
     "an empty class leaves the code unclassified, so that zoning alone decides about the parcel, "
     "and someone may live there. docs/new_market.md explains the classes."
 )
+_NOTE = "How the data of this market are read was guessed, and not yet reviewed by a person."
 _USE_CLASSES = "residential, mixed, commercial, industrial, exempt or vacant"
 _ZONE_CLASSES = "residential, mixed, commercial, industrial, open_space or special"
 # A column with so large a share of the codes is the list's column of codes.
@@ -52,6 +53,8 @@ def write_market(name: str, title: str, place: PlaceGuess, sources: Sequence[str
         why = f"no rule of the place is known: one of {', '.join(rules)}, or none"
         lines.append(Line("noise_rule", "", why, is_open=True))
     lines.append(Line("sources", tuple(sources)))
+    why = "every map of this market says so. Delete it after the review"
+    lines.append(Line("note", _NOTE, why))
     return Table("", tuple(lines))
 
 
@@ -90,7 +93,7 @@ def _write_code(code: Code, proposal: Proposal) -> str:
         value["receptor"] = proposal.receptor
     rows = f"{code.rows:,} row{'' if code.rows == 1 else 's'}"
     more = f", {code.other_titles} other descriptions" if code.other_titles else ""
-    why = " ".join(f"{rows}{more}; {proposal.why}".split())
+    why = " ".join(keep_printable(f"{rows}{more}; {proposal.why}").split())
     return f"{write_value(code.code)} = {write_value(value)}   {REVIEW} {why}\n"
 
 
