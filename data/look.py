@@ -11,6 +11,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyproj
 
 from data.connection import open_connection
 from data.given import (
@@ -259,10 +260,10 @@ def _dialect_lines(encoding: str, delimiter: str) -> Iterator[Line]:
 
 
 def _decide_crs(rows: gpd.GeoDataFrame, own: Any, opening: _Opening, given: Given) -> str:
-    """Return the CRS that a person gives, the file's own, or degrees. Raises ConfigError."""
-    if given.crs is not None:
-        opening.add("crs", given.crs, "as given by --crs")
-        return given.crs
+    """Return the file's own CRS, that of degrees, or the one that a person gives.
+
+    Raises ConfigError if nothing says it.
+    """
     if own is not None:
         crs = name_crs(own)
         opening.add("crs", crs)
@@ -271,10 +272,14 @@ def _decide_crs(rows: gpd.GeoDataFrame, own: Any, opening: _Opening, given: Give
     if not np.isfinite(bounds).all():
         opening.add("crs", "EPSG:4326", "no row has a place")
         return "EPSG:4326"
-    if are_degrees(tuple(bounds)):
+    is_projected = given.crs is not None and not pyproj.CRS(given.crs).is_geographic
+    if are_degrees(tuple(bounds)) and (given.crs is None or is_projected):
         why = "the file names no CRS, and its coordinates can be degrees"
         opening.add("crs", "EPSG:4326", why)
         return "EPSG:4326"
+    if given.crs is not None:
+        opening.add("crs", given.crs, "as given by --crs")
+        return given.crs
     x, y = bounds[0], bounds[1]
     raise wrong_option(
         given,

@@ -218,7 +218,7 @@ def _check_source(source: Source, label: str) -> Iterator[ConfigError]:
             )
     yield from (error(wrong, remedy) for wrong, remedy in list_coverage_faults(source, layer))
     for crs in (source.fetch.crs, source.coverage.crs):
-        if crs is not None and not _is_crs(crs):
+        if crs is not None and not is_crs(crs):
             yield error(f"crs = {crs!r} is not known", "write it as EPSG:2249")
 
 
@@ -292,7 +292,7 @@ def _check_market(
         yield error(
             f"time_zone = {market.time_zone!r} is not known", "write it as America/New_York"
         )
-    if not _is_crs(market.crs):
+    if not is_crs(market.crs):
         yield error(f"crs = {market.crs!r} is not known", "write it as EPSG:26986")
     elif not _is_metric_crs(market.crs):
         yield error(
@@ -314,7 +314,8 @@ def _check_market(
         )
 
 
-def _is_crs(text: str) -> bool:
+def is_crs(text: str) -> bool:
+    """Return whether a text names a CRS."""
     try:
         pyproj.CRS(text)
     except pyproj.exceptions.CRSError:

@@ -26,7 +26,7 @@ from data.guess.second_table import SecondTable
 from data.guess.shape_kinds import check_shapes
 from data.look import Dataset, look_at, look_at_table
 from flows import settings
-from flows.check import find_config_errors
+from flows.check import find_config_errors, is_crs
 from flows.declarations import LAND_USE_FILE, MARKET_FILE, read_declarations
 from flows.settings import Workspace
 from geo import catalogue
@@ -91,6 +91,7 @@ def create_market(new: NewMarket) -> None:
         SourceChanged: A dataset cannot be read.
         SourceDown: A server does not answer.
     """
+    _check_crs(new.crs)
     workspace, settings_text = _find_workspace(new)
     written = _Written(_find_folder(new, workspace))
     base = workspace.files or Path.cwd()
@@ -156,6 +157,11 @@ def _find_workspace(new: NewMarket) -> tuple[Workspace, str]:
     text = write_toml(tables, _SETTINGS_HEAD)
     found = Workspace(**(vars(workspace) | {"files": files, "markets": (here / _MARKETS,)}))
     return found, text
+
+
+def _check_crs(crs: str | None) -> None:
+    if crs is not None and not is_crs(crs):
+        raise ConfigError("reading --crs", f"{crs!r} is not known", "write it as EPSG:2249")
 
 
 def _common_folder(new: NewMarket) -> Path:
