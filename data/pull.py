@@ -103,7 +103,7 @@ def _refresh(
     source: Source, market: Market, files: Path, store: Path, night: dt.date
 ) -> PullResult:
     began = time.perf_counter()
-    layer = _find_layer(source)
+    layer = find_layer(source)
     with ExitStack() as cleanup:
         raw, fetched = _find_raw_files(source, files, store, night, cleanup)
         parts = _list_raw_parts(raw, source.id)
@@ -171,7 +171,7 @@ def digest_declaration(source: Source, layer: Layer, market: Market, parcels: Bo
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
-def _find_layer(source: Source) -> Layer:
+def find_layer(source: Source) -> Layer:
     """Return the layer that a source fills. Raises ConfigError."""
     layers = catalogue.read_layers()
     if source.layer not in layers:
@@ -200,9 +200,9 @@ def _find_raw_files(
     own_files, fetched = _fetch_files(source, files, store, night, cleanup)
     raw = {"own": own_files}
     if source.join is not None:
-        raw["join"] = (_find_file(files, source.join.path, source.id, "join.path"),)
+        raw["join"] = (find_file(files, source.join.path, source.id, "join.path"),)
     if source.place is not None:
-        raw["place"] = (_find_file(files, source.place.path, source.id, "place.path"),)
+        raw["place"] = (find_file(files, source.place.path, source.id, "place.path"),)
     if source.coverage.kind == "file":
         if source.coverage.path is None:
             raise ConfigError(
@@ -210,7 +210,7 @@ def _find_raw_files(
                 'coverage.kind = "file" has no path',
                 "give coverage.path, or another kind",
             )
-        raw["coverage"] = (_find_file(files, source.coverage.path, source.id, "coverage.path"),)
+        raw["coverage"] = (find_file(files, source.coverage.path, source.id, "coverage.path"),)
     return raw, fetched
 
 
@@ -225,7 +225,7 @@ def _fetch_files(
         fetched = FetchedFrom(fetch.path)
         if is_pattern(fetch.path) and not (files / fetch.path).exists():
             return find_shards(files, fetch.path, source.id), fetched
-        return (_find_file(files, fetch.path, source.id, "fetch.path"),), fetched
+        return (find_file(files, fetch.path, source.id, "fetch.path"),), fetched
     url = fetch.url or ""
     store.parent.mkdir(parents=True, exist_ok=True)
     folder = cleanup.enter_context(
@@ -280,8 +280,21 @@ def _pull_rows(source: Source, store: Path, night: dt.date) -> tuple[tuple[Path,
     return (pulled.file,), FetchedFrom(show_address(pulled.address), notes=notes)
 
 
-def _find_file(files: Path, name: str, source_id: str, key: str) -> Path:
-    """Return the file that the declaration's `key` names. Raises ConfigError."""
+def find_file(files: Path, name: str, source_id: str, key: str) -> Path:
+    """Return the file that a declaration names.
+
+    Args:
+        files: The folder of files.
+        name: The path as declared.
+        source_id: The source.
+        key: The key of the declaration, for the message.
+
+    Returns:
+        The file, or the folder of a file geodatabase.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
     path = files / name
     # A file geodatabase is a folder.
     if path.is_file() or (path.is_dir() and path.suffix.lower() == ".gdb"):

@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 import pyproj
 
 from data.coverage import list_coverage_faults
+from data.guess.lines import REVIEW
 from data.source import ColumnOrigin, Source
 from flows.declarations import (
     Declarations,
@@ -151,6 +152,24 @@ def count_files(workspace: Workspace) -> int:
     return len(catalogue.read_file_texts()) + sum(len(table) for table in tables) + land_use
 
 
+def list_unreviewed(workspace: Workspace) -> list[str]:
+    """Return, for each file of the user's with guesses or empty classes, a line that says so."""
+    declarations = read_declarations(workspace)
+    tables = (declarations.markets, declarations.sources, declarations.plans)
+    files = [toml for table in tables for toml in table.values()] + declarations.user_land_use
+    lines = []
+    for toml in files:
+        told = []
+        if marks := toml.text.count(REVIEW):
+            told.append(f"{marks} guesses to review")
+        if toml in declarations.user_land_use:
+            empty = len(parse_toml(LandUse, toml.text, toml.label).list_unfilled())
+            told += [f"{empty} codes without a class"] if empty else []
+        if told:
+            lines.append(f"{toml.label}: {', '.join(told)}")
+    return lines
+
+
 def _read_land_use_tables(
     declarations: Declarations, workspace: Workspace, errors: list[PadfinderError]
 ) -> list[LandUse]:
@@ -209,7 +228,7 @@ def _check_source(source: Source, label: str) -> Iterator[ConfigError]:
             )
     yield from (error(wrong, remedy) for wrong, remedy in list_coverage_faults(source, layer))
     for crs in (source.fetch.crs, source.coverage.crs):
-        if crs is not None and not _is_crs(crs):
+        if crs is not None and not is_crs(crs):
             yield error(f"crs = {crs!r} is not known", "write it as EPSG:2249")
 
 
@@ -283,7 +302,7 @@ def _check_market(
         yield error(
             f"time_zone = {market.time_zone!r} is not known", "write it as America/New_York"
         )
-    if not _is_crs(market.crs):
+    if not is_crs(market.crs):
         yield error(f"crs = {market.crs!r} is not known", "write it as EPSG:26986")
     elif not _is_metric_crs(market.crs):
         yield error(
@@ -305,7 +324,8 @@ def _check_market(
         )
 
 
-def _is_crs(text: str) -> bool:
+def is_crs(text: str) -> bool:
+    """Return whether a text names a CRS."""
     try:
         pyproj.CRS(text)
     except pyproj.exceptions.CRSError:

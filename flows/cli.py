@@ -1,4 +1,7 @@
-"""The command line. `padfinder --help` lists the commands."""
+"""The command line. `padfinder --help` lists the commands.
+
+This module is over 400 lines long, because every command has its options here, with their help.
+"""
 
 import os
 import signal
@@ -11,7 +14,13 @@ from typing import Annotated
 import typer
 
 from flows import declarations, settings
-from flows.check import count_files, find_config_errors, list_unseen_sources, load_run
+from flows.check import (
+    count_files,
+    find_config_errors,
+    list_unreviewed,
+    list_unseen_sources,
+    load_run,
+)
 from flows.old_layout import describe_old_layout
 from flows.outcome import EXIT_CODES, UNEXPECTED, find_exit_code
 from flows.prefect_server import explain_trouble, has_prefect_server
@@ -51,6 +60,7 @@ StaleOk = Annotated[
     bool,
     typer.Option("--stale-ok", help="If a source fails, publish with its last good snapshot."),
 ]
+Layers = Annotated[list[str] | None, typer.Option(help="A file or an address.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show Prefect's log and the tracebacks of errors.")
 ]
@@ -206,21 +216,130 @@ def noise(
     typer.echo(f"Data: {folder / 'noise.tif'} and {folder / 'contours.geojson'}")
 
 
-@app.command(epilog="Example: padfinder check")
-def check() -> None:
+@app.command(epilog="Example: padfinder check --data --market demo")
+def check(
+    data: Annotated[
+        bool, typer.Option("--data", help="Read the headers of the data too: columns, CRS, shapes.")
+    ] = False,
+    market: Annotated[
+        str | None,
+        typer.Option(
+            "--market", "-m", help="The market whose data to check. Default: all of your own."
+        ),
+    ] = None,
+) -> None:
     """Read every TOML file (markets, plans, sources, catalogue, settings) and list all errors."""
     workspace = _read_workspace()
     errors = find_config_errors(workspace)
+    kinds, count = {type(error).__name__ for error in errors}, 0
+    if data and not errors:
+        from flows.check_data import check_markets
+
+        errors, count = check_markets(market, workspace)
+        kinds = {type(error).__name__ for error in errors}
     for error in errors:
         _print_error(str(error))
     if errors:
-        raise typer.Exit(EXIT_CODES[ConfigError])
-    typer.echo(f"{count_files(workspace)} TOML files read, no errors")
+        typer.echo(f"{len(errors)} {'error' if len(errors) == 1 else 'errors'}")
+        raise typer.Exit(find_exit_code(kinds))
+    of_data = f", and the headers of {count} sources" if data else ""
+    typer.echo(f"{count_files(workspace)} TOML files read{of_data}, no errors")
+    for line in list_unreviewed(workspace):
+        typer.echo(line)
     if unseen := list_unseen_sources(workspace):
         typer.echo(
             f"{len(unseen)} sources were declared from documentation alone; `padfinder sources` "
             "marks them"
         )
+
+
+@app.command("new-market", epilog="Example: padfinder new-market mytown --parcels lots.zip")
+def new_market(
+    name: Annotated[str, typer.Argument(help="The market's name: small letters, digits and _.")],
+    parcels: Annotated[
+        str, typer.Option("--parcels", help="The parcels' areas: a file or an address.")
+    ],
+    parcels_table: Annotated[
+        str | None,
+        typer.Option("--parcels-table", help="A CSV with more columns of the parcels."),
+    ] = None,
+    zoning: Layers = None,
+    buildings: Layers = None,
+    gas_mains: Layers = None,
+    substations: Layers = None,
+    capacity: Layers = None,
+    gas_territories: Layers = None,
+    gas_transmission: Layers = None,
+    gas_signs: Layers = None,
+    fuel_plants: Layers = None,
+    receptors: Layers = None,
+    exclusions: Layers = None,
+    streets: Layers = None,
+    elevation: Layers = None,
+    ambient: Layers = None,
+    use_words: Annotated[
+        str | None, typer.Option("--use-words", help="A CSV of use codes and what they mean.")
+    ] = None,
+    zoning_words: Annotated[
+        str | None, typer.Option("--zoning-words", help="A CSV of zoning codes and their meaning.")
+    ] = None,
+    parcel_id: Annotated[
+        str | None, typer.Option("--parcel-id", help="The column of the assessor's ids.")
+    ] = None,
+    crs: Annotated[
+        str | None, typer.Option("--crs", help="The CRS of files that name none: EPSG:2249.")
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", help="The market's title.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the files of a market that is there.")
+    ] = False,
+) -> None:
+    """Look at datasets, and write a market's folder with best guesses to review.
+
+    Each option of a layer takes a file or an address, and can be given several times. FILE#NAME
+    names a layer, a sheet or a file inside FILE.
+    """
+    from flows.new_market import NewMarket, create_market
+
+    layers = {
+        "parcels": [parcels], "zoning": zoning, "substations": substations, "capacity": capacity,
+        "mains": gas_mains, "gas_signs": gas_signs, "gas_territories": gas_territories,
+        "gas_transmission": gas_transmission, "fuel_plants": fuel_plants, "receptors": receptors,
+        "buildings": buildings, "exclusions": exclusions, "streets": streets,
+        "elevation": elevation, "ambient": ambient,
+    }  # fmt: skip
+    create_market(
+        NewMarket(
+            name=name,
+            places={layer: tuple(texts) for layer, texts in layers.items() if texts},
+            parcels_table=parcels_table,
+            use_words=use_words,
+            zoning_words=zoning_words,
+            parcel_id=parcel_id,
+            crs=crs,
+            title=title,
+            overwrite=overwrite,
+        )
+    )
+
+
+@app.command("try", epilog="Example: padfinder try demo_parcels")
+def try_(
+    source: Annotated[str, typer.Argument(help="The source's name.")],
+    market: Annotated[
+        str | None, typer.Option("--market", "-m", help="The market. Default: that of the source.")
+    ] = None,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="How many rows to try.")] = 1000,
+) -> None:
+    """Try a source's declaration on the first rows of its data; nothing is written.
+
+    The exit code is 0 if the declaration fits, else that of the errors.
+    """
+    from flows.try_source import try_source
+
+    _read_workspace()
+    if code := try_source(source, market, rows):
+        raise typer.Exit(code)
 
 
 @app.command(epilog="Example: padfinder conformity --out var/conformity.html")

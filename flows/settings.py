@@ -146,7 +146,12 @@ def find_files_folder(market: Market, sources: tuple[Source, ...], workspace: Wo
         return _write_demo_files(workspace.var / "files" / DEMO)
     if workspace.files is not None:
         return workspace.files
-    file_sources = [source.id for source in sources if source.fetch.path is not None]
+    # An absolute path needs no folder.
+    file_sources = [
+        source.id
+        for source in sources
+        if source.fetch.path is not None and not Path(source.fetch.path).is_absolute()
+    ]
     if file_sources:
         raise ConfigError(
             f"looking for the files of market {market.id}",

@@ -4,11 +4,15 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.main import get_command
 
+from data.source import Coverage, Expectations
 from flows import cli, outcome, settings
+from geo.catalogue import read_layers
+from geo.model.codes import UseClass, ZoneClass
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -20,6 +24,7 @@ def blocks(language: str) -> list[str]:
 
 
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+NEW_MARKET = (ROOT / "docs/new_market.md").read_text("utf-8")
 OURS = [line[line.index("padfinder ") :] for line in COMMANDS if "padfinder " in line]
 MAKE = [line for line in COMMANDS if line.startswith("make ")]
 
@@ -29,7 +34,7 @@ def test_every_line_is_known():
     assert {"make demo", "make test"} <= set(MAKE)
 
 
-@pytest.mark.parametrize("line", OURS)
+@pytest.mark.parametrize("line", [*OURS, *re.findall(r"^padfinder .*", NEW_MARKET, re.MULTILINE)])
 def test_padfinder_takes_the_line(line):
     """Parse the line as the command line does; nothing is run."""
     arguments = [word.strip('"') for word in line.split()[1:]]
@@ -38,6 +43,24 @@ def test_padfinder_takes_the_line(line):
         return
     name, *rest = arguments
     group.commands[name].make_context(name, rest)
+
+
+def test_new_markets_options_are_the_programs():
+    """Every option of a dataset is in the table of docs/new_market.md, and no other."""
+    command = get_command(cli.app).commands["new-market"]
+    options = {name for option in command.params for name in option.opts if "-" in name}
+    named = set(re.findall(r"`(--[a-z-]+)", NEW_MARKET)) - {"--data"}
+    assert named <= options
+    assert options - named <= {"--title"}
+
+
+def test_new_markets_classes_and_coverages_are_the_models():
+    classes = {*get_args(UseClass), *get_args(ZoneClass)}
+    kinds = set(get_args(Coverage.model_fields["kind"].annotation))
+    ticked = set(re.findall(r"`(\w+)`", NEW_MARKET))
+    assert classes | kinds <= ticked
+    assert set(read_layers()["receptors"].columns["receptor_class"].values) <= ticked
+    assert set(Expectations.model_fields) - {"stray_shapes_share_max"} <= ticked
 
 
 def test_every_command_is_shown():

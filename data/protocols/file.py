@@ -65,6 +65,26 @@ def read_file(
     return frame, notes + more_notes
 
 
+def read_undeclared(
+    path: Path, source: Source, shown: str
+) -> tuple[gpd.GeoDataFrame, Any, tuple[str, ...]]:
+    """Read all columns of a file whose CRS nobody has declared yet.
+
+    Args:
+        path: The file.
+        source: A source that says how to open it; its CRS and columns do not count.
+        shown: The file's name in messages.
+
+    Returns:
+        The rows, the file's own CRS or None, and notes.
+
+    Raises:
+        SourceChanged: The file cannot be read whole.
+    """
+    with open_file(path, source, shown) as opened:
+        return _read_opened(opened, source, shown, ())
+
+
 def read_files(paths: Sequence[Path], source: Source) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
     """Read the files that a source names, one after another, as `read_file` reads each.
 

@@ -53,6 +53,42 @@ def read_geoparquet(
     return frame, frame.crs, tuple(f"reader: {text}" for text in said)
 
 
+def read_geoparquet_head(
+    path: Path, source: Source, shown: str
+) -> tuple[tuple[str, ...], Any, frozenset[str], int]:
+    """Read the header of a GeoParquet file.
+
+    Args:
+        path: The file.
+        source: The source that names it.
+        shown: The name of the file in messages.
+
+    Returns:
+        Its columns, its own CRS or None, the types of its shapes if it names them, and the number
+        of its rows.
+
+    Raises:
+        SourceChanged: The file cannot be opened, or has no shapes.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, native, rows = file.schema_arrow, _find_native_shapes(file), file.metadata
+    except (ValueError, KeyError, TypeError, OSError, pa.ArrowException) as error:
+        wrong = f"is not a whole GeoParquet ({first_line(error).replace(str(path), shown)})"
+        raise refuse_file(shown, source.id, wrong) from error
+    metadata = (schema.metadata or {}).get(b"geo")
+    if metadata is None and native is None:
+        raise refuse_file(shown, source.id, "is a Parquet file without shapes")
+    if metadata is None:
+        # The rows say their CRS in several ways; it is checked when they are read.
+        return tuple(schema.names), None, frozenset(), int(rows.num_rows)
+    geo = json.loads(metadata)
+    column = geo["columns"][geo["primary_column"]]
+    types = frozenset(str(name).removesuffix(" Z") for name in column.get("geometry_types", ()))
+    own = column.get("crs", _DEFAULT_CRS)
+    return tuple(schema.names), own, types, int(rows.num_rows)
+
+
 def _read_frame(
     path: Path, source: Source, shown: str, columns: tuple[str, ...]
 ) -> tuple[gpd.GeoDataFrame, dict[str, str]]:

@@ -89,6 +89,36 @@ def read_ogr(
     return frame, own, (*notes, *(f"reader: {text}" for text in said))
 
 
+def read_ogr_head(
+    opened: Opened, source: Source, shown: str
+) -> tuple[tuple[str, ...], Any, frozenset[str], int | None]:
+    """Read the header of a layer of a file that is not JSON.
+
+    Args:
+        opened: The plain file.
+        source: The source that names it.
+        shown: The name of the file in messages.
+
+    Returns:
+        Its columns, its own CRS or None, the types of its shapes if it names them, and the number
+        of its rows if it says so.
+
+    Raises:
+        SourceChanged: The file cannot be opened, or has several layers of which none is named.
+    """
+    address, layer = _find_layer(_name_by_kind(opened, None), source, shown)
+    try:
+        info = pyogrio.read_info(address, layer=layer)
+    except _ERRORS as error:
+        wrong = f"cannot be read: {_reword(first_line(error), opened.path, shown)}"
+        raise refuse_file(shown, source.id, wrong) from error
+    words = str(info["geometry_type"] or "").split()
+    types = frozenset(word for word in words if word not in {"Unknown", "2.5D", "3D", "Z", "M"})
+    count = int(info["features"])
+    names = tuple(str(name) for name in info["fields"])
+    return names, info["crs"], types, count if count >= 0 else None
+
+
 def name_geometry(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Return the frame with its shapes in the column `geometry`."""
     name = frame.geometry.name

@@ -35,8 +35,13 @@ def create_code_tables(
         uses = [
             (*scheme, code, use.title, use.use_class, use.receptor)
             for code, use in table.use.items()
+            if use.use_class is not None
         ]
-        zones = [(*scheme, code, zone.title, zone.zone_class) for code, zone in table.zone.items()]
+        zones = [
+            (*scheme, code, zone.title, zone.zone_class)
+            for code, zone in table.zone.items()
+            if zone.zone_class is not None
+        ]
         _insert_rows(con, "use_meaning", uses)
         _insert_rows(con, "zone_meaning", zones)
     setbacks: dict[tuple[str, str], tuple[Any, ...]] = {}

@@ -75,8 +75,8 @@ def list_selection_notes(
     notes: list[str] = []
     if unclassified:
         notes.append(
-            f"{sum(unclassified.values())} parcels have a use code that no land-use table lists: "
-            f"{_format_counts(unclassified)}"
+            f"{sum(unclassified.values())} parcels have a use code without a class in any land-use "
+            f"table: {_format_counts(unclassified)}"
         )
     zones = dict(
         con.execute(
@@ -95,7 +95,9 @@ def list_selection_notes(
             f"(drop overlay districts in the source of zoning): {_format_counts(dict(tied))}"
         )
     if zones:
-        notes.append(f"lots in a zone that no land-use table lists: {_format_counts(zones)}")
+        notes.append(
+            f"lots in a zone without a class in any land-use table: {_format_counts(zones)}"
+        )
     if repeats := set_aside.get(REPEATED):
         rows = "1 row that repeats" if repeats == 1 else f"{repeats:,} rows that repeat"
         notes.append(f"{rows} an earlier row of the parcels (same id, same ground), counted once")

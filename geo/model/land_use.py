@@ -1,16 +1,24 @@
 """Land-use and zoning codes, and the setbacks that zoning requires."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 
 from geo.model.base import Frozen, NotNegative
 from geo.model.codes import ReceptorClass, UseClass, ZoneClass
 
+# `class = ""`: nobody has said yet what the code means, so it counts as not listed.
+_Unfilled = BeforeValidator(lambda value: None if value == "" else value)
+
 
 class Use(Frozen):
-    """The meaning of a land-use code: its class, and the kind of receptor on such a lot, if any."""
+    """The meaning of a land-use code: its class, and the kind of receptor on such a lot, if any.
+
+    Without a class, the code is `unclassified`.
+    """
 
     title: str
-    use_class: UseClass = Field(alias="class")
+    use_class: Annotated[UseClass | None, _Unfilled] = Field(alias="class")
     receptor: ReceptorClass | None = None
 
 
@@ -31,10 +39,13 @@ class Setbacks(Frozen):
 
 
 class Zone(Frozen):
-    """The meaning of a zoning code, and the setbacks from the lot lines that it requires."""
+    """The meaning of a zoning code, and the setbacks from the lot lines that it requires.
+
+    Without a class, the code is `unclassified`.
+    """
 
     title: str
-    zone_class: ZoneClass = Field(alias="class")
+    zone_class: Annotated[ZoneClass | None, _Unfilled] = Field(alias="class")
     setbacks: Setbacks = Setbacks()
 
 
@@ -46,3 +57,9 @@ class LandUse(Frozen):
     source: str
     use: dict[str, Use] = {}
     zone: dict[str, Zone] = {}
+
+    def list_unfilled(self) -> tuple[str, ...]:
+        """Return the codes whose class is still empty, uses first."""
+        uses = (code for code, use in self.use.items() if use.use_class is None)
+        zones = (code for code, zone in self.zone.items() if zone.zone_class is None)
+        return (*uses, *zones)

@@ -13,6 +13,7 @@ import shapely
 from data import demo
 from data.demo import assessor, layout, power, recipe
 from data.demo import lots as lots_of
+from data.headers import list_header_faults
 from data.protocols import file, raster
 from data.source import Source
 from geo import catalogue
@@ -47,6 +48,15 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def parcels(town: Path) -> gpd.GeoDataFrame:
     return rows_of(town, "demo_parcels").to_crs(recipe.CRS)
+
+
+def test_the_headers_are_as_declared(town: Path) -> None:
+    assert len(sources()) == 21
+    for source in sources():
+        # The small town has fewer parcels than the demo.
+        expect = source.expect.model_copy(update={"rows_min": 1})
+        smaller = source.model_copy(update={"expect": expect})
+        assert list_header_faults(smaller, town) == (), source.id
 
 
 @pytest.fixture(scope="module")
