@@ -10,7 +10,16 @@ from data.source import Source
 
 
 def count_csv_rows(path: Path, encoding: str, delimiter: str) -> int:
-    """Return how many rows a CSV has below its titles; a text may have several lines."""
+    """Return how many rows a CSV has below its titles; a text may have several lines.
+
+    Args:
+        path: The file.
+        encoding: Its text encoding.
+        delimiter: The character between its columns.
+
+    Returns:
+        The number of rows.
+    """
     with path.open(encoding=encoding, errors="replace", newline="") as file:
         rows = csv.reader(file, delimiter=delimiter)
         return sum(1 for row in rows if row) - 1
