@@ -19,6 +19,7 @@ from data.join import join_columns
 from data.locate import locate_rows
 from data.message_text import count_noun, join_choices
 from data.notes import RoutineNote
+from data.personal import is_personal
 from data.protocols.bounds import clip_to_bounds
 from data.protocols.file import require_columns
 from data.shapes import convert_shapes, drop_strays, split_points
@@ -227,10 +228,11 @@ def _filter_rows(
         is_wanted = text_values(rows[name]).fillna("").isin(wanted)
         if not is_wanted.any():
             held = _show_codes(text_values(rows[name]))
+            holds = f"in {list(wanted)}; it holds {held}"
             raise _source_changed(
                 source,
                 file,
-                f"no row has {name} in {list(wanted)}; it holds {held}",
+                f"no row has {name} {'as declared' if is_personal(name) else holds}",
                 f"look at the file; if it is right, correct where.{name}",
             )
         if not is_wanted.all():
@@ -241,8 +243,8 @@ def _filter_rows(
         is_unwanted = text_values(rows[name]).fillna("").isin(unwanted)
         if is_unwanted.any():
             count = count_noun(int(is_unwanted.sum()), "row")
-            left_out = f"{count} left out: {name} is {join_choices(unwanted)}"
-            notes.append(RoutineNote(left_out))
+            why = f"by {name}" if is_personal(name) else f"{name} is {join_choices(unwanted)}"
+            notes.append(RoutineNote(f"{count} left out: {why}"))
         rows = rows[~is_unwanted]
     return rows, notes
 
@@ -250,7 +252,7 @@ def _filter_rows(
 def _show_codes(texts: pd.Series) -> str:
     """Return the values of a column of codes; of another column, only how many there are.
 
-    A column whose values hardly repeat may hold people's names, which a message never quotes.
+    A column whose values hardly repeat may hold people's names, whatever it is called.
     """
     known = texts.dropna()
     held = sorted(known.unique())

@@ -12,6 +12,7 @@ import pandas as pd
 
 from data.message_text import count_noun, count_texts, join_choices
 from data.notes import RoutineNote
+from data.personal import is_personal
 from data.protocols.file import parse_numbers
 from data.quantities import append_units, read_quantities
 from data.source import ColumnOrigin, Source
@@ -124,10 +125,12 @@ def _apply_code_names(
         is_unlisted = is_known & ~texts.isin(list(origin.map))
         if is_unlisted.any() and origin.other is None:
             key = _find_key(name, source, file)
+            held = count_texts(texts[is_unlisted])
+            if is_personal(origin.column):
+                held = f"{count_noun(texts[is_unlisted].nunique(), 'value')}"
             raise ContractError(
                 f"reading {file} for source {source.id!r}",
-                f"column {origin.column!r} holds {count_texts(texts[is_unlisted])}, which the map "
-                f"of {name} does not list",
+                f"column {origin.column!r} holds {held}, which the map of {name} does not list",
                 f"add them to {key}.map in sources/{source.id}.toml, or set {key}.other",
             )
         return texts.map(origin.map).where(~is_unlisted, origin.other).where(is_known), []
@@ -175,10 +178,11 @@ def _note_unreadable(
     count = int(is_unreadable.sum())
     if count > source.expect.unreadable_share_max * len(texts):
         key = _find_key(names[1], source, file)
+        samples = join_choices(sorted(set(texts[is_unreadable]))[:_MAX_SAMPLES])
+        such_as = "" if is_personal(names[0]) else f", such as {samples}"
         raise ContractError(
             f"reading {file} for source {source.id!r}",
-            f"column {names[0]!r}: {count} of {len(texts)} rows are not a {kind}, such as "
-            f"{join_choices(sorted(set(texts[is_unreadable]))[:_MAX_SAMPLES])}",
+            f"column {names[0]!r}: {count} of {len(texts)} rows are not a {kind}{such_as}",
             f"list what means missing in {key}.missing, or raise "
             f"expect.unreadable_share_max in sources/{source.id}.toml{_OTHER_WAYS.get(kind, '')}",
         )

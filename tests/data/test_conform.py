@@ -46,6 +46,25 @@ def test_a_marker_in_the_sources_unit_is_missing_after_conversion(
     assert sorted(conformed["height_m"].dropna()) == [pytest.approx(10 * 0.3048)]
 
 
+def test_names_of_people_are_not_quoted(conform, make_source, make_points):
+    frame = make_points(4, OWNER1=["ROE JANE", "ROE JANE", "DOE JOHN", "DOE JOHN"])
+    kept = conform(
+        frame, make_source("substations", "s.csv", SUBSTATION, drop={"OWNER1": ["ROE JANE"]})
+    )
+    assert kept.notes == ("2 rows left out: by OWNER1",)
+    as_owner = {"owner": {"column": "OWNER1"}}
+    for wrong in (
+        {"where": {"OWNER1": ["MOE MAX"]}},
+        {"columns": SUBSTATION | {"owner": as_owner["owner"] | {"map": {"MOE MAX": "m"}}}},
+        {"columns": SUBSTATION | {"peak_load_mva": {"column": "OWNER1", "unit": "MVA"}}},
+    ):
+        declared = {"columns": SUBSTATION} | wrong
+        with pytest.raises((ContractError, SourceChanged)) as caught:
+            conform(frame, make_source("substations", "s.csv", **declared))
+        assert "OWNER1" in str(caught.value)
+        assert not any(name in str(caught.value) for name in ("ROE", "DOE", "MOE"))
+
+
 def test_unreadable_numbers_are_counted_or_refused(conform, make_source, make_points):
     frame = make_points(4, KVA=["1", "??", "2", "lots"])
     columns = SUBSTATION | {"firm_capacity_mva": {"column": "KVA", "unit": "kVA"}}
