@@ -4,7 +4,7 @@ import re
 
 # Names that assessors and portals give to columns about owners and how to reach them.
 _PERSONAL = re.compile(
-    r"own(er|_?na?me?|_?add?r)|taxpayer|mail|grant(or|ee)|occupant|tenant|contact|phone",
+    r"(?<!t)own(er|_?na?me?|_?add?r)|taxpayer|mail|grant(or|ee)|occupant|tenant|contact|phone",
     re.IGNORECASE,
 )
 
