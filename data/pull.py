@@ -34,12 +34,13 @@ from geo.addresses import show_address
 from geo.contract.layer import check_layer
 from geo.errors import ConfigError, PadfinderError
 from geo.model import Layer, Market
+from geo.printable import make_printable
 
 # A source's files by their role in its declaration.
 RawFiles = dict[str, tuple[Path, ...]]
 
 # Raise this when conforming gives a new result for the same files, so that they are read again.
-CONFORM_VERSION = 3
+CONFORM_VERSION = 4
 # Folders of downloads under way.
 DOWNLOAD_PREFIX = "pull-"
 DAY_S = 24 * 3600
@@ -136,7 +137,8 @@ def _refresh(
         content = _conform_content(source, layer, market, raw, digests, parcels)
         content = replace(content, fetched=fetched, notes=fetched.notes + content.notes)
         with open_store(store) as opened:
-            content = replace(content, notes=content.notes + note_changes(opened, content, night))
+            notes = content.notes + note_changes(opened, content, night)
+            content = replace(content, notes=tuple(map(_make_note_printable, notes)))
             put = opened.put_snapshot(content, night, time.perf_counter() - began)
     return PullResult(
         source.id,
@@ -148,6 +150,11 @@ def _refresh(
         warnings=list_warnings(content.notes),
         seconds=time.perf_counter() - began,
     )
+
+
+def _make_note_printable(note: str) -> str:
+    """Return a note of the same kind that a terminal can show, whatever a file's columns are."""
+    return type(note)(make_printable(note))
 
 
 def digest_declaration(source: Source, layer: Layer, market: Market, parcels: Bounds | None) -> str:

@@ -16,7 +16,7 @@ from data.personal import is_personal
 from data.protocols.file import parse_numbers
 from data.quantities import append_units, read_quantities
 from data.source import ColumnOrigin, Source
-from data.texts import text_values
+from data.texts import clean_texts, text_values
 from geo.errors import ContractError
 from geo.model import Column
 
@@ -199,7 +199,9 @@ def _convert_type(
         return read_quantities(raw, origin, column, decimal)
     texts = text_values(raw)
     if column.type == "string":
-        return texts, pd.Series(False, index=raw.index), []
+        texts, notes = clean_texts(texts)
+        notes = [f"{origin.column}: {note}" for note in notes]
+        return texts, pd.Series(False, index=raw.index), notes
     if column.type == "boolean":
         booleans = texts.str.lower().map(_BOOLEANS)
         return booleans, texts.notna() & booleans.isna(), []

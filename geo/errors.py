@@ -6,6 +6,7 @@ Each says what was being done, what is wrong with which value, and what to do ab
 from typing import Literal
 
 from geo.addresses import hide_secrets
+from geo.printable import make_printable
 
 # What an error says about the source that it concerns.
 Fault = Literal["stale", "shrunk", "changed", "gone", "forbidden"]
@@ -14,7 +15,7 @@ Fault = Literal["stale", "shrunk", "changed", "gone", "forbidden"]
 class PadfinderError(Exception):
     """An error that says what was being done, what is wrong with which value, and what to do.
 
-    The texts never show the user, password or query of an address.
+    The texts never show the user, password or query of an address, nor steer a terminal.
 
     Attributes:
         doing: What was being done.
@@ -28,7 +29,9 @@ class PadfinderError(Exception):
     may_be_size: bool = False
 
     def __init__(self, doing: str, wrong: str, remedy: str, *, fault: Fault | None = None) -> None:
-        doing, wrong, remedy = hide_secrets(doing), hide_secrets(wrong), hide_secrets(remedy)
+        doing, wrong, remedy = (
+            make_printable(hide_secrets(text)) for text in (doing, wrong, remedy)
+        )
         # All three go to Exception so that the error survives pickling between processes.
         super().__init__(doing, wrong, remedy)
         self.doing, self.wrong, self.remedy = doing, wrong, remedy

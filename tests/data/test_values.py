@@ -298,3 +298,25 @@ def test_a_date_may_count_from_1970(conform_column, date_format, unit):
     values, notes = conform_column("as_of", declared, D=[other])
     assert pd.isna(values[0])
     assert notes == ("D: 1 unreadable date, taken as missing",)
+
+
+def test_texts_can_neither_steer_a_terminal_nor_fill_a_page(conform, make_source, make_points):
+    names = [
+        "\x1b[31mred\x07",
+        "two\r\nlines",
+        "a\u202egnp.exe",
+        "x" * 5_000,
+        "Zoë 🏭 \u200f",
+        "\x00",
+    ]
+    frame = make_points(6, NAME=names)
+    conformed = conform(
+        frame, make_source("substations", "s.csv", SUBSTATION | {"name": {"column": "NAME"}})
+    )
+    expected = ["[31mred", "two  lines", "a gnp.exe", None, "x" * 999 + "…", "Zoë 🏭 \u200f"]
+    found = conformed.frame.sort_values("substation_id")["name"]
+    assert [None if pd.isna(one) else one for one in found] == expected
+    assert conformed.notes == (
+        "NAME: 4 texts with control characters, read as blanks",
+        "NAME: 1 text cut after 1,000 characters",
+    )
