@@ -313,7 +313,7 @@ def test_texts_can_neither_steer_a_terminal_nor_fill_a_page(conform, make_source
     conformed = conform(
         frame, make_source("substations", "s.csv", SUBSTATION | {"name": {"column": "NAME"}})
     )
-    expected = ["[31mred", "two  lines", "a gnp.exe", None, "x" * 999 + "…", "Zoë 🏭 \u200f"]
+    expected = ["[31mred", "two  lines", "a gnp.exe", "x" * 999 + "…", "Zoë 🏭 \u200f", None]
     found = conformed.frame.sort_values("substation_id")["name"]
     assert [None if pd.isna(one) else one for one in found] == expected
     assert conformed.notes == (
