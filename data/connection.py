@@ -93,7 +93,7 @@ def open_connection(
         ConfigError: A variable is not set, or the computer's network settings are wrong.
     """
     filled = {name: _fill_header(name, value, source_id) for name, value in (headers or {}).items()}
-    with _quiet_log(), _open_client(source_id, timeout_s) as client:
+    with quiet_log(), _open_client(source_id, timeout_s) as client:
         connection = Connection(
             source_id=source_id,
             client=client,
@@ -155,7 +155,7 @@ def _fill_header(name: str, declared: str, source_id: str) -> str:
 
 
 @contextmanager
-def _quiet_log() -> Iterator[None]:
+def quiet_log() -> Iterator[None]:
     """Keep the network library from logging whole addresses and headers."""
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _LOGGERS]
     loggers = [logging.getLogger(name) for name in {*_LOGGERS, *names}]

@@ -3,10 +3,12 @@
 import datetime as dt
 import json
 from collections.abc import Callable
+from functools import partial
 
 from flows import outcome, settings
 from flows.check import load_run
 from flows.market_lock import hold_market
+from flows.notify import tell_once
 from flows.outcome import PublishedNight
 from flows.publish import publish_market
 from flows.refresh import PullSource, pull_all, pull_with_retries
@@ -75,13 +77,20 @@ def _refresh_and_publish(
     started, market = dt.datetime.now(dt.UTC), market_model.id
     night_date = settings.parse_night(market_model, night).isoformat()
     outcomes, errors = pull_all(market, night_date, pull_one)
+    troubles = {name: str(error) for name, error in errors.items()}
+    tell = partial(tell_once, workspace, market, market_model.title, night_date)
     all_expected = all(isinstance(error, PadfinderError) for error in errors.values())
     if errors and not (stale_ok and all_expected):
+        tell(troubles)
         raise outcome.combine_errors(errors, market)
-    stale = tuple(f"{name}: {error}" for name, error in errors.items())
-    published = publish(market, plan, night_date, tuple(sorted(errors))).model_copy(
-        update={"stale": stale}
-    )
+    stale = tuple(f"{name}: {text}" for name, text in troubles.items())
+    try:
+        published = publish(market, plan, night_date, tuple(sorted(errors)))
+    except Exception as error:
+        tell(troubles | {"publishing": str(error)})
+        raise
+    tell(troubles)
+    published = published.model_copy(update={"stale": stale})
     runs = workspace.var / "runs" / market_model.id
     runs.mkdir(parents=True, exist_ok=True)
     (runs / f"{published.report.run_id}.json").write_text(

@@ -39,6 +39,8 @@ class Settings(Frozen):
         land_use: Folders of land-use tables (old layout).
         retry_delays_s: Seconds to wait before each new try of a source that does not answer.
         workers: How many processes screen sites side by side; None: one per core.
+        notify_url: Address to which a night's trouble is posted as JSON, once, and once more when
+            all is well again.
     """
 
     files: str | None = None
@@ -49,6 +51,7 @@ class Settings(Frozen):
     land_use: tuple[str, ...] = ()
     retry_delays_s: tuple[float, ...] = (10, 60, 300)
     workers: int | None = Field(default=None, ge=1)
+    notify_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Workspace:
     land_use: tuple[Path, ...]
     retry_delays_s: tuple[float, ...]
     workers: int
+    notify_url: str | None = None
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Workspace:
@@ -120,6 +124,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Workspace:
         land_use=find_folders("land_use"),
         retry_delays_s=settings.retry_delays_s,
         workers=settings.workers or os.cpu_count() or 1,
+        notify_url=settings.notify_url,
     )
 
 
