@@ -1,5 +1,6 @@
 # make demo         set everything up and run one night on the invented town
 # make test         set everything up, lint, and run the default tests
+# make kernels      compile what the tests would otherwise compile once per worker
 # make lint         run ruff, mypy and the import rules
 # make format       format the code and apply the safe fixes of the lint rules
 # make conformity   run the test cases of ISO/TR 17534-3 and write their page
@@ -11,12 +12,14 @@ UV ?= uv
 # One test worker per core, at most four, since each may hold a town in memory.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ "$$n" -lt 4 ] && echo "$$n" || echo 4)
 
-.PHONY: demo test lint format lock venv conformity benchmarks long
+.PHONY: demo test lint kernels format lock venv conformity benchmarks long
 
 demo: venv
 	.venv/bin/padfinder nightly --market demo
 
-test: lint
+# The kernels are compiled while the lint rules run: each takes a minute or two on one core.
+test: venv
+	@$(MAKE) --no-print-directory -j 2 lint kernels
 	.venv/bin/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 lint: venv
@@ -24,6 +27,9 @@ lint: venv
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+kernels: venv
+	.venv/bin/python -m tests.compile_kernels
 
 format: venv
 	.venv/bin/ruff check --fix .
