@@ -109,7 +109,11 @@ def pull_listed(pages: Pages, wanted: np.ndarray, listed: np.ndarray) -> np.ndar
 
 
 def pull_unlisted(pages: Pages, after: int | None) -> None:
-    """Ask for all rows in the order of their object ids, where the server does not list those.
+    """Ask for all rows from the lowest object id on, where the server does not list the ids.
+
+    Where the rows come in the order of their ids, each page begins after the last id of the one
+    before. Where they do not, a page may leave out any row, unless it has fewer rows than others:
+    then ranges of ids are halved until they have fewer.
 
     Args:
         pages: The requests.
@@ -117,34 +121,55 @@ def pull_unlisted(pages: Pages, after: int | None) -> None:
 
     Raises:
         SourceDown: The server does not answer even for one row.
-        SourceChanged: Its answer cannot be read, or it gives rows in another order.
+        SourceChanged: Its answer cannot be read, or it gives other rows.
     """
-    column = pages.query.layer.id_column
+    until: int | None = None
+    full = 0
     while True:
-        condition = "" if after is None else f"{column} > {after}"
-        what = "the first rows" if after is None else f"the rows after object id {after}"
-        page = _ask(pages, condition, what, pages.rows_most, is_limited=True)
+        page = _ask_range(pages, after, until)
         if page is None:
             continue
-        if after is not None and len(page.ids) and page.ids[0] <= after:
-            wrong = f"was asked for {what} and gives the row {page.ids[0]}"
-            raise refuse_page(pages.query, pages.source, wrong)
-        if not page.is_sorted:
-            wrong = (
-                "neither lists its object ids nor gives its rows in their order, so that they "
-                "cannot be told apart from page to page"
-            )
-            raise refuse_page(pages.query, pages.source, wrong)
-        if len(page.ids):
+        count = len(page.ids)
+        full = max(full, count)
+        is_whole = count < full and not page.is_cut
+        if not count:
+            if page.is_cut:
+                _ask_for_less(pages, after)
+            elif until is None:
+                return
+            else:
+                after, until = until, None
+        elif until is None and page.is_sorted:
             pages.keep(page)
             after = int(page.ids[-1])
-        elif not page.is_cut:
-            return
-        elif pages.rows_most == 1 or not pages.query.layer.is_paged:
-            wrong = f"says that there are more rows after object id {after}, and gives none"
-            raise refuse_page(pages.query, pages.source, wrong)
+        elif is_whole or count == 1:
+            pages.keep(page)
+            after, until = until or int(page.ids[-1]), None
         else:
-            _halve(pages, pages.rows_most)
+            until = int(page.ids[(count - 1) // 2])
+
+
+def _ask_range(pages: Pages, after: int | None, until: int | None) -> Page | None:
+    """Return rows after an object id, up to another; None if fewer are to be asked for."""
+    column = pages.query.layer.id_column
+    conditions = [] if after is None else [f"{column} > {after}"]
+    conditions += [] if until is None else [f"{column} <= {until}"]
+    what = "the first rows" if after is None else f"the rows after object id {after}"
+    condition = " AND ".join(conditions)
+    page = _ask(pages, condition, what, pages.rows_most, is_limited=True)
+    if page is not None and after is not None and len(page.ids) and page.ids[0] <= after:
+        wrong = f"was asked for {what} and gives the row {page.ids[0]}"
+        raise refuse_page(pages.query, pages.source, wrong)
+    return page
+
+
+def _ask_for_less(pages: Pages, after: int | None) -> None:
+    """Halve the pages after an empty one that is not the last. Raises SourceChanged."""
+    if pages.rows_most == 1 or not pages.query.layer.is_paged:
+        where = "" if after is None else f" after object id {after}"
+        wrong = f"says that there are more rows{where}, and gives none"
+        raise refuse_page(pages.query, pages.source, wrong)
+    _halve(pages, pages.rows_most)
 
 
 def pull_first(pages: Pages, rows: int) -> None:

@@ -150,15 +150,17 @@ def _pull_rows(task: Task, changed: np.ndarray | None) -> tuple[str, ...]:
         pulled = len(pieces.ids) - len(before.ids)
         gone = len(np.setdiff1d(before.ids, final))
         done = f"only edited and new rows pulled: {pulled:,}; {gone:,} deleted"
-    notes = [RoutineNote(done)]
+    notes: list[str] = [RoutineNote(done)]
     if len(resumed):
         since = f"{len(resumed):,} rows are of {unfinished.full_on:%Y-%m-%d}"
         notes.append(RoutineNote(f"the pull was cut off; {since}"))
     if added:
         more = count_noun(added, "row")
         notes.append(RoutineNote(f"{more} added during the pull: they come next time"))
-    counted = sorted(pages.notes.items())
-    return (*notes, *(f"{count_noun(count, 'row')} {what}" for what, count in counted))
+    for what, count in sorted(pages.notes.items()):
+        noun, _, rest = what.partition(" ")
+        notes.append(f"{count_noun(count, noun)} {rest}")
+    return tuple(notes)
 
 
 def _keep_rows(task: Task) -> tuple[str, ...]:
