@@ -4,6 +4,7 @@ import json
 
 import geopandas as gpd
 import pytest
+import shapely
 
 import data.ask
 from data.connection import open_connection
@@ -201,6 +202,96 @@ def test_recorded_answers_that_are_no_rows(recorded, tmp_path, name, kind, fault
     error = refused(layer, tmp_path, kind, ["PIN"])
     assert error.fault == fault
     assert wrong in error.wrong
+
+
+# ---------------------------------------------------------------------------------------------
+# Esri's binary format
+
+
+BINARY = {
+    "pbf-points": ("esriGeometryPoint", 0),
+    "pbf-multilinestring": ("esriGeometryPolyline", 0),
+    "pbf-lines-quantization": ("esriGeometryPolyline", 0),
+    "pbf-null-handling": ("esriGeometryPolygon", 0),
+    # Rounded to 2,446 m, three rings in two of these rows have become lines.
+    "pbf-quantization": ("esriGeometryPolygon", 2),
+}
+
+
+@pytest.fixture
+def decoded(recorded):
+    """Return a function that gives a recorded answer in the binary format as a layer and rows."""
+
+    def read(name):
+        folder = "arcgis-pbf-parser/test/decoded"
+        features = recorded(f"{name}.json", folder)["featureCollection"]["features"]
+        kinds = {"id": "OID", "FID": "OID", "OBJECTID": "OID"}
+        names = features[0]["properties"]
+        id_column = next(one for one in names if one in kinds)
+        types = {
+            one: "id"
+            if one == id_column
+            else _find_type([row["properties"][one] for row in features])
+            for one in names
+        }
+        rows = [(feature["properties"], None) for feature in features]
+        layer = Layer(
+            rows, types=types, geometry_type=BINARY[name][0], supportedQueryFormats="JSON, PBF"
+        )
+        return layer, features
+
+    return read
+
+
+def _find_type(values):
+    known = {type(value) for value in values} - {type(None)}
+    return "str" if known <= {str} else "float" if float in known else "int"
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_a_recorded_binary_answer_is_that_of_its_decoded_twin(decoded, real_files, tmp_path, name):
+    layer, features = decoded(name)
+    body = real_files / "protocol" / "arcgis-pbf-parser/test/encoded" / f"{name}.pbf"
+    layer.hook = lambda kind, *_: (200, {}, body.read_bytes()) if kind == "rows" else None
+    names = list(features[0]["properties"])
+    crs = "EPSG:4326" if name == "pbf-multilinestring" else "EPSG:3857"
+    frame = pull(layer, tmp_path, names, fetch={"crs": crs})
+    assert {one["f"] for one in requests(layer, "rows")} == {"pbf"}
+    due = sorted(features, key=lambda one: one["properties"][layer.id_column])
+    for column in names:
+        values = [one["properties"][column] for one in due]
+        found = frame[column].astype(object)
+        given = [
+            None if is_none else value for value, is_none in zip(found, found.isna(), strict=True)
+        ]
+        assert (
+            given == pytest.approx(values, rel=1e-6)
+            if _find_type(values) == "float"
+            else given == values
+        )
+    geometries = [one["geometry"] for one in due]
+    shapes = [None if one is None else shapely.geometry.shape(one) for one in geometries]
+    assert frame.geometry.isna().tolist() == [one is None for one in shapes]
+    apart = shapely.hausdorff_distance(frame.geometry.to_numpy(), shapes)
+    assert (apart > 1e-6).sum() == BINARY[name][1]
+
+
+@pytest.mark.parametrize(
+    "body", [b"\x12\x03abc", b'{"error": {"code": 400, "message": "f"}}', b"\x12\xfb\x01\n"]
+)
+def test_a_server_that_fails_at_the_binary_format_is_asked_for_json(tmp_path, body):
+    layer = make_layer(supportedQueryFormats="JSON, geoJSON, PBF")
+    layer.hook = lambda _, parameters, __: (200, {}, body) if parameters.get("f") == "pbf" else None
+    frame = pull(layer, tmp_path, ["PIN"])
+    assert frame["PIN"].tolist() == [f"P{number}" for number in range(ROWS)]
+    # The first page is asked for at most three times.
+    assert len(requests(layer, "rows")) <= 5 + 2
+
+
+def test_a_server_that_answers_in_json_nevertheless(tmp_path):
+    layer = make_layer(supportedQueryFormats="JSON, PBF")
+    assert len(pull(layer, tmp_path, ["PIN"])) == ROWS
+    assert len(requests(layer, "rows")) == 5
 
 
 # ---------------------------------------------------------------------------------------------

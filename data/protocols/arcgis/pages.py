@@ -14,6 +14,8 @@ import numpy as np
 
 from data.ask import TRIES, Reply, ask, parse_object
 from data.connection import Connection
+from data.protocols.arcgis.layer import read_crs
+from data.protocols.arcgis.pbf import NotReadableError, read_table
 from data.protocols.arcgis.query import (
     IDS_MOST,
     Query,
@@ -46,6 +48,8 @@ class Pages:
         rows_most: How many rows to ask for at once now.
         good: How many pages came whole since the last change of that.
         reference: The spatial reference of the shapes so far, as the server writes it.
+        is_binary: Whether to ask for Esri's binary format. It is given up for JSON if the server
+            fails at it.
         is_checked: Whether the spatial reference was checked.
         notes: How often something was left out or replaced.
     """
@@ -58,6 +62,7 @@ class Pages:
     rows_most: int
     good: int = 0
     reference: dict[str, Any] = field(default_factory=dict)
+    is_binary: bool = False
     is_checked: bool = False
     notes: Counter[str] = field(default_factory=Counter)
 
@@ -245,24 +250,42 @@ def _ask(
         SourceDown: The server does not answer even for one row.
         SourceChanged: Its answer cannot be read even for one row.
     """
-    parameters = row_parameters(pages.query, condition, rows if is_limited else None)
+    limit = rows if is_limited else None
+    parameters = row_parameters(pages.query, condition, limit, is_binary=pages.is_binary)
     can_be_less = rows > 1 and (not is_limited or pages.query.layer.is_paged)
     try:
         tries = PAGE_TRIES if can_be_less else TRIES
         reply = ask(pages.connection, pages.query.address, parameters, tries=tries)
-        answer = parse_object(pages.connection, reply)
+        page = _read_reply(pages, reply)
     except (SourceDown, SourceChanged) as error:
         if not error.may_be_size:
             raise
-        if not can_be_less:
+        if not can_be_less and not pages.is_binary:
             raise _name_rows(error, what) from error
-        _halve(pages, rows)
+        if pages.is_binary and (not can_be_less or not pages.good):
+            pages.is_binary = False
+        else:
+            _halve(pages, rows)
         return None
-    page = read_page(answer, pages.query, pages.source)
+    if page is None:
+        pages.is_binary = False
+        return None
     _check_reference(pages, page)
     pages.notes.update(page.notes)
     _resize(pages, reply, rows)
     return page
+
+
+def _read_reply(pages: Pages, reply: Reply) -> Page | None:
+    """Return the rows of an answer; None for one in the binary format that cannot be read."""
+    if not pages.is_binary or reply.body.lstrip()[:1] == b"{":
+        answer = parse_object(pages.connection, reply)
+        return read_page(answer, pages.query, pages.source)
+    try:
+        table = read_table(reply.body)
+    except NotReadableError:
+        return None
+    return read_page(table.answer, pages.query, pages.source, (table.shapes, table.notes))
 
 
 def _name_rows(error: SourceDown | SourceChanged, what: str) -> PadfinderError:
@@ -297,7 +320,7 @@ def _check_reference(pages: Pages, page: Page) -> None:
         pages.is_checked = True
     if not page.reference:
         return
-    if pages.reference and pages.reference != page.reference:
+    if pages.reference and read_crs(pages.reference) != read_crs(page.reference):
         wrong = f"gives shapes in the CRS {page.reference} after others in {pages.reference}"
         raise refuse_page(pages.query, pages.source, wrong)
     pages.reference = page.reference

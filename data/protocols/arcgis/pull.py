@@ -195,6 +195,7 @@ def _open_pages(task: Task, unfinished: Unfinished) -> Pages:
         check_reference=check,
         rows_most=layer.page_rows,
         reference=known,
+        is_binary="pbf" in layer.formats,
     )
 
 
