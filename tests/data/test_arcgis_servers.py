@@ -245,7 +245,7 @@ def decoded(recorded):
 
 def _find_type(values):
     known = {type(value) for value in values} - {type(None)}
-    return "str" if known <= {str} else "float" if float in known else "int"
+    return "str" if known <= {str} else "float" if float in known else "SmallInteger"
 
 
 @pytest.mark.parametrize("name", BINARY)
@@ -286,6 +286,16 @@ def test_a_server_that_fails_at_the_binary_format_is_asked_for_json(tmp_path, bo
     assert frame["PIN"].tolist() == [f"P{number}" for number in range(ROWS)]
     # The first page is asked for at most three times.
     assert len(requests(layer, "rows")) <= 5 + 2
+
+
+@pytest.mark.parametrize("kind", ["int", "BigInteger"])
+def test_whole_numbers_are_not_asked_for_in_the_binary_format(tmp_path, kind):
+    """Koop cuts off those of more than 32 bits."""
+    rows = [({"OBJECTID": 1, "A": 1_774_387_062_000}, None)]
+    types = {"OBJECTID": "id", "A": kind}
+    layer = Layer(rows, types=types, geometry_type=None, supportedQueryFormats="JSON, PBF")
+    assert pull(layer, tmp_path, ["A"])["A"].tolist() == [1_774_387_062_000]
+    assert {one["f"] for one in requests(layer, "rows")} == {"json"}
 
 
 def test_a_server_that_answers_in_json_nevertheless(tmp_path):
@@ -358,7 +368,11 @@ def test_the_next_address_is_used_where_the_first_is_down(tmp_path):
     layer, down = make_layer(), make_layer()
     down.hook = lambda *_: (503, {}, b"busy")
     tmp_path.mkdir(exist_ok=True)
-    with serving(layer), serving(down), open_connection("county") as connection:
+    with (
+        serving(layer),
+        serving(down),
+        open_connection("county", requests_per_s=1000) as connection,
+    ):
         fetch = {"fallback_urls": (layer.url,), "url": down.url}
         pulled = PROTOCOLS["arcgis"].pull(connection, declare(layer, fetch=fetch), tmp_path, NIGHT)
     assert pulled.address == layer.url

@@ -18,6 +18,7 @@ from data.protocols.arcgis.layer import read_crs
 from data.protocols.arcgis.pbf import NotReadableError, read_table
 from data.protocols.arcgis.query import (
     IDS_MOST,
+    Listing,
     Query,
     among_ids,
     between_ids,
@@ -33,6 +34,9 @@ from geo.errors import PadfinderError, SourceChanged, SourceDown
 PAGE_TRIES, GOOD_PAGES = 2, 8
 # A page should not have more bytes than this, so that large shapes do not fill the memory.
 PAGE_BYTES = 16_000_000
+
+
+_CUT_OFF = frozenset({"esriFieldTypeInteger", "esriFieldTypeBigInteger"})
 
 
 @dataclass
@@ -65,6 +69,19 @@ class Pages:
     is_binary: bool = False
     is_checked: bool = False
     notes: Counter[str] = field(default_factory=Counter)
+
+
+def can_be_binary(query: Query, listing: Listing) -> bool:
+    """Return whether a server offers Esri's binary format, and it holds all values.
+
+    Koop (featureserver 9.3) writes whole numbers of more than 32 bits into it cut off: in a column
+    of the type Integer, 1774387062000 becomes 565568752. Its JSON is right.
+    """
+    layer = query.layer
+    if "pbf" not in layer.formats or listing.ids is None:
+        return False
+    is_small = not len(listing.ids) or int(listing.ids[-1]) < 2**31
+    return is_small and all(layer.types[name] not in _CUT_OFF for name in query.columns)
 
 
 def pull_listed(pages: Pages, wanted: np.ndarray, listed: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from data.notes import RoutineNote
 from data.protocols.arcgis.changes import find_changed, note_codes
 from data.protocols.arcgis.layer import ServerLayer, read_crs, read_layer, refuse_layer
 from data.protocols.arcgis.merge import list_pieces, merge_pieces
-from data.protocols.arcgis.pages import Pages, pull_listed, pull_unlisted
+from data.protocols.arcgis.pages import Pages, can_be_binary, pull_listed, pull_unlisted
 from data.protocols.arcgis.query import Listing, Query, build_query, list_rows
 from data.protocols.arcgis.rows import Page, list_types, refuse_page
 from data.protocols.arcgis.state import (
@@ -195,7 +195,7 @@ def _open_pages(task: Task, unfinished: Unfinished) -> Pages:
         check_reference=check,
         rows_most=layer.page_rows,
         reference=known,
-        is_binary="pbf" in layer.formats,
+        is_binary=can_be_binary(task.query, task.listing),
     )
 
 
