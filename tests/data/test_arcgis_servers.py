@@ -249,7 +249,10 @@ def _find_type(values):
 
 
 @pytest.mark.parametrize("name", BINARY)
-def test_a_recorded_binary_answer_is_that_of_its_decoded_twin(decoded, real_files, tmp_path, name):
+def test_a_recorded_binary_answer_is_that_of_its_decoded_twin(
+    decoded, real_files, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr("data.protocols.arcgis.pages.FIRST_ROWS", 1000)
     layer, features = decoded(name)
     body = real_files / "protocol" / "arcgis-pbf-parser/test/encoded" / f"{name}.pbf"
     layer.hook = lambda kind, *_: (200, {}, body.read_bytes()) if kind == "rows" else None

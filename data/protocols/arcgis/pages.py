@@ -14,7 +14,7 @@ import numpy as np
 
 from data.ask import TRIES, Reply, ask, parse_object
 from data.connection import Connection
-from data.protocols.arcgis.layer import read_crs
+from data.protocols.arcgis.layer import ServerLayer, read_crs
 from data.protocols.arcgis.pbf import NotReadableError, read_table
 from data.protocols.arcgis.query import (
     IDS_MOST,
@@ -32,6 +32,9 @@ from geo.errors import PadfinderError, SourceChanged, SourceDown
 # A page that fails is asked for once more, then in two halves. After so many good pages, the pages
 # double again.
 PAGE_TRIES, GOOD_PAGES = 2, 8
+# The first page has no more rows than this, since nobody knows how large they are. Until a page
+# fails or is too large, the pages double each time.
+FIRST_ROWS = 250
 # A page should not have more bytes than this, so that large shapes do not fill the memory.
 PAGE_BYTES = 16_000_000
 
@@ -51,6 +54,7 @@ class Pages:
         check_reference: Checks the spatial reference of the first shapes.
         rows_most: How many rows to ask for at once now.
         good: How many pages came whole since the last change of that.
+        is_growing: Whether no page has failed or been too large.
         reference: The spatial reference of the shapes so far, as the server writes it.
         is_binary: Whether to ask for Esri's binary format. It is given up for JSON if the server
             fails at it.
@@ -65,10 +69,16 @@ class Pages:
     check_reference: Callable[[dict[str, Any]], None]
     rows_most: int
     good: int = 0
+    is_growing: bool = True
     reference: dict[str, Any] = field(default_factory=dict)
     is_binary: bool = False
     is_checked: bool = False
     notes: Counter[str] = field(default_factory=Counter)
+
+
+def first_rows(layer: ServerLayer) -> int:
+    """Return how many rows the first page has."""
+    return min(layer.page_rows, FIRST_ROWS)
 
 
 def can_be_binary(query: Query, listing: Listing) -> bool:
@@ -126,7 +136,7 @@ def pull_listed(pages: Pages, wanted: np.ndarray, listed: np.ndarray) -> np.ndar
         else:
             absent.append(missing)
         if page.is_cut or missing[0] > (page.ids.max() if len(page.ids) else missing[0]):
-            pages.rows_most = max(len(page.ids), len(ids) // 2, 1)
+            pages.rows_most, pages.is_growing = max(len(page.ids), len(ids) // 2, 1), False
     return np.sort(np.concatenate(absent))
 
 
@@ -279,7 +289,7 @@ def _ask(
             raise
         if not can_be_less and not pages.is_binary:
             raise _name_rows(error, what) from error
-        if pages.is_binary and (not can_be_less or not pages.good):
+        if pages.is_binary and (not can_be_less or not pages.reference):
             pages.is_binary = False
         else:
             _halve(pages, rows)
@@ -315,7 +325,7 @@ def _name_rows(error: SourceDown | SourceChanged, what: str) -> PadfinderError:
 
 
 def _halve(pages: Pages, rows: int) -> None:
-    pages.rows_most, pages.good = max(rows // 2, 1), 0
+    pages.rows_most, pages.good, pages.is_growing = max(rows // 2, 1), 0, False
 
 
 def _resize(pages: Pages, reply: Reply, rows: int) -> None:
@@ -323,7 +333,7 @@ def _resize(pages: Pages, reply: Reply, rows: int) -> None:
     pages.good += 1
     if len(reply.body) > PAGE_BYTES:
         _halve(pages, rows)
-    elif pages.good >= GOOD_PAGES and len(reply.body) < PAGE_BYTES / 2:
+    elif (pages.is_growing or pages.good >= GOOD_PAGES) and len(reply.body) < PAGE_BYTES / 2:
         pages.rows_most = min(2 * pages.rows_most, pages.query.layer.page_rows)
         pages.good = 0
 

@@ -17,9 +17,9 @@ from data.source import Source
 from geo.errors import SourceChanged
 
 # Many servers refuse addresses of more than 2,048 characters. Columns take at most so many.
-_COLUMN_LETTERS_MOST = 1_000
+_COLUMN_LETTERS_MOST = 700
 # So many object ids are listed in one condition, which keeps the address short enough.
-IDS_MOST = 50
+IDS_MOST = 40
 
 
 class Query(NamedTuple):
