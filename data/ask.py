@@ -160,7 +160,8 @@ def ask(
         parameters: Parameters to add to the address's own.
         linked_from: As for `download`.
         known: As for `download`.
-        tries: How often to ask at most, unless the server itself asks to wait.
+        tries: How often to ask at most where a request for less may succeed, unless the server
+            itself asks to wait.
 
     Returns:
         The answer.
@@ -184,7 +185,7 @@ def ask(
             asked_s = error.wait_s if error.wait_s is not None else wait_s
             if wait_s is None or asked_s is None or asked_s > WAIT_MOST_S:
                 raise
-            if nth >= tries and error.wait_s is None:
+            if nth >= tries and error.may_be_size and error.wait_s is None:
                 raise
             if time.monotonic() + asked_s > connection.deadline_s:
                 raise

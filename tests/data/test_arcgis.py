@@ -8,6 +8,7 @@ import datetime as dt
 import json
 
 import geopandas as gpd
+import httpx
 import pytest
 import shapely
 
@@ -15,7 +16,7 @@ import data.ask
 from data.protocols.servers import pulls_folder
 from data.pull import refresh_source
 from data.store import open_store
-from geo.errors import SourceChanged, SourceDown
+from geo.errors import SourceChanged, SourceDown, StoreError
 from tests.servers.arcgis_replay import (
     PATH,
     cut_body,
@@ -446,3 +447,49 @@ def test_a_server_that_is_down_leaves_the_snapshot(layer, refresh, stored):
         refresh(declare(layer), NIGHT + dt.timedelta(days=1))
     check_sentence(caught.value, "")
     assert len(stored(NIGHT + dt.timedelta(days=1))) == ROWS
+
+
+def test_the_first_page_is_small_and_the_next_ones_double(refresh, monkeypatch):
+    monkeypatch.setattr("data.protocols.arcgis.pages.FIRST_ROWS", 3)
+    with serving(make_layer(page=100)) as layer:
+        assert refresh(declare(layer)).rows == ROWS
+    # 3, 6, 12, and the last 2 of 23 rows.
+    sizes = [len(layer.find(parameters)) for parameters in requests(layer, "rows")]
+    assert sizes == [3, 6, 12, 2]
+
+
+def test_large_rows_make_the_pages_smaller(refresh, monkeypatch):
+    with serving(make_layer(page=8)) as layer:
+        # A row is some 150 bytes with its name and shape.
+        monkeypatch.setattr("data.protocols.arcgis.pages.PAGE_BYTES", 1000)
+        assert refresh(declare(layer)).rows == ROWS
+    sizes = [len(layer.find(parameters)) for parameters in requests(layer, "rows")]
+    assert sizes[0] == 8
+    assert sizes[1] == 4
+
+
+def test_a_folder_that_cannot_be_written_is_said(layer, refresh, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("data.protocols.arcgis.state.write_part", fail)
+    with pytest.raises(StoreError, match="cannot be written: No space left on device"):
+        refresh(declare(layer))
+
+
+def test_a_server_that_starts_again_is_waited_for(layer, refresh, monkeypatch):
+    """A connection that is refused is no reason to ask for less."""
+    refused = []
+
+    real = data.ask._follow
+
+    def follow(*arguments):
+        if len(requests(layer, "rows")) == 2 and len(refused) < 3:
+            refused.append(1)
+            raise httpx.ConnectError("refused")
+        return real(*arguments)
+
+    monkeypatch.setattr(data.ask, "_follow", follow)
+    assert refresh(declare(layer)).rows == ROWS
+    assert len(refused) == 3
+    assert len(requests(layer, "rows")) == 5

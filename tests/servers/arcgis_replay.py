@@ -73,6 +73,7 @@ class Layer:
         attributes = [attributes for attributes, _ in self.rows.values()]
         names = [field["name"] for field in self.info["fields"]]
         frame = pd.DataFrame(attributes, columns=names)
+        frame[self.id_column] = list(self.rows)
         for field in self.info["fields"]:
             if field["type"] == "esriFieldTypeDate":
                 frame[field["name"]] = pd.to_datetime(frame[field["name"]], unit="ms")
@@ -82,10 +83,13 @@ class Layer:
 
     def find(self, parameters):
         """Return the ids of the rows that a query is for, in their order."""
+        where, quoted = parameters["where"], f'"{self.id_column}"'
+        if "." in self.id_column:
+            # DuckDB would take the part before the dot for a table.
+            where = where.replace(self.id_column, quoted)
         with self.database.cursor() as cursor:
-            found = cursor.execute(
-                f'select "{self.id_column}" from kept where {parameters["where"]} order by 1'  # noqa: S608
-            ).fetchall()
+            query = f"select {quoted} from kept where {where} order by 1"  # noqa: S608
+            found = cursor.execute(query).fetchall()
         return [number for (number,) in found]
 
     def answer(self, parameters):

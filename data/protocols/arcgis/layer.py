@@ -232,10 +232,9 @@ def _refuse_kind(info: Mapping[str, Any], shown: str, source: Source) -> SourceC
 
 
 def _find_id_column(info: Mapping[str, Any], types: Mapping[str, str]) -> str | None:
-    named = info.get("objectIdField")
-    if named in types:
-        return str(named)
-    typed = [name for name, kind in types.items() if kind == OBJECT_ID]
+    named = str(info.get("objectIdField")).casefold()
+    typed = [name for name in types if name.casefold() == named]
+    typed += [name for name, kind in types.items() if kind == OBJECT_ID]
     return typed[0] if typed else None
 
 

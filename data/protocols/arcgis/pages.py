@@ -14,8 +14,11 @@ import numpy as np
 
 from data.ask import TRIES, Reply, ask, parse_object
 from data.connection import Connection
+from data.protocols.arcgis.layer import ServerLayer, read_crs
+from data.protocols.arcgis.pbf import NotReadableError, read_table
 from data.protocols.arcgis.query import (
     IDS_MOST,
+    Listing,
     Query,
     among_ids,
     between_ids,
@@ -29,8 +32,14 @@ from geo.errors import PadfinderError, SourceChanged, SourceDown
 # A page that fails is asked for once more, then in two halves. After so many good pages, the pages
 # double again.
 PAGE_TRIES, GOOD_PAGES = 2, 8
+# The first page has no more rows than this, since nobody knows how large they are. Until a page
+# fails or is too large, the pages double each time.
+FIRST_ROWS = 250
 # A page should not have more bytes than this, so that large shapes do not fill the memory.
 PAGE_BYTES = 16_000_000
+
+
+_CUT_OFF = frozenset({"esriFieldTypeInteger", "esriFieldTypeBigInteger"})
 
 
 @dataclass
@@ -45,7 +54,10 @@ class Pages:
         check_reference: Checks the spatial reference of the first shapes.
         rows_most: How many rows to ask for at once now.
         good: How many pages came whole since the last change of that.
+        is_growing: Whether no page has failed or been too large.
         reference: The spatial reference of the shapes so far, as the server writes it.
+        is_binary: Whether to ask for Esri's binary format. It is given up for JSON if the server
+            fails at it.
         is_checked: Whether the spatial reference was checked.
         notes: How often something was left out or replaced.
     """
@@ -57,9 +69,29 @@ class Pages:
     check_reference: Callable[[dict[str, Any]], None]
     rows_most: int
     good: int = 0
+    is_growing: bool = True
     reference: dict[str, Any] = field(default_factory=dict)
+    is_binary: bool = False
     is_checked: bool = False
     notes: Counter[str] = field(default_factory=Counter)
+
+
+def first_rows(layer: ServerLayer) -> int:
+    """Return how many rows the first page has."""
+    return min(layer.page_rows, FIRST_ROWS)
+
+
+def can_be_binary(query: Query, listing: Listing) -> bool:
+    """Return whether a server offers Esri's binary format, and it holds all values.
+
+    Koop (featureserver 9.3) writes whole numbers of more than 32 bits into it cut off: in a column
+    of the type Integer, 1774387062000 becomes 565568752. Its JSON is right.
+    """
+    layer = query.layer
+    if "pbf" not in layer.formats or listing.ids is None:
+        return False
+    is_small = not len(listing.ids) or int(listing.ids[-1]) < 2**31
+    return is_small and all(layer.types[name] not in _CUT_OFF for name in query.columns)
 
 
 def pull_listed(pages: Pages, wanted: np.ndarray, listed: np.ndarray) -> np.ndarray:
@@ -104,12 +136,16 @@ def pull_listed(pages: Pages, wanted: np.ndarray, listed: np.ndarray) -> np.ndar
         else:
             absent.append(missing)
         if page.is_cut or missing[0] > (page.ids.max() if len(page.ids) else missing[0]):
-            pages.rows_most = max(len(page.ids), len(ids) // 2, 1)
+            pages.rows_most, pages.is_growing = max(len(page.ids), len(ids) // 2, 1), False
     return np.sort(np.concatenate(absent))
 
 
 def pull_unlisted(pages: Pages, after: int | None) -> None:
-    """Ask for all rows in the order of their object ids, where the server does not list those.
+    """Ask for all rows from the lowest object id on, where the server does not list the ids.
+
+    Where the rows come in the order of their ids, each page begins after the last id of the one
+    before. Where they do not, a page may leave out any row, unless it has fewer rows than others:
+    then ranges of ids are halved until they have fewer.
 
     Args:
         pages: The requests.
@@ -117,34 +153,55 @@ def pull_unlisted(pages: Pages, after: int | None) -> None:
 
     Raises:
         SourceDown: The server does not answer even for one row.
-        SourceChanged: Its answer cannot be read, or it gives rows in another order.
+        SourceChanged: Its answer cannot be read, or it gives other rows.
     """
-    column = pages.query.layer.id_column
+    until: int | None = None
+    full = 0
     while True:
-        condition = "" if after is None else f"{column} > {after}"
-        what = "the first rows" if after is None else f"the rows after object id {after}"
-        page = _ask(pages, condition, what, pages.rows_most, is_limited=True)
+        page = _ask_range(pages, after, until)
         if page is None:
             continue
-        if after is not None and len(page.ids) and page.ids[0] <= after:
-            wrong = f"was asked for {what} and gives the row {page.ids[0]}"
-            raise refuse_page(pages.query, pages.source, wrong)
-        if not page.is_sorted:
-            wrong = (
-                "neither lists its object ids nor gives its rows in their order, so that they "
-                "cannot be told apart from page to page"
-            )
-            raise refuse_page(pages.query, pages.source, wrong)
-        if len(page.ids):
+        count = len(page.ids)
+        full = max(full, count)
+        is_whole = count < full and not page.is_cut
+        if not count:
+            if page.is_cut:
+                _ask_for_less(pages, after)
+            elif until is None:
+                return
+            else:
+                after, until = until, None
+        elif until is None and page.is_sorted:
             pages.keep(page)
             after = int(page.ids[-1])
-        elif not page.is_cut:
-            return
-        elif pages.rows_most == 1 or not pages.query.layer.is_paged:
-            wrong = f"says that there are more rows after object id {after}, and gives none"
-            raise refuse_page(pages.query, pages.source, wrong)
+        elif is_whole or count == 1:
+            pages.keep(page)
+            after, until = until or int(page.ids[-1]), None
         else:
-            _halve(pages, pages.rows_most)
+            until = int(page.ids[(count - 1) // 2])
+
+
+def _ask_range(pages: Pages, after: int | None, until: int | None) -> Page | None:
+    """Return rows after an object id, up to another; None if fewer are to be asked for."""
+    column = pages.query.layer.id_column
+    conditions = [] if after is None else [f"{column} > {after}"]
+    conditions += [] if until is None else [f"{column} <= {until}"]
+    what = "the first rows" if after is None else f"the rows after object id {after}"
+    condition = " AND ".join(conditions)
+    page = _ask(pages, condition, what, pages.rows_most, is_limited=True)
+    if page is not None and after is not None and len(page.ids) and page.ids[0] <= after:
+        wrong = f"was asked for {what} and gives the row {page.ids[0]}"
+        raise refuse_page(pages.query, pages.source, wrong)
+    return page
+
+
+def _ask_for_less(pages: Pages, after: int | None) -> None:
+    """Halve the pages after an empty one that is not the last. Raises SourceChanged."""
+    if pages.rows_most == 1 or not pages.query.layer.is_paged:
+        where = "" if after is None else f" after object id {after}"
+        wrong = f"says that there are more rows{where}, and gives none"
+        raise refuse_page(pages.query, pages.source, wrong)
+    _halve(pages, pages.rows_most)
 
 
 def pull_first(pages: Pages, rows: int) -> None:
@@ -220,24 +277,42 @@ def _ask(
         SourceDown: The server does not answer even for one row.
         SourceChanged: Its answer cannot be read even for one row.
     """
-    parameters = row_parameters(pages.query, condition, rows if is_limited else None)
+    limit = rows if is_limited else None
+    parameters = row_parameters(pages.query, condition, limit, is_binary=pages.is_binary)
     can_be_less = rows > 1 and (not is_limited or pages.query.layer.is_paged)
     try:
         tries = PAGE_TRIES if can_be_less else TRIES
         reply = ask(pages.connection, pages.query.address, parameters, tries=tries)
-        answer = parse_object(pages.connection, reply)
+        page = _read_reply(pages, reply)
     except (SourceDown, SourceChanged) as error:
         if not error.may_be_size:
             raise
-        if not can_be_less:
+        if not can_be_less and not pages.is_binary:
             raise _name_rows(error, what) from error
-        _halve(pages, rows)
+        if pages.is_binary and (not can_be_less or not pages.reference):
+            pages.is_binary = False
+        else:
+            _halve(pages, rows)
         return None
-    page = read_page(answer, pages.query, pages.source)
+    if page is None:
+        pages.is_binary = False
+        return None
     _check_reference(pages, page)
     pages.notes.update(page.notes)
     _resize(pages, reply, rows)
     return page
+
+
+def _read_reply(pages: Pages, reply: Reply) -> Page | None:
+    """Return the rows of an answer; None for one in the binary format that cannot be read."""
+    if not pages.is_binary or reply.body.lstrip()[:1] == b"{":
+        answer = parse_object(pages.connection, reply)
+        return read_page(answer, pages.query, pages.source)
+    try:
+        table = read_table(reply.body)
+    except NotReadableError:
+        return None
+    return read_page(table.answer, pages.query, pages.source, (table.shapes, table.notes))
 
 
 def _name_rows(error: SourceDown | SourceChanged, what: str) -> PadfinderError:
@@ -250,7 +325,7 @@ def _name_rows(error: SourceDown | SourceChanged, what: str) -> PadfinderError:
 
 
 def _halve(pages: Pages, rows: int) -> None:
-    pages.rows_most, pages.good = max(rows // 2, 1), 0
+    pages.rows_most, pages.good, pages.is_growing = max(rows // 2, 1), 0, False
 
 
 def _resize(pages: Pages, reply: Reply, rows: int) -> None:
@@ -258,7 +333,7 @@ def _resize(pages: Pages, reply: Reply, rows: int) -> None:
     pages.good += 1
     if len(reply.body) > PAGE_BYTES:
         _halve(pages, rows)
-    elif pages.good >= GOOD_PAGES and len(reply.body) < PAGE_BYTES / 2:
+    elif (pages.is_growing or pages.good >= GOOD_PAGES) and len(reply.body) < PAGE_BYTES / 2:
         pages.rows_most = min(2 * pages.rows_most, pages.query.layer.page_rows)
         pages.good = 0
 
@@ -272,7 +347,7 @@ def _check_reference(pages: Pages, page: Page) -> None:
         pages.is_checked = True
     if not page.reference:
         return
-    if pages.reference and pages.reference != page.reference:
+    if pages.reference and read_crs(pages.reference) != read_crs(page.reference):
         wrong = f"gives shapes in the CRS {page.reference} after others in {pages.reference}"
         raise refuse_page(pages.query, pages.source, wrong)
     pages.reference = page.reference

@@ -13,7 +13,7 @@ from data.notes import RoutineNote
 from data.protocols.arcgis.changes import find_changed, note_codes
 from data.protocols.arcgis.layer import ServerLayer, read_crs, read_layer, refuse_layer
 from data.protocols.arcgis.merge import list_pieces, merge_pieces
-from data.protocols.arcgis.pages import Pages, pull_listed, pull_unlisted
+from data.protocols.arcgis.pages import Pages, can_be_binary, first_rows, pull_listed, pull_unlisted
 from data.protocols.arcgis.query import Listing, Query, build_query, list_rows
 from data.protocols.arcgis.rows import Page, list_types, refuse_page
 from data.protocols.arcgis.state import (
@@ -29,8 +29,9 @@ from data.protocols.arcgis.state import (
     write_last_pull,
 )
 from data.protocols.pulled import Pulled
+from data.protocols.refusal import first_line
 from data.source import Source
-from geo.errors import SourceDown
+from geo.errors import SourceDown, StoreError
 
 
 class Task(NamedTuple):
@@ -75,6 +76,7 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
         SourceChanged: It is not such a layer, or its rows cannot be pulled whole.
         ContractError: Its shapes are in another CRS than the declared one.
         ConfigError: The declaration is wrong.
+        StoreError: The folder cannot be written.
     """
     layer, failed = read_first_layer(connection, source)
     query = build_query(layer, source)
@@ -87,7 +89,14 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
     task = Task(
         connection, source, folder, night, query, listing, None if changed is None else last
     )
-    notes = _pull_rows(task, changed)
+    try:
+        notes = _pull_rows(task, changed)
+    except OSError as error:
+        raise StoreError(
+            f"pulling source {source.id!r}",
+            f"the folder {folder} cannot be written: {error.strerror or first_line(error)}",
+            "check the free space of the disk and the rights to the folder; what has come is kept",
+        ) from error
     notes = (*failed, *notes, *note_codes(folder / ROWS, query))
     return Pulled(folder / ROWS, layer.address, notes)
 
@@ -139,7 +148,8 @@ def _pull_rows(task: Task, changed: np.ndarray | None) -> tuple[str, ...]:
         pull_listed(pages, np.setdiff1d(wanted, resumed), listing.ids)
         final, added = _settle(task, pages, unfinished, held)
     pieces = list_pieces([*held, *unfinished.parts], layer.id_column)
-    crs = read_crs(pages.reference or layer.reference) if layer.shape_type else None
+    reference = pages.reference or layer.reference
+    crs = read_crs(reference) if layer.shape_type else None
     merge_pieces(pieces, final, task.folder / ROWS, list_types(task.query), crs)
     full_on = unfinished.full_on if task.last is None else task.last.full_on
     last = LastPull(full_on, unfinished.began, layer.edited, listing.row_count, pages.reference)
@@ -150,15 +160,19 @@ def _pull_rows(task: Task, changed: np.ndarray | None) -> tuple[str, ...]:
         pulled = len(pieces.ids) - len(before.ids)
         gone = len(np.setdiff1d(before.ids, final))
         done = f"only edited and new rows pulled: {pulled:,}; {gone:,} deleted"
-    notes = [RoutineNote(done)]
+    notes: list[str] = [RoutineNote(done)]
+    if reference and crs is None and layer.shape_type:
+        notes.append(f"the server's CRS is not known ({reference}): fetch.crs is used")
     if len(resumed):
         since = f"{len(resumed):,} rows are of {unfinished.full_on:%Y-%m-%d}"
         notes.append(RoutineNote(f"the pull was cut off; {since}"))
     if added:
         more = count_noun(added, "row")
         notes.append(RoutineNote(f"{more} added during the pull: they come next time"))
-    counted = sorted(pages.notes.items())
-    return (*notes, *(f"{count_noun(count, 'row')} {what}" for what, count in counted))
+    for what, count in sorted(pages.notes.items()):
+        noun, _, rest = what.partition(" ")
+        notes.append(f"{count_noun(count, noun)} {rest}")
+    return tuple(notes)
 
 
 def _keep_rows(task: Task) -> tuple[str, ...]:
@@ -191,8 +205,9 @@ def _open_pages(task: Task, unfinished: Unfinished) -> Pages:
         source=source,
         keep=keep,
         check_reference=check,
-        rows_most=layer.page_rows,
+        rows_most=first_rows(layer),
         reference=known,
+        is_binary=can_be_binary(task.query, task.listing),
     )
 
 

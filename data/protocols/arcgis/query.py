@@ -17,9 +17,9 @@ from data.source import Source
 from geo.errors import SourceChanged
 
 # Many servers refuse addresses of more than 2,048 characters. Columns take at most so many.
-_COLUMN_LETTERS_MOST = 1_000
+_COLUMN_LETTERS_MOST = 700
 # So many object ids are listed in one condition, which keeps the address short enough.
-IDS_MOST = 50
+IDS_MOST = 40
 
 
 class Query(NamedTuple):
@@ -146,13 +146,16 @@ def among_ids(column: str, ids: Sequence[int]) -> str:
     return f"{column} IN ({','.join(str(number) for number in ids)})"
 
 
-def row_parameters(query: Query, condition: str, rows_most: int | None = None) -> dict[str, str]:
+def row_parameters(
+    query: Query, condition: str, rows_most: int | None = None, *, is_binary: bool = False
+) -> dict[str, str]:
     """Return the parameters that ask for rows.
 
     Args:
         query: What is asked of the layer.
         condition: Which of its rows, in the server's SQL.
         rows_most: The most rows to give, where the server can be asked for that.
+        is_binary: Whether to ask for Esri's binary format instead of JSON.
 
     Returns:
         The parameters. The shapes are asked for in the server's own CRS, as they are stored.
@@ -160,7 +163,7 @@ def row_parameters(query: Query, condition: str, rows_most: int | None = None) -
     layer = query.layer
     names = ",".join([layer.id_column, *query.columns])
     parameters = {
-        "f": "json",
+        "f": "pbf" if is_binary else "json",
         "where": join_conditions(query.filter, condition),
         "outFields": names if len(names) <= _COLUMN_LETTERS_MOST else "*",
         "returnGeometry": "true" if layer.shape_type else "false",

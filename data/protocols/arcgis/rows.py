@@ -70,13 +70,20 @@ def list_types(query: Query) -> pa.Schema:
     )
 
 
-def read_page(answer: dict[str, Any], query: Query, source: Source) -> Page:
+def read_page(
+    answer: dict[str, Any],
+    query: Query,
+    source: Source,
+    shapes: tuple[np.ndarray, Counter[str]] | None = None,
+) -> Page:
     """Make a table of the rows of an answer.
 
     Args:
         answer: The answer to a query of rows.
         query: What was asked.
         source: The source, for messages.
+        shapes: The shape of each row, and how often something was left out, if they are not in the
+            answer itself.
 
     Returns:
         The rows.
@@ -109,10 +116,11 @@ def read_page(answer: dict[str, Any], query: Query, source: Source) -> Page:
         columns[name] = values if words is None else _replace_codes(values, words)
     notes: Counter[str] = Counter()
     if layer.shape_type:
-        shapes, notes = build_shapes(
-            [feature.get("geometry") for feature in features], query, source
-        )
-        columns[GEOMETRY] = pa.array(shapely.to_wkb(shapes), pa.binary())
+        if shapes is None:
+            geometries = [feature.get("geometry") for feature in features]
+            shapes = build_shapes(geometries, query, source)
+        built, notes = shapes
+        columns[GEOMETRY] = pa.array(shapely.to_wkb(built), pa.binary())
     else:
         columns[GEOMETRY] = pa.nulls(len(rows), pa.binary())
     reference = answer.get("spatialReference")

@@ -18,8 +18,9 @@ from data.protocols.arcgis.layer import refuse_layer
 from data.protocols.arcgis.query import Query
 from data.source import Source
 
-FLAT_RING = "a ring without an area, which is left out"
-HEIGHT = "with heights or measures, which are left out"
+# What is counted: a noun, and what became of it.
+FLAT_RING = "ring without an area, which is left out"
+HEIGHT = "row with heights or measures, which are left out"
 # A closed ring has the first of its at least three corners twice.
 _RING_POINTS = 4
 
