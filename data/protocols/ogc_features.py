@@ -24,7 +24,7 @@ from data.protocols.axes import CRS84, check_axes, find_offered, is_north_first,
 from data.protocols.bounds import Bounds
 from data.protocols.features import FEATURE_ID, read_features
 from data.protocols.kept import digest_request, read_kept, write_kept
-from data.protocols.paging import Asked, Page, drop_parts, dropping_parts, note_pages, pull_pages
+from data.protocols.paging import Asked, Page, dropping_parts, note_pages, pull_pages
 from data.protocols.parts import GEOMETRY
 from data.protocols.pulled import Preview, Protocol, Pulled
 from data.protocols.sorted_parts import sort_parts
@@ -121,7 +121,6 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
         # The version of the first page says nothing of the pages behind it.
         version |= read_version(first.headers)._asdict()
     write_kept(folder, asked, night, file, version, notes)
-    drop_parts(folder)
     return Pulled(file, collection.itself, notes)
 
 
