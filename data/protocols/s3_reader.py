@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 import pyproj
 from pyarrow import fs
 
-from data.protocols.bounds import Bounds, bounds_in_crs
 from data.protocols.features import FEATURE_ID
 from data.protocols.parts import GEOMETRY, write_part
+
+Bounds = tuple[float, float, float, float]
 
 # Stands for the folder whose name comes last in the alphabet, such as that of the newest release.
 NEWEST = "{newest}"
@@ -250,9 +251,11 @@ def _read_geo(file: pq.ParquetFile, path: str) -> tuple[str, Any, dict[str, list
 
 
 def _turn_bounds(bounds: Sequence[float], crs: Any) -> Bounds:
+    # Other modules that do this import too much for a program that is started each time.
+    change = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
     west, south, east, north = bounds
-    own = pyproj.CRS.from_user_input(crs)
-    return bounds_in_crs((west, south, east, north), own)
+    left, bottom, right, top = change.transform_bounds(west, south, east, north, densify_pts=21)
+    return left, bottom, right, top
 
 
 def _choose_groups(
