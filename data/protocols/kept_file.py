@@ -14,8 +14,8 @@ def count_csv_rows(path: Path, encoding: str, delimiter: str) -> int:
 
     Args:
         path: The file.
-        encoding: Its text encoding.
-        delimiter: The character between its columns.
+        encoding: Text encoding; what is not of this encoding does not matter here.
+        delimiter: Character between the columns.
 
     Returns:
         The number of rows.
