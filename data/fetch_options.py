@@ -119,6 +119,8 @@ class FetchOptions(Frozen):
             self.protocol == "raster"
         ):
             raise ValueError(f"format = {self.format!r} is not for protocol {self.protocol!r}")
+        if self.format is not None and self.is_server and self.protocol != "ckan":
+            raise ValueError(f"format is for files, and protocol = {self.protocol!r} has its own")
         if self.protocol == "raster" and self.path is not None and is_pattern(self.path):
             raise ValueError("path names one raster: join tiles in a .vrt file beside them")
         return self
