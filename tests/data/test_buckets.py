@@ -204,9 +204,9 @@ def test_an_object_that_may_not_be_read(buildings, check_refused, monkeypatch):
 def test_one_byte_at_a_time_ends_at_the_deadline(buildings, check_refused, monkeypatch):
     with serving(lambda *_: (200, {"Content-Type": "application/xml"}, [b"<"] * 200)) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.address)
-        market, source = buildings("s3://files/{newest}/a.csv", seconds_most=3.0)
+        market, source = buildings("s3://files/{newest}/a.csv", seconds_most=1.5)
         error = check_refused(market, source, SourceDown)
-    assert "within 3 s" in error.wrong
+    assert "within 2 s" in error.wrong
 
 
 def test_a_server_that_is_not_there(buildings, check_refused, monkeypatch):

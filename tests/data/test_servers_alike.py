@@ -65,29 +65,35 @@ def ask(request):
     return choose
 
 
-def read_zones(pull, make_market, folder, files, fetch):
-    """Pull the built-in source of Cambridge's zones in another way; return its rows."""
-    source = read_sources()["cambridge_zoning"]
-    declared = source.fetch.model_dump() | {"path": None, "requests_per_s": 1000.0} | fetch
-    source = type(source).model_validate(source.model_dump() | {"fetch": declared})
-    for name in (FILE, source.coverage.path):
-        if name and not (folder / name).exists():
-            (folder / name).symlink_to(files / name)
-    store, _ = pull(folder, make_market(source.id), source, night=NIGHT)
-    with open_store(store, read_only=True) as opened:
-        return opened.read_layer("zoning"), opened.read_snapshots().iloc[0]
+@pytest.fixture(scope="session")
+def pull_zones(pull, make_market, cambridge_files):
+    """Return a function that pulls the built-in source of Cambridge's zones in another way."""
+
+    def read(folder, fetch):
+        source = read_sources()["cambridge_zoning"]
+        declared = source.fetch.model_dump() | {"path": None, "requests_per_s": 1000.0} | fetch
+        source = type(source).model_validate(source.model_dump() | {"fetch": declared})
+        for name in (FILE, source.coverage.path):
+            (folder / name).symlink_to(cambridge_files / name)
+        store, _ = pull(folder, make_market(source.id), source, night=NIGHT)
+        with open_store(store, read_only=True) as opened:
+            return opened.read_layer("zoning"), opened.read_snapshots().iloc[0]
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def in_file(tmp_path_factory, pull_zones):
+    """Return the rows of the file itself, and what its snapshot says."""
+    return pull_zones(tmp_path_factory.mktemp("file"), {"protocol": "file", "path": FILE})
 
 
 @pytest.mark.parametrize(("way", "crs"), CASES)
 def test_the_same_layer_is_the_same_table(
-    ask, way, crs, pull, make_market, tmp_path, cambridge_files, monkeypatch
+    ask, in_file, way, crs, pull_zones, tmp_path, monkeypatch
 ):
-    (tmp_path / "file").mkdir()
-    (tmp_path / "server").mkdir()
-    in_file = {"protocol": "file", "path": FILE}
-    expected, said = read_zones(pull, make_market, tmp_path / "file", cambridge_files, in_file)
-    fetch = ask(way, monkeypatch) | {"crs": crs}
-    rows, server_said = read_zones(pull, make_market, tmp_path / "server", cambridge_files, fetch)
+    expected, said = in_file
+    rows, server_said = pull_zones(tmp_path, ask(way, monkeypatch) | {"crs": crs})
     assert len(rows) == len(expected) == 261
     # Rows of the same code stand in the order of their shapes, which differ in their last digits.
     mine, due = (_sort_zones(one) for one in (rows, expected))
