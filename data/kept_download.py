@@ -7,10 +7,8 @@ from pathlib import Path
 from data.ask import Version
 from data.connection import open_connection
 from data.http import download_first, name_answer
-from data.message_text import count_noun
-from data.notes import RoutineNote
 from data.protocols.kept import digest_request, read_kept, write_kept
-from data.secrets import list_keys, mask_in_file
+from data.protocols.kept_file import mask_keys
 from data.snapshot import FetchedFrom
 from data.source import Source
 from geo.addresses import show_address
@@ -40,9 +38,9 @@ def download_kept(
     kept = read_kept(folder, asked, night)
     urls = [fetch.url or "", *fetch.fallback_urls]
     known: dict[str, Version] = {}
-    if kept is not None:
-        version = Version(kept.version["etag"], kept.version["modified"])
-        known = {urls[int(kept.version["nth"])]: version}
+    if kept is not None and kept.version.get("nth") in {str(nth) for nth in range(len(urls))}:
+        said = kept.version
+        known = {urls[int(said["nth"])]: Version(said.get("etag", ""), said.get("modified", ""))}
     path = folder / "answer.half"
     with open_connection(
         source.id,
@@ -54,10 +52,7 @@ def download_kept(
         answer = download_first(connection, urls, path, known)
     if answer.is_unchanged and kept is not None:
         return kept.file, FetchedFrom(show_address(answer.url), answer.failed, kept.notes)
-    keys = list_keys(urls, fetch.headers.values(), source.id)
-    notes: tuple[str, ...] = ()
-    if keys and (count := mask_in_file(path, keys)):
-        notes = (RoutineNote(f"{count_noun(count, 'key')} in the answer replaced by asterisks"),)
+    notes = mask_keys(path, source)
     fetched = FetchedFrom(show_address(answer.url), answer.failed, notes)
     file = path.rename(folder / name_answer(answer))
     if any(answer.version):
