@@ -30,7 +30,9 @@ class FetchOptions(Frozen):
             collection of an OGC API), `wfs`, `opendatasoft` (a dataset) or `ckan` (a resource).
         path: The file, relative to the folder of files that the user gives. A pattern such as
             `parcels/*.geojson`, or `**/*.shp` for folders too, reads many files as one source.
-        url: Address of the file, if it is to be downloaded instead.
+        url: Address of the file, if it is to be downloaded instead; also `s3://BUCKET/KEY`, where
+            `*` in a key stands for many Parquet files and `{newest}` for the folder whose name
+            comes last.
         fallback_urls: Addresses to try, in order, if `url` does not answer.
         headers: Headers to send with the request. In these and in addresses, ${NAME} stands for
             the environment variable of that name: a key or token that is never stored or shown.
@@ -101,6 +103,8 @@ class FetchOptions(Frozen):
             raise ValueError("give either path or url")
         if self.url is None and (self.fallback_urls or self.headers or self.redirect_hosts):
             raise ValueError("fallback_urls, headers and redirect_hosts apply to a url")
+        if (self.url or "").startswith("s3://") and (self.is_server or self.fallback_urls):
+            raise ValueError("an s3:// address is that of a file, without fallback_urls")
         if self.is_server and self.url is None:
             raise ValueError(f"protocol = {self.protocol!r} needs the url of a server")
         if not self.is_server and (self.page_rows or self.filter or self.coded):
@@ -115,6 +119,8 @@ class FetchOptions(Frozen):
             self.protocol == "raster"
         ):
             raise ValueError(f"format = {self.format!r} is not for protocol {self.protocol!r}")
+        if self.format is not None and self.is_server and self.protocol != "ckan":
+            raise ValueError(f"format is for files, and protocol = {self.protocol!r} has its own")
         if self.protocol == "raster" and self.path is not None and is_pattern(self.path):
             raise ValueError("path names one raster: join tiles in a .vrt file beside them")
         return self

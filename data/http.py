@@ -6,8 +6,8 @@ from email.message import Message
 from pathlib import Path
 from typing import NamedTuple
 
-from data.ask import download
-from data.connection import BYTES_MOST, SECONDS_MOST, TIMEOUT_S, open_connection
+from data.ask import Version, download, read_version
+from data.connection import BYTES_MOST, SECONDS_MOST, TIMEOUT_S, Connection, open_connection
 from data.protocols.formats import CONTENT_TYPES, known_suffix
 from geo.errors import PadfinderError, SourceChanged, SourceDown
 
@@ -23,12 +23,16 @@ class Answer(NamedTuple):
         content_type: Its Content-Type, or "".
         content_disposition: Its Content-Disposition, or "".
         failed: What is wrong with each address that was tried before.
+        version: What the server says of the version of the file.
+        is_unchanged: Whether it is the version that was known, and no file was written.
     """
 
     url: str
     content_type: str = ""
     content_disposition: str = ""
     failed: tuple[str, ...] = ()
+    version: Version = Version()
+    is_unchanged: bool = False
 
 
 def download_file(
@@ -66,7 +70,6 @@ def download_file(
             error page or an error body. Both errors name every address.
         ConfigError: A variable is not set, or the computer's network settings are wrong.
     """
-    failed: list[PadfinderError] = []
     with open_connection(
         source_id,
         timeout_s=timeout_s,
@@ -75,21 +78,50 @@ def download_file(
         headers=headers,
         redirect_hosts=redirect_hosts,
     ) as connection:
-        for url in urls:
-            try:
-                answered = download(connection, url, path)
-            except (SourceDown, SourceChanged) as error:
-                path.unlink(missing_ok=True)
-                failed.append(error)
-            else:
-                if answered is None:
-                    raise AssertionError("no version is known, so all is sent")  # pragma: no cover
-                return Answer(
-                    url,
-                    answered.get("content-type", ""),
-                    answered.get("content-disposition", ""),
-                    tuple(error.wrong for error in failed),
-                )
+        return download_first(connection, urls, path)
+
+
+def download_first(
+    connection: Connection,
+    urls: Sequence[str],
+    path: Path,
+    known: Mapping[str, Version] | None = None,
+) -> Answer:
+    """Download the first of `urls` that answers, over a connection that is open.
+
+    Args:
+        connection: The connection.
+        urls: As for `download_file`.
+        path: As for `download_file`.
+        known: The version that is at hand, by the address that gave it.
+
+    Returns:
+        As for `download_file`.
+
+    Raises:
+        SourceDown: As for `download_file`.
+        SourceChanged: As for `download_file`.
+        ConfigError: A variable is not set.
+    """
+    failed: list[PadfinderError] = []
+    for url in urls:
+        try:
+            version = (known or {}).get(url, Version())
+            answered = download(connection, url, path, known=version)
+        except (SourceDown, SourceChanged) as error:
+            path.unlink(missing_ok=True)
+            failed.append(error)
+        else:
+            before = tuple(error.wrong for error in failed)
+            if answered is None:
+                return Answer(url, failed=before, version=version, is_unchanged=True)
+            return Answer(
+                url,
+                answered.get("content-type", ""),
+                answered.get("content-disposition", ""),
+                before,
+                read_version(answered),
+            )
     if len(failed) == 1:
         raise failed[0]
     # If one address is only down, a retry may succeed even where the others need a correction.

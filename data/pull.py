@@ -2,10 +2,8 @@
 
 import datetime as dt
 import hashlib
-import shutil
-import tempfile
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +11,9 @@ from data.changes import note_changes
 from data.conform import conform_table
 from data.connection import open_connection
 from data.fetch_options import is_pattern
-from data.http import download_file, name_answer
-from data.message_text import count_noun
-from data.notes import RoutineNote, list_warnings
+from data.kept_download import download_kept
+from data.notes import list_warnings
+from data.protocols import s3
 from data.protocols.file import read_area, read_files, read_table
 from data.protocols.raster import list_bands, read_noted_raster
 from data.protocols.servers import PROTOCOLS, pulls_folder
@@ -24,7 +22,6 @@ from data.raster_place import check_raster_place
 from data.raw_files import digest_raw_files
 from data.real_paths import list_data_files, name_real_files
 from data.schema import list_columns
-from data.secrets import list_keys, mask_in_file
 from data.shapes import Bounds
 from data.snapshot import FetchedFrom, SnapshotContent
 from data.source import Source
@@ -41,9 +38,6 @@ RawFiles = dict[str, tuple[Path, ...]]
 
 # Raise this when conforming gives a new result for the same files, so that they are read again.
 CONFORM_VERSION = 4
-# Folders of downloads under way.
-DOWNLOAD_PREFIX = "pull-"
-DAY_S = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -226,49 +220,25 @@ def _fetch_files(
 ) -> tuple[tuple[Path, ...], FetchedFrom]:
     """Return the source's own files and their origin, and download them if they have an address."""
     fetch = source.fetch
-    if fetch.is_server:
-        return _pull_rows(source, store, night)
     if fetch.path is not None:
         fetched = FetchedFrom(fetch.path)
         if is_pattern(fetch.path) and not (files / fetch.path).exists():
             return find_shards(files, fetch.path, source.id), fetched
         return (find_file(files, fetch.path, source.id, "fetch.path"),), fetched
-    url = fetch.url or ""
-    store.parent.mkdir(parents=True, exist_ok=True)
-    folder = cleanup.enter_context(
-        tempfile.TemporaryDirectory(dir=store.parent, prefix=DOWNLOAD_PREFIX)
-    )
-    _remove_old_downloads(store.parent)
-    path = Path(folder) / "answer"
-    answer = download_file(
-        [url, *fetch.fallback_urls],
-        path,
-        source_id=source.id,
-        headers=fetch.headers,
-        redirect_hosts=fetch.redirect_hosts,
-        bytes_most=fetch.bytes_most,
-        seconds_most=fetch.seconds_most,
-    )
-    keys = list_keys([url, *fetch.fallback_urls], fetch.headers.values(), source.id)
-    notes: tuple[str, ...] = ()
-    if keys and (count := mask_in_file(path, keys)):
-        notes = (RoutineNote(f"{count_noun(count, 'key')} in the answer replaced by asterisks"),)
-    fetched = FetchedFrom(show_address(answer.url), answer.failed, notes)
-    return (path.rename(path.with_name(name_answer(answer))),), fetched
-
-
-def _remove_old_downloads(folder: Path) -> None:
-    """Remove what runs that were killed have left behind, but nothing of a run under way."""
-    for left in folder.glob(f"{DOWNLOAD_PREFIX}*"):
-        with suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > DAY_S:
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _pull_rows(source: Source, store: Path, night: dt.date) -> tuple[tuple[Path, ...], FetchedFrom]:
-    """Pull a source's rows from its server, and return the file that holds them."""
-    fetch, folder = source.fetch, pulls_folder(store, source.id)
+    folder = pulls_folder(store, source.id)
     folder.mkdir(parents=True, exist_ok=True)
+    if not fetch.is_server and not (fetch.url or "").startswith(s3.SCHEME):
+        file, fetched = download_kept(source, folder, night, cleanup)
+        return (file,), fetched
+    return _pull_rows(source, folder, night)
+
+
+def _pull_rows(
+    source: Source, folder: Path, night: dt.date
+) -> tuple[tuple[Path, ...], FetchedFrom]:
+    """Pull a source's rows from its server or bucket, and return the file that holds them."""
+    fetch = source.fetch
+    pull = PROTOCOLS[fetch.protocol].pull if fetch.is_server else s3.pull_objects
     with open_connection(
         source.id,
         bytes_most=fetch.bytes_most,
@@ -278,7 +248,7 @@ def _pull_rows(source: Source, store: Path, night: dt.date) -> tuple[tuple[Path,
         redirect_hosts=fetch.redirect_hosts,
     ) as connection:
         try:
-            pulled = PROTOCOLS[fetch.protocol].pull(connection, source, folder, night)
+            pulled = pull(connection, source, folder, night)
         except PadfinderError as error:
             texts = (error.doing, error.wrong, error.remedy)
             error.doing, error.wrong, error.remedy = error.args = tuple(map(connection.hide, texts))

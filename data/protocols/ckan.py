@@ -18,7 +18,7 @@ from data.http import Answer, name_answer
 from data.message_text import count_noun
 from data.protocols.formats import known_suffix
 from data.protocols.kept import Kept, digest_request, read_kept, write_kept
-from data.protocols.kept_file import count_csv_rows, read_first_rows
+from data.protocols.kept_file import count_csv_rows, mask_keys, read_first_rows
 from data.protocols.pulled import Preview, Protocol, Pulled
 from data.protocols.refusal import join_names
 from data.source import Source
@@ -255,6 +255,7 @@ def _download(
     )
     if headers is None:
         return None
+    mask_keys(answer, source)
     if resource.is_dump:
         _check_count(connection, source, resource, answer)
     sent = Answer(

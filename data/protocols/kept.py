@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -71,7 +72,7 @@ def write_kept(
     version: Mapping[str, str],
     notes: tuple[str, ...] = (),
 ) -> None:
-    """Keep what a pull learned, and delete the files that earlier pulls made.
+    """Keep what a pull learned, and delete what earlier pulls have left.
 
     Args:
         folder: The folder kept for the source.
@@ -93,7 +94,9 @@ def write_kept(
     unfinished.write_text(json.dumps(state, indent=1), "utf-8")
     unfinished.replace(folder / _STATE)
     for other in folder.iterdir():
-        if other.is_file() and other.name not in {file.name, _STATE}:
+        if other.is_dir():
+            shutil.rmtree(other, ignore_errors=True)
+        elif other.name not in {file.name, _STATE}:
             other.unlink()
 
 

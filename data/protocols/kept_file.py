@@ -1,12 +1,25 @@
-"""Count and look into a file that a portal gave."""
+"""Count and look into a file that a portal gave, and keep keys out of it."""
 
 import csv
 from pathlib import Path
 
 import geopandas as gpd
 
+from data.message_text import count_noun
+from data.notes import RoutineNote
 from data.protocols.file import read_file
+from data.secrets import list_keys, mask_in_file
 from data.source import Source
+
+
+def mask_keys(path: Path, source: Source) -> tuple[str, ...]:
+    """Write asterisks over the source's keys where a file repeats them; return what was done."""
+    fetch = source.fetch
+    urls = [fetch.url or "", *fetch.fallback_urls]
+    keys = list_keys(urls, fetch.headers.values(), source.id)
+    if not keys or not (count := mask_in_file(path, keys)):
+        return ()
+    return (RoutineNote(f"{count_noun(count, 'key')} in the answer replaced by asterisks"),)
 
 
 def count_csv_rows(path: Path, encoding: str, delimiter: str) -> int:
@@ -14,8 +27,8 @@ def count_csv_rows(path: Path, encoding: str, delimiter: str) -> int:
 
     Args:
         path: The file.
-        encoding: Its text encoding.
-        delimiter: The character between its columns.
+        encoding: Text encoding; what is not of this encoding does not matter here.
+        delimiter: Character between the columns.
 
     Returns:
         The number of rows.

@@ -24,7 +24,7 @@ from data.protocols.axes import CRS84, check_axes, find_offered, is_north_first,
 from data.protocols.bounds import Bounds
 from data.protocols.features import FEATURE_ID, read_features
 from data.protocols.kept import digest_request, read_kept, write_kept
-from data.protocols.paging import Asked, Page, drop_parts, dropping_parts, note_pages, pull_pages
+from data.protocols.paging import Asked, Page, dropping_parts, note_pages, pull_pages
 from data.protocols.parts import GEOMETRY
 from data.protocols.pulled import Preview, Protocol, Pulled
 from data.protocols.sorted_parts import sort_parts
@@ -33,7 +33,8 @@ from data.variables import fill_variables
 from geo.addresses import show_address
 from geo.errors import ConfigError, SourceChanged
 
-ROWS_AT_ONCE = 1_000
+# How many rows are asked for at once, until the server takes it.
+_SIZES = (1_000, 100)
 # Where the features come from: media types, the preferred one first.
 _ACCEPT = "application/geo+json, application/json;q=0.9, */*;q=0.1"
 _FILTER_CLASS = re.compile(r"/ogcapi-features-3/.*/conf/.*filter")
@@ -94,7 +95,6 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
     collection = _read_collection(connection, source)
     asked = digest_request(source)
     parameters = _list_parameters(connection, source, collection)
-    parameters["limit"] = str(source.fetch.page_rows or ROWS_AT_ONCE)
     kept = read_kept(folder, asked, night)
     known = Version()
     if kept is not None:
@@ -121,7 +121,6 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
         # The version of the first page says nothing of the pages behind it.
         version |= read_version(first.headers)._asdict()
     write_kept(folder, asked, night, file, version, notes)
-    drop_parts(folder)
     return Pulled(file, collection.itself, notes)
 
 
@@ -284,14 +283,18 @@ def _ask_first(
     parameters: dict[str, str],
     known: Version,
 ) -> Reply:
-    """Ask for the first page; where the server refuses its size, in the size that it chooses."""
-    try:
-        return ask(connection, collection.items, parameters, known=known)
-    except SourceChanged as error:
-        if source.fetch.page_rows is not None or error.fault != "changed":
-            raise
-        del parameters["limit"]
-        return ask(connection, collection.items, parameters, known=known)
+    """Ask for the first page; where the server refuses its size, in a smaller size or its own."""
+    sizes = [source.fetch.page_rows] if source.fetch.page_rows else [*_SIZES, None]
+    for size in sizes:
+        parameters.pop("limit", None)
+        if size is not None:
+            parameters["limit"] = str(size)
+        try:
+            return ask(connection, collection.items, parameters, known=known)
+        except SourceChanged as error:
+            if size is sizes[-1] or error.fault != "changed":
+                raise
+    raise AssertionError("the last size returns or raises")  # pragma: no cover
 
 
 class _Reader(NamedTuple):

@@ -22,7 +22,7 @@ from data.connection import Connection, refuse_answer
 from data.message_text import count_noun
 from data.protocols.features import FEATURE_ID
 from data.protocols.kept import digest_request, read_kept, write_kept
-from data.protocols.kept_file import count_csv_rows, read_first_rows
+from data.protocols.kept_file import count_csv_rows, mask_keys, read_first_rows
 from data.protocols.parts import GEOMETRY, write_part
 from data.protocols.pulled import Preview, Protocol, Pulled
 from data.protocols.refusal import first_line, join_names
@@ -246,6 +246,7 @@ def _export(
     address = dataset.name(f"/exports/{kind}")
     shown = connection.hide(show_address(address))
     download(connection, _add_parameters(address, parameters), answer)
+    mask_keys(answer, source)
     if is_table:
         encoding = fetch.encoding or "utf-8"
         count, file = count_csv_rows(answer, encoding, fetch.delimiter), folder / "rows.csv"

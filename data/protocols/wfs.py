@@ -19,7 +19,7 @@ from data.protocols.axes import check_axes
 from data.protocols.features import FEATURE_ID
 from data.protocols.gml import GmlReader, GmlReply, ask_page
 from data.protocols.kept import digest_request, read_kept, write_kept
-from data.protocols.paging import Asked, Page, drop_parts, dropping_parts, note_pages, pull_pages
+from data.protocols.paging import Asked, Page, dropping_parts, note_pages, pull_pages
 from data.protocols.pulled import Preview, Protocol, Pulled
 from data.protocols.refusal import join_names
 from data.protocols.sorted_parts import sort_parts
@@ -85,7 +85,6 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
     is_one = len(pages.parts) == 1 and not pages.is_resumed
     version = read_version(first.reply.headers)._asdict() if is_one else {}
     write_kept(folder, asked, night, file, version, notes)
-    drop_parts(folder)
     return Pulled(file, layer.address, notes)
 
 

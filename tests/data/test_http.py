@@ -1,5 +1,6 @@
 """Distinguish a source that is down from one that has changed, using a local server."""
 
+import datetime as dt
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +9,7 @@ import pytest
 
 from data.http import download_file
 from geo.errors import SourceChanged, SourceDown
+from tests.servers.scripted import serving
 
 ANSWERS = {
     "/good.csv": (200, b"a,b\n1,2\n"),
@@ -130,3 +132,52 @@ def test_a_source_is_pulled_from_its_address(server, tmp_path, make_source, make
     (kept,) = (store.parent / "raw" / leaks.id).rglob("*.gz")
     assert kept.name == "0-leaks.csv.gz"
     assert [path.name for path in store.parent.iterdir() if path.name.startswith("pull-")] == []
+
+
+# ---------------------------------------------------------------------------------------------
+# What has not changed
+
+
+def test_a_file_that_has_not_changed_is_not_sent_again(make_source, make_market, tmp_path, pull):
+    """Its ETag is sent along, and the other address is asked without it."""
+    body = b"lon,lat\n-71.10,42.37\n-71.11,42.38\n"
+
+    def answer(path, _, headers):
+        if path == "/a.csv":
+            return 503, {}, b"no"
+        if headers.get("If-None-Match") == '"v1"':
+            return 304, {}, b""
+        return 200, {"ETag": '"v1"', "Content-Type": "text/csv"}, body
+
+    with serving(answer) as running:
+        url = f"{running.address}/a.csv"
+        fetch = {"url": url, "fallback_urls": (f"{running.address}/b.csv",), "x": "lon", "y": "lat"}
+        leaks = make_source(
+            "gas_signs",
+            None,
+            {"sign": {"value": "leak_report"}},
+            fetch=fetch | {"crs": "EPSG:4326"},
+        )
+        market = make_market(leaks.id)
+        store, (first,) = pull(tmp_path, market, leaks)
+        for days, known in ((1, '"v1"'), (7, None)):
+            night = dt.date(2026, 3, 1) + dt.timedelta(days=days)
+            _, (again,) = pull(tmp_path, market, leaks, night=night)
+            assert (first.changed, again.changed) == (True, False)
+            (asked,) = [one for path, _, one in running.asked[-2:] if path == "/b.csv"]
+            # Once a week the whole file is asked for.
+            assert asked.get("If-None-Match") == known
+            assert "If-None-Match" not in running.asked[-2][2]
+        assert [path.name for path in (store.parent / "pulls").rglob("*.csv")] == ["b.csv"]
+
+
+def test_a_file_without_a_version_is_not_kept(make_source, make_market, tmp_path, pull):
+    with serving(lambda *_: (200, {}, b"lon,lat\n-71.10,42.37\n")) as running:
+        leaks = make_source(
+            "gas_signs",
+            None,
+            {"sign": {"value": "leak_report"}},
+            fetch={"url": f"{running.address}/a.csv", "x": "lon", "y": "lat", "crs": "EPSG:4326"},
+        )
+        store, _ = pull(tmp_path, make_market(leaks.id), leaks)
+    assert [one for one in (store.parent / "pulls").rglob("*") if one.is_file()] == []

@@ -1,14 +1,18 @@
 """OGC API Features: pages, counts, ids, CRS and axis order, resume and skip, and every fault."""
 
 import datetime as dt
+import gzip
 import json
+from pathlib import Path
 
 import geopandas as gpd
+import httpx
 import pyproj
 import pytest
 
 from data.connection import open_connection
 from data.protocols.servers import PROTOCOLS
+from data.redirects import check_link
 from geo.errors import ConfigError, ContractError, SourceChanged, SourceDown
 from tests.servers.scripted import serving
 
@@ -218,12 +222,13 @@ def test_bounds_filter_and_page_rows_are_sent(api, zones, tmp_path):
     assert parameters["limit"] == "4"
 
 
-def test_a_server_that_refuses_the_usual_page_size_is_asked_without_one(api, zones, tmp_path):
-    api.page_most = 10
+@pytest.mark.parametrize("most", [5, 500])
+def test_a_server_that_refuses_the_usual_page_size(api, zones, tmp_path, most):
+    """It is asked for fewer rows, and then for as many as it sends by itself."""
 
-    def refuse(start, page):
-        size = next(one for path, one, _ in reversed(api.asked) if path.endswith("/items"))
-        return (400, {}, b"limit") if "limit" in size and start == 0 else page
+    def refuse(_, page):
+        size = api.asked[-1][1].get("limit")
+        return (400, {}, b"limit") if size is not None and int(size) > most else page
 
     api.spoil = refuse
     _, source = zones(page_rows=None)
@@ -462,7 +467,7 @@ def test_a_next_page_at_another_host_is_refused(api, zones, check_refused):
         assert other.asked == []
 
 
-@pytest.mark.parametrize("link", ["ftp://127.0.0.1/x", "file:" + "///etc/passwd"])
+@pytest.mark.parametrize("link", ["ftp://127.0.0.1/x", Path("/etc/passwd").as_uri()])
 def test_a_next_page_that_is_no_network_address_is_refused(api, zones, check_refused, link):
     api.spoil = lambda _, page: page | {"links": [{"rel": "next", "href": link}]}
     assert "not a network address" in check_refused(*zones(), SourceChanged).wrong
@@ -474,6 +479,18 @@ def test_one_byte_at_a_time_ends_at_the_deadline(api, zones, check_refused):
     error = check_refused(*zones(seconds_most=1.0), SourceDown)
     assert "within 1 s" in error.wrong
     assert "fetch.seconds_most" in error.remedy
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_page_larger_than_memory_should_hold(api, zones, check_refused, monkeypatch, is_packed):
+    """Also one that is small before it is unpacked."""
+    monkeypatch.setattr("data.ask.PAGE_BYTES_MOST", 100_000)
+    body = gzip.compress(b" " * 1_000_000) if is_packed else b" " * 1_000_000
+    headers = {"Content-Encoding": "gzip"} if is_packed else {}
+    api.spoil = lambda *_: (200, headers, body)
+    error = check_refused(*zones(), SourceChanged)
+    assert "more than 100,000 bytes" in error.wrong
+    assert "fetch.page_rows" in error.remedy
 
 
 def test_too_many_bytes_over_all_pages(zones, check_refused):
@@ -498,6 +515,15 @@ def test_a_crs_that_is_not_offered(zones, check_refused):
 def test_a_next_page_in_another_crs_is_refused(api, zones, check_refused):
     api.keeps_crs = False
     assert "none that it names" in check_refused(*zones(crs="EPSG:26986"), SourceChanged).wrong
+
+
+def test_a_server_behind_a_proxy_may_name_itself_by_http():
+    with open_connection("county") as connection:
+        first = httpx.URL("https://example.org/collections/a/items?limit=3")
+        link = check_link(first, "http://example.org/x?from=3", "x", connection)
+        assert str(link) == "https://example.org/x?from=3"
+        with pytest.raises(SourceChanged, match="another host"):
+            check_link(first, "https://example.com/x?from=3", "x", connection)
 
 
 def test_a_filter_that_the_server_would_ignore(zones, check_refused):

@@ -367,7 +367,7 @@ CKAN_FAULTS = {
     "gone": ({SHOW: (404, {}, b"{}")}, SourceChanged, "no dataset 'zones'; the portal has zones"),
     "refused": ({SHOW: send_json({"success": False, "error": {"message": "no"}})},
                 SourceChanged, "an error body"),
-    "no json": ({SHOW: (200, {}, b"[1")}, SourceChanged, "not a JSON object"),
+    "no json": ({SHOW: (200, {}, b"[1")}, SourceChanged, "JSON object"),
 }  # fmt: skip
 
 

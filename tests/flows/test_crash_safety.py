@@ -1,6 +1,7 @@
 """Two runs at once, and nights after something was damaged: each is answered, none is lost."""
 
 import csv
+import datetime as dt
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import time
 import geopandas as gpd
 import pytest
 
-from data import pull
+from data.protocols.kept import write_kept
 from tests.flows import hamlet
 
 NIGHT = ("--market", "hamlet", "--night", "2026-04-01")
@@ -80,14 +81,14 @@ def test_a_folder_in_the_place_of_the_published_link_is_moved_aside(padfinder, t
     assert not (published.parent / "hamlet.moved-2").exists()
 
 
-def test_downloads_that_killed_runs_left_are_removed_after_a_day(tmp_path):
-    old, young = tmp_path / "pull-old", tmp_path / "pull-young"
-    for folder in (old, young):
-        folder.mkdir()
-        (folder / "answer").write_bytes(b"half")
-    os.utime(old, (0, time.time() - 1.1 * pull.DAY_S))
-    pull._remove_old_downloads(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["pull-young"]
+def test_what_a_killed_pull_left_is_removed_by_the_next_one(tmp_path):
+    (tmp_path / "answer.half").write_bytes(b"half")
+    (tmp_path / "reading-x").mkdir()
+    (tmp_path / "reading-x" / "answer").write_bytes(b"half")
+    rows = tmp_path / "rows.csv"
+    rows.write_bytes(b"a")
+    write_kept(tmp_path, "asked", dt.date(2026, 3, 1), rows, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pulled.json", "rows.csv"]
 
 
 def test_no_list_runs_what_a_parcel_is_called(padfinder, town):

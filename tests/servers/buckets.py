@@ -1,9 +1,10 @@
 """moto's server, which plays S3 with buckets that a test fills."""
 
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from pyarrow import fs
 
 from tests.servers.running import PYTHON, find_port, require, running
 
@@ -11,7 +12,6 @@ from tests.servers.running import PYTHON, find_port, require, running
 @contextmanager
 def serving_buckets(folder: Path) -> Iterator[str]:
     """Serve buckets, and yield the address of the server; `put_objects` fills them."""
-    require(PYTHON, "run .ci/install_python_servers")
     program = require(PYTHON.with_name("moto_server"), "run .ci/install_python_servers")
     port = find_port()
     address = f"http://127.0.0.1:{port}"
@@ -21,13 +21,15 @@ def serving_buckets(folder: Path) -> Iterator[str]:
 
 
 def put_objects(address: str, bucket: str, objects: Mapping[str, bytes]) -> None:
-    """Make a bucket that everybody may read, and put objects into it by their keys."""
-    _put(f"{address}/{bucket}", b"", {"x-amz-acl": "public-read"})
+    """Make a bucket and put objects into it by their keys."""
+    store = fs.S3FileSystem(
+        access_key="a",
+        secret_key="b",  # noqa: S106 (moto takes any)
+        endpoint_override=address,
+        region="us-east-1",
+        allow_bucket_creation=True,
+    )
+    store.create_dir(bucket)
     for key, body in objects.items():
-        _put(f"{address}/{bucket}/{key}", body, {"x-amz-acl": "public-read"})
-
-
-def _put(address: str, body: bytes, headers: Mapping[str, str]) -> None:
-    request = urllib.request.Request(address, body, dict(headers), method="PUT")  # noqa: S310
-    with urllib.request.urlopen(request, timeout=30):  # noqa: S310 (our own address)
-        pass
+        with store.open_output_stream(f"{bucket}/{key}") as stream:
+            stream.write(body)
