@@ -102,6 +102,8 @@ def name_option(error: PadfinderError, given: Given) -> PadfinderError:
     remedy = remedy.replace("name one of them in fetch.member", after_mark)
     remedy = re.sub(r", and correct fetch\.url in sources/\w+\.toml if it has moved", "", remedy)
     remedy = re.sub(r"; the last good snapshot stays in use", "", remedy)
-    doing = re.sub(r" for source '\w+'|source '\w+'", "", error.doing).strip()
-    doing = doing if given.option in doing else f"reading {given.option}: {doing}"
-    return type(error)(doing, error.wrong, remedy, fault=error.fault)
+    remedy = remedy.replace("use protocol 'raster'", "give a raster as --elevation or --ambient")
+    remedy = remedy.replace("use protocol 'file'", "give rows as an option of another layer")
+    remedy = remedy.replace("; if it is right, remove the source from the market", "")
+    # The rest names the file, which the message itself names too.
+    return type(error)(f"reading {given.option}", error.wrong, remedy, fault=error.fault)
