@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.protocols.servers import PROTOCOLS, Preview, Protocol
+from data.protocols.pulled import Preview, Protocol
+from data.protocols.servers import PROTOCOLS
 from geo.errors import SourceDown
 from tests.flows import hamlet
 
