@@ -10,6 +10,7 @@ from typing import Any
 from data.guess.lines import Line
 from data.source import Source
 from geo.errors import ConfigError, PadfinderError
+from geo.model import Degrees
 
 _YEAR = re.compile(r"(?<!\d)(?:FY)?((?:19|20)\d\d)(?!\d)|FY(\d\d)(?!\d)", re.IGNORECASE)
 
@@ -22,11 +23,14 @@ class Given:
         text: A file or an address; `#layer` at its end names a layer, sheet or file inside it.
         option: The option of the command line that gives it, for messages.
         crs: The CRS that the person gives; None: the dataset's own.
+        bounds: The market's bounds in degrees, if they are known: of more than these a server is
+            not asked.
     """
 
     text: str
     option: str
     crs: str | None = None
+    bounds: Degrees | None = None
 
 
 def find_file(given: Given) -> tuple[Path, str | None]:

@@ -289,6 +289,10 @@ def new_market(
     crs: Annotated[
         str | None, typer.Option("--crs", help="The CRS of files that name none: EPSG:2249.")
     ] = None,
+    bounds: Annotated[
+        str | None,
+        typer.Option("--bounds", help="West,south,east,north in degrees, for a part of the data."),
+    ] = None,
     title: Annotated[str | None, typer.Option("--title", help="The market's title.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the files of a market that is there.")
@@ -317,6 +321,7 @@ def new_market(
             zoning_words=zoning_words,
             parcel_id=parcel_id,
             crs=crs,
+            bounds=bounds,
             title=title,
             overwrite=overwrite,
         )

@@ -9,6 +9,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 
 from data.protocols.pulled import Preview, Protocol
 from data.protocols.servers import PROTOCOLS
@@ -224,6 +225,55 @@ def test_parcels_with_an_id_alone(files, tmp_path, padfinder, lots):
     assert "address" not in columns
     assert padfinder(tmp_path, "check", "--data").code == 0
     assert padfinder(tmp_path, "refresh", "--market", "mytown").code == 0
+
+
+def test_what_reaches_beyond_the_market_is_read_within_its_bounds(files, tmp_path, padfinder):
+    """A list of the whole country would otherwise lie outside the area of the market's CRS."""
+    near = hamlet.layers()["substations"].to_crs("EPSG:4326")
+    far = near.assign(id=["FAR1", "FAR2"]).set_geometry(shapely.points([[-118, 34], [-87, 41]]))
+    rows = pd.concat([near, far.set_crs("EPSG:4326", allow_override=True)])
+    gpd.GeoDataFrame(rows).to_file(files / "national.geojson", engine="pyogrio")
+    ran = create(
+        padfinder, tmp_path, "--zoning", "downloads/zoning.geojson",
+        "--substations", "downloads/national.geojson",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "2 of 4 rows are within its bounds" in ran.out
+    west, south, east, north = read(tmp_path, "market.toml")["bounds"]
+    parcels = hamlet.layers()["parcels"].to_crs("EPSG:4326").total_bounds
+    assert west < parcels[0] - 0.24 < parcels[2] + 0.24 < east
+    assert south < parcels[1] - 0.24 < parcels[3] + 0.24 < north
+    substations = read(tmp_path, "sources/mytown_substations.toml")
+    assert substations["fetch"]["market_bounds"] is True
+    assert substations["expect"]["rows_min"] == 1  # 80% of 2 rows
+    refreshed = padfinder(tmp_path, "refresh", "--market", "mytown")
+    assert refreshed.code == 0, refreshed.err
+    tried = padfinder(tmp_path, "try", "mytown_substations")
+    assert "2 of 2 rows tried" in tried.out
+
+
+def test_data_of_another_place_are_told(files, tmp_path, padfinder):
+    far = gpd.GeoDataFrame({"id": ["A"]}, geometry=[shapely.Point(-118, 34)], crs="EPSG:4326")
+    far.to_file(files / "far.geojson", engine="pyogrio")
+    ran = create(padfinder, tmp_path, "--substations", "downloads/far.geojson")
+    assert "none of its 1 rows lies near the parcels: is it of another place?" in ran.out
+
+
+@pytest.mark.usefixtures("files")
+def test_a_part_of_the_parcels_can_be_taken(tmp_path, padfinder, lots):
+    """The lots west of the middle of the hamlet."""
+    west, south, east, north = lots.to_crs("EPSG:4326").total_bounds
+    middle = (west + east) / 2
+    bounds = f"{west - 0.01},{south - 0.01},{middle},{north + 0.01}"
+    ran = create(padfinder, tmp_path, "--bounds", bounds, "--zoning", "downloads/zoning.geojson")
+    assert ran.code == 0, ran.err
+    assert read(tmp_path, "market.toml")["bounds"] == list(map(float, bounds.split(",")))
+    assert read(tmp_path, "sources/mytown_parcels.toml")["fetch"]["market_bounds"] is True
+    refreshed = padfinder(tmp_path, "refresh", "--market", "mytown")
+    assert refreshed.code == 0, refreshed.err
+    wrong = create(padfinder, tmp_path, "--bounds", "42,-71", "--overwrite")
+    assert wrong.code == 3
+    assert "--bounds" in wrong.err
 
 
 # ---------------------------------------------------------------------------------------------
