@@ -99,15 +99,27 @@ def wrong_option(given: Given, wrong: str, remedy: str = "correct the option") -
     return ConfigError(f"reading {given.option}", wrong, remedy)
 
 
+# What remedies say of a declaration, and what a person does who has given an option.
+_REWORDED = (
+    (r"if you trust that host, add redirect_hosts = .*, or correct fetch\.url", "give its address"),
+    (r"name one of them in fetch\.member", "name one of them after a #, as in OPTION PLACE#NAME"),
+    (r"set fetch\.crs (?:in \S+\.toml )?to", "set --crs to"),
+    (r"use protocol 'raster'", "give a raster as --elevation or --ambient"),
+    (r"use protocol 'file'", "give rows as an option of another layer"),
+    (r"as \$\{NAME\} in fetch\.url or fetch\.headers", "as ${NAME} in the address"),
+    (r", and correct fetch\.url in \S+\.toml if it has moved", ""),
+    (r", or correct \[fetch\] in \S+\.toml", ""),
+    (r"; if it is right, remove the source from the market", ""),
+    (r";? ?the last good snapshot stays in use", ""),
+    (r" \(sources/\w+\.toml\)| (?:in|of) sources/\w+\.toml", ""),
+)
+
+
 def name_option(error: PadfinderError, given: Given) -> PadfinderError:
     """Return an error that speaks of the option instead of a declaration not yet written."""
-    remedy = re.sub(r", or correct \[fetch\] in sources/\w+\.toml", "", error.remedy)
-    after_mark = f"name one of them after a #, as in {given.option} FILE#NAME"
-    remedy = remedy.replace("name one of them in fetch.member", after_mark)
-    remedy = re.sub(r", and correct fetch\.url in sources/\w+\.toml if it has moved", "", remedy)
-    remedy = re.sub(r"; the last good snapshot stays in use", "", remedy)
-    remedy = remedy.replace("use protocol 'raster'", "give a raster as --elevation or --ambient")
-    remedy = remedy.replace("use protocol 'file'", "give rows as an option of another layer")
-    remedy = remedy.replace("; if it is right, remove the source from the market", "")
+    remedy = error.remedy
+    for pattern, words in _REWORDED:
+        remedy = re.sub(pattern, words, remedy)
+    remedy = remedy.replace("OPTION PLACE", f"{given.option} PLACE")
     # The rest names the file, which the message itself names too.
     return type(error)(f"reading {given.option}", error.wrong, remedy, fault=error.fault)

@@ -22,7 +22,7 @@ from data.given import (
     name_option,
     wrong_option,
 )
-from data.guess.address import guess_address
+from data.guess.address import AddressGuess, guess_address
 from data.guess.lines import Line
 from data.guess.place import name_crs
 from data.guess.table import are_degrees, guess_coordinates, guess_dialect, guess_shape_column
@@ -108,12 +108,13 @@ def look_at(given: Given, today: dt.date, name_path: Callable[[Path], str]) -> D
     try:
         if "://" not in given.text:
             return _look_at_file(given, name_path)
-        asked = guess_address(given.text)
+        address, _, member = given.text.partition("#")
+        asked = guess_address(address)
         if asked.wrong:
             raise wrong_option(given, f"{show_address(given.text)} {asked.wrong}")
         if asked.protocol == "file":
             return _look_at_download(given, today)
-        return _look_at_server(given, asked.protocol, asked.url, asked.member, today)
+        return _look_at_server(given, asked._replace(member=member or asked.member), today)
     except PadfinderError as error:
         raise name_option(error, given) from error
 
@@ -171,7 +172,7 @@ def _look_at_file(given: Given, name_path: Callable[[Path], str]) -> Dataset:
 def _look_at_download(given: Given, today: dt.date) -> Dataset:
     address, _, member = given.text.partition("#")
     opening = _Opening()
-    opening.add("url", address)
+    opening.add("url", address, _warn_of_key(address))
     with tempfile.TemporaryDirectory(prefix="padfinder-") as folder:
         path = Path(folder) / "answer"
         answer = download_file([address], path, source_id="new")
@@ -299,13 +300,14 @@ def _decide_crs(rows: gpd.GeoDataFrame, own: Any, opening: _Opening, given: Give
 # Servers
 
 
-def _look_at_server(
-    given: Given, protocol: str, url: str, member: str | None, today: dt.date
-) -> Dataset:
+def _look_at_server(given: Given, asked: AddressGuess, today: dt.date) -> Dataset:
     """Ask a server for the first rows of a layer."""
+    protocol, url, member = asked.protocol, asked.url, asked.member
     options: dict[str, Any] = {"protocol": protocol, "url": url}
     options |= {"member": member} if member else {}
     options |= {"bounds": given.bounds} if given.bounds else {}
+    # Some servers give their rows in any CRS that they are asked for.
+    options |= {"crs": given.crs} if given.crs else {}
     if protocol not in PROTOCOLS:
         raise wrong_option(
             given,
@@ -318,7 +320,7 @@ def _look_at_server(
     if preview.rows.empty:
         raise wrong_option(given, f"{show_address(url)} has no rows", "name another layer")
     opening = _Opening()
-    opening.add("url", url)
+    opening.add("url", url, _warn_of_key(url))
     if member:
         opening.add("member", member)
     if given.bounds is not None:
@@ -376,6 +378,13 @@ def narrow_to_bounds(dataset: Dataset, bounds: Degrees) -> Dataset:
         row_count=count if dataset.is_whole else None,
         fetch=tuple(fetch),
     )
+
+
+def _warn_of_key(address: str) -> str:
+    """Return what to do about an address that may hold a key; "" if it holds none."""
+    if show_address(address) == address or "${" in address:
+        return ""
+    return "if it holds a key, write ${NAME} instead, and set NAME in the environment"
 
 
 def _fetch_lines(protocol: str, opening: _Opening) -> Iterator[Line]:

@@ -31,6 +31,7 @@ from flows.declarations import LAND_USE_FILE, MARKET_FILE, read_declarations
 from flows.settings import Workspace
 from flows.written_market import WrittenMarket, print_market
 from geo import catalogue
+from geo.addresses import hide_secrets
 from geo.errors import ConfigError
 from geo.model import Degrees, Layer
 
@@ -96,7 +97,7 @@ def create_market(new: NewMarket) -> None:
 
     def look(layer: str, text: str) -> Dataset:
         option = f"--{OPTIONS.get(layer, layer).replace('_', '-')}"
-        console.print(f"Looking at {option} {text} ...", markup=False)
+        console.print(f"Looking at {option} {hide_secrets(text)} ...", markup=False)
         today = dt.datetime.now(dt.UTC).date()
         dataset = look_at(Given(text, option, new.crs, bounds), today, name_path)
         return dataset if bounds is None else narrow_to_bounds(dataset, bounds)

@@ -13,6 +13,7 @@ from data.look import Dataset
 from flows import settings
 from flows.check import find_config_errors
 from flows.declarations import LAND_USE_FILE
+from geo.addresses import hide_secrets
 from geo.errors import PadfinderError
 
 Say = Callable[..., None]
@@ -40,7 +41,7 @@ def print_market(console: Console, written: WrittenMarket, layers: Collection[st
     """
 
     def say(text: str = "", style: str | None = None) -> None:
-        console.print(text, markup=False, style=style)
+        console.print(hide_secrets(text), markup=False, style=style)
 
     say()
     say("The market")

@@ -15,6 +15,8 @@ from data.protocols.pulled import Preview, Protocol
 from data.protocols.servers import PROTOCOLS
 from geo.errors import SourceDown
 from tests.flows import hamlet
+from tests.servers.arcgis_replay import serving
+from tests.servers.arcgis_town import make_layer
 
 FEET = "EPSG:2249"  # Massachusetts mainland in US survey feet
 
@@ -459,7 +461,7 @@ def test_several_layers_are_listed(tmp_path, padfinder):
     ran = create(padfinder, tmp_path, "--gas-mains", "downloads/gas.gpkg")
     assert ran.code == 6
     assert "mains, territory" in ran.err
-    assert "--gas-mains FILE#NAME" in ran.err
+    assert "--gas-mains PLACE#NAME" in ran.err
 
 
 @pytest.mark.parametrize("name", ["My Town", "2town", "", "../up"])
@@ -530,6 +532,52 @@ def test_a_server_that_does_not_answer_is_one_sentence(tmp_path, padfinder, monk
     assert ran.code == 5
     assert "timed out" in ran.err
     assert "source 'new'" not in ran.err
+
+
+@pytest.mark.usefixtures("files")
+def test_a_real_layer_goes_from_its_address_to_the_store(tmp_path, padfinder):
+    """From the address alone: looked at, written, tried and pulled by the ArcGIS protocol."""
+    with serving(make_layer(rows=60, page=2000)) as layer:
+        zoning = ("--zoning", "downloads/zoning.geojson")
+        ran = create(padfinder, tmp_path, *zoning, parcels=f"{layer.url}?f=json")
+        assert ran.code == 0, ran.err
+        parcels = read(tmp_path, "sources/mytown_parcels.toml")
+        assert parcels["fetch"] == {"protocol": "arcgis", "url": layer.url, "crs": "EPSG:26986"}
+        assert parcels["columns"]["parcel_id"] == {"column": "PIN"}
+        assert parcels["columns"]["use_code"] == {"column": "USE"}
+        assert parcels["expect"]["rows_min"] == 48  # 80% of 60
+        tried = padfinder(tmp_path, "try", "mytown_parcels")
+        assert tried.code == 0, tried.out
+        assert "60 of 60 rows tried" in tried.out
+        assert "Codes without a class in land_use.toml, with their rows: 101 (60)" in tried.out
+        refreshed = padfinder(tmp_path, "refresh", "--market", "mytown")
+        assert refreshed.code == 0, refreshed.err
+        assert "60 rows" in refreshed.err
+
+
+@pytest.mark.usefixtures("files")
+def test_a_key_in_an_address_is_not_shown(server, tmp_path, padfinder):
+    zoning = ("--zoning", "downloads/zoning.geojson")
+    ran = create(padfinder, tmp_path, *zoning, parcels=f"{URL}?token=s3cr3t-key")
+    assert ran.code == 0, ran.err
+    assert server[0][0] == f"{URL}?token=s3cr3t-key"
+    assert "s3cr3t" not in ran.out + ran.err
+    assert "write ${NAME} instead" in ran.out
+    ran = create(
+        padfinder, tmp_path, "--overwrite", *zoning, parcels=f"{URL}?token=${{COUNTY_KEY}}"
+    )
+    url = read(tmp_path, "sources/mytown_parcels.toml")["fetch"]["url"]
+    assert url == f"{URL}?token=${{COUNTY_KEY}}"
+
+
+def test_a_server_of_html_is_refused_in_one_sentence(tmp_path, padfinder):
+    with serving(make_layer()) as layer:
+        layer.hook = lambda *_: (200, {"content-type": "text/html"}, b"<html>Sign in</html>")
+        ran = create(padfinder, tmp_path, parcels=layer.url)
+    assert ran.code == 6, ran.err
+    assert "reading --parcels" in ran.err
+    assert "sources/" not in ran.err
+    assert not (tmp_path / "markets").exists()
 
 
 # ---------------------------------------------------------------------------------------------
