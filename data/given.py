@@ -40,7 +40,7 @@ def find_file(given: Given) -> tuple[Path, str | None]:
     if not path.exists() and "#" in given.text:
         text, _, member = given.text.rpartition("#")
         path = Path(text).expanduser().absolute()
-    if path.is_file() or path.suffix.lower() == ".gdb":
+    if path.is_file() or (path.is_dir() and path.suffix.lower() == ".gdb"):
         return path, member
     if path.is_dir():
         raise wrong_option(given, f"{path} is a folder", "name a file in it")

@@ -117,6 +117,8 @@ def look_at(given: Given, today: dt.date, name_path: Callable[[Path], str]) -> D
         return _look_at_server(given, asked._replace(member=member or asked.member), today)
     except PadfinderError as error:
         raise name_option(error, given) from error
+    except OSError as error:
+        raise wrong_option(given, f"it cannot be read: {error.strerror}") from error
 
 
 def look_at_table(
@@ -151,6 +153,8 @@ def look_at_table(
         table = read_table(path, "table", dialect.encoding, dialect.delimiter)
     except PadfinderError as error:
         raise name_option(error, given) from error
+    except OSError as error:
+        raise wrong_option(given, f"it cannot be read: {error.strerror}") from error
     lines = [Line("path", name_path(path))]
     lines += _dialect_lines(dialect.encoding, dialect.delimiter)
     return table, name_path(path), tuple(lines)

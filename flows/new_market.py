@@ -4,7 +4,7 @@ import datetime as dt
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -212,8 +212,9 @@ def _find_folder(new: NewMarket, workspace: Workspace) -> Path:
             f"there is a folder {folder} already, and nothing in it was changed",
             "choose another name, or add --overwrite to replace its files",
         )
-    known = read_declarations(workspace).markets if workspace.markets[0].is_dir() else {}
-    if not is_there and new.name in {"demo", "cambridge", *known}:
+    folders = tuple(one for one in workspace.markets if one.is_dir())
+    known = read_declarations(replace(workspace, markets=folders)).markets
+    if not is_there and new.name in known:
         raise ConfigError(doing, "there is a market of that name already", "choose another name")
     return folder
 
@@ -309,9 +310,18 @@ def _collect_codes(
 
 
 def _save(written: WrittenMarket) -> None:
-    """Write every file."""
+    """Write every file. Raises ConfigError if one cannot be written."""
+    others = sorted(written.folder.rglob("*.toml")) if written.folder.is_dir() else []
+    written.left = [path for path in others if path not in written.texts]
     for path, text in written.texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file():
-            written.replaced.append(path)
-        path.write_text(text, "utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_file():
+                written.replaced.append(path)
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"writing market {written.folder.name}",
+                f"the file {path} cannot be written: {error.strerror}",
+                "check the free space of the disk and the rights to the folder",
+            ) from error

@@ -27,6 +27,7 @@ class WrittenMarket:
     texts: dict[Path, str] = field(default_factory=dict)
     drafts: list[tuple[Draft, Dataset | None]] = field(default_factory=list)
     replaced: list[Path] = field(default_factory=list)
+    left: list[Path] = field(default_factory=list)
     market: Table = field(default_factory=lambda: Table("", ()))
     notes: list[str] = field(default_factory=list)
 
@@ -63,6 +64,8 @@ def print_market(console: Console, written: WrittenMarket, layers: Collection[st
         count = text.count(REVIEW)
         more = " (replaced)" if path in written.replaced else ""
         say(f"  {path}{more}" + (f": {count} to review" if count else ""))
+    for path in written.left:
+        say(f"  {path} (was there, and is left as it is)")
     _print_next(say, written, layers)
 
 

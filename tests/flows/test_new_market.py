@@ -148,7 +148,7 @@ def test_a_whole_market_is_written_checked_and_pulled(tmp_path, padfinder):
     checked = padfinder(tmp_path, "check", "--data")
     assert checked.code == 0, checked.err
     assert "headers of 5 sources, no errors" in checked.out
-    assert "land_use.toml: 8 guesses to review, 1 codes without a class" in checked.out
+    assert "land_use.toml: 8 guesses to review, 1 code without a class" in checked.out
     refreshed = padfinder(tmp_path, "refresh", "--market", "mytown")
     assert refreshed.code == 0, refreshed.err
 
@@ -173,6 +173,9 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, padfinder):
     again = create(padfinder, tmp_path, *ALL, "--overwrite")
     assert again.code == 0, again.err
     assert "market.toml (replaced)" in again.out
+    fewer = create(padfinder, tmp_path, "--zoning", "downloads/zoning.geojson", "--overwrite")
+    assert "mytown_mains.toml (was there, and is left as it is)" in fewer.out
+    create(padfinder, tmp_path, *ALL, "--overwrite")
     assert texts(tmp_path) == first
 
 
