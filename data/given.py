@@ -10,6 +10,7 @@ from typing import Any
 from data.guess.lines import Line
 from data.source import Source
 from geo.errors import ConfigError, PadfinderError
+from geo.model import Degrees
 
 _YEAR = re.compile(r"(?<!\d)(?:FY)?((?:19|20)\d\d)(?!\d)|FY(\d\d)(?!\d)", re.IGNORECASE)
 
@@ -22,11 +23,14 @@ class Given:
         text: A file or an address; `#layer` at its end names a layer, sheet or file inside it.
         option: The option of the command line that gives it, for messages.
         crs: The CRS that the person gives; None: the dataset's own.
+        bounds: The market's bounds in degrees, if they are known: of more than these a server is
+            not asked.
     """
 
     text: str
     option: str
     crs: str | None = None
+    bounds: Degrees | None = None
 
 
 def find_file(given: Given) -> tuple[Path, str | None]:
@@ -36,7 +40,7 @@ def find_file(given: Given) -> tuple[Path, str | None]:
     if not path.exists() and "#" in given.text:
         text, _, member = given.text.rpartition("#")
         path = Path(text).expanduser().absolute()
-    if path.is_file() or path.suffix.lower() == ".gdb":
+    if path.is_file() or (path.is_dir() and path.suffix.lower() == ".gdb"):
         return path, member
     if path.is_dir():
         raise wrong_option(given, f"{path} is a folder", "name a file in it")
@@ -95,13 +99,27 @@ def wrong_option(given: Given, wrong: str, remedy: str = "correct the option") -
     return ConfigError(f"reading {given.option}", wrong, remedy)
 
 
+# What remedies say of a declaration, and what a person does who has given an option.
+_REWORDED = (
+    (r"if you trust that host, add redirect_hosts = .*, or correct fetch\.url", "give its address"),
+    (r"name one of them in fetch\.member", "name one of them after a #, as in OPTION PLACE#NAME"),
+    (r"set fetch\.crs (?:in \S+\.toml )?to", "set --crs to"),
+    (r"use protocol 'raster'", "give a raster as --elevation or --ambient"),
+    (r"use protocol 'file'", "give rows as an option of another layer"),
+    (r"as \$\{NAME\} in fetch\.url or fetch\.headers", "as ${NAME} in the address"),
+    (r", and correct fetch\.url in \S+\.toml if it has moved", ""),
+    (r", or correct \[fetch\] in \S+\.toml", ""),
+    (r"; if it is right, remove the source from the market", ""),
+    (r";? ?the last good snapshot stays in use", ""),
+    (r" \(sources/\w+\.toml\)| (?:in|of) sources/\w+\.toml", ""),
+)
+
+
 def name_option(error: PadfinderError, given: Given) -> PadfinderError:
     """Return an error that speaks of the option instead of a declaration not yet written."""
-    remedy = re.sub(r", or correct \[fetch\] in sources/\w+\.toml", "", error.remedy)
-    after_mark = f"name one of them after a #, as in {given.option} FILE#NAME"
-    remedy = remedy.replace("name one of them in fetch.member", after_mark)
-    remedy = re.sub(r", and correct fetch\.url in sources/\w+\.toml if it has moved", "", remedy)
-    remedy = re.sub(r"; the last good snapshot stays in use", "", remedy)
-    doing = re.sub(r" for source '\w+'|source '\w+'", "", error.doing).strip()
-    doing = doing if given.option in doing else f"reading {given.option}: {doing}"
-    return type(error)(doing, error.wrong, remedy, fault=error.fault)
+    remedy = error.remedy
+    for pattern, words in _REWORDED:
+        remedy = re.sub(pattern, words, remedy)
+    remedy = remedy.replace("OPTION PLACE", f"{given.option} PLACE")
+    # The rest names the file, which the message itself names too.
+    return type(error)(f"reading {given.option}", error.wrong, remedy, fault=error.fault)

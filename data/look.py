@@ -4,7 +4,7 @@ import datetime as dt
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,25 @@ from data.given import (
     name_option,
     wrong_option,
 )
-from data.guess.address import guess_address
+from data.guess.address import AddressGuess, guess_address
 from data.guess.lines import Line
 from data.guess.place import name_crs
 from data.guess.table import are_degrees, guess_coordinates, guess_dialect, guess_shape_column
 from data.http import download_file, name_answer
 from data.protocols.archive import open_file
+from data.protocols.bounds import bounds_in_crs
 from data.protocols.file import read_table, read_undeclared
 from data.protocols.formats import JSON_FORMATS, TITLES, Format, format_of_suffix
 from data.protocols.servers import PROTOCOLS
 from data.protocols.workbook import read_workbook
 from geo.addresses import show_address
 from geo.errors import PadfinderError
+from geo.model import Degrees
 
+_FETCH_ORDER = (
+    "path", "url", "member", "crs", "market_bounds", "x", "y", "wkt", "encoding", "delimiter",
+    "decimal",
+)  # fmt: skip
 # So many of a server's first rows are looked at.
 ROWS_LOOKED_AT = 2000
 
@@ -102,14 +108,17 @@ def look_at(given: Given, today: dt.date, name_path: Callable[[Path], str]) -> D
     try:
         if "://" not in given.text:
             return _look_at_file(given, name_path)
-        asked = guess_address(given.text)
+        address, _, member = given.text.partition("#")
+        asked = guess_address(address)
         if asked.wrong:
             raise wrong_option(given, f"{show_address(given.text)} {asked.wrong}")
         if asked.protocol == "file":
             return _look_at_download(given, today)
-        return _look_at_server(given, asked.protocol, asked.url, asked.member, today)
+        return _look_at_server(given, asked._replace(member=member or asked.member), today)
     except PadfinderError as error:
         raise name_option(error, given) from error
+    except OSError as error:
+        raise wrong_option(given, f"it cannot be read: {error.strerror}") from error
 
 
 def look_at_table(
@@ -144,6 +153,8 @@ def look_at_table(
         table = read_table(path, "table", dialect.encoding, dialect.delimiter)
     except PadfinderError as error:
         raise name_option(error, given) from error
+    except OSError as error:
+        raise wrong_option(given, f"it cannot be read: {error.strerror}") from error
     lines = [Line("path", name_path(path))]
     lines += _dialect_lines(dialect.encoding, dialect.delimiter)
     return table, name_path(path), tuple(lines)
@@ -165,7 +176,7 @@ def _look_at_file(given: Given, name_path: Callable[[Path], str]) -> Dataset:
 def _look_at_download(given: Given, today: dt.date) -> Dataset:
     address, _, member = given.text.partition("#")
     opening = _Opening()
-    opening.add("url", address)
+    opening.add("url", address, _warn_of_key(address))
     with tempfile.TemporaryDirectory(prefix="padfinder-") as folder:
         path = Path(folder) / "answer"
         answer = download_file([address], path, source_id="new")
@@ -293,12 +304,14 @@ def _decide_crs(rows: gpd.GeoDataFrame, own: Any, opening: _Opening, given: Give
 # Servers
 
 
-def _look_at_server(
-    given: Given, protocol: str, url: str, member: str | None, today: dt.date
-) -> Dataset:
+def _look_at_server(given: Given, asked: AddressGuess, today: dt.date) -> Dataset:
     """Ask a server for the first rows of a layer."""
+    protocol, url, member = asked.protocol, asked.url, asked.member
     options: dict[str, Any] = {"protocol": protocol, "url": url}
     options |= {"member": member} if member else {}
+    options |= {"bounds": given.bounds} if given.bounds else {}
+    # Some servers give their rows in any CRS that they are asked for.
+    options |= {"crs": given.crs} if given.crs else {}
     if protocol not in PROTOCOLS:
         raise wrong_option(
             given,
@@ -311,9 +324,11 @@ def _look_at_server(
     if preview.rows.empty:
         raise wrong_option(given, f"{show_address(url)} has no rows", "name another layer")
     opening = _Opening()
-    opening.add("url", url)
+    opening.add("url", url, _warn_of_key(url))
     if member:
         opening.add("member", member)
+    if given.bounds is not None:
+        opening.add("market_bounds", True, "the server is asked for the market alone")
     rows = preview.rows
     crs = _decide_crs(rows, rows.crs, opening, given)
     count = preview.row_count
@@ -334,10 +349,51 @@ def _look_at_server(
 # Shared
 
 
+def narrow_to_bounds(dataset: Dataset, bounds: Degrees) -> Dataset:
+    """Return the rows of a dataset within a market's bounds, if it reaches beyond them.
+
+    Args:
+        dataset: The dataset.
+        bounds: West, south, east and north of the market, in degrees.
+
+    Returns:
+        The dataset, to be read within the market's bounds; unchanged if it lies within, or if no
+        row does.
+    """
+    left, bottom, right, top = bounds_in_crs(bounds, dataset.crs)
+    low_x, low_y, high_x, high_y = dataset.rows.geometry.bounds.to_numpy().T
+    is_near = (low_x <= right) & (high_x >= left) & (low_y <= top) & (high_y >= bottom)
+    is_within = (low_x >= left) & (high_x <= right) & (low_y >= bottom) & (high_y <= top)
+    if bool((is_within | np.isnan(low_x)).all()):
+        return dataset
+    if not is_near.any():
+        far = f"none of its {len(is_near):,} rows lies near the parcels: is it of another place?"
+        return replace(dataset, says=(*dataset.says, far))
+    if any(line.key == "market_bounds" for line in dataset.fetch):
+        return dataset
+    count = int(is_near.sum())
+    why = f"it reaches beyond the market: {count:,} of {len(is_near):,} rows are within its bounds"
+    fetch = []
+    for line in dataset.fetch:
+        fetch += [line, Line("market_bounds", True, why)] if line.key == "crs" else [line]
+    return replace(
+        dataset,
+        rows=gpd.GeoDataFrame(dataset.rows[np.asarray(is_near)]),
+        row_count=count if dataset.is_whole else None,
+        fetch=tuple(fetch),
+    )
+
+
+def _warn_of_key(address: str) -> str:
+    """Return what to do about an address that may hold a key; "" if it holds none."""
+    if show_address(address) == address or "${" in address:
+        return ""
+    return "if it holds a key, write ${NAME} instead, and set NAME in the environment"
+
+
 def _fetch_lines(protocol: str, opening: _Opening) -> Iterator[Line]:
     """Yield the lines of `[fetch]` in the order in which the built-in sources have them."""
     yield Line("protocol", protocol)
-    order = ("path", "url", "member", "crs", "x", "y", "wkt", "encoding", "delimiter", "decimal")
-    for key in order:
+    for key in _FETCH_ORDER:
         if key in opening.options:
             yield Line(key, opening.options[key], opening.why.get(key, ""))

@@ -21,6 +21,7 @@ from data.protocols.servers import PROTOCOLS
 from data.protocols.shards import find_shards
 from data.pull import find_file, find_layer
 from data.real_paths import list_data_files, name_real_files
+from data.schema import LEFT_OUT
 from data.source import ColumnOrigin, Coverage, Expectations, Source
 from data.texts import text_values
 from geo.addresses import show_address
@@ -118,7 +119,9 @@ def _try_rows(
     more_notes: tuple[str, ...] = ()
     own, notes = _read_rows(trial, source, files, rows_most)
     named = {str(name) for name in own.columns if name != own.geometry.name}
-    trial.unused = tuple(sorted(named - set(source.list_columns())))
+    named |= set(own.attrs.get(LEFT_OUT, {}))
+    read = {*source.list_columns(), source.fetch.x, source.fetch.y, source.fetch.wkt}
+    trial.unused = tuple(sorted(named - read))
     tables = _read_tables(own, source, files)
     shown = source.fetch.path or show_address(source.fetch.url or "")
     trial.faults += _list_faults(trial, tables, source, shown)

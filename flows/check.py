@@ -10,6 +10,7 @@ import pyproj
 
 from data.coverage import list_coverage_faults
 from data.guess.lines import REVIEW
+from data.message_text import count_noun
 from data.source import ColumnOrigin, Source
 from flows.declarations import (
     Declarations,
@@ -161,10 +162,10 @@ def list_unreviewed(workspace: Workspace) -> list[str]:
     for toml in files:
         told = []
         if marks := toml.text.count(REVIEW):
-            told.append(f"{marks} guesses to review")
+            told.append(f"{marks} {'guess' if marks == 1 else 'guesses'} to review")
         if toml in declarations.user_land_use:
             empty = len(parse_toml(LandUse, toml.text, toml.label).list_unfilled())
-            told += [f"{empty} codes without a class"] if empty else []
+            told += [f"{count_noun(empty, 'code')} without a class"] if empty else []
         if told:
             lines.append(f"{toml.label}: {', '.join(told)}")
     return lines

@@ -60,7 +60,7 @@ StaleOk = Annotated[
     bool,
     typer.Option("--stale-ok", help="If a source fails, publish with its last good snapshot."),
 ]
-Layers = Annotated[list[str] | None, typer.Option(help="A file or an address.")]
+Texts = list[str] | None
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show Prefect's log and the tracebacks of errors.")
 ]
@@ -263,20 +263,36 @@ def new_market(
         str | None,
         typer.Option("--parcels-table", help="A CSV with more columns of the parcels."),
     ] = None,
-    zoning: Layers = None,
-    buildings: Layers = None,
-    gas_mains: Layers = None,
-    substations: Layers = None,
-    capacity: Layers = None,
-    gas_territories: Layers = None,
-    gas_transmission: Layers = None,
-    gas_signs: Layers = None,
-    fuel_plants: Layers = None,
-    receptors: Layers = None,
-    exclusions: Layers = None,
-    streets: Layers = None,
-    elevation: Layers = None,
-    ambient: Layers = None,
+    zoning: Annotated[Texts, typer.Option(help="Zoning districts.")] = None,
+    buildings: Annotated[Texts, typer.Option(help="Building footprints.")] = None,
+    gas_mains: Annotated[Texts, typer.Option(help="Gas mains.")] = None,
+    substations: Annotated[Texts, typer.Option(help="Substations.")] = None,
+    capacity: Annotated[
+        list[str] | None, typer.Option(help="What feeders, areas or grid cells can still take.")
+    ] = None,
+    gas_territories: Annotated[
+        list[str] | None, typer.Option(help="Gas utilities' territories.")
+    ] = None,
+    gas_transmission: Annotated[
+        list[str] | None, typer.Option(help="Gas transmission lines.")
+    ] = None,
+    gas_signs: Annotated[
+        list[str] | None, typer.Option(help="Leak reports or regulating stations.")
+    ] = None,
+    fuel_plants: Annotated[
+        list[str] | None, typer.Option(help="Landfills, digesters and hydrogen plants.")
+    ] = None,
+    receptors: Annotated[
+        list[str] | None, typer.Option(help="Schools, hospitals, hotels, parks and others.")
+    ] = None,
+    exclusions: Annotated[
+        list[str] | None, typer.Option(help="Flood zones, wetland, easements or railroad land.")
+    ] = None,
+    streets: Annotated[
+        list[str] | None, typer.Option(help="Streets, rivers, rail and town lines.")
+    ] = None,
+    elevation: Annotated[Texts, typer.Option(help="Ground heights: a raster.")] = None,
+    ambient: Annotated[Texts, typer.Option(help="Ambient noise: a raster.")] = None,
     use_words: Annotated[
         str | None, typer.Option("--use-words", help="A CSV of use codes and what they mean.")
     ] = None,
@@ -288,6 +304,10 @@ def new_market(
     ] = None,
     crs: Annotated[
         str | None, typer.Option("--crs", help="The CRS of files that name none: EPSG:2249.")
+    ] = None,
+    bounds: Annotated[
+        str | None,
+        typer.Option("--bounds", help="West,south,east,north in degrees, for a part of the data."),
     ] = None,
     title: Annotated[str | None, typer.Option("--title", help="The market's title.")] = None,
     overwrite: Annotated[
@@ -317,6 +337,7 @@ def new_market(
             zoning_words=zoning_words,
             parcel_id=parcel_id,
             crs=crs,
+            bounds=bounds,
             title=title,
             overwrite=overwrite,
         )

@@ -4,7 +4,7 @@ import datetime as dt
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,22 @@ from data.guess.declare import (
     draft_source,
     guess_kind,
 )
-from data.guess.lines import REVIEW, Line, Table, write_toml, write_value
+from data.guess.lines import Line, Table, write_toml
 from data.guess.market import add_words, write_land_use, write_market
-from data.guess.place import PlaceGuess, guess_place
+from data.guess.place import PlaceGuess, guess_bounds, guess_place
 from data.guess.raster import draft_raster
 from data.guess.second_table import SecondTable
 from data.guess.shape_kinds import check_shapes
-from data.look import Dataset, look_at, look_at_table
+from data.look import Dataset, look_at, look_at_table, narrow_to_bounds
 from flows import settings
-from flows.check import find_config_errors, is_crs
+from flows.check import is_crs
 from flows.declarations import LAND_USE_FILE, MARKET_FILE, read_declarations
 from flows.settings import Workspace
+from flows.written_market import WrittenMarket, print_market
 from geo import catalogue
-from geo.errors import ConfigError, PadfinderError
-from geo.model import Layer
+from geo.addresses import hide_secrets
+from geo.errors import ConfigError
+from geo.model import Degrees, Layer
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SETTINGS_HEAD = "Where the datasets and the markets are. padfinder.example.toml has every key."
@@ -52,6 +54,7 @@ class NewMarket:
         zoning_words: A list of zoning codes and what they mean.
         parcel_id: The column of the assessor's ids.
         crs: The CRS of datasets that name none.
+        bounds: Its bounds in degrees, "west,south,east,north".
         title: Its title.
         overwrite: Whether files that are there are replaced.
     """
@@ -63,20 +66,9 @@ class NewMarket:
     zoning_words: str | None = None
     parcel_id: str | None = None
     crs: str | None = None
+    bounds: str | None = None
     title: str | None = None
     overwrite: bool = False
-
-
-@dataclass
-class _Written:
-    """The files of a new market by path, and what is told of them."""
-
-    folder: Path
-    texts: dict[Path, str] = field(default_factory=dict)
-    drafts: list[tuple[Draft, Dataset | None]] = field(default_factory=list)
-    replaced: list[Path] = field(default_factory=list)
-    market: Table = field(default_factory=lambda: Table("", ()))
-    notes: list[str] = field(default_factory=list)
 
 
 def create_market(new: NewMarket) -> None:
@@ -92,8 +84,9 @@ def create_market(new: NewMarket) -> None:
         SourceDown: A server does not answer.
     """
     _check_crs(new.crs)
+    bounds = None if new.bounds is None else _read_bounds(new.bounds)
     workspace, settings_text = _find_workspace(new)
-    written = _Written(_find_folder(new, workspace))
+    written = WrittenMarket(_find_folder(new, workspace))
     base = workspace.files or Path.cwd()
     if (base / new.name).is_dir():
         base /= new.name
@@ -104,13 +97,25 @@ def create_market(new: NewMarket) -> None:
 
     def look(layer: str, text: str) -> Dataset:
         option = f"--{OPTIONS.get(layer, layer).replace('_', '-')}"
-        console.print(f"Looking at {option} {text} ...", markup=False)
-        return look_at(Given(text, option, new.crs), dt.datetime.now(dt.UTC).date(), name_path)
+        console.print(f"Looking at {option} {hide_secrets(text)} ...", markup=False)
+        today = dt.datetime.now(dt.UTC).date()
+        dataset = look_at(Given(text, option, new.crs, bounds), today, name_path)
+        return dataset if bounds is None else narrow_to_bounds(dataset, bounds)
 
     layers = catalogue.read_layers()
     parcels = look("parcels", new.places["parcels"][0])
     check_shapes(parcels, layers["parcels"], "--parcels")
-    place = guess_place(tuple(parcels.rows.to_crs("EPSG:4326").total_bounds))
+    west, south, east, north = map(float, parcels.rows.to_crs("EPSG:4326").total_bounds)
+    extent = (west, south, east, north)
+    place = guess_place(extent)
+    why = "as given by --bounds"
+    if bounds is None and parcels.is_whole:
+        bounds = guess_bounds(extent)
+        why = "the parcels, and 0.25 degrees around them for what matters to them"
+    bounds_line = Line("bounds", bounds, why)
+    if bounds is None:
+        why = "west, south, east and north of the market in degrees; only some parcels were seen"
+        bounds_line = Line("bounds", (), why, is_open=True)
     for layer_id, texts in new.places.items():
         for text in texts:
             layer = layers[layer_id]
@@ -131,11 +136,11 @@ def create_market(new: NewMarket) -> None:
                 new.parcel_id if layer_id == "parcels" else None,
             )
             written.drafts.append((draft, dataset))
-    _write_texts(new, place, written, name_path)
+    _write_texts(new, (place, bounds_line), written, name_path)
     if settings_text:
         written.texts = {Path.cwd() / _SETTINGS_FILE: settings_text, **written.texts}
     _save(written)
-    _print_market(console, new, written)
+    print_market(console, written, new.places)
 
 
 def _find_workspace(new: NewMarket) -> tuple[Workspace, str]:
@@ -162,6 +167,21 @@ def _find_workspace(new: NewMarket) -> tuple[Workspace, str]:
 def _check_crs(crs: str | None) -> None:
     if crs is not None and not is_crs(crs):
         raise ConfigError("reading --crs", f"{crs!r} is not known", "write it as EPSG:2249")
+
+
+def _read_bounds(text: str) -> Degrees:
+    """Return bounds from a text such as -71.16,42.35,-71.06,42.41. Raises ConfigError."""
+    try:
+        west, south, east, north = map(float, text.split(","))
+    except ValueError:
+        west = south = east = north = 0.0
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        raise ConfigError(
+            "reading --bounds",
+            f"{text!r} is not west, south, east and north in degrees",
+            "write it as -71.16,42.35,-71.06,42.41",
+        )
+    return (west, south, east, north)
 
 
 def _common_folder(new: NewMarket) -> Path:
@@ -192,13 +212,14 @@ def _find_folder(new: NewMarket, workspace: Workspace) -> Path:
             f"there is a folder {folder} already, and nothing in it was changed",
             "choose another name, or add --overwrite to replace its files",
         )
-    known = read_declarations(workspace).markets if workspace.markets[0].is_dir() else {}
-    if not is_there and new.name in {"demo", "cambridge", *known}:
+    folders = tuple(one for one in workspace.markets if one.is_dir())
+    known = read_declarations(replace(workspace, markets=folders)).markets
+    if not is_there and new.name in known:
         raise ConfigError(doing, "there is a market of that name already", "choose another name")
     return folder
 
 
-def _name_source(name: str, layer_id: str, written: _Written) -> str:
+def _name_source(name: str, layer_id: str, written: WrittenMarket) -> str:
     taken = {draft.id for draft, _ in written.drafts}
     names = [f"{name}_{layer_id}", *(f"{name}_{layer_id}_{nth}" for nth in range(2, 1000))]
     return next(one for one in names if one not in taken)
@@ -238,11 +259,16 @@ def _draft_raster(source_id: str, layer: Layer, text: str, name_path: Any) -> Dr
 # Files
 
 
-def _write_texts(new: NewMarket, place: PlaceGuess, written: _Written, name_path: Any) -> None:
-    """Fill in the text of each file."""
+def _write_texts(
+    new: NewMarket, where: tuple[PlaceGuess, Line], written: WrittenMarket, name_path: Any
+) -> None:
+    """Fill in the text of each file. `where` is the place of the market, and its bounds."""
+    place, bounds = where
     title = new.title or new.name.replace("_", " ").title()
     title += f", {place.state}" if place.state and not new.title else ""
-    written.market = write_market(new.name, title, place, [one.id for one, _ in written.drafts])
+    written.market = write_market(
+        new.name, title, place, bounds, [one.id for one, _ in written.drafts]
+    )
     written.texts[written.folder / MARKET_FILE] = write_toml([written.market], _HEAD)
     uses = _collect_codes(written, "parcels", new.use_words, "--use-words", name_path)
     zones = _collect_codes(written, "zoning", new.zoning_words, "--zoning-words", name_path)
@@ -259,7 +285,7 @@ _HEAD = (
 
 
 def _collect_codes(
-    written: _Written, layer: str, words: str | None, option: str, name_path: Any
+    written: WrittenMarket, layer: str, words: str | None, option: str, name_path: Any
 ) -> tuple[Code, ...]:
     codes = tuple(
         {
@@ -283,99 +309,19 @@ def _collect_codes(
     return named
 
 
-def _save(written: _Written) -> None:
-    """Write every file."""
+def _save(written: WrittenMarket) -> None:
+    """Write every file. Raises ConfigError if one cannot be written."""
+    others = sorted(written.folder.rglob("*.toml")) if written.folder.is_dir() else []
+    written.left = [path for path in others if path not in written.texts]
     for path, text in written.texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file():
-            written.replaced.append(path)
-        path.write_text(text, "utf-8")
-
-
-# ---------------------------------------------------------------------------------------------
-# Terminal
-
-
-def _print_market(console: Console, new: NewMarket, written: _Written) -> None:
-    """Print every guess, what is missing, the files, and what to do next."""
-
-    def say(text: str = "", style: str | None = None) -> None:
-        console.print(text, markup=False, style=style)
-
-    say()
-    say("The market")
-    for line in written.market.lines:
-        _print_line(say, line)
-    for draft, dataset in written.drafts:
-        say()
-        _print_draft(say, draft, dataset)
-    for note in written.notes:
-        say(note)
-    land_use = written.texts[written.folder / LAND_USE_FILE]
-    codes = sum(len(draft.codes) for draft, _ in written.drafts)
-    empty = land_use.count('class = ""')
-    say()
-    say(f"Codes: {codes} found, {codes - empty} with a proposed class, {empty} to fill in")
-    say()
-    say("Written:")
-    for path, text in written.texts.items():
-        count = text.count(REVIEW)
-        more = " (replaced)" if path in written.replaced else ""
-        say(f"  {path}{more}" + (f": {count} to review" if count else ""))
-    _print_next(say, new, written)
-
-
-def _print_line(say: Any, line: Line) -> None:
-    if not line.why and not line.is_open:
-        return
-    value = write_value(line.value) if not line.is_open else "?"
-    say(f"  {line.key:<18} {value}")
-    say(f"  {'':<18}   {line.why}", style="dim")
-
-
-def _print_draft(say: Any, draft: Draft, dataset: Dataset | None) -> None:
-    if dataset is not None:
-        count = dataset.row_count
-        rows = f"{count:,} rows" if count is not None else "an unknown number of rows"
-        say(f"{draft.id}: {rows}, {dataset.kind}, {dataset.crs[:40]}")
-    else:
-        say(f"{draft.id}:")
-    for table in draft.tables:
-        if table.name == "":
-            continue
-        for line in table.lines:
-            key = line.key if table.name.endswith("columns") else f"{table.name}.{line.key}"
-            _print_line(say, line._replace(key=key))
-    for name, follows in draft.missing:
-        say(f"  {name:<18} not found: {follows}", style="yellow")
-    for remark in draft.remarks:
-        say(f"  {remark}")
-    if draft.unused:
-        say(f"  Columns not used: {', '.join(draft.unused)}")
-
-
-def _print_next(say: Any, new: NewMarket, written: _Written) -> None:
-    say()
-    if "zoning" not in new.places:
-        say(
-            "There is no zoning yet, and a market needs it: add a file of zoning districts with "
-            "--zoning and --overwrite",
-            style="yellow",
-        )
-    errors = _find_errors(written)
-    if errors:
-        say("padfinder check still finds:")
-        for error in errors:
-            say(f"  {error.doing}: {error.wrong}", style="yellow")
-    say("Next:")
-    say("  1. Open the files. Look at each line marked REVIEW, correct it, and delete the mark")
-    say(f"  2. padfinder try {written.drafts[0][0].id} --market {new.name}")
-    say(f"  3. padfinder check --data --market {new.name}")
-    say(f"  4. padfinder nightly --market {new.name}")
-
-
-def _find_errors(written: _Written) -> list[PadfinderError]:
-    name = written.folder.name
-    errors = find_config_errors(settings.read_settings())
-    ours = (f"/{name}/", f"market {name}")
-    return [error for error in errors if any(text in error.doing for text in ours)]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_file():
+                written.replaced.append(path)
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"writing market {written.folder.name}",
+                f"the file {path} cannot be written: {error.strerror}",
+                "check the free space of the disk and the rights to the folder",
+            ) from error

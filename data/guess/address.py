@@ -48,7 +48,9 @@ def guess_address(address: str) -> AddressGuess:
     query = {name.lower(): value for name, value in parse_qsl(parts.query)}
     if (found := _ARCGIS.fullmatch(plain)) is not None:
         wrong = "" if found["number"] else _NO_LAYER
-        token = f"?token={query['token']}" if "token" in query else ""
+        # As it was given: a key must not be decoded and written again.
+        tokens = [part for part in parts.query.split("&") if part.lower().startswith("token=")]
+        token = f"?{tokens[0]}" if tokens else ""
         layer = f"{found['service']}{found['number'] or ''}"
         return AddressGuess("arcgis", f"{layer}{token}", wrong=wrong)
     if query.get("service", "").lower() == "wfs" or parts.path.lower().endswith("/wfs"):

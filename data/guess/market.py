@@ -24,13 +24,16 @@ _ZONE_CLASSES = "residential, mixed, commercial, industrial, open_space or speci
 _WORDS_MIN = 0.5
 
 
-def write_market(name: str, title: str, place: PlaceGuess, sources: Sequence[str]) -> Table:
+def write_market(
+    name: str, title: str, place: PlaceGuess, bounds: Line, sources: Sequence[str]
+) -> Table:
     """Return the lines of a market's own file.
 
     Args:
         name: The market's id.
         title: Its title.
         place: Where it is.
+        bounds: The line of its bounds.
         sources: The ids of its sources.
 
     Returns:
@@ -52,7 +55,7 @@ def write_market(name: str, title: str, place: PlaceGuess, sources: Sequence[str
     else:
         why = f"no rule of the place is known: one of {', '.join(rules)}, or none"
         lines.append(Line("noise_rule", "", why, is_open=True))
-    lines.append(Line("sources", tuple(sources)))
+    lines += [Line("sources", tuple(sources)), bounds]
     why = "every map of this market says so. Delete it after the review"
     lines.append(Line("note", _NOTE, why))
     return Table("", tuple(lines))

@@ -1,6 +1,7 @@
 """Choose the CRS of a market from where its parcels lie, and its time zone."""
 
 import re
+from math import ceil, floor
 from typing import Any, NamedTuple
 
 import pyproj
@@ -10,8 +11,11 @@ from pyproj.enums import PJType
 
 from data.crs import check_crs
 from geo.errors import ContractError
+from geo.model import Degrees
 
-Degrees = tuple[float, float, float, float]
+# The default plan looks for plants of fuel up to 20 km away, which is no more up to 44 degrees of
+# latitude.
+MARGIN_DEG = 0.25
 # The codes that a CRS without one of its own most resembles; taken only if it is the same.
 _LEAST_CONFIDENCE = 20
 _IN_METERS = re.compile(r"NAD83 / (?!UTM)(?!.*\((?:ft|ftUS)\)).+")
@@ -111,6 +115,21 @@ def guess_place(bounds: Degrees) -> PlaceGuess:
         time_zone = f"Etc/GMT{-hours:+d}" if hours else "Etc/GMT"
         reason = "only from the longitude; write a name such as Europe/London, for summer time"
     return PlaceGuess(crs, f"in meters. {why}", time_zone, reason, state)
+
+
+def guess_bounds(parcels: Degrees) -> Degrees:
+    """Return the bounds of a market: its parcels with room for what matters to them around.
+
+    >>> guess_bounds((-71.16, 42.35, -71.06, 42.41))
+    (-71.41, 42.1, -70.81, 42.66)
+    """
+    west, south, east, north = parcels
+    return (
+        max(floor((west - MARGIN_DEG) * 100) / 100, -180.0),
+        max(floor((south - MARGIN_DEG) * 100) / 100, -90.0),
+        min(ceil((east + MARGIN_DEG) * 100) / 100, 180.0),
+        min(ceil((north + MARGIN_DEG) * 100) / 100, 90.0),
+    )
 
 
 def _name_area(info: Any) -> str:

@@ -7,12 +7,20 @@ from pathlib import Path
 import rasterio
 from rasterio.errors import RasterioError
 
-from data.given import Given, describe_source, find_file, guess_vintage, wrong_option
+from data.given import (
+    Given,
+    describe_source,
+    find_file,
+    guess_vintage,
+    name_option,
+    wrong_option,
+)
 from data.guess.declare import Draft
 from data.guess.lines import Line, Table
 from data.guess.place import name_crs
 from data.protocols.archive import open_file
 from data.protocols.raster import FILE_UNITS
+from geo.errors import PadfinderError
 from geo.model import Layer
 
 
@@ -34,6 +42,13 @@ def draft_raster(
         ConfigError: There is no such file, it is no raster, or its CRS is not known.
         SourceChanged: It is packed and cannot be unpacked.
     """
+    try:
+        return _draft(source_id, layer, given, name_path)
+    except PadfinderError as error:
+        raise name_option(error, given) from error
+
+
+def _draft(source_id: str, layer: Layer, given: Given, name_path: Callable[[Path], str]) -> Draft:
     path, _ = find_file(given)
     source = describe_source(source_id, {"protocol": "raster", "path": path.name})
     with open_file(path, source, path.name) as opened:

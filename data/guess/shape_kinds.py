@@ -21,8 +21,8 @@ def check_shapes(dataset: Dataset, layer: Layer, option: str) -> None:
     if not kinds:
         raise ContractError(
             f"reading {option}",
-            f"none of the {dataset.row_count or 0:,} rows of {dataset.name} has a shape",
-            "name a file with shapes",
+            f"no row of {dataset.name} has a point, a line or an area",
+            "name a file with shapes of one kind",
         )
     most = max(kinds, key=lambda kind: kinds[kind])
     if most in layer.geometry or (most == "polygon" and "polygon" not in layer.geometry):

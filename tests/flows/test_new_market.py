@@ -9,10 +9,14 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 
-from data.protocols.servers import PROTOCOLS, Preview, Protocol
+from data.protocols.pulled import Preview, Protocol
+from data.protocols.servers import PROTOCOLS
 from geo.errors import SourceDown
 from tests.flows import hamlet
+from tests.servers.arcgis_replay import serving
+from tests.servers.arcgis_town import make_layer
 
 FEET = "EPSG:2249"  # Massachusetts mainland in US survey feet
 
@@ -144,7 +148,7 @@ def test_a_whole_market_is_written_checked_and_pulled(tmp_path, padfinder):
     checked = padfinder(tmp_path, "check", "--data")
     assert checked.code == 0, checked.err
     assert "headers of 5 sources, no errors" in checked.out
-    assert "land_use.toml: 8 guesses to review, 1 codes without a class" in checked.out
+    assert "land_use.toml: 8 guesses to review, 1 code without a class" in checked.out
     refreshed = padfinder(tmp_path, "refresh", "--market", "mytown")
     assert refreshed.code == 0, refreshed.err
 
@@ -169,6 +173,9 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, padfinder):
     again = create(padfinder, tmp_path, *ALL, "--overwrite")
     assert again.code == 0, again.err
     assert "market.toml (replaced)" in again.out
+    fewer = create(padfinder, tmp_path, "--zoning", "downloads/zoning.geojson", "--overwrite")
+    assert "mytown_mains.toml (was there, and is left as it is)" in fewer.out
+    create(padfinder, tmp_path, *ALL, "--overwrite")
     assert texts(tmp_path) == first
 
 
@@ -223,6 +230,55 @@ def test_parcels_with_an_id_alone(files, tmp_path, padfinder, lots):
     assert "address" not in columns
     assert padfinder(tmp_path, "check", "--data").code == 0
     assert padfinder(tmp_path, "refresh", "--market", "mytown").code == 0
+
+
+def test_what_reaches_beyond_the_market_is_read_within_its_bounds(files, tmp_path, padfinder):
+    """A list of the whole country would otherwise lie outside the area of the market's CRS."""
+    near = hamlet.layers()["substations"].to_crs("EPSG:4326")
+    far = near.assign(id=["FAR1", "FAR2"]).set_geometry(shapely.points([[-118, 34], [-87, 41]]))
+    rows = pd.concat([near, far.set_crs("EPSG:4326", allow_override=True)])
+    gpd.GeoDataFrame(rows).to_file(files / "national.geojson", engine="pyogrio")
+    ran = create(
+        padfinder, tmp_path, "--zoning", "downloads/zoning.geojson",
+        "--substations", "downloads/national.geojson",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "2 of 4 rows are within its bounds" in ran.out
+    west, south, east, north = read(tmp_path, "market.toml")["bounds"]
+    parcels = hamlet.layers()["parcels"].to_crs("EPSG:4326").total_bounds
+    assert west < parcels[0] - 0.24 < parcels[2] + 0.24 < east
+    assert south < parcels[1] - 0.24 < parcels[3] + 0.24 < north
+    substations = read(tmp_path, "sources/mytown_substations.toml")
+    assert substations["fetch"]["market_bounds"] is True
+    assert substations["expect"]["rows_min"] == 1  # 80% of 2 rows
+    refreshed = padfinder(tmp_path, "refresh", "--market", "mytown")
+    assert refreshed.code == 0, refreshed.err
+    tried = padfinder(tmp_path, "try", "mytown_substations")
+    assert "2 of 2 rows tried" in tried.out
+
+
+def test_data_of_another_place_are_told(files, tmp_path, padfinder):
+    far = gpd.GeoDataFrame({"id": ["A"]}, geometry=[shapely.Point(-118, 34)], crs="EPSG:4326")
+    far.to_file(files / "far.geojson", engine="pyogrio")
+    ran = create(padfinder, tmp_path, "--substations", "downloads/far.geojson")
+    assert "none of its 1 rows lies near the parcels: is it of another place?" in ran.out
+
+
+@pytest.mark.usefixtures("files")
+def test_a_part_of_the_parcels_can_be_taken(tmp_path, padfinder, lots):
+    """The lots west of the middle of the hamlet."""
+    west, south, east, north = lots.to_crs("EPSG:4326").total_bounds
+    middle = (west + east) / 2
+    bounds = f"{west - 0.01},{south - 0.01},{middle},{north + 0.01}"
+    ran = create(padfinder, tmp_path, "--bounds", bounds, "--zoning", "downloads/zoning.geojson")
+    assert ran.code == 0, ran.err
+    assert read(tmp_path, "market.toml")["bounds"] == list(map(float, bounds.split(",")))
+    assert read(tmp_path, "sources/mytown_parcels.toml")["fetch"]["market_bounds"] is True
+    refreshed = padfinder(tmp_path, "refresh", "--market", "mytown")
+    assert refreshed.code == 0, refreshed.err
+    wrong = create(padfinder, tmp_path, "--bounds", "42,-71", "--overwrite")
+    assert wrong.code == 3
+    assert "--bounds" in wrong.err
 
 
 # ---------------------------------------------------------------------------------------------
@@ -408,7 +464,7 @@ def test_several_layers_are_listed(tmp_path, padfinder):
     ran = create(padfinder, tmp_path, "--gas-mains", "downloads/gas.gpkg")
     assert ran.code == 6
     assert "mains, territory" in ran.err
-    assert "--gas-mains FILE#NAME" in ran.err
+    assert "--gas-mains PLACE#NAME" in ran.err
 
 
 @pytest.mark.parametrize("name", ["My Town", "2town", "", "../up"])
@@ -479,6 +535,52 @@ def test_a_server_that_does_not_answer_is_one_sentence(tmp_path, padfinder, monk
     assert ran.code == 5
     assert "timed out" in ran.err
     assert "source 'new'" not in ran.err
+
+
+@pytest.mark.usefixtures("files")
+def test_a_real_layer_goes_from_its_address_to_the_store(tmp_path, padfinder):
+    """From the address alone: looked at, written, tried and pulled by the ArcGIS protocol."""
+    with serving(make_layer(rows=60, page=2000)) as layer:
+        zoning = ("--zoning", "downloads/zoning.geojson")
+        ran = create(padfinder, tmp_path, *zoning, parcels=f"{layer.url}?f=json")
+        assert ran.code == 0, ran.err
+        parcels = read(tmp_path, "sources/mytown_parcels.toml")
+        assert parcels["fetch"] == {"protocol": "arcgis", "url": layer.url, "crs": "EPSG:26986"}
+        assert parcels["columns"]["parcel_id"] == {"column": "PIN"}
+        assert parcels["columns"]["use_code"] == {"column": "USE"}
+        assert parcels["expect"]["rows_min"] == 48  # 80% of 60
+        tried = padfinder(tmp_path, "try", "mytown_parcels")
+        assert tried.code == 0, tried.out
+        assert "60 of 60 rows tried" in tried.out
+        assert "Codes without a class in land_use.toml, with their rows: 101 (60)" in tried.out
+        refreshed = padfinder(tmp_path, "refresh", "--market", "mytown")
+        assert refreshed.code == 0, refreshed.err
+        assert "60 rows" in refreshed.err
+
+
+@pytest.mark.usefixtures("files")
+def test_a_key_in_an_address_is_not_shown(server, tmp_path, padfinder):
+    zoning = ("--zoning", "downloads/zoning.geojson")
+    ran = create(padfinder, tmp_path, *zoning, parcels=f"{URL}?token=s3cr3t-key")
+    assert ran.code == 0, ran.err
+    assert server[0][0] == f"{URL}?token=s3cr3t-key"
+    assert "s3cr3t" not in ran.out + ran.err
+    assert "write ${NAME} instead" in ran.out
+    ran = create(
+        padfinder, tmp_path, "--overwrite", *zoning, parcels=f"{URL}?token=${{COUNTY_KEY}}"
+    )
+    url = read(tmp_path, "sources/mytown_parcels.toml")["fetch"]["url"]
+    assert url == f"{URL}?token=${{COUNTY_KEY}}"
+
+
+def test_a_server_of_html_is_refused_in_one_sentence(tmp_path, padfinder):
+    with serving(make_layer()) as layer:
+        layer.hook = lambda *_: (200, {"content-type": "text/html"}, b"<html>Sign in</html>")
+        ran = create(padfinder, tmp_path, parcels=layer.url)
+    assert ran.code == 6, ran.err
+    assert "reading --parcels" in ran.err
+    assert "sources/" not in ran.err
+    assert not (tmp_path / "markets").exists()
 
 
 # ---------------------------------------------------------------------------------------------
