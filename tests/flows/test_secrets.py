@@ -20,7 +20,8 @@ import pytest
 
 from data import ask
 from data.notes import RoutineNote
-from data.protocols.servers import PROTOCOLS, Protocol, Pulled
+from data.protocols.pulled import Protocol, Pulled
+from data.protocols.servers import PROTOCOLS
 from data.secrets import SECRET_LENGTH, hide_texts, list_header_secrets
 from data.variables import fill_variables
 from geo.errors import SourceChanged
