@@ -33,7 +33,7 @@ def try_source(source_id: str, market_name: str | None, rows_most: int) -> int:
     """
     workspace = settings.read_settings()
     market = _find_market(source_id, market_name, workspace)
-    source = declarations.load_source(source_id, workspace, market.id)
+    source = declarations.load_market_source(source_id, market, workspace)
     folder = settings.find_files_folder(market, (source,), workspace)
     land_use = declarations.load_land_use(workspace)
     trial = run_trial(source, market, folder, land_use, rows_most)
