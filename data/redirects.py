@@ -7,6 +7,7 @@ or from https to http.
 import httpx
 
 from data.connection import Connection, refuse_answer
+from data.secrets import list_secrets
 from geo.addresses import show_address
 from geo.errors import SourceChanged
 
@@ -57,6 +58,8 @@ def check_redirect(
         httpx.InvalidURL: It is not an address.
     """
     to_url = from_url.join(location)
+    # Stores of files put a signature into the query of the address to which they send on.
+    connection.secrets.update(list_secrets(to_url))
     target = connection.hide(show_address(str(to_url)))
     if to_url.scheme not in PORTS:
         raise refuse_answer(connection, f"{shown} sends on to {target}, not a network address")

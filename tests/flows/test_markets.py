@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from data.protocols.pulled import Protocol
+from data.protocols.servers import PROTOCOLS
 from flows import check, cli, declarations, nightly, settings
 from flows.settings import Workspace
-from geo.errors import ConfigError
+from geo.errors import ConfigError, SourceDown
 from tests.built_in import workspace
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +121,20 @@ def test_a_shared_source_is_read_within_the_bounds_of_the_market(own):
     assert check.find_config_errors(own) == []
 
 
+@pytest.mark.usefixtures("offline")
+def test_a_shared_source_is_tried_within_the_bounds_of_the_market(tmp_path, padfinder, monkeypatch):
+    asked = []
+
+    def preview(_, source, rows):
+        asked.append((source.id, source.fetch.bounds, rows))
+        raise SourceDown("asking", "timed out", "try again later")
+
+    monkeypatch.setitem(PROTOCOLS, "arcgis", Protocol(None, preview))
+    ran = padfinder(tmp_path, "try", "us_flood", "--market", "boston", "--rows", "7")
+    assert "timed out" in ran.out
+    assert asked == [("us_flood", declarations.load_market("boston", workspace()).bounds, 7)]
+
+
 def test_a_market_without_bounds_is_told_to_add_them(own):
     (error,) = check.find_config_errors(own)
     assert "source 'us_flood' is read within the market's bounds" in error.wrong
@@ -160,11 +176,15 @@ def test_a_source_has_its_own_bounds_or_the_markets(own):
 
 
 def test_every_declaration_is_part_of_the_package():
-    """What setuptools installs holds the folders of markets and of shared sources."""
+    """What setuptools installs holds the folders of markets and of shared sources.
+
+    A package installs the .toml files beside its modules.
+    """
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
     patterns = packages["package-data"]["data"]
     installed = {path for pattern in patterns for path in (ROOT / "data").glob(pattern)}
-    assert set((ROOT / "data").rglob("*.toml")) <= installed
+    files = set((ROOT / "data").rglob("*.toml"))
+    assert {path for path in files if not (path.parent / "__init__.py").exists()} <= installed
 
 
 def test_the_page_of_markets_names_each_market_and_each_unseen_source():

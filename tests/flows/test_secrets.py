@@ -20,7 +20,8 @@ import pytest
 
 from data import ask
 from data.notes import RoutineNote
-from data.protocols.servers import PROTOCOLS, Protocol, Pulled
+from data.protocols.pulled import Protocol, Pulled
+from data.protocols.servers import PROTOCOLS
 from data.secrets import SECRET_LENGTH, hide_texts, list_header_secrets
 from data.variables import fill_variables
 from geo.errors import SourceChanged
@@ -30,6 +31,8 @@ NIGHT = "2026-04-01"
 USER, PASSWORD = "sesame-user", "sesame/pass@1"
 TOKEN, KEY, PART = "sesame token+7", "sesame-header:9", "sesame-part"
 SECRETS = (USER, PASSWORD, TOKEN, KEY, PART)
+# What a server adds itself to the address to which it sends on, as stores of files do.
+SIGNATURE = "sesame-signature"
 MAINS = "files/hamlet/mains.geojson"
 # A message quotes 200 letters of an error. With so many before it, "sesame-part" is cut off.
 CUT = 200 - len("/first/sesame-par")
@@ -39,6 +42,7 @@ ANSWERS = {
     "down": 5,
     "sends on": 6,
     "sends on in a circle": 6,
+    "sends on with a signature": 6,
     "page": 6,
     "cut": 5,
     "error": 6,
@@ -51,7 +55,7 @@ ANSWERS = {
 def list_forms() -> list[str]:
     """Return every secret as it may be written: plain, in an address, in JSON and in base 64."""
     forms = set()
-    for secret in SECRETS:
+    for secret in (*SECRETS, SIGNATURE):
         forms |= {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}
         forms |= {base64.b64encode(secret.encode()).decode().rstrip("=")}
     return [*forms, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode().rstrip("=")]
@@ -72,7 +76,7 @@ class Echo(BaseHTTPRequestHandler):
         self.server.told.append(told)
         does = "good" if "/second/" in self.path and self.server.second else self.server.does
         status, headers, body = self.answer(does, told)
-        self.send_response(status, f"As you said {self.headers['X-Key']}")
+        self.send_response(status, f"As you said {self.headers['X-Key']} {self.path[-50:]}")
         for name, value in ({"Content-Length": str(len(body))} | headers).items():
             self.send_header(name, value)
         self.end_headers()
@@ -83,12 +87,15 @@ class Echo(BaseHTTPRequestHandler):
         if does == "good":
             links = {"links": [{"href": told}]}
             return 200, {}, json.dumps(json.loads(self.server.good) | links)
+        signed = f"{self.path}&signature={SIGNATURE}"
+        is_signed = does == "sends on with a signature" and SIGNATURE not in told
         elsewhere = f"http://other.invalid{self.path}&t={quote(told)}"
         return {
             "forbidden": (401, {}, error),
             "down": (500, {}, error),
             "sends on": (302, {"Location": elsewhere}, error),
             "sends on in a circle": (302, {"Location": self.path}, error),
+            "sends on with a signature": (302 if is_signed else 200, {"Location": signed}, error),
             "page": (200, {}, f"<html>{told}</html>"),
             "cut": (200, {"Content-Length": str(len(error) + 10)}, error),
             "error": (200, {}, error),
