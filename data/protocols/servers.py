@@ -11,7 +11,7 @@ from data.protocols.pulled import Protocol
 
 # By the name that `fetch.protocol` gives.
 PROTOCOLS: dict[str, Protocol] = {
-    "arcgis": Protocol(arcgis.pull, arcgis.preview),
+    "arcgis": arcgis.PROTOCOL,
     "ogc_features": ogc_features.PROTOCOL,
     "wfs": wfs.PROTOCOL,
     "opendatasoft": opendatasoft.PROTOCOL,

@@ -212,7 +212,7 @@ def test_a_server_that_cannot_filter_by_date_gives_all_rows(tracked, tmp_path):
 
 
 @settings(
-    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
 def test_any_changes_give_the_file_of_a_full_pull(tmp_path_factory, data):

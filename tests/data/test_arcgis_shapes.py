@@ -75,7 +75,7 @@ def test_holes_that_touch_and_areas_side_by_side(tmp_path):
     assert (first.area, second.area) == (100 - 16, 200)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_areas_come_back(tmp_path_factory, data):
     """Areas on a lattice, with any holes, in any order and direction of rings."""

@@ -18,7 +18,7 @@ from data.protocols.pulled import Preview
 from data.source import Source
 
 
-def preview(connection: Connection, source: Source, rows: int) -> Preview:
+def preview_layer(connection: Connection, source: Source, rows: int) -> Preview:
     """Ask for the first rows of a layer, with all of its columns, in a few requests.
 
     Args:

@@ -56,7 +56,7 @@ class Task(NamedTuple):
     last: LastPull | None
 
 
-def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -> Pulled:
+def pull_layer(connection: Connection, source: Source, folder: Path, night: dt.date) -> Pulled:
     """Pull the rows of a layer into a file of the folder.
 
     Nothing is pulled where the server says that nothing was edited; only edited rows where it can

@@ -98,6 +98,9 @@ def read_page(
         raise refuse_page(query, source, "answers a query for rows without any list of features")
     _check_fields(answer, query, source)
     rows = [_attributes(feature, query, source) for feature in features]
+    for name in query.columns:
+        if rows and not any(name in row for row in rows):
+            raise refuse_page(query, source, f"gives rows without the column {name!r}")
     id_values = [row.get(layer.id_column) for row in rows]
     if None in id_values:
         raise refuse_page(
