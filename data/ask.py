@@ -306,7 +306,12 @@ def _follow(
     conditions = {name: text for name, text in conditions.items() if text}
     for _ in range(REDIRECTS_MOST + 1):
         headers = connection.headers if is_same_host(first, url) else {}
-        with connection.client.stream("GET", url, headers={**conditions, **headers}) as answer:
+        sent = {**conditions, **headers}
+        # A server that says nothing must not be waited for beyond the deadline.
+        wait_s = min(
+            connection.timeout_s, max(connection.deadline_s - time.monotonic(), 0.0) + 0.05
+        )
+        with connection.client.stream("GET", url, headers=sent, timeout=wait_s) as answer:
             target = answer.headers.get("location")
             if answer.status_code == _NOT_MODIFIED and conditions:
                 yield answer

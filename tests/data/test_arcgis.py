@@ -6,6 +6,7 @@ of real servers.
 
 import datetime as dt
 import json
+import time
 
 import geopandas as gpd
 import httpx
@@ -26,6 +27,7 @@ from tests.servers.arcgis_replay import (
     drip_headers,
     gzip_bomb,
     never_end,
+    say_nothing,
     serving,
 )
 from tests.servers.arcgis_town import COLUMNS, ROWS, declare, make_layer, requests, row
@@ -443,13 +445,16 @@ def test_an_answer_that_is_no_answer_is_refused(layer, refresh, stored, monkeypa
     assert len(requests(layer, "rows")) == 3
 
 
-@pytest.mark.parametrize(("kind", "slow"), [("layer", drip_headers), ("rows", drip)])
+@pytest.mark.parametrize(
+    ("kind", "slow"), [("layer", drip_headers), ("rows", drip), ("ids", say_nothing)]
+)
 def test_a_byte_at_a_time_ends_with_the_deadline(layer, refresh, stored, kind, slow):
     refresh(declare(layer))
     layer.hook = lambda one, *_: slow if one == kind else None
-    night = NIGHT + dt.timedelta(days=1)
+    night, began = NIGHT + dt.timedelta(days=1), time.monotonic()
     with pytest.raises(SourceDown) as caught:
         refresh(declare(layer, fetch={"seconds_most": 0.6}), night)
+    assert time.monotonic() - began < 10
     check_sentence(caught.value, "has not answered whole within 1 s")
     assert len(stored(night)) == ROWS
 

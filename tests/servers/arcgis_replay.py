@@ -214,6 +214,12 @@ def cut_body(handler):
     handler.close_connection = True
 
 
+def say_nothing(handler):
+    """Keep the connection open, and never answer."""
+    handler.server.layer.closing.wait(30)
+    handler.close_connection = True
+
+
 def drip(handler):
     """Send one byte at a time, for as long as somebody reads."""
     handler.send_response(200)
