@@ -1,6 +1,10 @@
 """From night to night only what changed is pulled, and a pull that was cut off goes on."""
 
 import datetime as dt
+import os
+import signal
+import subprocess
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -262,6 +266,42 @@ def test_a_pull_that_was_cut_off_at_any_page_goes_on(layer, tmp_path, page):
         "last_pull.json",
         "rows.parquet",
     ]
+
+
+PULL = """
+import datetime as dt
+import sys
+from pathlib import Path
+
+from data.connection import open_connection
+from data.protocols.servers import PROTOCOLS
+from data.source import Source
+
+source = Source.model_validate_json(sys.argv[1])
+with open_connection("county", requests_per_s=1000) as connection:
+    PROTOCOLS["arcgis"].pull(connection, source, Path(sys.argv[2]), dt.date(2026, 3, 1))
+"""
+
+
+def test_a_pull_that_was_killed_goes_on(layer, tmp_path):
+    source = declare(layer)
+    command = [sys.executable, "-c", PULL, source.model_dump_json(), str(tmp_path)]
+    with subprocess.Popen(command, env=os.environ) as process:
+
+        def kill(kind, _, nth):
+            if (kind, nth) == ("rows", 4):
+                process.kill()
+                return 503, {}, b"nobody reads this"
+            return None
+
+        layer.hook = kill
+        assert process.wait(60) == -signal.SIGKILL
+    layer.hook = None
+    kinds(layer)
+    rows, notes = pull(source, tmp_path)
+    assert kinds(layer).count("rows") == 2
+    assert rows["PIN"].to_pylist() == [f"P{number}" for number in range(ROWS)]
+    assert notes[1] == "the pull was cut off; 15 rows are of 2026-03-01"
 
 
 def cut_off(layer, source, folder):
