@@ -280,6 +280,27 @@ def test_rows_deleted_or_added_during_the_pull(layer, refresh):
     assert refresh(declare(layer), NIGHT + dt.timedelta(days=1)).rows == ROWS
 
 
+def test_a_row_that_is_not_given_beside_one_that_was_added(layer, refresh):
+    """Rows added among others come with them; they are no reason to ask for ever."""
+
+    def hook(kind, _, nth):
+        if (kind, nth) == ("rows", 1):
+            layer.put([(row(50)[0] | {"OBJECTID": 14}, row(50)[1])])
+
+    def change(answer, kind, _):
+        if kind == "rows":
+            lost = range(11, 20, 2)
+            features = answer["features"]
+            answer["features"] = [
+                one for one in features if one["attributes"]["OBJECTID"] not in lost
+            ]
+
+    layer.hook, layer.change = hook, change
+    with pytest.raises(SourceChanged, match="does not give the rows of 5 of them, such as 11"):
+        refresh(declare(layer))
+    assert len(requests(layer, "rows")) < 15
+
+
 # ---------------------------------------------------------------------------------------------
 # Faults that need a person
 

@@ -128,7 +128,7 @@ def pull_listed(pages: Pages, wanted: np.ndarray, listed: np.ndarray) -> np.ndar
             pages.keep(page)
         if not len(missing):
             continue
-        if len(page.ids) or not is_repeat:
+        if len(missing) < len(ids) or not is_repeat:
             waiting.append((missing, True))
         elif page.is_cut and len(ids) > 1:
             _halve(pages, len(ids))

@@ -235,7 +235,7 @@ def _settle(
             raise refuse_layer(
                 task.source,
                 f"{layer.shown} lists {len(now):,} object ids and does not give the rows of "
-                f"{count_noun(len(lost), 'of them')}, such as {lost[0]}",
+                f"{len(lost):,} of them, such as {lost[0]}",
                 "tell the publisher; the last good snapshot stays in use",
             )
         pull_listed(pages, lost, now)
