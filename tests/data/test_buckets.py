@@ -10,6 +10,7 @@ import shapely
 from data.connection import open_connection
 from data.protocols import s3
 from data.store import open_store
+from data.trial import run_trial
 from geo.errors import ConfigError, SourceChanged, SourceDown
 from tests.servers.buckets import put_objects, serving_buckets
 from tests.servers.scripted import serving
@@ -221,3 +222,10 @@ def test_heights_reach_the_layer(buildings, tmp_path, pull):
     with open_store(store, read_only=True) as opened:
         rows = opened.read_layer("buildings", sources=["tiny_buildings"])
     assert set(rows["height_m"].dropna()) == {10.0}
+
+
+def test_a_trial_reads_an_object(buildings, tmp_path):
+    market, source = buildings()
+    trial = run_trial(source, market, tmp_path, (), 5)
+    assert (trial.rows_read, trial.faults) == (5, [])
+    assert trial.row_count == count_near(make_shards("x")[0], source.fetch.bounds)
