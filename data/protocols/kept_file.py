@@ -7,12 +7,10 @@ import geopandas as gpd
 
 from data.message_text import count_noun
 from data.notes import RoutineNote
-from data.protocols.file import read_file
+from data.protocols.file import CELL_LENGTH, read_file
 from data.protocols.refusal import first_line, refuse_file
 from data.secrets import list_keys, mask_in_file
 from data.source import Source
-
-_CELL_LENGTH = 1_000_000_000
 
 
 def mask_keys(path: Path, source: Source) -> tuple[str, ...]:
@@ -31,8 +29,7 @@ def count_csv_rows(path: Path, source: Source) -> int:
     Raises:
         SourceChanged: It is not a CSV of the declared encoding.
     """
-    # A shape as text may be longer than the usual limit.
-    csv.field_size_limit(_CELL_LENGTH)
+    csv.field_size_limit(CELL_LENGTH)
     try:
         with path.open(
             encoding=source.fetch.encoding or "utf-8", errors="replace", newline=""
