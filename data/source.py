@@ -352,6 +352,10 @@ class Source(Frozen):
         declared._file = path  # noqa: SLF001 (its own)
         return declared
 
+    def set_crs(self, crs: str) -> Self:
+        """Return the declaration with another CRS of the coordinates."""
+        return self.model_copy(update={"fetch": self.fetch.model_copy(update={"crs": crs})})
+
     def hide_secrets(self) -> Self:
         """Return the declaration without what may be secret, to be stored or shown."""
         return self.model_copy(update={"fetch": self.fetch.hide_secrets()})

@@ -1,5 +1,6 @@
 """Try a declaration on the first rows of its data, and write nothing."""
 
+import datetime as dt
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from data.crs import check_crs
 from data.fetch_options import is_pattern
 from data.http import download_file, name_answer
 from data.message_text import count_texts
+from data.protocols import s3
 from data.protocols.file import read_area, read_files, read_table, require_columns
 from data.protocols.raster import read_noted_raster
 from data.protocols.servers import PROTOCOLS
@@ -197,6 +199,11 @@ def _find_own_files(source: Source, files: Path, stack: ExitStack) -> tuple[Path
             return find_shards(files, fetch.path, source.id)
         return (find_file(files, fetch.path, source.id, "fetch.path"),)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="padfinder-")))
+    if (fetch.url or "").startswith(s3.SCHEME):
+        connection = stack.enter_context(
+            open_connection(source.id, bytes_most=fetch.bytes_most, seconds_most=fetch.seconds_most)
+        )
+        return (s3.pull_objects(connection, source, folder, dt.date.min).file,)
     answer = download_file(
         [fetch.url or "", *fetch.fallback_urls],
         folder / "answer",

@@ -275,8 +275,7 @@ def _check_count(connection: Connection, source: Source, resource: Resource, ans
     address = f"{resource.root}/api/3/action/datastore_search?resource_id={resource.id}&limit=0"
     result = ask_json(connection, address).get("result")
     due = result.get("total") if isinstance(result, dict) else None
-    encoding = source.fetch.encoding or "utf-8"
-    count = count_csv_rows(answer, encoding, source.fetch.delimiter)
+    count = count_csv_rows(answer, source)
     if isinstance(due, int) and due != count:
         answer.unlink()
         raise SourceChanged(

@@ -31,6 +31,8 @@ from geo.errors import SourceChanged
 _MAX_NAMES_SHOWN, _MAX_NAME_LENGTH = 200, 60
 # Well-known binary begins with its byte order, 0 or 1.
 _HEX_SHAPE = re.compile(r"0[01](?:[0-9A-Fa-f]{2}){8,}")
+# A shape as text may be longer than the usual limit of 131,072 letters.
+CELL_LENGTH = 1_000_000_000
 TOO_MANY_FIELDS = "has rows with more fields than there are titles, such as a comma at the end"
 BLANKS = "\u0020\u00a0\u2007\u2009\u202f\t"
 
@@ -222,6 +224,7 @@ def _check_first_row(path: Path, shown: str, source_id: str, codec: str, delimit
 
     pandas would shift the titles, or drop the fields; it refuses such a row only further down.
     """
+    csv.field_size_limit(CELL_LENGTH)
     with path.open(encoding=codec, newline="") as file:
         rows = csv.reader(file, delimiter=delimiter)
         titles, first = next(rows, []), next(rows, [])

@@ -6,6 +6,7 @@ guess the types anew for each page.
 
 import json
 import re
+import threading
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,8 @@ _GDAL_OPTIONS = {
     "GML_DOWNLOAD_SCHEMA": False,
     "GML_SKIP_RESOLVE_ELEMS": "ALL",
 }
+# The options hold for the whole process, so that one thread at a time reads with them.
+_GDAL_LOCK = threading.Lock()
 _ID = "gml_id"
 # GeoServer makes up such ids anew for each answer where a table has no primary key.
 _PASSING_ID = re.compile(r"(^|\.)fid-+[0-9a-f_-]+$")
@@ -179,7 +182,7 @@ class GmlReader:
         )
 
     def _read_gml(self, reply: GmlReply) -> gpd.GeoDataFrame:
-        with TemporaryDirectory(prefix="padfinder-") as folder:
+        with TemporaryDirectory(prefix="padfinder-") as folder, _GDAL_LOCK:
             path = Path(folder) / "page.gml"
             path.write_bytes(reply.body)
             try:

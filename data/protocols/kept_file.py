@@ -7,7 +7,8 @@ import geopandas as gpd
 
 from data.message_text import count_noun
 from data.notes import RoutineNote
-from data.protocols.file import read_file
+from data.protocols.file import CELL_LENGTH, read_file
+from data.protocols.refusal import first_line, refuse_file
 from data.secrets import list_keys, mask_in_file
 from data.source import Source
 
@@ -22,20 +23,21 @@ def mask_keys(path: Path, source: Source) -> tuple[str, ...]:
     return (RoutineNote(f"{count_noun(count, 'key')} in the answer replaced by asterisks"),)
 
 
-def count_csv_rows(path: Path, encoding: str, delimiter: str) -> int:
+def count_csv_rows(path: Path, source: Source) -> int:
     """Return how many rows a CSV has below its titles; a text may have several lines.
 
-    Args:
-        path: The file.
-        encoding: Text encoding; what is not of this encoding does not matter here.
-        delimiter: Character between the columns.
-
-    Returns:
-        The number of rows.
+    Raises:
+        SourceChanged: It is not a CSV of the declared encoding.
     """
-    with path.open(encoding=encoding, errors="replace", newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter)
-        return sum(1 for row in rows if row) - 1
+    csv.field_size_limit(CELL_LENGTH)
+    try:
+        with path.open(
+            encoding=source.fetch.encoding or "utf-8", errors="replace", newline=""
+        ) as file:
+            return sum(1 for row in csv.reader(file, delimiter=source.fetch.delimiter) if row) - 1
+    except (csv.Error, LookupError, TypeError) as error:
+        wrong = f"is not a readable CSV ({first_line(error)})"
+        raise refuse_file(path.name, source.id, wrong) from error
 
 
 def read_first_rows(path: Path, source: Source, rows: int | None) -> gpd.GeoDataFrame:

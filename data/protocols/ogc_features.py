@@ -31,7 +31,7 @@ from data.protocols.sorted_parts import sort_parts
 from data.source import Source
 from data.variables import fill_variables
 from geo.addresses import show_address
-from geo.errors import ConfigError, SourceChanged
+from geo.errors import ConfigError, ContractError, SourceChanged
 
 # How many rows are asked for at once, until the server takes it.
 _SIZES = (1_000, 100)
@@ -142,7 +142,12 @@ def preview(connection: Connection, source: Source, rows: int) -> Preview:
         ConfigError: The declaration does not fit the server.
     """
     connection = _accept_json(connection)
-    collection = _read_collection(connection, source)
+    try:
+        collection = _read_collection(connection, source)
+    except ContractError:
+        # Where the declared CRS is not offered, a preview takes the one that each server has.
+        source = source.set_crs("OGC:CRS84")
+        collection = _read_collection(connection, source)
     parameters = _list_parameters(connection, source, collection) | {"limit": str(rows)}
     first = ask(connection, collection.items, parameters)
     page = _Reader(connection, collection, parameters, first).read_page(_FIRST)

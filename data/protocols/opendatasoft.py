@@ -248,8 +248,7 @@ def _export(
     download(connection, _add_parameters(address, parameters), answer)
     mask_keys(answer, source)
     if is_table:
-        encoding = fetch.encoding or "utf-8"
-        count, file = count_csv_rows(answer, encoding, fetch.delimiter), folder / "rows.csv"
+        count, file = count_csv_rows(answer, source), folder / "rows.csv"
         _check_count(connection, dataset, count, due, rows)
         answer.replace(file)
         return file

@@ -78,8 +78,9 @@ def answer_request(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(request: Mapping[str, Any]) -> dict[str, Any]:
-    store = _open_store()
-    objects, notes = _find_objects(store, str(request["address"]))
+    address = str(request["address"])
+    store = _open_store(address.partition("/")[0])
+    objects, notes = _find_objects(store, address)
     version = _digest_objects(objects)
     if version == request["known"]:
         return {"unchanged": True}
@@ -99,10 +100,13 @@ def _read(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"version": version, "notes": notes, **done}
 
 
-def _open_store() -> fs.S3FileSystem:
+def _open_store(bucket: str) -> fs.S3FileSystem:
     """Open S3 as the standard variables of the environment say; without a key, as anybody."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not region:
+        # Amazon says in which region a bucket is; another server has none.
+        region = "us-east-1" if endpoint else fs.resolve_s3_region(bucket)
     has_key = any(
         os.environ.get(name)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE")
@@ -110,7 +114,7 @@ def _open_store() -> fs.S3FileSystem:
     return fs.S3FileSystem(
         anonymous=not has_key,
         endpoint_override=endpoint,
-        region=region or ("us-east-1" if endpoint else None),
+        region=region,
         connect_timeout=20,
         request_timeout=60,
     )

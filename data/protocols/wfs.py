@@ -56,7 +56,7 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
         ContractError: It does not offer the declared CRS.
         ConfigError: The declaration does not fit the server.
     """
-    layer = read_layer(connection, source)
+    layer, source = read_layer(connection, source)
     asked = digest_request(source)
     kept = read_kept(folder, asked, night)
     known = (
@@ -105,7 +105,7 @@ def preview(connection: Connection, source: Source, rows: int) -> Preview:
         ContractError: It does not offer the declared CRS.
         ConfigError: The declaration does not fit the server.
     """
-    layer = read_layer(connection, source)
+    layer, source = read_layer(connection, source, takes_any_crs=True)
     hits, is_capped = _count_hits(connection, layer)
     reply = ask_page(connection, layer.address, layer.list_parameters(rows))
     reader = GmlReader(connection, source, layer.schema, layer.kind.extent, None)

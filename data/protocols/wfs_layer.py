@@ -8,14 +8,14 @@ import pyproj
 from data.ask import ask
 from data.connection import Connection, refuse_answer
 from data.message_text import count_noun
-from data.protocols.axes import find_offered, is_north_first
+from data.protocols.axes import find_offered, is_north_first, read_crs
 from data.protocols.bounds import bounds_in_crs
 from data.protocols.gml import ask_page
 from data.protocols.refusal import join_names
 from data.protocols.wfs_answers import Capabilities, FeatureType, read_capabilities, read_schema
 from data.source import Source
 from geo.addresses import show_address
-from geo.errors import ConfigError, SourceChanged
+from geo.errors import ConfigError, ContractError, SourceChanged
 
 # Parameters that are set here; of those in the declared address, only the version counts.
 _OWN = {
@@ -64,8 +64,24 @@ class Layer(NamedTuple):
         return parameters
 
 
-def read_layer(connection: Connection, source: Source) -> Layer:
-    """Read what a server says of itself and of the feature type that a source names."""
+def read_layer(
+    connection: Connection, source: Source, *, takes_any_crs: bool = False
+) -> tuple[Layer, Source]:
+    """Read what a server says of itself and of the feature type that a source names.
+
+    Args:
+        connection: The connection.
+        source: The source.
+        takes_any_crs: Whether the server's own CRS will do where the declared one is not offered.
+
+    Returns:
+        The feature type, and the source in the CRS that will be asked for.
+
+    Raises:
+        SourceChanged: There is no such feature type, or the server speaks another version.
+        ContractError: The server does not offer the declared CRS.
+        ConfigError: The server would ignore the declared filter.
+    """
     address, version = _split_address(source.fetch.url or "")
     shown = connection.hide(show_address(address))
     wanted = {"acceptversions": version or "2.0.0,1.1.0"} | (
@@ -101,10 +117,18 @@ def read_layer(connection: Connection, source: Source) -> Layer:
         kind=kind,
         capabilities=capabilities,
         schema=read_schema(described.body, kind.name),
-        crs=find_offered(kind.crs, source.fetch.crs, shown, connection),
+        crs="",
         filters={},
     )
-    return layer._replace(filters=_list_filters(connection, source, layer))
+    try:
+        crs = find_offered(kind.crs, source.fetch.crs, shown, connection)
+    except ContractError:
+        own = read_crs(kind.crs[0]) if kind.crs and takes_any_crs else None
+        if own is None:
+            raise
+        crs, source = kind.crs[0], source.set_crs(own.to_string())
+    layer = layer._replace(crs=crs)
+    return layer._replace(filters=_list_filters(connection, source, layer)), source
 
 
 def _split_address(url: str) -> tuple[str, str]:

@@ -6,10 +6,13 @@ import io
 import geopandas as gpd
 import pytest
 import shapely
+from pydantic import ValidationError
 
 from data.connection import open_connection
 from data.protocols import s3
+from data.protocols.s3_reader import answer_request
 from data.store import open_store
+from data.trial import run_trial
 from geo.errors import ConfigError, SourceChanged, SourceDown
 from tests.servers.buckets import put_objects, serving_buckets
 from tests.servers.scripted import serving
@@ -221,3 +224,43 @@ def test_heights_reach_the_layer(buildings, tmp_path, pull):
     with open_store(store, read_only=True) as opened:
         rows = opened.read_layer("buildings", sources=["tiny_buildings"])
     assert set(rows["height_m"].dropna()) == {10.0}
+
+
+def test_a_bucket_of_amazon_is_asked_in_its_own_region(monkeypatch, tmp_path):
+    """Amazon refuses a request to another region. Its own answer is made up here."""
+    asked = []
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+
+    def resolve(bucket):
+        asked.append(bucket)
+        raise OSError("curlCode: 6, Could not resolve host name")
+
+    monkeypatch.setattr("data.protocols.s3_reader.fs.resolve_s3_region", resolve)
+    answer = answer_request(
+        {"address": "overture/a.csv", "bounds": None, "bytes_most": 1, "known": "",
+         "folder": str(tmp_path)}
+    )  # fmt: skip
+    assert asked == ["overture"]
+    assert "Could not resolve host name" in answer["down"]
+
+
+def test_a_trial_reads_an_object(buildings, tmp_path):
+    market, source = buildings()
+    trial = run_trial(source, market, tmp_path, (), 5)
+    assert (trial.rows_read, trial.faults) == (5, [])
+    assert trial.row_count == count_near(make_shards("x")[0], source.fetch.bounds)
+
+
+@pytest.mark.parametrize(
+    ("fetch", "words"),
+    [
+        ({"protocol": "wfs", "url": "s3://files/a"}, "an s3:// address is that of a file"),
+        ({"fallback_urls": ("https://example.org/a.csv",)}, "without fallback_urls"),
+        ({"protocol": "ogc_features", "url": "https://a", "format": "csv"}, "format is for files"),
+    ],
+)
+def test_what_does_not_go_together(buildings, fetch, words):
+    with pytest.raises(ValidationError, match=words):
+        buildings(**({"url": "s3://files/zones/a.csv"} | fetch))

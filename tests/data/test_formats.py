@@ -656,3 +656,13 @@ def test_shapes_may_be_binary_in_hexadecimal_digits(tmp_path, lots, read):
     path = tmp_path / "lots.csv"
     lots.drop(columns="geometry").assign(shape=texts).to_csv(path, index=False)
     assert is_every_lot(read(path, wkt="shape")[0], lots)
+
+
+def test_a_very_long_shape_in_a_csv(make_source, tmp_path):
+    """The shape is longer than the csv module's usual limit of 131,072 letters."""
+    ring = ", ".join(f"{-71 + number / 1e5:.5f} 42" for number in range(10_000))
+    path = tmp_path / "lots.csv"
+    path.write_text(f'id,shape\n1,"POLYGON ((-71 41, {ring}, -71 41))"\n')
+    fetch = {"wkt": "shape", "crs": "EPSG:4326"}
+    rows, notes = read_file(path, make_source("parcels", "lots.csv", fetch=fetch))
+    assert (len(rows.geometry.iloc[0].exterior.coords), notes) == (10_002, ())

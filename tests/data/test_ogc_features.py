@@ -242,6 +242,10 @@ def test_a_preview_has_some_rows_and_the_count(zones):
     assert (len(seen.rows), seen.row_count) == (2, COUNT)
     assert seen.types == {"id": "string", "zone": "string", "rank": "int64"}
     assert seen.says == ("title: Zones",)
+    # A CRS that is not offered is no hindrance yet: the rows say in which one they are.
+    _, source = zones(crs="EPSG:2249")
+    with open_connection(source.id, requests_per_s=1000.0) as connection:
+        assert PROTOCOLS["ogc_features"].preview(connection, source, 2).rows.crs == "OGC:CRS84"
 
 
 # ---------------------------------------------------------------------------------------------

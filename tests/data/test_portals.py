@@ -199,6 +199,15 @@ def test_a_dataset_without_shapes_is_a_csv(portal, explore, tmp_path, pull):
     assert pulled.rows == COUNT
 
 
+def test_a_very_long_text_is_one_cell(portal, explore, tmp_path):
+    portal.types = {"zone": "text"}
+    long = b'zone,shape,text\n01,"%s",x\n' % (b"1 2, " * 100_000)
+    portal.spoiled = {f"{CATALOG}/zones/exports/csv": (200, {}, long)}
+    portal.total = 1
+    _, source = explore(wkt="shape")
+    assert pull_file(source, tmp_path / "a").file.read_bytes() == long
+
+
 def test_an_unchanged_dataset_is_not_exported_again(portal, explore, tmp_path):
     _, source = explore()
     first = pull_file(source, tmp_path / "a").file.read_bytes()

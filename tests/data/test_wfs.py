@@ -301,6 +301,10 @@ def test_a_preview_has_some_rows_the_count_and_the_types(zones):
     assert (len(seen.rows), seen.row_count) == (2, COUNT)
     assert seen.types == {"objectid": "int", "zone": "string"}
     assert seen.says[0] == "title: Zones"
+    # A CRS that is not offered is no hindrance yet: the rows say in which one they are.
+    _, source = zones(crs="EPSG:2249")
+    with open_connection(source.id, requests_per_s=1000.0) as connection:
+        assert PROTOCOLS["wfs"].preview(connection, source, 2).rows.crs == "EPSG:4326"
 
 
 # ---------------------------------------------------------------------------------------------
