@@ -370,7 +370,7 @@ def test_the_proposed_classes_agree_with_the_built_in_ones(cambridge_files, tmp_
         and use["class"] in sites
         and built_in["use"][code]["class"] not in {*sites, "mixed"}
     }
-    assert wrong == {"140": ("commercial", "residential")}  # child care
+    assert wrong == {}
 
 
 # ---------------------------------------------------------------------------------------------
