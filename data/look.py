@@ -384,6 +384,21 @@ def narrow_to_bounds(dataset: Dataset, bounds: Degrees) -> Dataset:
     )
 
 
+def choose_tags(dataset: Dataset, layer_id: str) -> Dataset:
+    """Return the rows of an OpenStreetMap extract that belong to a layer, and declare their tag.
+
+    Other datasets are returned unchanged, and so is an extract for a layer without a usual tag.
+    """
+    if dataset.kind != TITLES["osm"]:
+        return dataset
+    if layer_id != "buildings" or "building" not in dataset.rows:
+        says = "every row is taken: choose those of a tag with fetch.tags (docs/source_files.md)"
+        return replace(dataset, says=(*dataset.says, says))
+    rows = gpd.GeoDataFrame(dataset.rows[dataset.rows["building"].notna()])
+    line = Line("tags", {"building": ["*"]}, "the tag of buildings")
+    return replace(dataset, rows=rows, row_count=len(rows), fetch=(*dataset.fetch, line))
+
+
 def _warn_of_key(address: str) -> str:
     """Return what to do about an address that may hold a key; "" if it holds none."""
     if show_address(address) == address or "${" in address:

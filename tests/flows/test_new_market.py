@@ -281,6 +281,24 @@ def test_a_part_of_the_parcels_can_be_taken(tmp_path, padfinder, lots):
     assert "--bounds" in wrong.err
 
 
+@pytest.mark.usefixtures("files")
+def test_buildings_of_an_openstreetmap_extract_and_heights(real_files, tmp_path, padfinder):
+    osm = real_files / "osm"
+    ran = create(
+        padfinder, tmp_path, "--buildings", f"{osm}/geneva.osm.pbf#multipolygons",
+        "--elevation", str(osm / "dem.asc.gz"), "--crs", "EPSG:2056",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    buildings = read(tmp_path, "sources/mytown_buildings.toml")
+    assert buildings["fetch"]["tags"] == {"building": ["*"]}
+    assert buildings["expect"]["rows_min"] == 9300  # 80% of 11,712 buildings, two digits
+    assert "rows lies near the parcels" in ran.out  # the hamlet is in Massachusetts
+    elevation = read(tmp_path, "sources/mytown_elevation.toml")
+    assert elevation["fetch"]["path"].endswith("osm/dem.asc.gz")
+    assert elevation["fetch"]["crs"] == "EPSG:2056"
+    assert elevation["columns"]["value"] == {"column": "1", "unit": "m"}
+
+
 # ---------------------------------------------------------------------------------------------
 # Two tables
 
