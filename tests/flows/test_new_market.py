@@ -159,7 +159,15 @@ def test_every_guess_has_a_mark_and_a_line_on_the_terminal(tmp_path, padfinder):
     for name, text in texts(tmp_path).items():
         assert text.count("# REVIEW: ") > 3, name
         assert max(map(len, text.splitlines())) < 200
-    for told in ("MAP_PAR_ID", "EPSG:26986", "America/New_York", "LOT_SIZE", "Firm MVA"):
+    for told in (
+        "publisher, licence",
+        "2025-01-01",
+        "MAP_PAR_ID",
+        "EPSG:26986",
+        "America/New_York",
+        "LOT_SIZE",
+        "Firm MVA",
+    ):
         assert told in ran.out
     assert "owner: OWNER1 is left out" in ran.out
     assert "1 to fill in" in ran.out
