@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from data.choose_rows import choose_tags, narrow_to_bounds
 from data.given import Given
 from data.guess.codes import Code
 from data.guess.declare import (
@@ -23,7 +24,7 @@ from data.guess.place import PlaceGuess, guess_bounds, guess_place
 from data.guess.raster import draft_raster
 from data.guess.second_table import SecondTable
 from data.guess.shape_kinds import check_shapes
-from data.look import Dataset, choose_tags, look_at, look_at_table, narrow_to_bounds
+from data.look import Dataset, look_at, look_at_table
 from flows import settings
 from flows.check import is_crs
 from flows.declarations import LAND_USE_FILE, MARKET_FILE, read_declarations
