@@ -4,7 +4,7 @@ import datetime as dt
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,12 @@ from data.guess.place import name_crs
 from data.guess.table import are_degrees, guess_coordinates, guess_dialect, guess_shape_column
 from data.http import download_file, name_answer
 from data.protocols.archive import open_file
-from data.protocols.bounds import bounds_in_crs
 from data.protocols.file import read_table, read_undeclared
 from data.protocols.formats import JSON_FORMATS, TITLES, Format, format_of_suffix
 from data.protocols.servers import PROTOCOLS
 from data.protocols.workbook import read_workbook
 from geo.addresses import show_address
 from geo.errors import PadfinderError
-from geo.model import Degrees
 
 _FETCH_ORDER = (
     "path", "url", "member", "crs", "market_bounds", "x", "y", "wkt", "encoding", "delimiter",
@@ -347,41 +345,6 @@ def _look_at_server(given: Given, asked: AddressGuess, today: dt.date) -> Datase
 
 # ---------------------------------------------------------------------------------------------
 # Shared
-
-
-def narrow_to_bounds(dataset: Dataset, bounds: Degrees) -> Dataset:
-    """Return the rows of a dataset within a market's bounds, if it reaches beyond them.
-
-    Args:
-        dataset: The dataset.
-        bounds: West, south, east and north of the market, in degrees.
-
-    Returns:
-        The dataset, to be read within the market's bounds; unchanged if it lies within, or if no
-        row does.
-    """
-    left, bottom, right, top = bounds_in_crs(bounds, dataset.crs)
-    low_x, low_y, high_x, high_y = dataset.rows.geometry.bounds.to_numpy().T
-    is_near = (low_x <= right) & (high_x >= left) & (low_y <= top) & (high_y >= bottom)
-    is_within = (low_x >= left) & (high_x <= right) & (low_y >= bottom) & (high_y <= top)
-    if bool((is_within | np.isnan(low_x)).all()):
-        return dataset
-    if not is_near.any():
-        far = f"none of its {len(is_near):,} rows lies near the parcels: is it of another place?"
-        return replace(dataset, says=(*dataset.says, far))
-    if any(line.key == "market_bounds" for line in dataset.fetch):
-        return dataset
-    count = int(is_near.sum())
-    why = f"it reaches beyond the market: {count:,} of {len(is_near):,} rows are within its bounds"
-    fetch = []
-    for line in dataset.fetch:
-        fetch += [line, Line("market_bounds", True, why)] if line.key == "crs" else [line]
-    return replace(
-        dataset,
-        rows=gpd.GeoDataFrame(dataset.rows[np.asarray(is_near)]),
-        row_count=count if dataset.is_whole else None,
-        fetch=tuple(fetch),
-    )
 
 
 def _warn_of_key(address: str) -> str:

@@ -70,7 +70,7 @@ def convert_shapes(
     if is_mixed.any() and len(layer.geometry) == 1:
         dimension, noun = _PARTS_KEPT[layer.geometry[0]]
         shapes[is_mixed] = [keep_parts(shape, dimension) for shape in shapes[is_mixed]]
-        count = count_noun(int(is_mixed.sum()), "collection of shapes")
+        count = f"{count_noun(int(is_mixed.sum()), 'collection')} of shapes"
         notes.append(f"{count} repaired: only its {noun} are kept")
     shapes[shapely.is_empty(shapes)] = None
     projected = gpd.GeoSeries(shapes, index=rows.index, crs=source.fetch.crs).to_crs(market.crs)

@@ -31,6 +31,8 @@ from geo.contract.layer import check_layer
 from geo.errors import ConfigError, ContractError, PadfinderError, SourceChanged
 from geo.model import LandUse, Layer, Market
 
+_SHARES = ("null_geometry_share_max", "stray_shapes_share_max", "unreadable_share_max")
+
 
 @dataclass
 class Trial:
@@ -130,7 +132,10 @@ def _try_rows(
     sampled = source
     if not trial.is_whole:
         # The first rows say nothing about how many there are.
-        expect = source.expect.model_copy(update={"rows_min": 1, "rows_max": None})
+        # They may also have more than their share of what the declaration puts up with.
+        shares = {name: 1.0 for name in _SHARES if getattr(source.expect, name) > 0}
+        limits = {"rows_min": 1, "rows_max": None} | shares
+        expect = source.expect.model_copy(update=limits)
         coverage = source.coverage if source.coverage.kind == "file" else Coverage(kind="none")
         sampled = source.model_copy(update={"expect": expect, "coverage": coverage})
     if not trial.faults:

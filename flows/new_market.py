@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
+from data.choose_rows import choose_tags, narrow_to_bounds
 from data.given import Given
 from data.guess.codes import Code
 from data.guess.declare import (
     SCHEME,
-    Draft,
     draft_source,
     guess_kind,
 )
@@ -24,7 +24,7 @@ from data.guess.place import PlaceGuess, guess_bounds, guess_place
 from data.guess.raster import draft_raster
 from data.guess.second_table import SecondTable
 from data.guess.shape_kinds import check_shapes
-from data.look import Dataset, look_at, look_at_table, narrow_to_bounds
+from data.look import Dataset, look_at, look_at_table
 from flows import settings
 from flows.check import is_crs
 from flows.declarations import LAND_USE_FILE, MARKET_FILE, read_declarations
@@ -121,9 +121,11 @@ def create_market(new: NewMarket) -> None:
             layer = layers[layer_id]
             source_id = _name_source(new.name, layer_id, written)
             if layer.is_raster:
-                written.drafts.append((_draft_raster(source_id, layer, text, name_path), None))
+                raster = Given(text, f"--{layer_id}", new.crs)
+                written.drafts.append((draft_raster(source_id, layer, raster, name_path), None))
                 continue
             dataset = parcels if layer_id == "parcels" else look(layer_id, text)
+            dataset = choose_tags(dataset, layer_id)
             check_shapes(dataset, layer, f"--{OPTIONS.get(layer_id, layer_id).replace('_', '-')}")
             second = _read_second(new, name_path) if layer_id == "parcels" else None
             draft = draft_source(
@@ -249,10 +251,6 @@ def _find_constants(name: str, layer: Layer, dataset: Dataset) -> dict[str, tupl
         if re.search(r"host|gen|solar|der", dataset.name.lower()):
             constants["kind"] = ("generation", "hosting capacity is for generation, not for load")
     return constants
-
-
-def _draft_raster(source_id: str, layer: Layer, text: str, name_path: Any) -> Draft:
-    return draft_raster(source_id, layer, Given(text, f"--{layer.id}"), name_path)
 
 
 # ---------------------------------------------------------------------------------------------

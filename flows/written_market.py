@@ -77,6 +77,10 @@ def _print_line(say: Say, line: Line) -> None:
     say(f"  {'':<18}   {line.why}", style="dim")
 
 
+# What a declaration says of a publisher and a license, which no data tell.
+_RIGHTS = ("publisher", "licence", "attribution", "redistribute")
+
+
 def _print_draft(say: Say, draft: Draft, dataset: Dataset | None) -> None:
     if dataset is not None:
         count = dataset.row_count
@@ -85,11 +89,15 @@ def _print_draft(say: Say, draft: Draft, dataset: Dataset | None) -> None:
     else:
         say(f"{draft.id}:")
     for table in draft.tables:
-        if table.name == "":
-            continue
         for line in table.lines:
-            key = line.key if table.name.endswith("columns") else f"{table.name}.{line.key}"
-            _print_line(say, line._replace(key=key))
+            if line.key in _RIGHTS:
+                continue
+            is_plain = table.name == "" or table.name.endswith("columns")
+            _print_line(
+                say, line._replace(key=line.key if is_plain else f"{table.name}.{line.key}")
+            )
+    say(f"  {', '.join(_RIGHTS):<18}")
+    say(f"  {'':<18}   not stated: write who publishes the data, and on which terms", style="dim")
     for name, follows in draft.missing:
         say(f"  {name:<18} not found: {follows}", style="yellow")
     for remark in draft.remarks:

@@ -90,7 +90,7 @@ def propose_use(title: str) -> Proposal:
 
 
 # What is proposed for a use of which only the people there are known.
-_CLASS_OF_RECEPTOR = {"hotel": "commercial", "elderly": "residential", "day_care": "commercial"}
+_CLASS_OF_RECEPTOR = {"hotel": "commercial", "elderly": "residential", "day_care": "residential"}
 
 
 # Classes that hold whatever else the words name.

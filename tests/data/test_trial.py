@@ -67,6 +67,22 @@ def test_the_first_rows_are_not_held_to_the_number_of_all(run, make_source):
     assert [fault.wrong for fault in few.faults] == ["it has 12 rows, at least 13 expected"]
 
 
+def test_the_first_rows_may_have_more_than_their_share_of_what_is_allowed(
+    run, make_source, make_square, make_table, tmp_path
+):
+    shapes = [None, None, *(make_square(30 * number, 0) for number in range(18))]
+    make_table(shapes, ID=[f"L{n}" for n in range(20)], USE="1").to_parquet(
+        tmp_path / "lots.parquet"
+    )
+    allowed = make_source(
+        "parcels", "lots.parquet", PARCEL, expect={"null_geometry_share_max": 0.1}
+    )
+    assert run(allowed, 4).faults == []
+    assert run(allowed).faults == []
+    strict = make_source("parcels", "lots.parquet", PARCEL)
+    assert "null geometry in 2 of 4 rows" in run(strict, 4).faults[0].wrong
+
+
 @pytest.mark.usefixtures("parcels")
 def test_faults_of_the_table_and_of_the_second_table_are_told_together(run, make_source, tmp_path):
     (tmp_path / "tax.csv").write_text("KEY,FLOOR\nL1,20\nL2,lots\n", "utf-8")

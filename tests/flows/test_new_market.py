@@ -159,7 +159,15 @@ def test_every_guess_has_a_mark_and_a_line_on_the_terminal(tmp_path, padfinder):
     for name, text in texts(tmp_path).items():
         assert text.count("# REVIEW: ") > 3, name
         assert max(map(len, text.splitlines())) < 200
-    for told in ("MAP_PAR_ID", "EPSG:26986", "America/New_York", "LOT_SIZE", "Firm MVA"):
+    for told in (
+        "publisher, licence",
+        "2025-01-01",
+        "MAP_PAR_ID",
+        "EPSG:26986",
+        "America/New_York",
+        "LOT_SIZE",
+        "Firm MVA",
+    ):
         assert told in ran.out
     assert "owner: OWNER1 is left out" in ran.out
     assert "1 to fill in" in ran.out
@@ -281,6 +289,24 @@ def test_a_part_of_the_parcels_can_be_taken(tmp_path, padfinder, lots):
     assert "--bounds" in wrong.err
 
 
+@pytest.mark.usefixtures("files")
+def test_buildings_of_an_openstreetmap_extract_and_heights(real_files, tmp_path, padfinder):
+    osm = real_files / "osm"
+    ran = create(
+        padfinder, tmp_path, "--buildings", f"{osm}/geneva.osm.pbf#multipolygons",
+        "--elevation", str(osm / "dem.asc.gz"), "--crs", "EPSG:2056",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    buildings = read(tmp_path, "sources/mytown_buildings.toml")
+    assert buildings["fetch"]["tags"] == {"building": ["*"]}
+    assert buildings["expect"]["rows_min"] == 9300  # 80% of 11,712 buildings, two digits
+    assert "rows lies near the parcels" in ran.out  # the hamlet is in Massachusetts
+    elevation = read(tmp_path, "sources/mytown_elevation.toml")
+    assert elevation["fetch"]["path"].endswith("osm/dem.asc.gz")
+    assert elevation["fetch"]["crs"] == "EPSG:2056"
+    assert elevation["columns"]["value"] == {"column": "1", "unit": "m"}
+
+
 # ---------------------------------------------------------------------------------------------
 # Two tables
 
@@ -370,7 +396,7 @@ def test_the_proposed_classes_agree_with_the_built_in_ones(cambridge_files, tmp_
         and use["class"] in sites
         and built_in["use"][code]["class"] not in {*sites, "mixed"}
     }
-    assert wrong == {"140": ("commercial", "residential")}  # child care
+    assert wrong == {}
 
 
 # ---------------------------------------------------------------------------------------------
