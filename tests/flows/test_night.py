@@ -247,6 +247,8 @@ def test_every_command_has_an_example_that_it_takes():
         "schedule",
         "noise",
         "conformity",
+        "new-market",
+        "try",
     }
     for name, command in group.commands.items():
         example = (command.epilog or "").removeprefix("Example: ").split()
