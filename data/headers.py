@@ -9,7 +9,6 @@ import pandas as pd
 import rasterio
 from rasterio.errors import RasterioError
 
-from data.connection import open_connection
 from data.crs import check_crs
 from data.fetch_options import is_pattern
 from data.protocols.archive import Opened, open_file
@@ -18,7 +17,7 @@ from data.protocols.formats import JSON_FORMATS
 from data.protocols.geoparquet import read_geoparquet_head
 from data.protocols.ogr import read_ogr_head
 from data.protocols.refusal import first_line, refuse_file
-from data.protocols.servers import PROTOCOLS
+from data.protocols.servers import preview_rows
 from data.protocols.shards import find_shards
 from data.pull import find_file, find_layer
 from data.real_paths import list_data_files, name_real_files
@@ -109,22 +108,7 @@ def _check_own(source: Source, layer: Layer, files: Path) -> Iterator[PadfinderE
 
 def _ask_head(source: Source) -> Head:
     """Return what a server says of a layer, with its first row."""
-    fetch = source.fetch
-    if fetch.protocol not in PROTOCOLS:
-        raise ConfigError(
-            f"asking the server of source {source.id!r}",
-            f"protocol {fetch.protocol!r} is not built yet",
-            "download the layer, and use protocol 'file'",
-        )
-    with open_connection(
-        source.id,
-        bytes_most=fetch.bytes_most,
-        seconds_most=fetch.seconds_most,
-        requests_per_s=fetch.requests_per_s,
-        headers=fetch.headers,
-        redirect_hosts=fetch.redirect_hosts,
-    ) as connection:
-        preview = PROTOCOLS[fetch.protocol].preview(connection, source, 1)
+    preview = preview_rows(source, 1)
     rows = preview.rows
     columns = dict.fromkeys((*preview.types, *(str(name) for name in rows.columns)))
     types = frozenset(rows.geometry.geom_type.dropna())

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from data.changes import note_changes
 from data.conform import conform_table
-from data.connection import open_connection
 from data.fetch_options import is_pattern
 from data.kept_download import download_kept
 from data.notes import list_warnings
 from data.protocols import s3
 from data.protocols.file import read_area, read_files, read_table
 from data.protocols.raster import list_bands, read_noted_raster
-from data.protocols.servers import PROTOCOLS, pulls_folder
+from data.protocols.servers import PROTOCOLS, connect, pulls_folder
 from data.protocols.shards import find_shards, list_parts
 from data.raster_place import check_raster_place
 from data.raw_files import digest_raw_files
@@ -239,14 +238,7 @@ def _pull_rows(
     """Pull a source's rows from its server or bucket, and return the file that holds them."""
     fetch = source.fetch
     pull = PROTOCOLS[fetch.protocol].pull if fetch.is_server else s3.pull_objects
-    with open_connection(
-        source.id,
-        bytes_most=fetch.bytes_most,
-        seconds_most=fetch.seconds_most,
-        requests_per_s=fetch.requests_per_s,
-        headers=fetch.headers,
-        redirect_hosts=fetch.redirect_hosts,
-    ) as connection:
+    with connect(source) as connection:
         try:
             pulled = pull(connection, source, folder, night)
         except PadfinderError as error:

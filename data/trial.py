@@ -11,7 +11,6 @@ import geopandas as gpd
 import pandas as pd
 
 from data.conform import conform_table
-from data.connection import open_connection
 from data.crs import check_crs
 from data.fetch_options import is_pattern
 from data.http import download_file, name_answer
@@ -19,7 +18,7 @@ from data.message_text import count_texts
 from data.protocols import s3
 from data.protocols.file import read_area, read_files, read_table, require_columns
 from data.protocols.raster import read_noted_raster
-from data.protocols.servers import PROTOCOLS
+from data.protocols.servers import connect, preview_rows
 from data.protocols.shards import find_shards
 from data.pull import find_file, find_layer
 from data.real_paths import list_data_files, name_real_files
@@ -28,7 +27,7 @@ from data.source import ColumnOrigin, Coverage, Expectations, Source
 from data.texts import text_values
 from geo.addresses import show_address
 from geo.contract.layer import check_layer
-from geo.errors import ConfigError, ContractError, PadfinderError, SourceChanged
+from geo.errors import ContractError, PadfinderError, SourceChanged
 from geo.model import LandUse, Layer, Market
 
 _SHARES = ("null_geometry_share_max", "stray_shapes_share_max", "unreadable_share_max")
@@ -168,21 +167,7 @@ def _read_rows(
     fetch = source.fetch
     notes: tuple[str, ...] = ()
     if fetch.is_server:
-        if fetch.protocol not in PROTOCOLS:
-            raise ConfigError(
-                f"trying source {source.id!r}",
-                f"protocol {fetch.protocol!r} is not built yet",
-                "download the layer, and use protocol 'file'",
-            )
-        with open_connection(
-            source.id,
-            bytes_most=fetch.bytes_most,
-            seconds_most=fetch.seconds_most,
-            requests_per_s=fetch.requests_per_s,
-            headers=fetch.headers,
-            redirect_hosts=fetch.redirect_hosts,
-        ) as connection:
-            preview = PROTOCOLS[fetch.protocol].preview(connection, source, rows_most)
+        preview = preview_rows(source, rows_most)
         trial.row_count, trial.says = preview.row_count, preview.says
         rows = preview.rows
         name = show_address(fetch.url or "")
@@ -205,9 +190,7 @@ def _find_own_files(source: Source, files: Path, stack: ExitStack) -> tuple[Path
         return (find_file(files, fetch.path, source.id, "fetch.path"),)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="padfinder-")))
     if (fetch.url or "").startswith(s3.SCHEME):
-        connection = stack.enter_context(
-            open_connection(source.id, bytes_most=fetch.bytes_most, seconds_most=fetch.seconds_most)
-        )
+        connection = stack.enter_context(connect(source))
         return (s3.pull_objects(connection, source, folder, dt.date.min).file,)
     answer = download_file(
         [fetch.url or "", *fetch.fallback_urls],
