@@ -89,9 +89,12 @@ def wait_long(_batch):
 
 
 WAITING = """
+import signal
 from flows import cli, workers
 from tests.flows import test_workers
 
+# A process in the background of a shell is started so that it ignores Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 workers._screen_in_worker = test_workers.wait_long
 cli._end_in_order()
 if __name__ == "__main__":
