@@ -7,7 +7,7 @@ from rich.table import Table
 from data.trial import Trial, run_trial
 from flows import declarations, settings
 from flows.outcome import find_exit_code
-from geo.errors import ConfigError
+from geo.errors import ConfigError, SourceDown
 from geo.model import Market
 
 SAMPLE_ROWS = 5
@@ -44,7 +44,9 @@ def try_source(source_id: str, market_name: str | None, rows_most: int) -> int:
 
     what = "cells" if trial.frame is None and not trial.faults else "rows"
     count = f" of {trial.row_count:,}" if trial.row_count is not None else ""
-    of_unknown = " (the server does not say how many there are)" if trial.row_count is None else ""
+    is_down = any(isinstance(fault, SourceDown) for fault in trial.faults)
+    is_unknown = trial.row_count is None and not is_down
+    of_unknown = " (the server does not say how many there are)" if is_unknown else ""
     say(f"{source.id}: {trial.rows_read:,}{count} {what} tried{of_unknown}, as {source.fetch.crs}")
     for text in trial.says:
         say(f"  {text}")
@@ -58,7 +60,8 @@ def try_source(source_id: str, market_name: str | None, rows_most: int) -> int:
     for note in trial.notes:
         say(f"Note: {note}")
     for fault in trial.faults:
-        say(f"Does not fit: {fault}", "red")
+        is_silent = isinstance(fault, SourceDown)
+        say(f"{'No answer' if is_silent else 'Does not fit'}: {fault}", "red")
     if not trial.faults:
         say("The declaration fits." if trial.is_whole else "The declaration fits these rows.")
     return find_exit_code({type(one).__name__ for one in trial.faults}) if trial.faults else 0

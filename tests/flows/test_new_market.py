@@ -669,6 +669,15 @@ def test_try_says_which_values_cannot_be_read(hamlet_folder, padfinder):
     assert "1 unreadable number" in ran.out
 
 
+def test_try_does_not_say_that_a_silent_server_does_not_fit(hamlet_folder, padfinder):
+    change(hamlet_folder, "mains", 'path = "mains.geojson"', 'url = "http://127.0.0.1:9/mains"')
+    ran = padfinder(hamlet_folder, "try", "hamlet_mains")
+    assert ran.code == 5
+    assert "No answer: downloading source 'hamlet_mains'" in ran.out
+    assert "Does not fit" not in ran.out
+    assert "hamlet_mains: 0 rows tried, as EPSG:4326" in ran.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "wrong"),
     [
