@@ -7,7 +7,7 @@ from pathlib import Path
 from data.ask import Version
 from data.connection import open_connection
 from data.http import download_first, name_answer
-from data.protocols.kept import digest_request, read_kept, write_kept
+from data.protocols.kept import digest_request, find_version, name_version, read_kept, write_kept
 from data.protocols.kept_file import mask_keys
 from data.snapshot import FetchedFrom
 from data.source import Source
@@ -39,8 +39,7 @@ def download_kept(
     urls = [fetch.url or "", *fetch.fallback_urls]
     known: dict[str, Version] = {}
     if kept is not None and kept.version.get("nth") in {str(nth) for nth in range(len(urls))}:
-        said = kept.version
-        known = {urls[int(said["nth"])]: Version(said.get("etag", ""), said.get("modified", ""))}
+        known = {urls[int(kept.version["nth"])]: find_version(kept)}
     path = folder / "answer.half"
     with open_connection(
         source.id,
@@ -57,7 +56,7 @@ def download_kept(
     file = path.rename(folder / name_answer(answer))
     if any(answer.version):
         nth = str(urls.index(answer.url))
-        write_kept(folder, asked, night, file, {**answer.version._asdict(), "nth": nth}, notes)
+        write_kept(folder, asked, night, file, {**name_version(answer.version), "nth": nth}, notes)
     else:
         cleanup.callback(file.unlink, missing_ok=True)
     return file, fetched

@@ -17,7 +17,14 @@ from data.connection import Connection, refuse_answer
 from data.http import Answer, name_answer
 from data.message_text import count_noun
 from data.protocols.formats import known_suffix
-from data.protocols.kept import Kept, digest_request, read_kept, write_kept
+from data.protocols.kept import (
+    Kept,
+    digest_request,
+    find_version,
+    name_version,
+    read_kept,
+    write_kept,
+)
 from data.protocols.kept_file import count_csv_rows, mask_keys, read_first_rows
 from data.protocols.pulled import Preview, Protocol, Pulled
 from data.protocols.refusal import join_names
@@ -83,19 +90,13 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
     kept = read_kept(folder, asked, night)
     if kept is not None and _is_same(kept, resource):
         return Pulled(kept.file, resource.url, kept.notes)
-    known = (
-        Version()
-        if kept is None
-        else Version(kept.version.get("etag", ""), kept.version.get("last-modified", ""))
-    )
-    found = _download(connection, source, resource, folder, known)
+    found = _download(connection, source, resource, folder, find_version(kept))
     if found is None and kept is not None:
         return Pulled(kept.file, resource.url, kept.notes)
     if found is None:
         raise AssertionError("nothing is known, so all is sent")  # pragma: no cover
     file, version = found
-    own = {"etag": version.etag, "last-modified": version.modified}
-    write_kept(folder, asked, night, file, {**resource.version, **own})
+    write_kept(folder, asked, night, file, {**resource.version, **name_version(version)})
     return Pulled(file, resource.url)
 
 

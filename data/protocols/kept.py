@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from data.ask import Version
 from data.notes import RoutineNote
 from data.source import Source
 
@@ -30,6 +31,17 @@ class Kept(NamedTuple):
     file: Path
     version: dict[str, str]
     notes: tuple[str, ...]
+
+
+def name_version(version: Version) -> dict[str, str]:
+    """Return the version of an answer as it is kept, beside what a server says in other words."""
+    return {"etag": version.etag, "last-modified": version.modified}
+
+
+def find_version(kept: Kept | None) -> Version:
+    """Return the version of the answer that is kept, to ask for a newer one only."""
+    known = {} if kept is None else kept.version
+    return Version(known.get("etag", ""), known.get("last-modified", ""))
 
 
 def digest_request(source: Source) -> str:

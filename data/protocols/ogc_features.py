@@ -23,7 +23,7 @@ from data.crs import is_same_crs
 from data.protocols.axes import CRS84, check_axes, find_offered, is_north_first, read_crs
 from data.protocols.bounds import Bounds
 from data.protocols.features import FEATURE_ID, read_features
-from data.protocols.kept import digest_request, read_kept, write_kept
+from data.protocols.kept import digest_request, find_version, name_version, read_kept, write_kept
 from data.protocols.paging import Asked, Page, dropping_parts, note_pages, pull_pages
 from data.protocols.parts import GEOMETRY
 from data.protocols.pulled import Preview, Protocol, Pulled
@@ -96,12 +96,10 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
     asked = digest_request(source)
     parameters = _list_parameters(connection, source, collection)
     kept = read_kept(folder, asked, night)
-    known = Version()
-    if kept is not None:
-        if collection.updated and kept.version.get("updated") == collection.updated:
-            return Pulled(kept.file, collection.itself, kept.notes)
-        known = Version(kept.version.get("etag", ""), kept.version.get("modified", ""))
-    first = _ask_first(connection, source, collection, parameters, known)
+    updated = collection.updated
+    if kept is not None and updated and kept.version.get("updated") == updated:
+        return Pulled(kept.file, collection.itself, kept.notes)
+    first = _ask_first(connection, source, collection, parameters, find_version(kept))
     if kept is not None and first.is_unchanged:
         return Pulled(kept.file, collection.itself, kept.notes)
     reader = _Reader(connection, collection, parameters, first)
@@ -119,7 +117,7 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
     version = {"updated": collection.updated} if collection.updated else {}
     if len(pages.parts) == 1 and not pages.is_resumed:
         # The version of the first page says nothing of the pages behind it.
-        version |= read_version(first.headers)._asdict()
+        version |= name_version(read_version(first.headers))
     write_kept(folder, asked, night, file, version, notes)
     return Pulled(file, collection.itself, notes)
 

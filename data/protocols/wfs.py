@@ -18,7 +18,7 @@ from data.notes import RoutineNote
 from data.protocols.axes import check_axes
 from data.protocols.features import FEATURE_ID
 from data.protocols.gml import GmlReader, GmlReply, ask_page
-from data.protocols.kept import digest_request, read_kept, write_kept
+from data.protocols.kept import digest_request, find_version, name_version, read_kept, write_kept
 from data.protocols.paging import Asked, Page, dropping_parts, note_pages, pull_pages
 from data.protocols.pulled import Preview, Protocol, Pulled
 from data.protocols.refusal import join_names
@@ -59,14 +59,9 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
     layer, source = read_layer(connection, source)
     asked = digest_request(source)
     kept = read_kept(folder, asked, night)
-    known = (
-        Version()
-        if kept is None
-        else Version(kept.version.get("etag", ""), kept.version.get("modified", ""))
-    )
     hits, is_capped = _count_hits(connection, layer)
     key = _choose_key(layer, source)
-    first = _ask_first(connection, source, layer, key, hits, known)
+    first = _ask_first(connection, source, layer, key, hits, find_version(kept))
     if kept is not None and first.reply.is_unchanged:
         return Pulled(kept.file, layer.address, kept.notes)
     reader = GmlReader(connection, source, layer.schema, layer.kind.extent, first.key)
@@ -83,7 +78,7 @@ def pull(connection: Connection, source: Source, folder: Path, night: dt.date) -
     sort_parts(pages.parts, file, source.fetch.crs, FEATURE_ID)
     notes = note_pages(pages) + reader.list_notes() + _note_hits(pages.rows, hits, is_capped)
     is_one = len(pages.parts) == 1 and not pages.is_resumed
-    version = read_version(first.reply.headers)._asdict() if is_one else {}
+    version = name_version(read_version(first.reply.headers)) if is_one else {}
     write_kept(folder, asked, night, file, version, notes)
     return Pulled(file, layer.address, notes)
 
